@@ -1,0 +1,181 @@
+"""BADGE: diverse and uncertain batches from gradient embeddings (Ash et al. 2020).
+
+The gradient of the loss, were the predicted class ŷ right, with respect to the last layer is the outer product
+g = (p − e_ŷ) ⊗ φ of a vector of K and one of d numbers. Outer products need not be formed:
+⟨a ⊗ φ, a' ⊗ φ'⟩ = ⟨a, a'⟩·⟨φ, φ'⟩, so squared distances of the K·d-dimensional embeddings come from factors.
+
+BADGE draws its batch by k-means++ (Arthur and Vassilvitskii 2007): each pick with a probability proportional to
+the squared distance to the nearest earlier pick. That distance only falls, so an old value is an upper bound.
+Drawing from the bounds and accepting with probability true / bound has exactly the wanted distribution, and only
+the drawn samples have to be measured. Draws and measurements are made in batches.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minimax_al.acquisition.checks import (
+    Array,
+    as_dimensions,
+    check_budget,
+    check_finite,
+    check_same_length,
+)
+
+DRAWS = (32, 1024)
+"""Fewest and most candidates drawn from the bounds at a time."""
+PATIENCE = 0.25
+"""Rejected draws, as a share of the pool, after which all bounds are made true."""
+WINDOW = 512
+"""Picks that candidates are measured against at a time."""
+CHUNK_ROWS = 1024
+"""Samples of the pool that are converted at a time, so that they stay in the cache."""
+
+
+def badge(logits: Array, features: Array, budget: int, generator: torch.Generator | None = None) -> Tensor:
+    """k-means++ on the gradient embeddings of the last layer; the same sample is never picked twice.
+
+    The first pick is drawn with a probability proportional to ‖g‖², as if the origin were a centre, the later
+    ones to the squared distance to the nearest pick. Once that is zero for all samples (fewer distinct
+    embeddings than the budget), the others are equally likely. Memory of O(N) beside the input; float64.
+
+    Args:
+        logits: shape (N, K), of the layer whose input `features` are.
+        features: shape (N, d).
+        budget: number of samples to choose, b.
+        generator: source of the random draws; PyTorch's global one by default.
+
+    Returns:
+        Shape (b,), int64, in the order of picking, on the device of `features`.
+
+    Raises:
+        BudgetError: a budget below 1 or above N.
+        ShapeError: other shapes, or two lengths.
+        NonFiniteScoreError: a logit or a feature is NaN or infinite.
+
+    Example:
+        >>> logits, features = torch.tensor([[9.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0], [2.0]])
+        >>> badge(logits, features, 1, torch.Generator().manual_seed(0))
+        tensor([1])
+    """
+    features_ND = as_dimensions(features, "ND", "features")
+    logits_NK = as_dimensions(logits, "NK").to(features_ND.device)
+    check_same_length(logits_NK, features_ND, ("logits", "features"))
+    budget = check_budget(budget, len(features_ND))
+    check_finite(logits_NK, "logits")
+    check_finite(features_ND, "features")
+    return _LazyKMeansPlusPlus(logits_NK, features_ND, generator).run(budget)
+
+
+class _LazyKMeansPlusPlus:
+    """Bounds of all samples' squared distances to the nearest pick, and how many picks each has seen."""
+
+    def __init__(self, logits: Tensor, features: Tensor, generator: torch.Generator | None) -> None:
+        self.logits, self.features, self.generator = logits, features, generator
+        self.device = features.device
+        self.picks: list[int] = []
+        self.scale = 1 / max(float(features.abs().amax()), torch.finfo(torch.float32).tiny)
+        self.rounding = 4 * (logits.shape[1] + features.shape[1]) * torch.finfo(torch.float64).eps
+        self.everyone = torch.arange(len(features), device=self.device)
+        self.seen = torch.zeros_like(self.everyone)
+        norms = [_squared_norms(*self.factors(rows)) for rows in self.everyone.split(CHUNK_ROWS)]
+        self.bound = torch.cat(norms)
+
+    def run(self, budget: int) -> Tensor:
+        if float(self.bound.sum()) > 0:
+            self.picks = self.draw(1).tolist()
+            self.bound.fill_(torch.inf)
+            self.measure_all()
+        rejected, size = 0, DRAWS[0]
+        while len(self.picks) < budget and float(self.bound.sum()) > 0:
+            accepted, drawn = self.pick_among(self.draw(size), budget)
+            rejected += drawn - accepted
+            # Enough draws for what is left to pick, if they go as these went.
+            wanted = (budget - len(self.picks)) * drawn // max(1, accepted)
+            size = max(DRAWS[0], min(wanted, 2 * size, DRAWS[1]))
+            # A rejected draw costs a measurement. When they have cost a good part of measuring the whole pool,
+            # it is time to do that.
+            if rejected > PATIENCE * len(self.bound):
+                self.measure_all()
+                rejected = 0
+        return torch.tensor(self.picks + self.draw_unused(budget - len(self.picks)), device=self.device)
+
+    def uniform(self, size: int) -> Tensor:
+        device = "cpu" if self.generator is None else self.generator.device
+        return torch.rand(size, dtype=torch.float64, generator=self.generator, device=device).to(self.device)
+
+    def draw(self, size: int) -> Tensor:
+        """Samples with probabilities proportional to their bounds, with replacement."""
+        cumulative = self.bound.cumsum(dim=0)
+        drawn = torch.searchsorted(cumulative, self.uniform(size) * cumulative[-1], right=True)
+        return drawn.clamp_(max=len(cumulative) - 1)
+
+    def draw_unused(self, size: int) -> list[int]:
+        """Samples that are no picks, all equally likely, without replacement."""
+        unused = torch.ones(len(self.bound), dtype=torch.bool, device=self.device)
+        unused[self.picks] = False
+        rows = unused.nonzero().flatten()
+        chosen: list[int] = rows[self.uniform(len(rows)).argsort()[:size]].tolist()
+        return chosen
+
+    def pick_among(self, candidates: Tensor, budget: int) -> tuple[int, int]:
+        """Accept or reject candidates drawn from the bounds, one after the other.
+
+        Returns:
+            How many were accepted, and how many were asked before the budget was met.
+        """
+        rows, place = candidates.unique(return_inverse=True)
+        needed = (self.uniform(len(candidates)) * self.bound[candidates]).tolist()
+        self.measure(rows)
+        factors = self.factors(rows)
+        between = self.squared_distances(factors, factors).cpu().numpy()
+        true = self.bound[rows].cpu().numpy()
+        before, drawn, indices = len(self.picks), 0, rows.tolist()
+        for candidate, least in zip(place.tolist(), needed, strict=True):
+            if len(self.picks) == budget:
+                break
+            drawn += 1
+            # A pick is at distance 0 from itself, so it is never accepted again.
+            if least < true[candidate]:
+                self.picks.append(indices[candidate])
+                true = np.minimum(true, between[candidate])
+                true[candidate] = 0
+        self.bound[rows], self.seen[rows] = torch.from_numpy(true).to(self.device), len(self.picks)
+        return len(self.picks) - before, drawn
+
+    def measure_all(self) -> None:
+        for rows in self.everyone.split(CHUNK_ROWS):
+            self.measure(rows)
+
+    def measure(self, rows: Tensor) -> None:
+        """Make the bounds of `rows` true: let each see the picks that it has not seen."""
+        factors = self.factors(rows)
+        bound, seen = self.bound[rows], self.seen[rows]
+        for begin in range(int(seen.min()), len(self.picks), WINDOW):
+            picks = torch.tensor(self.picks[begin : begin + WINDOW], device=self.device)
+            waiting = (seen < begin + len(picks)).nonzero().flatten()
+            distances = self.squared_distances((factors[0][waiting], factors[1][waiting]), self.factors(picks))
+            bound[waiting] = torch.minimum(bound[waiting], distances.amin(dim=1))
+        self.bound[rows], self.seen[rows] = bound, len(self.picks)
+
+    def factors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """P − e_ŷ and φ of some samples, in float64.
+
+        The component of ŷ is −Σ of the others rather than p_ŷ − 1, which rounds to 0 for a sure prediction.
+        """
+        probs_NK = self.logits[rows].double().softmax(dim=1)
+        likeliest = probs_NK.argmax(dim=1, keepdim=True)
+        probs_NK.scatter_(1, likeliest, 0)
+        errors_NK = probs_NK.scatter_(1, likeliest, -probs_NK.sum(dim=1, keepdim=True))
+        return errors_NK, self.features[rows].double() * self.scale
+
+    def squared_distances(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+        """‖g − g'‖² of all pairs; below the rounding of its terms it counts as zero."""
+        sums = _squared_norms(*first)[:, None] + _squared_norms(*second)
+        distances = sums - 2 * (first[0] @ second[0].T) * (first[1] @ second[1].T)
+        return distances.masked_fill_(distances <= self.rounding * sums, 0)
+
+
+def _squared_norms(errors: Tensor, features: Tensor) -> Tensor:
+    """‖a ⊗ φ‖² = ‖a‖²·‖φ‖²."""
+    return errors.square().sum(dim=1) * features.square().sum(dim=1)

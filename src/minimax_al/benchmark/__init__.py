@@ -1,0 +1,1 @@
+"""The oracle with the answers: protocols, resumable runs, statistics, the paper's numbers."""

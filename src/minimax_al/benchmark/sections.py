@@ -1,0 +1,206 @@
+"""Sections of a benchmark's report that show its statistics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from minimax_al.benchmark.comparison import Comparison
+from minimax_al.benchmark.gains import Estimate, GainPoint, GainSplit, LabelsSaved, SavedPoint
+from minimax_al.benchmark.statistics import HeadMiddleTail, Interval, area_under_curve
+from minimax_al.report.blocks import Block, Cell, Section, Table, Text
+from minimax_al.report.curves import Curve
+from minimax_al.report.plots import is_time, metric_label
+
+
+def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
+    """Labels saved against the reference at each accuracy that it reaches, with 95% intervals.
+
+    Args:
+        results: one a strategy, all against one reference.
+
+    Returns:
+        The section.
+    """
+    reference = results[0].reference
+    columns: dict[float, list[float]] = {}
+    for result in results:
+        for point in result.points:
+            columns.setdefault(point.reference_labels, []).append(point.accuracy)
+    heads = [Cell(f"{n:,.0f}", f"{100 * np.mean(accuracies):.1f}%") for n, accuracies in columns.items()]
+    rows: list[list[str | Cell]] = []
+    for result in results:
+        points = {point.reference_labels: point for point in result.points}
+        rows.append([result.strategy, *(_saved(points.get(n)) for n in columns)])
+    caption = (
+        f"Fewer labels than {reference} needs for the same accuracy, at the accuracy that {reference} has"
+        " with so many labels. Below: 95% interval, paired bootstrap over seeds; coloured where it leaves out"
+        " zero."
+    )
+    remarks = [f"{r.strategy}: {note}" for r in results for note in r.notes]
+    if any(len(result.seeds) == 1 for result in results):
+        remarks.append("One seed: no interval can be given.")
+    table = Table([f"as {reference} with", *heads], rows, caption)
+    return Section("Labels saved", [table, Text(remarks, quiet=True)])
+
+
+def _saved(point: SavedPoint | None) -> Cell:
+    if point is None:
+        return Cell("–", tone="muted")
+    if point.saved is None:
+        return Cell("not reached", _interval(point.interval, 1, 0), "muted")
+    text = ("≥ " if point.at_least else "") + signed(point.saved, 0)
+    return Cell(text, _interval(point.interval, 1, 0), _tone(point.saved if _sure(point.interval) else 0))
+
+
+def _sure(interval: Interval | None) -> bool:
+    return interval is not None and (interval.low > 0 or interval.high < 0)
+
+
+def _tone(sign: float) -> Literal["good", "bad", ""]:
+    return "good" if sign > 0 else "bad" if sign < 0 else ""
+
+
+def areas_section(curves: Sequence[Curve]) -> Section:
+    """Area under each learning curve, over the range of labels that all curves share.
+
+    Args:
+        curves: the curves, all of one metric.
+
+    Returns:
+        The section; without figures, and said so, where fewer than two numbers of labels are shared.
+    """
+    shared = sorted(set.intersection(*(set(curve.labels.tolist()) for curve in curves)))
+    if len(shared) < 2:
+        return Section("Area under the curve", [Text(["Fewer than two numbers of labels are common to all."])])
+    areas = {c.strategy: area_under_curve(shared, c.per_seed[:, np.isin(c.labels, shared)]) for c in curves}
+    scale = 1 if is_time(curves[0].metric) else 100
+    rows: list[list[str | Cell]] = []
+    for strategy, area_S in sorted(areas.items(), key=lambda item: -item[1].mean()):
+        spread = f"{scale * area_S.std(ddof=1):.2f}" if area_S.size > 1 else "–"
+        rows.append([strategy, f"{scale * area_S.mean():.2f}", spread, f"{area_S.size}"])
+    caption = f"Mean {metric_label(curves[0].metric)} between {shared[0]:,} and {shared[-1]:,} labels, by trapezoids."
+    return Section("Area under the curve", [Table(["", "mean", "std", "seeds"], rows, caption)])
+
+
+def comparison_section(comparison: Comparison) -> Section:
+    """The matrix of all pairs: difference, Holm-adjusted p, and who wins.
+
+    Args:
+        comparison: the result of `paired_comparison`.
+
+    Returns:
+        The section.
+    """
+    scale = 1 if is_time(comparison.metric) else 100
+    rows: list[list[str | Cell]] = []
+    for i, strategy in enumerate(comparison.strategies):
+        cells = [_pair(comparison, i, j, scale) for j in range(len(comparison.strategies))]
+        rows.append([strategy, " / ".join(map(str, comparison.tally(strategy))), *cells])
+    where = "area under the curve" if comparison.labels is None else f"{comparison.labels:,} labels"
+    caption = (
+        f"Row minus column, mean over common seeds: {metric_label(comparison.metric)}, {where}. Below: adjusted p."
+        f" Coloured where it is under {comparison.alpha:g}."
+    )
+    table = Table(["", "win / tie / loss", *comparison.strategies], rows, caption)
+    return Section("Paired comparison", [table, Text(comparison.notes, quiet=True)])
+
+
+def _pair(comparison: Comparison, row: int, column: int, scale: int) -> Cell:
+    if row == column:
+        return Cell("", tone="muted")
+    p = comparison.p[row, column]
+    detail = "not tested" if np.isnan(p) else ("p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", "."))
+    difference = signed(scale * comparison.difference[row, column], 1)
+    outcome = comparison.outcome[row, column]
+    return Cell(difference, detail, "win" if outcome > 0 else "loss" if outcome < 0 else "")
+
+
+def gain_split_section(split: GainSplit) -> Section:
+    """The gain, its training part and its selection part at each number of labels.
+
+    Args:
+        split: the result of `gain_split`.
+
+    Returns:
+        The section.
+    """
+    points = [*split.points, *([split.area] if split.area else [])]
+    rows: list[list[str | Cell]] = [
+        [_where(point), _estimate(point.total), _estimate(point.training), _estimate(point.selection)]
+        for point in points
+    ]
+    columns: list[str | Cell] = [
+        "labels",
+        Cell("gain", f"{split.mal} − {split.baseline}"),
+        Cell("training", f"{split.control} − {split.baseline}"),
+        Cell("selection", f"{split.mal} − {split.control}"),
+    ]
+    caption = (
+        "Percentage points. Training and selection add up to the gain. Below: 95% interval, paired over seeds;"
+        " coloured where it leaves out zero."
+    )
+    remarks = [*split.notes, *(["One seed: no interval can be given."] if len(split.seeds) == 1 else [])]
+    blocks: list[Block] = [Table(columns, rows, caption), Text(remarks, quiet=True)]
+    return Section("Where the gain comes from", blocks)
+
+
+def _where(point: GainPoint) -> str:
+    return "area under the curve" if point.labels is None else f"{point.labels:,}"
+
+
+def _estimate(estimate: Estimate) -> Cell:
+    tone = _tone(estimate.value if _sure(estimate.interval) else 0)
+    return Cell(signed(100 * estimate.value, 1), _interval(estimate.interval, 100, 1), tone)
+
+
+def head_middle_tail_section(results: Mapping[str, Sequence[HeadMiddleTail]], labels: int) -> Section:
+    """Accuracy over the frequent, the middling and the rare classes.
+
+    Args:
+        results: for each strategy one entry a seed.
+        labels: at which number of labels.
+
+    Returns:
+        The section.
+    """
+    rows: list[list[str | Cell]] = [
+        [strategy, *(_group([getattr(seed, name) for seed in seeds]) for name in ("head", "middle", "tail"))]
+        for strategy, seeds in results.items()
+    ]
+    counts = {seed.classes for seeds in results.values() for seed in seeds}
+    # One draw of an imbalance gives other groups than the next: then no count holds for all.
+    sizes = [f" ({n})" for n in counts.pop()] if len(counts) == 1 else ["", "", ""]
+    columns = ["", f"head{sizes[0]}", f"middle{sizes[1]}", f"tail{sizes[2]}"]
+    caption = f"Accuracy, %, with {labels:,} labels, over classes that are frequent, middling and rare in the pool."
+    return Section("Head, middle and tail", [Table(columns, rows, caption)])
+
+
+def _group(values: Sequence[float | None]) -> Cell:
+    known = 100 * np.array([value for value in values if value is not None])
+    if not known.size:
+        return Cell("–", tone="muted")
+    return Cell(f"{known.mean():.1f}", f"± {known.std(ddof=1):.1f}" if known.size > 1 else "")
+
+
+def signed(value: float, decimals: int) -> str:
+    """A difference with its sign; zero has none.
+
+    Example:
+        >>> signed(-1.25, 1), signed(40, 0), signed(0.001, 1)
+        ('−1.2', '+40', '0.0')
+    """
+    text = f"{abs(value):,.{decimals}f}"
+    return text if not float(text.replace(",", "")) else ("+" if value > 0 else "−") + text
+
+
+def _interval(interval: Interval | None, scale: int, decimals: int) -> str:
+    """An open end is one that the measured range of labels cannot show."""
+    if interval is None:
+        return ""
+    low, high = (signed(scale * end, decimals) if np.isfinite(end) else None for end in (interval.low, interval.high))
+    if low and high:
+        return f"{low} to {high}"
+    if low or high:
+        return f"at least {low}" if low else f"at most {high}"
+    return ""

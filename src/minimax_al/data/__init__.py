@@ -1,0 +1,75 @@
+"""Pictures to batches: sources, the pool's bookkeeping, imbalance, augmentation, batches.
+
+Names are loaded when they are first used, so that `minimax_al.data.scan` and `minimax_al.data.manifest` serve
+programs that never load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minimax_al.data.augmentation import Augmentation, augment, normalise, prepare
+    from minimax_al.data.batches import epoch_batches
+    from minimax_al.data.dataset import IGNORED, UNKNOWN, Dataset, picture_statistics
+    from minimax_al.data.files import FileOptions
+    from minimax_al.data.formats import PICTURE_SUFFIXES, read_picture
+    from minimax_al.data.imbalance import make_imbalanced, subset
+    from minimax_al.data.manifest import Manifest, read_manifest
+    from minimax_al.data.pictures import FilePictures, Pictures, ResidentPictures
+    from minimax_al.data.pool import Move, Pool
+    from minimax_al.data.scan import Scan, SetAside, scan_folder
+    from minimax_al.data.sources import SOURCES, load_dataset
+
+_HOMES = {
+    "augmentation": ("Augmentation", "augment", "normalise", "prepare"),
+    "batches": ("epoch_batches",),
+    "dataset": ("IGNORED", "UNKNOWN", "Dataset", "picture_statistics"),
+    "files": ("FileOptions",),
+    "formats": ("PICTURE_SUFFIXES", "read_picture"),
+    "imbalance": ("make_imbalanced", "subset"),
+    "manifest": ("Manifest", "read_manifest"),
+    "pictures": ("FilePictures", "Pictures", "ResidentPictures"),
+    "pool": ("Move", "Pool"),
+    "scan": ("Scan", "SetAside", "scan_folder"),
+    "sources": ("SOURCES", "load_dataset"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "IGNORED",
+    "PICTURE_SUFFIXES",
+    "SOURCES",
+    "UNKNOWN",
+    "Augmentation",
+    "Dataset",
+    "FileOptions",
+    "FilePictures",
+    "Manifest",
+    "Move",
+    "Pictures",
+    "Pool",
+    "ResidentPictures",
+    "Scan",
+    "SetAside",
+    "augment",
+    "epoch_batches",
+    "load_dataset",
+    "make_imbalanced",
+    "normalise",
+    "picture_statistics",
+    "prepare",
+    "read_manifest",
+    "read_picture",
+    "scan_folder",
+    "subset",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,180 @@
+"""Random changes to batches of pictures, on the device where they lie.
+
+All random numbers come from an explicit CPU generator and are then moved, so that a CPU and a GPU make the
+same picks.
+"""
+
+from typing import Annotated, overload
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from minimax_al.data.dataset import IGNORED
+from minimax_al.data.pictures import check_pixels
+from minimax_al.errors import ConfigurationError, ShapeError
+
+
+class Augmentation(BaseModel):
+    """How pictures are changed before the encoder sees them.
+
+    Attributes:
+        flip: in training, mirror each picture left to right with probability 1/2.
+        pad_crop: in training, pad every side with as many black pixels, then cut the original size at random.
+        crop: side of the square that is cut, at random in training and from the centre in evaluation; None
+            keeps all.
+        input_size: side of the square that the batch is resized to at last (bilinear, antialiased); None
+            keeps the size.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flip: bool = True
+    pad_crop: Annotated[int, Field(ge=0)] = 0
+    crop: Annotated[int, Field(ge=1)] | None = None
+    input_size: Annotated[int, Field(ge=1)] | None = None
+
+
+@overload
+def augment(pixels: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor: ...
+@overload
+def augment(
+    pixels: Tensor, settings: Augmentation, generator: torch.Generator, masks: Tensor
+) -> tuple[Tensor, Tensor]: ...
+def augment(
+    pixels: Tensor, settings: Augmentation, generator: torch.Generator, masks: Tensor | None = None
+) -> Tensor | tuple[Tensor, Tensor]:
+    """A batch as training sees it: padded, cut and mirrored at random, then resized.
+
+    Args:
+        pixels: (B, 3, H, W) uint8.
+        settings: what to do.
+        generator: a CPU generator.
+        masks: (B, H, W) uint8 segmentation targets, changed in the same way (padding and resizing keep them
+            whole numbers: 255 outside, nearest neighbour).
+
+    Returns:
+        (B, 3, H', W') uint8; with masks, the pair of these and (B, H', W') uint8.
+
+    Raises:
+        ShapeError: pixels or masks of the wrong shape or dtype.
+        ConfigurationError: the crop is larger than the picture.
+    """
+    _check(pixels, masks)
+    rows, columns = _draw_windows(pixels, settings, generator)
+    augmented = _resize(_take(pixels, rows, columns, settings.pad_crop, fill=0), settings)
+    if masks is None:
+        return augmented
+    targets = _take(masks[:, None], rows, columns, settings.pad_crop, fill=IGNORED)
+    return augmented, _resize_masks(targets, settings)[:, 0]
+
+
+@overload
+def prepare(pixels: Tensor, settings: Augmentation) -> Tensor: ...
+@overload
+def prepare(pixels: Tensor, settings: Augmentation, masks: Tensor) -> tuple[Tensor, Tensor]: ...
+def prepare(pixels: Tensor, settings: Augmentation, masks: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+    """A batch as evaluation sees it: the centre cut out, then resized; nothing is random.
+
+    Args:
+        pixels: (B, 3, H, W) uint8.
+        settings: what to do; flips and padding are left out.
+        masks: (B, H, W) uint8 segmentation targets.
+
+    Returns:
+        (B, 3, H', W') uint8; with masks, the pair of these and (B, H', W') uint8.
+    """
+    _check(pixels, masks)
+    prepared = _resize(_centre(pixels, settings), settings)
+    if masks is None:
+        return prepared
+    return prepared, _resize_masks(_centre(masks[:, None], settings), settings)[:, 0]
+
+
+def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(pixels / 255 - mean) / std, channel by channel.
+
+    Args:
+        pixels: (B, 3, H, W) uint8.
+        mean: of each channel, in [0, 1] units.
+        std: of each channel, in [0, 1] units, above 0.
+
+    Returns:
+        (B, 3, H, W) float32 on the device of `pixels`.
+    """
+    check_pixels(pixels)
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ConfigurationError(f"mean={mean!r} and std={std!r} must be three numbers each, std above 0")
+    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(3, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=pixels.device).view(3, 1, 1)
+    # In place: twice as fast as the out-of-place forms, which allocate the batch again.
+    return pixels.to(torch.float32).mul_(scale).add_(shift)
+
+
+def _check(pixels: Tensor, masks: Tensor | None) -> None:
+    check_pixels(pixels)
+    expected = (pixels.shape[0], *pixels.shape[2:])
+    if masks is not None and (tuple(masks.shape) != expected or masks.dtype != torch.uint8):
+        raise ShapeError(f"masks must be {expected} uint8 like their pictures, not {tuple(masks.shape)} {masks.dtype}")
+
+
+def _crop_size(height: int, width: int, crop: int | None) -> tuple[int, int]:
+    if crop is None:
+        return height, width
+    if crop > min(height, width):
+        raise ConfigurationError(f"crop={crop} is larger than the pictures of {height} x {width} pixels")
+    return crop, crop
+
+
+def _draw_windows(
+    pixels: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor | None, Tensor | None]:
+    """Rows (B, h) and columns (B, w) of the padded picture that make the new one; None keeps them all."""
+    count, _, height, width = pixels.shape
+    new_height, new_width = _crop_size(height, width, settings.crop)
+    spare_rows = height + 2 * settings.pad_crop - new_height
+    spare_columns = width + 2 * settings.pad_crop - new_width
+    cuts = settings.pad_crop > 0 or settings.crop is not None
+    if not cuts and not settings.flip:
+        return None, None
+    top = torch.randint(spare_rows + 1, (count,), generator=generator)
+    left = torch.randint(spare_columns + 1, (count,), generator=generator)
+    flipped = torch.rand(count, generator=generator) < 0.5 if settings.flip else torch.zeros(count, dtype=torch.bool)
+    top, left, mirrored = torch.stack([top, left, flipped.long()]).to(pixels.device)
+    columns = torch.arange(new_width, device=pixels.device).expand(count, new_width)
+    columns = torch.where(mirrored[:, None] == 1, new_width - 1 - columns, columns) + left[:, None]
+    rows = top[:, None] + torch.arange(new_height, device=pixels.device)
+    return rows if cuts else None, columns
+
+
+def _take(pixels: Tensor, rows: Tensor | None, columns: Tensor | None, padding: int, fill: int) -> Tensor:
+    taken = F.pad(pixels, (padding,) * 4, value=fill) if padding else pixels
+    if rows is not None:
+        taken = taken.gather(2, rows[:, None, :, None].expand(-1, taken.shape[1], -1, taken.shape[3]))
+    if columns is not None:
+        taken = taken.gather(3, columns[:, None, None, :].expand(-1, *taken.shape[1:3], -1))
+    return taken
+
+
+def _centre(pixels: Tensor, settings: Augmentation) -> Tensor:
+    height, width = pixels.shape[2:]
+    new_height, new_width = _crop_size(height, width, settings.crop)
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    return pixels[:, :, top : top + new_height, left : left + new_width]
+
+
+def _resize(pixels: Tensor, settings: Augmentation) -> Tensor:
+    if settings.input_size is None:
+        return pixels
+    size = (settings.input_size, settings.input_size)
+    # Through float32 on every device: uint8 resizing exists on some devices only and rounds in its own way
+    # there.
+    resized = F.interpolate(pixels.to(torch.float32), size, mode="bilinear", antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _resize_masks(masks: Tensor, settings: Augmentation) -> Tensor:
+    if settings.input_size is None:
+        return masks
+    return F.interpolate(masks, (settings.input_size, settings.input_size), mode="nearest-exact")

@@ -1,0 +1,51 @@
+"""Which pictures each training step sees."""
+
+import torch
+from torch import Tensor
+
+from minimax_al.errors import ConfigurationError, DataError, ShapeError
+
+
+def epoch_batches(indices: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> list[Tensor]:
+    """The batches of one epoch: passes over `indices`, each in a fresh random order, cut into equal batches.
+
+    No index repeats within one pass; a batch that reaches the end of a pass continues into the next one, so
+    a small labelled set cycles beside a large unlabelled one.
+
+    Args:
+        indices: (N,) int64 to draw from.
+        batch_size: pictures in a batch; N when there are fewer.
+        steps: how many batches.
+        generator: a CPU generator.
+
+    Returns:
+        `steps` tensors of shape (min(batch_size, N),) int64.
+
+    Raises:
+        ConfigurationError: `batch_size` or `steps` below 1.
+        DataError: there is nothing to draw from, or a batch would hold one picture, which batch norm cannot
+            train on.
+
+    Example:
+        >>> batches = epoch_batches(torch.arange(5), 2, 3, torch.Generator().manual_seed(0))
+        >>> [len(batch) for batch in batches], torch.cat(batches)[:5].sort().values.tolist()
+        ([2, 2, 2], [0, 1, 2, 3, 4])
+    """
+    size = _batch_size(indices, batch_size, steps)
+    passes = -(-size * steps // len(indices))
+    order = torch.cat([torch.randperm(len(indices), generator=generator) for _ in range(passes)])
+    return list(torch.split(indices[order[: size * steps]], size))
+
+
+def _batch_size(indices: Tensor, batch_size: int, steps: int) -> int:
+    if indices.ndim != 1 or indices.dtype != torch.int64:
+        raise ShapeError(f"indices must be (N,) int64, not {tuple(indices.shape)} {indices.dtype}")
+    if batch_size < 1 or steps < 1:
+        raise ConfigurationError(f"batch_size={batch_size!r} and steps={steps!r} must both be at least 1")
+    if len(indices) == 0:
+        raise DataError("there are no pictures to draw batches from: label some, or leave some unlabelled")
+    size = min(batch_size, len(indices))
+    if size == 1:
+        cause = "there is only one picture" if len(indices) == 1 else f"batch_size={batch_size!r}"
+        raise DataError(f"a batch of one picture cannot train batch norm ({cause}): it takes at least two")
+    return size

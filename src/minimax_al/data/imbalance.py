@@ -1,0 +1,67 @@
+"""Data sets with fewer pictures: a part of one, or one with rare classes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minimax_al.data.dataset import Dataset, picture_statistics
+from minimax_al.errors import ConfigurationError, DataError
+
+PAPER_RATIOS = (10**-2, 10**-1.5, 10**-1, 10**-0.5, 1.0)
+
+
+def subset(dataset: Dataset, train_indices: Tensor | Sequence[int], name: str | None = None) -> Dataset:
+    """`dataset` with the training pictures at `train_indices` alone; the test set stays.
+
+    Args:
+        dataset: where to take from.
+        train_indices: (N,) int64.
+        name: of the new data set; by default that of the old.
+    """
+    chosen = torch.as_tensor(train_indices, dtype=torch.int64)
+    pictures = dataset.train.subset(chosen)
+    mean, std = picture_statistics(pictures)
+    return replace(
+        dataset,
+        name=name or dataset.name,
+        train=pictures,
+        train_targets=dataset.train_targets[chosen.to(dataset.train_targets.device)],
+        mean=mean,
+        std=std,
+    )
+
+
+def make_imbalanced(dataset: Dataset, seed: int, ratios: Sequence[float] = PAPER_RATIOS) -> Dataset:
+    """`dataset` with rare classes (CIFAR100-Imbalanced of the paper, section 4.1).
+
+    The classes are dealt at random into as many equal groups as there are ratios, anew for every seed. A
+    class of n pictures keeps round(n * ratio) of them, at least one, drawn at random. The test set stays.
+
+    Args:
+        dataset: classification, every class known.
+        seed: of both draws.
+        ratios: one a group, each in (0, 1].
+
+    Raises:
+        ConfigurationError: a ratio outside of (0, 1], or more ratios than classes.
+        DataError: a segmentation data set, or a picture of unknown class.
+    """
+    if not ratios or not all(0 < ratio <= 1 for ratio in ratios) or len(ratios) > dataset.num_classes:
+        raise ConfigurationError(
+            f"ratios={tuple(ratios)!r} must each lie in (0, 1], and be no more than the {dataset.num_classes} classes"
+        )
+    targets = dataset.train_targets.cpu()
+    if dataset.task != "classification" or bool((targets < 0).any()):
+        raise DataError(f"{dataset.name!r} needs one known class a picture to be made imbalanced")
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(dataset.num_classes, generator=generator).numpy()
+    kept = []
+    for group, ratio in zip(np.array_split(shuffled, len(ratios)), ratios, strict=True):
+        for class_number in group.tolist():
+            members = torch.nonzero(targets == class_number).flatten()
+            count = max(round(len(members) * ratio), 1)
+            kept.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    return subset(dataset, torch.cat(kept).sort().values, name=f"{dataset.name}-imbalanced")

@@ -1,0 +1,184 @@
+"""The pool's bookkeeping: which pictures have a label, since which round, from whom and when."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minimax_al.errors import PoolError, ShapeError
+
+Indices = Tensor | NDArray[Any] | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One picture's way from unlabelled to labelled.
+
+    Attributes:
+        index: the picture, by its place in the training set.
+        round: 0 for the pool's first labels, then 1, 2, … for each call of `Pool.label`.
+        by: who said the label.
+        at: when, with a time zone.
+    """
+
+    index: int
+    round: int
+    by: str
+    at: datetime
+
+
+class _Batch(NamedTuple):
+    indices: NDArray[np.int64]
+    round: int
+    by: str
+    at: datetime
+
+
+class Pool:
+    """Labelled and unlabelled pictures of one training set, by index.
+
+    An index moves once, from unlabelled to labelled. Anything else is an error and leaves the pool as it was.
+
+    Args:
+        size: pictures in the training set.
+        labelled: the first labels, as round 0.
+        by: who said them.
+        at: when; by default now.
+
+    Raises:
+        PoolError: an index that does not exist, or is given twice.
+
+    Example:
+        >>> pool = Pool(5, labelled=[3])
+        >>> pool.label([4, 0])
+        >>> pool.labelled.tolist(), pool.unlabelled.tolist(), pool.round
+        ([3, 4, 0], [1, 2], 1)
+    """
+
+    def __init__(self, size: int, labelled: Indices = (), by: str = "initial", at: datetime | None = None) -> None:
+        if size < 1:
+            raise PoolError(f"a pool of {size!r} pictures leaves nothing to choose: give at least one")
+        self.size = size
+        self._is_labelled = np.zeros(size, dtype=bool)
+        self._batches: list[_Batch] = []
+        self._round = 0
+        first = _as_indices(labelled)
+        if first.size:
+            self._move(first, 0, by, at)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __repr__(self) -> str:
+        labelled = sum(batch.indices.size for batch in self._batches)
+        return f"Pool(size={self.size}, labelled={labelled}, round={self.round})"
+
+    @property
+    def round(self) -> int:
+        """Calls of `label` so far."""
+        return self._round
+
+    @property
+    def labelled(self) -> Tensor:
+        """(L,) int64, in the order of labelling."""
+        parts = [batch.indices for batch in self._batches]
+        return torch.from_numpy(np.concatenate(parts) if parts else np.empty(0, dtype=np.int64))
+
+    @property
+    def unlabelled(self) -> Tensor:
+        """(U,) int64, ascending."""
+        return torch.from_numpy(np.flatnonzero(~self._is_labelled))
+
+    @property
+    def history(self) -> Iterator[Move]:
+        """Every move, in the order of labelling."""
+        for batch in self._batches:
+            for index in batch.indices.tolist():
+                yield Move(index, batch.round, batch.by, batch.at)
+
+    def label(self, indices: Indices, by: str = "oracle", at: datetime | None = None) -> None:
+        """Moves pictures from unlabelled to labelled, as one round.
+
+        Args:
+            indices: (B,) whole numbers.
+            by: who said the labels.
+            at: when, with a time zone; by default now.
+
+        Raises:
+            PoolError: no index, one that does not exist, one given twice, or one that has a label already.
+            ShapeError: `indices` is not one row of whole numbers.
+        """
+        chosen = _as_indices(indices)
+        if chosen.size == 0:
+            raise PoolError("no index to label was given: a round moves at least one picture")
+        self._move(chosen, self._round + 1, by, at)
+
+    def state(self) -> dict[str, Any]:
+        """The pool as plain numbers and text, ready for JSON; `from_state` reads it back."""
+        moves = [
+            {
+                "round": batch.round,
+                "by": batch.by,
+                "at": batch.at.isoformat(),
+                "indices": batch.indices.tolist(),
+            }
+            for batch in self._batches
+        ]
+        return {"size": self.size, "round": self._round, "moves": moves}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Pool":
+        """The pool that `state()` described.
+
+        Raises:
+            PoolError: the state is incomplete, or breaks the pool's rules.
+        """
+        try:
+            pool = cls(int(state["size"]))
+            for move in state["moves"]:
+                at = datetime.fromisoformat(move["at"])
+                pool._move(_as_indices(move["indices"]), int(move["round"]), str(move["by"]), at)
+        except PoolError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise PoolError(
+                f"the pool's saved state cannot be read ({error!r}): expected what Pool.state() gives"
+            ) from error
+        if pool._round != state.get("round"):
+            raise PoolError(f"the pool's saved state says round {state.get('round')!r}, its moves end at {pool._round}")
+        return pool
+
+    def _move(self, indices: NDArray[np.int64], round_: int, by: str, at: datetime | None) -> None:
+        self._check(indices)
+        when = datetime.now(UTC) if at is None else at
+        if when.tzinfo is None:
+            raise PoolError(f"the time {when.isoformat()!r} has no time zone: pass an aware datetime")
+        self._batches.append(_Batch(indices, round_, by, when))
+        self._is_labelled[indices] = True
+        self._round = round_
+
+    def _check(self, indices: NDArray[np.int64]) -> None:
+        outside = indices[(indices < 0) | (indices >= self.size)]
+        if outside.size:
+            raise PoolError(f"index {outside[0]} is not in the pool of {self.size} pictures (0 to {self.size - 1})")
+        known = indices[self._is_labelled[indices]]
+        if known.size:
+            raise PoolError(f"index {known[0]} has a label already ({known.size} such): query unlabelled indices alone")
+        ordered = np.sort(indices)
+        doubled = ordered[1:][ordered[1:] == ordered[:-1]]
+        if doubled.size:
+            raise PoolError(f"index {doubled[0]} is given twice: each picture moves once")
+
+
+def _as_indices(indices: Indices) -> NDArray[np.int64]:
+    values = indices.detach().cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
+    if values.size == 0 and values.ndim == 1:
+        return np.empty(0, dtype=np.int64)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
+        raise ShapeError(f"indices must be one row of whole numbers, not {values.shape} {values.dtype}")
+    return values.astype(np.int64, copy=True)

@@ -1,0 +1,83 @@
+"""Data sets by name: one file a source. Sources read what is on the disk and never download.
+
+A source is a module with a function `load(root, ...) -> Dataset`; its keyword arguments are the options that
+`load_dataset` takes for it.
+"""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.files import FileOptions
+from minimax_al.errors import ConfigurationError, UnknownNameError
+
+SOURCES = {
+    "arrays": "minimax_al.data.sources.arrays",
+    "cifar10": "minimax_al.data.sources.cifar10",
+    "cifar100": "minimax_al.data.sources.cifar100",
+    "digits": "minimax_al.data.sources.digits",
+    "folder": "minimax_al.data.sources.folder",
+    "imagenet": "minimax_al.data.sources.imagenet",
+    "inaturalist2018": "minimax_al.data.sources.inaturalist2018",
+    "manifest": "minimax_al.data.sources.manifest",
+}
+"""Module of each source, by its name."""
+
+WITHOUT_ROOT = frozenset({"digits"})
+"""Sources that come with the package's dependencies and read no folder."""
+
+
+def load_dataset(name: str, root: Path | str | None = None, **options: object) -> Dataset:
+    """The data set `name`, read from `root`.
+
+    Args:
+        name: one of `SOURCES`.
+        root: the folder, `.npz` file or manifest to read; "digits" needs none.
+        **options: of the source; those of `FileOptions` for every source that reads picture files.
+
+    Raises:
+        UnknownNameError: no source has this name.
+        ConfigurationError: no root, an option that the source does not have, or a value that cannot be.
+        DataError: what lies there cannot be used.
+
+    Example:
+        >>> digits = load_dataset("digits")
+        >>> len(digits.train), len(digits.test), digits.num_classes
+        (1297, 500, 10)
+    """
+    if name not in SOURCES:
+        raise UnknownNameError("dataset", name, SOURCES)
+    load = import_module(SOURCES[name]).load
+    known = dict(inspect.signature(load).parameters)
+    reads_files = known.pop("files", None) is not None
+    known.pop("root", None)
+    for option in options:
+        if option not in known and not (reads_files and option in FileOptions.model_fields):
+            names = [*known, *(FileOptions.model_fields if reads_files else ())]
+            raise UnknownNameError(f"option of the dataset {name!r}:", option, names)
+    given = {key: value for key, value in options.items() if key in known}
+    if reads_files:
+        given["files"] = _file_options({key: value for key, value in options.items() if key not in known})
+    if name in WITHOUT_ROOT:
+        return _checked(load(**given))
+    if root is None:
+        raise ConfigurationError(f"the dataset {name!r} is read from disk: give its root (a folder or a file)")
+    return _checked(load(Path(root), **given))
+
+
+def _file_options(options: dict[str, object]) -> FileOptions:
+    try:
+        return FileOptions.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{key}={first['input']!r} is not allowed: {first['msg']}") from None
+
+
+def _checked(dataset: object) -> Dataset:
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"a source must return a Dataset, not {type(dataset).__name__}")
+    return dataset

@@ -1,0 +1,42 @@
+"""CIFAR-10 and CIFAR-100 in the python format that their authors publish, read by torchvision."""
+
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.sources.arrays import dataset_from_arrays
+from minimax_al.errors import DataError
+
+PUBLISHED_AT = "https://www.cs.toronto.edu/~kriz/cifar.html"
+
+
+def load_cifar(name: str, reader: type[CIFAR10 | CIFAR100], root: Path) -> Dataset:
+    """CIFAR from `root`, the folder that holds (or is) the unpacked archive.
+
+    Args:
+        name: "cifar10" or "cifar100".
+        reader: torchvision's class.
+        root: the folder.
+
+    Raises:
+        DataError: the files are not there or are damaged; says where it looked and how to get them.
+    """
+    folder = reader.base_folder
+    parent = root.parent if root.name == folder and not (root / folder).exists() else root
+    try:
+        train, test = (reader(parent, train=part, download=False) for part in (True, False))
+    except RuntimeError as error:
+        state = "damaged or incomplete" if (parent / folder).exists() else "not there"
+        raise DataError(
+            f"{name} is {state}: looked in {str(parent / folder)!r}; "
+            f"download {reader.filename} from {PUBLISHED_AT} and unpack it in {str(parent)!r}, "
+            "or give an .npz file as the dataset 'arrays'"
+        ) from error
+    return dataset_from_arrays(
+        name,
+        tuple(train.classes),
+        (train.data, np.asarray(train.targets)),
+        (test.data, np.asarray(test.targets)),
+    )

@@ -1,0 +1,17 @@
+"""CIFAR-10 as its authors publish it."""
+
+from pathlib import Path
+
+from torchvision.datasets import CIFAR10
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.sources.cifar import load_cifar
+
+
+def load(root: Path) -> Dataset:
+    """50,000 pictures of 32 x 32 pixels to choose from and 10,000 to test on, in 10 classes.
+
+    Args:
+        root: the folder that holds (or is) the unpacked archive.
+    """
+    return load_cifar("cifar10", CIFAR10, root)

@@ -1,0 +1,40 @@
+"""Scikit-learn's 1,797 handwritten digits of 8 x 8 pixels: the data set that needs no file."""
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from minimax_al.data.dataset import Dataset, picture_statistics
+from minimax_al.data.pictures import ResidentPictures
+from minimax_al.data.split import stratified_test_mask
+
+TEST_SIZE = 500
+
+
+def load() -> Dataset:
+    """1,297 digits to choose from and 500 to test on, each class in proportion; always the same split.
+
+    Grey values 0..16 become 0..255, repeated in three channels.
+    """
+    digits = load_digits()
+    grey_NHW = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    pixels = torch.from_numpy(grey_NHW)[:, None].repeat(1, 3, 1, 1)
+    targets = digits.target.astype(np.int64)
+    in_test = stratified_test_mask(targets, TEST_SIZE, seed=0)
+    parts = {}
+    for part, mask in (("train", ~in_test), ("test", in_test)):
+        positions = np.flatnonzero(mask)
+        names = [f"{part}/{position:04d}" for position in positions]
+        parts[part] = ResidentPictures(pixels[positions], names)
+    mean, std = picture_statistics(parts["train"])
+    return Dataset(
+        name="digits",
+        task="classification",
+        class_names=tuple(str(name) for name in digits.target_names),
+        train=parts["train"],
+        train_targets=torch.from_numpy(targets[~in_test]),
+        test=parts["test"],
+        test_targets=torch.from_numpy(targets[in_test]),
+        mean=mean,
+        std=std,
+    )

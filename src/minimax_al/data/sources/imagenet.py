@@ -1,0 +1,90 @@
+"""ImageNet (ILSVRC 2012) as people have it: `train/WNID/*.JPEG` and one of three layouts of `val`.
+
+`val/WNID/*.JPEG`; or the official flat `val/*.JPEG` with the truth in `ILSVRC2012_devkit_t12/` or in Kaggle's
+`LOC_val_solution.csv`. Kaggle's own tree, `ILSVRC/Data/CLS-LOC/`, is found as well.
+"""
+
+import csv
+from pathlib import Path
+
+from scipy.io import loadmat
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.scan import list_files
+from minimax_al.data.sources.folder import class_folders, list_classes
+from minimax_al.errors import DataError
+
+DEVKIT = "ILSVRC2012_devkit_t12/data"
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+KAGGLE_SOLUTION = "LOC_val_solution.csv"
+KAGGLE_TREE = "ILSVRC/Data/CLS-LOC"
+KAGGLE_NAMES = "LOC_synset_mapping.txt"
+
+
+def load(root: Path, files: FileOptions | None = None) -> Dataset:
+    """ImageNet from `root`; any number of classes, so that subsets of it work too.
+
+    Files are not checked beforehand unless the options ask for it: one that cannot be read is named when it
+    is met. Classes are sorted by WordNet id, and are named so where `LOC_synset_mapping.txt` does not say
+    their names.
+
+    Args:
+        root: the folder with `train` and `val`.
+        files: how the files are read.
+
+    Raises:
+        DataError: a folder or the truth of a flat `val` is missing; says what was expected where.
+    """
+    tree = root / KAGGLE_TREE if (root / KAGGLE_TREE).is_dir() else root
+    for part in ("train", "val"):
+        if not (tree / part).is_dir():
+            raise DataError(f"ImageNet needs the folder {str(tree / part)!r}, and it is not there")
+    wnids = class_folders(tree / "train")
+    if not wnids:
+        raise DataError(f"{str(tree / 'train')!r} has no class folders such as 'n01440764'")
+    train = list_classes(tree, tree / "train", wnids)
+    test = list_classes(tree, tree / "val", wnids) if class_folders(tree / "val") else _flat(root, tree, wnids)
+    return dataset_from_files("imagenet", _names(root, wnids), train, test, files or FileOptions(), verify="none")
+
+
+def _flat(root: Path, tree: Path, wnids: list[str]) -> FileList:
+    truth = _truth(root, sorted(name for name in list_files(tree / "val")))
+    number = {wnid: i for i, wnid in enumerate(wnids)}
+    listed = FileList()
+    for name, wnid in truth.items():
+        if wnid in number:  # a subset of the classes keeps a subset of the flat folder
+            listed.add(str(tree / "val" / name), f"val/{name}", number[wnid])
+    return listed
+
+
+def _truth(root: Path, names: list[str]) -> dict[str, str]:
+    """WordNet id of each file of the flat `val`."""
+    if (root / KAGGLE_SOLUTION).is_file():
+        with (root / KAGGLE_SOLUTION).open(encoding="utf-8", newline="") as file:
+            wnids = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
+        missing = [name for name in names if Path(name).stem not in wnids]
+        if missing:
+            raise DataError(f"{str(root / KAGGLE_SOLUTION)!r} says nothing of {missing[0]!r}")
+        return {name: wnids[Path(name).stem] for name in names}
+    devkit = root / DEVKIT
+    if not (devkit / GROUND_TRUTH).is_file() or not (devkit / "meta.mat").is_file():
+        raise DataError(
+            f"{str(root / 'val')!r} has no class folders, so the truth must lie in {str(devkit)!r} "
+            f"({GROUND_TRUTH} and meta.mat) or in {str(root / KAGGLE_SOLUTION)!r}, and neither is there"
+        )
+    numbers = [int(line) for line in (devkit / GROUND_TRUTH).read_text(encoding="ascii").split()]
+    if len(numbers) != len(names):
+        raise DataError(f"{str(root / 'val')!r} has {len(names)} files, but {GROUND_TRUTH} {len(numbers)} lines")
+    synsets = loadmat(devkit / "meta.mat", squeeze_me=True)["synsets"]
+    wnid_of = {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets}
+    return {name: wnid_of[number] for name, number in zip(names, numbers, strict=True)}
+
+
+def _names(root: Path, wnids: list[str]) -> list[str]:
+    """Class names where the mapping says them; the id stays in front, as two classes are called "crane"."""
+    if not (root / KAGGLE_NAMES).is_file():
+        return wnids
+    lines = (root / KAGGLE_NAMES).read_text(encoding="utf-8").splitlines()
+    words = dict(line.split(" ", 1) for line in lines if " " in line)
+    return [f"{wnid} {words[wnid].split(',')[0]}" if wnid in words else wnid for wnid in wnids]

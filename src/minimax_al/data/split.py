@@ -1,0 +1,51 @@
+"""A fixed part of the labelled pictures kept for the test, each class in proportion."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimax_al.errors import ConfigurationError
+
+
+def stratified_test_mask(targets: NDArray[np.int64], test_size: int | float, seed: int) -> NDArray[np.bool_]:
+    """Which pictures to keep for the test: each class in proportion, at least one of each left for training.
+
+    Args:
+        targets: (N,) class numbers; pictures of unknown class (-1) are never taken.
+        test_size: a number of pictures, or a fraction of the labelled ones in [0, 1).
+        seed: of the draw.
+
+    Returns:
+        (N,) bool.
+
+    Raises:
+        ConfigurationError: `test_size` cannot be.
+
+    Example:
+        >>> stratified_test_mask(np.array([0, 0, 1, 1, -1]), 0.5, seed=0).sum()
+        np.int64(2)
+    """
+    classes, counts = np.unique(targets[targets >= 0], return_counts=True)
+    labelled = int(counts.sum())
+    wanted = round(test_size * labelled) if isinstance(test_size, float) else test_size
+    if test_size < 0 or wanted > max(labelled - len(classes), 0):
+        raise ConfigurationError(
+            f"test_size={test_size!r} of {labelled} labelled pictures in {len(classes)} classes cannot "
+            "be kept: give a fraction below 1 that leaves one picture of each class for training"
+        )
+    generator = np.random.default_rng(seed)
+    mask = np.zeros(len(targets), dtype=bool)
+    for class_number, share in zip(classes, _shares(counts, wanted), strict=True):
+        members = np.flatnonzero(targets == class_number)
+        mask[generator.permutation(members)[:share]] = True
+    return mask
+
+
+def _shares(counts: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Largest remainders: whole numbers in proportion to `counts`, of sum `wanted`, leaving one of each."""
+    exact = counts * wanted / max(int(counts.sum()), 1)
+    shares = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
+    by_remainder = np.argsort(shares - exact, kind="stable")
+    while (missing := wanted - int(shares.sum())) > 0:
+        open_classes = by_remainder[shares[by_remainder] < counts[by_remainder] - 1][:missing]
+        shares[open_classes] += 1
+    return shares

@@ -1,0 +1,161 @@
+"""The loop of active learning: pool → fit → query → ask the oracle → teach → pool.
+
+Written once. A benchmark answers from the data set, a campaign waits for people; neither changes a line here.
+
+    learner = ActiveLearner(dataset, "mal", Recipe(encoder="conv4"))
+    learner.teach(first, labels)
+    while budget_is_left:
+        learner.fit()
+        query = learner.query(20)
+        learner.teach(query.indices, ask(query.indices))
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minimax_al.data import IGNORED, UNKNOWN, Dataset, Pool
+from minimax_al.errors import BudgetError, ConfigurationError, DataError, NonFiniteScoreError, ShapeError
+from minimax_al.strategies import Query, Strategy, get_strategy
+from minimax_al.training import Models, Recipe, Round, Runtime, evaluate
+from minimax_al.training.epochs import EpochCallback
+
+
+class ActiveLearner:
+    """A pool, what is known of it, and a strategy that asks for more.
+
+    Args:
+        dataset: pictures, classes and test pictures. Its training targets are never looked at.
+        strategy: by name, or with settings of its own.
+        recipe: how networks are built and trained; default the paper's.
+        seed: everything random follows from it. Same seed, same machine, same picks.
+        runtime: device and precision; default what the recipe says.
+        folder: where checkpoints of the round in progress go, so that `fit` can resume; None writes none.
+        on_epoch: told of every finished epoch.
+
+    Attributes:
+        pool: labelled and unlabelled indices, rounds, history.
+        targets: the answers so far.
+        models: what the last `fit` trained; None before the first, and once new answers have come.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        strategy: str | Strategy,
+        recipe: Recipe | None = None,
+        *,
+        seed: int = 0,
+        runtime: Runtime | None = None,
+        folder: Path | None = None,
+        on_epoch: EpochCallback | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
+        self.recipe = recipe or Recipe()
+        self.seed = seed
+        self.runtime = runtime or Runtime(self.recipe.runtime)
+        self.folder = folder
+        self.on_epoch = on_epoch
+        self.pool = Pool(len(dataset.train))
+        self.targets = _no_answers(dataset)
+        self.models: Models | None = None
+
+    @property
+    def round(self) -> Round:
+        """The round in progress."""
+        return Round(
+            dataset=self.dataset,
+            targets=self.targets,
+            labelled=self.pool.labelled,
+            unlabelled=self.pool.unlabelled,
+            recipe=self.recipe,
+            runtime=self.runtime,
+            seed=self.seed,
+            number=self.pool.round,
+            folder=self.folder,
+            on_epoch=self.on_epoch,
+        )
+
+    def fit(self) -> Models:
+        """Train this round's networks on the answers so far.
+
+        Raises:
+            DataError: the answers cannot be trained on.
+        """
+        self.models = self.strategy.fit(self.round)
+        return self.models
+
+    def query(self, budget: int) -> Query:
+        """Choose the pictures to ask about next.
+
+        Args:
+            budget: how many, from 1 to all unlabelled ones.
+
+        Raises:
+            BudgetError: the budget is not in that range.
+            ConfigurationError: nothing is trained on the answers so far.
+            NonFiniteScoreError: a score is NaN or infinite; names the pictures.
+        """
+        unlabelled = self.pool.unlabelled
+        if not 1 <= budget <= len(unlabelled):
+            raise BudgetError(
+                f"a budget of {budget} was given; it must be from 1 to the {len(unlabelled)} unlabelled pictures"
+            )
+        if self.models is None:
+            raise ConfigurationError("nothing is trained on the labels so far: call fit() before query()")
+        try:
+            return self.strategy.query(self.round, self.models, budget)
+        except NonFiniteScoreError as error:
+            raise self._naming(error, unlabelled) from error
+
+    def teach(self, indices: Tensor | Sequence[int], answers: Tensor, by: str = "oracle") -> None:
+        """Take answers, and end the round.
+
+        Args:
+            indices: of training pictures that have no answer yet, (n,).
+            answers: class indices (n,) int64, or masks (n, H, W) uint8.
+            by: who gave them.
+
+        Raises:
+            PoolError: an index is not in the pool, twice in the list, or has its answer already.
+            ShapeError: not one answer a picture.
+            DataError: an answer is no class.
+        """
+        indices = torch.as_tensor(indices, dtype=torch.int64)
+        self._check_answers(indices, answers)
+        self.pool.label(indices, by=by)
+        self.targets[indices] = answers.to(self.targets.dtype)
+        self.models = None
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics on the test pictures, as fractions in [0, 1]; see `minimax_al.training.evaluate`."""
+        if self.models is None:
+            raise ConfigurationError("nothing is trained on the labels so far: call fit() before evaluate()")
+        return evaluate(self.round, self.models)
+
+    def _check_answers(self, indices: Tensor, answers: Tensor) -> None:
+        expected = (len(indices), *self.targets.shape[1:])
+        if tuple(answers.shape) != expected:
+            raise ShapeError(f"{len(indices)} pictures need answers of shape {expected}, not {tuple(answers.shape)}")
+        counted = answers[answers != IGNORED] if self.dataset.task == "segmentation" else answers
+        wrong = counted[(counted < 0) | (counted >= self.dataset.num_classes)]
+        if len(wrong):
+            raise DataError(f"answer {int(wrong[0])} is no class: there are {self.dataset.num_classes}, counted from 0")
+
+    def _naming(self, error: NonFiniteScoreError, candidates: Tensor) -> NonFiniteScoreError:
+        """The same error with the pictures' names, which scores alone do not know."""
+        names = [self.dataset.train.names[int(candidates[position])] for position in error.positions]
+        return (
+            NonFiniteScoreError(f"{error}; pictures: {', '.join(map(repr, names))}", error.positions)
+            if names
+            else error
+        )
+
+
+def _no_answers(dataset: Dataset) -> Tensor:
+    if dataset.task == "segmentation":
+        return torch.full((len(dataset.train), *dataset.train.size), IGNORED, dtype=torch.uint8)
+    return torch.full((len(dataset.train),), UNKNOWN)

@@ -1,0 +1,39 @@
+"""The networks alone: encoders, classifiers, discriminators, task models, autoencoder; no training."""
+
+from minimax_al.networks.cosine import CosineClassifier, Reversal
+from minimax_al.networks.counts import count_parameters, describe
+from minimax_al.networks.discriminator import Discriminator
+from minimax_al.networks.encoder import Encoder, Stem, Task
+from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
+from minimax_al.networks.initialisation import initialise_xavier
+from minimax_al.networks.normalisation import l2_normalise
+from minimax_al.networks.reversal import reverse_gradient
+from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
+from minimax_al.networks.task_model import TaskModel, enable_mc_dropout
+from minimax_al.networks.vae import VAE, LatentDiscriminator, VAEOutput, vae_loss
+
+__all__ = [
+    "VAE",
+    "CosineClassifier",
+    "Discriminator",
+    "Encoder",
+    "LatentDiscriminator",
+    "PixelCosineClassifier",
+    "PixelDiscriminator",
+    "PixelTaskModel",
+    "Reversal",
+    "Stem",
+    "Task",
+    "TaskModel",
+    "VAEOutput",
+    "build_encoder",
+    "count_parameters",
+    "default_bottleneck",
+    "describe",
+    "enable_mc_dropout",
+    "initialise_xavier",
+    "l2_normalise",
+    "list_encoders",
+    "reverse_gradient",
+    "vae_loss",
+]

@@ -1,0 +1,73 @@
+"""How many parameters the networks have, to hold against Appendix B of the paper."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from minimax_al.networks.cosine import CosineClassifier
+from minimax_al.networks.discriminator import Discriminator
+from minimax_al.networks.encoder import Stem, Task
+from minimax_al.networks.encoders import build_encoder, default_bottleneck
+from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
+from minimax_al.networks.task_model import TaskModel
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count the trainable numbers of a network; running statistics are none of them.
+
+    Example:
+        >>> count_parameters(nn.Linear(3, 2))
+        8
+    """
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def describe(
+    encoder: str,
+    num_classes: int,
+    *,
+    task: Task = "classification",
+    stem: Stem = "imagenet",
+    width: int | None = None,
+    bottleneck: int | Literal["default"] | None = "default",
+) -> dict[str, int | None]:
+    """Count the parameters of F, C, D and M for an encoder and a number of classes.
+
+    Nothing is allocated: the networks are built without memory behind them.
+
+    Args:
+        encoder: a name that `build_encoder` knows.
+        num_classes: K.
+        task: "classification" or "segmentation".
+        stem: of a ResNet.
+        width: of `conv4` and `dconv4`.
+        bottleneck: of the cosine classifier; "default" is what goes with the encoder.
+
+    Returns:
+        Parameters under "encoder", "classifier", "discriminator" and "task_model"; d under "out_features";
+        the width of the classifier's bottleneck, or None, under "bottleneck".
+
+    Raises:
+        ConfigurationError: the encoder is unknown or a setting makes no sense for it.
+
+    Example:
+        >>> describe("resnet18", num_classes=100)["classifier"]
+        156928
+    """
+    if bottleneck == "default":
+        bottleneck = default_bottleneck(encoder, task)
+    with torch.device("meta"):
+        backbone = build_encoder(encoder, stem, task=task, width=width)
+        features = backbone.out_features
+        networks: dict[str, nn.Module] = {"encoder": backbone}
+        if task == "classification":
+            networks["classifier"] = CosineClassifier(features, num_classes, bottleneck)
+            networks["discriminator"] = Discriminator(features)
+            networks["task_model"] = TaskModel(backbone, num_classes)
+        else:
+            networks["classifier"] = PixelCosineClassifier(features, num_classes, bottleneck)
+            networks["discriminator"] = PixelDiscriminator(features)
+            networks["task_model"] = PixelTaskModel(backbone, num_classes)
+    counts = {part: count_parameters(network) for part, network in networks.items()}
+    return {**counts, "out_features": features, "bottleneck": bottleneck}

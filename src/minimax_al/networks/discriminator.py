@@ -1,0 +1,57 @@
+"""The labelledness discriminator, D of the paper (Eq. 3)."""
+
+from torch import Tensor, nn
+
+from minimax_al.networks.checks import check_features, check_positive
+from minimax_al.networks.logits import LinearLogits
+from minimax_al.networks.normalisation import l2_normalise
+
+
+class Discriminator(nn.Module):
+    """Tells labelled from unlabelled pictures by their features: d → hidden → hidden → 1, with ReLU.
+
+    Eq. 3: it sees `F(x) / ‖F(x)‖ · 1/T`, the encoder's normalised output, not the classifier's bottleneck. It
+    normalises and divides by itself: callers pass `F(x)` as it is, detached where only D may move.
+
+    Args:
+        in_features: d, the width of the encoder's output.
+        hidden: width of the two hidden layers.
+        temperature: T.
+
+    Raises:
+        ConfigurationError: a size or temperature that is not positive.
+
+    Example:
+        >>> import torch
+        >>> Discriminator(in_features=512)(torch.randn(4, 512)).shape
+        torch.Size([4])
+    """
+
+    def __init__(self, in_features: int, hidden: int = 512, temperature: float = 0.05) -> None:
+        super().__init__()
+        check_positive(in_features=in_features, hidden=hidden, temperature=temperature)
+        self.in_features = in_features
+        self.temperature = temperature
+        self.layers = nn.Sequential(
+            nn.Linear(in_features, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            LinearLogits(hidden, 1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features to logits of being labelled.
+
+        Args:
+            features: (B, d), the encoder's output.
+
+        Returns:
+            Logits (B,); positive means labelled. One axis, so that targets (B,) cannot broadcast to (B, B).
+
+        Raises:
+            ShapeError: `features` are not (B, d).
+        """
+        check_features(features, self.in_features)
+        logits_B1: Tensor = self.layers(l2_normalise(features) / self.temperature)
+        return logits_B1.squeeze(1)

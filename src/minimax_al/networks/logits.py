@@ -1,0 +1,38 @@
+"""Last layers that keep their own precision under autocast.
+
+Samples are ranked by what these layers return. In bfloat16 a logit has eight significant bits, so thousands
+of samples of a large pool would tie; a last layer in float32 costs next to nothing and keeps them apart.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+
+class LinearLogits(nn.Linear):
+    """`nn.Linear`, computed in the dtype of its weight whether autocast is on or off."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that nn.Linear gives it)
+        """Map (B, in_features) to logits (B, out_features)."""
+        with autocast_off(input.device.type):
+            return super().forward(input.to(self.weight.dtype))
+
+
+class ConvLogits(nn.Conv2d):
+    """A 1×1 convolution, computed in the dtype of its weight whether autocast is on or off."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that nn.Conv2d gives it)
+        """Map (B, in_channels, h, w) to logits (B, out_channels, h, w)."""
+        with autocast_off(input.device.type):
+            return super().forward(input.to(self.weight.dtype))
+
+
+def autocast_off(device_type: str) -> AbstractContextManager[object]:
+    """Return a context without autocast; one that does nothing where autocast is off already."""
+    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()

@@ -1,0 +1,36 @@
+"""The gradient reversal layer: one pass trains the encoder and the classifier against each other."""
+
+import torch
+from torch import Tensor
+
+
+class _ReverseGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: object, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_ctx: object, *grad_outputs: Tensor) -> Tensor:
+        return grad_outputs[0].neg()
+
+
+def reverse_gradient(x: Tensor) -> Tensor:
+    """Return `x` unchanged; on the way back the gradient changes its sign.
+
+    Placed between encoder and classifier, it lets one backward pass of `λ · mean Σ_k p_k log p_k` move the
+    classifier towards higher entropy and the encoder towards lower (Algorithm 1, lines 8 and 9).
+
+    Args:
+        x: any tensor.
+
+    Returns:
+        A view of `x`, of the same shape, dtype and values.
+
+    Example:
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> reverse_gradient(3 * x).sum().backward()
+        >>> x.grad
+        tensor([-3., -3.])
+    """
+    reversed_x: Tensor = _ReverseGradient.apply(x)
+    return reversed_x

@@ -1,0 +1,188 @@
+"""Classifier, discriminator and task model on feature maps: the paper's networks for segmentation (§3.2)."""
+
+from typing import get_args
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from minimax_al.errors import ConfigurationError
+from minimax_al.networks.checks import check_choice, check_dropout, check_features, check_positive
+from minimax_al.networks.cosine import Reversal
+from minimax_al.networks.encoder import Encoder
+from minimax_al.networks.logits import ConvLogits, LinearLogits
+from minimax_al.networks.normalisation import l2_normalise
+from minimax_al.networks.reversal import reverse_gradient
+
+
+class PixelCosineClassifier(nn.Module):
+    """Logits of every pixel from the angles between its features and class prototypes.
+
+    The features of each location are ℓ2-normalised over channels; a 1×1 convolution without bias, whose K
+    filters are the prototypes, and the division by T give logits (B, K, h, w); bilinear upsampling brings
+    them to the picture's size.
+
+    Args:
+        in_features: d, channels of the encoder's output.
+        num_classes: K.
+        bottleneck: channels of a 1×1 convolution with bias before the normalisation, or None for none (the
+            paper's).
+        temperature: T, by which the logits are divided.
+        reversal: where `reverse=True` turns the gradient, as in `CosineClassifier`.
+        output_stride: the encoder's, by which logits are upsampled where no size is given.
+
+    Raises:
+        ConfigurationError: a size or temperature that is not positive, or an unknown place of reversal.
+
+    Example:
+        >>> import torch
+        >>> classifier = PixelCosineClassifier(in_features=512, num_classes=19)
+        >>> classifier(torch.randn(2, 512, 4, 6)).shape
+        torch.Size([2, 19, 32, 48])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        bottleneck: int | None = None,
+        temperature: float = 0.05,
+        reversal: Reversal = "after_bottleneck",
+        *,
+        output_stride: int = 8,
+    ) -> None:
+        super().__init__()
+        check_positive(in_features=in_features, num_classes=num_classes, output_stride=output_stride)
+        check_positive(temperature=temperature, bottleneck=1 if bottleneck is None else bottleneck)
+        check_choice("reversal", reversal, get_args(Reversal))
+        self.in_features = in_features
+        self.temperature = temperature
+        self.reversal = reversal
+        self.output_stride = output_stride
+        self.bottleneck = None if bottleneck is None else nn.Conv2d(in_features, bottleneck, kernel_size=1)
+        self.prototypes = ConvLogits(bottleneck or in_features, num_classes, bias=False)
+
+    def forward(self, features: Tensor, *, reverse: bool = False, size: tuple[int, int] | None = None) -> Tensor:
+        """Map a feature map to logits of pixels.
+
+        Args:
+            features: (B, d, h, w), the encoder's output.
+            reverse: turn the sign of the gradient that reaches the encoder.
+            size: (H, W) of the picture; None for (h, w) times the output stride, which is the same for sides
+                that the stride divides.
+
+        Returns:
+            Logits (B, K, H, W), already divided by T, in the dtype of the prototypes.
+
+        Raises:
+            ShapeError: `features` are not (B, d, h, w).
+        """
+        check_features(features, self.in_features, spatial=True)
+        if reverse and self.reversal == "before_bottleneck":
+            features = reverse_gradient(features)
+        if self.bottleneck is not None:
+            features = self.bottleneck(features)
+        if reverse and self.reversal == "after_bottleneck":
+            features = reverse_gradient(features)
+        unit = l2_normalise(features.to(self.prototypes.weight.dtype))
+        logits: Tensor = self.prototypes(unit)
+        return _upsample(logits / self.temperature, self.output_stride, size)
+
+    def extra_repr(self) -> str:
+        """The settings, for `print(classifier)`."""
+        settings = f"temperature={self.temperature}, reversal={self.reversal!r}"
+        return f"{settings}, output_stride={self.output_stride}"
+
+
+class PixelDiscriminator(nn.Module):
+    """Tells labelled from unlabelled pictures by their feature maps, of any height and width.
+
+    Three 3×3 convolutions of stride 2 with ReLU, the mean over what is left of the map, and one small linear
+    layer. Its input is the map ℓ2-normalised over channels and divided by T, as Eq. 3 has it for vectors.
+    There is no batch norm: labelled and unlabelled batches pass apart, and their statistics would tell them
+    apart in training and not when scoring.
+
+    Args:
+        in_features: d, channels of the encoder's output.
+        hidden: channels of the three convolutions.
+        temperature: T.
+
+    Raises:
+        ConfigurationError: a size or temperature that is not positive.
+    """
+
+    def __init__(self, in_features: int, hidden: int = 128, temperature: float = 0.05) -> None:
+        super().__init__()
+        check_positive(in_features=in_features, hidden=hidden, temperature=temperature)
+        self.in_features = in_features
+        self.temperature = temperature
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(in_features, hidden, kernel_size=3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, hidden, kernel_size=3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, hidden, kernel_size=3, stride=2, padding=1),
+            nn.ReLU(),
+        )
+        self.head = LinearLogits(hidden, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map a feature map to logits of being labelled.
+
+        Args:
+            features: (B, d, h, w), the encoder's output.
+
+        Returns:
+            Logits (B,), one a picture; positive means labelled.
+
+        Raises:
+            ShapeError: `features` are not (B, d, h, w).
+        """
+        check_features(features, self.in_features, spatial=True)
+        maps: Tensor = self.convolutions(l2_normalise(features) / self.temperature)
+        logits_B1: Tensor = self.head(maps.mean(dim=(2, 3)))
+        return logits_B1.squeeze(1)
+
+
+class PixelTaskModel(nn.Module):
+    """An encoder with a plain 1×1 convolution as its head, upsampled to the picture's size (Algorithm 3).
+
+    Args:
+        encoder: maps images to (B, d, h, w). It is used as it is, not copied.
+        num_classes: K.
+        dropout: probability of dropping a channel of the whole map before the head; that is one draw of the
+            head's weights a picture, as dropout of features is for `TaskModel`.
+
+    Attributes:
+        encoder: the encoder.
+        dropout: the dropout layer before the head.
+        head: the 1×1 convolution, with bias.
+
+    Raises:
+        ConfigurationError: the encoder is not spatial, or `num_classes` or `dropout` cannot be.
+    """
+
+    def __init__(self, encoder: Encoder, num_classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        check_positive(num_classes=num_classes)
+        check_dropout(dropout)
+        if encoder.output_stride is None:
+            raise ConfigurationError(f"encoder {encoder.name!r} gives one feature vector a picture: TaskModel takes it")
+        self.encoder = encoder
+        self.output_stride = encoder.output_stride
+        self.dropout = nn.Dropout2d(dropout)
+        self.head = ConvLogits(encoder.out_features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to logits (B, K, H, W)."""
+        return self.classify(self.encoder(images), size=(images.shape[2], images.shape[3]))
+
+    def classify(self, features: Tensor, *, size: tuple[int, int] | None = None) -> Tensor:
+        """Map a feature map (B, d, h, w) to logits (B, K, H, W); `size` as in `PixelCosineClassifier`."""
+        logits: Tensor = self.head(self.dropout(features))
+        return _upsample(logits, self.output_stride, size)
+
+
+def _upsample(logits: Tensor, output_stride: int, size: tuple[int, int] | None) -> Tensor:
+    height, width = logits.shape[2:]
+    size = size or (output_stride * height, output_stride * width)
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

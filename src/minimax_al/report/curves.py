@@ -1,0 +1,228 @@
+"""Records of an experiment and the learning curves that they draw.
+
+A record is one number: what one strategy reached, under one seed, with so many labels. Experiments keep their
+records in a tidy CSV file (one row a number), so that any other tool can read them.
+"""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimax_al.errors import ResultsError, nearest
+from minimax_al.report.replacing import replacing
+
+LESS_IS_BETTER = frozenset({"calibration_error", "train_seconds", "query_seconds"})
+"""Metrics of which the smaller value is the better one."""
+
+
+class Record(NamedTuple):
+    """One number of an experiment; the fields are the columns of the CSV file, in this order.
+
+    Attributes:
+        dataset: name of the data set.
+        strategy: name of the strategy.
+        seed: seed of the run.
+        round: round of the run, from 0.
+        labels: size of the labelled pool when the number was taken.
+        metric: name of the number ("accuracy", "train_seconds").
+        value: a fraction in [0, 1], or seconds where the metric's name says so.
+    """
+
+    dataset: str
+    strategy: str
+    seed: int
+    round: int
+    labels: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One strategy's metric over the number of labels, on the numbers of labels that all of its seeds have.
+
+    Attributes:
+        dataset: name of the data set.
+        strategy: name of the strategy.
+        metric: name of the metric.
+        seeds: the S seeds, ascending.
+        labels: (P,) int64, ascending.
+        per_seed: (S, P) float64, one row a seed.
+        left_out: numbers of labels that some seeds have and others lack; they are not in the curve.
+    """
+
+    dataset: str
+    strategy: str
+    metric: str
+    seeds: tuple[int, ...]
+    labels: NDArray[np.int64]
+    per_seed: NDArray[np.float64]
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean over the seeds, (P,)."""
+        return np.asarray(self.per_seed.mean(axis=0))
+
+    @property
+    def std(self) -> NDArray[np.float64] | None:
+        """Sample standard deviation over the seeds (divisor S - 1), (P,); None with one seed."""
+        return self.per_seed.std(axis=0, ddof=1) if len(self.seeds) > 1 else None
+
+
+def read_records(path: str | os.PathLike[str]) -> list[Record]:
+    """Reads a records file.
+
+    Args:
+        path: a CSV file with the columns of `Record`; further columns are ignored.
+
+    Returns:
+        The records, in the order of the file.
+
+    Raises:
+        ResultsError: the file cannot be read, lacks a column, or a row is not a record (file and line are
+            named).
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return _parse(csv.DictReader(file), path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ResultsError(f"cannot read the records in {str(path)!r}: {error}") from error
+
+
+def _parse(rows: "csv.DictReader[str]", path: Path) -> list[Record]:
+    missing = [name for name in Record._fields if name not in (rows.fieldnames or ())]
+    if missing:
+        raise ResultsError(
+            f"{str(path)!r} has no column {missing[0]!r}; a records file has the columns {', '.join(Record._fields)}"
+        )
+    records = []
+    for row in rows:
+        try:
+            records.append(
+                Record(
+                    dataset=row["dataset"],
+                    strategy=row["strategy"],
+                    seed=int(row["seed"]),
+                    round=int(row["round"]),
+                    labels=int(row["labels"]),
+                    metric=row["metric"],
+                    value=float(row["value"]),
+                )
+            )
+        except (TypeError, ValueError) as error:
+            raise ResultsError(
+                f"{str(path)!r}, line {rows.line_num}: not a record ({error}); seed, round and labels are"
+                " whole numbers, value is a number. Mend or delete the line"
+            ) from error
+    return records
+
+
+def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> None:
+    """Writes records in one order whatever the order given, replacing the file in one step.
+
+    A reader sees the old file or the new one, never a half. Values keep every digit: reading gives them back
+    exactly.
+
+    Args:
+        path: the CSV file; its folder must exist.
+        records: what to write.
+    """
+    with replacing(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Record._fields)
+        writer.writerows((*record[:-1], repr(float(record.value))) for record in sorted(records))
+
+
+def learning_curve(records: Iterable[Record], dataset: str, strategy: str, metric: str = "accuracy") -> Curve:
+    """One strategy's curve, on the numbers of labels that all of its seeds have.
+
+    Args:
+        records: records of any data sets, strategies and metrics.
+        dataset: which data set.
+        strategy: which strategy.
+        metric: which metric.
+
+    Returns:
+        The curve; `left_out` says which numbers of labels some seeds lack (a run that is not finished, say).
+
+    Raises:
+        ResultsError: there is no such record, no number of labels is common to all seeds, or two records say
+            different things about one point.
+    """
+    records = list(records)
+    points: dict[int, dict[int, float]] = {}
+    for record in records:
+        if (record.dataset, record.strategy, record.metric) != (dataset, strategy, metric):
+            continue
+        of_seed = points.setdefault(record.seed, {})
+        if of_seed.setdefault(record.labels, record.value) != record.value:
+            raise ResultsError(
+                f"{dataset!r}, {strategy!r}, seed {record.seed}: {metric!r} at {record.labels} labels is"
+                f" recorded as {of_seed[record.labels]!r} and as {record.value!r}; keep one of the two"
+            )
+    if not points:
+        raise ResultsError(_nothing_recorded(records, dataset, strategy, metric))
+    common = set.intersection(*map(set, points.values()))
+    if not common:
+        raise ResultsError(
+            f"{dataset!r}, {strategy!r}: no number of labels has {metric!r} under all of the seeds"
+            f" {sorted(points)}; leave out the seed that is not finished"
+        )
+    labels = sorted(common)
+    seeds = tuple(sorted(points))
+    return Curve(
+        dataset=dataset,
+        strategy=strategy,
+        metric=metric,
+        seeds=seeds,
+        labels=np.array(labels, dtype=np.int64),
+        per_seed=np.array([[points[seed][n] for n in labels] for seed in seeds], dtype=np.float64),
+        left_out=tuple(sorted(set().union(*points.values()) - common)),
+    )
+
+
+def _nothing_recorded(records: Sequence[Record], dataset: str, strategy: str, metric: str) -> str:
+    given = f"no record of {metric!r} for {strategy!r} on {dataset!r}"
+    for kind, name, known in (
+        ("data set", dataset, {r.dataset for r in records}),
+        ("strategy", strategy, {r.strategy for r in records if r.dataset == dataset}),
+        ("metric", metric, {r.metric for r in records if (r.dataset, r.strategy) == (dataset, strategy)}),
+    ):
+        if name not in known:
+            return f"{given}: unknown {kind} {name!r}{nearest(name, known)}" if known else f"{given}: no records"
+    raise AssertionError(given)  # all three names are recorded together, so there is a record
+
+
+def learning_curves(
+    records: Iterable[Record],
+    dataset: str,
+    metric: str = "accuracy",
+    strategies: Sequence[str] | None = None,
+) -> list[Curve]:
+    """The curves of several strategies on one data set.
+
+    Args:
+        records: records of any data sets, strategies and metrics.
+        dataset: which data set.
+        metric: which metric.
+        strategies: which strategies, in this order; None for all that have the metric, in the order of the
+            records.
+
+    Returns:
+        One curve a strategy.
+
+    Raises:
+        ResultsError: as `learning_curve`.
+    """
+    records = list(records)
+    if strategies is None:
+        strategies = list(dict.fromkeys(r.strategy for r in records if (r.dataset, r.metric) == (dataset, metric)))
+    return [learning_curve(records, dataset, strategy, metric) for strategy in strategies]

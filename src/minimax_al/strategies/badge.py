@@ -1,0 +1,19 @@
+"""BADGE: pictures whose gradients would be large and different."""
+
+from typing import ClassVar
+
+from minimax_al.acquisition import badge
+from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
+from minimax_al.training import Models, Round
+
+
+class Badge(Strategy):
+    """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020)."""
+
+    uses_randomness: ClassVar[bool] = True
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Draw `budget` pictures by k-means++ seeding."""
+        scores = score_pool(round_, models, lambda outputs: {"logits": outputs.logits, "features": outputs.features})
+        positions = badge(scores["logits"], scores["features"], budget, generator=round_.generator("query"))
+        return picks(round_, positions, scores)

@@ -1,0 +1,85 @@
+"""BALD: pictures about which dropout's many models disagree."""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from minimax_al.acquisition import BaldAccumulator, top
+from minimax_al.strategies.pixels import as_samples
+from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
+from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
+
+Dropout = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Bald(Strategy):
+    """Highest mutual information of prediction and parameters under MC dropout (Houlsby et al. 2011; Gal et al. 2017).
+
+    Dropout stands before the head alone, so the encoder runs once however many passes there are. One pass is one
+    model: it drops the same features for every picture. Batch norm stays in evaluation mode throughout.
+
+    Attributes:
+        passes: T, sampled models.
+        dropout: probability of dropping a feature, in training and in the passes.
+    """
+
+    passes: PositiveInt = 20
+    dropout: Dropout = 0.5
+
+    def fit(self, round_: Round) -> Models:
+        """Train M with dropout before its head."""
+        fit = fit_minimax if self.training == "minimax" else fit_supervised
+        return fit(round_, dropout=self.dropout)
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose the `budget` highest mutual informations."""
+        masks_Td = dropout_masks(round_, models, self.passes, self.dropout)
+
+        def score(outputs: Outputs) -> Scores:
+            return {"mutual_information": mutual_information(dropout_passes(models, outputs.pictures, masks_Td))}
+
+        scores = score_pool(round_, models, score)
+        return picks(round_, top(scores["mutual_information"], budget), scores)
+
+
+def dropout_masks(round_: Round, models: Models, passes: int, dropout: float) -> Tensor:
+    """One mask a pass over M's features, scaled to keep their mean, (T, d) on the device."""
+    width = models.task_model.encoder.out_features
+    kept = torch.rand(passes, width, generator=round_.generator("dropout"), dtype=torch.float64) >= dropout
+    return (kept / (1 - dropout)).to(round_.runtime.device, round_.runtime.dtype)
+
+
+def dropout_passes(models: Models, x: Tensor, masks_Td: Tensor) -> Iterator[Tensor]:
+    """M's logits under each mask, one encoder pass for all of them.
+
+    Args:
+        models: with the task model to sample from.
+        x: pictures (B, 3, H, W).
+        masks_Td: one mask a pass, (T, d).
+
+    Yields:
+        Logits (B, K), or (B, K, H, W), T times.
+    """
+    features = models.task_model.encoder(x)
+    for mask_d in masks_Td.to(features.dtype):
+        mask = mask_d.view(1, -1, *[1] * (features.ndim - 2))
+        yield models.task_logits(features * mask, x)
+
+
+def mutual_information(passes: Iterable[Tensor]) -> Tensor:
+    """BALD a picture from passes that come one by one; the mean over pixels in segmentation.
+
+    Args:
+        passes: logits (B, K), or (B, K, H, W), one tensor a model.
+
+    Returns:
+        (B,), in nats.
+    """
+    accumulator = BaldAccumulator()
+    for logits in passes:
+        accumulator.update(as_samples(logits))
+        pictures = len(logits)
+    return accumulator.result().view(pictures, -1).mean(dim=1)

@@ -1,0 +1,51 @@
+"""Ensembles: pictures about which independently trained models disagree."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from minimax_al.acquisition import top, variation_ratio
+from minimax_al.strategies.bald import mutual_information
+from minimax_al.strategies.pixels import as_samples
+from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
+from minimax_al.training import Models, Outputs, Round, fit_supervised
+
+
+class Ensemble(Strategy):
+    """Disagreement of independently trained task models (Beluch et al. 2018).
+
+    The first member is the task model that every other strategy would train from the same seed, and it is the one
+    that is evaluated: the members help to choose, not to predict.
+
+    Attributes:
+        members: models, 2 or more.
+        measure: `variation_ratio`, the share of members that do not vote for the favourite; or
+            `mutual_information`, as in BALD.
+    """
+
+    training: Literal["supervised"] = "supervised"
+    members: int = Field(default=5, ge=2)
+    measure: Literal["variation_ratio", "mutual_information"] = "variation_ratio"
+
+    def fit(self, round_: Round) -> Models:
+        """Train every member on the same labels, each from its own initialisation and in its own order."""
+        first = fit_supervised(round_)
+        others = {
+            f"member-{member}": fit_supervised(round_.as_member(member)).task_model for member in range(1, self.members)
+        }
+        return Models(first.task_model, others=others, history=first.history)
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose the `budget` pictures on which the members disagree most."""
+        members = [models.task_model, *models.others.values()]
+
+        def score(outputs: Outputs) -> Scores:
+            passes = (member(outputs.pictures).to(outputs.logits.dtype) for member in members)
+            if self.measure == "mutual_information":
+                return {self.measure: mutual_information(passes)}
+            votes_TNK = torch.stack([as_samples(logits) for logits in passes])
+            return {self.measure: variation_ratio(votes_TNK).view(len(outputs.pictures), -1).mean(dim=1)}
+
+        scores = score_pool(round_, models, score)
+        return picks(round_, top(scores[self.measure], budget), scores)

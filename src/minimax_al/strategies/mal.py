@@ -1,0 +1,67 @@
+"""Minimax Active Learning (Ebrahimi, Gan, Salahi, Darrell 2020): uncertain, and unlike what is labelled."""
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from torch import Tensor
+
+from minimax_al.acquisition import choose_by_rule, ranks
+from minimax_al.errors import ConfigurationError
+from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
+from minimax_al.training import Models, Outputs, Round, fit_minimax
+
+Rule = Literal["intersection", "threshold", "filter", "product", "entropy", "diversity"]
+
+
+class MAL(Strategy):
+    """Algorithm 1 trains, Algorithm 2 chooses, Algorithm 3 trains the task model.
+
+    Attributes:
+        rule: the reading of Algorithm 2, "the top b samples that meet both conditions".
+        filter_factor: k of the rule `filter`, which keeps the k·b pictures that look least labelled.
+        entropy_weight: λ in place of the recipe's; 0 is the ablation without minimax entropy.
+        discriminator: False is the ablation without D, which leaves the rule `entropy` alone.
+    """
+
+    training: Literal["minimax"] = "minimax"
+    rule: Rule = "intersection"
+    filter_factor: PositiveInt = 10
+    entropy_weight: NonNegativeFloat | None = None
+    discriminator: bool = True
+
+    @model_validator(mode="after")
+    def _rule_has_what_it_needs(self) -> "MAL":
+        if not self.discriminator and self.rule != "entropy":
+            raise ConfigurationError(
+                f"rule {self.rule!r} asks the discriminator: set discriminator to true, or rule to 'entropy'"
+            )
+        return self
+
+    def fit(self, round_: Round) -> Models:
+        """Train F, C and D, then M from F."""
+        changes: dict[str, float | bool] = {"discriminator": self.discriminator}
+        if self.entropy_weight is not None:
+            changes["entropy_weight"] = self.entropy_weight
+        return fit_minimax(round_, round_.recipe.minimax.model_copy(update=changes))
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose the `budget` pictures that D takes for unlabelled and on which C's entropy is high."""
+        discriminator = models.discriminator
+
+        def score(outputs: Outputs) -> Scores:
+            scores = {"entropy": outputs.entropy()}
+            if discriminator is not None:
+                scores["labelledness"] = discriminator(outputs.features).to(outputs.features.dtype)
+            return scores
+
+        scores = score_pool(round_, models, score)
+        entropies, labelledness = scores["entropy"], scores.get("labelledness")
+        positions = self._choose(labelledness, entropies, budget)
+        scores["entropy_rank"] = ranks(entropies, largest=True)
+        if labelledness is not None:
+            scores["labelledness_rank"] = ranks(labelledness)
+        return picks(round_, positions, scores)
+
+    def _choose(self, labelledness: Tensor | None, entropies: Tensor, budget: int) -> Tensor:
+        settings = {"factor": self.filter_factor} if self.rule == "filter" else {}
+        return choose_by_rule(self.rule, labelledness, entropies, budget, **settings)

@@ -1,0 +1,90 @@
+"""Strategies by name: the built-in ones, those that other packages announce, and named combinations."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from minimax_al.errors import ConfigurationError, UnknownNameError
+from minimax_al.strategies.strategy import Strategy
+
+ENTRY_POINTS = "minimax_al.strategies"
+UNDER_MAL = "+mal"
+"""Ending of a name: the same choice, under Minimax Active Learning's training. "random+mal" is the control."""
+
+COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "mal-threshold": ("mal", {"rule": "threshold"}),
+    "mal-filter": ("mal", {"rule": "filter"}),
+    "mal-product": ("mal", {"rule": "product"}),
+    # The paper's ablations (Figure 5).
+    "mal-no-minimax": ("mal", {"entropy_weight": 0.0}),
+    "mal-no-discriminator": ("mal", {"rule": "entropy", "discriminator": False}),
+    "mal-entropy-only": ("mal", {"rule": "entropy"}),
+    "mal-diversity-only": ("mal", {"rule": "diversity"}),
+}
+"""Names for settings of other strategies: the readings of Algorithm 2 and the paper's ablations."""
+
+
+def get_strategy(name: str, **settings: Any) -> Strategy:  # noqa: ANN401 - each strategy has its own settings
+    """The strategy of that name.
+
+    Args:
+        name: one of `list_strategies()`; any of them ending in "+mal" chooses under MAL's training.
+        settings: fields of the strategy.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+        ConfigurationError: it has no such setting, or the value is not allowed.
+
+    Example:
+        >>> get_strategy("entropy+mal").training
+        'minimax'
+        >>> get_strategy("mal", rule="product").rule
+        'product'
+    """
+    base, preset = COMBINATIONS.get(name, (name, {}))
+    settings = {**preset, **settings}
+    if base.endswith(UNDER_MAL):
+        base, settings = base.removesuffix(UNDER_MAL), {"training": "minimax", **settings}
+    if base not in _announced():
+        raise UnknownNameError("strategy", name, list_strategies())
+    try:
+        return _load(base)(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(
+            f"strategy {name!r}, setting {where!r}: {first['msg']}, given {first['input']!r}"
+        ) from error
+
+
+def list_strategies() -> list[str]:
+    """The names that `get_strategy` knows, sorted; each plain one may also end in "+mal".
+
+    Example:
+        >>> "mal" in list_strategies()
+        True
+    """
+    return sorted([*_announced(), *COMBINATIONS])
+
+
+@cache
+def _announced() -> dict[str, EntryPoint]:
+    """Entry points by name; an installation that lists the same one twice is no conflict."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value or point.name in COMBINATIONS:
+            raise ConfigurationError(
+                f"two strategies are called {point.name!r}: {other.value} and {point.value}; uninstall one"
+            )
+    return found
+
+
+def _load(name: str) -> type[Strategy]:
+    loaded = _announced()[name].load()
+    if not (isinstance(loaded, type) and issubclass(loaded, Strategy)):
+        raise ConfigurationError(f"entry point {name!r} of {ENTRY_POINTS} is {loaded!r}, not a subclass of Strategy")
+    return loaded

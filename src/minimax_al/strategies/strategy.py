@@ -1,0 +1,103 @@
+"""What a strategy is: a named method that trains, scores the unlabelled pictures, and chooses among them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
+
+Scores = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Query:
+    """The pictures to label next, and why.
+
+    Attributes:
+        indices: into the training pictures, in pick order, (b,) int64.
+        candidates: the pictures that were chosen among, ascending, (U,) int64.
+        scores: one value a candidate by name, (U,): what the strategy ranked by, and in classification the
+            `predicted` class index and its `confidence` where a model looked at the pictures.
+    """
+
+    indices: Tensor
+    candidates: Tensor
+    scores: Mapping[str, Tensor]
+
+    def picked(self, name: str) -> Tensor:
+        """One score of the picked pictures, in pick order, (b,)."""
+        return self.scores[name][torch.searchsorted(self.candidates, self.indices)]
+
+
+class Strategy(BaseModel, ABC):
+    """A named method; its settings are fields.
+
+    To write one, derive from this class, implement `query`, and announce it in the entry-point group
+    `minimax_al.strategies`. Override `fit` to train networks of your own.
+
+    Attributes:
+        training: `supervised` trains M from scratch, `minimax` trains F, C, D by Algorithm 1 and then M from F.
+        uses_randomness: whether the choice itself draws random numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uses_randomness: ClassVar[bool] = False
+    training: Literal["supervised", "minimax"] = "supervised"
+
+    def fit(self, round_: Round) -> Models:
+        """Train this round's networks."""
+        return fit_minimax(round_) if self.training == "minimax" else fit_supervised(round_)
+
+    @abstractmethod
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose unlabelled pictures.
+
+        Args:
+            round_: what is labelled and what is not.
+            models: what `fit` returned.
+            budget: pictures to choose, from 1 to all unlabelled ones.
+
+        Returns:
+            `budget` distinct unlabelled pictures, in pick order.
+        """
+
+
+def score_pool(
+    round_: Round, models: Models, score: Callable[[Outputs], Scores], indices: Tensor | None = None
+) -> Scores:
+    """Score pictures in one pass, batch by batch.
+
+    Args:
+        round_: where the pictures are.
+        models: the networks that look at them.
+        score: from the networks' outputs on a batch to values by name, each (B, …).
+        indices: which pictures; default all unlabelled ones.
+
+    Returns:
+        Each value over all pictures, on the CPU; in classification also `predicted` and `confidence`, (n,).
+    """
+
+    def forward(x: Tensor) -> Scores:
+        outputs = models.outputs(x)
+        return _prediction(outputs.logits) | score(outputs)
+
+    return round_.stream(forward, round_.unlabelled if indices is None else indices)
+
+
+def picks(round_: Round, positions: Tensor, scores: Scores) -> Query:
+    """The query for positions among the unlabelled pictures; keeps the scores that are one value a picture."""
+    kept = {name: values for name, values in scores.items() if values.ndim == 1}
+    return Query(round_.unlabelled[positions.cpu()], round_.unlabelled, kept)
+
+
+def _prediction(logits: Tensor) -> Scores:
+    if logits.ndim != 2:
+        return {}
+    confidence, predicted = logits.softmax(dim=1).max(dim=1)
+    return {"predicted": predicted, "confidence": confidence}

@@ -1,0 +1,30 @@
+"""How networks learn: Algorithm 1, Algorithm 3, VAAL, and what one round of them is."""
+
+from minimax_al.training.evaluation import evaluate
+from minimax_al.training.fits import fit_minimax, fit_supervised, fit_vaal
+from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
+from minimax_al.training.models import Models, Outputs
+from minimax_al.training.recipe import Recipe
+from minimax_al.training.round import Round
+from minimax_al.training.runtime import Runtime, RuntimeSettings
+from minimax_al.training.task import TaskSettings, TaskTraining
+from minimax_al.training.vaal import VaalSettings, VaalTraining
+
+__all__ = [
+    "MinimaxSettings",
+    "MinimaxTraining",
+    "Models",
+    "Outputs",
+    "Recipe",
+    "Round",
+    "Runtime",
+    "RuntimeSettings",
+    "TaskSettings",
+    "TaskTraining",
+    "VaalSettings",
+    "VaalTraining",
+    "evaluate",
+    "fit_minimax",
+    "fit_supervised",
+    "fit_vaal",
+]

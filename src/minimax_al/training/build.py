@@ -1,0 +1,92 @@
+"""Building a round's networks: from the recipe, with Xavier weights that depend on the seed and the part alone."""
+
+from minimax_al.networks import (
+    VAE,
+    CosineClassifier,
+    Discriminator,
+    Encoder,
+    LatentDiscriminator,
+    PixelCosineClassifier,
+    PixelDiscriminator,
+    PixelTaskModel,
+    TaskModel,
+    build_encoder,
+    default_bottleneck,
+    initialise_xavier,
+)
+from minimax_al.training.minimax import MinimaxSettings
+from minimax_al.training.round import Round
+
+AnyClassifier = CosineClassifier | PixelCosineClassifier
+AnyDiscriminator = Discriminator | PixelDiscriminator
+AnyTaskModel = TaskModel | PixelTaskModel
+
+
+def build_task_model(round_: Round, *, encoder: Encoder | None = None, dropout: float = 0.0) -> AnyTaskModel:
+    """M: a given encoder, or one of Xavier weights, under a fresh head.
+
+    A fresh encoder starts from the same weights as that round's F, whichever strategy asks.
+
+    Args:
+        round_: with recipe and seed.
+        encoder: used as it is, not copied.
+        dropout: before the head.
+    """
+    kind = PixelTaskModel if round_.dataset.task == "segmentation" else TaskModel
+    model = kind(encoder or _fresh_encoder(round_), round_.dataset.num_classes, dropout)
+    initialise_xavier(model.head, round_.generator("initialise", "head"))
+    return model
+
+
+def build_minimax_networks(
+    round_: Round, settings: MinimaxSettings
+) -> tuple[Encoder, AnyClassifier, AnyDiscriminator | None]:
+    """F, C and, if the settings want one, D, with Xavier weights."""
+    encoder = _fresh_encoder(round_)
+    classifier = _classifier(round_, encoder, settings)
+    initialise_xavier(classifier, round_.generator("initialise", "classifier"))
+    if not settings.discriminator:
+        return encoder, classifier, None
+    discriminator = _discriminator(round_, encoder, settings)
+    initialise_xavier(discriminator, round_.generator("initialise", "discriminator"))
+    return encoder, classifier, discriminator
+
+
+def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
+    """VAAL's autoencoder for pictures as training sees them, and the discriminator on its codes."""
+    settings, augmentation = round_.recipe.vaal, round_.recipe.augmentation
+    side = augmentation.input_size or augmentation.crop
+    vae = VAE((side, side) if side else round_.dataset.train.size, settings.latent)
+    discriminator = LatentDiscriminator(settings.latent)
+    initialise_xavier(vae, round_.generator("initialise", "vae"))
+    initialise_xavier(discriminator, round_.generator("initialise", "latent discriminator"))
+    return vae, discriminator
+
+
+def _fresh_encoder(round_: Round) -> Encoder:
+    recipe = round_.recipe
+    encoder = build_encoder(
+        recipe.encoder,
+        recipe.stem,
+        task=round_.dataset.task,
+        width=recipe.width,
+        pretrained=recipe.pretrained,
+    )
+    if not recipe.pretrained:
+        initialise_xavier(encoder, round_.generator("initialise", "encoder"))
+    return encoder
+
+
+def _classifier(round_: Round, encoder: Encoder, settings: MinimaxSettings) -> AnyClassifier:
+    task, classes = round_.dataset.task, round_.dataset.num_classes
+    bottleneck = default_bottleneck(encoder.name, task) if settings.bottleneck == "auto" else settings.bottleneck
+    shared = (encoder.out_features, classes, bottleneck, settings.temperature, settings.reversal)
+    if encoder.output_stride is None:
+        return CosineClassifier(*shared)
+    return PixelCosineClassifier(*shared, output_stride=encoder.output_stride)
+
+
+def _discriminator(round_: Round, encoder: Encoder, settings: MinimaxSettings) -> AnyDiscriminator:
+    if round_.dataset.task == "segmentation":
+        return PixelDiscriminator(encoder.out_features, temperature=settings.temperature)
+    return Discriminator(encoder.out_features, settings.discriminator_hidden, settings.temperature)

@@ -1,0 +1,104 @@
+"""Checkpoints: networks and optimisers in one safetensors file, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from minimax_al.errors import CheckpointError
+
+
+def save_checkpoint(
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write networks, optimisers and a JSON-able state to one file, atomically.
+
+    Args:
+        path: the file; its folder is made.
+        networks: by name.
+        optimizers: by name; their moments are tensors of the file, their settings are metadata.
+        state: whatever else the reader needs, such as the number of finished epochs.
+    """
+    tensors = {
+        f"network/{name}/{key}": value for name, net in networks.items() for key, value in net.state_dict().items()
+    }
+    groups = {}
+    for name, optimizer in (optimizers or {}).items():
+        saved = optimizer.state_dict()
+        groups[name] = saved["param_groups"]
+        for index, moments in saved["state"].items():
+            tensors |= {f"optimizer/{name}/{index}/{key}": torch.as_tensor(value) for key, value in moments.items()}
+    metadata = {"groups": json.dumps(groups), "state": json.dumps(dict(state or {}))}
+    write_atomically(path, save({key: _portable(value) for key, value in tensors.items()}, metadata))
+
+
+def load_checkpoint(
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer] | None = None,
+) -> dict[str, Any]:
+    """Read a file of `save_checkpoint` into networks and optimisers of the same names and shapes.
+
+    Returns:
+        The saved state.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds other networks.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        for name, network in networks.items():
+            network.load_state_dict(_under(tensors, f"network/{name}/"))
+        for name, optimizer in (optimizers or {}).items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(tensors, f"optimizer/{name}/").items():
+                index, field = key.split("/", 1)
+                moments.setdefault(int(index), {})[field] = value
+            optimizer.load_state_dict({"state": moments, "param_groups": json.loads(metadata["groups"])[name]})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"checkpoint {str(path)!r} belongs to other networks: {error}") from error
+    state: dict[str, Any] = json.loads(metadata["state"])
+    return state
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, and its metadata.
+
+    Raises:
+        CheckpointError: the file is not a whole safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} cannot be read ({error}); remove it to start afresh"
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _portable(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous()
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

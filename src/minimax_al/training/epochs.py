@@ -1,0 +1,161 @@
+"""The epochs of any training here: batches, learning rate, divergence, checkpoints that resume exactly."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from minimax_al.errors import CheckpointError, TrainingDivergedError
+from minimax_al.training.checkpoint import load_checkpoint, save_checkpoint
+from minimax_al.training.seeding import derive_seed, seeded_globally
+
+EpochCallback = Callable[[str, int, int, Mapping[str, float]], None]
+"""Called after every epoch with the training's name, the finished epochs, all epochs, and the mean losses."""
+
+
+class EpochSettings(BaseModel):
+    """What every training has.
+
+    Attributes:
+        epochs: passes; what a pass is, the training says.
+        steps_per_epoch: overrides the length of a pass, in batches.
+        batch_size: pictures a batch, of each kind.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+        schedule: `constant`, or `cosine` from the learning rate down to zero, step by step.
+        checkpoint_every: epochs between two checkpoints, where a folder is given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: PositiveInt = 100
+    steps_per_epoch: PositiveInt | None = None
+    batch_size: PositiveInt = 128
+    learning_rate: PositiveFloat = 5e-4
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    checkpoint_every: PositiveInt = 10
+
+    def steps(self, pictures: int) -> int:
+        """Batches an epoch: `steps_per_epoch`, or as many as one pass over so many pictures takes."""
+        return self.steps_per_epoch or math.ceil(pictures / self.batch_size)
+
+    def adam(self, network: nn.Module) -> torch.optim.Adam:
+        """Adam over the parameters of a network that is already on its device."""
+        return torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
+
+
+class Training(Protocol):
+    """Networks that learn from one batch at a time."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What is trained, by name."""
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """What trains it, by name."""
+
+    def step(self, *batch: Any) -> Mapping[str, Tensor]:  # noqa: ANN401 - each training has its own batch
+        """Learn from one batch; return the losses, detached, by name."""
+
+
+def run_epochs(
+    name: str,
+    training: Training,
+    settings: EpochSettings,
+    batches: Callable[[int], Iterable[tuple[Any, ...]]],
+    *,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    on_epoch: EpochCallback | None = None,
+) -> list[dict[str, float]]:
+    """Train for all epochs, going on from the checkpoint where there is one.
+
+    Nothing random outlives an epoch: `batches(epoch)` draws from generators of its own, and torch's global
+    generators are seeded from (seed, name, epoch). So a training that was interrupted and resumed equals one
+    that was not, bit for bit where the device's arithmetic is deterministic.
+
+    Args:
+        name: of the training, for seeds, checkpoints and messages.
+        training: what learns.
+        settings: epochs, learning rate, schedule.
+        batches: epoch → the arguments of `training.step`, one tuple a step.
+        steps: batches an epoch, for the schedule.
+        seed: of the round.
+        device: where the training runs.
+        checkpoint: file to resume from and to write to.
+        on_epoch: told of every finished epoch.
+
+    Returns:
+        The mean losses of every epoch.
+
+    Raises:
+        TrainingDivergedError: a loss is NaN or infinite.
+        CheckpointError: the checkpoint is damaged or of another training.
+    """
+    history = _resume(name, training, settings, checkpoint)
+    for network in training.networks.values():
+        network.train()
+    for epoch in range(len(history), settings.epochs):
+        with seeded_globally(derive_seed(seed, name, "epoch", epoch), device):
+            losses = _one_epoch(training, settings, batches(epoch), epoch, steps)
+        history.append(_means(losses, name, epoch))
+        done = epoch + 1
+        if checkpoint and (done % settings.checkpoint_every == 0 or done == settings.epochs):
+            state = {"training": name, "settings": settings.model_dump(mode="json"), "history": history}
+            save_checkpoint(checkpoint, training.networks, training.optimizers, state)
+        if on_epoch:
+            on_epoch(name, done, settings.epochs, history[-1])
+    return history
+
+
+def learning_rate_at(settings: EpochSettings, progress: float) -> float:
+    """The learning rate after a fraction `progress` in [0, 1] of all steps."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _one_epoch(
+    training: Training, settings: EpochSettings, batches: Iterable[tuple[Any, ...]], epoch: int, steps: int
+) -> list[Mapping[str, Tensor]]:
+    losses = []
+    for step, batch in enumerate(batches):
+        rate = learning_rate_at(settings, (epoch + step / steps) / settings.epochs)
+        for optimizer in training.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        losses.append(training.step(*batch))
+    return losses
+
+
+def _means(losses: list[Mapping[str, Tensor]], name: str, epoch: int) -> dict[str, float]:
+    """One transfer from the device an epoch, not one a step."""
+    means = {key: float(torch.stack([step[key] for step in losses]).mean()) for key in losses[0]}
+    for key, value in means.items():
+        if not math.isfinite(value):
+            raise TrainingDivergedError(
+                f"the {key} loss of the {name} training is {value} in epoch {epoch + 1}: "
+                "lower the learning rate, or train in fp32 if this was bf16"
+            )
+    return means
+
+
+def _resume(name: str, training: Training, settings: EpochSettings, checkpoint: Path | None) -> list[dict[str, float]]:
+    if checkpoint is None or not checkpoint.exists():
+        return []
+    state = load_checkpoint(checkpoint, training.networks, training.optimizers)
+    if (state["training"], state["settings"]) != (name, settings.model_dump(mode="json")):
+        raise CheckpointError(
+            f"checkpoint {str(checkpoint)!r} is of a {state['training']} training with other settings; "
+            "remove it to start afresh"
+        )
+    history: list[dict[str, float]] = state["history"]
+    return history

@@ -1,0 +1,64 @@
+"""A round's pictures as batches on the device: augmented for training, plain for scoring."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minimax_al.data import Augmentation, Dataset, Pictures, augment, epoch_batches, normalise, prepare
+from minimax_al.training.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Turns indices into batches of normalised pictures on the runtime's device.
+
+    Attributes:
+        dataset: where the pictures are.
+        augmentation: what training does to them.
+        runtime: where they go.
+    """
+
+    dataset: Dataset
+    augmentation: Augmentation
+    runtime: Runtime
+
+    def labelled(
+        self, indices: Tensor, targets: Tensor, batch_size: int, steps: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """`steps` augmented batches of pictures and targets, cycling through the labelled pictures.
+
+        Args:
+            indices: the labelled pictures, (L,) int64.
+            targets: of the whole training set, (N,) int64 or (N, H, W) uint8.
+            batch_size: pictures a batch; fewer where there are fewer labelled pictures.
+            steps: batches.
+            generator: decides order and augmentation.
+        """
+        batches = epoch_batches(indices, batch_size, steps, generator)
+        for batch, pixels in zip(batches, self.dataset.train.stream(batches), strict=True):
+            pixels_here, targets_here = self._to_device(pixels), self._to_device(targets[batch])
+            if self.dataset.task == "segmentation":
+                pixels_here, targets_here = augment(pixels_here, self.augmentation, generator, targets_here)
+            else:
+                pixels_here = augment(pixels_here, self.augmentation, generator)
+            yield self._pictures(pixels_here), targets_here.long()
+
+    def unlabelled(self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """`steps` augmented batches of pictures, (B, 3, H, W), cycling through the unlabelled ones."""
+        batches = epoch_batches(indices, batch_size, steps, generator)
+        for pixels in self.dataset.train.stream(batches):
+            yield self._pictures(augment(self._to_device(pixels), self.augmentation, generator))
+
+    def plain(self, pictures: Pictures, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """The pictures at `indices` in order, without augmentation, (B, 3, H, W)."""
+        batches: Sequence[Tensor] = indices.split(batch_size) if len(indices) else []
+        for pixels in pictures.stream(batches):
+            yield self._pictures(prepare(self._to_device(pixels), self.augmentation))
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.runtime.device, non_blocking=True)
+
+    def _pictures(self, pixels: Tensor) -> Tensor:
+        return self.runtime.place_pictures(normalise(pixels, self.dataset.mean, self.dataset.std))

@@ -1,0 +1,143 @@
+"""The two ways to fit a round's models: supervised from scratch, or Minimax Active Learning and then M from F."""
+
+import logging
+from collections.abc import Iterator
+from copy import deepcopy
+
+from torch import Tensor
+
+from minimax_al.errors import DataError
+from minimax_al.networks import VAE, LatentDiscriminator
+from minimax_al.training.build import (
+    AnyTaskModel,
+    build_minimax_networks,
+    build_task_model,
+    build_vaal_networks,
+)
+from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
+from minimax_al.training.models import Models
+from minimax_al.training.round import Round
+from minimax_al.training.task import TaskTraining
+from minimax_al.training.vaal import VaalTraining
+
+logger = logging.getLogger(__name__)
+
+
+def fit_supervised(round_: Round, *, dropout: float = 0.0) -> Models:
+    """Train M from Xavier initialisation on the labelled pictures (every baseline of the paper).
+
+    Args:
+        round_: what is labelled, and the recipe.
+        dropout: before M's head.
+
+    Returns:
+        M, in evaluation mode.
+
+    Raises:
+        DataError: the labels cannot be trained on.
+    """
+    check_labels(round_)
+    task_model = build_task_model(round_, dropout=dropout)
+    history = _train_task_model(round_, task_model)
+    return Models(task_model, history={"task": history}).evaluating()
+
+
+def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropout: float = 0.0) -> Models:
+    """Train F, C and D by Algorithm 1, then M from F by Algorithm 3.
+
+    When nothing is left unlabelled there is nothing to play the game with: F and C learn from labels alone.
+
+    Args:
+        round_: what is labelled, and the recipe.
+        settings: of Algorithm 1; default the recipe's.
+        dropout: before M's head.
+
+    Returns:
+        M, F, C and, if it was trained, D, in evaluation mode.
+
+    Raises:
+        DataError: the labels cannot be trained on.
+    """
+    check_labels(round_)
+    settings = settings or round_.recipe.minimax
+    if len(round_.unlabelled) == 0:
+        settings = settings.model_copy(update={"entropy_weight": 0.0, "discriminator": False})
+    encoder, classifier, discriminator = build_minimax_networks(round_, settings)
+    training = MinimaxTraining(encoder, classifier, discriminator, settings, round_.runtime)
+
+    def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
+        return _pairs(round_, "minimax", settings.batch_size, epoch, steps)
+
+    steps = settings.steps(len(round_.unlabelled) or len(round_.labelled))
+    minimax = round_.train("minimax", training, settings, steps=steps, batches=batches)
+    task_model = build_task_model(round_, encoder=deepcopy(encoder), dropout=dropout)
+    task = _train_task_model(round_, task_model)
+    history = {"minimax": minimax, "task": task}
+    return Models(task_model, encoder, classifier, discriminator, history=history).evaluating()
+
+
+def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str, float]]:
+    settings = round_.recipe.task
+
+    def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
+        return round_.labelled_batches("task", settings.batch_size, epoch, steps)
+
+    training = TaskTraining(task_model, settings, round_.runtime)
+    steps = settings.steps(len(round_.labelled))
+    return round_.train("task", training, settings, steps=steps, batches=batches)
+
+
+def _pairs(
+    round_: Round, name: str, batch_size: int, epoch: int, steps: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Labelled pictures, their targets, and as many unlabelled ones: one triple a step."""
+    labelled = round_.labelled_batches(name, batch_size, epoch, steps)
+    if len(round_.unlabelled) == 0:
+        return ((x, y, x) for x, y in labelled)
+    unlabelled = round_.unlabelled_batches(name, batch_size, epoch, steps)
+    return ((x, y, u) for (x, y), u in zip(labelled, unlabelled, strict=True))
+
+
+def check_labels(round_: Round) -> None:
+    """Refuse labels that nothing can be learnt from; say which classes have none.
+
+    Raises:
+        DataError: fewer than two classes are labelled; or a class has no label and the recipe does not allow it.
+    """
+    labels = round_.targets[round_.labelled]
+    present = set(labels.unique().tolist())
+    names = round_.dataset.class_names
+    missing = [name for index, name in enumerate(names) if index not in present]
+    if len(names) - len(missing) < 2:
+        raise DataError(
+            f"{len(labels)} labelled pictures show {len(names) - len(missing)} of {len(names)} classes: "
+            "label pictures of at least two classes before training"
+        )
+    if missing and round_.dataset.task == "classification":
+        shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
+        sentence = f"{len(missing)} of {len(names)} classes have no label yet ({shown})"
+        if round_.recipe.missing_classes == "error":
+            raise DataError(
+                f"{sentence}: label at least one picture of each, or set missing_classes to 'warn' "
+                "to train without them"
+            )
+        logger.warning("%s: they cannot be predicted in this round", sentence)
+
+
+def fit_vaal(round_: Round) -> tuple[VAE, LatentDiscriminator, list[dict[str, float]]]:
+    """Train VAAL's autoencoder and its discriminator on labelled and unlabelled pictures.
+
+    Returns:
+        Both networks in evaluation mode, and the losses of every epoch.
+    """
+    settings = round_.recipe.vaal
+    vae, discriminator = build_vaal_networks(round_)
+
+    def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
+        pairs = _pairs(round_, "vaal", settings.batch_size, epoch, steps)
+        return ((x, unlabelled) for x, _, unlabelled in pairs)
+
+    training = VaalTraining(vae, discriminator, settings, round_.runtime)
+    steps = settings.steps(len(round_.unlabelled))
+    history = round_.train("vaal", training, settings, steps=steps, batches=batches)
+    return vae.eval(), discriminator.eval(), history

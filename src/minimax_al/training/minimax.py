@@ -1,0 +1,238 @@
+"""Minimax Active Learning, Algorithm 1: how the encoder F, the cosine classifier C and the discriminator D learn.
+
+Ebrahimi, Gan, Salahi, Darrell: Minimax Active Learning, 2020. With W the prototypes and T the temperature,
+
+    Eq. 1   L_CE  = −E_(x,y)∼L  log softmax_y( Wᵀ F(x) / (T ‖F(x)‖) )         labelled pictures
+    Eq. 2   L_Ent =  E_x∼U  Σ_k p_k log p_k  = −H,  p = softmax(C(F(x)))       unlabelled pictures
+    Eq. 3   L_BCE = −E_x∼L log σ(D(x)) − E_x∼U log(1 − σ(D(x))),  D(x) = D( F(x) / (T ‖F(x)‖) )
+
+    F minimises L_CE − λ L_Ent      (low entropy: unlabelled features gather around prototypes)
+    C minimises L_CE + λ L_Ent      (high entropy: prototypes move towards the unlabelled features)
+    D minimises L_BCE               (1 = labelled, 0 = unlabelled)
+
+A gradient reversal layer between F and C gives both their sign in one backward pass.
+
+Where the paper leaves a choice, this is what is done, each with the setting that undoes it:
+    * L_Ent is −H, the only reading under which lines 8 and 9 of Algorithm 1 agree with Eq. 2.
+    * C has a bottleneck, whose output is normalised: the paper's parameter counts imply it (`bottleneck=None`
+      is Eq. 1 to the letter). The bottleneck learns with F (`reversal="before_bottleneck"`: with C).
+    * D reads F's features detached, since line 11 updates θ_D alone (`detach=False`).
+    * Each line that updates is an optimiser step of its own (`update="joint"`: one step on the summed loss).
+    * An epoch is one pass over the unlabelled pictures, the labelled ones cycling (`steps_per_epoch`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from minimax_al.data import IGNORED
+from minimax_al.networks import Reversal
+from minimax_al.training.epochs import EpochSettings
+from minimax_al.training.runtime import Runtime
+
+BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class MinimaxSettings(EpochSettings):
+    """Settings of Algorithm 1; the defaults are the paper's.
+
+    Attributes:
+        entropy_weight: λ, the weight of the entropy term; 0 trains F and C on labelled pictures alone.
+        temperature: T of the softmax and of D's input.
+        bottleneck: width of C's bottleneck; `auto` is the paper's for the encoder, None is Eq. 1 to the letter.
+        reversal: where gradients turn, after C's bottleneck or before it.
+        update: `alternating` takes a supervised step, then a minimax step, as Algorithm 1 lists them; `joint`
+            takes one forward over both batches and one step on the summed loss.
+        detach: whether D's loss stops at F's features.
+        discriminator: whether D is trained at all.
+        discriminator_hidden: width of D's two hidden layers.
+    """
+
+    entropy_weight: NonNegativeFloat = 0.1
+    temperature: PositiveFloat = 0.05
+    bottleneck: PositiveInt | Literal["auto"] | None = "auto"
+    reversal: Reversal = "after_bottleneck"
+    update: Literal["alternating", "joint"] = "alternating"
+    detach: bool = True
+    discriminator: bool = True
+    discriminator_hidden: PositiveInt = 512
+
+
+def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Eq. 1: cross-entropy, averaged over pictures, or over the pixels that are not ignored.
+
+    Args:
+        logits: (B, K), or (B, K, H, W); already divided by the temperature.
+        targets: (B,), or (B, H, W) with 255 for ignored pixels; int64.
+
+    Returns:
+        Scalar, in nats. A batch in which every pixel is ignored has loss 0.
+    """
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets)
+    summed = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+    return summed / (targets != IGNORED).sum().clamp(min=1)
+
+
+def negative_entropy(logits: Tensor) -> Tensor:
+    """Eq. 2 as Algorithm 1 uses it: Σ_k p_k log p_k = −H, averaged over pictures, or over pixels.
+
+    Args:
+        logits: (B, K), or (B, K, H, W).
+
+    Returns:
+        Scalar in [−log K, 0], in nats.
+    """
+    log_probs = F.log_softmax(logits, dim=1)
+    return (log_probs.exp() * log_probs).sum(dim=1).mean()
+
+
+def labelledness_loss(logits_labelled: Tensor, logits_unlabelled: Tensor) -> Tensor:
+    """Eq. 3: binary cross-entropy with target 1 for labelled and 0 for unlabelled pictures.
+
+    Args:
+        logits_labelled: D's logits on labelled pictures, (B,).
+        logits_unlabelled: D's logits on unlabelled pictures, (B',).
+
+    Returns:
+        Scalar, the sum of the two means, in nats.
+    """
+    return F.softplus(-logits_labelled).mean() + F.softplus(logits_unlabelled).mean()
+
+
+class MinimaxTraining:
+    """Algorithm 1: F, C and D, one Adam each, learning from a labelled and an unlabelled batch at a time.
+
+    Args:
+        encoder: F, pictures to features.
+        classifier: C, features to logits; takes `reverse=True` to turn the gradient on its way to F.
+        discriminator: D, features to one logit a picture; None trains none.
+        settings: of the algorithm.
+        runtime: where and in which precision.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        classifier: nn.Module,
+        discriminator: nn.Module | None,
+        settings: MinimaxSettings,
+        runtime: Runtime,
+    ) -> None:
+        self.settings = settings
+        self.runtime = runtime
+        networks = {"encoder": encoder, "classifier": classifier, "discriminator": discriminator}
+        self.networks = {name: runtime.place(net) for name, net in networks.items() if net is not None}
+        self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
+
+    def step(self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
+        """Lines 2–11 of Algorithm 1 on one pair of batches.
+
+        Args:
+            x_labelled: (B, 3, H, W).
+            y_labelled: (B,), or (B, H, W); int64.
+            x_unlabelled: (B', 3, H, W).
+
+        Returns:
+            The losses before the step: `classification` and `entropy` (+H) in nats, and `labelledness`.
+        """
+        if self.settings.entropy_weight == 0:
+            losses, features = self._supervised_step(x_labelled, y_labelled, x_unlabelled)
+        elif self.settings.update == "joint":
+            losses, features = self._joint_step(x_labelled, y_labelled, x_unlabelled)
+        else:
+            losses, features = self._alternating_step(x_labelled, y_labelled, x_unlabelled)
+        if "discriminator" in self.networks:
+            if not self.settings.detach:
+                features = self._encode(x_labelled), self._encode(x_unlabelled)
+            losses |= self._discriminator_step(*features)
+        return losses
+
+    def _alternating_step(
+        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
+    ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+        """Lines 4–6, then 7–9."""
+        features_labelled = self._encode(x_labelled)
+        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled)
+        self._descend(loss_ce, "encoder", "classifier")
+
+        features_unlabelled = self._encode(x_unlabelled)
+        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True))
+        self._descend(self.settings.entropy_weight * loss_ent, "encoder", "classifier")
+
+        losses = {"classification": loss_ce.detach(), "entropy": -loss_ent.detach()}
+        return losses, (features_labelled.detach(), features_unlabelled.detach())
+
+    def _joint_step(
+        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
+    ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+        """Lines 4–9 as one step: batch norm sees both batches together, Adam the summed gradient."""
+        both = torch.cat([x_labelled, x_unlabelled])
+        features_labelled, features_unlabelled = self._encode(both).split([len(x_labelled), len(x_unlabelled)])
+        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled)
+        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True))
+        self._descend(loss_ce + self.settings.entropy_weight * loss_ent, "encoder", "classifier")
+        losses = {"classification": loss_ce.detach(), "entropy": -loss_ent.detach()}
+        return losses, (features_labelled.detach(), features_unlabelled.detach())
+
+    def _supervised_step(
+        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
+    ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+        """Lines 4–6 alone: with λ = 0 nothing of F or C may depend on an unlabelled picture, statistics included."""
+        features_labelled = self._encode(x_labelled)
+        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled)
+        self._descend(loss_ce, "encoder", "classifier")
+        losses = {"classification": loss_ce.detach()}
+        if "discriminator" not in self.networks:
+            return losses, (features_labelled.detach(), features_labelled.detach())
+        with torch.no_grad(), frozen_statistics(self.networks["encoder"]):
+            features_unlabelled = self._encode(x_unlabelled)
+        return losses, (features_labelled.detach(), features_unlabelled)
+
+    def _discriminator_step(self, features_labelled: Tensor, features_unlabelled: Tensor) -> dict[str, Tensor]:
+        """Lines 10–11; with attached features F follows D's loss too."""
+        logits_labelled, logits_unlabelled = (
+            self._forward("discriminator", features) for features in (features_labelled, features_unlabelled)
+        )
+        loss_d = labelledness_loss(logits_labelled, logits_unlabelled)
+        self._descend(loss_d, "discriminator", *([] if self.settings.detach else ["encoder"]))
+        return {"labelledness": loss_d.detach()}
+
+    def _encode(self, pictures: Tensor) -> Tensor:
+        return self._forward("encoder", pictures)
+
+    def _classify(self, features: Tensor, x: Tensor, *, reverse: bool = False) -> Tensor:
+        size = {"size": x.shape[2:]} if features.ndim == 4 else {}
+        return self._forward("classifier", features, reverse=reverse, **size)
+
+    def _forward(self, name: str, inputs: Tensor, **options: Any) -> Tensor:  # noqa: ANN401 - each network's own
+        with self.runtime.autocast():
+            outputs: Tensor = self.networks[name](inputs, **options)
+        return outputs.to(self.runtime.dtype)
+
+    def _descend(self, loss: Tensor, *names: str) -> None:
+        """One Adam step of the named networks on a loss."""
+        self.runtime.backward(loss)
+        for name in names:
+            self.optimizers[name].step()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Let batch norm normalise by the batch inside the block without remembering the batch."""
+    layers = [module for module in network.modules() if isinstance(module, BATCH_NORM)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

@@ -1,0 +1,44 @@
+"""A recipe: everything that decides how networks are built and trained, shared by all strategies of a comparison."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from minimax_al.data import Augmentation
+from minimax_al.networks import Stem
+from minimax_al.training.minimax import MinimaxSettings
+from minimax_al.training.runtime import RuntimeSettings
+from minimax_al.training.task import TaskSettings
+from minimax_al.training.vaal import VaalSettings
+
+
+class Recipe(BaseModel):
+    """Networks, augmentation and trainings; the defaults are the paper's for CIFAR-100.
+
+    Attributes:
+        encoder: name of the backbone of F and M.
+        stem: `imagenet` (7×7, stride 2, max-pool; the paper's) or `cifar` (3×3, stride 1).
+        width: channels of the encoders `conv4` and `dconv4`; None is their default.
+        pretrained: start encoders from their library's published weights in place of Xavier's.
+        augmentation: what training does to pictures.
+        minimax: settings of Algorithm 1.
+        task: settings of Algorithm 3 and of every supervised training.
+        vaal: settings of VAAL's autoencoder and its discriminator.
+        scoring_batch_size: pictures a batch where nothing is trained.
+        missing_classes: `error` refuses to train while a class has no label, `warn` says so and goes on.
+        runtime: device and precision.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str = "resnet18"
+    stem: Stem = "imagenet"
+    width: PositiveInt | None = None
+    pretrained: bool = False
+    augmentation: Augmentation = Field(default_factory=lambda: Augmentation(flip=True))
+    minimax: MinimaxSettings = Field(default_factory=MinimaxSettings)
+    task: TaskSettings = Field(default_factory=TaskSettings)
+    vaal: VaalSettings = Field(default_factory=VaalSettings)
+    scoring_batch_size: PositiveInt = 512
+    missing_classes: Literal["error", "warn"] = "error"
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)

@@ -1,0 +1,127 @@
+"""One round of active learning as a strategy sees it: the data, what is labelled, the recipe, the seed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minimax_al.data import Dataset, Pictures
+from minimax_al.training.epochs import EpochCallback, EpochSettings, Training, run_epochs
+from minimax_al.training.feed import Feed
+from minimax_al.training.recipe import Recipe
+from minimax_al.training.runtime import Runtime
+from minimax_al.training.seeding import derive_seed, generator_for
+
+Forward = Callable[[Tensor], dict[str, Tensor]]
+"""A batch of pictures (B, 3, H, W) on the device → named tensors whose first dimension is B."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Everything that one round trains on and draws from.
+
+    Attributes:
+        dataset: pictures and classes. Its training targets are not looked at: the answers are in `targets`.
+        targets: the answers so far, (N,) int64 with −1 where there is none, or masks (N, H, W) uint8.
+        labelled: indices with an answer, in the order of labelling, (L,) int64.
+        unlabelled: all other indices, ascending, (U,) int64.
+        recipe: networks and trainings.
+        runtime: device and precision.
+        seed: of the run; the same for all strategies of a comparison.
+        number: of the round, from 0.
+        folder: for checkpoints; None writes none.
+        on_epoch: told of every finished epoch.
+        member: set apart from the main training's draws; used by ensembles.
+    """
+
+    dataset: Dataset
+    targets: Tensor
+    labelled: Tensor
+    unlabelled: Tensor
+    recipe: Recipe
+    runtime: Runtime
+    seed: int = 0
+    number: int = 0
+    folder: Path | None = None
+    on_epoch: EpochCallback | None = None
+    member: int = 0
+
+    @cached_property
+    def feed(self) -> Feed:
+        """Batches of this round's pictures."""
+        return Feed(self.dataset, self.recipe.augmentation, self.runtime)
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """A CPU generator for one purpose in this round."""
+        return generator_for(self.seed, self.number, self.member, *purpose)
+
+    def as_member(self, member: int) -> "Round":
+        """The same round with draws and checkpoints of its own, for a further model of the same kind."""
+        folder = self.folder / f"member-{member}" if self.folder else None
+        return replace(self, member=member, folder=folder)
+
+    def train(
+        self,
+        name: str,
+        training: Training,
+        settings: EpochSettings,
+        *,
+        steps: int,
+        batches: Callable[[int, int], Iterator[tuple[Tensor, ...]]],
+    ) -> list[dict[str, float]]:
+        """Run a training's epochs, going on from this round's checkpoint where there is one.
+
+        Args:
+            name: of the training.
+            training: what learns.
+            settings: epochs, learning rate, batch size.
+            steps: batches an epoch.
+            batches: (epoch, steps) → the arguments of the training's steps.
+
+        Returns:
+            The mean losses of every epoch.
+        """
+        return run_epochs(
+            name,
+            training,
+            settings,
+            lambda epoch: batches(epoch, steps),
+            steps=steps,
+            seed=derive_seed(self.seed, self.number, self.member),
+            device=self.runtime.device,
+            checkpoint=self.folder / f"{name}.safetensors" if self.folder else None,
+            on_epoch=self.on_epoch,
+        )
+
+    def labelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented labelled pictures and their targets for one epoch of a training."""
+        generator = self.generator(name, "labelled", epoch)
+        return self.feed.labelled(self.labelled, self.targets, batch_size, steps, generator)
+
+    def unlabelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[Tensor]:
+        """Augmented unlabelled pictures for one epoch of a training."""
+        generator = self.generator(name, "unlabelled", epoch)
+        return self.feed.unlabelled(self.unlabelled, batch_size, steps, generator)
+
+    def stream(self, forward: Forward, indices: Tensor, pictures: Pictures | None = None) -> dict[str, Tensor]:
+        """Run a function over pictures, batch by batch, and gather what it returns.
+
+        Args:
+            forward: from a batch of pictures to named tensors with first dimension B; runs without gradients and
+                under the runtime's precision.
+            indices: which pictures, in which order, (n,) int64.
+            pictures: default the training set's.
+
+        Returns:
+            Each named tensor over all pictures, on the CPU.
+        """
+        gathered: dict[str, list[Tensor]] = {}
+        source = self.dataset.train if pictures is None else pictures
+        with torch.inference_mode(), self.runtime.autocast():
+            for x in self.feed.plain(source, indices, self.recipe.scoring_batch_size):
+                for name, values in forward(x).items():
+                    gathered.setdefault(name, []).append(values)
+        return {name: torch.cat(values).cpu() for name, values in gathered.items()}

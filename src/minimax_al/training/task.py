@@ -1,0 +1,49 @@
+"""Algorithm 3: the task model M learns from all labels so far, with cross-entropy and plain logits.
+
+Under Minimax Active Learning M starts from that round's F and a fresh head; every other method starts M from
+Xavier initialisation. The training itself is one and the same.
+"""
+
+from torch import Tensor
+
+from minimax_al.networks import PixelTaskModel, TaskModel
+from minimax_al.training.epochs import EpochSettings
+from minimax_al.training.minimax import classification_loss
+from minimax_al.training.runtime import Runtime
+
+
+class TaskSettings(EpochSettings):
+    """Settings of the task model's training; an epoch is one pass over the labelled pictures."""
+
+
+class TaskTraining:
+    """M and its Adam, learning from a labelled batch at a time.
+
+    Args:
+        task_model: M, pictures to logits.
+        settings: of the training.
+        runtime: where and in which precision.
+    """
+
+    def __init__(self, task_model: TaskModel | PixelTaskModel, settings: TaskSettings, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.networks = {"task_model": runtime.place(task_model)}
+        self.optimizers = {"task_model": settings.adam(task_model)}
+
+    def step(self, x_labelled: Tensor, y_labelled: Tensor) -> dict[str, Tensor]:
+        """Lines 3–4 of Algorithm 3 on one batch.
+
+        Args:
+            x_labelled: (B, 3, H, W).
+            y_labelled: (B,), or (B, H, W); int64.
+
+        Returns:
+            The `classification` loss before the step, in nats.
+        """
+        with self.runtime.autocast():
+            logits = self.networks["task_model"](x_labelled)
+        loss = classification_loss(logits.to(self.runtime.dtype), y_labelled)
+        self.runtime.backward(loss)
+        self.optimizers["task_model"].step()
+        self.optimizers["task_model"].zero_grad()
+        return {"classification": loss.detach()}

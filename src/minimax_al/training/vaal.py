@@ -1,0 +1,95 @@
+"""Variational Adversarial Active Learning (Sinha, Ebrahimi, Darrell, ICCV 2019): the paper's strongest baseline.
+
+A variational autoencoder maps labelled and unlabelled pictures into one latent space so that a discriminator
+cannot tell them apart; the discriminator tries to. With z the code's mean and D(z) the logit of "labelled",
+
+    VAE:  mean squared error + β KL(q(z|x) ‖ N(0, I)) + adversary_weight · BCE(D(z), 1), on both batches
+    D:    BCE(D(z_L), 1) + BCE(D(z_U), 0)
+
+The task model takes no part; it is trained like every other method's.
+"""
+
+import torch
+import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from minimax_al.networks import VAE, LatentDiscriminator, vae_loss
+from minimax_al.training.epochs import EpochSettings
+from minimax_al.training.minimax import labelledness_loss
+from minimax_al.training.runtime import Runtime
+
+
+class VaalSettings(EpochSettings):
+    """Settings of VAAL; an epoch is one pass over the unlabelled pictures.
+
+    Attributes:
+        latent: width of the latent code.
+        beta: weight of the KL term.
+        adversary_weight: weight of the adversarial term in the VAE's loss.
+        vae_steps: VAE steps before each step of the discriminator, on the same batches.
+    """
+
+    latent: PositiveInt = 32
+    beta: NonNegativeFloat = 1.0
+    adversary_weight: NonNegativeFloat = 1.0
+    vae_steps: PositiveInt = 2
+
+
+class VaalTraining:
+    """VAE and discriminator, one Adam each.
+
+    Args:
+        vae: pictures to reconstruction, mean and log-variance of the code.
+        discriminator: codes to one logit a picture.
+        settings: of the training.
+        runtime: where and in which precision.
+    """
+
+    def __init__(self, vae: VAE, discriminator: LatentDiscriminator, settings: VaalSettings, runtime: Runtime) -> None:
+        self.settings = settings
+        self.runtime = runtime
+        self.vae = runtime.place(vae)
+        self.networks = {"vae": self.vae, "discriminator": runtime.place(discriminator)}
+        self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
+
+    def step(self, x_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
+        """`vae_steps` steps of the VAE, then one of the discriminator, on one pair of batches.
+
+        Args:
+            x_labelled: (B, 3, H, W).
+            x_unlabelled: (B', 3, H, W).
+
+        Returns:
+            The losses before the last steps: `reconstruction` (with the KL term), `adversary`, `labelledness`.
+        """
+        pictures = torch.cat([x_labelled, x_unlabelled])
+        for _ in range(self.settings.vae_steps):
+            losses = self._vae_step(pictures)
+        return losses | self._discriminator_step(pictures, len(x_labelled))
+
+    def _vae_step(self, pictures: Tensor) -> dict[str, Tensor]:
+        with self.runtime.autocast():
+            reconstruction, mu, logvar = self.networks["vae"](pictures)
+            logits = self.networks["discriminator"](mu)
+        dtype = self.runtime.dtype
+        loss_vae = vae_loss(reconstruction.to(dtype), pictures, mu.to(dtype), logvar.to(dtype), self.settings.beta)
+        # The VAE wants every picture, labelled or not, to pass for labelled.
+        loss_adversary = F.softplus(-logits.to(dtype)).mean()
+        self._descend("vae", loss_vae + self.settings.adversary_weight * loss_adversary)
+        return {"reconstruction": loss_vae.detach(), "adversary": loss_adversary.detach()}
+
+    def _discriminator_step(self, pictures: Tensor, labelled: int) -> dict[str, Tensor]:
+        with self.runtime.autocast():
+            with torch.no_grad():
+                mu = self.vae.encode(pictures)[0]
+            logits = self.networks["discriminator"](mu).to(self.runtime.dtype)
+        loss = labelledness_loss(logits[:labelled], logits[labelled:])
+        self._descend("discriminator", loss)
+        return {"labelledness": loss.detach()}
+
+    def _descend(self, name: str, loss: Tensor) -> None:
+        self.runtime.backward(loss)
+        self.optimizers[name].step()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()

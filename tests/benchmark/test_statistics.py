@@ -1,0 +1,219 @@
+import itertools
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from minimax_al.benchmark.statistics import (
+    Interval,
+    area_under_curve,
+    bootstrap_interval,
+    frequency_groups,
+    head_middle_tail,
+    labels_to_reach,
+    only_dataset,
+    paired_curves,
+)
+from minimax_al.errors import ConfigurationError, NonFiniteScoreError, ResultsError, ShapeError
+from minimax_al.report.curves import Record
+
+CURVES = st.integers(2, 7).flatmap(
+    lambda points: st.tuples(
+        st.lists(st.integers(1, 1000), min_size=points, max_size=points, unique=True).map(sorted),
+        arrays(np.float64, points, elements=st.floats(0, 1)),
+    )
+)
+
+
+def records_of(curves: dict[str, dict[int, dict[int, float]]], dataset: str = "digits") -> list[Record]:
+    """Records from {strategy: {seed: {labels: accuracy}}}."""
+    return [
+        Record(dataset, strategy, seed, round_, labels, "accuracy", value)
+        for strategy, seeds in curves.items()
+        for seed, points in seeds.items()
+        for round_, (labels, value) in enumerate(points.items())
+    ]
+
+
+@given(curve=CURVES)
+@settings(deadline=None, max_examples=50)
+def test_area_equals_scipys_trapezoids_over_the_range(curve):
+    labels, values = curve
+    expected = scipy.integrate.trapezoid(values, labels) / (labels[-1] - labels[0])
+    assert area_under_curve(labels, values) == pytest.approx(expected)
+    assert area_under_curve(labels, np.stack([values, values + 1])) == pytest.approx([expected, expected + 1])
+
+
+def test_area_of_a_constant_curve_is_the_constant():
+    assert area_under_curve([10, 20, 70], [0.4, 0.4, 0.4]) == pytest.approx(0.4)
+
+
+@given(curve=CURVES, accuracy=st.floats(0, 1))
+@settings(deadline=None, max_examples=100)
+def test_labels_to_reach_equals_a_walk_along_the_envelope(curve, accuracy):
+    labels, values = curve
+    best, expected = [max(values[: i + 1]) for i in range(len(values))], None
+    if best[0] >= accuracy:
+        expected = float(labels[0])
+    else:
+        for (n0, a0), (n1, a1) in itertools.pairwise(zip(labels, best, strict=True)):
+            if a0 < accuracy <= a1:
+                expected = n0 + (accuracy - a0) / (a1 - a0) * (n1 - n0)
+    found = labels_to_reach(labels, values, accuracy)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_dip_does_not_cost_labels():
+    assert labels_to_reach([10, 20, 30], [0.5, 0.3, 0.7], 0.4) == 10
+    assert labels_to_reach([10, 20, 30], [0.5, 0.3, 0.7], 0.6) == 25
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "message"),
+    [
+        ([10, 10], [0.1, 0.2], "ascend strictly"),
+        ([10, 20], [0.1], "do not match"),
+        ([], [], "do not match"),
+        ([10, 20], [[0.1, 0.2]], "reads one curve"),
+    ],
+)
+def test_curves_that_are_none_are_refused(labels, values, message):
+    with pytest.raises(ShapeError, match=message):
+        labels_to_reach(labels, values, 0.5)
+
+
+def test_one_point_has_no_area():
+    with pytest.raises(ShapeError, match="two or more"):
+        area_under_curve([10], [0.1])
+
+
+def test_bootstrap_agrees_with_scipys_percentile_bootstrap():
+    values = np.random.default_rng(1).normal(size=12)
+    ours = bootstrap_interval(values, np.random.default_rng(2), resamples=20_000)
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert ours is not None
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
+
+
+def test_bootstrap_of_three_seeds_equals_all_27_resamples():
+    values = np.array([0.1, 0.4, 0.9])
+    every_mean = np.sort([np.mean(draw) for draw in itertools.product(values, repeat=3)])
+    interval = bootstrap_interval(values, np.random.default_rng(0), confidence=0.8, resamples=50_000)
+    assert interval is not None
+    assert interval.low == pytest.approx(every_mean[2])  # 10% of 27 resamples lie below the third
+    assert interval.high == pytest.approx(every_mean[-3])
+
+
+def test_bootstrap_takes_any_statistic_and_keeps_pairs_together():
+    pairs = np.array([[0.5, 0.4], [0.8, 0.7], [0.2, 0.1]])
+    interval = bootstrap_interval(
+        pairs, np.random.default_rng(0), statistic=lambda r: (r[..., 0] - r[..., 1]).mean(axis=1)
+    )
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((0.1, 0.1))
+
+
+def test_bootstrap_is_the_generators():
+    values = [0.1, 0.5, 0.7]
+    first, again = (bootstrap_interval(values, np.random.default_rng(7)) for _ in range(2))
+    assert first == again
+
+
+def test_infinite_resamples_leave_the_other_end_alone():
+    interval = bootstrap_interval(
+        [0.0, 1.0], np.random.default_rng(0), statistic=lambda r: np.where(r.mean(1) == 0, -np.inf, r.mean(1))
+    )
+    assert interval == Interval(-np.inf, 1.0)
+
+
+def test_one_seed_has_no_interval():
+    assert bootstrap_interval([0.5], np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"values": []}, ShapeError, "one value a seed"),
+        ({"values": [1, 2], "confidence": 1.0}, ConfigurationError, r"confidence is 1\.0"),
+        ({"values": [1, 2], "resamples": 0}, ConfigurationError, "resamples is 0"),
+        ({"values": [1, np.nan]}, NonFiniteScoreError, "met NaN"),
+    ],
+)
+def test_bad_bootstraps_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        bootstrap_interval(generator=np.random.default_rng(0), **arguments)
+
+
+def test_pairs_are_aligned_and_what_is_left_out_is_said():
+    paired = paired_curves(
+        records_of(
+            {
+                "mal": {0: {20: 0.1, 40: 0.2, 60: 0.3}, 1: {20: 0.4, 40: 0.5, 60: 0.6}, 2: {20: 0.0}},
+                "random": {1: {20: 0.7, 40: 0.8}, 0: {20: 0.9, 40: 1.0}},
+            }
+        ),
+        ["random", "mal"],
+    )
+    assert paired.seeds == (0, 1)
+    assert paired.labels.tolist() == [20, 40]  # seed 2 has one round, but only mal has seed 2
+    assert paired.values.tolist() == [[[0.9, 1.0], [0.7, 0.8]], [[0.1, 0.2], [0.4, 0.5]]]
+    assert paired.notes == (
+        "Left out, because not every strategy has them: seeds 2.",
+        "Left out, because not every strategy has them: numbers of labels 60.",
+    )
+
+
+def test_complete_pairs_have_nothing_to_say():
+    assert paired_curves(records_of({"a": {0: {20: 0.1}}, "b": {0: {20: 0.1}}}), ["a", "b"]).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("curves", "message"),
+    [
+        ({"a": {0: {20: 0.1}}, "b": {1: {20: 0.1}}}, "a, b share no seed"),
+        ({"a": {0: {20: 0.1}}, "b": {0: {30: 0.1}}}, "a, b share no number of labels"),
+        ({"a": {0: {20: 0.1}}}, "unknown strategy 'b'"),
+    ],
+)
+def test_strategies_without_common_ground_are_refused(curves, message):
+    with pytest.raises(ResultsError, match=message):
+        paired_curves(records_of(curves), ["a", "b"])
+
+
+def test_the_data_set_must_be_said_where_there_are_several():
+    records = records_of({"a": {0: {20: 0.1}}}) + records_of({"a": {0: {20: 0.1}}}, "cifar10")
+    with pytest.raises(ResultsError, match=r"2 data sets \(cifar10, digits\)"):
+        only_dataset(records)
+    with pytest.raises(ResultsError, match="0 data sets"):
+        only_dataset([])
+
+
+def test_groups_follow_the_many_medium_few_thresholds():
+    assert frequency_groups([101, 100, 20, 19, 0]).tolist() == [0, 1, 1, 2, 2]
+    assert frequency_groups([5, 16, 50, 158, 500]).tolist() == [2, 2, 1, 0, 0]  # the paper's imbalance
+    with pytest.raises(ConfigurationError, match="overlap"):
+        frequency_groups([1], head_above=10, tail_below=20)
+
+
+def test_head_middle_tail_by_hand():
+    result = head_middle_tail([0.9, 0.7, 0.4, 0.1, 0.3], [500, 158, 50, 16, 5])
+    assert (result.head, result.middle, result.tail) == pytest.approx((0.8, 0.4, 0.2))
+    assert result.classes == (2, 1, 2)
+
+
+def test_an_empty_group_has_no_accuracy():
+    assert head_middle_tail([0.9], [500]).tail is None
+
+
+def test_head_middle_tail_refuses_what_it_cannot_average():
+    with pytest.raises(ShapeError, match="do not match class counts"):
+        head_middle_tail([0.9, 0.1], [500])
+    with pytest.raises(NonFiniteScoreError, match=r"classes \(1,\)") as caught:
+        head_middle_tail([0.9, np.nan], [500, 3])
+    assert caught.value.positions == (1,)

@@ -1,0 +1,76 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minimax_al.errors import ConfigurationError, ShapeError
+from minimax_al.report.thumbnails import thumbnail
+
+
+def decoded(uri: str) -> Image.Image:
+    prefix = "data:image/png;base64,"
+    assert uri.startswith(prefix)
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.removeprefix(prefix))))
+    picture.load()
+    return picture
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_small_pictures_are_enlarged_pixel_by_pixel():
+    pixels = noise(8, 8, 3)
+    assert np.array_equal(decoded(thumbnail(pixels)), pixels.repeat(8, axis=0).repeat(8, axis=1))
+
+
+def test_the_factor_is_whole():
+    assert decoded(thumbnail(noise(28, 20, 3), 64)).size == (40, 56)
+
+
+def test_pictures_of_about_the_size_stay_as_they_are():
+    pixels = noise(40, 64, 3)
+    assert np.array_equal(decoded(thumbnail(pixels)), pixels)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(480, 640, (64, 48)), (3, 1000, (64, 1)), (640, 480, (48, 64))])
+def test_large_pictures_keep_their_shape(height, width, size):
+    assert decoded(thumbnail(noise(height, width, 3))).size == size
+
+
+def test_large_pictures_are_antialiased():
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.abs(np.asarray(decoded(thumbnail(stripes)), int) - 127).max() <= 2
+
+
+def test_grey_pictures_may_have_one_channel_or_none():
+    pixels = noise(8, 8)
+    assert thumbnail(pixels) == thumbnail(pixels[:, :, None])
+    assert decoded(thumbnail(pixels)).mode == "L"
+
+
+def test_views_that_are_not_contiguous_are_read_right():
+    pixels_CHW = noise(3, 70, 40)
+    assert np.array_equal(decoded(thumbnail(pixels_CHW.transpose(1, 2, 0), 70)), pixels_CHW.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((8, 8, 3)), "float64"),
+        (np.zeros((3, 8, 8), np.uint8), r"\(3, 8, 8\)"),
+        (np.zeros((8,), np.uint8), r"\(8,\)"),
+        (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
+    ],
+)
+def test_what_is_no_picture_is_refused(pixels, message):
+    with pytest.raises(ShapeError, match=message):
+        thumbnail(pixels)
+
+
+def test_a_thumbnail_has_a_pixel():
+    with pytest.raises(ConfigurationError, match="size is 0"):
+        thumbnail(noise(8, 8, 3), 0)
