@@ -16,11 +16,16 @@ The command line prints that sentence without a traceback and exits with status 
     ├── TrainingDivergedError (RuntimeError) a loss is NaN or infinite; says epoch and loss
     ├── CheckpointError (RuntimeError)      a checkpoint is damaged or belongs to something else
     ├── ResultsError (RuntimeError)         a results folder is of another configuration, or unusable
+    ├── CampaignError (RuntimeError)        a campaign's folder or database cannot be used so, or not now
     └── MissingDependencyError (ImportError) an optional package is not installed; says which extra has it
 """
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 
 class MinimaxALError(Exception):
@@ -93,6 +98,10 @@ class ResultsError(MinimaxALError, RuntimeError):
     """A results folder belongs to another configuration or cannot be used."""
 
 
+class CampaignError(MinimaxALError, RuntimeError):
+    """A campaign cannot do this: its folder or database is unusable, or it is not the time for it."""
+
+
 class MissingDependencyError(MinimaxALError, ImportError):
     """An optional package is not installed.
 
@@ -117,3 +126,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(name, choices, n=1)
     guess = f"; did you mean {matches[0]!r}?" if matches else "."
     return f"{guess} Known: {', '.join(choices)}"
+
+
+def invalid_setting(error: "ValidationError", model: "type[BaseModel]", where: str) -> ConfigurationError:
+    """The sentence for the first thing that validation found wrong.
+
+    Args:
+        error: what validation raised.
+        model: what was validated.
+        where: the file, preset or strategy that the settings came from.
+    """
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] != "extra_forbidden":
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigurationError):
+            return ConfigurationError(f"{where}: {cause}")
+        return ConfigurationError(f"{where}, {key or 'settings'}: {first['msg']}, but {first['input']!r} was given")
+    for part in first["loc"][:-1]:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and hasattr(inner, "model_fields"):
+            model = inner
+    return ConfigurationError(f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), model.model_fields)}")

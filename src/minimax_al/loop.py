@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from minimax_al.acquisition.checks import check_budget
 from minimax_al.data import IGNORED, UNKNOWN, Dataset, Pool
-from minimax_al.errors import BudgetError, ConfigurationError, DataError, NonFiniteScoreError, ShapeError
+from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
-from minimax_al.training import Models, Recipe, Round, Runtime, evaluate
+from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
 from minimax_al.training.epochs import EpochCallback
 
 
@@ -99,19 +100,12 @@ class ActiveLearner:
             ConfigurationError: nothing is trained on the answers so far.
             NonFiniteScoreError: a score is NaN or infinite; names the pictures.
         """
-        unlabelled = self.pool.unlabelled
-        if not 1 <= budget <= len(unlabelled):
-            raise BudgetError(
-                f"a budget of {budget} was given; it must be from 1 to the {len(unlabelled)} unlabelled pictures"
-            )
+        budget = check_budget(budget, len(self.pool.unlabelled))
         if self.models is None:
             raise ConfigurationError("nothing is trained on the labels so far: call fit() before query()")
-        try:
-            return self.strategy.query(self.round, self.models, budget)
-        except NonFiniteScoreError as error:
-            raise self._naming(error, unlabelled) from error
+        return self.strategy.query(self.round, self.models, budget)
 
-    def teach(self, indices: Tensor | Sequence[int], answers: Tensor, by: str = "oracle") -> None:
+    def teach(self, indices: Tensor | Sequence[int], answers: Tensor | Sequence[int], by: str = "oracle") -> None:
         """Take answers, and end the round.
 
         Args:
@@ -121,38 +115,32 @@ class ActiveLearner:
 
         Raises:
             PoolError: an index is not in the pool, twice in the list, or has its answer already.
-            ShapeError: not one answer a picture.
+            ShapeError: not one answer a picture, or not in whole numbers.
             DataError: an answer is no class.
         """
-        indices = torch.as_tensor(indices, dtype=torch.int64)
+        indices, answers = torch.as_tensor(indices).cpu(), torch.as_tensor(answers).cpu()
         self._check_answers(indices, answers)
         self.pool.label(indices, by=by)
-        self.targets[indices] = answers.to(self.targets.dtype)
+        self.targets[indices.long()] = answers.to(self.targets.dtype)
         self.models = None
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the test pictures, as fractions in [0, 1]; see `minimax_al.training.evaluate`."""
+    def evaluate(self) -> Evaluation:
+        """Judge the models on the test pictures; see `minimax_al.training.evaluate`."""
         if self.models is None:
             raise ConfigurationError("nothing is trained on the labels so far: call fit() before evaluate()")
         return evaluate(self.round, self.models)
 
     def _check_answers(self, indices: Tensor, answers: Tensor) -> None:
-        expected = (len(indices), *self.targets.shape[1:])
-        if tuple(answers.shape) != expected:
-            raise ShapeError(f"{len(indices)} pictures need answers of shape {expected}, not {tuple(answers.shape)}")
+        expected = (*indices.shape, *self.targets.shape[1:])
+        if tuple(answers.shape) != expected or answers.is_floating_point():
+            raise ShapeError(
+                f"{indices.numel()} pictures need answers of shape {expected} in whole numbers, "
+                f"not {tuple(answers.shape)} {answers.dtype}"
+            )
         counted = answers[answers != IGNORED] if self.dataset.task == "segmentation" else answers
         wrong = counted[(counted < 0) | (counted >= self.dataset.num_classes)]
         if len(wrong):
             raise DataError(f"answer {int(wrong[0])} is no class: there are {self.dataset.num_classes}, counted from 0")
-
-    def _naming(self, error: NonFiniteScoreError, candidates: Tensor) -> NonFiniteScoreError:
-        """The same error with the pictures' names, which scores alone do not know."""
-        names = [self.dataset.train.names[int(candidates[position])] for position in error.positions]
-        return (
-            NonFiniteScoreError(f"{error}; pictures: {', '.join(map(repr, names))}", error.positions)
-            if names
-            else error
-        )
 
 
 def _no_answers(dataset: Dataset) -> Tensor:

@@ -148,9 +148,7 @@ def test_a_logit_of_zero_is_not_below_one_half():
 @given(st.lists(few_values, min_size=1, max_size=30), st.data(), st.booleans())
 def test_top_is_a_stable_sort_cut_short(scores, data, largest):
     budget = data.draw(st.integers(1, len(scores)))
-    assert (
-        top(torch.tensor(scores), budget, largest=largest).tolist() == order(scores, largest=largest)[:budget]
-    )
+    assert top(torch.tensor(scores), budget, largest=largest).tolist() == order(scores, largest=largest)[:budget]
 
 
 @settings(max_examples=80, deadline=None)

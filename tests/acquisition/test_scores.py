@@ -51,10 +51,7 @@ def test_float64_scores_keep_their_relative_precision(rows):
 
 @pytest.mark.parametrize("score", SCORES)
 def test_float32_scores_agree_with_float64(score):
-    logits = (
-        torch.randn(500, 30, generator=torch.Generator().manual_seed(0))
-        * torch.logspace(-6, 1.2, 500)[:, None]
-    )
+    logits = torch.randn(500, 30, generator=torch.Generator().manual_seed(0)) * torch.logspace(-6, 1.2, 500)[:, None]
     torch.testing.assert_close(score(logits).double(), score(logits.double()), rtol=1e-4, atol=1e-37)
 
 

@@ -74,7 +74,8 @@ class _LazyKMeansPlusPlus:
         self.logits, self.features, self.generator = logits, features, generator
         self.device = features.device
         self.picks: list[int] = []
-        self.scale = 1 / max(float(features.abs().amax()), torch.finfo(torch.float32).tiny)
+        low, high = torch.aminmax(features)
+        self.scale = 1 / max(-float(low), float(high), torch.finfo(torch.float32).tiny)
         self.rounding = 4 * (logits.shape[1] + features.shape[1]) * torch.finfo(torch.float64).eps
         self.everyone = torch.arange(len(features), device=self.device)
         self.seen = torch.zeros_like(self.everyone)
@@ -106,9 +107,10 @@ class _LazyKMeansPlusPlus:
 
     def draw(self, size: int) -> Tensor:
         """Samples with probabilities proportional to their bounds, with replacement."""
-        cumulative = self.bound.cumsum(dim=0)
-        drawn = torch.searchsorted(cumulative, self.uniform(size) * cumulative[-1], right=True)
-        return drawn.clamp_(max=len(cumulative) - 1)
+        # On the CPU, where the order of summation is fixed and one seed gives one batch on any device.
+        cumulative = self.bound.cpu().cumsum(dim=0)
+        drawn = torch.searchsorted(cumulative, self.uniform(size).cpu() * cumulative[-1], right=True)
+        return drawn.clamp_(max=len(cumulative) - 1).to(self.device)
 
     def draw_unused(self, size: int) -> list[int]:
         """Samples that are no picks, all equally likely, without replacement."""

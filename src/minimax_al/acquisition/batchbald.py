@@ -89,7 +89,7 @@ class _GreedySearch:
         """The sample that adds most; it joins the batch."""
         order = self.scores.argsort(descending=True, stable=True)
         order = order[self.scores[order] > -torch.inf]
-        # A copy, so that what was not scored again does not compete.
+        # What is not scored again does not compete.
         best, fresh = -torch.inf, torch.full_like(self.scores, -torch.inf)
         for samples in order.split(self.samples_at_a_time()):
             if self.joint.exact and float(self.scores[samples[0]]) < best - TOLERANCE:
@@ -132,7 +132,8 @@ class _Configurations:
         """E_c[H(y | c)] of some samples, shape (n,)."""
         passes, samples, classes = probs_TnK.shape
         probs_CnK = (self.posterior_TC.T @ probs_TnK.reshape(passes, -1)).reshape(-1, samples, classes)
-        return self.weights_C @ torch.special.entr(probs_CnK).sum(dim=2)
+        entropies_Cn = torch.special.entr(probs_CnK).sum(dim=2)
+        return torch.mv(entropies_Cn.T, self.weights_C)
 
     def extend(self, log_probs_TK: Tensor) -> None:
         """Let every configuration go on with a label of a new pick."""
@@ -143,20 +144,26 @@ class _Configurations:
         else:
             if self.exact:
                 self._start_drawing()
-            labels_C = self._draw(self.posterior_TC.T @ log_probs_TK.exp())
+            labels_C = self._draw_labels(self.posterior_TC.T @ log_probs_TK.exp())
             self.log_probs_TC += log_probs_TK[:, labels_C]
         self.posterior_TC = self.log_probs_TC.softmax(dim=0)
 
     def _start_drawing(self) -> None:
-        drawn = self._draw(self.weights_C.expand(self.most, -1))
+        cumulative = self.weights_C.cumsum(dim=0)
+        drawn = torch.searchsorted(cumulative, self._uniform(self.most) * cumulative[-1], right=True)
+        drawn.clamp_(max=len(cumulative) - 1)
         self.exact = False
         self.log_probs_TC, self.posterior_TC = self.log_probs_TC[:, drawn], self.posterior_TC[:, drawn]
         self.weights_C = torch.full_like(drawn, 1 / self.most, dtype=torch.float64)
 
-    def _draw(self, weights: Tensor) -> Tensor:
-        """One index per row, with probabilities proportional to the row's weights."""
+    def _draw_labels(self, probs_CK: Tensor) -> Tensor:
+        """A label for every configuration, shape (C,)."""
+        cumulative_CK = probs_CK.cumsum(dim=1)
+        points_C1 = self._uniform(len(probs_CK))[:, None] * cumulative_CK[:, -1:]
+        labels_C1 = torch.searchsorted(cumulative_CK, points_C1, right=True)
+        return labels_C1.flatten().clamp_(max=probs_CK.shape[1] - 1)
+
+    def _uniform(self, size: int) -> Tensor:
         device = "cpu" if self.generator is None else self.generator.device
-        uniform = torch.rand(len(weights), 1, dtype=torch.float64, generator=self.generator, device=device)
-        cumulative = weights.cumsum(dim=1)
-        drawn = torch.searchsorted(cumulative, uniform.to(weights.device) * cumulative[:, -1:], right=True)
-        return drawn.flatten().clamp_(max=weights.shape[1] - 1)
+        draws = torch.rand(size, dtype=torch.float64, generator=self.generator, device=device)
+        return draws.to(self.weights_C.device)

@@ -13,6 +13,7 @@ a pass over the pool. Two facts make it cheap:
 Distances are squared throughout, of features multiplied by `scale`.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +28,12 @@ WINDOW = 512
 """Centres looked at in one matrix product; a sample that falls behind drops out after each."""
 FIRST_CENTERS = 64
 """Centres that give every sample its first bound, in one pass over the pool."""
-BLOCK_SIZES = (256, 8192)
+BLOCK_SIZES = (256, 4096)
 """The block size doubles and halves between these, so that a block holds enough samples worth picking from."""
 ENOUGH = (128, 512)
 """Samples worth picking from: below the first number blocks grow, above the second they shrink."""
+SHORTLIST = 4096
+"""Fewest samples on the list from which blocks are taken; large pools have a longer one."""
 MOST_AT_ONCE = 1024
 """Samples whose distances from one another are held at once."""
 CHUNK_ROWS = 1024
@@ -106,7 +109,9 @@ class _LazyGreedy:
         self.bound = torch.full((len(features),), torch.inf, dtype=torch.float64, device=features.device)
         self.seen = torch.zeros(len(features), dtype=torch.int32, device=features.device)
         self.mean, self.scale = _mean_and_scale(features, centers)
-        self.slack = _relative_error(features.shape[1])
+        self.slack = _relative_error(features.shape[1], features.device)
+        # One type for all rows: the mean that is taken off must be the same number everywhere.
+        self.working = torch.promote_types(torch.promote_types(features.dtype, centers.dtype), torch.float32)
         self.block_size = 1024
 
     def run(self, budget: int, first: int | None) -> Tensor:
@@ -115,7 +120,7 @@ class _LazyGreedy:
         self.bound_all()
         while len(self.picks) < budget:
             # Most blocks come from this short list, which saves passes over the bounds of all.
-            shortlist, outside = self.leaders(self.everyone, max(4096, len(self.everyone) // 32))
+            shortlist, outside = self.leaders(self.everyone, max(SHORTLIST, len(self.everyone) // 32))
             while len(self.picks) < budget and self.pick_from(shortlist, outside, budget):
                 pass
         return torch.tensor(self.picks, device=self.features.device)
@@ -132,8 +137,8 @@ class _LazyGreedy:
         """Give every sample a first bound, from a few centres that still count as unseen."""
         centers = self.prepare(self.center_rows(0, min(len(self.centers) + len(self.picks), FIRST_CENTERS)))
         norms_C = (1 + self.slack) * centers.square().sum(dim=1)
-        for rows in self.everyone.split(CHUNK_ROWS):
-            prepared = self.prepare(self.features[rows[0] : rows[-1] + 1])
+        for rows, chunk in zip(self.everyone.split(CHUNK_ROWS), self.features.split(CHUNK_ROWS), strict=True):
+            prepared = self.prepare(chunk)
             own = (1 + self.slack) * prepared.square().sum(dim=1).double() + UNDERFLOW
             self.bound[rows] = torch.addmm(norms_C, prepared, centers.T, alpha=-2).amin(dim=1) + own
         self.bound[self.picks] = -torch.inf
@@ -185,19 +190,20 @@ class _LazyGreedy:
         lower = torch.addmm((1 - self.slack) * prepared_C.square().sum(dim=1), prepared, prepared_C.T, alpha=-2)
         own = (1 - self.slack) * prepared.square().sum(dim=1).double() - UNDERFLOW
         rows = (lower.amin(dim=1) + own <= bound).nonzero().flatten()
-        raw, lower, own, nearer = raw[active[rows]], lower[rows], own[rows], bound[rows]
+        lower, own, nearer, near = lower[rows], own[rows], bound[rows], active[rows]
         likeliest = lower.argmin(dim=1)
-        self.lower_to(nearer, raw, centers, torch.arange(len(rows), device=rows.device), likeliest)
+        self.lower_to(nearer, raw, centers, (self.everyone[: len(rows)], near, likeliest))
         # Any other centre that may be nearer still.
         lower.scatter_(1, likeliest[:, None], torch.inf)
         others = (lower <= torch.where(nearer > 0, nearer - own, -torch.inf)[:, None]).nonzero()
-        self.lower_to(nearer, raw, centers, others[:, 0], others[:, 1])
+        self.lower_to(nearer, raw, centers, (others[:, 0], near[others[:, 0]], others[:, 1]))
         bound[rows] = nearer
         return bound
 
-    def lower_to(self, bound: Tensor, raw: Tensor, centers: Tensor, row: Tensor, center: Tensor) -> None:
-        for i, j in zip(row.split(PAIR_CHUNK), center.split(PAIR_CHUNK), strict=True):
-            bound.scatter_reduce_(0, i, self.distances(raw[i], centers[j]), "amin")
+    def lower_to(self, bound: Tensor, raw: Tensor, centers: Tensor, triples: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Lower `bound[k]` to the exact distance of `raw[i]` and `centers[j]`, for all triples (k, i, j)."""
+        for k, i, j in zip(*(index.split(PAIR_CHUNK) for index in triples), strict=True):
+            bound.scatter_reduce_(0, k, self.distances(raw[i], centers[j]), "amin")
 
     def pick_among(self, rows: Tensor, rival: _Place, budget: int) -> int:
         """Pick from refreshed rows while their best precedes the rival; how many were picked."""
@@ -241,8 +247,7 @@ class _LazyGreedy:
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Rows in float32, centred and scaled, so that products lose as little as they can."""
-        dtype = torch.promote_types(rows.dtype, torch.float32)
-        return (rows.to(dtype) - self.mean.to(dtype)).mul_(self.scale).float()
+        return (rows.to(self.working) - self.mean.to(self.working)).mul_(self.scale).float()
 
     def distances(self, first: Tensor, second: Tensor) -> Tensor:
         """Squared distances of paired rows in float64, from the features as given."""
@@ -254,23 +259,30 @@ def _mean_and_scale(features: Tensor, centers: Tensor) -> tuple[Tensor, float]:
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
     largest = 0.0
     for name, rows in (("features", features), ("centers", centers)):
-        for chunk in rows.split(CHUNK_ROWS):
+        for chunk in rows.split(CHUNK_ROWS) if len(rows) else ():
             low, high = torch.aminmax(chunk)
             extent = max(-float(low), float(high))
-            if not extent < float("inf"):
+            if not extent < math.inf:
                 check_finite(rows, name)
             largest = max(largest, extent)
             if rows is features:
                 total += chunk.sum(dim=0, dtype=torch.float64)
-    return total / len(features), 2.0 ** -int(np.frexp(largest)[1])
+    # The scale itself must be a float32.
+    return total / len(features), 2.0 ** -max(-120, math.frexp(largest)[1])
 
 
-def _relative_error(width: int) -> float:
+def _relative_error(width: int, device: torch.device) -> float:
     """ε with |computed − true| ≤ ε·(‖x‖² + ‖c‖²) for a squared distance from a float32 matrix product.
 
     The product errs by 2d·u·‖x‖‖c‖ whatever its order of summation, the rounded operands and the norms by a few
-    u more. Reduced-precision products round the operands to `operand` instead.
+    u more. Where the user allows products of reduced precision, operands are rounded to that.
     """
     unit = torch.finfo(torch.float32).eps / 2
-    operand = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}[torch.get_float32_matmul_precision()]
-    return (2 * width + 16) * unit + 3 * operand
+    operand = {"none": 0.0, "ieee": 0.0, "highest": 0.0, "tf32": 2.0**-10, "high": 2.0**-10}
+    return (2 * width + 16) * unit + 3 * operand.get(_product_precision(device), 2.0**-7)
+
+
+def _product_precision(device: torch.device) -> str:
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    setting = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
+    return str(setting) if setting is not None else torch.get_float32_matmul_precision()  # before PyTorch 2.9

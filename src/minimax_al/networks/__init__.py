@@ -1,7 +1,7 @@
 """The networks alone: encoders, classifiers, discriminators, task models, autoencoder; no training."""
 
 from minimax_al.networks.cosine import CosineClassifier, Reversal
-from minimax_al.networks.counts import count_parameters, describe
+from minimax_al.networks.counts import count_parameters, describe, published_counts
 from minimax_al.networks.discriminator import Discriminator
 from minimax_al.networks.encoder import Encoder, Stem, Task
 from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
@@ -34,6 +34,7 @@ __all__ = [
     "initialise_xavier",
     "l2_normalise",
     "list_encoders",
+    "published_counts",
     "reverse_gradient",
     "vae_loss",
 ]

@@ -12,6 +12,12 @@ from minimax_al.networks.encoders import build_encoder, default_bottleneck
 from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
 from minimax_al.networks.task_model import TaskModel
 
+_PUBLISHED = {
+    "resnet18": {"encoder": "11.18M", "classifier": "156.93K", "discriminator": "525.83K", "task_model": "11.23M"},
+    "vgg16_bn": {"encoder": "14.72M", "classifier": "12.90M", "discriminator": "13.11M", "task_model": "17.23M"},
+}
+"""Appendix B, for CIFAR-100."""
+
 
 def count_parameters(module: nn.Module) -> int:
     """Count the trainable numbers of a network; running statistics are none of them.
@@ -71,3 +77,16 @@ def describe(
             networks["task_model"] = PixelTaskModel(backbone, num_classes)
     counts = {part: count_parameters(network) for part, network in networks.items()}
     return {**counts, "out_features": features, "bottleneck": bottleneck}
+
+
+def published_counts(
+    encoder: str, num_classes: int, *, task: Task = "classification", stem: Stem = "imagenet"
+) -> dict[str, str]:
+    """What the paper states for these networks (Appendix B), as printed there; empty where it states nothing.
+
+    Example:
+        >>> published_counts("resnet18", num_classes=100)["discriminator"]
+        '525.83K'
+    """
+    is_the_papers = (num_classes, task, stem) == (100, "classification", "imagenet")
+    return dict(_PUBLISHED.get(encoder, {})) if is_the_papers else {}

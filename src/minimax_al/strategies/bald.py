@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from minimax_al.acquisition import BaldAccumulator, top
+from minimax_al.acquisition.checks import check_finite
 from minimax_al.strategies.pixels import as_samples
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
 from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
@@ -77,9 +78,13 @@ def mutual_information(passes: Iterable[Tensor]) -> Tensor:
 
     Returns:
         (B,), in nats.
+
+    Raises:
+        NonFiniteScoreError: a logit is NaN or infinite; says which pictures of the batch.
     """
     accumulator = BaldAccumulator()
     for logits in passes:
+        check_finite(logits, "logits")
         accumulator.update(as_samples(logits))
         pictures = len(logits)
     return accumulator.result().view(pictures, -1).mean(dim=1)

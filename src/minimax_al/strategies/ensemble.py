@@ -4,8 +4,10 @@ from typing import Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from minimax_al.acquisition import top, variation_ratio
+from minimax_al.acquisition.checks import check_finite
 from minimax_al.strategies.bald import mutual_information
 from minimax_al.strategies.pixels import as_samples
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
@@ -44,8 +46,14 @@ class Ensemble(Strategy):
             passes = (member(outputs.pictures).to(outputs.logits.dtype) for member in members)
             if self.measure == "mutual_information":
                 return {self.measure: mutual_information(passes)}
-            votes_TNK = torch.stack([as_samples(logits) for logits in passes])
+            votes_TNK = torch.stack([_checked(logits) for logits in passes])
             return {self.measure: variation_ratio(votes_TNK).view(len(outputs.pictures), -1).mean(dim=1)}
 
         scores = score_pool(round_, models, score)
         return picks(round_, top(scores[self.measure], budget), scores)
+
+
+def _checked(logits: Tensor) -> Tensor:
+    """One row a sample, once no picture of the batch has a logit that is NaN or infinite."""
+    check_finite(logits, "logits")
+    return as_samples(logits)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from minimax_al.errors import ConfigurationError, UnknownNameError
+from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
 from minimax_al.strategies.strategy import Strategy
 
 ENTRY_POINTS = "minimax_al.strategies"
@@ -31,7 +31,7 @@ def get_strategy(name: str, **settings: Any) -> Strategy:  # noqa: ANN401 - each
     """The strategy of that name.
 
     Args:
-        name: one of `list_strategies()`; any of them ending in "+mal" chooses under MAL's training.
+        name: one of `list_strategies()`; a plain one followed by "+mal" chooses under MAL's training.
         settings: fields of the strategy.
 
     Raises:
@@ -53,11 +53,7 @@ def get_strategy(name: str, **settings: Any) -> Strategy:  # noqa: ANN401 - each
     try:
         return _load(base)(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(
-            f"strategy {name!r}, setting {where!r}: {first['msg']}, given {first['input']!r}"
-        ) from error
+        raise invalid_setting(error, _load(base), f"strategy {name!r}") from error
 
 
 def list_strategies() -> list[str]:
@@ -84,7 +80,13 @@ def _announced() -> dict[str, EntryPoint]:
 
 
 def _load(name: str) -> type[Strategy]:
-    loaded = _announced()[name].load()
+    point = _announced()[name]
+    try:
+        loaded = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"strategy {name!r} cannot be loaded from {point.value}: {error}; mend or uninstall its package"
+        ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Strategy)):
         raise ConfigurationError(f"entry point {name!r} of {ENTRY_POINTS} is {loaded!r}, not a subclass of Strategy")
     return loaded

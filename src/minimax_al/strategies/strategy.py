@@ -9,6 +9,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from minimax_al.acquisition.checks import check_finite
+from minimax_al.errors import NonFiniteScoreError
 from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
 
 Scores = dict[str, Tensor]
@@ -81,13 +83,39 @@ def score_pool(
 
     Returns:
         Each value over all pictures, on the CPU; in classification also `predicted` and `confidence`, (n,).
+
+    Raises:
+        NonFiniteScoreError: a logit or a value is NaN or infinite; names the pictures, and its positions are
+            among `indices`.
     """
+    indices = round_.unlabelled if indices is None else indices
+    done = 0
 
     def forward(x: Tensor) -> Scores:
+        nonlocal done
         outputs = models.outputs(x)
-        return _prediction(outputs.logits) | score(outputs)
+        try:
+            check_finite(outputs.logits, "logits")
+            scores = _prediction(outputs.logits) | score(outputs)
+            for name, values in scores.items():
+                check_finite(values, name)
+        except NonFiniteScoreError as error:
+            raise _naming(error, round_, indices, done) from error
+        done += len(x)
+        return scores
 
-    return round_.stream(forward, round_.unlabelled if indices is None else indices)
+    return round_.stream(forward, indices)
+
+
+def _naming(error: NonFiniteScoreError, round_: Round, indices: Tensor, done: int) -> NonFiniteScoreError:
+    """The error of a batch, told of pictures: those of the batch stand in `indices` from place `done` on."""
+    positions = tuple(done + position for position in error.positions)
+    names = ", ".join(repr(round_.dataset.train.names[int(indices[position])]) for position in positions)
+    return NonFiniteScoreError(
+        f"in round {round_.number} a score of {names} is NaN or infinite; scores are never replaced: "
+        "look at these pictures, or at the model",
+        positions,
+    )
 
 
 def picks(round_: Round, positions: Tensor, scores: Scores) -> Query:

@@ -1,6 +1,6 @@
 """How networks learn: Algorithm 1, Algorithm 3, VAAL, and what one round of them is."""
 
-from minimax_al.training.evaluation import evaluate
+from minimax_al.training.evaluation import HEADLINE, Evaluation, evaluate
 from minimax_al.training.fits import fit_minimax, fit_supervised, fit_vaal
 from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
 from minimax_al.training.models import Models, Outputs
@@ -11,6 +11,8 @@ from minimax_al.training.task import TaskSettings, TaskTraining
 from minimax_al.training.vaal import VaalSettings, VaalTraining
 
 __all__ = [
+    "HEADLINE",
+    "Evaluation",
     "MinimaxSettings",
     "MinimaxTraining",
     "Models",

@@ -1,5 +1,7 @@
 """Building a round's networks: from the recipe, with Xavier weights that depend on the seed and the part alone."""
 
+import torch
+
 from minimax_al.networks import (
     VAE,
     CosineClassifier,
@@ -16,6 +18,7 @@ from minimax_al.networks import (
 )
 from minimax_al.training.minimax import MinimaxSettings
 from minimax_al.training.round import Round
+from minimax_al.training.seeding import seeded_globally
 
 AnyClassifier = CosineClassifier | PixelCosineClassifier
 AnyDiscriminator = Discriminator | PixelDiscriminator
@@ -56,7 +59,7 @@ def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
     """VAAL's autoencoder for pictures as training sees them, and the discriminator on its codes."""
     settings, augmentation = round_.recipe.vaal, round_.recipe.augmentation
     side = augmentation.input_size or augmentation.crop
-    vae = VAE((side, side) if side else round_.dataset.train.size, settings.latent)
+    vae = VAE((side, side) if side else round_.dataset.train.size, settings.latent, settings.widths)
     discriminator = LatentDiscriminator(settings.latent)
     initialise_xavier(vae, round_.generator("initialise", "vae"))
     initialise_xavier(discriminator, round_.generator("initialise", "latent discriminator"))
@@ -65,13 +68,15 @@ def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
 
 def _fresh_encoder(round_: Round) -> Encoder:
     recipe = round_.recipe
-    encoder = build_encoder(
-        recipe.encoder,
-        recipe.stem,
-        task=round_.dataset.task,
-        width=recipe.width,
-        pretrained=recipe.pretrained,
-    )
+    # What Xavier's rule does not cover, such as a transformer's class token, keeps what its library draws globally.
+    with seeded_globally(round_.generator("library").initial_seed(), torch.device("cpu")):
+        encoder = build_encoder(
+            recipe.encoder,
+            recipe.stem,
+            task=round_.dataset.task,
+            width=recipe.width,
+            pretrained=recipe.pretrained,
+        )
     if not recipe.pretrained:
         initialise_xavier(encoder, round_.generator("initialise", "encoder"))
     return encoder

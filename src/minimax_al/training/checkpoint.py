@@ -54,6 +54,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: the file is damaged, or holds other networks.
     """
+    state = read_state(path)
     tensors, metadata = read_tensors(path)
     try:
         for name, network in networks.items():
@@ -65,8 +66,24 @@ def load_checkpoint(
                 moments.setdefault(int(index), {})[field] = value
             optimizer.load_state_dict({"state": moments, "param_groups": json.loads(metadata["groups"])[name]})
     except (RuntimeError, KeyError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {str(path)!r} belongs to other networks: {error}") from error
-    state: dict[str, Any] = json.loads(metadata["state"])
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"checkpoint {str(path)!r} belongs to other networks: {reason}") from error
+    return state
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` was given, without the tensors.
+
+    Raises:
+        CheckpointError: the file is damaged, or was not written by `save_checkpoint`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Any] = json.loads(file.metadata()["state"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} cannot be read ({error!r}); remove it to start afresh"
+        ) from error
     return state
 
 
@@ -89,11 +106,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _portable(tensor: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, Pos
 from torch import Tensor, nn
 
 from minimax_al.errors import CheckpointError, TrainingDivergedError
-from minimax_al.training.checkpoint import load_checkpoint, save_checkpoint
+from minimax_al.training.checkpoint import load_checkpoint, read_state, save_checkpoint
 from minimax_al.training.seeding import derive_seed, seeded_globally
 
 EpochCallback = Callable[[str, int, int, Mapping[str, float]], None]
@@ -74,6 +74,7 @@ def run_epochs(
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
+    identity: str = "",
     on_epoch: EpochCallback | None = None,
 ) -> list[dict[str, float]]:
     """Train for all epochs, going on from the checkpoint where there is one.
@@ -91,6 +92,7 @@ def run_epochs(
         seed: of the round.
         device: where the training runs.
         checkpoint: file to resume from and to write to.
+        identity: of what the training learns from; a checkpoint of another identity is refused.
         on_epoch: told of every finished epoch.
 
     Returns:
@@ -100,7 +102,8 @@ def run_epochs(
         TrainingDivergedError: a loss is NaN or infinite.
         CheckpointError: the checkpoint is damaged or of another training.
     """
-    history = _resume(name, training, settings, checkpoint)
+    whose = {"training": name, "settings": settings.model_dump(mode="json"), "identity": identity}
+    history = _resume(whose, training, checkpoint)
     for network in training.networks.values():
         network.train()
     for epoch in range(len(history), settings.epochs):
@@ -109,7 +112,7 @@ def run_epochs(
         history.append(_means(losses, name, epoch))
         done = epoch + 1
         if checkpoint and (done % settings.checkpoint_every == 0 or done == settings.epochs):
-            state = {"training": name, "settings": settings.model_dump(mode="json"), "history": history}
+            state = {"whose": whose, "history": history}
             save_checkpoint(checkpoint, training.networks, training.optimizers, state)
         if on_epoch:
             on_epoch(name, done, settings.epochs, history[-1])
@@ -148,14 +151,14 @@ def _means(losses: list[Mapping[str, Tensor]], name: str, epoch: int) -> dict[st
     return means
 
 
-def _resume(name: str, training: Training, settings: EpochSettings, checkpoint: Path | None) -> list[dict[str, float]]:
+def _resume(whose: dict[str, Any], training: Training, checkpoint: Path | None) -> list[dict[str, float]]:
     if checkpoint is None or not checkpoint.exists():
         return []
-    state = load_checkpoint(checkpoint, training.networks, training.optimizers)
-    if (state["training"], state["settings"]) != (name, settings.model_dump(mode="json")):
+    found = read_state(checkpoint).get("whose", {})
+    changed = ", ".join(key for key in whose if found.get(key) != whose[key])
+    if changed:
         raise CheckpointError(
-            f"checkpoint {str(checkpoint)!r} is of a {state['training']} training with other settings; "
-            "remove it to start afresh"
+            f"checkpoint {str(checkpoint)!r} was written for another {changed}; remove it to start afresh"
         )
-    history: list[dict[str, float]] = state["history"]
+    history: list[dict[str, float]] = load_checkpoint(checkpoint, training.networks, training.optimizers)["history"]
     return history

@@ -1,35 +1,60 @@
 """How good M is, and C∘F beside it, on pictures with known answers."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from minimax_al.errors import DataError
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 
+HEADLINE = {"classification": "accuracy", "segmentation": "miou"}
+"""The metric that a task is judged by."""
 
-def evaluate(round_: Round, models: Models) -> dict[str, float]:
-    """Metrics on the dataset's test pictures, as fractions in [0, 1].
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What test pictures say of the models.
+
+    Attributes:
+        metrics: fractions in [0, 1], by name.
+        per_class: M's accuracy on the test pictures of each class, (K,); None for a class without any.
+    """
+
+    metrics: dict[str, float]
+    per_class: list[float | None]
+
+
+def evaluate(round_: Round, models: Models) -> Evaluation:
+    """Judge models on the dataset's test pictures.
 
     Returns:
-        `accuracy`, `balanced_accuracy` and `calibration_error` of M; `classifier_accuracy` of C∘F where there is one.
+        `accuracy`, `balanced_accuracy` and `calibration_error` of M, and `classifier_accuracy` of C∘F where there is
+        one.
+
+    Raises:
+        DataError: there are no test pictures.
     """
     dataset = round_.dataset
-    indices = torch.arange(len(dataset.test))
+    if len(dataset.test) == 0:
+        raise DataError(f"{dataset.name!r} has no test pictures to evaluate on")
 
     def forward(x: Tensor) -> dict[str, Tensor]:
         outputs = {"task": models.task_outputs(x).logits}
         return outputs | ({"classifier": models.outputs(x).logits} if models.classifier is not None else {})
 
-    logits = round_.stream(forward, indices, dataset.test)
+    logits = round_.stream(forward, torch.arange(len(dataset.test)), dataset.test)
     targets = dataset.test_targets.cpu()
+    by_class = class_accuracies(logits["task"], targets)
     metrics = {
         "accuracy": accuracy(logits["task"], targets),
-        "balanced_accuracy": balanced_accuracy(logits["task"], targets),
+        "balanced_accuracy": sum(by_class.values()) / len(by_class),
         "calibration_error": calibration_error(logits["task"], targets),
     }
     if "classifier" in logits:
         metrics["classifier_accuracy"] = accuracy(logits["classifier"], targets)
-    return metrics
+    return Evaluation(metrics, [by_class.get(label) for label in range(dataset.num_classes)])
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> float:
@@ -46,12 +71,6 @@ def class_accuracies(logits: Tensor, targets: Tensor) -> dict[int, float]:
     """Accuracy on the pictures of each class that `targets` hold, by class."""
     correct = (logits.argmax(dim=1) == targets).double()
     return {int(label): float(correct[targets == label].mean()) for label in targets.unique()}
-
-
-def balanced_accuracy(logits: Tensor, targets: Tensor) -> float:
-    """Mean of the accuracies of the classes that `targets` hold."""
-    per_class = class_accuracies(logits, targets)
-    return sum(per_class.values()) / len(per_class)
 
 
 def calibration_error(logits: Tensor, targets: Tensor, bins: int = 15) -> float:

@@ -227,12 +227,11 @@ class MinimaxTraining:
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
     """Let batch norm normalise by the batch inside the block without remembering the batch."""
-    layers = [module for module in network.modules() if isinstance(module, BATCH_NORM)]
-    momenta = [layer.momentum for layer in layers]
+    layers = [module for module in network.modules() if isinstance(module, BATCH_NORM) and module.track_running_stats]
     for layer in layers:
-        layer.momentum = 0.0
+        layer.track_running_stats = False
     try:
         yield
     finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
+        for layer in layers:
+            layer.track_running_stats = True

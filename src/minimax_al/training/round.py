@@ -1,5 +1,6 @@
 """One round of active learning as a strategy sees it: the data, what is labelled, the recipe, the seed."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -58,6 +59,15 @@ class Round:
         """A CPU generator for one purpose in this round."""
         return generator_for(self.seed, self.number, self.member, *purpose)
 
+    @cached_property
+    def identity(self) -> str:
+        """What a training of this round learns from, in short: checkpoints of anything else are not resumed."""
+        words = (self.seed, self.number, self.member, self.dataset.name, self.recipe.model_dump_json())
+        digest = hashlib.blake2b(repr(words).encode(), digest_size=16)
+        digest.update(self.labelled.numpy().tobytes())
+        digest.update(self.targets[self.labelled].numpy().tobytes())
+        return digest.hexdigest()
+
     def as_member(self, member: int) -> "Round":
         """The same round with draws and checkpoints of its own, for a further model of the same kind."""
         folder = self.folder / f"member-{member}" if self.folder else None
@@ -92,7 +102,8 @@ class Round:
             steps=steps,
             seed=derive_seed(self.seed, self.number, self.member),
             device=self.runtime.device,
-            checkpoint=self.folder / f"{name}.safetensors" if self.folder else None,
+            checkpoint=self.folder / f"round-{self.number}-{name}.safetensors" if self.folder else None,
+            identity=self.identity,
             on_epoch=self.on_epoch,
         )
 
@@ -104,7 +115,9 @@ class Round:
     def unlabelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[Tensor]:
         """Augmented unlabelled pictures for one epoch of a training."""
         generator = self.generator(name, "unlabelled", epoch)
-        return self.feed.unlabelled(self.unlabelled, batch_size, steps, generator)
+        # The last picture of a pool comes twice in its batch: batch norm cannot train on one.
+        indices = self.unlabelled.repeat(2) if len(self.unlabelled) == 1 else self.unlabelled
+        return self.feed.unlabelled(indices, batch_size, steps, generator)
 
     def stream(self, forward: Forward, indices: Tensor, pictures: Pictures | None = None) -> dict[str, Tensor]:
         """Run a function over pictures, batch by batch, and gather what it returns.

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
 
 from minimax_al.errors import ConfigurationError
@@ -26,12 +26,14 @@ class RuntimeSettings(BaseModel):
     Attributes:
         device: `auto` takes an accelerator where there is one; otherwise `cpu`, `cuda` or `mps`.
         precision: `auto` is bf16 autocast where the hardware has bf16 units, else fp32; `fp64` is for tests.
+        threads: of the CPU that one process uses; None leaves torch's setting. Sums depend on it in the last bit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "auto"
+    threads: PositiveInt | None = None
 
 
 class Runtime:
@@ -48,6 +50,8 @@ class Runtime:
 
     def __init__(self, settings: RuntimeSettings | None = None) -> None:
         self.settings = settings or RuntimeSettings()
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
         self.device = resolve_device(self.settings.device)
         self.precision = resolve_precision(self.settings.precision, self.device)
 

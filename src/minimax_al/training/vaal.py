@@ -25,12 +25,14 @@ class VaalSettings(EpochSettings):
 
     Attributes:
         latent: width of the latent code.
+        widths: channels of the autoencoder's convolutions; VAAL's own are slow on a CPU.
         beta: weight of the KL term.
         adversary_weight: weight of the adversarial term in the VAE's loss.
         vae_steps: VAE steps before each step of the discriminator, on the same batches.
     """
 
     latent: PositiveInt = 32
+    widths: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
     beta: NonNegativeFloat = 1.0
     adversary_weight: NonNegativeFloat = 1.0
     vae_steps: PositiveInt = 2

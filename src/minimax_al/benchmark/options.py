@@ -1,0 +1,86 @@
+"""The command line of `mal bench run`, derived from the protocol: every field of it is a flag."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from minimax_al.benchmark.protocol import Protocol, list_presets, load_protocol
+from minimax_al.errors import ConfigurationError
+from minimax_al.strategies import list_strategies
+
+UNDER_MAL_TOO = ("random+mal", "entropy+mal", "margin+mal", "badge+mal")
+"""What `--strategies all` adds to the listed names."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run, and how.
+
+    Attributes:
+        protocol: the preset's, with what the flags changed.
+        out: results folder; by default runs/NAME.
+        jobs: processes that run cells side by side on this machine.
+        slurm: submit so many SLURM jobs that share the results folder, and return.
+    """
+
+    protocol: Annotated[Protocol, tyro.conf.arg(name="")]
+    out: Path | None = None
+    jobs: int = 1
+    slurm: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The results folder."""
+        return self.out or Path("runs") / self.protocol.name
+
+
+def parse_run(words: Sequence[str]) -> RunOptions:
+    """The options of `mal bench run PRESET [--recipe NAME] [--KEY VALUE …]`.
+
+    The preset and the recipe come first, since they are where every other flag's value starts from.
+
+    Args:
+        words: of the command line, after `mal bench run`.
+
+    Raises:
+        ConfigurationError: no preset is given.
+        UnknownNameError: there is no such preset, recipe or strategy.
+        SystemExit: a flag is wrong, or help was asked for.
+    """
+    first = ArgumentParser(
+        prog="mal bench run",
+        description="Run a benchmark, from where it stands. `mal bench run PRESET --help` shows every setting.",
+        epilog=f"presets: {', '.join(list_presets())}",
+        allow_abbrev=False,
+        add_help=not words or words[0].startswith("-"),
+    )
+    first.add_argument("preset", help="name of a preset, or a YAML file of the same form")
+    first.add_argument("--recipe", default="default", help="`default` (what measured best) or `paper`")
+    chosen, rest = first.parse_known_args(words)
+    default = RunOptions(load_protocol(chosen.preset, chosen.recipe))
+    return tyro.cli(
+        RunOptions,
+        args=_spread_strategies(rest),
+        default=default,
+        prog=f"mal bench run {chosen.preset} [--recipe {chosen.recipe}]",
+        description=f"Run the benchmark {chosen.preset!r} under its recipe {chosen.recipe!r}.",
+    )
+
+
+def _spread_strategies(words: list[str]) -> list[str]:
+    """Commas in the value of `--strategies` become words of their own; `all` becomes every name."""
+    spread: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before != "--strategies":
+            spread.append(word)
+        elif word == "all":
+            spread += [*list_strategies(), *UNDER_MAL_TOO]
+        else:
+            spread += [name for name in word.split(",") if name]
+    if words and words[-1] == "--strategies":
+        raise ConfigurationError("--strategies needs names, separated by commas, or 'all'")
+    return spread

@@ -1,0 +1,78 @@
+"""What a terminal shows while a benchmark runs: one bar a running cell, and one for the whole grid."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from minimax_al.benchmark.cell import Progress, ProgressCallback
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator[ProgressCallback]:
+    """A callback that draws progress inside the block; where there is no terminal it prints finished rounds.
+
+    Args:
+        console: where to.
+    """
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    with Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bars:
+        yield _Drawing(bars)
+
+
+class _Lines:
+    """A line a finished round."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.rounds: dict[tuple[str, int], int] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        cell = progress.strategy, progress.seed
+        before = self.rounds.setdefault(cell, progress.round)
+        if progress.round > before and progress.score is not None:
+            self.rounds[cell] = progress.round
+            done = f"round {progress.round} of {progress.rounds}"
+            self.console.print(f"{progress.strategy}, seed {progress.seed}: {done}, {progress.score:.1%}")
+
+
+class _Drawing:
+    """One bar for all rounds of the grid, and one a running cell."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+        self.total = bars.add_task("all rounds", total=0, state="")
+        self.cells: dict[tuple[str, int], Progress] = {}
+        self.tasks: dict[tuple[str, int], TaskID] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        cell = progress.strategy, progress.seed
+        known = cell in self.cells
+        self.cells[cell] = progress
+        standing = self.cells.values()
+        self.bars.update(self.total, completed=sum(p.round for p in standing), total=sum(p.rounds for p in standing))
+        if known:
+            self._draw(cell, progress)
+
+    def _draw(self, cell: tuple[str, int], progress: Progress) -> None:
+        if cell not in self.tasks:
+            self.tasks[cell] = self.bars.add_task(f"{cell[0]}, seed {cell[1]}", total=progress.rounds, state="")
+        score = "" if progress.score is None else f"{progress.score:.1%} "
+        stage = f"{progress.stage} {progress.fraction:.0%}" if progress.stage else ""
+        finished = progress.round == progress.rounds
+        self.bars.update(
+            self.tasks[cell], completed=progress.round, state="" if finished else score + stage, visible=not finished
+        )

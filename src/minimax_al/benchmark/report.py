@@ -1,0 +1,239 @@
+"""The report of a results folder: one page, tidy records, a plot, and tables to paste into a paper."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from minimax_al.benchmark.comparison import paired_comparison
+from minimax_al.benchmark.gains import gain_split, labels_saved
+from minimax_al.benchmark.grid import Cell, cells_of, read_protocol
+from minimax_al.benchmark.paper import paper_claims, paper_points
+from minimax_al.benchmark.picks import picked_rounds
+from minimax_al.benchmark.protocol import Protocol
+from minimax_al.benchmark.records import finished_rounds, records_of
+from minimax_al.benchmark.results import RoundResult
+from minimax_al.benchmark.sections import (
+    areas_section,
+    comparison_section,
+    gain_split_section,
+    head_middle_tail_section,
+    labels_saved_section,
+)
+from minimax_al.benchmark.statistics import HeadMiddleTail, frequency_groups, head_middle_tail
+from minimax_al.data import Dataset
+from minimax_al.errors import ResultsError
+from minimax_al.report import (
+    ClassBalance,
+    Curve,
+    PublishedPoints,
+    Record,
+    ReportPage,
+    Section,
+    class_balance_section,
+    curves_section,
+    figures_section,
+    learning_curves,
+    picks_section,
+    plot_curves,
+    provenance_section,
+    set_aside_section,
+    timing_section,
+    to_latex,
+    to_markdown,
+    write_page,
+    write_records,
+)
+from minimax_al.training import HEADLINE
+from minimax_al.training.checkpoint import write_atomically
+
+REFERENCE, MAL, CONTROL = "random", "mal", "random+mal"
+RESAMPLING_SEED = 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder, read.
+
+    Attributes:
+        out: the folder.
+        protocol: that it was run under.
+        dataset: of the protocol.
+        rounds: the finished rounds of every cell that has any.
+    """
+
+    out: Path
+    protocol: Protocol
+    dataset: Dataset
+    rounds: Mapping[Cell, list[RoundResult]]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """Every metric of every finished round."""
+        return records_of(self.protocol, dict(self.rounds))
+
+    @property
+    def headline(self) -> str:
+        """The metric that the data set is judged by."""
+        return HEADLINE[self.dataset.task]
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        """Strategies with a finished round, in the protocol's order."""
+        present = {cell.strategy for cell in self.rounds}
+        return [strategy for strategy in self.protocol.strategies if strategy in present]
+
+    def curves(self, metric: str) -> list[Curve]:
+        """The learning curves of all strategies that have a metric."""
+        having = {record.strategy for record in self.records if record.metric == metric}
+        names = [strategy for strategy in self.strategies if strategy in having]
+        return learning_curves(self.records, self.protocol.name, metric, names) if names else []
+
+
+def read_results(out: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        ResultsError: it is none, or nothing in it is finished.
+    """
+    protocol = read_protocol(out)
+    rounds = finished_rounds(protocol, out)
+    if not rounds:
+        raise ResultsError(f"folder {str(out)!r} holds no finished round yet: run the benchmark first")
+    return Results(out, protocol, protocol.load(), rounds)
+
+
+def write_report(out: Path) -> Path:
+    """Write `report.html`, `curves.csv`, `curve.svg`, `table.md` and `table.tex` into a results folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        ResultsError: it is no results folder, or nothing in it is finished.
+    """
+    results = read_results(out)
+    curves = results.curves(results.headline)
+    published = paper_points(results.protocol.name, results.protocol.recipe.encoder)
+    write_records(out / "curves.csv", results.records)
+    write_atomically(out / "curve.svg", plot_curves(curves, published).encode())
+    write_atomically(out / "table.md", to_markdown(curves).encode())
+    write_atomically(out / "table.tex", to_latex(curves).encode())
+    write_page(out / "report.html", _page(results, curves, published))
+    return out / "report.html"
+
+
+def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoints, ...]) -> ReportPage:
+    protocol = results.protocol
+    return ReportPage(
+        title=f"Active learning on {protocol.name}",
+        summary=list(_summary(results, curves)),
+        sections=[
+            curves_section(curves, published),
+            figures_section(curves),
+            *_further_metrics(results),
+            *_statistics(results, curves),
+            *_class_sections(results),
+            picks_section(picked_rounds(results.dataset, protocol, results.out, results.rounds)),
+            timing_section(results.records, protocol.name),
+            set_aside_section([(file.path, file.reason) for file in results.dataset.set_aside]),
+            provenance_section(_provenance(results)),
+        ],
+        eyebrow="benchmark",
+    )
+
+
+def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
+    protocol = results.protocol
+    missing = len(cells_of(protocol)) * protocol.points - sum(map(len, results.rounds.values()))
+    yield (
+        f"{len(curves)} strategies, {protocol.seeds} seeds, from {protocol.start} labels in steps of {protocol.step}; "
+        f"{len(results.dataset.train):,} training and {len(results.dataset.test):,} test pictures."
+    )
+    if missing:
+        yield f"Not finished: {missing} rounds are still to run, and the figures are of those that are."
+    last = [(float(curve.mean[-1]), curve.strategy) for curve in curves if curve.labels[-1] == curves[0].labels[-1]]
+    yield (
+        "At "
+        f"{int(curves[0].labels[-1]):,} labels: "
+        + ", ".join(f"{strategy} {value:.1%}" for value, strategy in sorted(last, reverse=True))
+        + "."
+    )
+    yield from paper_claims(protocol.name)
+
+
+def _further_metrics(results: Results) -> Iterator[Section]:
+    titles = {
+        "classifier_accuracy": "The classifier C∘F",
+        "classifier_miou": "The classifier C∘F",
+        "balanced_accuracy": "Balanced accuracy",
+        "pixel_accuracy": "Pixel accuracy",
+        "calibration_error": "Calibration error",
+    }
+    for metric, title in titles.items():
+        if curves := results.curves(metric):
+            yield figures_section(curves, title=title)
+
+
+def _statistics(results: Results, curves: list[Curve]) -> Iterator[Section]:
+    names, metric = [curve.strategy for curve in curves], results.headline
+    generator = np.random.default_rng(RESAMPLING_SEED)
+    others = [name for name in names if name != REFERENCE]
+    yield areas_section(curves)
+    if REFERENCE in names and others:
+        saved = [labels_saved(results.records, name, REFERENCE, generator=generator, metric=metric) for name in others]
+        yield labels_saved_section(saved)
+    if len(names) > 1:
+        yield comparison_section(paired_comparison(results.records, metric, strategies=names))
+    if {REFERENCE, MAL, CONTROL} <= set(names):
+        yield gain_split_section(gain_split(results.records, generator=generator, metric=metric))
+
+
+def _class_sections(results: Results) -> Iterator[Section]:
+    """Head, middle and tail where the pool is uneven; then how even the labels are."""
+    if results.dataset.task == "segmentation":
+        return
+    totals = {seed: _pool_counts(results, seed) for seed in {cell.seed for cell in results.rounds}}
+    uneven = any(max(counts) > 2 * max(1, min(counts)) for counts in totals.values())
+    if uneven:
+        last = max(rounds[-1].labels for rounds in results.rounds.values())
+        found: dict[str, list[HeadMiddleTail]] = {}
+        for cell, rounds in results.rounds.items():
+            if rounds[-1].labels == last:
+                found.setdefault(cell.strategy, []).append(_by_frequency(rounds[-1], totals[cell.seed]))
+        yield head_middle_tail_section(found, last)
+    yield class_balance_section(
+        [
+            ClassBalance(
+                cell.strategy,
+                cell.seed,
+                result.round,
+                results.dataset.class_names,
+                result.class_counts,
+                frequency_groups(totals[cell.seed]).tolist() if uneven else (),
+            )
+            for cell, rounds in results.rounds.items()
+            for result in rounds
+        ]
+    )
+
+
+def _pool_counts(results: Results, seed: int) -> list[int]:
+    """Training pictures of each class in the run of a seed."""
+    targets = results.protocol.dataset_for(results.dataset, seed).train_targets
+    counts: list[int] = torch.bincount(targets[targets >= 0], minlength=results.dataset.num_classes).tolist()
+    return counts
+
+
+def _by_frequency(result: RoundResult, counts: list[int]) -> HeadMiddleTail:
+    pairs = [(value, count) for value, count in zip(result.per_class, counts, strict=True) if value is not None]
+    return head_middle_tail([value for value, _ in pairs], [count for _, count in pairs])
+
+
+def _provenance(results: Results) -> dict[str, object]:
+    where: dict[str, object] = yaml.safe_load((results.out / "provenance.yaml").read_text(encoding="utf-8"))
+    return where | {"protocol": results.protocol.model_dump(mode="json")}

@@ -1,0 +1,99 @@
+"""The files of a cell: every finished round, written so that a crash leaves it whole or absent.
+
+round-0.scores.safetensors   candidates of the query and their scores
+round-0.model.safetensors    M as it was evaluated
+round-0.json                 labels, metrics, picks, seconds; written last, it makes the round count
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
+
+from minimax_al.errors import ResultsError
+from minimax_al.strategies import Query
+from minimax_al.training import Models
+from minimax_al.training.checkpoint import read_tensors, save_checkpoint, write_atomically
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """One finished round.
+
+    Attributes:
+        round: from 0.
+        labels: labelled pictures that this round's models were trained on.
+        metrics: fractions in [0, 1], by name.
+        per_class: M's accuracy (segmentation: IoU) of each class on the test pictures; None where there are none.
+        class_counts: labelled pictures (segmentation: with any pixel) of each class.
+        picks: indices chosen at the end of the round, in pick order; empty in the last round.
+        seconds: wall time of `train`, `evaluate` and `query`.
+        losses: the last epoch's mean losses, by training.
+    """
+
+    round: int
+    labels: int
+    metrics: dict[str, float]
+    per_class: list[float | None]
+    class_counts: list[int]
+    picks: list[int]
+    seconds: dict[str, float]
+    losses: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def write_round(folder: Path, result: RoundResult, models: Models, query: Query | None, *, keep_model: bool) -> None:
+    """Write a finished round; the JSON file last."""
+    stem = f"round-{result.round}"
+    if query is not None:
+        scores = {"candidates": query.candidates, **query.scores}
+        content = save({name: values.contiguous() for name, values in scores.items()})
+        write_atomically(folder / f"{stem}.scores.safetensors", content)
+    if keep_model:
+        save_checkpoint(folder / f"{stem}.model.safetensors", {"task_model": models.task_model})
+    write_atomically(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
+
+
+def read_rounds(folder: Path) -> list[RoundResult]:
+    """The finished rounds of a cell, in order.
+
+    A damaged round ends the list: its file is renamed, so that the round is run again, and a warning says so.
+    """
+    results: list[RoundResult] = []
+    while (path := folder / f"round-{len(results)}.json").exists():
+        try:
+            results.append(_read_round(path, expected=len(results)))
+        except ResultsError as error:
+            aside = path.with_suffix(".damaged")
+            path.replace(aside)
+            logger.warning("%s; it is set aside as %r and the round is run again", error, str(aside))
+            break
+    return results
+
+
+def read_scores(folder: Path, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """The candidates (U,) of a finished round's query and their scores by name, each (U,).
+
+    Raises:
+        CheckpointError: the file is damaged or absent.
+    """
+    tensors, _ = read_tensors(folder / f"round-{number}.scores.safetensors")
+    return tensors.pop("candidates"), tensors
+
+
+def _read_round(path: Path, expected: int) -> RoundResult:
+    try:
+        content = json.loads(path.read_bytes())
+        names = {item.name for item in fields(RoundResult)}
+        if not isinstance(content, dict) or set(content) != names:
+            raise ResultsError(f"round file {str(path)!r} does not hold the fields of a round")
+        result = RoundResult(**content)
+    except (ValueError, OSError) as error:
+        raise ResultsError(f"round file {str(path)!r} is damaged ({error})") from error
+    if result.round != expected:
+        raise ResultsError(f"round file {str(path)!r} is of round {result.round}")
+    return result

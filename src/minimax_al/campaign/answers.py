@@ -1,0 +1,111 @@
+"""Taking answers from people: labels, skips, unsures, and taking them back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from minimax_al.campaign.history import Event, Kind, record, undo_last
+from minimax_al.campaign.leases import end_lease
+from minimax_al.campaign.rounds import open_round_id
+from minimax_al.campaign.schema import classes, items
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.validation import MASKS, decide_membership
+from minimax_al.errors import CampaignError, DataError
+
+
+class Undone(NamedTuple):
+    """What an undo took back.
+
+    Attributes:
+        item: the picture.
+        path: its file.
+        kind: "label", "skip" or "unsure".
+        class_name: of the label.
+    """
+
+    item: int
+    path: str
+    kind: str
+    class_name: str | None
+
+
+def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
+    """Ids of pictures given by id or by path.
+
+    Raises:
+        DataError: there is no such picture.
+    """
+    found = []
+    for key in given:
+        column = items.c.path if isinstance(key, str) else items.c.id
+        item = connection.execute(select(items.c.id).where(column == key)).scalar()
+        if item is None:
+            raise DataError(f"{key!r} is no picture of this campaign: give its id, or its path below the pictures' folder")
+        found.append(item)
+    return found
+
+
+def answer(
+    connection: Connection,
+    ids: Sequence[int],
+    kind: Kind,
+    author: str,
+    now: datetime,
+    settings: CampaignSettings,
+    *,
+    class_id: int | None = None,
+    mask: str | None = None,
+) -> None:
+    """One answer to one or more pictures, whether or not they are leased: an answer that comes late is kept.
+
+    Args:
+        connection: in a write transaction.
+        ids: the pictures.
+        kind: what is said.
+        author: who says it.
+        now: when.
+        settings: of the campaign.
+        class_id: of a label in classification.
+        mask: of a label in segmentation.
+    """
+    check_author(author)
+    events = [Event(item, kind, author, now, class_id, mask, open_round_id(connection, item)) for item in ids]
+    take(connection, events, settings)
+
+
+def take(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
+    """Adds events to the history, with all that follows from them."""
+    record(connection, events)
+    labelled = [(event.item_id, event.class_id or MASKS) for event in events if event.kind == "label"]
+    decide_membership(connection, labelled, settings.validation_share, settings.seed)
+    for event in events:
+        end_lease(connection, event.item_id)
+    for item, _ in labelled:
+        # Somebody has looked at the picture as it is now.
+        again = update(items).where(items.c.id == item, items.c.status == "changed")
+        connection.execute(again.values(status="active"))
+
+
+def undo(connection: Connection, author: str, now: datetime, item_id: int | None = None) -> Undone:
+    """Takes back what an author said last (of one picture); it waits again where its round is still open.
+
+    Raises:
+        CampaignError: there is nothing to take back.
+    """
+    check_author(author)
+    row = undo_last(connection, author, now, item_id)
+    path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
+    name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()
+    return Undone(row.item_id, path, row.kind, name)
+
+
+def check_author(author: str) -> None:
+    """Refuses a name that says nothing.
+
+    Raises:
+        CampaignError: it is blank.
+    """
+    if not author.strip():
+        raise CampaignError(f"author {author!r} is blank: say who answers, so that the history can tell")

@@ -1,0 +1,56 @@
+"""The labels that hold, written so that other programs and `importing` can read them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from minimax_al.campaign.classes import class_ids
+from minimax_al.campaign.durable import new_folder
+from minimax_al.campaign.formats import Context, Format, Labelled, get_format
+from minimax_al.campaign.history import current_labels
+from minimax_al.campaign.masks import MaskFiles
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store import Store
+
+
+def export_labels(store: Store, settings: CampaignSettings, masks: MaskFiles, format: str, out: Path) -> int:  # noqa: A002
+    """Writes every label that holds, and nothing about pictures without one.
+
+    Args:
+        store: the campaign's database.
+        settings: of the campaign.
+        masks: the campaign's masks.
+        format: name of one of the formats.
+        out: the file, which is replaced, or the folder, which must be new or empty.
+
+    Returns:
+        How many labels were written.
+
+    Raises:
+        UnknownNameError: there is no such format.
+        ConfigurationError: it has no place for this task's labels.
+        CampaignError: the folder is not empty, or a picture that has to be copied is gone.
+    """
+    entry = get_format(format, settings.task)
+    with store.reading() as connection:
+        labelled = labels_to_write(connection)
+        context = Context(settings.task, list(class_ids(connection)), Path(settings.images), masks)
+    if entry.is_folder:
+        _write_folder(entry, out, labelled, context)
+    else:
+        entry.write(out, labelled, context)
+    return len(labelled)
+
+
+def labels_to_write(connection: Connection) -> list[Labelled]:
+    """Every label that holds, in the order of labelling."""
+    return [
+        Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at)
+        for row in connection.execute(current_labels())
+    ]
+
+
+def _write_folder(entry: Format, out: Path, labelled: Sequence[Labelled], context: Context) -> None:
+    with new_folder(out) as part:
+        entry.write(part, labelled, context)

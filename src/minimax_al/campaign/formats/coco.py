@@ -1,0 +1,120 @@
+"""COCO JSON: images, categories and annotations. A category a picture, or regions of it as polygons or runs."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from minimax_al.campaign.durable import write_durably
+from minimax_al.campaign.formats.labelled import Context, Given, Labelled
+from minimax_al.campaign.formats.run_length import Binary, decode_coco, encode_coco
+from minimax_al.campaign.masks import IGNORED, Mask
+from minimax_al.errors import DataError
+
+
+def read(source: Path, context: Context) -> Iterator[Given]:
+    """One label for every annotated picture; a picture without annotations has none.
+
+    In segmentation, pixels that no region covers are ignored; where regions overlap, the later one counts.
+
+    Raises:
+        DataError: the file is no such JSON, or a picture has annotations of several classes.
+    """
+    content = json.loads(source.read_bytes())
+    try:
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        annotations: dict[Any, list[Any]] = defaultdict(list)
+        for annotation in content["annotations"]:
+            annotations[annotation["image_id"]].append(annotation)
+        for image in content["images"]:
+            where = f"{str(source)!r}, image {image['id']}"
+            if found := annotations.pop(image["id"], None):
+                yield _given(image, found, names, where, context)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
+    if annotations:
+        raise DataError(f"{str(source)!r}: an annotation is of image {next(iter(annotations))!r}, which is not listed")
+
+
+def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
+    """Writes one JSON file."""
+    numbers = {name: number for number, name in enumerate(context.class_names, start=1)}
+    images, annotations = [], []
+    for image_id, row in enumerate(labelled, start=1):
+        size = {"width": row.width, "height": row.height}
+        images.append({"id": image_id, "file_name": row.path, **size, "date_captured": row.at.isoformat()})
+        for annotation in _annotations(row, numbers, context):
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})  # noqa: PERF401
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for name, number in numbers.items()],
+    }
+    write_durably(out, json.dumps(content, ensure_ascii=False).encode())
+
+
+def _given(
+    image: Mapping[str, Any], found: Sequence[Mapping[str, Any]], names: Mapping[Any, str], where: str, context: Context
+) -> Given:
+    unknown = next((one["category_id"] for one in found if one["category_id"] not in names), None)
+    if unknown is not None:
+        raise DataError(f"{where}: there is no category {unknown!r}")
+    if context.task == "segmentation":
+        return Given(str(image["file_name"]), where, mask=_mask(image, found, names, where, context))
+    classes = sorted({names[annotation["category_id"]] for annotation in found})
+    if len(classes) > 1:
+        raise DataError(f"{where}: annotations of {classes[0]!r} and {classes[1]!r} disagree: a picture has one class")
+    return Given(str(image["file_name"]), where, classes[0])
+
+
+def _mask(
+    image: Mapping[str, Any], found: Sequence[Mapping[str, Any]], names: Mapping[Any, str], where: str, context: Context
+) -> Mask:
+    height, width = int(image["height"]), int(image["width"])
+    numbers = {name: number for number, name in enumerate(context.class_names)}
+    mask = np.full((height, width), IGNORED, dtype=np.uint8)
+    for annotation in found:
+        name = names[annotation["category_id"]]
+        if name not in numbers:
+            raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(context.class_names)}")
+        mask[region(annotation["segmentation"], height, width)] = numbers[name]
+    return mask
+
+
+def region(segmentation: Any, height: int, width: int) -> Binary:  # noqa: ANN401 - two kinds of JSON
+    """The pixels of a COCO segmentation: a list of polygons, or a run-length code."""
+    if isinstance(segmentation, Mapping):
+        return decode_coco(segmentation["counts"], segmentation["size"])
+    return fill_polygons([list(zip(flat[::2], flat[1::2], strict=True)) for flat in segmentation], height, width)
+
+
+def fill_polygons(polygons: Sequence[Sequence[tuple[float, float]]], height: int, width: int) -> Binary:
+    """The pixels inside of polygons with corners (x, y) in pixels."""
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for corners in polygons:
+        draw.polygon([(float(x), float(y)) for x, y in corners], fill=1)
+    return np.array(canvas, dtype=bool)
+
+
+def _annotations(row: Labelled, numbers: Mapping[str, int], context: Context) -> Iterator[dict[str, Any]]:
+    if row.mask is None:
+        yield {"category_id": numbers[str(row.class_name)]}
+        return
+    mask = context.masks.load(row.mask)
+    for index, name in enumerate(context.class_names):
+        here = mask == index
+        if here.any():
+            rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
+            box = [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
+            yield {
+                "category_id": numbers[name],
+                "segmentation": encode_coco(here),
+                "area": int(here.sum()),
+                "bbox": box,
+                "iscrowd": 1,
+            }

@@ -1,0 +1,75 @@
+"""What every label format reads and writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from minimax_al.campaign.masks import Mask, MaskFiles
+from minimax_al.campaign.settings import Task
+
+
+@dataclass(frozen=True)
+class Given:
+    """A label as a file gives it, before anybody knows whether the picture and the class exist.
+
+    Attributes:
+        name: the picture, as the file has it.
+        where: file and line, for messages.
+        class_name: in classification.
+        mask: in segmentation.
+        file: where the picture may lie, should `name` say too little.
+        by_content: `file` is the picture or a copy of it, and its content says which; `name` decides only
+            between copies.
+        author: who said it, where the file says so.
+        any_ending: `name` lacks the file's ending.
+    """
+
+    name: str
+    where: str
+    class_name: str | None = None
+    mask: Mask | None = None
+    file: Path | None = None
+    author: str | None = None
+    any_ending: bool = False
+    by_content: bool = False
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture with the label that holds.
+
+    Attributes:
+        path: relative to the pictures' folder.
+        class_name: in classification.
+        mask: in segmentation, the name of its file.
+        width: of the picture, upright, in pixels.
+        height: of the picture.
+        author: who said it.
+        at: when.
+    """
+
+    path: str
+    class_name: str | None
+    mask: str | None
+    width: int | None
+    height: int | None
+    author: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a format needs to know of the campaign.
+
+    Attributes:
+        task: classes or masks.
+        class_names: in order; masks have their numbers.
+        images: the pictures' folder.
+        masks: the campaign's masks.
+    """
+
+    task: Task
+    class_names: Sequence[str]
+    images: Path
+    masks: MaskFiles

@@ -1,0 +1,51 @@
+"""CSV and Parquet: one line a picture, `path,label,author,labelled_at`. A blank label says nothing."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from minimax_al.campaign.durable import write_durably
+from minimax_al.campaign.formats.labelled import Context, Given, Labelled
+from minimax_al.data.manifest import read_manifest
+from minimax_al.errors import MissingDependencyError
+
+COLUMNS = ("path", "label", "author", "labelled_at")
+
+
+def read(source: Path, context: Context) -> Iterator[Given]:  # noqa: ARG001 - every format is asked alike
+    """The labelled rows of a CSV or Parquet file with columns `path` and `label`."""
+    for row in read_manifest(source).rows:
+        if row.label is not None:
+            yield Given(row.name, f"{str(source)!r}, line {row.line}", row.label, file=row.path)
+
+
+def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None:  # noqa: ARG001
+    """Writes a CSV file."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(_cells(row) for row in labelled)
+    write_durably(out, text.getvalue().encode())
+
+
+def write_parquet(out: Path, labelled: Sequence[Labelled], context: Context) -> None:  # noqa: ARG001
+    """Writes a Parquet file.
+
+    Raises:
+        MissingDependencyError: without pyarrow.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional package
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "parquet", "writing a Parquet file") from error
+    columns = list(zip(*(_cells(row) for row in labelled), strict=True)) or [()] * len(COLUMNS)
+    arrays = {name: pa.array(list(column), pa.string()) for name, column in zip(COLUMNS, columns, strict=True)}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(arrays), sink)
+    write_durably(out, sink.getvalue().to_pybytes())
+
+
+def _cells(row: Labelled) -> tuple[str, str, str, str]:
+    return row.path, row.class_name or "", row.author, row.at.isoformat()

@@ -1,0 +1,164 @@
+"""Labels from a file or a folder into the history: all of them, or none and a sentence that says which is wrong."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from minimax_al.campaign.answers import take
+from minimax_al.campaign.classes import add_classes, class_ids
+from minimax_al.campaign.formats import Context, Given, detect_format, get_format
+from minimax_al.campaign.history import Event, current_labels
+from minimax_al.campaign.lookup import Lookup
+from minimax_al.campaign.masks import MaskFiles, check_mask
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store import Store
+from minimax_al.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Import:
+    """What an import did.
+
+    Attributes:
+        source: the file or folder.
+        format: how it was read.
+        added: pictures that have their first label now.
+        changed: pictures whose label is another now; the old one stays in the history.
+        unchanged: pictures that had this label already.
+        new_classes: classes that joined.
+    """
+
+    source: str
+    format: str
+    added: int
+    changed: int
+    unchanged: int
+    new_classes: tuple[str, ...]
+
+
+class _Answer(NamedTuple):
+    class_name: str | None
+    mask: str | None
+    author: str
+    where: str
+
+    def agrees(self, other: "_Answer") -> bool:
+        return (self.class_name, self.mask) == (other.class_name, other.mask)
+
+    @property
+    def shown(self) -> str:
+        return "this mask" if self.class_name is None else repr(self.class_name)
+
+
+def import_labels(
+    store: Store,
+    settings: CampaignSettings,
+    masks: MaskFiles,
+    source: Path,
+    *,
+    format: str | None = None,  # noqa: A002 - the word that everybody uses
+    author: str = "import",
+    create_classes: bool = False,
+    now: datetime,
+) -> Import:
+    """Reads labels, checks every one, and adds them in one transaction.
+
+    Args:
+        store: the campaign's database.
+        settings: of the campaign.
+        masks: the campaign's masks.
+        source: the file or folder.
+        format: its format; by default told from its ending or content.
+        author: who said the labels, where the file does not say.
+        create_classes: take unknown classes as new ones.
+        now: the time.
+
+    Raises:
+        DataError: a label cannot be taken; says which and why, and none is taken.
+        ManifestError: a table is not as it should be; says the line.
+    """
+    name = format or detect_format(source, settings.task)
+    entry = get_format(name, settings.task)
+    images = Path(settings.images)
+    with store.reading() as connection:
+        class_names = list(class_ids(connection))
+        lookup = Lookup(connection, images)
+    given = entry.read(source, Context(settings.task, class_names, images, masks))
+    checked = _checked(given, lookup, masks, len(class_names))
+    answers = _one_a_picture(checked, lookup, author)
+    if not answers:
+        raise DataError(f"{str(source)!r} has no labels: nothing was imported")
+    with store.writing() as connection:
+        new = _check_classes(connection, answers.values(), create=create_classes)
+        counts = _take(connection, answers, settings, now)
+    return Import(str(source), name, *counts, new_classes=new)
+
+
+def _checked(given: Iterable[Given], lookup: Lookup, masks: MaskFiles, classes: int) -> Iterator[tuple[Given, str | None]]:
+    """Each label, and the name of its mask: masks go to the disk one by one, not all into memory."""
+    for one in given:
+        if one.mask is None:
+            yield one, None
+            continue
+        known = lookup.find(one)
+        if known.height is None or known.width is None:
+            raise DataError(f"{one.where}: the picture {known.path!r} cannot be read, so a mask says nothing")
+        check_mask(one.mask, (known.height, known.width), classes, one.where)
+        yield one, masks.save(one.mask)
+
+
+def _one_a_picture(given: Iterable[tuple[Given, str | None]], lookup: Lookup, author: str) -> dict[int, _Answer]:
+    """The answer of every picture, by id.
+
+    Raises:
+        DataError: two rows about one picture disagree.
+    """
+    answers: dict[int, _Answer] = {}
+    for one, mask in given:
+        known = lookup.find(one)
+        answer = _Answer(one.class_name, mask, one.author or author, one.where)
+        before = answers.setdefault(known.id, answer)
+        if not before.agrees(answer):
+            raise DataError(
+                f"{answer.where}: {known.path!r} is {answer.shown} here but {before.shown} in {before.where}: keep one"
+            )
+    return answers
+
+
+def _check_classes(connection: Connection, answers: Iterable[_Answer], *, create: bool) -> tuple[str, ...]:
+    """Adds unknown classes, in the order of their appearance, or refuses them."""
+    known = class_ids(connection)
+    unknown: dict[str, str] = {}
+    for answer in answers:
+        if answer.class_name is not None and answer.class_name not in known:
+            unknown.setdefault(answer.class_name, answer.where)
+    if unknown and not create:
+        name, where = next(iter(unknown.items()))
+        raise DataError(
+            f"{where}: unknown class {name!r}{nearest(name, known)}; "
+            "mend it, or import with create_classes (--create-classes) to add it"
+        )
+    add_classes(connection, list(unknown))
+    return tuple(unknown)
+
+
+def _take(
+    connection: Connection, answers: dict[int, _Answer], settings: CampaignSettings, now: datetime
+) -> tuple[int, int, int]:
+    """Adds what is new; returns how many pictures got their first label, another one, and the same again."""
+    ids = class_ids(connection)
+    held = {row.item_id: (row.class_name, row.mask) for row in connection.execute(current_labels())}
+    events: list[Event] = []
+    changed = 0
+    for item, answer in answers.items():
+        if held.get(item) == (answer.class_name, answer.mask):
+            continue
+        changed += item in held
+        number = None if answer.class_name is None else ids[answer.class_name]
+        events.append(Event(item, "label", answer.author, now, number, answer.mask))
+    take(connection, events, settings)
+    return len(events) - changed, changed, len(answers) - len(events)

@@ -1,0 +1,257 @@
+"""Rounds: which pictures are asked about, in which order and why, and which of them still wait."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, Select, exists, func, select, update
+
+from minimax_al.campaign.history import holding_id, is_answered, is_settled
+from minimax_al.campaign.schema import classes, items, labels, picks, rounds
+from minimax_al.errors import BudgetError, CampaignError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A picture to ask about, before it has its place in a round.
+
+    Attributes:
+        item_id: the picture.
+        reason: why, in a sentence.
+        scores: numbers behind the reason, by name.
+        at_random: drawn uniformly, whatever a strategy says.
+        suggestion: id of the class that the model would say.
+        confidence: of the suggestion, in [0, 1].
+    """
+
+    item_id: int
+    reason: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    at_random: bool = False
+    suggestion: int | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A picture of a round.
+
+    Attributes:
+        item: its id.
+        path: its file, relative to the pictures' folder.
+        round: number of the round, from 1.
+        rank: place in the round, from 0.
+        reason: why it was picked, in a sentence.
+        scores: numbers behind the reason, by name.
+        at_random: drawn uniformly, whatever the strategy says.
+        suggestion: the class that the model would say; None without a model.
+        confidence: of the suggestion, in [0, 1].
+        answer: "waiting", "label", "unsure" or "skip".
+        class_name: of the label that holds.
+        lease_holder: who is looking at it.
+        lease_until: until when it is kept for them.
+    """
+
+    item: int
+    path: str
+    round: int
+    rank: int
+    reason: str
+    scores: Mapping[str, float]
+    at_random: bool
+    suggestion: str | None
+    confidence: float | None
+    answer: str
+    class_name: str | None
+    lease_holder: str | None
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """How far a round is.
+
+    Attributes:
+        number: from 1.
+        strategy: what chose.
+        picks: how many pictures it has.
+        waiting: how many of them nobody has answered.
+        opened_at: when it was opened.
+        closed_at: when it was closed; None while it is open.
+    """
+
+    number: int
+    strategy: str
+    picks: int
+    waiting: int
+    opened_at: datetime
+    closed_at: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether answers are waited for."""
+        return self.closed_at is None and self.waiting > 0
+
+
+def waits() -> Any:  # noqa: ANN401 - an SQL condition
+    """SQL: a pick's picture is there and nobody has answered."""
+    return (items.c.status == "active") & ~is_answered(picks.c.item_id, picks.c.round_id)
+
+
+def candidates(connection: Connection) -> list[int]:
+    """Ids of the pictures that may be asked about, ascending: active, and nothing is said of them or a duplicate."""
+    twin = items.alias("twin")
+    twin_settled = exists().where(twin.c.duplicate_of == items.c.id, is_settled(twin.c.id))
+    statement = select(items.c.id).where(items.c.status == "active", ~is_settled(items.c.id), ~twin_settled)
+    return list(connection.scalars(statement.order_by(items.c.id)))
+
+
+def round_state(connection: Connection, number: int | None = None) -> RoundState | None:
+    """The state of a round, by default of the latest; None where there is none."""
+    row = _round(connection, number)
+    if row is None:
+        return None
+    total = connection.execute(select(func.count()).where(picks.c.round_id == row.id)).scalar_one()
+    waiting = connection.execute(
+        select(func.count()).select_from(picks.join(items)).where(picks.c.round_id == row.id, waits())
+    ).scalar_one()
+    return RoundState(row.number, row.strategy, total, waiting, row.opened_at, row.closed_at)
+
+
+def open_round_id(connection: Connection, item_id: int) -> int | None:
+    """The id of the latest round if it has a pick of this picture."""
+    latest = select(func.max(rounds.c.id)).scalar_subquery()
+    statement = select(picks.c.round_id).where(picks.c.item_id == item_id, picks.c.round_id == latest)
+    return connection.execute(statement).scalar()
+
+
+def check_no_round_is_open(connection: Connection) -> None:
+    """Refuses to go on while answers are waited for.
+
+    Raises:
+        CampaignError: a round is open.
+    """
+    state = round_state(connection)
+    if state is not None and state.is_open:
+        raise CampaignError(
+            f"round {state.number} is still open: {state.waiting} of {state.picks} pictures wait for an answer; "
+            "label or skip them, or close the round"
+        )
+
+
+def check_budget(budget: int, available: int) -> None:
+    """Refuses a budget of nothing, or of more than there is.
+
+    Raises:
+        BudgetError: it is not from 1 to `available`.
+    """
+    if available == 0:
+        raise BudgetError("every picture has its answer: add pictures to the folder, or stop here")
+    if not 1 <= budget <= available:
+        raise BudgetError(f"a budget of {budget} was given; it must be from 1 to the {available} unlabelled pictures")
+
+
+def draw(ids: Sequence[int], count: int, seed: int, number: int) -> list[int]:
+    """`count` ids drawn uniformly without replacement; a function of all arguments alone."""
+    generator = np.random.default_rng([seed, number])
+    return [ids[position] for position in generator.permutation(len(ids))[:count].tolist()]
+
+
+def next_round_number(connection: Connection) -> int:
+    """The number that the next round will have."""
+    number: int = connection.execute(select(func.coalesce(func.max(rounds.c.number), 0))).scalar_one() + 1
+    return number
+
+
+def add_round(
+    connection: Connection,
+    choices: Sequence[Choice],
+    *,
+    strategy: str,
+    random_share: float,
+    seed: int,
+    run_id: int | None,
+    now: datetime,
+) -> int:
+    """Opens a round with these picks, in this order; closes the one before.
+
+    Returns:
+        Its number.
+    """
+    close(connection, now)
+    number = next_round_number(connection)
+    values = {"strategy": strategy, "random_share": random_share, "seed": seed, "run_id": run_id, "opened_at": now}
+    insert = rounds.insert().values(number=number, budget=len(choices), **values)
+    round_id = connection.execute(insert.returning(rounds.c.id)).scalar_one()
+    connection.execute(
+        picks.insert(),
+        [
+            {"round_id": round_id, "rank": rank, **vars(choice), "scores": dict(choice.scores)}
+            for rank, choice in enumerate(choices)
+        ],
+    )
+    return number
+
+
+def close(connection: Connection, now: datetime) -> None:
+    """Closes the round that is open, if one is; unanswered pictures may be picked again."""
+    connection.execute(update(rounds).where(rounds.c.closed_at.is_(None)).values(closed_at=now))
+
+
+def list_picks(connection: Connection, number: int | None = None) -> list[Pick]:
+    """The picks of a round (by default of the latest), by rank."""
+    row = _round(connection, number)
+    if row is None:
+        return []
+    return [as_pick(found) for found in connection.execute(pick_rows().where(picks.c.round_id == row.id))]
+
+
+def pick_rows() -> Select[Any]:
+    """Everything that `as_pick` needs, by rank."""
+    now = labels.alias("now")
+    said, suggested = classes.alias("said_class"), classes.alias("suggested_class")
+    return (
+        select(
+            picks,
+            items.c.path,
+            rounds.c.number,
+            now.c.kind.label("holds"),
+            said.c.name.label("class_name"),
+            suggested.c.name.label("suggested"),
+            is_answered(picks.c.item_id, picks.c.round_id).label("answered"),
+        )
+        .join(items, items.c.id == picks.c.item_id)
+        .join(rounds, rounds.c.id == picks.c.round_id)
+        .outerjoin(now, now.c.id == holding_id(picks.c.item_id))
+        .outerjoin(said, said.c.id == now.c.class_id)
+        .outerjoin(suggested, suggested.c.id == picks.c.suggestion)
+        .order_by(picks.c.rank)
+    )
+
+
+def as_pick(row: Row[Any]) -> Pick:
+    """A row of `pick_rows` as a pick."""
+    return Pick(
+        item=row.item_id,
+        path=row.path,
+        round=row.number,
+        rank=row.rank,
+        reason=row.reason,
+        scores=row.scores,
+        at_random=row.at_random,
+        suggestion=row.suggested,
+        confidence=row.confidence,
+        answer=row.holds or ("skip" if row.answered else "waiting"),
+        class_name=row.class_name,
+        lease_holder=row.lease_holder,
+        lease_until=row.lease_until,
+    )
+
+
+def _round(connection: Connection, number: int | None) -> Row[Any] | None:
+    statement = select(rounds).order_by(rounds.c.number.desc()).limit(1)
+    if number is not None:
+        statement = select(rounds).where(rounds.c.number == number)
+    return connection.execute(statement).first()

@@ -1,0 +1,263 @@
+"""Pictures with masks: pairs of files to a segmentation data set in memory.
+
+Every pixel has a label, so nothing may be cut off: a picture is stretched to the stored size (bilinear,
+antialiased) and its mask taken to the same size (nearest neighbour), as the paper does with BDD100K. Masks stay in
+memory as targets, and the pictures beside them: 200 kB a picture at 224 x 224.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from minimax_al.data.dataset import IGNORED, Dataset, picture_statistics
+from minimax_al.data.formats import MAX_PIXELS, read_picture, why_unreadable
+from minimax_al.data.legend import Legend
+from minimax_al.data.pictures import ResidentPictures
+from minimax_al.data.scan import Progress, SetAside, list_files, printable, why_not
+from minimax_al.errors import ConfigurationError, DataError, UnreadablePictureError
+
+DEFAULT_SIZE = 224
+"""The paper's height and width of BDD100K."""
+
+MASK_ENDINGS = ("", "_mask", "_label", "_labels", "_train_id", "_L")
+"""What a mask's name may have after that of its picture."""
+
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+
+Size = int | Sequence[int]
+"""Height and width in pixels, or one number for both."""
+
+
+class Pair(NamedTuple):
+    """A picture file, its mask, and what the picture is called."""
+
+    name: str
+    picture: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of one part of a data set, and the files that are none."""
+
+    pairs: tuple[Pair, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def take(self, positions: Iterable[int]) -> "Pairs":
+        """The pairs at `positions`, in that order."""
+        return Pairs(tuple(self.pairs[i] for i in positions), self.set_aside)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pairs are read.
+
+    Attributes:
+        size: stored height and width, or one number for both, in pixels.
+        max_pixels: larger pictures are set aside before they are decoded.
+        progress: called now and then with (pairs done, all pairs).
+        void_masks_are_errors: whether a mask without any labelled pixel is an error; else it is set aside.
+    """
+
+    size: Size = DEFAULT_SIZE
+    max_pixels: int = MAX_PIXELS
+    progress: Progress | None = None
+    void_masks_are_errors: bool = False
+
+    @property
+    def height_and_width(self) -> tuple[int, int]:
+        """`size` as two numbers.
+
+        Raises:
+            ConfigurationError: it is not one or two positive whole numbers.
+        """
+        sides = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+        if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
+            raise ConfigurationError(f"size={self.size!r} must be a number of pixels, or height and width")
+        return sides[0], sides[1]
+
+
+def pair_folders(root: Path, pictures: Path, masks: Path) -> Pairs:
+    """Pictures and masks of the same name (but for `MASK_ENDINGS`) in two folders and their subfolders.
+
+    Args:
+        root: what names are relative to.
+        pictures: folder of the pictures.
+        masks: folder of the masks.
+
+    Raises:
+        DataError: a folder is missing, a picture has no mask, a mask has no picture, or two have one name.
+    """
+    pictures_by_key, no_pictures = _by_key(root, pictures)
+    masks_by_key, no_masks = _by_key(root, masks)
+    pairs = []
+    for key, picture in pictures_by_key.items():
+        mask = next((masks_by_key.pop(key + end) for end in MASK_ENDINGS if key + end in masks_by_key), None)
+        if mask is None:
+            raise DataError(
+                f"the picture {picture.relative_to(root).as_posix()!r} has no mask: looked for {key + '.png'!r} "
+                f"in {str(masks)!r}"
+            )
+        pairs.append(Pair(picture.relative_to(root).as_posix(), picture, mask))
+    if masks_by_key:
+        key, mask = next(iter(masks_by_key.items()))
+        raise DataError(
+            f"the mask {mask.relative_to(root).as_posix()!r} has no picture: looked for {key!r} in {str(pictures)!r}"
+        )
+    return Pairs(tuple(pairs), (*no_pictures, *no_masks))
+
+
+def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, reading: Reading) -> Dataset:
+    """A segmentation data set of picture and mask files.
+
+    Args:
+        name: what curves and tables call it.
+        legend: what the masks' values mean.
+        train: pairs to choose from.
+        test: pairs to measure on.
+        reading: how to read them.
+
+    Raises:
+        DataError: a mask does not fit its picture or the classes; no training pair can be used; or the training
+            masks show fewer than two classes.
+    """
+    train_pictures, train_masks, train_aside = _read(train, legend, reading)
+    test_pictures, test_masks, test_aside = _read(test, legend, reading)
+    unused = (*train.set_aside, *test.set_aside, *train_aside, *test_aside)
+    if not len(train_pictures):
+        first = f" ({unused[0].path!r}: {unused[0].reason})" if unused else ""
+        raise DataError(f"{name}: none of {len(train)} training pictures is usable with its mask{first}")
+    _check_shown(name, legend, train_masks)
+    mean, std = picture_statistics(train_pictures)
+    return Dataset(
+        name=name,
+        task="segmentation",
+        class_names=legend.class_names,
+        train=train_pictures,
+        train_targets=train_masks,
+        test=test_pictures,
+        test_targets=test_masks,
+        mean=mean,
+        std=std,
+        set_aside=unused,
+    )
+
+
+def read_mask(path: Path, legend: Legend, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Class numbers of a mask file's pixels, (H, W), 255 where void.
+
+    Raises:
+        UnreadablePictureError: the file cannot be decoded; says why.
+        DataError: a value is no class, or the format does not keep values; says which and where.
+    """
+    if path.suffix.lower() in LOSSY_SUFFIXES:
+        raise DataError(f"the mask {str(path)!r} is a JPEG, which changes the values that it is given: save masks as PNG")
+    try:
+        with Image.open(path) as mask:
+            if mask.width * mask.height <= max_pixels:
+                mask.load()
+                return legend.read(mask, str(path))
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file makes a decoder raise anything
+        reason = why_unreadable(path, max_pixels=max_pixels) or f"it is damaged: {error}"
+        raise UnreadablePictureError(reason) from error
+    raise UnreadablePictureError(f"it has {mask.width} x {mask.height} pixels, more than the limit of {max_pixels}")
+
+
+def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
+    """Picture files by their path in `folder` without its ending."""
+    found: dict[str, Path] = {}
+    others = []
+    for file in list_files(folder):
+        path, name = folder / file, (folder / file).relative_to(root).as_posix()
+        reason = why_not(path, name)
+        if reason is not None:
+            others.append(SetAside(printable(name), reason))
+            continue
+        key = file.removesuffix(path.suffix)
+        if key in found:
+            raise DataError(f"{found[key].name!r} and {path.name!r} in {str(path.parent)!r} have the same name {key!r}")
+        found[key] = path
+    return found, others
+
+
+def _read(pairs: Pairs, legend: Legend, reading: Reading) -> tuple[ResidentPictures, Tensor, list[SetAside]]:
+    """Decodes and checks in one go; threads write into two blocks of memory."""
+    height, width = reading.height_and_width
+    pixels_NCHW = np.empty((len(pairs), 3, height, width), dtype=np.uint8)
+    masks_NHW = np.empty((len(pairs), height, width), dtype=np.uint8)
+
+    def decode(position: int) -> str | None:
+        pair = pairs.pairs[position]
+        try:
+            picture = read_picture(pair.picture, max_pixels=reading.max_pixels)
+        except UnreadablePictureError as error:
+            return str(error).removeprefix(f"cannot read the picture {os.fspath(pair.picture)!r}: ")
+        try:
+            mask = read_mask(pair.mask, legend, reading.max_pixels)
+        except UnreadablePictureError as error:
+            return f"its mask {pair.mask.name!r} cannot be read: {error}"
+        _check_same_size(pair, picture, mask)
+        pixels_NCHW[position] = _stretch(picture, (width, height), Image.Resampling.BILINEAR).transpose(2, 0, 1)
+        masks_NHW[position] = _stretch(Image.fromarray(mask), (width, height), Image.Resampling.NEAREST)
+        if (masks_NHW[position] == IGNORED).all():
+            return _all_void(pair, reading)
+        return None
+
+    reasons: list[str | None] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        for reason in threads.map(decode, range(len(pairs))):
+            reasons.append(reason)
+            if reading.progress is not None and (len(reasons) % 64 == 0 or len(reasons) == len(pairs)):
+                reading.progress(len(reasons), len(pairs))
+    usable = [i for i, why in enumerate(reasons) if why is None]
+    set_aside = [SetAside(printable(pairs.pairs[i].name), why) for i, why in enumerate(reasons) if why is not None]
+    pixels, masks = torch.from_numpy(pixels_NCHW), torch.from_numpy(masks_NHW)
+    if set_aside:
+        pixels, masks = pixels[usable], masks[usable]
+    return ResidentPictures(pixels, [pairs.pairs[i].name for i in usable]), masks, set_aside
+
+
+def _stretch(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> NDArray[np.uint8]:
+    return np.asarray(image.resize(size, resampling))
+
+
+def _check_same_size(pair: Pair, picture: Image.Image, mask: NDArray[np.uint8]) -> None:
+    height, width = mask.shape
+    if (width, height) != picture.size:
+        raise DataError(
+            f"the mask {str(pair.mask)!r} has {width} x {height} pixels, but its picture {pair.name!r} has "
+            f"{picture.width} x {picture.height}: a mask needs the size of its picture"
+        )
+
+
+def _all_void(pair: Pair, reading: Reading) -> str:
+    if reading.void_masks_are_errors:
+        raise DataError(
+            f"all pixels of the mask {str(pair.mask)!r} are void ({IGNORED}), so it teaches nothing: "
+            "label some, or take picture and mask away"
+        )
+    return f"all pixels of its mask {pair.mask.name!r} are void"
+
+
+def _check_shown(name: str, legend: Legend, masks: Tensor) -> None:
+    shown = [label for label in masks.unique().tolist() if label != IGNORED]
+    if len(shown) < 2:
+        classes = ", ".join(legend.class_names[label] for label in shown)
+        raise DataError(
+            f"{name}: the training masks show one class alone ({classes}); where {IGNORED} is a class and not void, "
+            "say so in a colour map"
+        )

@@ -1,0 +1,54 @@
+"""CamVid in its usual layout: `train/`, `val/` and `test/` with pictures, `trainannot/` and so on with label numbers.
+
+The labels are 0 to 10 for the eleven classes and 11 for void. A file `classes.txt`, one name a line, may name others.
+"""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.legend import VOID_NAMES, Legend, read_class_list
+from minimax_al.data.masks import DEFAULT_SIZE, Reading, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.scan import Progress
+from minimax_al.errors import DataError, UnknownNameError
+
+CLASSES = (
+    *("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"),
+)
+CLASS_LIST = "classes.txt"
+MASKS = "annot"
+"""What a folder of masks has after the name of the folder of its pictures."""
+
+TestPart = Literal["test", "val"]
+
+
+def load(
+    root: Path,
+    test: TestPart = "test",
+    size: Size = DEFAULT_SIZE,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Dataset:
+    """367 pictures to choose from and 233 to test on.
+
+    Args:
+        root: the folder with `train`, `trainannot` and so on.
+        test: the part to test on; all of `val` is one video that training has too.
+        size: stored height and width, or one number for both, in pixels.
+        max_pixels: larger pictures are set aside.
+        progress: called now and then with (pictures done, all pictures).
+
+    Raises:
+        DataError: a folder is missing, or masks do not fit pictures or classes.
+    """
+    if test not in get_args(TestPart):
+        raise UnknownNameError("part of CamVid", test, get_args(TestPart))
+    for folder in ("train", f"train{MASKS}", test, f"{test}{MASKS}"):
+        if not (root / folder).is_dir():
+            raise DataError(f"CamVid needs the folder {str(root / folder)!r}, and it is not there")
+    names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else list(CLASSES)
+    if not any(name.lower() in VOID_NAMES for name in names):
+        names.append("void")
+    parts = [pair_folders(root, root / part, root / f"{part}{MASKS}") for part in ("train", test)]
+    return dataset_from_pairs("camvid", Legend.of_names(names), *parts, Reading(size, max_pixels, progress))

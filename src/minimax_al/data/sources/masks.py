@@ -1,0 +1,116 @@
+"""Any folder of pictures beside a folder of masks: `images/` and `masks/`, files of the same names in both.
+
+Masks hold label numbers, named by `classes.txt` (one name a line), or colours, named by a colour map: a file
+`colours.csv`, `.json` or `.yaml`. The pictures may be split already, as `images/train` and `images/val` or as
+`train/images` and `val/images`; otherwise a fixed random part of them is kept for the test.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
+from minimax_al.data.masks import DEFAULT_SIZE, Pairs, Reading, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.scan import Progress
+from minimax_al.data.sources.folder import TEST_FOLDERS
+from minimax_al.errors import ConfigurationError, DataError
+
+CLASS_LIST = "classes.txt"
+COLOUR_MAPS = tuple(
+    f"{stem}.{suffix}"
+    for stem in ("colours", "colors", "colour_map", "color_map", "class_dict")
+    for suffix in ("csv", "json", "yaml", "yml")
+)
+
+
+def load(
+    root: Path,
+    images: str = "images",
+    masks: str = "masks",
+    classes: Sequence[str] | None = None,
+    colours: Mapping[str, Sequence[int]] | str | Path | None = None,
+    test_size: float = 0.2,
+    seed: int = 0,
+    size: Size = DEFAULT_SIZE,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The pictures and masks in the folder `root`.
+
+    Args:
+        root: the folder.
+        images: name of the folder of pictures.
+        masks: name of the folder of masks.
+        classes: names in the order of the masks' labels; by default what `classes.txt` lists. Those called void,
+            ignore or unlabelled stand for no class.
+        colours: colour of each class, or the file of a colour map; by default the first such file in `root`.
+        test_size: where no test part is there, this part of the pictures (or so many) is kept for the test.
+        seed: of that draw.
+        size: stored height and width, or one number for both, in pixels.
+        max_pixels: larger pictures are set aside.
+        progress: called now and then with (pictures done, all pictures).
+
+    Raises:
+        DataError: a folder, the classes or a file of a pair is missing; or a mask does not fit its picture or the
+            classes, or is void throughout.
+        ConfigurationError: `test_size` or `size` cannot be.
+    """
+    if not root.is_dir():
+        raise DataError(f"{str(root)!r} is not a folder: give the folder that holds {images!r} and {masks!r}")
+    legend = _legend(root, classes, colours)
+    train, test = _parts(root, images, masks, test_size, seed)
+    reading = Reading(size, max_pixels, progress, void_masks_are_errors=True)
+    return dataset_from_pairs(root.resolve().name, legend, train, test, reading)
+
+
+def _legend(
+    root: Path, classes: Sequence[str] | None, colours: Mapping[str, Sequence[int]] | str | Path | None
+) -> Legend:
+    names = list(classes) if classes is not None else None
+    if names is None and (root / CLASS_LIST).is_file():
+        names = read_class_list(root / CLASS_LIST)
+    if colours is None:
+        colours = next((root / name for name in COLOUR_MAPS if (root / name).is_file()), None)
+    if colours is not None:
+        if isinstance(colours, Mapping):
+            colour_map = {name: as_colour(value, repr(name)) for name, value in colours.items()}
+        else:
+            colour_map = read_colour_map(root / colours)
+        return Legend.of_colours(in_order(colour_map, names) if names else colour_map)
+    if names is None:
+        raise DataError(
+            f"nothing says what the masks in {str(root)!r} mean: write the names of the labels into {CLASS_LIST}, one "
+            "a line, or for masks in colour a map into colours.csv, rows of name,red,green,blue"
+        )
+    return Legend.of_names(names)
+
+
+def _parts(root: Path, images: str, masks: str, test_size: float, seed: int) -> tuple[Pairs, Pairs]:
+    """Training and test pairs."""
+    for test in TEST_FOLDERS:
+        for pattern in ("{folder}/{part}", "{part}/{folder}"):
+            folders = [
+                [root / pattern.format(folder=folder, part=part) for folder in (images, masks)]
+                for part in ("train", test)
+            ]
+            if folders[0][0].is_dir() and folders[1][0].is_dir():
+                train, held = (pair_folders(root, *pair) for pair in folders)
+                return train, held
+    pairs = pair_folders(root, root / images, root / masks)
+    in_test = _test_mask(len(pairs), test_size, seed)
+    train, held = (pairs.take(np.flatnonzero(chosen).tolist()) for chosen in (~in_test, in_test))
+    return train, Pairs(held.pairs)
+
+
+def _test_mask(pictures: int, test_size: float, seed: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    wanted = round(test_size * pictures) if isinstance(test_size, float) else test_size
+    if not 0 <= wanted < max(pictures, 1):
+        raise ConfigurationError(
+            f"test_size={test_size!r} of {pictures} pictures cannot be kept: give a fraction below 1 that leaves one"
+        )
+    mask = np.zeros(pictures, dtype=bool)
+    mask[np.random.default_rng(seed).permutation(pictures)[:wanted]] = True
+    return mask

@@ -1,0 +1,58 @@
+"""Pascal VOC's layout: `JPEGImages`, `SegmentationClass` with palette PNGs, `ImageSets/Segmentation/{train,val}.txt`.
+
+Masks hold label numbers, 255 on the borders of objects. A file `classes.txt`, one name a line, may name other classes
+than the twenty of VOC and background.
+"""
+
+from pathlib import Path
+
+from minimax_al.data.dataset import Dataset
+from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.legend import Legend, read_class_list
+from minimax_al.data.masks import DEFAULT_SIZE, Pair, Pairs, Reading, Size, dataset_from_pairs
+from minimax_al.data.scan import Progress
+from minimax_al.errors import DataError
+
+CLASSES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+CLASS_LIST = "classes.txt"
+
+
+def load(
+    root: Path,
+    size: Size = DEFAULT_SIZE,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The pictures of `train.txt` to choose from, those of `val.txt` to test on.
+
+    Args:
+        root: the folder with `JPEGImages`, such as `VOCdevkit/VOC2012`.
+        size: stored height and width, or one number for both, in pixels.
+        max_pixels: larger pictures are set aside.
+        progress: called now and then with (pictures done, all pictures).
+
+    Raises:
+        DataError: a folder, a list, or a file of a list is missing, or masks do not fit pictures or classes.
+    """
+    names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else CLASSES
+    train, test = (_listed(root, root / "ImageSets" / "Segmentation" / f"{part}.txt") for part in ("train", "val"))
+    return dataset_from_pairs("voc", Legend.of_names(names), train, test, Reading(size, max_pixels, progress))
+
+
+def _listed(root: Path, file: Path) -> Pairs:
+    if not file.is_file():
+        raise DataError(f"Pascal VOC needs the list {str(file)!r}, and it is not there")
+    pairs = []
+    for stem in file.read_text(encoding="utf-8").split():
+        pair = Pair(
+            f"JPEGImages/{stem}.jpg", root / f"JPEGImages/{stem}.jpg", root / f"SegmentationClass/{stem}.png"
+        )
+        if not pair.picture.is_file():
+            raise DataError(f"{str(file)!r} lists {stem!r}, but there is no picture {str(pair.picture)!r}")
+        if not pair.mask.is_file():
+            raise DataError(f"the picture {pair.name!r} has no mask: looked for {str(pair.mask)!r}")
+        pairs.append(pair)
+    return Pairs(tuple(pairs))

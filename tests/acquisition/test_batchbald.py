@@ -1,0 +1,152 @@
+"""BatchBALD against joint entropies by brute force in float64."""
+
+import importlib
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from minimax_al.acquisition import bald, batchbald
+from minimax_al.errors import BudgetError, ConfigurationError, NonFiniteScoreError, ShapeError
+
+# The package gives this name to the function.
+module = importlib.import_module("minimax_al.acquisition.batchbald")
+
+
+def brute_information(probs, batch):
+    """I[y_1 … y_b; ω] of one batch by listing all joint labels; probs is (T, N, K)."""
+    joint_entropy = 0.0
+    for labels in itertools.product(range(probs.shape[2]), repeat=len(batch)):
+        p = np.prod([probs[:, i, y] for i, y in zip(batch, labels, strict=True)], axis=0).mean()
+        joint_entropy -= p * math.log(p) if p > 0 else 0
+    return joint_entropy + sum((probs[:, i] * np.log(probs[:, i])).sum(1).mean() for i in batch)
+
+
+def brute_batchbald(logits, budget):
+    probs, batch = logits.double().softmax(2).numpy(), []
+    for _ in range(budget):
+        others = [i for i in range(probs.shape[1]) if i not in batch]
+        batch.append(max(others, key=lambda i: brute_information(probs, [*batch, i])))
+    return batch
+
+
+def passes(t=6, n=12, k=3, seed=0, spread=2.0):
+    return spread * torch.randn(t, n, k, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("candidates", [2, 256])
+def test_exact_batches_equal_brute_force(seed, candidates, monkeypatch):
+    monkeypatch.setattr(module, "CANDIDATES", candidates)
+    logits = passes(seed=seed)
+    assert batchbald(logits, 4).tolist() == brute_batchbald(logits, 4)
+
+
+def test_added_information_is_the_difference_of_joint_informations():
+    logits = passes()
+    probs = logits.double().softmax(2).numpy()
+    search = module._GreedySearch(logits, 10_000, 1 << 30, None)
+    batch = [search.pick() for _ in range(3)]
+    rest = [i for i in range(12) if i not in batch]
+    expected = [brute_information(probs, [*batch, i]) - brute_information(probs, batch) for i in rest]
+    torch.testing.assert_close(
+        search.added_information(torch.tensor(rest)), torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_drawn_configurations_estimate_the_same_scores():
+    logits = passes(n=10, spread=3.0)
+    exact = module._GreedySearch(logits, 10_000, 1 << 30, None)
+    drawn = module._GreedySearch(logits, 8, 1 << 30, torch.Generator().manual_seed(0))
+    drawn.joint.most = 4000
+    for search in (exact, drawn):
+        search.joint.exact = search is exact
+        if search is drawn:
+            search.joint.log_probs_TC = torch.zeros(6, 4000, dtype=torch.float64)
+            search.joint.posterior_TC = search.joint.log_probs_TC.softmax(0)
+            search.joint.weights_C = torch.full((4000,), 1 / 4000, dtype=torch.float64)
+        for pick in (1, 5, 2):
+            search.joint.extend(logits[:, pick].double().log_softmax(1))
+    everyone = torch.arange(10)
+    torch.testing.assert_close(drawn.added_information(everyone), exact.added_information(everyone), rtol=0, atol=0.02)
+
+
+def test_the_change_from_listed_to_drawn_configurations_keeps_the_best_sample():
+    # Samples 0 … 4 ask five independent questions about the model, the others repeat the first.
+    bits = torch.tensor(list(itertools.product([0.0, 1.0], repeat=5)))
+    columns = torch.cat([bits, bits[:, :1].expand(-1, 10)], dim=1)
+    logits = torch.stack([columns * 60 - 30, 30 - columns * 60], dim=2)
+    picks = batchbald(logits, 5, num_samples=6, generator=torch.Generator().manual_seed(0))
+    assert picks.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_question_is_not_asked_twice_where_bald_would():
+    first, second = passes(t=20, n=1, seed=1, spread=8.0), passes(t=20, n=1, seed=2, spread=2.0)
+    logits = torch.cat([first, first, first, second], dim=1)
+    assert bald(logits).argsort(descending=True, stable=True)[:2].tolist() == [0, 1]
+    assert batchbald(logits, 2).tolist() == [0, 3]
+
+
+def test_the_first_pick_is_balds():
+    logits = passes(n=300, k=7)
+    assert batchbald(logits, 1).item() == bald(logits.double()).argmax().item()
+
+
+@pytest.mark.parametrize("num_samples", [1, 5, 1000])
+def test_a_batch_of_the_whole_pool_takes_every_sample_once(num_samples):
+    picks = batchbald(passes(), 12, num_samples=num_samples, generator=torch.Generator().manual_seed(0))
+    assert sorted(picks.tolist()) == list(range(12))
+    assert picks.dtype == torch.int64
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_equal_samples_are_taken_by_index(classes):
+    logits = passes(n=1, k=classes).expand(-1, 9, -1)
+    assert batchbald(logits, 9).tolist() == list(range(9))
+
+
+def test_exact_batches_are_equivariant_under_permutation():
+    logits = passes(n=40)
+    permutation = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(permutation[batchbald(logits[:, permutation], 4)], batchbald(logits, 4))
+
+
+def test_one_seed_gives_one_batch_on_arrays_and_tensors():
+    logits = passes(n=40, k=10)
+    draws = [
+        batchbald(x, 6, num_samples=50, generator=torch.Generator().manual_seed(3))
+        for x in (logits, logits.numpy(), logits.double())
+    ]
+    assert torch.equal(draws[0], draws[1])
+    assert torch.equal(draws[0], draws[2])
+
+
+def test_memory_decides_how_many_configurations_and_candidates_fit():
+    logits = passes(n=40, k=10)
+    search = module._GreedySearch(logits, 1000, 200_000, None)
+    assert search.samples_at_a_time() > search_after(search, 3)
+    assert batchbald(logits, 3, max_bytes=384).shape == (3,)
+
+
+def search_after(search, picks):
+    for _ in range(picks):
+        search.pick()
+    return search.samples_at_a_time()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda x: batchbald(x, 13), BudgetError, r"budget of 13 is outside 1 … 12"),
+        (lambda x: batchbald(x[:, :0], 1), BudgetError, "the pool is empty"),
+        (lambda x: batchbald(x[0], 1), ShapeError, r"logits must have the shape \(T, N, K\), not \(12, 3\)"),
+        (lambda x: batchbald(x / 0, 1), NonFiniteScoreError, "logits are NaN or infinite for 12 of 12"),
+        (lambda x: batchbald(x, 1, num_samples=0), ConfigurationError, "num_samples=0 must be 1 or more"),
+        (lambda x: batchbald(x, 1, max_bytes=200), ConfigurationError, "max_bytes=200 .* must be 216 or more"),
+    ],
+)
+def test_bad_input(call, error, match):
+    with pytest.raises(error, match=match):
+        call(passes())

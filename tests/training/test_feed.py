@@ -1,0 +1,48 @@
+import torch
+
+from minimax_al.data import Augmentation, normalise
+from minimax_al.testing.stage import pixels_of
+from minimax_al.training.feed import Feed
+
+
+def test_plain_batches_are_the_normalised_pictures_in_order(round_):
+    indices = torch.tensor([5, 1, 23, 0, 7])
+    batches = list(round_.feed.plain(round_.dataset.train, indices, 2))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    expected = normalise(pixels_of(round_)[indices], round_.dataset.mean, round_.dataset.std)
+    torch.testing.assert_close(torch.cat(batches), expected.double(), rtol=0, atol=0)
+    assert list(round_.feed.plain(round_.dataset.train, indices[:0], 2)) == []
+
+
+def test_labelled_batches_pair_pictures_with_their_targets(round_):
+    feed = Feed(round_.dataset, Augmentation(flip=False), round_.runtime)
+    targets = torch.arange(24)  # each picture its own class: pairs can be told apart
+    pictures = normalise(pixels_of(round_), round_.dataset.mean, round_.dataset.std).double()
+    generator = torch.Generator().manual_seed(0)
+    count = torch.zeros(24, dtype=torch.int64)
+    for x, y in feed.labelled(round_.labelled, targets, 4, 9, generator):
+        assert torch.equal(x, pictures[y])
+        count[y] += 1
+    # Four passes over nine pictures.
+    assert count[round_.labelled].tolist() == [4] * 9
+    assert int(count.sum()) == 36
+
+
+def test_masks_are_flipped_with_their_pictures():
+    from minimax_al.testing import make_round
+
+    round_ = make_round("segmentation")
+    feed = Feed(round_.dataset, Augmentation(flip=True), round_.runtime)
+    flips = 0
+    for x, masks in feed.labelled(round_.labelled, round_.targets, 9, 4, torch.Generator().manual_seed(0)):
+        assert masks.dtype == torch.int64
+        for picture, mask in zip(x, masks, strict=True):
+            label = int(mask.max())
+            if label == 0:
+                continue
+            side = slice(0, 8) if int(mask[0, 0]) == label else slice(8, 16)
+            flips += side.start == 8
+            assert (mask[:, side] == label).all()
+            other = slice(8 - side.start, 16 - side.start)
+            assert picture[label][:, side].mean() > picture[label][:, other].mean() + 1
+    assert 0 < flips < 24

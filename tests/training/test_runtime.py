@@ -1,0 +1,80 @@
+import pytest
+import torch
+from torch import nn
+
+from minimax_al.errors import ConfigurationError
+from minimax_al.training import Runtime, RuntimeSettings, fit_minimax, runtime
+from minimax_al.training.runtime import resolve_device, resolve_precision
+
+CPU = torch.device("cpu")
+
+
+def present(monkeypatch, *, cuda=False, mps=False):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_auto_takes_the_accelerator(monkeypatch, cuda, mps, device):
+    present(monkeypatch, cuda=cuda, mps=mps)
+    assert resolve_device("auto") == torch.device(device)
+    assert resolve_device("cpu") == CPU
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    present(monkeypatch)
+    with pytest.raises(ConfigurationError, match="device 'cuda' is not on this machine; present: cpu"):
+        Runtime(RuntimeSettings(device="cuda"))
+
+
+@pytest.mark.parametrize(("has_units", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_bf16_where_the_hardware_has_it(monkeypatch, has_units, precision):
+    monkeypatch.setattr(runtime, "cpu_has_bf16_units", lambda: has_units)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has_units)
+    assert resolve_precision("auto", CPU) == precision
+    assert resolve_precision("auto", torch.device("cuda")) == precision
+    assert resolve_precision("auto", torch.device("mps")) == "fp32"
+    assert resolve_precision("fp64", CPU) == "fp64"
+
+
+def test_threads_are_left_alone_unless_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    Runtime(RuntimeSettings(device="cpu"))
+    Runtime(RuntimeSettings(device="cpu", threads=3))
+    assert asked == [3]
+
+
+def test_networks_and_pictures_lie_channels_last_in_the_runtimes_dtype(runtime64):
+    network = runtime64.place(nn.Conv2d(3, 4, 3))
+    assert network.weight.dtype == torch.float64
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
+    pictures = runtime64.place_pictures(torch.zeros(2, 3, 4, 4))
+    assert pictures.dtype == torch.float64
+    assert pictures.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.float32), ("fp64", torch.float64)])
+def test_what_is_scored_has_full_precision(round_, with_recipe, precision, dtype):
+    settings = RuntimeSettings(device="cpu", precision=precision)
+    round_ = with_recipe(round_, runtime=settings)
+    models = fit_minimax(round_)
+    inside = []
+    handle = models.encoder.block1[0].register_forward_hook(lambda module, inputs, output: inside.append(output.dtype))
+
+    def forward(x):
+        outputs, task = models.outputs(x), models.task_outputs(x)
+        return {
+            "features": outputs.features,
+            "logits": outputs.logits,
+            "task": task.logits,
+            "labelledness": models.discriminator(outputs.features),
+        }
+
+    streamed = round_.stream(forward, round_.unlabelled)
+    handle.remove()
+    assert {name: values.dtype for name, values in streamed.items()} == dict.fromkeys(streamed, dtype)
+    assert set(inside) == {torch.bfloat16 if precision == "bf16" else dtype}
+    assert all(parameter.dtype == dtype for parameter in models.encoder.parameters())
+    losses = [value for epochs in models.history.values() for epoch in epochs for value in epoch.values()]
+    assert all(torch.tensor(losses).isfinite())
