@@ -143,9 +143,14 @@ def invalid_setting(error: "ValidationError", model: "type[BaseModel]", where: s
         if isinstance(cause, ConfigurationError):
             return ConfigurationError(f"{where}: {cause}")
         return ConfigurationError(f"{where}, {key or 'settings'}: {first['msg']}, but {first['input']!r} was given")
-    for part in first["loc"][:-1]:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if isinstance(inner, type) and hasattr(inner, "model_fields"):
-            model = inner
-    return ConfigurationError(f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), model.model_fields)}")
+    return ConfigurationError(
+        f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), _fields_at(first['loc'], model))}"
+    )
+
+
+def _fields_at(location: "tuple[int | str, ...]", model: "type[BaseModel]") -> Iterable[str]:
+    """The keys that are allowed where an unknown one was found."""
+    fields = model.model_fields
+    for part in location[:-1]:
+        fields = getattr(fields[str(part)].annotation, "model_fields", fields) if part in fields else fields
+    return fields

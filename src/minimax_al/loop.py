@@ -36,6 +36,9 @@ class ActiveLearner:
         folder: where checkpoints of the round in progress go, so that `fit` can resume; None writes none.
         on_epoch: told of every finished epoch.
 
+    Raises:
+        ConfigurationError: the strategy is not for the task of the data set.
+
     Attributes:
         pool: labelled and unlabelled indices, rounds, history.
         targets: the answers so far.
@@ -55,6 +58,7 @@ class ActiveLearner:
     ) -> None:
         self.dataset = dataset
         self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
+        self.strategy.check_task(dataset.task)
         self.recipe = recipe or Recipe()
         self.seed = seed
         self.runtime = runtime or Runtime(self.recipe.runtime)

@@ -107,7 +107,7 @@ def test_the_entropy_of_probabilities_that_underflow_is_zero_with_zero_gradient(
     logits = torch.tensor([[1000.0, 0.0, -1000.0]], requires_grad=True)
     loss = negative_entropy(logits)
     loss.backward()
-    assert float(loss) == 0
+    assert loss.item() == 0
     assert logits.grad.tolist() == [[0, 0, 0]]
 
 

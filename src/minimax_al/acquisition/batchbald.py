@@ -21,6 +21,8 @@ from minimax_al.errors import ConfigurationError
 FLOAT64_BYTES = 8
 CANDIDATES = 256
 """Most samples scored at a time: fewer leave more to be skipped."""
+CACHE_BYTES = 1 << 21
+"""Most bytes of joint probabilities at a time, so that their logarithms are taken in the cache."""
 TOLERANCE = 1e-12
 """Scores in nats that differ by less are rounding apart, and go by index."""
 
@@ -109,9 +111,10 @@ class _GreedySearch:
 
     def samples_at_a_time(self) -> int:
         passes, _, classes = self.logits.shape
-        free = self.max_bytes - FLOAT64_BYTES * 3 * passes * len(self.joint.weights_C)
-        each = FLOAT64_BYTES * 3 * classes * (passes + len(self.joint.weights_C))
-        return max(1, min(CANDIDATES, free // each))
+        configurations = len(self.joint.weights_C)
+        free = self.max_bytes - FLOAT64_BYTES * 3 * passes * configurations
+        fitting = free // (FLOAT64_BYTES * 3 * classes * (passes + configurations))
+        return max(1, min(CANDIDATES, fitting, CACHE_BYTES // (FLOAT64_BYTES * classes * configurations)))
 
 
 class _Configurations:

@@ -114,7 +114,10 @@ def work(protocol: Protocol, out: Path, dataset: Dataset, *, on_progress: Progre
 @contextmanager
 def _claimed(folder: Path) -> Iterator[bool]:
     """Whether the cell is ours inside the block; False where another process holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(blocking=False)
@@ -155,11 +158,7 @@ def _run_processes(protocol: Protocol, out: Path, jobs: int, on_progress: Progre
         for process in processes:
             process.terminate()
             process.join()
-    failures += [
-        f"{process.name} ended with exit code {process.exitcode}"
-        for process in processes
-        if process.exitcode not in (0, 1)
-    ]
+    failures += [f"{process.name} ended with exit code {process.exitcode}" for process in processes if process.exitcode]
     if failures:
         raise ResultsError(f"{failures[0]}. What was finished is kept: the same command goes on from there")
 
@@ -177,8 +176,8 @@ def _process(protocol: Protocol, out: Path, reports: "multiprocessing.Queue[Prog
     try:
         work(protocol, out, protocol.load(), on_progress=report)
     except MinimaxALError as error:
-        reports.put(f"{type(error).__name__}: {error}")
-        raise SystemExit(1) from None
+        reports.put(str(error))
+        raise SystemExit(1) from error
 
 
 def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

@@ -42,7 +42,9 @@ def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
         column = items.c.path if isinstance(key, str) else items.c.id
         item = connection.execute(select(items.c.id).where(column == key)).scalar()
         if item is None:
-            raise DataError(f"{key!r} is no picture of this campaign: give its id, or its path below the pictures' folder")
+            raise DataError(
+                f"{key!r} is no picture of this campaign: give its id, or its path below the pictures' folder"
+            )
         found.append(item)
     return found
 

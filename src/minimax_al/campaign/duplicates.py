@@ -76,11 +76,11 @@ def _follow_moves(connection: Connection) -> tuple[tuple[str, ...], tuple[str, .
     for row in connection.execute(select(items).where(items.c.status.in_(("new", "duplicate"))).order_by(items.c.id)):
         if row.content_hash in wanted:
             found[row.content_hash].append(row)
-    has_history = set(
-        connection.scalars(
-            union(select(labels.c.item_id), select(picks.c.item_id), select(validation.c.item_id))
-        )
-    ) if missing else set()
+    has_history = (
+        set(connection.scalars(union(select(labels.c.item_id), select(picks.c.item_id), select(validation.c.item_id))))
+        if missing
+        else set()
+    )
     moved, moved_from = [], []
     for row in missing:
         candidates = [other for other in found[row.content_hash] if other.id not in has_history]
@@ -134,7 +134,9 @@ def _near(present: Sequence[Row[Any]], near_bits: int | None) -> dict[int, int]:
     if near_bits is None:
         return {}
     of = representatives([row.perceptual_hash for row in present], near_bits)
-    return {row.id: present[lead].id for row, lead in zip(present, of.tolist(), strict=True) if present[lead] is not row}
+    return {
+        row.id: present[lead].id for row, lead in zip(present, of.tolist(), strict=True) if present[lead] is not row
+    }
 
 
 def _store(connection: Connection, duplicate_of: dict[int, int | None]) -> None:

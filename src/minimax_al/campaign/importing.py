@@ -98,7 +98,9 @@ def import_labels(
     return Import(str(source), name, *counts, new_classes=new)
 
 
-def _checked(given: Iterable[Given], lookup: Lookup, masks: MaskFiles, classes: int) -> Iterator[tuple[Given, str | None]]:
+def _checked(
+    given: Iterable[Given], lookup: Lookup, masks: MaskFiles, classes: int
+) -> Iterator[tuple[Given, str | None]]:
     """Each label, and the name of its mask: masks go to the disk one by one, not all into memory."""
     for one in given:
         if one.mask is None:

@@ -148,7 +148,9 @@ def _register(
     return Refresh(**{event: tuple(names) for event, names in events.items()})
 
 
-def _write(connection: Connection, file: _File, fingerprint: Fingerprint, known: _Known, now: datetime) -> Iterator[str]:
+def _write(
+    connection: Connection, file: _File, fingerprint: Fingerprint, known: _Known, now: datetime
+) -> Iterator[str]:
     """Writes one examined file; yields what has happened to it, in the words of `Refresh`."""
     row = known.rows.get(fingerprint.name)
     values = _values(file, fingerprint)
@@ -170,7 +172,9 @@ def _write(connection: Connection, file: _File, fingerprint: Fingerprint, known:
 
 def _is_news(file: _File, row: Row[Any] | None) -> bool:
     return (
-        row is None or row.status == "missing" or (row.size_bytes, row.modified_ns) != (file.size_bytes, file.modified_ns)
+        row is None
+        or row.status == "missing"
+        or (row.size_bytes, row.modified_ns) != (file.size_bytes, file.modified_ns)
     )
 
 

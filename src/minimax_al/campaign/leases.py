@@ -45,7 +45,7 @@ def take_lease(connection: Connection, author: str, count: int, now: datetime, s
     is_free = or_(picks.c.lease_holder.is_(None), picks.c.lease_until <= now, is_theirs)
     open_round = select(func.max(rounds.c.id)).where(rounds.c.closed_at.is_(None)).scalar_subquery()
     waiting = select(picks.c.id).join(items).where(picks.c.round_id == open_round, waits())
-    theirs_first = (func.coalesce(is_theirs, False).desc(), picks.c.rank)  # noqa: FBT003 - an SQL value
+    theirs_first = (func.coalesce(is_theirs, False).desc(), picks.c.rank)
     ids = list(connection.scalars(waiting.where(is_free).order_by(*theirs_first).limit(count)))
     if ids:
         connection.execute(update(picks).where(picks.c.id.in_(ids)).values(lease_holder=author, lease_until=until))

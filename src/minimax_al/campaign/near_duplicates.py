@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from minimax_al.campaign.fingerprints import HASH_BYTES, hash_bytes
 
-_BITS_OF_BYTE = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
+_BITS_OF_BYTE = np.array([byte.bit_count() for byte in range(256)], dtype=np.uint8)
 
 
 def representatives(hashes: Sequence[str | None], distance: int) -> NDArray[np.int64]:

@@ -149,9 +149,7 @@ labels = Table(
     Column("undoes", ForeignKey("labels.id"), unique=True),
     CheckConstraint("kind IN ('label', 'skip', 'unsure', 'undo')", name="labels_kind_is_known"),
     CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="labels_undo_names_its_row"),
-    CheckConstraint(
-        "(kind = 'label') = (class_id IS NOT NULL OR mask IS NOT NULL)", name="labels_label_has_an_answer"
-    ),
+    CheckConstraint("(kind = 'label') = (class_id IS NOT NULL OR mask IS NOT NULL)", name="labels_label_has_an_answer"),
     Index("labels_by_author", "author", "id"),
     sqlite_autoincrement=True,
 )
@@ -175,5 +173,5 @@ CREATE TRIGGER labels_are_history BEFORE UPDATE OR DELETE ON labels
 FOR EACH ROW EXECUTE FUNCTION labels_are_history();
 """
 for _verb in ("UPDATE", "DELETE"):
-    event.listen(labels, "after_create", DDL(_SQLITE_REFUSES.format(verb=_verb)).execute_if(dialect="sqlite"))
-event.listen(labels, "after_create", DDL(_POSTGRESQL_REFUSES).execute_if(dialect="postgresql"))
+    event.listen(labels, "after_create", DDL(_SQLITE_REFUSES.format(verb=_verb)).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
+event.listen(labels, "after_create", DDL(_POSTGRESQL_REFUSES).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from minimax_al.acquisition import badge
+from minimax_al.networks import Task
 from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
 from minimax_al.training import Models, Round
 
@@ -11,6 +12,7 @@ class Badge(Strategy):
     """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020)."""
 
     uses_randomness: ClassVar[bool] = True
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Draw `budget` pictures by k-means++ seeding."""

@@ -6,6 +6,7 @@ import torch
 from pydantic import PositiveInt
 
 from minimax_al.acquisition import batchbald, top
+from minimax_al.networks import Task
 from minimax_al.strategies.bald import Bald, dropout_masks, dropout_passes, mutual_information
 from minimax_al.strategies.strategy import Query, Scores, picks, score_pool
 from minimax_al.training import Models, Outputs, Round
@@ -20,8 +21,9 @@ class BatchBald(Bald):
     """
 
     uses_randomness: ClassVar[bool] = True
-    candidates: PositiveInt = 2000
-    samples: PositiveInt = 10_000
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    candidates: PositiveInt = 500
+    samples: PositiveInt = 2_000
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose `budget` pictures of high joint mutual information."""

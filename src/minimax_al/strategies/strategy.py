@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from minimax_al.acquisition.checks import check_finite
-from minimax_al.errors import NonFiniteScoreError
+from minimax_al.errors import ConfigurationError, NonFiniteScoreError
+from minimax_al.networks import Task
 from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
 
 Scores = dict[str, Tensor]
@@ -45,12 +46,25 @@ class Strategy(BaseModel, ABC):
     Attributes:
         training: `supervised` trains M from scratch, `minimax` trains F, C, D by Algorithm 1 and then M from F.
         uses_randomness: whether the choice itself draws random numbers.
+        tasks: what it can choose for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     uses_randomness: ClassVar[bool] = False
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "segmentation")
     training: Literal["supervised", "minimax"] = "supervised"
+
+    def check_task(self, task: Task) -> None:
+        """Refuse a task that the strategy cannot choose for.
+
+        Raises:
+            ConfigurationError: it is not among `tasks`.
+        """
+        if task not in self.tasks:
+            raise ConfigurationError(
+                f"strategy {type(self).__name__} is for {' and '.join(self.tasks)}, not for {task}: take another one"
+            )
 
     def fit(self, round_: Round) -> Models:
         """Train this round's networks."""

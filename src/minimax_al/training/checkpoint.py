@@ -65,6 +65,7 @@ def load_checkpoint(
                 index, field = key.split("/", 1)
                 moments.setdefault(int(index), {})[field] = value
             optimizer.load_state_dict({"state": moments, "param_groups": json.loads(metadata["groups"])[name]})
+            _lay_out_like_parameters(optimizer)
     except (RuntimeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"checkpoint {str(path)!r} belongs to other networks: {reason}") from error
@@ -114,6 +115,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give moments the strides of their parameters: the fused Adam walks through both as they lie in memory."""
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                moments[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _portable(tensor: Tensor) -> Tensor:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from minimax_al.data import IGNORED, prepare
 from minimax_al.errors import DataError
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
+from minimax_al.training.segmentation_metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 
 HEADLINE = {"classification": "accuracy", "segmentation": "miou"}
 """The metric that a task is judged by."""
@@ -19,7 +21,8 @@ class Evaluation:
 
     Attributes:
         metrics: fractions in [0, 1], by name.
-        per_class: M's accuracy on the test pictures of each class, (K,); None for a class without any.
+        per_class: M's accuracy on the test pictures of each class, (K,), None for a class without any; in
+            segmentation the intersection over union, None for a class that neither M nor the truth shows.
     """
 
     metrics: dict[str, float]
@@ -30,21 +33,20 @@ def evaluate(round_: Round, models: Models) -> Evaluation:
     """Judge models on the dataset's test pictures.
 
     Returns:
-        `accuracy`, `balanced_accuracy` and `calibration_error` of M, and `classifier_accuracy` of C∘F where there is
-        one.
+        In classification `accuracy`, `balanced_accuracy` and `calibration_error` of M, and `classifier_accuracy` of C∘F
+        where there is one; in segmentation `miou`, `pixel_accuracy` and `classifier_miou`.
 
     Raises:
-        DataError: there are no test pictures.
+        DataError: there are no test pictures, or all their pixels are void.
     """
+    if len(round_.dataset.test) == 0:
+        raise DataError(f"{round_.dataset.name!r} has no test pictures to evaluate on")
+    return _evaluate_pixels(round_, models) if round_.dataset.task == "segmentation" else _evaluate(round_, models)
+
+
+def _evaluate(round_: Round, models: Models) -> Evaluation:
     dataset = round_.dataset
-    if len(dataset.test) == 0:
-        raise DataError(f"{dataset.name!r} has no test pictures to evaluate on")
-
-    def forward(x: Tensor) -> dict[str, Tensor]:
-        outputs = {"task": models.task_outputs(x).logits}
-        return outputs | ({"classifier": models.outputs(x).logits} if models.classifier is not None else {})
-
-    logits = round_.stream(forward, torch.arange(len(dataset.test)), dataset.test)
+    logits = round_.stream(lambda x: _logits(models, x), torch.arange(len(dataset.test)), dataset.test)
     targets = dataset.test_targets.cpu()
     by_class = class_accuracies(logits["task"], targets)
     metrics = {
@@ -55,6 +57,37 @@ def evaluate(round_: Round, models: Models) -> Evaluation:
     if "classifier" in logits:
         metrics["classifier_accuracy"] = accuracy(logits["classifier"], targets)
     return Evaluation(metrics, [by_class.get(label) for label in range(dataset.num_classes)])
+
+
+def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
+    """One confusion matrix a network, added up batch by batch: the pool's logits are never held together."""
+    dataset, device = round_.dataset, round_.runtime.device
+    if not bool((dataset.test_targets != IGNORED).any()):
+        raise DataError(f"all pixels of the test masks of {dataset.name!r} are void: there is nothing to evaluate on")
+    confusions: dict[str, Tensor] = {}
+    done = 0
+
+    def forward(x: Tensor) -> dict[str, Tensor]:
+        nonlocal done
+        masks = dataset.test_targets[done : done + len(x)]
+        done += len(x)
+        # The masks are cut and resized as their pictures are.
+        _, masks = prepare(masks[:, None].expand(-1, 3, -1, -1), round_.recipe.augmentation, masks)
+        for name, logits in _logits(models, x).items():
+            confusion = confusion_matrix(logits.argmax(dim=1), masks.to(device), dataset.num_classes)
+            confusions[name] = confusions.get(name, torch.zeros_like(confusion)) + confusion
+        return {}
+
+    round_.stream(forward, torch.arange(len(dataset.test)), dataset.test)
+    metrics = {"miou": mean_iou(confusions["task"]), "pixel_accuracy": pixel_accuracy(confusions["task"])}
+    if "classifier" in confusions:
+        metrics["classifier_miou"] = mean_iou(confusions["classifier"])
+    return Evaluation(metrics, class_iou(confusions["task"]))
+
+
+def _logits(models: Models, x: Tensor) -> dict[str, Tensor]:
+    logits = {"task": models.task_outputs(x).logits}
+    return logits | ({"classifier": models.outputs(x).logits} if models.classifier is not None else {})
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> float:

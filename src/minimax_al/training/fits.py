@@ -6,6 +6,7 @@ from copy import deepcopy
 
 from torch import Tensor
 
+from minimax_al.data import IGNORED
 from minimax_al.errors import DataError
 from minimax_al.networks import VAE, LatentDiscriminator
 from minimax_al.training.build import (
@@ -102,10 +103,12 @@ def check_labels(round_: Round) -> None:
     """Refuse labels that nothing can be learnt from; say which classes have none.
 
     Raises:
-        DataError: fewer than two classes are labelled; or a class has no label and the recipe does not allow it.
+        DataError: all pixels are void; fewer than two classes are labelled; or a class has no label and the recipe does not allow it.
     """
     labels = round_.targets[round_.labelled]
     present = set(labels.unique().tolist())
+    if present == {IGNORED} and round_.dataset.task == "segmentation":
+        raise DataError(f"all pixels of the {len(labels)} labelled pictures are void ({IGNORED}): label some of them")
     names = round_.dataset.class_names
     missing = [name for index, name in enumerate(names) if index not in present]
     if len(names) - len(missing) < 2:

@@ -1,6 +1,7 @@
 """Run-length codes of binary masks, as COCO and as Label Studio write them."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +45,13 @@ def encode_label_studio(mask: Binary) -> list[int]:
     starts = [0, *edges.tolist(), len(values)]
     bits = [_bits(len(values), 32), _bits(_WORD - 1, 5), *(_bits(size - 1, 4) for size in _SIZES)]
     longest = 1 << _SIZES[-1]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         for begin in range(start, end, longest):
             length = min(longest, end - begin) - 1
             choice = next(i for i, size in enumerate(_SIZES) if length < 1 << size)
             bits += [[1], _bits(choice, 2), _bits(length, _SIZES[choice]), _bits(int(values[start]), _WORD)]
-    return np.packbits(np.concatenate(bits).astype(np.uint8)).tolist()  # type: ignore[no-any-return]
+    code: list[int] = np.packbits(np.concatenate(bits).astype(np.uint8)).tolist()
+    return code
 
 
 def decode_label_studio(code: Sequence[int], size: Sequence[int]) -> Binary:

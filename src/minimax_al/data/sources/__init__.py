@@ -16,6 +16,8 @@ from minimax_al.errors import ConfigurationError, UnknownNameError
 
 SOURCES = {
     "arrays": "minimax_al.data.sources.arrays",
+    "bdd100k": "minimax_al.data.sources.bdd100k",
+    "camvid": "minimax_al.data.sources.camvid",
     "cifar10": "minimax_al.data.sources.cifar10",
     "cifar100": "minimax_al.data.sources.cifar100",
     "digits": "minimax_al.data.sources.digits",
@@ -23,11 +25,14 @@ SOURCES = {
     "imagenet": "minimax_al.data.sources.imagenet",
     "inaturalist2018": "minimax_al.data.sources.inaturalist2018",
     "manifest": "minimax_al.data.sources.manifest",
+    "masks": "minimax_al.data.sources.masks",
+    "shapes": "minimax_al.data.sources.shapes",
+    "voc": "minimax_al.data.sources.voc",
 }
 """Module of each source, by its name."""
 
-WITHOUT_ROOT = frozenset({"digits"})
-"""Sources that come with the package's dependencies and read no folder."""
+WITHOUT_ROOT = frozenset({"digits", "shapes"})
+"""Sources that read no folder: they come with the package's dependencies, or are drawn."""
 
 
 def load_dataset(name: str, root: Path | str | None = None, **options: object) -> Dataset:
@@ -35,7 +40,7 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
 
     Args:
         name: one of `SOURCES`.
-        root: the folder, `.npz` file or manifest to read; "digits" needs none.
+        root: the folder, `.npz` file or manifest to read; those of `WITHOUT_ROOT` need none.
         **options: of the source; those of `FileOptions` for every source that reads picture files.
 
     Raises:

@@ -1,0 +1,31 @@
+"""People as the oracle: a labelling campaign with durable state, rounds, leases, import, export and advice.
+
+Nothing here loads torch until something is trained or asked of a model.
+"""
+
+from minimax_al.campaign.advice import Advice
+from minimax_al.campaign.answers import Undone
+from minimax_al.campaign.campaign import Campaign
+from minimax_al.campaign.formats import FORMATS
+from minimax_al.campaign.importing import Import
+from minimax_al.campaign.items import Refresh
+from minimax_al.campaign.leases import Lease
+from minimax_al.campaign.rounds import Pick, RoundState
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.status import ClassCount, ModelState, Status
+
+__all__ = [
+    "FORMATS",
+    "Advice",
+    "Campaign",
+    "CampaignSettings",
+    "ClassCount",
+    "Import",
+    "Lease",
+    "ModelState",
+    "Pick",
+    "Refresh",
+    "RoundState",
+    "Status",
+    "Undone",
+]

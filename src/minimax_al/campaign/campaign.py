@@ -1,0 +1,444 @@
+"""A campaign: people label the pictures that it asks for, and it learns from them.
+
+    campaign = Campaign.create("herons", images="photos", classes=["grey heron", "egret", "neither"])
+    campaign.query(200)                       # the first round is drawn at random
+    lease = campaign.lease("ann", 20)         # ann's pictures; nobody else is shown them
+    campaign.label(lease.picks[0].item, "egret", author="ann")
+    campaign.train()
+    campaign.query(200)                       # Minimax Active Learning chooses
+    print(campaign.status().advice.reason)
+
+Everything lies in one folder, and whatever a method has returned from is on the disk. Torch is loaded by `train`,
+`predict`, `package` and a `query` that asks a model, by nothing else. One object may serve many threads; many
+processes may have the same campaign open.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from minimax_al.campaign.answers import Undone, answer, find_items, undo
+from minimax_al.campaign.classes import add_classes, class_id, class_ids
+from minimax_al.campaign.exporting import export_labels
+from minimax_al.campaign.history import Kind, current_labels
+from minimax_al.campaign.importing import Import, import_labels
+from minimax_al.campaign.items import Progress, Refresh, accept_changed, refresh_items
+from minimax_al.campaign.leases import Lease, release, take_lease
+from minimax_al.campaign.masks import MaskFiles, check_mask
+from minimax_al.campaign.places import images_folder, make_place, open_place, read_settings, write_settings
+from minimax_al.campaign.querying import open_round
+from minimax_al.campaign.rounds import Choice, Pick, RoundState, close, list_picks, round_state
+from minimax_al.campaign.runs import done_runs, run_folder
+from minimax_al.campaign.schema import items
+from minimax_al.campaign.settings import CampaignSettings, Task, make_settings
+from minimax_al.campaign.status import ModelState, Status, read_status
+from minimax_al.campaign.store import Store
+from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
+
+if TYPE_CHECKING:
+    from minimax_al.campaign.learning import Workplace
+    from minimax_al.campaign.predicting import Predictions
+    from minimax_al.campaign.trained import Trained
+
+Item = int | str
+"""A picture: its id, or its path below the pictures' folder."""
+EpochCallback = Callable[[str, int, int, Any], None]
+"""Called after every epoch of a training with its name, the finished epochs, all epochs, and the mean losses."""
+
+
+class Campaign:
+    """A labelling campaign in a folder; make one with `create` or `open`.
+
+    Attributes:
+        folder: of the campaign.
+        store: its database.
+        settings: as they were read; change them with `configure`.
+        masks: the masks of a segmentation campaign.
+    """
+
+    def __init__(self, folder: Path, store: Store, clock: Callable[[], datetime] | None = None) -> None:
+        self.folder = folder
+        self.store = store
+        self.settings = read_settings(store)
+        self.masks = MaskFiles(folder / "masks")
+        self._now = clock or _utc_now
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        images: Path | str,
+        classes: Sequence[str],
+        task: Task = "classification",
+        labels: Path | str | None = None,
+        storage: str | None = None,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        progress: Progress | None = None,
+        **settings: object,
+    ) -> Self:
+        """Makes a campaign over a folder of pictures, and looks at them all.
+
+        Args:
+            folder: for the campaign; made, or empty of a campaign.
+            images: the pictures; nothing is ever written there.
+            classes: at least two names, in order.
+            task: one class a picture, or one class a pixel.
+            labels: labels that are there already, as in `import_labels`.
+            storage: `postgresql+psycopg://USER@HOST/DATABASE`; None keeps a SQLite file in the folder.
+            clock: gives the time, with a time zone.
+            progress: called now and then with (files examined, files to examine).
+            **settings: further fields of `CampaignSettings`.
+
+        Raises:
+            CampaignError: there is a campaign already; or its labels cannot be taken (it is then made without).
+            ConfigurationError: classes, storage or a setting that cannot be.
+            DataError: there is no such folder of pictures.
+        """
+        place = Path(folder)
+        chosen = make_settings(images=images_folder(images), task=task, **settings)
+        store = make_place(place, chosen, classes, storage, (clock or _utc_now)())
+        campaign = cls(place, store, clock)
+        campaign.refresh(progress)
+        if labels is not None:
+            try:
+                campaign.import_labels(labels)
+            except MinimaxALError as error:
+                campaign.close()
+                raise CampaignError(
+                    f"the campaign {str(place)!r} is made, but without labels: {error}; mend that and import them"
+                ) from error
+        return campaign
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        storage: str | None = None,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        wait_seconds: float | None = None,
+    ) -> Self:
+        """Opens a campaign, and brings its database to the current schema.
+
+        Args:
+            folder: of the campaign.
+            storage: in place of the URL that the folder names, with a password say.
+            clock: gives the time, with a time zone.
+            wait_seconds: how long to wait for another process to let go of the database.
+
+        Raises:
+            CampaignError: there is none, or its database cannot be used; says why.
+        """
+        place = Path(folder)
+        return cls(place, open_place(place, storage, wait_seconds), clock)
+
+    def close(self) -> None:
+        """Lets go of the database; a campaign is a context manager, too."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def images(self) -> Path:
+        """The folder of pictures."""
+        return Path(self.settings.images)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in order."""
+        with self.store.reading() as connection:
+            return tuple(class_ids(connection))
+
+    def configure(self, **changes: object) -> CampaignSettings:
+        """Changes settings; returns all of them. The task and the seed stay what they are.
+
+        Raises:
+            ConfigurationError: an unknown setting, one that cannot change, or a value that cannot be.
+        """
+        fixed = next((name for name in ("task", "seed") if name in changes), None)
+        if fixed is not None:
+            raise ConfigurationError(f"the campaign's {fixed} cannot change: create another campaign")
+        if "images" in changes:
+            changes["images"] = images_folder(str(changes["images"]))
+        settings = make_settings(**{**self.settings.model_dump(), **changes})
+        with self.store.writing() as connection:
+            write_settings(connection, settings)
+        self.settings = settings
+        return settings
+
+    def add_classes(self, names: Sequence[str]) -> None:
+        """Adds classes behind those that are there."""
+        with self.store.writing() as connection:
+            add_classes(connection, names)
+
+    def refresh(self, progress: Progress | None = None) -> Refresh:
+        """Looks at the folder of pictures again: what is new, moved, changed or gone.
+
+        Args:
+            progress: called now and then with (files examined, files to examine).
+        """
+        return refresh_items(self.store, self.images, self.settings.near_duplicate_bits, self._now(), progress)
+
+    def accept_changed(self, paths: Sequence[str] | None = None) -> int:
+        """Says that the labels of changed pictures (all, or those given) still hold; returns how many."""
+        with self.store.writing() as connection:
+            return accept_changed(connection, paths)
+
+    def query(
+        self,
+        budget: int,
+        strategy: str | None = None,
+        random_share: float = 0.0,
+        on_epoch: EpochCallback | None = None,
+    ) -> RoundState:
+        """Opens a round: chooses the pictures to label next. Trains first where labels have come since.
+
+        Without any label the pictures are drawn at random, whatever the strategy.
+
+        Args:
+            budget: how many.
+            strategy: what chooses; by default the campaign's.
+            random_share: part of the budget that is drawn at random besides, in [0, 1].
+            on_epoch: told of every finished epoch.
+
+        Raises:
+            CampaignError: a round is open.
+            BudgetError: there are not so many pictures to choose from.
+            DataError: the labels cannot be trained on.
+        """
+        name = strategy or self.settings.strategy
+
+        def by_model(count: int) -> tuple[Sequence[Choice], int]:
+            from minimax_al.campaign.learning import choose  # noqa: PLC0415 - loads torch
+
+            return choose(self._workplace(), name, count, on_epoch)
+
+        number = open_round(self.store, self.settings, budget, name, random_share, by_model, self._now)
+        return self.round(number)
+
+    def round(self, number: int | None = None) -> RoundState:
+        """How far a round is, by default the latest.
+
+        Raises:
+            CampaignError: there is none.
+        """
+        with self.store.reading() as connection:
+            state = round_state(connection, number)
+        if state is None:
+            raise CampaignError(
+                "no round was opened yet: query first" if number is None else f"there is no round {number}"
+            )
+        return state
+
+    def picks(self, number: int | None = None) -> list[Pick]:
+        """The pictures of a round (by default the latest) in order, with reasons, suggestions, leases and answers."""
+        with self.store.reading() as connection:
+            return list_picks(connection, number)
+
+    def close_round(self) -> None:
+        """Closes the open round; its unanswered pictures may be picked again."""
+        with self.store.writing() as connection:
+            close(connection, self._now())
+
+    def lease(self, author: str, count: int = 1) -> Lease:
+        """Keeps up to `count` waiting pictures of the open round for one person, for `lease_seconds`."""
+        with self.store.writing() as connection:
+            return take_lease(connection, author, count, self._now(), self.settings.lease_seconds)
+
+    def release(self, author: str) -> int:
+        """Gives back what is kept for one person; returns how many pictures."""
+        with self.store.writing() as connection:
+            return release(connection, author)
+
+    def label(self, items: Item | Sequence[Item], class_name: str, author: str) -> None:
+        """Labels one or more pictures with a class, leased or not; an earlier label stays in the history.
+
+        On return the disk has it.
+
+        Raises:
+            UnknownNameError: there is no such class.
+            DataError: there is no such picture.
+            CampaignError: the author is blank, or the campaign is of masks.
+        """
+        if self.settings.task != "classification":
+            raise CampaignError("this campaign is of masks: use label_mask, or import them")
+        self._answer(items, "label", author, class_name=class_name)
+
+    def label_mask(self, item: Item, mask: NDArray[np.uint8], author: str) -> None:
+        """Labels a picture with a mask: (H, W) uint8 class numbers in the picture's size, 255 where ignored.
+
+        Raises:
+            DataError: the mask does not fit the picture or the classes, or there is no such picture.
+            CampaignError: the author is blank, or the campaign is of classes.
+        """
+        if self.settings.task != "segmentation":
+            raise CampaignError("this campaign is of classes, not of masks: use label")
+        with self.store.reading() as connection:
+            (found,) = find_items(connection, [item])
+            row = connection.execute(
+                select(items.c.path, items.c.height, items.c.width).where(items.c.id == found)
+            ).one()
+            count = len(class_ids(connection))
+        check_mask(mask, (row.height, row.width), count, repr(row.path))
+        self._answer(found, "label", author, mask=self.masks.save(mask))
+
+    def skip(self, items: Item | Sequence[Item], author: str) -> None:
+        """Leaves pictures out of this round; a later one may ask again."""
+        self._answer(items, "skip", author)
+
+    def unsure(self, items: Item | Sequence[Item], author: str) -> None:
+        """Says that nobody can tell: not trained on, not asked again; a label may still follow."""
+        self._answer(items, "unsure", author)
+
+    def undo(self, author: str, item: Item | None = None) -> Undone:
+        """Takes back what the author said last (of one picture); it waits again if its round is open.
+
+        Raises:
+            CampaignError: there is nothing to take back.
+        """
+        with self.store.writing() as connection:
+            found = None if item is None else find_items(connection, [item])[0]
+            return undo(connection, author, self._now(), found)
+
+    def labels(self) -> dict[str, str | None]:
+        """The label that holds, by path; for masks the name of the mask."""
+        with self.store.reading() as connection:
+            return {row.path: row.class_name or row.mask for row in connection.execute(current_labels())}
+
+    def import_labels(
+        self,
+        path: Path | str,
+        *,
+        format: str | None = None,  # noqa: A002 - the word that everybody uses
+        author: str = "import",
+        create_classes: bool = False,
+    ) -> Import:
+        """Takes labels from a file or folder: all of them, or none and an error that says which is wrong.
+
+        Args:
+            path: CSV, Parquet, COCO or Label Studio JSON, a folder of class folders, or a folder of masks.
+            format: by default told from the ending or content.
+            author: who said them, where the file does not say.
+            create_classes: take unknown classes as new ones.
+
+        Raises:
+            DataError: a label cannot be taken.
+        """
+        return import_labels(
+            self.store,
+            self.settings,
+            self.masks,
+            Path(path),
+            format=format,
+            author=author,
+            create_classes=create_classes,
+            now=self._now(),
+        )
+
+    def export(self, format: str, out: Path | str) -> int:  # noqa: A002 - the word that everybody uses
+        """Writes all labels that hold: "csv", "parquet", "imagefolder", "coco", "label-studio" or "masks".
+
+        Returns:
+            How many labels were written.
+        """
+        return export_labels(self.store, self.settings, self.masks, format, Path(out))
+
+    def train(self, strategy: str | None = None, on_epoch: EpochCallback | None = None) -> ModelState:
+        """Trains on all labels but the held-out ones; an interrupted training goes on where it was.
+
+        Args:
+            strategy: whose training; by default the campaign's.
+            on_epoch: told of every finished epoch.
+
+        Raises:
+            DataError: the labels cannot be trained on: nothing is labelled, or one class only.
+        """
+        from minimax_al.campaign.learning import train  # noqa: PLC0415 - loads torch
+
+        train(self._workplace(), strategy or self.settings.strategy, on_epoch)
+        model = self.status().model
+        assert model is not None
+        return model
+
+    def status(self) -> Status:
+        """Progress, class balance, accuracy with its interval, agreement between rounds, and advice."""
+        return read_status(self.store, self.settings, self.folder)
+
+    def report(self, out: Path | str | None = None) -> Path:
+        """Writes one self-contained HTML page; returns where (by default `report.html` in the campaign's folder)."""
+        from minimax_al.campaign.reporting import write_report  # noqa: PLC0415 - loads matplotlib
+
+        path = Path(out) if out is not None else self.folder / "report.html"
+        write_report(self.store, self.settings, self.status(), path)
+        return path
+
+    def predict(self, images: Path | str, progress: Progress | None = None) -> "Predictions":
+        """What the last trained model says of all pictures below a folder.
+
+        Raises:
+            CampaignError: nothing was trained yet.
+        """
+        from minimax_al.campaign.predicting import predict_folder  # noqa: PLC0415 - loads torch
+
+        return predict_folder(self._trained(), Path(images), progress)
+
+    def package(self, out: Path | str, *, onnx: bool = True) -> Path:
+        """Writes the last trained model into a new folder: safetensors, classes, preprocessing, ONNX, model card.
+
+        Args:
+            out: the folder; must be new or empty.
+            onnx: whether to write an ONNX file, checked against the model (extra `export`).
+
+        Raises:
+            CampaignError: nothing was trained yet, the folder is there, or the ONNX file disagrees with the model.
+        """
+        from minimax_al.campaign.packaging import package_model  # noqa: PLC0415 - loads torch
+
+        trained = self._trained()
+        active = select(items.c.path).where(items.c.status == "active").order_by(items.c.content_hash).limit(16)
+        with self.store.reading() as connection:
+            paths = list(connection.scalars(active))
+        package_model(trained, self.status(), self.images, paths, Path(out), onnx=onnx)
+        return Path(out)
+
+    def _answer(
+        self,
+        given: Item | Sequence[Item],
+        kind: Kind,
+        author: str,
+        class_name: str | None = None,
+        mask: str | None = None,
+    ) -> None:
+        pictures = [given] if isinstance(given, int | str) else list(given)
+        with self.store.writing() as connection:
+            ids = find_items(connection, pictures)
+            number = None if class_name is None else class_id(connection, class_name)
+            answer(connection, ids, kind, author, self._now(), self.settings, class_id=number, mask=mask)
+
+    def _trained(self) -> "Trained":
+        from minimax_al.campaign.trained import load_trained  # noqa: PLC0415 - loads torch
+
+        with self.store.reading() as connection:
+            finished = done_runs(connection)
+        if not finished:
+            raise CampaignError("nothing was trained yet: train first")
+        return load_trained(run_folder(self.folder, finished[-1].id))
+
+    def _workplace(self) -> "Workplace":
+        from minimax_al.campaign.learning import Workplace  # noqa: PLC0415 - loads torch
+
+        return Workplace(self.folder, self.store, self.settings, self.masks, self._now)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

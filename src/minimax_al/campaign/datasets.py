@@ -1,0 +1,86 @@
+"""A campaign's pictures and labels as the data set that the loop learns from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from sqlalchemy import select
+from torch import Tensor
+
+from minimax_al.campaign.masks import Mask, MaskFiles
+from minimax_al.campaign.material import Known, Material
+from minimax_al.campaign.schema import settings as settings_table
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store import Store
+from minimax_al.data import UNKNOWN, Dataset, FilePictures, Pictures, picture_statistics
+from minimax_al.data.files import RESIDENT_BYTES
+
+Colour = tuple[float, float, float]
+_STATISTICS = "picture_statistics"
+
+
+def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, material: Material) -> Dataset:
+    """The labelled pictures first, in the order of labelling, then the unlabelled ones; the held-out ones to test on.
+
+    Raises:
+        UnreadablePictureError: a picture cannot be read any more.
+    """
+    size = settings.stored_size
+    images = Path(settings.images)
+    train = load_pictures(images, [one.path for one in (*material.labelled, *material.unlabelled)], size)
+    mean, std = _statistics(store, train)
+    unknown = len(material.unlabelled)
+    return Dataset(
+        name="campaign",
+        task=settings.task,
+        class_names=material.class_names,
+        train=train,
+        train_targets=_targets(material.labelled, settings, masks, unknown),
+        test=load_pictures(images, [one.path for one in material.held_out], size),
+        test_targets=_targets(material.held_out, settings, masks, 0),
+        mean=mean,
+        std=std,
+    )
+
+
+def load_pictures(images: Path, paths: Sequence[str], size: int) -> Pictures:
+    """Pictures by path below a folder: in memory where they fit into half a GiB, else read when they are needed."""
+    files = FilePictures([images / path for path in paths], paths, size)
+    return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
+
+
+def _targets(known: Sequence[Known], settings: CampaignSettings, masks: MaskFiles, unknown: int) -> Tensor:
+    if settings.task == "classification":
+        return torch.tensor([one.target for one in known] + [UNKNOWN] * unknown, dtype=torch.int64)
+    size = settings.stored_size
+    targets = torch.full((len(known) + unknown, size, size), 255, dtype=torch.uint8)
+    for position, one in enumerate(known):
+        targets[position] = torch.from_numpy(_square(masks.load(str(one.mask)), size))
+    return targets
+
+
+def _square(mask: Mask, size: int) -> Mask:
+    """A mask cut and resized as its picture is, with the nearest class number everywhere."""
+    height, width = mask.shape
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST, box=box))
+
+
+def _statistics(store: Store, train: Pictures) -> tuple[Colour, Colour]:
+    """Mean and deviation of the campaign's pictures: measured once, so that all its models see the same."""
+    found = select(settings_table.c.value).where(settings_table.c.key == _STATISTICS)
+    with store.reading() as connection:
+        value = connection.execute(found).scalar()
+    if value is None:
+        measured = picture_statistics(train)
+        with store.writing() as connection:
+            value = connection.execute(found).scalar()
+            if value is None:
+                value = [list(colour) for colour in measured]
+                connection.execute(settings_table.insert().values(key=_STATISTICS, value=value))
+    mean, std = (tuple(colour) for colour in value)
+    return mean, std

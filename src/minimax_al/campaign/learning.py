@@ -1,0 +1,229 @@
+"""Training on a campaign's labels and choosing with what was trained; the place where torch comes in."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from sqlalchemy import Row, select
+from torch import Tensor
+
+from minimax_al.campaign.datasets import build_dataset
+from minimax_al.campaign.durable import new_folder
+from minimax_al.campaign.masks import MaskFiles
+from minimax_al.campaign.material import Material, gather
+from minimax_al.campaign.reasons import reason_for
+from minimax_al.campaign.rounds import Choice
+from minimax_al.campaign.runs import PREDICTIONS, done_run, fail_run, finish_run, run_folder, start_run
+from minimax_al.campaign.schema import classes, runs
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store import Store
+from minimax_al.campaign.trained import Trained, save_trained
+from minimax_al.errors import ConfigurationError, MinimaxALError
+from minimax_al.loop import ActiveLearner
+from minimax_al.strategies import get_strategy
+from minimax_al.training import Recipe
+from minimax_al.training.epochs import EpochCallback
+
+_SAMPLE = 5000
+"""Unlabelled pictures on which successive models are compared."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a training needs to know of its campaign.
+
+    Attributes:
+        folder: of the campaign.
+        store: its database.
+        settings: its settings.
+        masks: its masks.
+        now: the time.
+    """
+
+    folder: Path
+    store: Store
+    settings: CampaignSettings
+    masks: MaskFiles
+    now: Callable[[], datetime]
+
+
+class Session:
+    """A learner with a campaign's labels, which trains, measures and chooses.
+
+    Args:
+        place: the campaign.
+        strategy: what trains and chooses.
+        on_epoch: told of every finished epoch.
+
+    Raises:
+        DataError: nothing is labelled that could be trained on.
+        UnknownNameError: there is no such strategy.
+        ConfigurationError: the recipe in the settings is none.
+    """
+
+    def __init__(self, place: Workplace, strategy: str, on_epoch: EpochCallback | None = None) -> None:
+        self.place = place
+        self.name = strategy
+        chosen = get_strategy(strategy)
+        recipe = read_recipe(place.settings)
+        with place.store.reading() as connection:
+            self.material: Material = gather(connection)
+        self.fingerprint = self.material.fingerprint(
+            place.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
+        )
+        self.learner = ActiveLearner(
+            build_dataset(place.store, place.settings, place.masks, self.material),
+            chosen,
+            recipe,
+            seed=place.settings.seed,
+            folder=place.folder / "checkpoints" / self.fingerprint[:16],
+            on_epoch=on_epoch,
+        )
+        count = len(self.material.labelled)
+        self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count], by="campaign")
+
+    def fit(self) -> int:
+        """Trains, or loads what was trained on exactly this already; an interrupted training goes on.
+
+        Returns:
+            The id of the run.
+        """
+        place = self.place
+        with place.store.writing() as connection:
+            before = done_run(connection, self.fingerprint)
+            sizes = (len(self.material.labelled), len(self.material.held_out))
+            run_id: int = (
+                before.id if before else start_run(connection, self.name, self.fingerprint, *sizes, place.now())
+            )
+        try:
+            self.learner.fit()
+            if before is None or not run_folder(place.folder, run_id).exists():
+                self._finish(run_id)
+        except MinimaxALError as error:
+            with place.store.writing() as connection:
+                fail_run(connection, run_id, str(error), place.now())
+            raise
+        return run_id
+
+    def choose(self, budget: int) -> list[Choice]:
+        """The strategy's choice, with scores, suggestions and reasons; needs `fit` before."""
+        query = self.learner.query(budget)
+        offset = len(self.material.labelled)
+        picked = {name: query.picked(name).tolist() for name in query.scores}
+        ids = self._class_ids()
+        choices = []
+        for place, index in enumerate(query.indices.tolist()):
+            scores = {name: float(values[place]) for name, values in picked.items()}
+            predicted = scores.pop("predicted", None)
+            choices.append(
+                Choice(
+                    item_id=self.material.unlabelled[index - offset].id,
+                    reason=reason_for(self.name, scores, len(query.candidates)),
+                    confidence=scores.pop("confidence", None),
+                    scores=scores,
+                    suggestion=None if predicted is None else ids[int(predicted)],
+                )
+            )
+        return choices
+
+    def _finish(self, run_id: int) -> None:
+        """Measures, keeps M, and only then says that the run is done."""
+        metrics = self.learner.evaluate() if self.material.held_out else {}
+        folder = run_folder(self.place.folder, run_id)
+        shutil.rmtree(folder, ignore_errors=True)  # what a crash between the two last steps has left
+        with new_folder(folder) as part:
+            save_trained(part, self._trained(run_id, metrics))
+            if self.place.settings.task == "classification":
+                np.savez(part / PREDICTIONS, **self._predictions())
+        with self.place.store.writing() as connection:
+            finish_run(connection, run_id, metrics, self.place.now())
+        self._remove_old_checkpoints()
+
+    def _trained(self, run_id: int, metrics: Mapping[str, float]) -> Trained:
+        assert self.learner.models is not None
+        dataset, count = self.learner.dataset, len(self.material.labelled)
+        return Trained(
+            model=self.learner.models.task_model,
+            recipe=self.learner.recipe,
+            task=dataset.task,
+            class_names=dataset.class_names,
+            stored_size=self.place.settings.stored_size,
+            mean=dataset.mean,
+            std=dataset.std,
+            facts={"run": run_id, "strategy": self.name, "labels": count, "metrics": dict(metrics)},
+        )
+
+    def _predictions(self) -> dict[str, Any]:
+        """What M says of a fixed sample of pictures, for the comparison with the next model."""
+        offset = len(self.material.labelled)
+        by_hash = sorted(range(len(self.material.unlabelled)), key=lambda i: self.material.unlabelled[i].content_hash)
+        sample = sorted(by_hash[:_SAMPLE])
+        ids = [self.material.unlabelled[i].id for i in sample] + [known.id for known in self.material.held_out]
+        dataset = self.learner.dataset
+        said = [
+            self._predict(dataset.train, torch.tensor([offset + i for i in sample], dtype=torch.int64)),
+            self._predict(dataset.test, torch.arange(len(dataset.test))),
+        ]
+        return {"items": np.array(ids, dtype=np.int64), "predicted": torch.cat(said).numpy()}
+
+    def _predict(self, pictures: Any, indices: Tensor) -> Tensor:  # noqa: ANN401 - any kind of pictures
+        models = self.learner.models
+        assert models is not None
+        if not len(indices):
+            return torch.empty(0, dtype=torch.int64)
+
+        def forward(x: Tensor) -> dict[str, Tensor]:
+            return {"predicted": models.task_outputs(x).logits.argmax(dim=1)}
+
+        return self.learner.round.stream(forward, indices, pictures)["predicted"]
+
+    def _class_ids(self) -> list[int]:
+        with self.place.store.reading() as connection:
+            return list(connection.scalars(select(classes.c.id).order_by(classes.c.position)))
+
+    def _remove_old_checkpoints(self) -> None:
+        """Checkpoints of other labels: their runs are over."""
+        kept = self.learner.folder
+        if kept is None or not kept.parent.is_dir():
+            return
+        for folder in kept.parent.iterdir():
+            if folder != kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def train(place: Workplace, strategy: str, on_epoch: EpochCallback | None = None) -> Row[Any]:
+    """Trains on all labels but the held-out ones; the row of the run."""
+    run_id = Session(place, strategy, on_epoch).fit()
+    with place.store.reading() as connection:
+        return connection.execute(select(runs).where(runs.c.id == run_id)).one()
+
+
+def choose(
+    place: Workplace, strategy: str, budget: int, on_epoch: EpochCallback | None = None
+) -> tuple[Sequence[Choice], int]:
+    """Trains where needed, and chooses; also the id of the run whose models chose."""
+    session = Session(place, strategy, on_epoch)
+    run_id = session.fit()
+    return session.choose(min(budget, len(session.material.unlabelled))), run_id
+
+
+def read_recipe(settings: CampaignSettings) -> Recipe:
+    """The recipe in the settings.
+
+    Raises:
+        ConfigurationError: it is none; says which field.
+    """
+    try:
+        return Recipe.model_validate(settings.recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(
+            f"the campaign's recipe, setting {where!r}: {first['msg']}, given {first['input']!r}"
+        ) from error

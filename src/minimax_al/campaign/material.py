@@ -1,0 +1,99 @@
+"""What a training works with: which pictures are labelled, held out and unlabelled, as of now."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from minimax_al.campaign.classes import class_ids
+from minimax_al.campaign.history import current_labels
+from minimax_al.campaign.rounds import candidates
+from minimax_al.campaign.schema import items
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.validation import held_out_groups
+from minimax_al.errors import DataError
+
+
+class Known(NamedTuple):
+    """A picture with its answer.
+
+    Attributes:
+        id: of the picture.
+        path: relative to the pictures' folder.
+        content_hash: of its file.
+        target: index of its class; 0 for a mask.
+        mask: name of its mask.
+    """
+
+    id: int
+    path: str
+    content_hash: str
+    target: int
+    mask: str | None
+
+
+class Unknown(NamedTuple):
+    """A picture without an answer."""
+
+    id: int
+    path: str
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training works with.
+
+    Attributes:
+        class_names: in order; targets count in them.
+        labelled: to train on, in the order of labelling.
+        held_out: to measure on, never to train on.
+        unlabelled: to choose from, by id.
+    """
+
+    class_names: tuple[str, ...]
+    labelled: tuple[Known, ...]
+    held_out: tuple[Known, ...]
+    unlabelled: tuple[Unknown, ...]
+
+    def fingerprint(self, settings: CampaignSettings, strategy: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+        """A hash of everything that a training depends on: equal fingerprints, equal models."""
+        parts = [
+            self.class_names,
+            [(known.content_hash, known.target, known.mask) for known in self.labelled],
+            [unknown.content_hash for unknown in self.unlabelled],
+            [settings.seed, settings.stored_size, settings.task],
+            dict(strategy),
+            dict(recipe),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def gather(connection: Connection) -> Material:
+    """The material as of now, from one consistent view.
+
+    Raises:
+        DataError: nothing is labelled.
+    """
+    indices = {name: index for index, name in enumerate(class_ids(connection))}
+    held_out_ids = held_out_groups(connection)
+    labelled: list[Known] = []
+    held_out: dict[int, Known] = {}
+    for row in connection.execute(current_labels()):
+        if row.status not in ("active", "duplicate"):
+            continue
+        target = 0 if row.class_name is None else indices[row.class_name]
+        known = Known(row.item_id, row.path, row.content_hash, target, row.mask)
+        if row.group_id in held_out_ids:
+            held_out.setdefault(row.group_id, known)  # a picture and its copy count once
+        else:
+            labelled.append(known)
+    if not labelled:
+        raise DataError("nothing is labelled yet that could be trained on: label the first round, or import labels")
+    wanted = set(candidates(connection))
+    rows = connection.execute(select(items.c.id, items.c.path, items.c.content_hash).order_by(items.c.id))
+    unlabelled = tuple(Unknown(*row) for row in rows if row.id in wanted)
+    return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled)

@@ -1,0 +1,75 @@
+"""The card that goes with a model: what it is for, how good it is, what it was trained on."""
+
+from collections.abc import Sequence
+
+from minimax_al.campaign.status import Status
+from minimax_al.campaign.trained import Trained
+
+
+def model_card(trained: Trained, status: Status, onnx_difference: float | None) -> str:
+    """The card as Markdown.
+
+    Args:
+        trained: the model.
+        status: of the campaign that it comes from.
+        onnx_difference: largest difference of a probability between the two files; None without an ONNX file.
+    """
+    facts = trained.facts
+    parts = [
+        "# Model card",
+        f"An image {trained.task} model ({trained.recipe.encoder}) of {len(trained.class_names)} classes: "
+        f"{', '.join(trained.class_names)}.",
+        "## How good it is",
+        *_quality(status),
+        "## What it was trained on",
+        f"{facts['labels']:,} labelled pictures, chosen and trained by `{facts['strategy']}` "
+        f"(run {facts['run']}); {status.held_out:,} of {status.labelled:,} labels were held out and never trained on.",
+        *_class_table(status),
+        "## How to use it",
+        *_files(trained, onnx_difference),
+        "## What to know",
+        "The pictures were chosen by active learning: classes are not as frequent among the labels as among the "
+        "pictures, and held-out pictures are on the whole harder than average ones. It has seen no pictures of "
+        "other kinds than the campaign's, and says one of its classes whatever it is shown.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _quality(status: Status) -> list[str]:
+    model = status.model
+    if model is None or model.accuracy is None or model.interval is None:
+        return ["No label was held out, so nobody knows. Validate it on pictures of your own before use."]
+    low, high = model.interval
+    rows = [f"| accuracy | {100 * model.accuracy:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}) |"]
+    rows += [
+        f"| {name.replace('_', ' ')} | {100 * value:.1f} % |"
+        for name, value in sorted(model.metrics.items())
+        if name != "accuracy" and "seconds" not in name
+    ]
+    return [
+        f"On {model.held_out:,} held-out pictures:",
+        "\n".join(["| metric | value |", "|---|---|", *rows]),
+        "The calibration error is the mean distance between confidence and accuracy (Guo et al. 2017).",
+    ]
+
+
+def _class_table(status: Status) -> list[str]:
+    if not status.classes:
+        return []
+    rows = [f"| {count.name} | {count.labels - count.held_out:,} | {count.held_out:,} |" for count in status.classes]
+    return ["\n".join(["| class | trained on | held out |", "|---|---|---|", *rows])]
+
+
+def _files(trained: Trained, onnx_difference: float | None) -> Sequence[str]:
+    files = [
+        "* `model.safetensors`: the weights; `model.json` says how the network is built.",
+        "* `classes.json`: the classes, in the order of the outputs.",
+        "* `preprocessing.json`: from a picture file to the model's input, step by step.",
+    ]
+    if onnx_difference is not None:
+        files.append(
+            f"* `model.onnx`: takes `pixels` (B, 3, {trained.input_size}, {trained.input_size}) uint8 and gives "
+            f"`probabilities`; normalisation is inside. Differs from the weights above by at most "
+            f"{onnx_difference:.1g} in a probability."
+        )
+    return ["\n".join(files)]

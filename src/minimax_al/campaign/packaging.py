@@ -1,0 +1,68 @@
+"""A model to take away: weights, classes, preprocessing, ONNX, and a card that says how good it is."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minimax_al.campaign.datasets import load_pictures
+from minimax_al.campaign.durable import new_folder
+from minimax_al.campaign.model_card import model_card
+from minimax_al.campaign.onnx_export import export_onnx
+from minimax_al.campaign.status import Status
+from minimax_al.campaign.trained import Trained, save_trained
+from minimax_al.data import prepare
+
+_CHECKED = 16  # pictures on which the ONNX file is compared
+
+
+def package_model(
+    trained: Trained, status: Status, images: Path, paths: Sequence[str], out: Path, *, onnx: bool
+) -> None:
+    """Writes a folder with everything that is needed to use the model without this program.
+
+    Args:
+        trained: the model.
+        status: of its campaign, for the card.
+        images: the pictures' folder.
+        paths: pictures on which the ONNX file is checked.
+        out: the folder; must be new or empty.
+        onnx: whether to write an ONNX file.
+
+    Raises:
+        CampaignError: the folder is there already, or the ONNX file says something else than the model.
+        MissingDependencyError: ONNX without the extra `export`.
+    """
+    with new_folder(out) as part:
+        save_trained(part, trained)
+        _write_json(part / "classes.json", list(trained.class_names))
+        _write_json(part / "preprocessing.json", preprocessing(trained))
+        difference = None
+        if onnx:
+            squares = load_pictures(images, paths[:_CHECKED], trained.stored_size)
+            (pixels,) = squares.stream([torch.arange(len(squares))])
+            difference = export_onnx(trained, part / "model.onnx", prepare(pixels.cpu(), trained.recipe.augmentation))
+        (part / "README.md").write_text(model_card(trained, status, difference), encoding="utf-8")
+
+
+def preprocessing(trained: Trained) -> dict[str, Any]:
+    """From a picture file to the model's input, step by step."""
+    augmentation = trained.recipe.augmentation
+    steps: list[dict[str, Any]] = [
+        {"step": "upright", "by": "EXIF orientation"},
+        {"step": "mode", "to": "RGB", "transparency": "over white"},
+        {"step": "centre square", "side": "the short side"},
+        {"step": "resize", "to": trained.stored_size, "filter": "bilinear, antialiased"},
+    ]
+    if augmentation.crop is not None:
+        steps.append({"step": "centre crop", "to": augmentation.crop})
+    if augmentation.input_size is not None:
+        steps.append({"step": "resize", "to": augmentation.input_size, "filter": "bilinear, antialiased"})
+    steps.append({"step": "normalise", "divide_by": 255, "mean": list(trained.mean), "std": list(trained.std)})
+    return {"steps": steps, "layout": "NCHW", "note": "model.onnx takes uint8 and normalises itself"}
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

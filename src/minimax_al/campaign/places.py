@@ -1,0 +1,144 @@
+"""A campaign's folder: what lies where, how one is made, and how it is found again."""
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, select
+
+from minimax_al.campaign.classes import add_classes, check_class_names
+from minimax_al.campaign.durable import write_durably
+from minimax_al.campaign.migrations import create_tables, migrate, version_of
+from minimax_al.campaign.schema import settings as settings_table
+from minimax_al.campaign.settings import CampaignSettings, make_settings
+from minimax_al.campaign.store import Store, parse_url, sqlite_url
+from minimax_al.errors import CampaignError, ConfigurationError, DataError
+
+DATABASE = "campaign.db"
+STORAGE = "storage.json"
+_SETTINGS, _CREATED = "settings", "created_at"
+
+
+def make_place(
+    folder: Path, settings: CampaignSettings, classes: Sequence[str], storage: str | None, now: datetime
+) -> Store:
+    """Makes a campaign's folder and tables; a creation that was interrupted goes on.
+
+    Args:
+        folder: of the campaign.
+        settings: to keep.
+        classes: in order.
+        storage: URL of a PostgreSQL database; None for SQLite in the folder.
+        now: the time.
+
+    Raises:
+        CampaignError: there is a campaign already, or the folder cannot be written.
+        ConfigurationError: the classes or the storage cannot be.
+    """
+    check_class_names(classes)
+    if len(classes) < 2:
+        raise ConfigurationError(f"{len(classes)} classes leave nothing to tell apart: give at least two")
+    url = None if storage is None else parse_url(storage)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if url is not None and not (folder / STORAGE).exists():
+            _remember(folder, url)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise CampaignError(f"the campaign's folder {str(folder)!r} cannot be written: {error.strerror}") from error
+    store = _connect(folder, url)
+    try:
+        store.use_write_ahead_log()
+        store.make_schema()
+        with store.writing() as connection:
+            _fill(connection, folder, settings, classes, now)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def open_place(folder: Path, storage: str | None = None, wait_seconds: float | None = None) -> Store:
+    """Connects to a campaign's database, and brings it to the current schema.
+
+    Args:
+        folder: of the campaign.
+        storage: in place of the URL that the folder names, with a password say.
+        wait_seconds: how long to wait for another process to let go of the database.
+
+    Raises:
+        CampaignError: there is no campaign, or its database cannot be used.
+    """
+    if not (folder / DATABASE).is_file() and not (folder / STORAGE).is_file():
+        kind = "is no campaign" if folder.is_dir() else "does not exist"
+        raise CampaignError(f"{str(folder)!r} {kind}: make one with 'mal new', or give the folder of one")
+    store = _connect(folder, None if storage is None else parse_url(storage), wait_seconds)
+    try:
+        migrate(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def read_settings(store: Store) -> CampaignSettings:
+    """The settings in the database."""
+    with store.reading() as connection:
+        value = connection.execute(select(settings_table.c.value).where(settings_table.c.key == _SETTINGS)).scalar_one()
+    return make_settings(**value)
+
+
+def write_settings(connection: Connection, settings: CampaignSettings) -> None:
+    """Replaces the settings in the database."""
+    row = settings_table.update().where(settings_table.c.key == _SETTINGS)
+    connection.execute(row.values(value=settings.model_dump(mode="json")))
+
+
+def images_folder(images: Path | str) -> str:
+    """A folder of pictures as settings keep it: absolute.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    path = Path(images)
+    if not path.is_dir():
+        raise DataError(
+            f"{str(images)!r} {'is a file' if path.is_file() else 'does not exist'}: give a folder of pictures"
+        )
+    return str(path.resolve())
+
+
+def _fill(
+    connection: Connection, folder: Path, settings: CampaignSettings, classes: Sequence[str], now: datetime
+) -> None:
+    if version_of(connection) is not None:
+        raise CampaignError(f"{str(folder)!r} is a campaign already: open it, or give another folder")
+    create_tables(connection)
+    values = {_SETTINGS: settings.model_dump(mode="json"), _CREATED: now.isoformat()}
+    connection.execute(settings_table.insert(), [{"key": key, "value": value} for key, value in values.items()])
+    add_classes(connection, classes)
+
+
+def _remember(folder: Path, url: URL) -> None:
+    """Writes where the database is, without the password: PGPASSWORD or ~/.pgpass have it."""
+    plain = url.set(password=None).render_as_string()
+    content = {"url": plain, "schema": f"campaign_{uuid.uuid4().hex[:12]}"}
+    write_durably(folder / STORAGE, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _connect(folder: Path, url: URL | None, wait_seconds: float | None = None) -> Store:
+    waiting = {} if wait_seconds is None else {"wait_seconds": wait_seconds}
+    if not (folder / STORAGE).is_file():
+        if url is not None:
+            raise ConfigurationError(f"{str(folder)!r} keeps its state in {DATABASE}: open it without a storage")
+        return Store(sqlite_url(folder / DATABASE), **waiting)
+    try:
+        content = json.loads((folder / STORAGE).read_bytes())
+        named, schema = content["url"], content["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CampaignError(f"{str(folder / STORAGE)!r} is damaged ({error}): restore it from a backup") from error
+    return Store(url or named, schema, **waiting)

@@ -1,0 +1,88 @@
+"""What a trained model says of pictures that may lie anywhere."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minimax_al.campaign.datasets import load_pictures
+from minimax_al.campaign.masks import Mask
+from minimax_al.campaign.trained import Trained
+from minimax_al.data import Pictures, normalise, prepare, scan_folder
+from minimax_al.data.scan import Progress, SetAside
+from minimax_al.errors import DataError
+from minimax_al.training import Runtime
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one picture.
+
+    Attributes:
+        path: relative to the folder.
+        class_name: the likeliest class; None for masks.
+        confidence: its probability, in [0, 1]; for masks the mean over pixels.
+        mask: (S, S) class numbers of the square that the model sees; None for classes.
+    """
+
+    path: str
+    class_name: str | None
+    confidence: float
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of a folder.
+
+    Attributes:
+        pictures: one each, by path.
+        set_aside: files that cannot be used, and why.
+    """
+
+    pictures: tuple[Prediction, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def predict_folder(trained: Trained, images: Path, progress: Progress | None = None) -> Predictions:
+    """Predictions for every picture below a folder.
+
+    Args:
+        trained: the model.
+        images: the folder.
+        progress: called now and then with (files checked, all files).
+
+    Raises:
+        DataError: there is no such folder, or no picture in it.
+    """
+    scan = scan_folder(images, progress=progress)
+    if not scan.pictures:
+        raise DataError(
+            f"{str(images)!r} has no pictures that can be read ({len(scan.set_aside)} files were set aside)"
+        )
+    pictures = load_pictures(images, scan.pictures, trained.stored_size)
+    return Predictions(tuple(predict(trained, pictures)), scan.set_aside)
+
+
+def predict(trained: Trained, pictures: Pictures) -> Iterator[Prediction]:
+    """Predictions for pictures, in their order."""
+    runtime = Runtime(trained.recipe.runtime)
+    model = runtime.place(trained.model)
+    batches = torch.arange(len(pictures)).split(trained.recipe.scoring_batch_size)
+    for batch, pixels in zip(batches, pictures.stream(batches), strict=True):
+        with torch.inference_mode(), runtime.autocast():
+            x = normalise(prepare(pixels.to(runtime.device), trained.recipe.augmentation), trained.mean, trained.std)
+            probabilities = model(runtime.place_pictures(x)).float().softmax(dim=1).cpu()
+        names = [pictures.names[index] for index in batch.tolist()]
+        yield from _of_batch(trained, names, probabilities)
+
+
+def _of_batch(trained: Trained, names: Sequence[str], probabilities: Tensor) -> Iterator[Prediction]:
+    confidence, predicted = probabilities.max(dim=1)
+    for name, sure, said in zip(names, confidence, predicted, strict=True):
+        if said.ndim == 0:
+            yield Prediction(name, trained.class_names[int(said)], float(sure))
+        else:
+            yield Prediction(name, None, float(sure.mean()), said.to(torch.uint8).numpy())

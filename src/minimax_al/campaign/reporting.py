@@ -1,0 +1,136 @@
+"""A campaign's report: one self-contained page with the curve, the classes, the picks and what they were picked for."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minimax_al.campaign.history import current_labels
+from minimax_al.campaign.rounds import Pick, list_picks
+from minimax_al.campaign.runs import done_runs
+from minimax_al.campaign.schema import rounds
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.status import Status, measurements
+from minimax_al.campaign.store import Store
+from minimax_al.data.formats import read_picture
+from minimax_al.errors import UnreadablePictureError
+from minimax_al.report import (
+    Bar,
+    Bars,
+    PickedRound,
+    Picture,
+    Record,
+    ReportPage,
+    Section,
+    Text,
+    curves_section,
+    figures_section,
+    learning_curves,
+    picks_section,
+    set_aside_section,
+    thumbnail,
+    write_page,
+)
+
+_THUMBNAIL = 96
+_SHOWN = 24  # pictures a round
+
+
+def write_report(store: Store, settings: CampaignSettings, status: Status, out: Path) -> None:
+    """Writes the page.
+
+    Args:
+        store: the campaign's database.
+        settings: of the campaign.
+        status: as of now.
+        out: the HTML file, replaced in one step.
+    """
+    page = ReportPage(
+        title=Path(settings.images).name,
+        eyebrow="Labelling campaign",
+        summary=summary_sentences(status),
+        sections=[
+            *_curve_sections(store),
+            _class_section(status),
+            _picks_section(store, settings),
+            set_aside_section(status.set_aside),
+            Section("Notes", [Text(status.notes)]) if status.notes else None,
+        ],
+        footer=f"Pictures in {settings.images}",
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_page(out, page)
+
+
+def summary_sentences(status: Status) -> list[str]:
+    """The state of a campaign in a few sentences."""
+    sentences = [
+        f"{status.labelled:,} pictures have a label ({status.held_out:,} of them held out for validation), "
+        f"{status.unsure:,} could not be told, {status.unlabelled:,} may still be asked about."
+    ]
+    model = status.model
+    if model is not None and model.accuracy is not None and model.interval is not None:
+        low, high = model.interval
+        sentences.append(
+            f"The model of run {model.run}, trained on {model.labels:,} labels, is right on "
+            f"{100 * model.accuracy:.1f} % of {model.held_out:,} held-out pictures "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)."
+        )
+        if model.agreement is not None:
+            sentences.append(f"It agrees with the model before it on {100 * model.agreement:.1f} % of the pictures.")
+    return [*sentences, f"Advice: {status.advice.decision}. {status.advice.reason}"]
+
+
+def _curve_sections(store: Store) -> list[Section]:
+    with store.reading() as connection:
+        finished = done_runs(connection)
+    latest = {point.labels: point for point in measurements(finished)}
+    records = [
+        Record("campaign", "accuracy so far", 0, number, labels, "accuracy", latest[labels].accuracy)
+        for number, labels in enumerate(sorted(latest))
+    ]
+    if not records:
+        return []
+    curves = learning_curves(records, "campaign", "accuracy")
+    return [curves_section(curves), figures_section(curves)]
+
+
+def _class_section(status: Status) -> Section | None:
+    if not status.classes or not status.labelled:
+        return None
+    bars = [Bar(count.name, count.labels) for count in status.classes]
+    least, most = min(bar.value for bar in bars), max(bar.value for bar in bars)
+    caption = f"{status.labelled:,} labels, {least:,.0f} to {most:,.0f} a class, in the order of the classes."
+    return Section("Class balance", [Bars(bars, caption)])
+
+
+def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
+    with store.reading() as connection:
+        opened = connection.execute(rounds.select().order_by(rounds.c.number)).all()
+        labelled = [row.at for row in connection.execute(current_labels())]
+        picked = [(row, list_picks(connection, row.number)) for row in opened]
+    if not picked:
+        return None
+    shown = [
+        PickedRound(
+            strategy="picked",
+            seed=None,
+            round=row.number,
+            labels=sum(at <= (row.closed_at or at) for at in labelled),
+            pictures=list(_thumbnails(settings, found[:_SHOWN])),
+            omitted=max(0, len(found) - _SHOWN),
+        )
+        for row, found in picked
+    ]
+    return picks_section(shown, "Below each picture: its label, and the numbers that it was picked by.")
+
+
+def _thumbnails(settings: CampaignSettings, picks: Sequence[Pick]) -> Iterator[Picture]:
+    for pick in picks:
+        try:
+            image = read_picture(Path(settings.images) / pick.path, shrink_to=_THUMBNAIL)
+            pixels = np.asarray(image)
+        except UnreadablePictureError:
+            pixels = np.full((_THUMBNAIL, _THUMBNAIL, 3), 128, dtype=np.uint8)  # the file is gone; its row is not
+        values = [(name.replace("_", " "), f"{value:.3g}") for name, value in sorted(pick.scores.items())]
+        yield Picture(thumbnail(pixels, _THUMBNAIL), pick.path, pick.class_name or pick.answer, values)

@@ -1,0 +1,199 @@
+"""Where a campaign stands: progress, classes, accuracy with its uncertainty, and what to do next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from minimax_al.campaign.advice import Advice, Measurement, advise
+from minimax_al.campaign.classes import class_ids
+from minimax_al.campaign.history import current_labels, holding
+from minimax_al.campaign.power_law import wilson_interval
+from minimax_al.campaign.rounds import RoundState, candidates, round_state
+from minimax_al.campaign.runs import agreement, done_runs
+from minimax_al.campaign.schema import items, rounds, runs
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store import Store
+from minimax_al.campaign.validation import held_out_groups
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many labels a class has.
+
+    Attributes:
+        name: of the class.
+        labels: all that hold.
+        held_out: those among them that are kept for validation.
+    """
+
+    name: str
+    labels: int
+    held_out: int
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The last trained model.
+
+    Attributes:
+        run: its number.
+        strategy: what trained it.
+        labels: trained on.
+        labels_since: labels that hold now beyond those that it was trained and measured on.
+        held_out: pictures that it was measured on.
+        accuracy: on these; None without any.
+        interval: 95 % Wilson interval of the accuracy; for masks, where the pictures and not their pixels count
+            as trials, it is rather too wide.
+        metrics: everything that was measured.
+        agreement: share of a fixed sample of pictures for which it says the same as the model before; None where
+            it is the first.
+        trained_at: when.
+    """
+
+    run: int
+    strategy: str
+    labels: int
+    labels_since: int
+    held_out: int
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    metrics: Mapping[str, float]
+    agreement: float | None
+    trained_at: datetime
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a campaign stands.
+
+    Attributes:
+        task: "classification" or "segmentation".
+        items: pictures by status: "active", "duplicate", "set-aside", "missing", "changed".
+        labelled: pictures with a label.
+        held_out: those among them that are kept for validation.
+        unsure: pictures that people could not tell.
+        unlabelled: pictures that may still be asked about.
+        classes: labels of every class, in order; empty for masks.
+        round: the latest round; None before the first.
+        model: the last trained model; None before the first.
+        advice: what to do next.
+        set_aside: (path, reason) of the files that cannot be used.
+        notes: what else should be known, one sentence each.
+    """
+
+    task: str
+    items: Mapping[str, int]
+    labelled: int
+    held_out: int
+    unsure: int
+    unlabelled: int
+    classes: tuple[ClassCount, ...]
+    round: RoundState | None
+    model: ModelState | None
+    advice: Advice
+    set_aside: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Status:
+    """The status as of now, from one consistent view of the database."""
+    with store.reading() as connection:
+        labelled = connection.execute(current_labels()).all()
+        held_out = held_out_groups(connection)
+        finished = done_runs(connection)
+        unlabelled = len(candidates(connection))
+        by_status = dict(
+            connection.execute(select(items.c.status, func.count()).group_by(items.c.status)).tuples().all()
+        )
+        now = holding()
+        unsure = connection.execute(select(func.count()).where(now.c.kind == "unsure")).scalar_one()
+        aside = select(items.c.path, items.c.reason).where(items.c.status == "set-aside").order_by(items.c.path)
+        return Status(
+            task=settings.task,
+            items=by_status,
+            labelled=len(labelled),
+            held_out=sum(row.group_id in held_out for row in labelled),
+            unsure=unsure,
+            unlabelled=unlabelled,
+            classes=_class_counts(class_ids(connection), labelled, held_out)
+            if settings.task == "classification"
+            else (),
+            round=round_state(connection),
+            model=_model_state(finished, len(labelled), folder) if finished else None,
+            advice=_advice(connection, finished, unlabelled, settings),
+            set_aside=tuple(connection.execute(aside).tuples()),
+            notes=tuple(_notes(connection, by_status, labelled)),
+        )
+
+
+def measurements(finished: list[Row[Any]]) -> list[Measurement]:
+    """The points of the learning curve: runs that were measured, in the order of training."""
+    return [
+        Measurement(run.labels, run.metrics["accuracy"], run.held_out)
+        for run in finished
+        if run.held_out and "accuracy" in run.metrics
+    ]
+
+
+def _class_counts(names: Mapping[str, int], labelled: list[Row[Any]], held_out: set[int]) -> tuple[ClassCount, ...]:
+    counts = {name: [0, 0] for name in names}
+    for row in labelled:
+        counts[row.class_name][0] += 1
+        counts[row.class_name][1] += row.group_id in held_out
+    return tuple(ClassCount(name, *count) for name, count in counts.items())
+
+
+def _model_state(finished: list[Row[Any]], labelled: int, folder: Path) -> ModelState:
+    run = finished[-1]
+    accuracy = run.metrics.get("accuracy") if run.held_out else None
+    return ModelState(
+        run=run.id,
+        strategy=run.strategy,
+        labels=run.labels,
+        labels_since=max(0, labelled - run.labels - run.held_out),
+        held_out=run.held_out,
+        accuracy=accuracy,
+        interval=None if accuracy is None else wilson_interval(accuracy, run.held_out),
+        metrics=run.metrics,
+        agreement=agreement(folder, finished[-2].id, run.id) if len(finished) > 1 else None,
+        trained_at=run.finished_at,
+    )
+
+
+def _advice(connection: Connection, finished: list[Row[Any]], unlabelled: int, settings: CampaignSettings) -> Advice:
+    latest = select(rounds.c.budget).order_by(rounds.c.number.desc()).limit(1)
+    next_labels = connection.execute(latest).scalar() or 100
+    return advise(measurements(finished), unlabelled, next_labels, settings.worthwhile_gain, settings.seed)
+
+
+def _notes(connection: Connection, by_status: Mapping[str, int], labelled: list[Row[Any]]) -> list[str]:
+    notes = []
+    if by_status.get("changed"):
+        notes.append(
+            f"{by_status['changed']} labelled pictures have other content than when they were labelled: label them "
+            "again, or accept the change; they are not trained on until then."
+        )
+    if by_status.get("missing"):
+        notes.append(f"{by_status['missing']} pictures are gone from the folder; their labels are kept.")
+    if by_status.get("new"):
+        notes.append(f"{by_status['new']} pictures were seen by a refresh that was interrupted: refresh again.")
+    names: dict[int, set[str]] = {}
+    for row in labelled:
+        if row.class_name is not None:  # masks of two files are never the same
+            names.setdefault(row.group_id, set()).add(row.class_name)
+    disagree = sum(len(said) > 1 for said in names.values())
+    if disagree:
+        notes.append(f"{disagree} pictures and their duplicates have labels that disagree.")
+    broken = connection.execute(
+        select(runs.c.message).where(runs.c.state == "failed").order_by(runs.c.id.desc())
+    ).first()
+    last = connection.execute(select(runs.c.state).order_by(runs.c.id.desc())).scalar()
+    if last == "failed" and broken is not None:
+        notes.append(f"The last training failed: {broken.message}")
+    if last == "running":
+        notes.append("A training is running, or was interrupted: train again to go on where it was.")
+    return notes

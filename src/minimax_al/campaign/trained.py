@@ -1,0 +1,90 @@
+"""A trained model M with all that is needed to use it: weights, recipe, classes, preprocessing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minimax_al.campaign.durable import write_durably
+from minimax_al.errors import CampaignError
+from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
+from minimax_al.training import Recipe
+from minimax_al.training.checkpoint import load_checkpoint, save_checkpoint
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+AnyTaskModel = TaskModel | PixelTaskModel
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained in a campaign.
+
+    Attributes:
+        model: M, in evaluation mode.
+        recipe: how it was built and how pictures are cut.
+        task: "classification" or "segmentation".
+        class_names: of its logits, in order.
+        stored_size: side of the square that a picture becomes first, in pixels.
+        mean: of the pictures' channels, in [0, 1] units.
+        std: of the pictures' channels.
+        facts: run, strategy, labels, metrics.
+    """
+
+    model: AnyTaskModel
+    recipe: Recipe
+    task: str
+    class_names: tuple[str, ...]
+    stored_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    facts: Mapping[str, Any]
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square that the model sees, in pixels."""
+        augmentation = self.recipe.augmentation
+        return augmentation.input_size or augmentation.crop or self.stored_size
+
+
+def save_trained(folder: Path, trained: Trained) -> None:
+    """Writes M and its description into a folder."""
+    save_checkpoint(folder / WEIGHTS, {"task_model": trained.model})
+    description = {
+        "recipe": trained.recipe.model_dump(mode="json"),
+        "task": trained.task,
+        "class_names": list(trained.class_names),
+        "stored_size": trained.stored_size,
+        "mean": list(trained.mean),
+        "std": list(trained.std),
+        "facts": dict(trained.facts),
+    }
+    write_durably(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False).encode())
+
+
+def load_trained(folder: Path) -> Trained:
+    """Reads what `save_trained` wrote.
+
+    Raises:
+        CampaignError: it is not there.
+        CheckpointError: the weights are damaged.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_bytes())
+    except OSError as error:
+        raise CampaignError(f"the model in {str(folder)!r} cannot be read ({error}): train again") from error
+    recipe = Recipe.model_validate(description["recipe"])
+    encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
+    kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
+    model = kind(encoder, len(description["class_names"]))
+    load_checkpoint(folder / WEIGHTS, {"task_model": model})
+    return Trained(
+        model=model.eval(),
+        recipe=recipe,
+        task=description["task"],
+        class_names=tuple(description["class_names"]),
+        stored_size=description["stored_size"],
+        mean=tuple(description["mean"]),
+        std=tuple(description["std"]),
+        facts=description["facts"],
+    )

@@ -1,0 +1,136 @@
+"""Circles, squares and triangles on textured ground, drawn from a seed: the segmentation set that needs no file.
+
+Made so that choosing matters: two pictures of five show little or nothing, and triangles are rare.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from minimax_al.data.dataset import Dataset, picture_statistics
+from minimax_al.data.pictures import ResidentPictures
+from minimax_al.errors import ConfigurationError
+
+CLASSES = ("background", "circle", "square", "triangle")
+SHARES = (0.55, 0.35, 0.10)
+"""How often a shape is a circle, a square, a triangle."""
+HOW_MANY = (0.15, 0.45, 0.25, 0.15)
+"""How often a picture shows no shape, one, two, three."""
+RADII = (0.22, 0.38)
+"""Smallest and largest distance of a shape's corner from its middle, as a share of the side."""
+HUES = (0.0, 1 / 3, 2 / 3)
+"""Mean hue of circles, squares and triangles, as a share of the colour circle: red, green, blue."""
+HUE_SPREAD = 0.12
+"""Standard deviation of the hue, so large that colour alone is not enough."""
+NOISE = 20.0
+"""Standard deviation of the noise of single pixels, in grey levels."""
+
+_SMALLEST = 16
+
+
+def load(size: int = 48, train: int = 400, test: int = 100, seed: int = 0) -> Dataset:
+    """Pictures to choose from and to test on, each a function of the arguments.
+
+    Args:
+        size: height and width, in pixels.
+        train: pictures to choose from.
+        test: pictures to test on.
+        seed: of everything that is drawn.
+
+    Raises:
+        ConfigurationError: a size that is too small to draw in, or no pictures.
+    """
+    if size < _SMALLEST or train < 1 or test < 0:
+        raise ConfigurationError(
+            f"size={size!r}, train={train!r}, test={test!r}: shapes need {_SMALLEST} pixels, and training a picture"
+        )
+    parts = {}
+    for number, (part, count) in enumerate((("train", train), ("test", test))):
+        pixels_NCHW, masks_NHW = draw(count, size, np.random.default_rng((seed, number)))
+        names = [f"{part}/{i:04d}" for i in range(count)]
+        parts[part] = ResidentPictures(torch.from_numpy(pixels_NCHW), names), torch.from_numpy(masks_NHW)
+    mean, std = picture_statistics(parts["train"][0])
+    return Dataset(
+        name="shapes",
+        task="segmentation",
+        class_names=CLASSES,
+        train=parts["train"][0],
+        train_targets=parts["train"][1],
+        test=parts["test"][0],
+        test_targets=parts["test"][1],
+        mean=mean,
+        std=std,
+    )
+
+
+def draw(count: int, size: int, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pictures and their masks.
+
+    Args:
+        count: N.
+        size: height and width S, in pixels.
+        generator: draws everything.
+
+    Returns:
+        (N, 3, S, S) pixels, and (N, S, S) class numbers.
+    """
+    pictures = _ground(count, size, generator)
+    masks = np.zeros((count, size, size), dtype=np.uint8)
+    shapes = generator.choice(len(HOW_MANY), size=count, p=HOW_MANY)
+    for place in range(len(HOW_MANY) - 1):
+        kinds = generator.choice(len(SHARES), size=count, p=SHARES) + 1
+        inside = _inside(kinds, size, generator) & (shapes > place)[:, None, None]
+        pictures = np.where(inside[:, None], _colours(kinds, generator), pictures)
+        masks = np.where(inside, kinds[:, None, None], masks).astype(np.uint8)
+    pictures += generator.normal(0, NOISE, pictures.shape)
+    return pictures.clip(0, 255).astype(np.uint8), masks
+
+
+def _ground(count: int, size: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Stripes of any direction and width between two dull colours, (N, 3, S, S)."""
+    first, second = generator.uniform(40, 216, (2, count, 1, 1, 1)) + generator.uniform(-30, 30, (2, count, 3, 1, 1))
+    angle, waves, phase = generator.uniform([[0], [1], [0]], [[math.pi], [8], [2 * math.pi]], (3, count))[..., None, None]
+    rows, columns = _grid(size)
+    along = np.cos(angle) * columns + np.sin(angle) * rows
+    blend = 0.5 + 0.5 * np.sin(2 * math.pi * waves * along + phase)
+    ground: NDArray[np.float64] = first + (second - first) * blend[:, None]
+    return ground
+
+
+def _inside(kinds: NDArray[np.int64], size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Which pixels belong to one shape a picture, of these kinds, (N, S, S)."""
+    count = len(kinds)
+    radius = generator.uniform(*RADII, count)[:, None, None]
+    row, column = (generator.uniform(0.15, 0.85, count)[:, None, None] for _ in range(2))
+    angle = generator.uniform(0, 2 * math.pi, count)[:, None, None]
+    rows, columns = _grid(size)
+    down, right = rows - row, columns - column
+    circle = np.hypot(down, right) <= 0.8 * radius
+    # A polygon lies within all of its sides: the farthest in the direction of a side's normal is its edge.
+    square = _polygon(4, down, right, angle) <= radius * math.cos(math.pi / 4)
+    triangle = _polygon(3, down, right, angle) <= radius * math.cos(math.pi / 3) * 1.2
+    return np.select([kinds[:, None, None] == kind for kind in (1, 2, 3)], [circle, square, triangle])
+
+
+def _polygon(
+    sides: int, down: NDArray[np.float64], right: NDArray[np.float64], angle: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    normals = [angle + 2 * math.pi * side / sides for side in range(sides)]
+    return np.maximum.reduce([np.sin(normal) * down + np.cos(normal) * right for normal in normals])
+
+
+def _colours(kinds: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """A colour for each shape, (N, 3, 1, 1)."""
+    hue = np.array(HUES)[kinds - 1] + generator.normal(0, HUE_SPREAD, len(kinds))
+    value, saturation = generator.uniform([[110], [0.35]], [[255], [0.9]], (2, len(kinds)))
+    # From hue to red, green and blue: each is full within a third of the circle's half around its own hue.
+    distance = np.abs((hue[:, None] - np.array(HUES) + 0.5) % 1 - 0.5)
+    colours = value[:, None] * (1 - saturation[:, None] * (6 * distance - 1).clip(0, 1))
+    return colours[:, :, None, None]
+
+
+def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    middles = (np.arange(size) + 0.5) / size
+    return middles[:, None], middles[None, :]

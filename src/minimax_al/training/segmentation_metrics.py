@@ -1,0 +1,75 @@
+"""How well pixels are classified: everything from one confusion matrix, which adds up batch by batch.
+
+Classes that neither the prediction nor the truth shows say nothing of a model; they are left out of the mean.
+"""
+
+import torch
+from torch import Tensor
+
+from minimax_al.data import IGNORED
+from minimax_al.errors import ShapeError
+
+
+def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+    """How many pixels of each class were taken for which; matrices of several batches add up.
+
+    Args:
+        predicted: class numbers of any shape, such as (B, H, W).
+        targets: of the same shape; pixels of target 255 are left out.
+        num_classes: K.
+
+    Returns:
+        (K, K) int64 on the device of `predicted`: row = true class, column = predicted class.
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    Example:
+        >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2).tolist()
+        [[1, 1], [0, 0]]
+    """
+    if predicted.shape != targets.shape:
+        raise ShapeError(f"predictions {tuple(predicted.shape)} and targets {tuple(targets.shape)} must agree in shape")
+    counted = targets != IGNORED
+    cells = targets[counted].long() * num_classes + predicted[counted].long()
+    return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def class_iou(confusion_KK: Tensor) -> list[float | None]:
+    """Intersection over union of each class: |truth ∩ prediction| / |truth ∪ prediction|.
+
+    Args:
+        confusion_KK: of `confusion_matrix`.
+
+    Returns:
+        K fractions; None for a class that neither truth nor prediction shows.
+
+    Example:
+        >>> class_iou(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+        [0.75, 0.8, None]
+    """
+    intersection = confusion_KK.diagonal()
+    union = confusion_KK.sum(dim=0) + confusion_KK.sum(dim=1) - intersection
+    return [shared / all_ if all_ else None for shared, all_ in zip(intersection.tolist(), union.tolist(), strict=True)]
+
+
+def mean_iou(confusion_KK: Tensor) -> float:
+    """Mean of `class_iou` over the classes that have one; NaN where no pixel was counted.
+
+    Example:
+        >>> mean_iou(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+        0.775
+    """
+    shown = [iou for iou in class_iou(confusion_KK) if iou is not None]
+    return sum(shown) / len(shown) if shown else float("nan")
+
+
+def pixel_accuracy(confusion_KK: Tensor) -> float:
+    """Share of the pixels whose class was found; NaN where no pixel was counted.
+
+    Example:
+        >>> pixel_accuracy(torch.tensor([[3, 1], [0, 4]]))
+        0.875
+    """
+    pixels = int(confusion_KK.sum())
+    return int(confusion_KK.diagonal().sum()) / pixels if pixels else float("nan")
