@@ -26,10 +26,12 @@ class ReverseGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(_ctx: object, x: Tensor) -> Tensor:
+        """Return x."""
         return x.view_as(x)
 
     @staticmethod
     def backward(_ctx: object, gradient: Tensor) -> Tensor:
+        """Return −gradient."""
         return -gradient
 
 
@@ -50,6 +52,7 @@ class CosineClassifier(nn.Module):
         self.prototypes = nn.Linear(128, 10, bias=False)
 
     def forward(self, features: Tensor, *, reverse: bool = False) -> Tensor:
+        """Map features (B, 128) to logits (B, 10)."""
         if reverse:
             features = ReverseGradient.apply(features)
         return self.prototypes(F.normalize(features)) / TEMPERATURE
@@ -63,6 +66,7 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, 128) to logits (B,)."""
         return self.layers(F.normalize(features) / TEMPERATURE).squeeze(1)
 
 
@@ -116,8 +120,9 @@ def update(*optimizers: torch.optim.Optimizer) -> None:
 
 
 @torch.no_grad()
-def query(f: nn.Module, c: nn.Module, d: nn.Module, x: Tensor, unlabelled: Tensor, budget: int) -> Tensor:
+def query(networks: tuple[nn.Module, ...], x: Tensor, unlabelled: Tensor, budget: int) -> Tensor:
     """Algorithm 2: the first `budget` pictures that are in both lists, lowest D and highest entropy, as they grow."""
+    f, c, d = networks
     features = f(x[unlabelled])
     log_p = c(features).log_softmax(dim=1)
     entropy = -(log_p.exp() * log_p).sum(dim=1)
@@ -140,8 +145,8 @@ def run(strategy: str, seed: int, rounds: int, budget: int, steps: int) -> list[
         hidden[labelled] = False
         unlabelled = hidden.nonzero().flatten()
         if strategy == "mal":
-            f, c, d = play(x, y, labelled, unlabelled, steps)
-            start, picks = copy.deepcopy(f).train(), query(f, c, d, x, unlabelled, budget)
+            networks = play(x, y, labelled, unlabelled, steps)
+            start, picks = copy.deepcopy(networks[0]).train(), query(networks, x, unlabelled, budget)
         else:
             start, picks = encoder(), unlabelled[torch.randperm(len(unlabelled))[:budget]]
         model = train_task_model(nn.Sequential(start, nn.Linear(128, 10)), x, y, labelled, steps)
@@ -156,10 +161,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Minimax Active Learning beside random picks, on digits.")
     parser.add_argument("--quick", action="store_true", help="two short rounds of one seed, to see that it runs")
     seeds, rounds, budget, steps = (1, 2, 10, 5) if parser.parse_args().quick else (2, 5, 20, 100)
-    print("labels  " + "".join(f"{20 + budget * done:>8}" for done in range(rounds)))
+    print("labels  " + "".join(f"{20 + budget * done:>8}" for done in range(rounds)))  # noqa: T201
     for strategy in ("random", "mal"):
         curves = torch.tensor([run(strategy, seed, rounds, budget, steps) for seed in range(seeds)])
-        print(f"{strategy:<8}" + "".join(f"{mean:>7.1%} " for mean in curves.mean(dim=0).tolist()))
+        print(f"{strategy:<8}" + "".join(f"{mean:>7.1%} " for mean in curves.mean(dim=0).tolist()))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ class ActiveLearner:
         folder: where checkpoints of the round in progress go, so that `fit` can resume; None writes none.
         on_epoch: told of every finished epoch.
 
-    Raises:
-        ConfigurationError: the strategy is not for the task of the data set.
-
     Attributes:
         pool: labelled and unlabelled indices, rounds, history.
         targets: the answers so far.
         models: what the last `fit` trained; None before the first, and once new answers have come.
+
+    Raises:
+        ConfigurationError: the strategy is not for the task of the data set.
     """
 
     def __init__(

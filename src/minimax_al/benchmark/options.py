@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from pydantic import ValidationError
 
 from minimax_al.benchmark.protocol import Protocol, list_presets, load_protocol
-from minimax_al.errors import ConfigurationError
+from minimax_al.errors import ConfigurationError, invalid_setting
 from minimax_al.strategies import list_strategies
 
 UNDER_MAL_TOO = ("random+mal", "entropy+mal", "margin+mal", "badge+mal")
@@ -47,7 +48,7 @@ def parse_run(words: Sequence[str]) -> RunOptions:
         words: of the command line, after `mal bench run`.
 
     Raises:
-        ConfigurationError: no preset is given.
+        ConfigurationError: a value is not allowed.
         UnknownNameError: there is no such preset, recipe or strategy.
         SystemExit: a flag is wrong, or help was asked for.
     """
@@ -62,13 +63,16 @@ def parse_run(words: Sequence[str]) -> RunOptions:
     first.add_argument("--recipe", default="default", help="`default` (what measured best) or `paper`")
     chosen, rest = first.parse_known_args(words)
     default = RunOptions(load_protocol(chosen.preset, chosen.recipe))
-    return tyro.cli(
-        RunOptions,
-        args=_spread_strategies(rest),
-        default=default,
-        prog=f"mal bench run {chosen.preset} [--recipe {chosen.recipe}]",
-        description=f"Run the benchmark {chosen.preset!r} under its recipe {chosen.recipe!r}.",
-    )
+    try:
+        return tyro.cli(
+            RunOptions,
+            args=_spread_strategies(rest),
+            default=default,
+            prog=f"mal bench run {chosen.preset} [--recipe {chosen.recipe}]",
+            description=f"Run the benchmark {chosen.preset!r} under its recipe {chosen.recipe!r}.",
+        )
+    except ValidationError as error:
+        raise invalid_setting(error, Protocol, "the command line") from error
 
 
 def _spread_strategies(words: list[str]) -> list[str]:

@@ -54,9 +54,9 @@ def answer(
     ids: Sequence[int],
     kind: Kind,
     author: str,
-    now: datetime,
-    settings: CampaignSettings,
     *,
+    settings: CampaignSettings,
+    now: datetime,
     class_id: int | None = None,
     mask: str | None = None,
 ) -> None:
@@ -67,8 +67,8 @@ def answer(
         ids: the pictures.
         kind: what is said.
         author: who says it.
-        now: when.
         settings: of the campaign.
+        now: when.
         class_id: of a label in classification.
         mask: of a label in segmentation.
     """

@@ -37,7 +37,7 @@ from minimax_al.campaign.runs import done_runs, run_folder
 from minimax_al.campaign.schema import items
 from minimax_al.campaign.settings import CampaignSettings, Task, make_settings
 from minimax_al.campaign.status import ModelState, Status, read_status
-from minimax_al.campaign.store import Store
+from minimax_al.campaign.store import WAIT_SECONDS, Store
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class Campaign:
         classes: Sequence[str],
         task: Task = "classification",
         labels: Path | str | None = None,
-        storage: str | None = None,
         *,
+        storage: str | None = None,
         clock: Callable[[], datetime] | None = None,
         progress: Progress | None = None,
         **settings: object,
@@ -122,7 +122,7 @@ class Campaign:
         storage: str | None = None,
         *,
         clock: Callable[[], datetime] | None = None,
-        wait_seconds: float | None = None,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> Self:
         """Opens a campaign, and brings its database to the current schema.
 
@@ -223,7 +223,15 @@ class Campaign:
 
             return choose(self._workplace(), name, count, on_epoch)
 
-        number = open_round(self.store, self.settings, budget, name, random_share, by_model, self._now)
+        number = open_round(
+            self.store,
+            self.settings,
+            budget,
+            name,
+            random_share=random_share,
+            by_model=by_model,
+            now=self._now,
+        )
         return self.round(number)
 
     def round(self, number: int | None = None) -> RoundState:
@@ -423,7 +431,7 @@ class Campaign:
         with self.store.writing() as connection:
             ids = find_items(connection, pictures)
             number = None if class_name is None else class_id(connection, class_name)
-            answer(connection, ids, kind, author, self._now(), self.settings, class_id=number, mask=mask)
+            answer(connection, ids, kind, author, settings=self.settings, now=self._now(), class_id=number, mask=mask)
 
     def _trained(self) -> "Trained":
         from minimax_al.campaign.trained import load_trained  # noqa: PLC0415 - loads torch

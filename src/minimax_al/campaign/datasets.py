@@ -29,7 +29,8 @@ def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, ma
     """
     size = settings.stored_size
     images = Path(settings.images)
-    train = load_pictures(images, [one.path for one in (*material.labelled, *material.unlabelled)], size)
+    paths = [known.path for known in material.labelled] + [unknown.path for unknown in material.unlabelled]
+    train = load_pictures(images, paths, size)
     mean, std = _statistics(store, train)
     unknown = len(material.unlabelled)
     return Dataset(

@@ -95,7 +95,7 @@ def refresh_items(
         )
     here = {printable(file.name) for file in files}
     gone = sorted(path for path, row in known.items() if row.status != "missing" and path not in here)
-    found = _register(store, root, files, _Known(known, labelled), now, progress)
+    found = _register(store, root, files, _Known(known, labelled), now=now, progress=progress)
     with store.writing() as connection:
         _set_status(connection, [known[path].id for path in gone], "missing")
         settled = settle_new_items(connection, near_bits)
@@ -129,7 +129,7 @@ def _stat_files(root: Path) -> Iterator[_File]:
 
 
 def _register(
-    store: Store, root: Path, files: Sequence[_File], known: _Known, now: datetime, progress: Progress | None
+    store: Store, root: Path, files: Sequence[_File], known: _Known, *, now: datetime, progress: Progress | None
 ) -> Refresh:
     """Examines new and changed files and commits them portion by portion."""
     todo = [file for file in files if _is_news(file, known.rows.get(printable(file.name)))]

@@ -1,8 +1,8 @@
 """Training on a campaign's labels and choosing with what was trained; the place where torch comes in."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 from torch import Tensor
 
 from minimax_al.campaign.datasets import build_dataset
 from minimax_al.campaign.durable import new_folder
 from minimax_al.campaign.masks import MaskFiles
-from minimax_al.campaign.material import Material, gather
+from minimax_al.campaign.material import gather
 from minimax_al.campaign.reasons import reason_for
 from minimax_al.campaign.rounds import Choice
 from minimax_al.campaign.runs import PREDICTIONS, done_run, fail_run, finish_run, run_folder, start_run
@@ -27,7 +27,7 @@ from minimax_al.campaign.trained import Trained, save_trained
 from minimax_al.errors import ConfigurationError, MinimaxALError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
-from minimax_al.training import Recipe
+from minimax_al.training import Evaluation, Recipe
 from minimax_al.training.epochs import EpochCallback
 
 _SAMPLE = 5000
@@ -73,7 +73,7 @@ class Session:
         chosen = get_strategy(strategy)
         recipe = read_recipe(place.settings)
         with place.store.reading() as connection:
-            self.material: Material = gather(connection)
+            self.material = gather(connection)
         self.fingerprint = self.material.fingerprint(
             place.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
         )
@@ -97,10 +97,7 @@ class Session:
         place = self.place
         with place.store.writing() as connection:
             before = done_run(connection, self.fingerprint)
-            sizes = (len(self.material.labelled), len(self.material.held_out))
-            run_id: int = (
-                before.id if before else start_run(connection, self.name, self.fingerprint, *sizes, place.now())
-            )
+            run_id: int = before.id if before else self._start(connection)
         try:
             self.learner.fit()
             if before is None or not run_folder(place.folder, run_id).exists():
@@ -132,20 +129,24 @@ class Session:
             )
         return choices
 
+    def _start(self, connection: Connection) -> int:
+        sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
+        return start_run(connection, self.name, self.fingerprint, now=self.place.now(), **sizes)
+
     def _finish(self, run_id: int) -> None:
         """Measures, keeps M, and only then says that the run is done."""
-        metrics = self.learner.evaluate() if self.material.held_out else {}
+        found = self.learner.evaluate() if self.material.held_out else Evaluation({}, [])
         folder = run_folder(self.place.folder, run_id)
         shutil.rmtree(folder, ignore_errors=True)  # what a crash between the two last steps has left
         with new_folder(folder) as part:
-            save_trained(part, self._trained(run_id, metrics))
+            save_trained(part, self._trained(run_id, found))
             if self.place.settings.task == "classification":
                 np.savez(part / PREDICTIONS, **self._predictions())
         with self.place.store.writing() as connection:
-            finish_run(connection, run_id, metrics, self.place.now())
+            finish_run(connection, run_id, found.metrics, self.place.now())
         self._remove_old_checkpoints()
 
-    def _trained(self, run_id: int, metrics: Mapping[str, float]) -> Trained:
+    def _trained(self, run_id: int, found: Evaluation) -> Trained:
         assert self.learner.models is not None
         dataset, count = self.learner.dataset, len(self.material.labelled)
         return Trained(
@@ -156,7 +157,7 @@ class Session:
             stored_size=self.place.settings.stored_size,
             mean=dataset.mean,
             std=dataset.std,
-            facts={"run": run_id, "strategy": self.name, "labels": count, "metrics": dict(metrics)},
+            facts={"run": run_id, "strategy": self.name, "labels": count, **asdict(found)},
         )
 
     def _predictions(self) -> dict[str, Any]:

@@ -60,10 +60,11 @@ class Material:
     unlabelled: tuple[Unknown, ...]
 
     def fingerprint(self, settings: CampaignSettings, strategy: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-        """A hash of everything that a training depends on: equal fingerprints, equal models."""
+        """A hash of everything that a training and its measurement depend on."""
         parts = [
             self.class_names,
             [(known.content_hash, known.target, known.mask) for known in self.labelled],
+            [(known.content_hash, known.target, known.mask) for known in self.held_out],
             [unknown.content_hash for unknown in self.unlabelled],
             [settings.seed, settings.stored_size, settings.task],
             dict(strategy),

@@ -1,6 +1,7 @@
 """The card that goes with a model: what it is for, how good it is, what it was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from minimax_al.campaign.status import Status
 from minimax_al.campaign.trained import Trained
@@ -17,20 +18,26 @@ def model_card(trained: Trained, status: Status, onnx_difference: float | None) 
     facts = trained.facts
     parts = [
         "# Model card",
-        f"An image {trained.task} model ({trained.recipe.encoder}) of {len(trained.class_names)} classes: "
-        f"{', '.join(trained.class_names)}.",
+        (
+            f"An image {trained.task} model ({trained.recipe.encoder}) of {len(trained.class_names)} classes: "
+            f"{', '.join(trained.class_names)}."
+        ),
         "## How good it is",
         *_quality(status),
         "## What it was trained on",
-        f"{facts['labels']:,} labelled pictures, chosen and trained by `{facts['strategy']}` "
-        f"(run {facts['run']}); {status.held_out:,} of {status.labelled:,} labels were held out and never trained on.",
-        *_class_table(status),
+        (
+            f"{facts['labels']:,} labelled pictures, chosen and trained by `{facts['strategy']}` "
+            f"(run {facts['run']}); {status.held_out:,} of {status.labelled:,} labels were held out and never trained on."
+        ),
+        *_class_table(facts, status),
         "## How to use it",
         *_files(trained, onnx_difference),
         "## What to know",
-        "The pictures were chosen by active learning: classes are not as frequent among the labels as among the "
-        "pictures, and held-out pictures are on the whole harder than average ones. It has seen no pictures of "
-        "other kinds than the campaign's, and says one of its classes whatever it is shown.",
+        (
+            "The pictures were chosen by active learning: classes are not as frequent among the labels as among the "
+            "pictures, and held-out pictures are on the whole harder than average ones. It has seen no pictures of "
+            "other kinds than the campaign's, and says one of its classes whatever it is shown."
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -53,11 +60,16 @@ def _quality(status: Status) -> list[str]:
     ]
 
 
-def _class_table(status: Status) -> list[str]:
+def _class_table(facts: Mapping[str, Any], status: Status) -> list[str]:
     if not status.classes:
         return []
-    rows = [f"| {count.name} | {count.labels - count.held_out:,} | {count.held_out:,} |" for count in status.classes]
-    return ["\n".join(["| class | trained on | held out |", "|---|---|---|", *rows])]
+    accuracies = [*facts["per_class"], *[None] * len(status.classes)]
+    rows = [
+        f"| {count.name} | {count.labels - count.held_out:,} | {count.held_out:,} | "
+        f"{'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
+        for count, accuracy in zip(status.classes, accuracies, strict=False)
+    ]
+    return ["\n".join(["| class | trained on | held out | right among these |", "|---|---|---|---|", *rows])]
 
 
 def _files(trained: Trained, onnx_difference: float | None) -> Sequence[str]:

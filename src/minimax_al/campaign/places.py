@@ -14,7 +14,7 @@ from minimax_al.campaign.durable import write_durably
 from minimax_al.campaign.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.schema import settings as settings_table
 from minimax_al.campaign.settings import CampaignSettings, make_settings
-from minimax_al.campaign.store import Store, parse_url, sqlite_url
+from minimax_al.campaign.store import WAIT_SECONDS, Store, parse_url, sqlite_url
 from minimax_al.errors import CampaignError, ConfigurationError, DataError
 
 DATABASE = "campaign.db"
@@ -62,7 +62,7 @@ def make_place(
     return store
 
 
-def open_place(folder: Path, storage: str | None = None, wait_seconds: float | None = None) -> Store:
+def open_place(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:
     """Connects to a campaign's database, and brings it to the current schema.
 
     Args:
@@ -130,15 +130,14 @@ def _remember(folder: Path, url: URL) -> None:
     write_durably(folder / STORAGE, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _connect(folder: Path, url: URL | None, wait_seconds: float | None = None) -> Store:
-    waiting = {} if wait_seconds is None else {"wait_seconds": wait_seconds}
+def _connect(folder: Path, url: URL | None, wait_seconds: float = WAIT_SECONDS) -> Store:
     if not (folder / STORAGE).is_file():
         if url is not None:
             raise ConfigurationError(f"{str(folder)!r} keeps its state in {DATABASE}: open it without a storage")
-        return Store(sqlite_url(folder / DATABASE), **waiting)
+        return Store(sqlite_url(folder / DATABASE), wait_seconds=wait_seconds)
     try:
         content = json.loads((folder / STORAGE).read_bytes())
         named, schema = content["url"], content["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise CampaignError(f"{str(folder / STORAGE)!r} is damaged ({error}): restore it from a backup") from error
-    return Store(url or named, schema, **waiting)
+    return Store(url or named, schema, wait_seconds)

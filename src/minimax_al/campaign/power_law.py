@@ -40,7 +40,7 @@ class PowerLaw:
 
     def at(self, labels: int) -> float:
         """Accuracy expected with so many labels."""
-        return self.a - self.b * float(labels) ** -self.c
+        return self.a - self.b * math.exp(-self.c * math.log(labels))
 
     def gain(self, labels: int, more: int, level: float = 0.9) -> tuple[float, float, float]:
         """What `more` labels are expected to add to the accuracy: (expected, low, high) at the confidence level."""
@@ -50,7 +50,9 @@ class PowerLaw:
         return self.at(labels + more) - self.at(labels), float(low), float(high)
 
 
-def fit_power_law(labels: Sequence[int], accuracies: Sequence[float], held_out: Sequence[int], *, seed: int) -> PowerLaw:
+def fit_power_law(
+    labels: Sequence[int], accuracies: Sequence[float], held_out: Sequence[int], *, seed: int
+) -> PowerLaw:
     """Fits the curve to at least four measurements.
 
     Args:

@@ -47,6 +47,7 @@ def open_round(
     settings: CampaignSettings,
     budget: int,
     strategy: str,
+    *,
     random_share: float,
     by_model: ByModel,
     now: Callable[[], datetime],

@@ -65,8 +65,10 @@ def write_report(store: Store, settings: CampaignSettings, status: Status, out: 
 def summary_sentences(status: Status) -> list[str]:
     """The state of a campaign in a few sentences."""
     sentences = [
-        f"{status.labelled:,} pictures have a label ({status.held_out:,} of them held out for validation), "
-        f"{status.unsure:,} could not be told, {status.unlabelled:,} may still be asked about."
+        (
+            f"{status.labelled:,} pictures have a label ({status.held_out:,} of them held out for validation), "
+            f"{status.unsure:,} could not be told, {status.unlabelled:,} may still be asked about."
+        )
     ]
     model = status.model
     if model is not None and model.accuracy is not None and model.interval is not None:

@@ -15,7 +15,7 @@ PREDICTIONS = "predictions.npz"
 
 
 def start_run(
-    connection: Connection, strategy: str, fingerprint: str, labels: int, held_out: int, now: datetime
+    connection: Connection, strategy: str, fingerprint: str, *, labels: int, held_out: int, now: datetime
 ) -> int:
     """The id of the run for a training; one that was interrupted goes on under its old id.
 

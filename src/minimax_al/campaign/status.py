@@ -1,6 +1,6 @@
 """Where a campaign stands: progress, classes, accuracy with its uncertainty, and what to do next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -102,13 +102,12 @@ class Status:
 def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Status:
     """The status as of now, from one consistent view of the database."""
     with store.reading() as connection:
-        labelled = connection.execute(current_labels()).all()
+        labelled: Sequence[Row[Any]] = connection.execute(current_labels()).all()
         held_out = held_out_groups(connection)
         finished = done_runs(connection)
         unlabelled = len(candidates(connection))
-        by_status = dict(
-            connection.execute(select(items.c.status, func.count()).group_by(items.c.status)).tuples().all()
-        )
+        counted = connection.execute(select(items.c.status, func.count().label("n")).group_by(items.c.status))
+        by_status: dict[str, int] = {row.status: row.n for row in counted}
         now = holding()
         unsure = connection.execute(select(func.count()).where(now.c.kind == "unsure")).scalar_one()
         aside = select(items.c.path, items.c.reason).where(items.c.status == "set-aside").order_by(items.c.path)
@@ -125,7 +124,7 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
             round=round_state(connection),
             model=_model_state(finished, len(labelled), folder) if finished else None,
             advice=_advice(connection, finished, unlabelled, settings),
-            set_aside=tuple(connection.execute(aside).tuples()),
+            set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
             notes=tuple(_notes(connection, by_status, labelled)),
         )
 
@@ -133,13 +132,17 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
 def measurements(finished: list[Row[Any]]) -> list[Measurement]:
     """The points of the learning curve: runs that were measured, in the order of training."""
     return [
-        Measurement(run.labels, run.metrics["accuracy"], run.held_out)
-        for run in finished
-        if run.held_out and "accuracy" in run.metrics
+        Measurement(run.labels, accuracy, run.held_out) for run in finished if (accuracy := _accuracy(run)) is not None
     ]
 
 
-def _class_counts(names: Mapping[str, int], labelled: list[Row[Any]], held_out: set[int]) -> tuple[ClassCount, ...]:
+def _accuracy(run: Row[Any]) -> float | None:
+    """Share of the held-out pictures (for masks, of their pixels) that was right."""
+    accuracy: float | None = run.metrics.get("accuracy", run.metrics.get("pixel_accuracy"))
+    return accuracy if run.held_out else None
+
+
+def _class_counts(names: Mapping[str, int], labelled: Sequence[Row[Any]], held_out: set[int]) -> tuple[ClassCount, ...]:
     counts = {name: [0, 0] for name in names}
     for row in labelled:
         counts[row.class_name][0] += 1
@@ -149,7 +152,7 @@ def _class_counts(names: Mapping[str, int], labelled: list[Row[Any]], held_out: 
 
 def _model_state(finished: list[Row[Any]], labelled: int, folder: Path) -> ModelState:
     run = finished[-1]
-    accuracy = run.metrics.get("accuracy") if run.held_out else None
+    accuracy = _accuracy(run)
     return ModelState(
         run=run.id,
         strategy=run.strategy,
@@ -170,7 +173,7 @@ def _advice(connection: Connection, finished: list[Row[Any]], unlabelled: int, s
     return advise(measurements(finished), unlabelled, next_labels, settings.worthwhile_gain, settings.seed)
 
 
-def _notes(connection: Connection, by_status: Mapping[str, int], labelled: list[Row[Any]]) -> list[str]:
+def _notes(connection: Connection, by_status: Mapping[str, int], labelled: Sequence[Row[Any]]) -> list[str]:
     notes = []
     if by_status.get("changed"):
         notes.append(

@@ -1,7 +1,7 @@
 """The database of a campaign: SQLite in its folder, or PostgreSQL by URL, with the same guarantees.
 
 * One writer at a time, on both. A write transaction takes its lock before it reads, so what it decides on
-  cannot change under it; waiting is bounded.
+  cannot change under it; waiting is bounded. On SQLite writers take turns by a lock file besides (see `turns`).
 * A transaction that has returned survives the death of the process (kill -9). SQLite runs in WAL mode with
   `synchronous=FULL`: every commit waits until the disk has it, so it also survives a power cut, as far as the
   disk keeps its word; PostgreSQL does the same by default.
@@ -9,13 +9,14 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from minimax_al.campaign.turns import Turns
 from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError
 
 WAIT_SECONDS = 30.0
@@ -43,6 +44,8 @@ class Store:
         self.wait_seconds = wait_seconds
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.where = repr(self.url.database) if self.is_sqlite else repr(self.url.render_as_string())
+        file = self.url.database if self.is_sqlite else None
+        self._turns = Turns(Path(f"{file}.lock"), wait_seconds) if file else None
         self.engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine()
 
     @contextmanager
@@ -65,12 +68,15 @@ class Store:
         Raises:
             CampaignError: the database cannot be used, or stays locked by another process; says why.
         """
-        with _in_our_words(self.where), self.engine.connect() as connection:
+        with self._turn(), _in_our_words(self.where), self.engine.connect() as connection:
             writer = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with writer.begin():
                 if not self.is_sqlite:
                     _lock_postgresql(writer, self.wait_seconds)
                 yield writer
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn()
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -84,7 +90,7 @@ class Store:
             mode = connection.connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()
         if mode[0] != "wal":
             raise CampaignError(
-                f"{self.where} cannot use a write-ahead log (journal mode {mode[0]!r}): put the campaign on a local disk"
+                f"{self.where} cannot use a write-ahead log (journal mode {mode[0]!r}): put it on a local disk"
             )
 
     def make_schema(self) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save
+
 from minimax_al.campaign.durable import write_durably
-from minimax_al.errors import CampaignError
+from minimax_al.errors import CampaignError, CheckpointError
 from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
 from minimax_al.training import Recipe
-from minimax_al.training.checkpoint import load_checkpoint, save_checkpoint
+from minimax_al.training.checkpoint import read_tensors
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 AnyTaskModel = TaskModel | PixelTaskModel
@@ -28,7 +30,7 @@ class Trained:
         stored_size: side of the square that a picture becomes first, in pixels.
         mean: of the pictures' channels, in [0, 1] units.
         std: of the pictures' channels.
-        facts: run, strategy, labels, metrics.
+        facts: run, strategy, labels, metrics, accuracy per class.
     """
 
     model: AnyTaskModel
@@ -49,7 +51,8 @@ class Trained:
 
 def save_trained(folder: Path, trained: Trained) -> None:
     """Writes M and its description into a folder."""
-    save_checkpoint(folder / WEIGHTS, {"task_model": trained.model})
+    weights = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
+    write_durably(folder / WEIGHTS, save(weights))
     description = {
         "recipe": trained.recipe.model_dump(mode="json"),
         "task": trained.task,
@@ -67,7 +70,7 @@ def load_trained(folder: Path) -> Trained:
 
     Raises:
         CampaignError: it is not there.
-        CheckpointError: the weights are damaged.
+        CheckpointError: the weights are damaged, or another network's.
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_bytes())
@@ -77,7 +80,11 @@ def load_trained(folder: Path) -> Trained:
     encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
     kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
     model = kind(encoder, len(description["class_names"]))
-    load_checkpoint(folder / WEIGHTS, {"task_model": model})
+    tensors, _ = read_tensors(folder / WEIGHTS)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{str(folder / WEIGHTS)!r} holds another network's weights: {error}") from error
     return Trained(
         model=model.eval(),
         recipe=recipe,

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from minimax_al.data.augmentation import Augmentation, augment, normalise, prepare
-    from minimax_al.data.batches import epoch_batches
+    from minimax_al.data.batches import Part, epoch_batches, part_of
     from minimax_al.data.dataset import IGNORED, UNKNOWN, Dataset, picture_statistics
     from minimax_al.data.files import FileOptions
     from minimax_al.data.formats import PICTURE_SUFFIXES, read_picture
     from minimax_al.data.imbalance import make_imbalanced, subset
+    from minimax_al.data.legend import Legend, read_class_list, read_colour_map
     from minimax_al.data.manifest import Manifest, read_manifest
+    from minimax_al.data.masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders, read_mask
     from minimax_al.data.pictures import FilePictures, Pictures, ResidentPictures
     from minimax_al.data.pool import Move, Pool
     from minimax_al.data.scan import Scan, SetAside, scan_folder
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "augmentation": ("Augmentation", "augment", "normalise", "prepare"),
-    "batches": ("epoch_batches",),
+    "batches": ("Part", "epoch_batches", "part_of"),
     "dataset": ("IGNORED", "UNKNOWN", "Dataset", "picture_statistics"),
     "files": ("FileOptions",),
     "formats": ("PICTURE_SUFFIXES", "read_picture"),
     "imbalance": ("make_imbalanced", "subset"),
+    "legend": ("Legend", "read_class_list", "read_colour_map"),
     "manifest": ("Manifest", "read_manifest"),
+    "masks": ("MaskOptions", "Pairs", "dataset_from_pairs", "pair_folders", "read_mask"),
     "pictures": ("FilePictures", "Pictures", "ResidentPictures"),
     "pool": ("Move", "Pool"),
     "scan": ("Scan", "SetAside", "scan_folder"),
@@ -44,21 +48,31 @@ __all__ = [
     "Dataset",
     "FileOptions",
     "FilePictures",
+    "Legend",
     "Manifest",
+    "MaskOptions",
     "Move",
+    "Pairs",
+    "Part",
     "Pictures",
     "Pool",
     "ResidentPictures",
     "Scan",
     "SetAside",
     "augment",
+    "dataset_from_pairs",
     "epoch_batches",
     "load_dataset",
     "make_imbalanced",
     "normalise",
+    "pair_folders",
+    "part_of",
     "picture_statistics",
     "prepare",
+    "read_class_list",
+    "read_colour_map",
     "read_manifest",
+    "read_mask",
     "read_picture",
     "scan_folder",
     "subset",

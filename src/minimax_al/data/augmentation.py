@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from minimax_al.data.batches import Part
 from minimax_al.data.dataset import IGNORED
 from minimax_al.data.pictures import check_pixels
 from minimax_al.errors import ConfigurationError, ShapeError
@@ -37,13 +38,20 @@ class Augmentation(BaseModel):
 
 
 @overload
-def augment(pixels: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor: ...
+def augment(
+    pixels: Tensor, settings: Augmentation, generator: torch.Generator, *, part: Part | None = None
+) -> Tensor: ...
 @overload
 def augment(
-    pixels: Tensor, settings: Augmentation, generator: torch.Generator, masks: Tensor
+    pixels: Tensor, settings: Augmentation, generator: torch.Generator, masks: Tensor, *, part: Part | None = None
 ) -> tuple[Tensor, Tensor]: ...
 def augment(
-    pixels: Tensor, settings: Augmentation, generator: torch.Generator, masks: Tensor | None = None
+    pixels: Tensor,
+    settings: Augmentation,
+    generator: torch.Generator,
+    masks: Tensor | None = None,
+    *,
+    part: Part | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """A batch as training sees it: padded, cut and mirrored at random, then resized.
 
@@ -53,16 +61,18 @@ def augment(
         generator: a CPU generator.
         masks: (B, H, W) uint8 segmentation targets, changed in the same way (padding and resizing keep them
             whole numbers: 255 outside, nearest neighbour).
+        part: which pictures of a batch that ranks share these are: the whole batch's numbers are drawn, so that
+            all ranks' generators stay alike. Default all of it.
 
     Returns:
         (B, 3, H', W') uint8; with masks, the pair of these and (B, H', W') uint8.
 
     Raises:
-        ShapeError: pixels or masks of the wrong shape or dtype.
+        ShapeError: pixels or masks of the wrong shape or dtype, or not as many as in the part.
         ConfigurationError: the crop is larger than the picture.
     """
     _check(pixels, masks)
-    rows, columns = _draw_windows(pixels, settings, generator)
+    rows, columns = _draw_windows(pixels, settings, generator, part or Part(0, len(pixels), len(pixels)))
     augmented = _resize(_take(pixels, rows, columns, settings.pad_crop, fill=0), settings)
     if masks is None:
         return augmented
@@ -106,10 +116,11 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     check_pixels(pixels)
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ConfigurationError(f"mean={mean!r} and std={std!r} must be three numbers each, std above 0")
-    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(3, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=pixels.device).view(3, 1, 1)
+    # Said, not left to torch's default, which double precision changes inside its forward passes.
+    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=pixels.device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32, device=pixels.device)
     # In place: twice as fast as the out-of-place forms, which allocate the batch again.
-    return pixels.to(torch.float32).mul_(scale).add_(shift)
+    return pixels.to(torch.float32).mul_(scale.view(3, 1, 1)).add_(shift.view(3, 1, 1))
 
 
 def _check(pixels: Tensor, masks: Tensor | None) -> None:
@@ -128,21 +139,25 @@ def _crop_size(height: int, width: int, crop: int | None) -> tuple[int, int]:
 
 
 def _draw_windows(
-    pixels: Tensor, settings: Augmentation, generator: torch.Generator
+    pixels: Tensor, settings: Augmentation, generator: torch.Generator, part: Part
 ) -> tuple[Tensor | None, Tensor | None]:
     """Rows (B, h) and columns (B, w) of the padded picture that make the new one; None keeps them all."""
-    count, _, height, width = pixels.shape
+    height, width = pixels.shape[2:]
+    if len(pixels) != part.stop - part.start:
+        raise ShapeError(f"{len(pixels)} pictures cannot be {part} of their batch")
     new_height, new_width = _crop_size(height, width, settings.crop)
     spare_rows = height + 2 * settings.pad_crop - new_height
     spare_columns = width + 2 * settings.pad_crop - new_width
     cuts = settings.pad_crop > 0 or settings.crop is not None
     if not cuts and not settings.flip:
         return None, None
+    count = part.whole
     top = torch.randint(spare_rows + 1, (count,), generator=generator)
     left = torch.randint(spare_columns + 1, (count,), generator=generator)
     flipped = torch.rand(count, generator=generator) < 0.5 if settings.flip else torch.zeros(count, dtype=torch.bool)
-    top, left, mirrored = torch.stack([top, left, flipped.long()]).to(pixels.device)
-    columns = torch.arange(new_width, device=pixels.device).expand(count, new_width)
+    drawn = torch.stack([top, left, flipped.long()], dim=1)
+    top, left, mirrored = part.of(drawn).to(pixels.device).unbind(dim=1)
+    columns = torch.arange(new_width, device=pixels.device).expand(len(pixels), new_width)
     columns = torch.where(mirrored[:, None] == 1, new_width - 1 - columns, columns) + left[:, None]
     rows = top[:, None] + torch.arange(new_height, device=pixels.device)
     return rows if cuts else None, columns

@@ -1,9 +1,36 @@
-"""Which pictures each training step sees."""
+"""Which pictures each training step sees, and which of them each rank."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
+
+
+class Part(NamedTuple):
+    """One rank's part of what several ranks share."""
+
+    start: int
+    stop: int
+    whole: int
+    """How many there are for all ranks together."""
+
+    def of(self, values: Tensor) -> Tensor:
+        """The part of a tensor, along its first dimension."""
+        return values[self.start : self.stop]
+
+
+def part_of(length: int, rank: int, ranks: int) -> Part:
+    """A rank's part of `length` things: parts are contiguous, in rank order, and differ in size by at most one.
+
+    Example:
+        >>> [tuple(part_of(5, rank, 2)) for rank in range(2)]
+        [(0, 3, 5), (3, 5, 5)]
+    """
+    size, more = divmod(length, ranks)
+    start = rank * size + min(rank, more)
+    return Part(start, start + size + (rank < more), length)
 
 
 def epoch_batches(indices: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> list[Tensor]:

@@ -109,7 +109,7 @@ class Legend:
                 f"the mask {name!r} has the label {labels_HW[row, column]} at pixel (row {row}, column {column}), but "
                 f"the labels of the {len(self.class_names)} classes are {_spans(self.labels)}, and 255 is void"
             )
-        return numbers_HW.astype(np.uint8)
+        return np.asarray(numbers_HW, dtype=np.uint8)
 
     def _of_colours(self, pixels_HW3: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         codes = np.array(sorted(map(_packed, self.colours)))
@@ -124,7 +124,7 @@ class Legend:
                 f"the mask {name!r} has the colour {colour} at pixel (row {row}, column {column}), and the colour map "
                 f"of {len(self.colours)} colours does not have it"
             )
-        return numbers[positions_HW].astype(np.uint8)
+        return np.asarray(numbers[positions_HW], dtype=np.uint8)
 
 
 def read_class_list(path: Path) -> list[str]:

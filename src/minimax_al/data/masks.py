@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, SupportsInt
 
 import numpy as np
 import torch
@@ -55,13 +55,13 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def take(self, positions: Iterable[int]) -> "Pairs":
+    def take(self, positions: Iterable[SupportsInt]) -> "Pairs":
         """The pairs at `positions`, in that order."""
-        return Pairs(tuple(self.pairs[i] for i in positions), self.set_aside)
+        return Pairs(tuple(self.pairs[int(i)] for i in positions), self.set_aside)
 
 
 @dataclass(frozen=True)
-class Reading:
+class MaskOptions:
     """How pairs are read.
 
     Attributes:
@@ -119,7 +119,7 @@ def pair_folders(root: Path, pictures: Path, masks: Path) -> Pairs:
     return Pairs(tuple(pairs), (*no_pictures, *no_masks))
 
 
-def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, reading: Reading) -> Dataset:
+def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, options: MaskOptions) -> Dataset:
     """A segmentation data set of picture and mask files.
 
     Args:
@@ -127,14 +127,14 @@ def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, rea
         legend: what the masks' values mean.
         train: pairs to choose from.
         test: pairs to measure on.
-        reading: how to read them.
+        options: how to read them.
 
     Raises:
         DataError: a mask does not fit its picture or the classes; no training pair can be used; or the training
             masks show fewer than two classes.
     """
-    train_pictures, train_masks, train_aside = _read(train, legend, reading)
-    test_pictures, test_masks, test_aside = _read(test, legend, reading)
+    train_pictures, train_masks, train_aside = _read(train, legend, options)
+    test_pictures, test_masks, test_aside = _read(test, legend, options)
     unused = (*train.set_aside, *test.set_aside, *train_aside, *test_aside)
     if not len(train_pictures):
         first = f" ({unused[0].path!r}: {unused[0].reason})" if unused else ""
@@ -163,7 +163,9 @@ def read_mask(path: Path, legend: Legend, max_pixels: int = MAX_PIXELS) -> NDArr
         DataError: a value is no class, or the format does not keep values; says which and where.
     """
     if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise DataError(f"the mask {str(path)!r} is a JPEG, which changes the values that it is given: save masks as PNG")
+        raise DataError(
+            f"the mask {str(path)!r} is a JPEG, which changes the values that it is given: save masks as PNG"
+        )
     try:
         with Image.open(path) as mask:
             if mask.width * mask.height <= max_pixels:
@@ -194,35 +196,35 @@ def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
     return found, others
 
 
-def _read(pairs: Pairs, legend: Legend, reading: Reading) -> tuple[ResidentPictures, Tensor, list[SetAside]]:
+def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentPictures, Tensor, list[SetAside]]:
     """Decodes and checks in one go; threads write into two blocks of memory."""
-    height, width = reading.height_and_width
+    height, width = options.height_and_width
     pixels_NCHW = np.empty((len(pairs), 3, height, width), dtype=np.uint8)
     masks_NHW = np.empty((len(pairs), height, width), dtype=np.uint8)
 
     def decode(position: int) -> str | None:
         pair = pairs.pairs[position]
         try:
-            picture = read_picture(pair.picture, max_pixels=reading.max_pixels)
+            picture = read_picture(pair.picture, max_pixels=options.max_pixels)
         except UnreadablePictureError as error:
             return str(error).removeprefix(f"cannot read the picture {os.fspath(pair.picture)!r}: ")
         try:
-            mask = read_mask(pair.mask, legend, reading.max_pixels)
+            mask = read_mask(pair.mask, legend, options.max_pixels)
         except UnreadablePictureError as error:
             return f"its mask {pair.mask.name!r} cannot be read: {error}"
         _check_same_size(pair, picture, mask)
         pixels_NCHW[position] = _stretch(picture, (width, height), Image.Resampling.BILINEAR).transpose(2, 0, 1)
         masks_NHW[position] = _stretch(Image.fromarray(mask), (width, height), Image.Resampling.NEAREST)
         if (masks_NHW[position] == IGNORED).all():
-            return _all_void(pair, reading)
+            return _all_void(pair, options)
         return None
 
     reasons: list[str | None] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
         for reason in threads.map(decode, range(len(pairs))):
             reasons.append(reason)
-            if reading.progress is not None and (len(reasons) % 64 == 0 or len(reasons) == len(pairs)):
-                reading.progress(len(reasons), len(pairs))
+            if options.progress is not None and (len(reasons) % 64 == 0 or len(reasons) == len(pairs)):
+                options.progress(len(reasons), len(pairs))
     usable = [i for i, why in enumerate(reasons) if why is None]
     set_aside = [SetAside(printable(pairs.pairs[i].name), why) for i, why in enumerate(reasons) if why is not None]
     pixels, masks = torch.from_numpy(pixels_NCHW), torch.from_numpy(masks_NHW)
@@ -244,8 +246,8 @@ def _check_same_size(pair: Pair, picture: Image.Image, mask: NDArray[np.uint8]) 
         )
 
 
-def _all_void(pair: Pair, reading: Reading) -> str:
-    if reading.void_masks_are_errors:
+def _all_void(pair: Pair, options: MaskOptions) -> str:
+    if options.void_masks_are_errors:
         raise DataError(
             f"all pixels of the mask {str(pair.mask)!r} are void ({IGNORED}), so it teaches nothing: "
             "label some, or take picture and mask away"

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minimax_al.errors import NonFiniteScoreError, UnknownNameError
+from minimax_al.networks import Task
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.testing.stage import Stage, make_round, pixels_of, rearranged, with_pixels
 from minimax_al.training import Models, Round
@@ -23,7 +25,7 @@ PREDICTION = ("predicted", "confidence")
 def check_strategy(
     strategy: str | Strategy,
     *,
-    task: str = "classification",
+    task: Task = "classification",
     checks: Iterable[str] | None = None,
     seed: int = 0,
 ) -> None:
@@ -38,6 +40,7 @@ def check_strategy(
     Raises:
         AssertionError: a check failed; says which, what was found, and how to mend it.
         UnknownNameError: there is no such strategy or check.
+        ConfigurationError: the strategy is not for that task.
 
     Example:
         >>> check_strategy("entropy", checks=["exact_count", "seed_stable"])
@@ -47,11 +50,12 @@ def check_strategy(
         if name not in CHECKS:
             raise UnknownNameError("check", name, CHECKS)
     strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
-    round_ = make_round(task, seed=seed)
-    stage = Stage(strategy, round_, strategy.fit(round_))
+    strategy.check_task(task)
+    models = strategy.fit(make_round(task, seed=seed))
     for name in names:
         try:
-            CHECKS[name](stage)
+            # What one query leaves behind must not hide it from the next check.
+            CHECKS[name](Stage(strategy, make_round(task, seed=seed), deepcopy(models)))
         except Exception as error:  # whatever a strategy raises is a finding
             found = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
             raise AssertionError(f"{type(strategy).__name__} breaks the contract ({name}): {found}") from error

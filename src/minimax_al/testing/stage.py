@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.data import Augmentation, Dataset, ResidentPictures
+from minimax_al.networks import Task
 from minimax_al.strategies import Query, Strategy
 from minimax_al.training import (
     MinimaxSettings,
@@ -44,7 +45,7 @@ class Stage:
         return self.strategy.query(round_ or self.round_, self.models, budget)
 
 
-def make_round(task: str = "classification", *, seed: int = 0) -> Round:
+def make_round(task: Task = "classification", *, seed: int = 0) -> Round:
     """A round of 24 pictures, 9 of them labelled, that every strategy fits within a second.
 
     Args:
@@ -113,7 +114,7 @@ def pixels_of(round_: Round) -> Tensor:
     return torch.cat(list(round_.dataset.train.stream([torch.arange(len(round_.dataset.train))])))
 
 
-def _squares(task: str, seed: int) -> Dataset:
+def _squares(task: Task, seed: int) -> Dataset:
     """Noise tinted in the colour of the class; for segmentation, a tinted half."""
     generator = torch.Generator().manual_seed(seed)
     classes = torch.arange(PICTURES) % len(CLASSES)
@@ -126,7 +127,7 @@ def _squares(task: str, seed: int) -> Dataset:
     pictures = ResidentPictures(pixels, [f"squares/{picture:02d}" for picture in range(PICTURES)])
     return Dataset(
         name="squares",
-        task="segmentation" if task == "segmentation" else "classification",
+        task=task,
         class_names=CLASSES,
         train=pictures,
         train_targets=targets,

@@ -103,7 +103,8 @@ def check_labels(round_: Round) -> None:
     """Refuse labels that nothing can be learnt from; say which classes have none.
 
     Raises:
-        DataError: all pixels are void; fewer than two classes are labelled; or a class has no label and the recipe does not allow it.
+        DataError: all pixels are void; fewer than two classes are labelled; or a class has no label and the recipe
+            does not allow it.
     """
     labels = round_.targets[round_.labelled]
     present = set(labels.unique().tolist())

@@ -141,7 +141,7 @@ def test_cifar_in_the_published_format(tmp_path, monkeypatch, name, reader):
 
 def test_missing_cifar_says_where_and_how(tmp_path):
     sentence = (
-        r"cifar100 is not there: looked in '.*cifar-100-python'; download cifar-100-python\.tar\.gz from .*'arrays'"
+        r"cifar100 is not there: looked in '.*cifar-100-python'; download cifar-100-python\.tar\.gz from .*\.npz file"
     )
     with pytest.raises(DataError, match=sentence):
         load_dataset("cifar100", tmp_path)

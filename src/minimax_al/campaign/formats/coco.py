@@ -34,6 +34,8 @@ def read(source: Path, context: Context) -> Iterator[Given]:
             where = f"{str(source)!r}, image {image['id']}"
             if found := annotations.pop(image["id"], None):
                 yield _given(image, found, names, where, context)
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
     if annotations:
@@ -43,12 +45,13 @@ def read(source: Path, context: Context) -> Iterator[Given]:
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
     """Writes one JSON file."""
     numbers = {name: number for number, name in enumerate(context.class_names, start=1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, row in enumerate(labelled, start=1):
         size = {"width": row.width, "height": row.height}
         images.append({"id": image_id, "file_name": row.path, **size, "date_captured": row.at.isoformat()})
         for annotation in _annotations(row, numbers, context):
-            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})  # noqa: PERF401
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})
     content = {
         "images": images,
         "annotations": annotations,

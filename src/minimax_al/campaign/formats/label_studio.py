@@ -30,6 +30,8 @@ def read(source: Path, context: Context) -> Iterator[Given]:
         where = f"{str(source)!r}, task {task.get('id', number) if isinstance(task, Mapping) else number}"
         try:
             given = given_of_task(task, where, context)
+        except DataError:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}") from error
         if given is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.formats import MAX_PIXELS
 from minimax_al.data.legend import Legend
-from minimax_al.data.masks import DEFAULT_SIZE, Reading, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
 from minimax_al.errors import DataError
 
@@ -23,6 +23,7 @@ MASKS = ("labels/sem_seg/masks", "labels/seg", "seg/labels")
 
 def load(
     root: Path,
+    *,
     size: Size = DEFAULT_SIZE,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
@@ -40,8 +41,8 @@ def load(
     """
     tree = root / "bdd100k" if (root / "bdd100k").is_dir() else root
     pictures, masks = _first_folder(tree, PICTURES), _first_folder(tree, MASKS)
-    parts = [pair_folders(root, pictures / part, masks / part) for part in ("train", "val")]
-    return dataset_from_pairs("bdd100k", Legend.of_names(CLASSES), *parts, Reading(size, max_pixels, progress))
+    train, test = (pair_folders(root, pictures / part, masks / part) for part in ("train", "val"))
+    return dataset_from_pairs("bdd100k", Legend.of_names(CLASSES), train, test, MaskOptions(size, max_pixels, progress))
 
 
 def _first_folder(tree: Path, candidates: tuple[str, ...]) -> Path:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.formats import MAX_PIXELS
 from minimax_al.data.legend import VOID_NAMES, Legend, read_class_list
-from minimax_al.data.masks import DEFAULT_SIZE, Reading, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
 from minimax_al.errors import DataError, UnknownNameError
 
@@ -25,6 +25,7 @@ TestPart = Literal["test", "val"]
 
 def load(
     root: Path,
+    *,
     test: TestPart = "test",
     size: Size = DEFAULT_SIZE,
     max_pixels: int = MAX_PIXELS,
@@ -50,5 +51,7 @@ def load(
     names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else list(CLASSES)
     if not any(name.lower() in VOID_NAMES for name in names):
         names.append("void")
-    parts = [pair_folders(root, root / part, root / f"{part}{MASKS}") for part in ("train", test)]
-    return dataset_from_pairs("camvid", Legend.of_names(names), *parts, Reading(size, max_pixels, progress))
+    pairs, test_pairs = (pair_folders(root, root / part, root / f"{part}{MASKS}") for part in ("train", test))
+    return dataset_from_pairs(
+        "camvid", Legend.of_names(names), pairs, test_pairs, MaskOptions(size, max_pixels, progress)
+    )

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 in the python format that their authors publish, read by torchvision."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,22 +8,25 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.sources.arrays import dataset_from_arrays
+from minimax_al.data.sources.arrays import load as load_arrays
 from minimax_al.errors import DataError
 
 PUBLISHED_AT = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 
 def load_cifar(name: str, reader: type[CIFAR10 | CIFAR100], root: Path) -> Dataset:
-    """CIFAR from `root`, the folder that holds (or is) the unpacked archive.
+    """CIFAR from the folder that holds (or is) the unpacked archive, or from one `.npz` file of its arrays.
 
     Args:
         name: "cifar10" or "cifar100".
         reader: torchvision's class.
-        root: the folder.
+        root: the folder, or a file as the source `arrays` reads it.
 
     Raises:
         DataError: the files are not there or are damaged; says where it looked and how to get them.
     """
+    if root.suffix == ".npz":
+        return replace(load_arrays(root), name=name)
     folder = reader.base_folder
     parent = root.parent if root.name == folder and not (root / folder).exists() else root
     try:
@@ -32,7 +36,7 @@ def load_cifar(name: str, reader: type[CIFAR10 | CIFAR100], root: Path) -> Datas
         raise DataError(
             f"{name} is {state}: looked in {str(parent / folder)!r}; "
             f"download {reader.filename} from {PUBLISHED_AT} and unpack it in {str(parent)!r}, "
-            "or give an .npz file as the dataset 'arrays'"
+            "or give an .npz file of its arrays"
         ) from error
     return dataset_from_arrays(
         name,

@@ -12,6 +12,6 @@ def load(root: Path) -> Dataset:
     """50,000 pictures of 32 x 32 pixels to choose from and 10,000 to test on, in 100 classes.
 
     Args:
-        root: the folder that holds (or is) the unpacked archive.
+        root: the folder that holds (or is) the unpacked archive, or an `.npz` file of its arrays.
     """
     return load_cifar("cifar100", CIFAR100, root)

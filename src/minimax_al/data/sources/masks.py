@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.formats import MAX_PIXELS
 from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
-from minimax_al.data.masks import DEFAULT_SIZE, Pairs, Reading, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
 from minimax_al.data.sources.folder import TEST_FOLDERS
 from minimax_al.errors import ConfigurationError, DataError
@@ -28,6 +29,7 @@ COLOUR_MAPS = tuple(
 
 def load(
     root: Path,
+    *,
     images: str = "images",
     masks: str = "masks",
     classes: Sequence[str] | None = None,
@@ -62,8 +64,8 @@ def load(
         raise DataError(f"{str(root)!r} is not a folder: give the folder that holds {images!r} and {masks!r}")
     legend = _legend(root, classes, colours)
     train, test = _parts(root, images, masks, test_size, seed)
-    reading = Reading(size, max_pixels, progress, void_masks_are_errors=True)
-    return dataset_from_pairs(root.resolve().name, legend, train, test, reading)
+    options = MaskOptions(size, max_pixels, progress, void_masks_are_errors=True)
+    return dataset_from_pairs(root.resolve().name, legend, train, test, options)
 
 
 def _legend(
@@ -89,23 +91,20 @@ def _legend(
 
 
 def _parts(root: Path, images: str, masks: str, test_size: float, seed: int) -> tuple[Pairs, Pairs]:
-    """Training and test pairs."""
-    for test in TEST_FOLDERS:
-        for pattern in ("{folder}/{part}", "{part}/{folder}"):
-            folders = [
-                [root / pattern.format(folder=folder, part=part) for folder in (images, masks)]
-                for part in ("train", test)
-            ]
-            if folders[0][0].is_dir() and folders[1][0].is_dir():
-                train, held = (pair_folders(root, *pair) for pair in folders)
-                return train, held
+    """Training and test pairs: as folders say, or drawn."""
+    for pattern in ("{folder}/{part}", "{part}/{folder}"):
+        train = [root / pattern.format(folder=folder, part="train") for folder in (images, masks)]
+        for part in TEST_FOLDERS:
+            test = [root / pattern.format(folder=folder, part=part) for folder in (images, masks)]
+            if train[0].is_dir() and test[0].is_dir():
+                return pair_folders(root, *train), pair_folders(root, *test)
     pairs = pair_folders(root, root / images, root / masks)
     in_test = _test_mask(len(pairs), test_size, seed)
-    train, held = (pairs.take(np.flatnonzero(chosen).tolist()) for chosen in (~in_test, in_test))
-    return train, Pairs(held.pairs)
+    # What is no pair is told of once.
+    return pairs.take(np.flatnonzero(~in_test)), Pairs(pairs.take(np.flatnonzero(in_test)).pairs)
 
 
-def _test_mask(pictures: int, test_size: float, seed: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _test_mask(pictures: int, test_size: float, seed: int) -> NDArray[np.bool_]:
     wanted = round(test_size * pictures) if isinstance(test_size, float) else test_size
     if not 0 <= wanted < max(pictures, 1):
         raise ConfigurationError(

@@ -28,9 +28,11 @@ NOISE = 20.0
 """Standard deviation of the noise of single pixels, in grey levels."""
 
 _SMALLEST = 16
+_STRIPES = ((0, math.pi), (1, 8), (0, 2 * math.pi))
+"""Ranges of the stripes' direction, of how many there are, and of where they begin."""
 
 
-def load(size: int = 48, train: int = 400, test: int = 100, seed: int = 0) -> Dataset:
+def load(*, size: int = 48, train: int = 400, test: int = 100, seed: int = 0) -> Dataset:
     """Pictures to choose from and to test on, each a function of the arguments.
 
     Args:
@@ -91,7 +93,7 @@ def draw(count: int, size: int, generator: np.random.Generator) -> tuple[NDArray
 def _ground(count: int, size: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """Stripes of any direction and width between two dull colours, (N, 3, S, S)."""
     first, second = generator.uniform(40, 216, (2, count, 1, 1, 1)) + generator.uniform(-30, 30, (2, count, 3, 1, 1))
-    angle, waves, phase = generator.uniform([[0], [1], [0]], [[math.pi], [8], [2 * math.pi]], (3, count))[..., None, None]
+    angle, waves, phase = (generator.uniform(low, high, (count, 1, 1)) for low, high in _STRIPES)
     rows, columns = _grid(size)
     along = np.cos(angle) * columns + np.sin(angle) * rows
     blend = 0.5 + 0.5 * np.sin(2 * math.pi * waves * along + phase)
@@ -118,16 +120,19 @@ def _polygon(
     sides: int, down: NDArray[np.float64], right: NDArray[np.float64], angle: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     normals = [angle + 2 * math.pi * side / sides for side in range(sides)]
-    return np.maximum.reduce([np.sin(normal) * down + np.cos(normal) * right for normal in normals])
+    farthest: NDArray[np.float64] = np.maximum.reduce(
+        [np.sin(normal) * down + np.cos(normal) * right for normal in normals]
+    )
+    return farthest
 
 
 def _colours(kinds: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.float64]:
     """A colour for each shape, (N, 3, 1, 1)."""
     hue = np.array(HUES)[kinds - 1] + generator.normal(0, HUE_SPREAD, len(kinds))
-    value, saturation = generator.uniform([[110], [0.35]], [[255], [0.9]], (2, len(kinds)))
-    # From hue to red, green and blue: each is full within a third of the circle's half around its own hue.
+    value, saturation = generator.uniform(110, 255, len(kinds)), generator.uniform(0.35, 0.9, len(kinds))
+    # A channel is full up to a sixth of the circle from its own hue, and gone from two sixths on.
     distance = np.abs((hue[:, None] - np.array(HUES) + 0.5) % 1 - 0.5)
-    colours = value[:, None] * (1 - saturation[:, None] * (6 * distance - 1).clip(0, 1))
+    colours: NDArray[np.float64] = value[:, None] * (1 - saturation[:, None] * (6 * distance - 1).clip(0, 1))
     return colours[:, :, None, None]
 
 

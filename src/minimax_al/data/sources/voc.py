@@ -9,7 +9,7 @@ from pathlib import Path
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.formats import MAX_PIXELS
 from minimax_al.data.legend import Legend, read_class_list
-from minimax_al.data.masks import DEFAULT_SIZE, Pair, Pairs, Reading, Size, dataset_from_pairs
+from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
 from minimax_al.data.scan import Progress
 from minimax_al.errors import DataError
 
@@ -22,6 +22,7 @@ CLASS_LIST = "classes.txt"
 
 def load(
     root: Path,
+    *,
     size: Size = DEFAULT_SIZE,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
@@ -39,7 +40,7 @@ def load(
     """
     names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else CLASSES
     train, test = (_listed(root, root / "ImageSets" / "Segmentation" / f"{part}.txt") for part in ("train", "val"))
-    return dataset_from_pairs("voc", Legend.of_names(names), train, test, Reading(size, max_pixels, progress))
+    return dataset_from_pairs("voc", Legend.of_names(names), train, test, MaskOptions(size, max_pixels, progress))
 
 
 def _listed(root: Path, file: Path) -> Pairs:
@@ -47,9 +48,7 @@ def _listed(root: Path, file: Path) -> Pairs:
         raise DataError(f"Pascal VOC needs the list {str(file)!r}, and it is not there")
     pairs = []
     for stem in file.read_text(encoding="utf-8").split():
-        pair = Pair(
-            f"JPEGImages/{stem}.jpg", root / f"JPEGImages/{stem}.jpg", root / f"SegmentationClass/{stem}.png"
-        )
+        pair = Pair(f"JPEGImages/{stem}.jpg", root / f"JPEGImages/{stem}.jpg", root / f"SegmentationClass/{stem}.png")
         if not pair.picture.is_file():
             raise DataError(f"{str(file)!r} lists {stem!r}, but there is no picture {str(pair.picture)!r}")
         if not pair.mask.is_file():

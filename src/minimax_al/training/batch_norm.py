@@ -1,0 +1,93 @@
+"""Batch norm over the whole batch where several ranks hold a part of it each.
+
+torch's SyncBatchNorm does this on CUDA alone; `RankBatchNorm` does it on every device, in plain differentiable steps.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from minimax_al.errors import ConfigurationError
+from minimax_al.training.ranks import sum_over_ranks
+
+BATCH_NORM = _BatchNorm
+"""What all kinds of batch norm derive from."""
+
+PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class RankBatchNorm(_BatchNorm):
+    """Normalises by mean and variance of all ranks' pictures together; in evaluation it is plain batch norm."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.BatchNorm2d gives it
+        """Normalise this rank's part (B, C, …) of a batch.
+
+        Raises:
+            ValueError: all ranks together have one value a channel.
+        """
+        if not self.training and self.running_mean is not None:
+            return super().forward(input)
+        values = input.float() if input.dtype in {torch.float16, torch.bfloat16} else input
+        others = [0, *range(2, values.ndim)]
+        shape = (1, -1, *[1] * (values.ndim - 2))
+        own_count = values.new_tensor([values.numel() // values.shape[1]])
+        totals = sum_over_ranks(torch.cat([values.sum(others), own_count]))
+        count, mean = totals[-1].detach(), totals[:-1] / totals[-1].detach()
+        centred = values - mean.view(shape)
+        variance = sum_over_ranks(centred.square().sum(others)) / count
+        self._remember(mean.detach(), variance.detach(), count)
+        scale = torch.rsqrt(variance + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight
+        normalised = centred * scale.view(shape)
+        if self.bias is not None:
+            normalised = normalised + self.bias.view(shape)
+        return normalised.to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the running statistics towards this batch's, as torch's batch norm does."""
+        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        weight = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), weight)
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - likewise
+        """Any number of dimensions will do."""
+
+
+def normalise_over_ranks(module: nn.Module, device: torch.device) -> None:
+    """Put batch norm over all ranks in the place of plain batch norm, in place, with the same parameters.
+
+    Args:
+        module: the network.
+        device: where it will run; CUDA gets torch's own SyncBatchNorm.
+
+    Raises:
+        ConfigurationError: the network normalises by the batch in a way of its own.
+    """
+    for name, layer in list(module.named_modules()):
+        if not isinstance(layer, _BatchNorm) or isinstance(layer, RankBatchNorm | nn.SyncBatchNorm):
+            continue
+        if type(layer) not in PLAIN or not name:
+            raise ConfigurationError(
+                f"{type(module).__name__} holds a {type(layer).__name__}, which cannot be normalised over several "
+                "ranks: take another encoder, or one device"
+            )
+        parent, _, child = name.rpartition(".")
+        kind = nn.SyncBatchNorm if device.type == "cuda" else RankBatchNorm
+        setattr(module.get_submodule(parent), child, _as_kind(layer, kind))
+
+
+def _as_kind(layer: _BatchNorm, kind: type[_BatchNorm]) -> _BatchNorm:
+    """A batch norm of another kind that holds the very parameters and buffers of `layer`."""
+    features, affine, tracking = layer.num_features, layer.affine, layer.track_running_stats
+    new = kind(features, layer.eps, layer.momentum, affine, tracking)
+    for name, parameter in layer.named_parameters(recurse=False):
+        setattr(new, name, parameter)
+    for name, buffer in layer.named_buffers(recurse=False):
+        setattr(new, name, buffer)
+    return new.train(layer.training)

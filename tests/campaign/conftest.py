@@ -1,0 +1,109 @@
+import os
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import create_engine, text
+
+from minimax_al.campaign import Campaign
+
+POSTGRESQL = os.environ.get("MINIMAX_AL_TEST_POSTGRESQL")
+TINY_RECIPE = {
+    "encoder": "conv4",
+    "width": 4,
+    "augmentation": {"flip": True},
+    "missing_classes": "warn",
+    "task": {"epochs": 2, "batch_size": 8, "checkpoint_every": 1},
+    "minimax": {"epochs": 2, "batch_size": 8, "checkpoint_every": 1},
+    "runtime": {"device": "cpu", "precision": "fp32"},
+}
+
+
+class Clock:
+    """A time that only tests move."""
+
+    def __init__(self):
+        self.time = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+    def __call__(self):
+        return self.time
+
+    def advance(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def random_picture(seed, size=(20, 16)):
+    """Smooth colours that no other seed has."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def save_pictures(tmp_path):
+    """Writes pictures and returns their folder."""
+
+    def save(count=12, folder="pictures", size=(20, 16), first=0):
+        root = tmp_path / folder
+        for number in range(first, first + count):
+            path = root / "ab"[number % 2] / f"{number:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            random_picture(number, size).save(path)
+        return root
+
+    return save
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param(
+            "postgresql",
+            marks=pytest.mark.skipif(POSTGRESQL is None, reason="MINIMAX_AL_TEST_POSTGRESQL names no PostgreSQL server"),
+        ),
+    ]
+)
+def storage(request):
+    """What a campaign's `storage` is: both databases have to pass the same tests."""
+    if request.param == "sqlite":
+        yield None
+        return
+    yield POSTGRESQL
+    engine = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        names = connection.execute(text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'campaign_%'")).scalars()
+        for name in list(names):
+            connection.execute(text(f'DROP SCHEMA "{name}" CASCADE'))
+    engine.dispose()
+
+
+@pytest.fixture
+def make_campaign(tmp_path, save_pictures, clock):
+    """Makes campaigns that are closed when the test ends."""
+    made = []
+
+    def make(count=12, classes=("cat", "dog", "n/a"), folder="campaign", images=None, **options):
+        root = save_pictures(count) if images is None else images
+        campaign = Campaign.create(tmp_path / folder, root, list(classes), clock=clock, **options)
+        made.append(campaign)
+        return campaign
+
+    def track(campaign):
+        made.append(campaign)
+        return campaign
+
+    make.track = track
+    yield make
+    for campaign in made:
+        campaign.close()
+
+
+@pytest.fixture
+def campaign(make_campaign, storage):
+    """A campaign of 12 pictures without labels, on each database."""
+    return make_campaign(storage=storage)

@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minimax_al.data.legend import Legend, in_order, read_class_list, read_colour_map
+from minimax_al.errors import ConfigurationError, DataError
+
+RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)
+
+
+def test_labels_follow_the_names_and_void_is_no_class():
+    legend = Legend.of_names(["road", "Void", "tree"])
+    assert legend.class_names == ("road", "tree")
+    labels = np.array([[0, 1], [2, 255]], dtype=np.uint8)
+    assert legend.read(Image.fromarray(labels), "m").tolist() == [[0, 255], [1, 255]]
+
+
+def paletted(labels):
+    mask = Image.fromarray(labels, "L").convert("P")
+    mask.putdata(labels.flatten().tolist())
+    mask.putpalette([*BLACK, *RED, *GREEN])
+    return mask
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "I;16", "I", "RGB", "RGBA", "LA"])
+def test_labels_are_read_from_any_mode(mode):
+    labels = np.array([[0, 1, 1], [2, 0, 1]], dtype=np.uint8)
+    mask = {
+        "P": paletted,
+        "I;16": lambda x: Image.fromarray(x.astype(np.uint16)),
+        "I": lambda x: Image.fromarray(x.astype(np.int32)),
+    }.get(mode, lambda x: Image.fromarray(x).convert(mode))(labels)
+    assert mask.mode == mode
+    assert Legend.of_names(["a", "b", "c"]).read(mask, "m").tolist() == labels.tolist()
+
+
+def test_one_bit_masks_tell_two_classes_apart():
+    mask = Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).convert("1")
+    assert Legend.of_names(["ground", "cell"]).read(mask, "m").tolist() == [[0, 1]]
+
+
+def test_colours_equal_a_look_up_pixel_by_pixel():
+    generator = np.random.default_rng(0)
+    colours = {f"class {i}": tuple(generator.integers(0, 256, 3).tolist()) for i in range(7)} | {"void": BLACK}
+    legend = Legend.of_colours(colours)
+    assert legend.class_names == tuple(f"class {i}" for i in range(7))
+    drawn = generator.integers(0, 8, (9, 11))
+    pixels = np.array(list(colours.values()), dtype=np.uint8)[drawn]
+    assert legend.read(Image.fromarray(pixels), "m").tolist() == np.where(drawn == 7, 255, drawn).tolist()
+
+
+def test_a_colour_map_reads_palettes_and_grey_masks_by_their_colours():
+    binary = Legend.of_colours({"ground": BLACK, "cell": (255, 255, 255)})
+    assert binary.read(Image.fromarray(np.array([[0, 255]], dtype=np.uint8)), "m").tolist() == [[0, 1]]
+    named = Legend.of_colours({"green": GREEN, "red": RED, "black": BLACK})
+    assert named.read(paletted(np.array([[0, 1, 2]], dtype=np.uint8)), "m").tolist() == [[2, 1, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_a_label_outside_of_the_classes_is_named_with_file_and_pixel(dtype):
+    labels = np.zeros((4, 6), dtype=dtype)
+    labels[2, 5] = labels[3, 0] = 7
+    sentence = r"'m.png' has the label 7 at pixel \(row 2, column 5\), but the labels of the 3 classes are 0 to 2"
+    with pytest.raises(DataError, match=sentence):
+        Legend.of_names(["a", "b", "c"]).read(Image.fromarray(labels), "m.png")
+
+
+@pytest.mark.parametrize("label", [-1, 70_000])
+def test_labels_of_no_table_are_refused(label):
+    mask = Image.fromarray(np.array([[0, label]], dtype=np.int32))
+    with pytest.raises(DataError, match=rf"label {label} at pixel \(row 0, column 1\)"):
+        Legend.of_names(["a", "b"]).read(mask, "m")
+
+
+def test_a_colour_that_the_map_does_not_have_is_named():
+    pixels = np.zeros((3, 3, 3), dtype=np.uint8)
+    pixels[1, 2] = (1, 2, 3)
+    with pytest.raises(DataError, match=r"'m' has the colour \(1, 2, 3\) at pixel \(row 1, column 2\)"):
+        Legend.of_colours({"black": BLACK, "red": RED}).read(Image.fromarray(pixels), "m")
+
+
+def test_colour_masks_without_a_map_are_refused():
+    pixels = np.zeros((3, 3, 3), dtype=np.uint8)
+    pixels[2, 0] = RED
+    with pytest.raises(DataError, match=r"'m' is in colour \(\(255, 0, 0\) at pixel \(row 2, column 0\)\).*colour map"):
+        Legend.of_names(["a", "b"]).read(Image.fromarray(pixels), "m")
+
+
+def test_fractions_are_no_labels():
+    with pytest.raises(DataError, match="holds fractions"):
+        Legend.of_names(["a", "b"]).read(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), "m")
+
+
+def test_names_and_colours_must_differ():
+    with pytest.raises(DataError, match="'a' is there 2 times"):
+        Legend.of_names(["a", "b", "a"])
+    with pytest.raises(DataError, match=r"'a' and 'b' have the same colour \(255, 0, 0\)"):
+        Legend.of_colours({"a": RED, "b": RED})
+    with pytest.raises(ConfigurationError, match="256 classes are more than the 255"):
+        Legend.of_names([str(i) for i in range(256)])
+
+
+MAP = {"ground": BLACK, "a, b": RED}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("map.json", json.dumps({name: list(colour) for name, colour in MAP.items()})),
+        ("map.yaml", "ground: [0, 0, 0]\n'a, b': [255, 0, 0]\n"),
+        ("map.csv", '\ufeffname,r,g,b\nground,0,0,0\n"a, b",255, 0,0\n\n'),
+        ("map.csv", 'ground,0,0,0\n"a, b",255,0,0\n'),
+    ],
+)
+def test_colour_maps_of_every_format_say_the_same(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert read_colour_map(tmp_path / name) == MAP
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("m.json", "{", "cannot be read"),
+        ("m.yaml", "a: [", "cannot be read"),
+        ("m.yaml", "- a", "must map names"),
+        ("m.yaml", "", "must map names"),
+        ("m.json", "{}", "is empty"),
+        ("m.csv", "", "is empty"),
+        ("m.csv", "a,1,2\n", r"colour \['1', '2'\] of 'a' in the colour map"),
+        ("m.csv", "a,1,2,300\n", "300"),
+        ("m.csv", "a,1,2,3\na,3,2,1\n", "names 'a' twice"),
+        ("m.json", '{"a": "red"}', "colour 'red' of 'a'"),
+        ("m.json", '{"a": [1, 2, -3]}', "0 to 255 each"),
+    ],
+)
+def test_bad_colour_maps(tmp_path, name, text, sentence):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=sentence):
+        read_colour_map(tmp_path / name)
+
+
+def test_a_class_list_orders_a_colour_map():
+    ordered = in_order({"red": RED, "void": BLACK, "green": GREEN}, ["green", "red"])
+    assert list(ordered) == ["green", "red", "void"]
+    with pytest.raises(DataError, match="'gren' has no colour in the colour map; did you mean 'green'"):
+        in_order({"green": GREEN}, ["gren"])
+    with pytest.raises(DataError, match="names 'red', which is not in the list"):
+        in_order({"green": GREEN, "red": RED}, ["green"])
+
+
+def test_class_lists(tmp_path):
+    file = tmp_path / "classes.txt"
+    file.write_text("\ufeffroad\n\n tree \n", encoding="utf-8")
+    assert read_class_list(file) == ["road", "tree"]
+    file.write_text("\n")
+    with pytest.raises(DataError, match="lists no class"):
+        read_class_list(file)
+    file.write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(DataError, match="cannot be read as text"):
+        read_class_list(file)

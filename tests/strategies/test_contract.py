@@ -1,0 +1,25 @@
+"""Every built-in strategy and every named combination keeps the contract that plug-ins have to keep."""
+
+import pytest
+
+from minimax_al.errors import ConfigurationError
+from minimax_al.strategies import get_strategy, list_strategies
+from minimax_al.testing import check_strategy
+
+UNDER_MAL = [f"{name}+mal" for name in ("badge", "bald", "batchbald", "coreset", "entropy", "margin", "random", "vaal")]
+EVERY = [*list_strategies(), *UNDER_MAL]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_classification(name):
+    check_strategy(name)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if "segmentation" in get_strategy(name).tasks])
+def test_segmentation(name):
+    check_strategy(name, task="segmentation")
+
+
+def test_a_task_that_a_strategy_is_not_for():
+    with pytest.raises(ConfigurationError, match="strategy Badge is for classification, not for segmentation"):
+        check_strategy("badge", task="segmentation")

@@ -1,0 +1,203 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minimax_al.data import IGNORED, UNKNOWN
+from minimax_al.errors import (
+    BudgetError,
+    ConfigurationError,
+    DataError,
+    NonFiniteScoreError,
+    PoolError,
+    ShapeError,
+    UnknownNameError,
+)
+from minimax_al.loop import ActiveLearner
+from minimax_al.testing import make_round
+
+FIRST = [1, 0, 5]
+
+
+@pytest.fixture
+def learner():
+    """A learner on two dozen tinted squares, whose first three labels show every class."""
+
+    def build(strategy="mal", task="classification", **options):
+        round_ = make_round(task)
+        built = ActiveLearner(round_.dataset, strategy, options.pop("recipe", round_.recipe), **options)
+        built.teach(FIRST, round_.dataset.train_targets[FIRST])
+        return built
+
+    return build
+
+
+def answers(learner, indices):
+    return learner.dataset.train_targets[indices]
+
+
+def play(learner, budgets):
+    picked = []
+    for budget in budgets:
+        learner.fit()
+        query = learner.query(budget)
+        learner.teach(query.indices, answers(learner, query.indices))
+        picked.append(query.indices.tolist())
+    return picked
+
+
+@pytest.mark.parametrize("strategy", ["mal", "vaal", "coreset", "random"])
+def test_a_pool_is_used_up_to_its_last_picture(learner, strategy):
+    active = learner(strategy)
+    picked = play(active, [8, 12, 1])
+    assert sorted([*FIRST, *itertools.chain.from_iterable(picked)]) == list(range(24))
+    assert torch.equal(active.targets, active.dataset.train_targets)
+    assert active.pool.round == 4
+    active.fit()
+    assert active.evaluate().metrics["accuracy"] >= 0
+    with pytest.raises(BudgetError, match="a budget of 1 cannot be met: the pool is empty"):
+        active.query(1)
+
+
+def test_same_seed_same_picks(learner):
+    assert play(learner(seed=3), [4, 4]) == play(learner(seed=3), [4, 4])
+    assert play(learner(seed=3), [4, 4]) != play(learner(seed=4), [4, 4])
+
+
+def test_the_training_targets_are_never_looked_at(learner):
+    active = learner()
+    blind = replace(active.dataset, train_targets=torch.full((24,), UNKNOWN))
+    blindfolded = ActiveLearner(blind, "mal", active.recipe)
+    blindfolded.teach(FIRST, answers(active, FIRST))
+    for one in (active, blindfolded):
+        one.fit()
+    assert active.query(5).indices.tolist() == blindfolded.query(5).indices.tolist()
+
+
+def test_progress_is_told(learner):
+    told = []
+    learner(on_epoch=lambda *event: told.append(event[:3])).fit()
+    assert told == [("minimax", 1, 1), ("task", 1, 1)]
+
+
+def test_a_fit_goes_on_from_its_checkpoint(learner, tmp_path):
+    first = learner(folder=tmp_path)
+    first.fit()
+    told = []
+    second = learner(folder=tmp_path, on_epoch=lambda *event: told.append(event))
+    second.fit()
+    assert told == []
+    assert second.query(5).indices.tolist() == first.query(5).indices.tolist()
+    second.teach([2], [2])
+    second.fit()
+    assert len(told) == 2  # the next round trains afresh
+
+
+@pytest.mark.parametrize(
+    ("indices", "given", "error", "sentence"),
+    [
+        ([2, 2], [0, 0], PoolError, "index 2 is given twice"),
+        ([1], [0], PoolError, "index 1 has a label already"),
+        ([24], [0], PoolError, "index 24 is not in the pool of 24 pictures"),
+        ([-1], [0], PoolError, "index -1 is not in the pool"),
+        ([], [], ShapeError, "0 pictures need answers .* in whole numbers"),
+        (torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64), PoolError, "no index to label"),
+        ([2.5], [0], ShapeError, "indices must be one row of whole numbers"),
+        (torch.tensor(2), torch.tensor(0), ShapeError, "indices must be one row of whole numbers"),
+        ([2], [3], DataError, "answer 3 is no class: there are 3, counted from 0"),
+        ([2, 3], [0, -1], DataError, "answer -1 is no class"),
+        ([2], [0.9], ShapeError, r"1 pictures need answers of shape \(1,\) in whole numbers, not \(1,\) torch.float32"),
+        ([2, 3], [0], ShapeError, r"2 pictures need answers of shape \(2,\) in whole numbers, not \(1,\)"),
+    ],
+)
+def test_wrong_answers_change_nothing(learner, indices, given, error, sentence):
+    active = learner()
+    active.fit()
+    targets, models = active.targets.clone(), active.models
+    with pytest.raises(error, match=sentence):
+        active.teach(indices, given)
+    assert torch.equal(active.targets, targets)
+    assert active.pool.labelled.tolist() == FIRST
+    assert active.models is models
+
+
+@pytest.mark.parametrize(
+    ("budget", "sentence"),
+    [
+        (0, "a budget of 0 is outside 1 … 21"),
+        (-3, "a budget of -3 is outside"),
+        (22, "a budget of 22 is outside 1 … 21, the size of the pool"),
+        (2.5, "a budget must be a whole number, not 2.5"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["mal", "random"])
+def test_impossible_budgets(learner, strategy, budget, sentence):
+    active = learner(strategy)
+    active.fit()
+    with pytest.raises(BudgetError, match=sentence):
+        active.query(budget)
+
+
+def test_nothing_is_asked_of_models_that_do_not_know_the_latest_answers(learner):
+    active = learner()
+    with pytest.raises(ConfigurationError, match=r"call fit\(\) before query\(\)"):
+        active.query(1)
+    with pytest.raises(ConfigurationError, match=r"call fit\(\) before evaluate\(\)"):
+        active.evaluate()
+    active.fit()
+    active.query(1)
+    active.teach([2], [2])
+    with pytest.raises(ConfigurationError, match=r"call fit\(\) before query\(\)"):
+        active.query(1)
+
+
+def test_labels_that_do_not_suffice(learner, caplog):
+    active = learner()
+    one_class = ActiveLearner(active.dataset, "mal", active.recipe)
+    with pytest.raises(DataError, match="0 labelled pictures show 0 of 3 classes"):
+        one_class.fit()
+    one_class.teach([0, 3], [0, 0])
+    with pytest.raises(DataError, match="2 labelled pictures show 1 of 3 classes"):
+        one_class.fit()
+    one_class.teach([1], [1])
+    with pytest.raises(DataError, match=r"1 of 3 classes have no label yet \('blue'\)"):
+        one_class.fit()
+    one_class.recipe = one_class.recipe.model_copy(update={"missing_classes": "warn"})
+    one_class.fit()
+    assert "'blue'" in caplog.text
+
+
+def test_no_test_pictures(learner):
+    active = learner()
+    active.dataset = replace(
+        active.dataset, test=active.dataset.test.subset([]), test_targets=active.dataset.test_targets[:0]
+    )
+    active.fit()
+    with pytest.raises(DataError, match="'squares' has no test pictures to evaluate on"):
+        active.evaluate()
+
+
+def test_non_finite_scores_name_the_pictures(learner):
+    active = learner()
+    models = active.fit()
+    active.teach([2], [2])
+    active.models = models
+    models.classifier.prototypes.weight.data.fill_(torch.nan)
+    with pytest.raises(NonFiniteScoreError, match="in round 2 a score of 'squares/03', 'squares/04'"):
+        active.query(3)
+
+
+def test_masks_are_answers_too(learner):
+    active = learner(task="segmentation")
+    assert play(active, [3])
+    assert (active.targets == IGNORED).flatten(1).all(dim=1).sum() == 24 - 6
+    with pytest.raises(DataError, match="answer 9 is no class"):
+        active.teach([2], torch.full((1, 16, 16), 9, dtype=torch.uint8))
+    with pytest.raises(ShapeError, match=r"need answers of shape \(1, 16, 16\)"):
+        active.teach([2], [0])
+
+
+def test_unknown_strategy(learner):
+    with pytest.raises(UnknownNameError, match="unknown strategy 'mall'; did you mean 'mal'"):
+        learner("mall")
