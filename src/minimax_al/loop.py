@@ -11,6 +11,7 @@ Written once. A benchmark answers from the data set, a campaign waits for people
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -56,12 +57,12 @@ class ActiveLearner:
         folder: Path | None = None,
         on_epoch: EpochCallback | None = None,
     ) -> None:
-        self.dataset = dataset
         self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
         self.strategy.check_task(dataset.task)
         self.recipe = recipe or Recipe()
         self.seed = seed
         self.runtime = runtime or Runtime(self.recipe.runtime)
+        self.dataset = _on_device(dataset, self.runtime)
         self.folder = folder
         self.on_epoch = on_epoch
         self.pool = Pool(len(dataset.train))
@@ -145,6 +146,11 @@ class ActiveLearner:
         wrong = counted[(counted < 0) | (counted >= self.dataset.num_classes)]
         if len(wrong):
             raise DataError(f"answer {int(wrong[0])} is no class: there are {self.dataset.num_classes}, counted from 0")
+
+
+def _on_device(dataset: Dataset, runtime: Runtime) -> Dataset:
+    """The same data set; pictures that are resident are resident on the runtime's device."""
+    return replace(dataset, train=dataset.train.to(runtime.device), test=dataset.test.to(runtime.device))
 
 
 def _no_answers(dataset: Dataset) -> Tensor:

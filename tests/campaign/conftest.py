@@ -64,7 +64,9 @@ def save_pictures(tmp_path):
         "sqlite",
         pytest.param(
             "postgresql",
-            marks=pytest.mark.skipif(POSTGRESQL is None, reason="MINIMAX_AL_TEST_POSTGRESQL names no PostgreSQL server"),
+            marks=pytest.mark.skipif(
+                POSTGRESQL is None, reason="MINIMAX_AL_TEST_POSTGRESQL names no PostgreSQL server"
+            ),
         ),
     ]
 )

@@ -132,7 +132,9 @@ def test_random_picks_are_spread_among_the_models(campaign):
 
     def by_model(count):
         asked.append(count)
-        return [Choice(item, "unsure", {"entropy": 1.5}, suggestion=2, confidence=0.5) for item in range(2, 2 + count)], None
+        return [
+            Choice(item, "unsure", {"entropy": 1.5}, suggestion=2, confidence=0.5) for item in range(2, 2 + count)
+        ], None
 
     ask_model(campaign, 10, by_model, random_share=0.2)
     picks = campaign.picks()
@@ -142,7 +144,12 @@ def test_random_picks_are_spread_among_the_models(campaign):
     assert not picks[0].at_random
     assert not picks[-1].at_random
     chosen = picks[0]
-    assert (chosen.suggestion, chosen.confidence, chosen.scores, chosen.reason) == ("dog", 0.5, {"entropy": 1.5}, "unsure")
+    assert (chosen.suggestion, chosen.confidence, chosen.scores, chosen.reason) == (
+        "dog",
+        0.5,
+        {"entropy": 1.5},
+        "unsure",
+    )
 
 
 def test_what_was_labelled_while_the_model_chose_is_not_asked(campaign):

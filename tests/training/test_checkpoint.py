@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from minimax_al.errors import CheckpointError
-from minimax_al.training.checkpoint import load_checkpoint, read_state, save_checkpoint, write_atomically
+from minimax_al.training.checkpoint import load_checkpoint, read_state, save_checkpoint
 
 
 def trained(seed=0, width=3):
@@ -66,12 +66,3 @@ def test_other_networks(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match="belongs to other networks"):
         load_checkpoint(path, {"net": network}, {"another": optimizer})
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "x"
-    write_atomically(path, b"old")
-    with pytest.raises(TypeError, match="bytes-like"):
-        write_atomically(path, "no bytes")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["x"]

@@ -142,7 +142,7 @@ def test_labelledness_does_not_overflow():
 def test_who_raises_the_unlabelled_entropy_and_who_lowers_it(build, batches, monkeypatch, update, case):
     reversal, part, direction = case
     training = build(update=update, reversal=reversal, discriminator=False)
-    monkeypatch.setattr(minimax, "classification_loss", lambda logits, targets: 0 * logits.sum())
+    monkeypatch.setattr(minimax, "classification_loss", lambda logits, targets, mean: 0 * logits.sum())
     for network in training.networks.values():
         network.requires_grad_(requires_grad=False)
     name, _, layer = part.partition(".")

@@ -24,6 +24,7 @@ from minimax_al.acquisition.scores import (
     pixel_entropy,
     variation_ratio,
 )
+from minimax_al.acquisition.sharded import k_center_greedy_sharded
 
 __all__ = [
     "RULES",
@@ -37,6 +38,7 @@ __all__ = [
     "highest_entropy",
     "intersection",
     "k_center_greedy",
+    "k_center_greedy_sharded",
     "least_confidence",
     "least_labelled",
     "margin",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, read_rounds, write_round
+from minimax_al.benchmark.views import views_of
 from minimax_al.data import IGNORED, Dataset
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import Query
@@ -129,7 +130,10 @@ def _play_round(learner: ActiveLearner, protocol: Protocol, folder: Path, number
         seconds=seconds,
         losses={name: epochs[-1] for name, epochs in models.history.items()},
     )
-    write_round(folder, result, models, query, keep_model=number + 1 == protocol.points)
+    views = {}
+    if query is not None and learner.dataset.task == "segmentation":
+        views = views_of(learner.round, models, query.indices)
+    write_round(folder, result, query=query, views=views, models=models if query is None else None)
     return result
 
 

@@ -22,8 +22,8 @@ from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.provenance import provenance
 from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
+from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
-from minimax_al.training.checkpoint import write_atomically
 
 GROWING = {"strategies", "seeds", "data"}
 """Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
@@ -61,8 +61,8 @@ def prepare_folder(protocol: Protocol, out: Path) -> None:
                 f"folder {str(out)!r} holds results of another configuration; these keys differ: "
                 f"{', '.join(differing)}. Give another --out, or the same settings"
             )
-    write_atomically(path, yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
-    write_atomically(out / "provenance.yaml", yaml.safe_dump(provenance(), sort_keys=False).encode())
+    write_durably(path, yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
+    write_durably(out / "provenance.yaml", yaml.safe_dump(provenance(), sort_keys=False).encode())
 
 
 def read_protocol(out: Path) -> Protocol:

@@ -8,12 +8,14 @@ from torch import Tensor
 
 from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import RoundResult, read_scores
-from minimax_al.data import Dataset
-from minimax_al.report import PickedRound, Picture, thumbnail
+from minimax_al.benchmark.results import RoundResult, read_scores, read_views
+from minimax_al.benchmark.views import VIEWS_A_ROUND
+from minimax_al.data import Dataset, prepare
+from minimax_al.report import PickedRound, Picture, segmentation_strip, thumbnail
 
 PICTURES_A_ROUND = 40
 PICTURES_A_PAGE = 4000
+STRIP_SIZE = 480
 
 
 def picked_rounds(
@@ -34,40 +36,58 @@ def picked_rounds(
         picked
         for cell, results in sorted(rounds.items(), key=lambda item: protocol.strategies.index(item[0].strategy))
         if cell.seed in seeds
-        for picked in _of_cell(protocol.dataset_for(dataset, cell.seed), cell, out, results)
+        for picked in _of_cell(protocol.dataset_for(dataset, cell.seed), protocol, cell, out, results)
     ]
 
 
-def _of_cell(dataset: Dataset, cell: Cell, out: Path, results: list[RoundResult]) -> Iterator[PickedRound]:
+def _of_cell(
+    dataset: Dataset, protocol: Protocol, cell: Cell, out: Path, results: list[RoundResult]
+) -> Iterator[PickedRound]:
+    pixels = dataset.task == "segmentation"
     for result in results:
         if not result.picks:
             continue
-        indices = torch.tensor(result.picks[:PICTURES_A_ROUND], dtype=torch.int64)
-        candidates, scores = read_scores(cell.folder(out), result.round)
-        positions = torch.searchsorted(candidates, indices)
-        pixels = next(iter(dataset.train.stream([indices]))).cpu()
-        pictures = [
-            _picture(
-                dataset, int(index), pixels[row], {name: values[positions[row]] for name, values in scores.items()}
-            )
-            for row, index in enumerate(indices)
-        ]
-        yield PickedRound(
-            cell.strategy,
-            cell.seed,
-            result.round,
-            result.labels + len(result.picks),
-            pictures,
-            len(result.picks) - len(pictures),
+        indices = torch.tensor(result.picks[: VIEWS_A_ROUND if pixels else PICTURES_A_ROUND], dtype=torch.int64)
+        sources = (
+            _strips(dataset, protocol, cell.folder(out), result.round, indices) if pixels else _plain(dataset, indices)
         )
+        scores = _scores_of(cell.folder(out), result.round, indices)
+        pictures = [
+            _picture(dataset, int(index), source, {name: values[row] for name, values in scores.items()})
+            for row, (index, source) in enumerate(zip(indices, sources, strict=True))
+        ]
+        labels, omitted = result.labels + len(result.picks), len(result.picks) - len(pictures)
+        yield PickedRound(cell.strategy, cell.seed, result.round, labels, pictures, omitted, wide=pixels)
 
 
-def _picture(dataset: Dataset, index: int, pixels: Tensor, scores: Mapping[str, Tensor]) -> Picture:
+def _scores_of(folder: Path, number: int, indices: Tensor) -> dict[str, Tensor]:
+    candidates, scores = read_scores(folder, number)
+    positions = torch.searchsorted(candidates, indices)
+    return {name: values[positions] for name, values in scores.items()}
+
+
+def _plain(dataset: Dataset, indices: Tensor) -> Iterator[str]:
+    for pixels in next(iter(dataset.train.stream([indices]))).cpu():
+        yield thumbnail(pixels.permute(1, 2, 0).numpy())
+
+
+def _strips(dataset: Dataset, protocol: Protocol, folder: Path, number: int, indices: Tensor) -> Iterator[str]:
+    """Picture, truth, prediction and entropy of each pick, as the model saw it."""
+    views = read_views(folder, number)
+    pixels = next(iter(dataset.train.stream([indices]))).cpu()
+    pictures, truths = prepare(pixels, protocol.recipe.augmentation, dataset.train_targets[indices])
+    for picture, *maps in zip(pictures, truths, views["prediction"], views["entropy"], strict=True):
+        truth, prediction, entropy = (view.numpy() for view in maps)
+        strip = segmentation_strip(picture.permute(1, 2, 0).numpy(), truth, prediction, entropy, dataset.num_classes)
+        yield thumbnail(strip, size=STRIP_SIZE)
+
+
+def _picture(dataset: Dataset, index: int, source: str, scores: Mapping[str, Tensor]) -> Picture:
     """One pick: its class (where it has one), what the model took it for, and its scores."""
-    source = thumbnail(pixels.permute(1, 2, 0).numpy())
-    title = dataset.class_names[int(dataset.train_targets[index])] if dataset.task == "classification" else ""
-    values = [(name.replace("_", " "), _shown(dataset, name, value)) for name, value in scores.items()]
-    return Picture(source, dataset.train.names[index], title, values)
+    name = dataset.train.names[index]
+    title = dataset.class_names[int(dataset.train_targets[index])] if dataset.task == "classification" else name
+    values = [(score.replace("_", " "), _shown(dataset, score, value)) for score, value in scores.items()]
+    return Picture(source, name, title, values)
 
 
 def _shown(dataset: Dataset, name: str, value: Tensor) -> str:

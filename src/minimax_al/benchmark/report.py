@@ -26,6 +26,7 @@ from minimax_al.benchmark.sections import (
 )
 from minimax_al.benchmark.statistics import HeadMiddleTail, frequency_groups, head_middle_tail
 from minimax_al.data import Dataset
+from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError
 from minimax_al.report import (
     ClassBalance,
@@ -49,7 +50,6 @@ from minimax_al.report import (
     write_records,
 )
 from minimax_al.training import HEADLINE
-from minimax_al.training.checkpoint import write_atomically
 
 REFERENCE, MAL, CONTROL = "random", "mal", "random+mal"
 RESAMPLING_SEED = 0
@@ -120,9 +120,9 @@ def write_report(out: Path) -> Path:
     curves = results.curves(results.headline)
     published = paper_points(results.protocol.name, results.protocol.recipe.encoder)
     write_records(out / "curves.csv", results.records)
-    write_atomically(out / "curve.svg", plot_curves(curves, published).encode())
-    write_atomically(out / "table.md", to_markdown(curves).encode())
-    write_atomically(out / "table.tex", to_latex(curves).encode())
+    write_durably(out / "curve.svg", plot_curves(curves, published).encode())
+    write_durably(out / "table.md", to_markdown(curves).encode())
+    write_durably(out / "table.tex", to_latex(curves).encode())
     write_page(out / "report.html", _page(results, curves, published))
     return out / "report.html"
 
@@ -138,7 +138,7 @@ def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoint
             *_further_metrics(results),
             *_statistics(results, curves),
             *_class_sections(results),
-            picks_section(picked_rounds(results.dataset, protocol, results.out, results.rounds)),
+            picks_section(picked_rounds(results.dataset, protocol, results.out, results.rounds), _picks_note(results)),
             timing_section(results.records, protocol.name),
             set_aside_section([(file.path, file.reason) for file in results.dataset.set_aside]),
             provenance_section(_provenance(results)),
@@ -232,6 +232,12 @@ def _pool_counts(results: Results, seed: int) -> list[int]:
 def _by_frequency(result: RoundResult, counts: list[int]) -> HeadMiddleTail:
     pairs = [(value, count) for value, count in zip(result.per_class, counts, strict=True) if value is not None]
     return head_middle_tail([value for value, _ in pairs], [count for _, count in pairs])
+
+
+def _picks_note(results: Results) -> str:
+    if results.dataset.task == "segmentation":
+        return "From left to right: picture, truth, prediction before labelling, entropy (white: all classes alike)."
+    return "Below each picture: its class, what the model took it for before labelling, its scores; rank 1 is first."
 
 
 def _provenance(results: Results) -> dict[str, object]:

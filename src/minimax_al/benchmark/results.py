@@ -7,16 +7,18 @@ round-0.json                 labels, metrics, picks, seconds; written last, it m
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from safetensors.torch import save
 from torch import Tensor
 
+from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError
 from minimax_al.strategies import Query
 from minimax_al.training import Models
-from minimax_al.training.checkpoint import read_tensors, save_checkpoint, write_atomically
+from minimax_al.training.checkpoint import read_tensors, save_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +48,28 @@ class RoundResult:
     losses: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def write_round(folder: Path, result: RoundResult, models: Models, query: Query | None, *, keep_model: bool) -> None:
-    """Write a finished round; the JSON file last."""
+def write_round(
+    folder: Path, result: RoundResult, *, query: Query | None, views: Mapping[str, Tensor], models: Models | None
+) -> None:
+    """Write a finished round; the JSON file last.
+
+    Args:
+        folder: of the cell.
+        result: metrics and picks.
+        query: with the scores; None in the last round.
+        views: per-pixel tensors of the first picks; empty in classification.
+        models: whose task model is kept; None keeps none.
+    """
     stem = f"round-{result.round}"
     if query is not None:
         scores = {"candidates": query.candidates, **query.scores}
         content = save({name: values.contiguous() for name, values in scores.items()})
-        write_atomically(folder / f"{stem}.scores.safetensors", content)
-    if keep_model:
+        write_durably(folder / f"{stem}.scores.safetensors", content)
+    if views:
+        write_durably(folder / f"{stem}.views.safetensors", save(dict(views)))
+    if models is not None:
         save_checkpoint(folder / f"{stem}.model.safetensors", {"task_model": models.task_model})
-    write_atomically(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
+    write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
 
 
 def read_rounds(folder: Path) -> list[RoundResult]:
@@ -83,6 +97,15 @@ def read_scores(folder: Path, number: int) -> tuple[Tensor, dict[str, Tensor]]:
     """
     tensors, _ = read_tensors(folder / f"round-{number}.scores.safetensors")
     return tensors.pop("candidates"), tensors
+
+
+def read_views(folder: Path, number: int) -> dict[str, Tensor]:
+    """The per-pixel tensors of the first picks of a finished round.
+
+    Raises:
+        CheckpointError: the file is damaged or absent.
+    """
+    return read_tensors(folder / f"round-{number}.views.safetensors")[0]
 
 
 def _read_round(path: Path, expected: int) -> RoundResult:

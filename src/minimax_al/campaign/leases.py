@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, select, update
 
 from minimax_al.campaign.rounds import Pick, as_pick, pick_rows, waits
 from minimax_al.campaign.schema import items, picks, rounds
@@ -41,20 +41,20 @@ def take_lease(connection: Connection, author: str, count: int, now: datetime, s
         seconds: for how long.
     """
     until = now + timedelta(seconds=seconds)
-    is_theirs = picks.c.lease_holder == author
-    is_free = or_(picks.c.lease_holder.is_(None), picks.c.lease_until <= now, is_theirs)
     open_round = select(func.max(rounds.c.id)).where(rounds.c.closed_at.is_(None)).scalar_subquery()
-    waiting = select(picks.c.id).join(items).where(picks.c.round_id == open_round, waits())
-    theirs_first = (func.coalesce(is_theirs, False).desc(), picks.c.rank)
-    ids = list(connection.scalars(waiting.where(is_free).order_by(*theirs_first).limit(count)))
+    columns = (picks.c.id, picks.c.lease_holder, picks.c.lease_until)
+    waiting = select(*columns).join(items).where(picks.c.round_id == open_round, waits()).order_by(picks.c.rank)
+    rows = connection.execute(waiting).all()
+    theirs = [row.id for row in rows if row.lease_holder == author]
+    others = [row.lease_until for row in rows if row.lease_holder not in (None, author) and row.lease_until > now]
+    free = [
+        row.id for row in rows if row.lease_holder is None or (row.lease_holder != author and row.lease_until <= now)
+    ]
+    ids = (theirs + free)[:count]
     if ids:
         connection.execute(update(picks).where(picks.c.id.in_(ids)).values(lease_holder=author, lease_until=until))
-    others = connection.execute(
-        select(func.count(), func.min(picks.c.lease_until)).where(picks.c.id.in_(waiting), ~is_free)
-    ).one()
-    total = connection.execute(select(func.count()).select_from(waiting.subquery())).scalar_one()
     chosen = connection.execute(pick_rows().where(picks.c.id.in_(ids))).all()
-    return Lease(tuple(as_pick(row) for row in chosen), until, total, others[0], others[1])
+    return Lease(tuple(as_pick(row) for row in chosen), until, len(rows), len(others), min(others, default=None))
 
 
 def release(connection: Connection, author: str) -> int:

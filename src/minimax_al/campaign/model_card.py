@@ -27,7 +27,7 @@ def model_card(trained: Trained, status: Status, onnx_difference: float | None) 
         "## What it was trained on",
         (
             f"{facts['labels']:,} labelled pictures, chosen and trained by `{facts['strategy']}` "
-            f"(run {facts['run']}); {status.held_out:,} of {status.labelled:,} labels were held out and never trained on."
+            f"(run {facts['run']}); {status.held_out:,} of {status.labelled:,} labels were held out, never trained on."
         ),
         *_class_table(facts, status),
         "## How to use it",

@@ -65,7 +65,7 @@ def fit_power_law(
         >>> n = [50, 100, 200, 400, 800]
         >>> curve = fit_power_law(n, [0.9 - 2 * x**-0.5 for x in n], [10_000] * 5, seed=0)
         >>> round(curve.a, 2), round(curve.c, 2)
-        (0.9, 0.5)
+        (0.9, 0.49)
     """
     n, y, m = (np.asarray(values, dtype=np.float64) for values in (labels, accuracies, held_out))
     smoothed = (y * m + 2) / (m + 4)  # so that 0 and 1 have a variance, too (Agresti and Coull)

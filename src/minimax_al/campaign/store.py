@@ -9,12 +9,13 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from minimax_al.campaign.turns import Turns
 from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError
@@ -44,8 +45,7 @@ class Store:
         self.wait_seconds = wait_seconds
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.where = repr(self.url.database) if self.is_sqlite else repr(self.url.render_as_string())
-        file = self.url.database if self.is_sqlite else None
-        self._turns = Turns(Path(f"{file}.lock"), wait_seconds) if file else None
+        self._turns = Turns(Path(f"{self.url.database}.lock") if self.is_sqlite else None, wait_seconds)
         self.engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine()
 
     @contextmanager
@@ -68,15 +68,12 @@ class Store:
         Raises:
             CampaignError: the database cannot be used, or stays locked by another process; says why.
         """
-        with self._turn(), _in_our_words(self.where), self.engine.connect() as connection:
+        with self._turns.turn(), _in_our_words(self.where), self.engine.connect() as connection:
             writer = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with writer.begin():
                 if not self.is_sqlite:
                     _lock_postgresql(writer, self.wait_seconds)
                 yield writer
-
-    def _turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._turns is None else self._turns.turn()
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -100,7 +97,7 @@ class Store:
                 connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'))
 
     def _sqlite_engine(self) -> Engine:
-        engine = create_engine(self.url, connect_args={"timeout": self.wait_seconds})
+        engine = create_engine(self.url, connect_args={"timeout": self.wait_seconds}, **self._pool_settings())
 
         @event.listens_for(engine, "connect")
         def prepare(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - the event's signature
@@ -118,7 +115,11 @@ class Store:
         settings: dict[str, Any] = {"connect_timeout": max(2, round(self.wait_seconds))}
         if self.schema is not None:
             settings["options"] = f"-csearch_path={self.schema}"
-        return create_engine(self.url, connect_args=settings, pool_pre_ping=True)
+        return create_engine(self.url, connect_args=settings, pool_pre_ping=True, **self._pool_settings())
+
+    def _pool_settings(self) -> dict[str, Any]:
+        """A web server's threads all find a connection to read with; writers take turns anyway."""
+        return {"pool_size": 8, "max_overflow": 56, "pool_timeout": self.wait_seconds}
 
 
 def sqlite_url(file: Path) -> URL:
@@ -165,6 +166,8 @@ def _in_our_words(where: str) -> Iterator[None]:
     """Turns a database's error that a user can mend into a sentence; all others pass."""
     try:
         yield
+    except PoolTimeoutError as error:
+        raise CampaignError(f"the campaign's database {where} {_SQLITE_REASONS['BUSY']}") from error
     except DBAPIError as error:
         why = _why(error.orig)
         if why is None:

@@ -27,11 +27,12 @@ class Turns:
     """The right to write, handed from one to the next.
 
     Args:
-        path: a file that stands for the right; made when it is first asked for.
+        path: a file that stands for the right among processes, made when it is first asked for; None where a
+            database server sees to that, and threads alone take turns here.
         wait_seconds: how long to wait for it.
     """
 
-    def __init__(self, path: Path, wait_seconds: float) -> None:
+    def __init__(self, path: Path | None, wait_seconds: float) -> None:
         self.path = path
         self.wait_seconds = wait_seconds
         self._here = threading.Lock()
@@ -47,18 +48,21 @@ class Turns:
         if not self._here.acquire(timeout=self.wait_seconds):
             raise self._too_long()
         try:
-            with self._open() as file:
+            if self.path is None:
+                yield
+                return
+            with self._open(self.path) as file:
                 self._lock(file, deadline)
                 yield  # closing the file ends the turn
         finally:
             self._here.release()
 
-    def _open(self) -> BinaryIO:
+    def _open(self, path: Path) -> BinaryIO:
         try:
-            return self.path.open("ab")
+            return path.open("ab")
         except OSError as error:
             raise CampaignError(
-                f"the campaign's database cannot be written, as {str(self.path)!r} cannot: {error.strerror}; "
+                f"the campaign's database cannot be written, as {str(path)!r} cannot: {error.strerror}; "
                 "allow writing in the campaign's folder, and see that its disk has room"
             ) from error
 
@@ -75,6 +79,7 @@ class Turns:
 
     def _too_long(self) -> CampaignError:
         return CampaignError(
-            f"the campaign's database is locked by another process, which has held {str(self.path)!r} for more than "
-            f"{self.wait_seconds:g} seconds: wait until it has finished, then try again; nothing was changed"
+            f"the campaign's database is locked by another writer for more than {self.wait_seconds:g} seconds "
+            f"({'in this process' if self.path is None else str(self.path)}): wait until it has finished, then try "
+            "again; nothing was changed"
         )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         set_aside_section,
         timing_section,
     )
+    from minimax_al.report.strips import segmentation_strip
     from minimax_al.report.tables import to_latex, to_markdown
     from minimax_al.report.thumbnails import thumbnail
 
@@ -78,6 +79,7 @@ _HOMES = {
         "set_aside_section",
         "timing_section",
     ),
+    "strips": ("segmentation_strip",),
     "tables": ("to_latex", "to_markdown"),
     "thumbnails": ("thumbnail",),
 }
@@ -113,6 +115,7 @@ __all__ = [
     "provenance_section",
     "read_records",
     "render_page",
+    "segmentation_strip",
     "set_aside_section",
     "thumbnail",
     "timing_section",

@@ -110,12 +110,14 @@ class Gallery:
         pictures: what is shown.
         caption: what they have in common.
         omitted: how many more there are that are not shown.
+        wide: each picture is a strip of several views, and takes the room it needs.
     """
 
     kind: ClassVar[str] = "gallery"
     pictures: Sequence[Picture]
     caption: str = ""
     omitted: int = 0
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ records in a tidy CSV file (one row a number), so that any other tool can read t
 """
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError, nearest
-from minimax_al.report.replacing import replacing
 
 LESS_IS_BETTER = frozenset({"calibration_error", "train_seconds", "query_seconds"})
 """Metrics of which the smaller value is the better one."""
@@ -132,13 +133,14 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> No
     exactly.
 
     Args:
-        path: the CSV file; its folder must exist.
+        path: the CSV file; its folder is made.
         records: what to write.
     """
-    with replacing(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Record._fields)
-        writer.writerows((*record[:-1], repr(float(record.value))) for record in sorted(records))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Record._fields)
+    writer.writerows((*record[:-1], repr(float(record.value))) for record in sorted(records))
+    write_durably(Path(path), text.getvalue().encode())
 
 
 def learning_curve(records: Iterable[Record], dataset: str, strategy: str, metric: str = "accuracy") -> Curve:

@@ -6,11 +6,12 @@ it.
 
 import functools
 import os
+from pathlib import Path
 
 import jinja2
 
+from minimax_al.durable import write_durably
 from minimax_al.report.blocks import Bars, Cell, ReportPage
-from minimax_al.report.replacing import replacing
 
 
 def render_page(page: ReportPage) -> str:
@@ -30,12 +31,10 @@ def write_page(path: str | os.PathLike[str], page: ReportPage) -> None:
     """Writes a page as an HTML file, replacing it in one step.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder is made.
         page: what it shows.
     """
-    document = render_page(page)
-    with replacing(path) as file:
-        file.write(document)
+    write_durably(Path(path), render_page(page).encode())
 
 
 @functools.cache

@@ -114,6 +114,7 @@ class PickedRound:
         labels: size of the labelled pool after these picks.
         pictures: thumbnails in the order of picking, with scores as their values.
         omitted: how many picks have no thumbnail here.
+        wide: each thumbnail is a strip of several views.
     """
 
     strategy: str
@@ -122,6 +123,7 @@ class PickedRound:
     labels: int
     pictures: Sequence[Picture]
     omitted: int = 0
+    wide: bool = False
 
 
 def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
@@ -144,6 +146,7 @@ def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
                 picked.pictures,
                 f"Round {picked.round}: {len(picked.pictures) + picked.omitted:,} picked, {picked.labels:,} labels",
                 picked.omitted,
+                picked.wide,
             )
             for picked in sorted(of_run, key=lambda picked: picked.round)
         ]

@@ -9,7 +9,10 @@ from minimax_al.training import Models, Round
 
 
 class Badge(Strategy):
-    """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020)."""
+    """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020).
+
+    Under MAL's training the gradient is taken at F's features, as if C had no bottleneck.
+    """
 
     uses_randomness: ClassVar[bool] = True
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)

@@ -1,8 +1,8 @@
 """CoreSet: pictures that cover the pool, so that none is far from a labelled one."""
 
-from minimax_al.acquisition import k_center_greedy
-from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
-from minimax_al.training import Models, Round
+from minimax_al.acquisition import k_center_greedy_sharded
+from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
+from minimax_al.training import Models, Outputs, Round
 
 
 class CoreSet(Strategy):
@@ -10,6 +10,12 @@ class CoreSet(Strategy):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose `budget` pictures, each the farthest from all that are labelled or chosen before it."""
-        scores = score_pool(round_, models, lambda outputs: {"features": outputs.picture_features()})
-        labelled = score_pool(round_, models, lambda outputs: {"features": outputs.picture_features()}, round_.labelled)
-        return picks(round_, k_center_greedy(scores["features"], budget, labelled["features"]), scores)
+        scores = score_pool(round_, models, _features, stays=["features"])
+        labelled = score_pool(round_, models, _features, round_.labelled)
+        group = round_.runtime.ranks.group
+        positions = k_center_greedy_sharded(scores["features"], budget, labelled["features"], group=group)
+        return picks(round_, positions, scores)
+
+
+def _features(outputs: Outputs) -> Scores:
+    return {"features": outputs.picture_features()}

@@ -1,5 +1,6 @@
 """Ensembles: pictures about which independently trained models disagree."""
 
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -40,10 +41,10 @@ class Ensemble(Strategy):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` pictures on which the members disagree most."""
-        members = [models.task_model, *models.others.values()]
 
         def score(outputs: Outputs) -> Scores:
-            passes = (member(outputs.pictures).to(outputs.logits.dtype) for member in members)
+            others = (member(outputs.pictures).to(outputs.logits.dtype) for member in models.others.values())
+            passes = chain([outputs.logits], others)
             if self.measure == "mutual_information":
                 return {self.measure: mutual_information(passes)}
             votes_TNK = torch.stack([_checked(logits) for logits in passes])

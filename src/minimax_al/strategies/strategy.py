@@ -1,7 +1,7 @@
 """What a strategy is: a named method that trains, scores the unlabelled pictures, and chooses among them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -85,7 +85,12 @@ class Strategy(BaseModel, ABC):
 
 
 def score_pool(
-    round_: Round, models: Models, score: Callable[[Outputs], Scores], indices: Tensor | None = None
+    round_: Round,
+    models: Models,
+    score: Callable[[Outputs], Scores],
+    indices: Tensor | None = None,
+    *,
+    stays: Sequence[str] = (),
 ) -> Scores:
     """Score pictures in one pass, batch by batch.
 
@@ -94,6 +99,7 @@ def score_pool(
         models: the networks that look at them.
         score: from the networks' outputs on a batch to values by name, each (B, …).
         indices: which pictures; default all unlabelled ones.
+        stays: names of large values that stay on the rank that computed them, where several share the run.
 
     Returns:
         Each value over all pictures, on the CPU; in classification also `predicted` and `confidence`, (n,).
@@ -103,7 +109,7 @@ def score_pool(
             among `indices`.
     """
     indices = round_.unlabelled if indices is None else indices
-    done = 0
+    done = round_.shown_here(len(indices)).start
 
     def forward(x: Tensor) -> Scores:
         nonlocal done
@@ -118,7 +124,7 @@ def score_pool(
         done += len(x)
         return scores
 
-    return round_.stream(forward, indices)
+    return round_.stream(forward, indices, stays=stays)
 
 
 def _naming(error: NonFiniteScoreError, round_: Round, indices: Tensor, done: int) -> NonFiniteScoreError:

@@ -1,7 +1,6 @@
 """Checkpoints: networks and optimisers in one safetensors file, written whole or not at all."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from minimax_al.durable import write_durably
 from minimax_al.errors import CheckpointError
 
 
@@ -38,7 +38,7 @@ def save_checkpoint(
         for index, moments in saved["state"].items():
             tensors |= {f"optimizer/{name}/{index}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     metadata = {"groups": json.dumps(groups), "state": json.dumps(dict(state or {}))}
-    write_atomically(path, save({key: _portable(value) for key, value in tensors.items()}, metadata))
+    write_durably(path, save({key: _portable(value) for key, value in tensors.items()}, metadata))
 
 
 def load_checkpoint(
@@ -101,20 +101,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise CheckpointError(
             f"checkpoint {str(path)!r} cannot be read ({error}); remove it to start afresh"
         ) from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:

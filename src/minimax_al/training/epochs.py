@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from minimax_al.errors import CheckpointError, TrainingDivergedError
 from minimax_al.training.checkpoint import load_checkpoint, read_state, save_checkpoint
+from minimax_al.training.ranks import ALONE, Ranks
 from minimax_al.training.seeding import derive_seed, seeded_globally
 
 EpochCallback = Callable[[str, int, int, Mapping[str, float]], None]
@@ -76,6 +77,7 @@ def run_epochs(
     checkpoint: Path | None = None,
     identity: str = "",
     on_epoch: EpochCallback | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[dict[str, float]]:
     """Train for all epochs, going on from the checkpoint where there is one.
 
@@ -93,28 +95,38 @@ def run_epochs(
         device: where the training runs.
         checkpoint: file to resume from and to write to.
         identity: of what the training learns from; a checkpoint of another identity is refused.
-        on_epoch: told of every finished epoch.
+        on_epoch: told of every finished epoch, on rank 0.
+        ranks: the processes that share the training; rank 0 writes checkpoints, all read them.
 
     Returns:
         The mean losses of every epoch.
 
     Raises:
         TrainingDivergedError: a loss is NaN or infinite.
-        CheckpointError: the checkpoint is damaged or of another training.
+        CheckpointError: the checkpoint is damaged or of another training, or not all ranks see it.
     """
     whose = {"training": name, "settings": settings.model_dump(mode="json"), "identity": identity}
-    history = _resume(whose, training, checkpoint)
+    history = ranks.together(lambda: _resume(whose, training, checkpoint))
+    if len(set(ranks.share(len(history)))) > 1:
+        raise CheckpointError(
+            f"not all ranks see checkpoint {str(checkpoint)!r}: its folder must be shared by all nodes"
+        )
+    # What is drawn globally (dropout, an autoencoder's noise) has no part a rank: each rank draws its own.
+    own = ("rank", ranks.rank) if ranks.rank else ()
     for network in training.networks.values():
         network.train()
     for epoch in range(len(history), settings.epochs):
-        with seeded_globally(derive_seed(seed, name, "epoch", epoch), device):
+        with seeded_globally(derive_seed(seed, name, "epoch", epoch, *own), device):
             losses = _one_epoch(training, settings, batches(epoch), epoch, steps)
         history.append(_means(losses, name, epoch))
         done = epoch + 1
         if checkpoint and (done % settings.checkpoint_every == 0 or done == settings.epochs):
-            state = {"whose": whose, "history": history}
-            save_checkpoint(checkpoint, training.networks, training.optimizers, state)
-        if on_epoch:
+            if ranks.rank == 0:
+                save_checkpoint(
+                    checkpoint, training.networks, training.optimizers, {"whose": whose, "history": history}
+                )
+            ranks.share(done)  # Nobody goes on before the file is there.
+        if on_epoch and ranks.rank == 0:
             on_epoch(name, done, settings.epochs, history[-1])
     return history
 

@@ -60,29 +60,28 @@ def _evaluate(round_: Round, models: Models) -> Evaluation:
 
 
 def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
-    """One confusion matrix a network, added up batch by batch: the pool's logits are never held together."""
-    dataset, device = round_.dataset, round_.runtime.device
+    """One confusion matrix a network, added up batch by batch: the logits are never held together."""
+    dataset, size = round_.dataset, round_.recipe.scoring_batch_size
     if not bool((dataset.test_targets != IGNORED).any()):
         raise DataError(f"all pixels of the test masks of {dataset.name!r} are void: there is nothing to evaluate on")
+    everything = torch.arange(len(dataset.test))
     confusions: dict[str, Tensor] = {}
-    done = 0
-
-    def forward(x: Tensor) -> dict[str, Tensor]:
-        nonlocal done
-        masks = dataset.test_targets[done : done + len(x)]
-        done += len(x)
-        # The masks are cut and resized as their pictures are.
-        _, masks = prepare(masks[:, None].expand(-1, 3, -1, -1), round_.recipe.augmentation, masks)
-        for name, logits in _logits(models, x).items():
-            confusion = confusion_matrix(logits.argmax(dim=1), masks.to(device), dataset.num_classes)
-            confusions[name] = confusions.get(name, torch.zeros_like(confusion)) + confusion
-        return {}
-
-    round_.stream(forward, torch.arange(len(dataset.test)), dataset.test)
+    with torch.inference_mode(), round_.runtime.autocast():
+        for batch, x in zip(everything.split(size), round_.feed.plain(dataset.test, everything, size), strict=True):
+            masks = _as_seen(dataset.test_targets[batch], round_).to(x.device)
+            for name, logits in _logits(models, x).items():
+                confusion = confusion_matrix(logits.argmax(dim=1), masks, dataset.num_classes)
+                confusions[name] = confusions.get(name, torch.zeros_like(confusion)) + confusion
     metrics = {"miou": mean_iou(confusions["task"]), "pixel_accuracy": pixel_accuracy(confusions["task"])}
     if "classifier" in confusions:
         metrics["classifier_miou"] = mean_iou(confusions["classifier"])
     return Evaluation(metrics, class_iou(confusions["task"]))
+
+
+def _as_seen(masks: Tensor, round_: Round) -> Tensor:
+    """Masks (B, H, W) cut and resized as `Feed.plain` does with their pictures."""
+    no_pictures = masks[:, None].expand(-1, 3, -1, -1)
+    return prepare(no_pictures, round_.recipe.augmentation, masks)[1]
 
 
 def _logits(models: Models, x: Tensor) -> dict[str, Tensor]:

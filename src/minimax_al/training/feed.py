@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from minimax_al.data import Augmentation, Dataset, Pictures, augment, epoch_batches, normalise, prepare
+from minimax_al.data import Augmentation, Dataset, Part, Pictures, augment, epoch_batches, normalise, prepare
 from minimax_al.training.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Feed:
     """Turns indices into batches of normalised pictures on the runtime's device.
+
+    Where several ranks share the run, a batch of training is this rank's part of it: sizes below are of the whole.
 
     Attributes:
         dataset: where the pictures are.
@@ -36,29 +38,34 @@ class Feed:
             steps: batches.
             generator: decides order and augmentation.
         """
-        batches = epoch_batches(indices, batch_size, steps, generator)
+        batches, part = self._own_batches(indices, batch_size, steps, generator)
         for batch, pixels in zip(batches, self.dataset.train.stream(batches), strict=True):
-            pixels_here, targets_here = self._to_device(pixels), self._to_device(targets[batch])
+            pixels_here, targets_here = self.runtime.send(pixels), self.runtime.send(targets[batch])
             if self.dataset.task == "segmentation":
-                pixels_here, targets_here = augment(pixels_here, self.augmentation, generator, targets_here)
+                pixels_here, targets_here = augment(pixels_here, self.augmentation, generator, targets_here, part=part)
             else:
-                pixels_here = augment(pixels_here, self.augmentation, generator)
+                pixels_here = augment(pixels_here, self.augmentation, generator, part=part)
             yield self._pictures(pixels_here), targets_here.long()
 
     def unlabelled(self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
         """`steps` augmented batches of pictures, (B, 3, H, W), cycling through the unlabelled ones."""
-        batches = epoch_batches(indices, batch_size, steps, generator)
+        batches, part = self._own_batches(indices, batch_size, steps, generator)
         for pixels in self.dataset.train.stream(batches):
-            yield self._pictures(augment(self._to_device(pixels), self.augmentation, generator))
+            yield self._pictures(augment(self.runtime.send(pixels), self.augmentation, generator, part=part))
 
     def plain(self, pictures: Pictures, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
         """The pictures at `indices` in order, without augmentation, (B, 3, H, W)."""
         batches: Sequence[Tensor] = indices.split(batch_size) if len(indices) else []
         for pixels in pictures.stream(batches):
-            yield self._pictures(prepare(self._to_device(pixels), self.augmentation))
+            yield self._pictures(prepare(self.runtime.send(pixels), self.augmentation))
 
-    def _to_device(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.runtime.device, non_blocking=True)
+    def _own_batches(
+        self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator
+    ) -> tuple[list[Tensor], Part]:
+        """This rank's part of every batch of an epoch, drawn alike on all ranks."""
+        batches = epoch_batches(indices, batch_size, steps, generator)
+        part = self.runtime.ranks.part(len(batches[0]))
+        return [part.of(batch) for batch in batches], part
 
     def _pictures(self, pixels: Tensor) -> Tensor:
         return self.runtime.place_pictures(normalise(pixels, self.dataset.mean, self.dataset.std))

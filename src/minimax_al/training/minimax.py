@@ -32,10 +32,10 @@ from torch import Tensor, nn
 
 from minimax_al.data import IGNORED
 from minimax_al.networks import Reversal
+from minimax_al.training.batch_norm import BATCH_NORM
 from minimax_al.training.epochs import EpochSettings
+from minimax_al.training.ranks import ALONE, Mean
 from minimax_al.training.runtime import Runtime
-
-BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class MinimaxSettings(EpochSettings):
@@ -63,46 +63,49 @@ class MinimaxSettings(EpochSettings):
     discriminator_hidden: PositiveInt = 512
 
 
-def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean) -> Tensor:
     """Eq. 1: cross-entropy, averaged over pictures, or over the pixels that are not ignored.
 
     Args:
         logits: (B, K), or (B, K, H, W); already divided by the temperature.
         targets: (B,), or (B, H, W) with 255 for ignored pixels; int64.
+        mean: over this batch, or over all ranks' parts of it.
 
     Returns:
         Scalar, in nats. A batch in which every pixel is ignored has loss 0.
     """
     if targets.ndim == 1:
-        return F.cross_entropy(logits, targets)
-    summed = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
-    return summed / (targets != IGNORED).sum().clamp(min=1)
+        return mean(F.cross_entropy(logits, targets, reduction="none"))
+    losses = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+    return mean(losses, targets != IGNORED)
 
 
-def negative_entropy(logits: Tensor) -> Tensor:
+def negative_entropy(logits: Tensor, mean: Mean = ALONE.mean) -> Tensor:
     """Eq. 2 as Algorithm 1 uses it: Σ_k p_k log p_k = −H, averaged over pictures, or over pixels.
 
     Args:
         logits: (B, K), or (B, K, H, W).
+        mean: over this batch, or over all ranks' parts of it.
 
     Returns:
         Scalar in [−log K, 0], in nats.
     """
     log_probs = F.log_softmax(logits, dim=1)
-    return (log_probs.exp() * log_probs).sum(dim=1).mean()
+    return mean((log_probs.exp() * log_probs).sum(dim=1))
 
 
-def labelledness_loss(logits_labelled: Tensor, logits_unlabelled: Tensor) -> Tensor:
+def labelledness_loss(logits_labelled: Tensor, logits_unlabelled: Tensor, mean: Mean = ALONE.mean) -> Tensor:
     """Eq. 3: binary cross-entropy with target 1 for labelled and 0 for unlabelled pictures.
 
     Args:
         logits_labelled: D's logits on labelled pictures, (B,).
         logits_unlabelled: D's logits on unlabelled pictures, (B',).
+        mean: over each batch, or over all ranks' parts of it.
 
     Returns:
         Scalar, the sum of the two means, in nats.
     """
-    return F.softplus(-logits_labelled).mean() + F.softplus(logits_unlabelled).mean()
+    return mean(F.softplus(-logits_labelled)) + mean(F.softplus(logits_unlabelled))
 
 
 class MinimaxTraining:
@@ -126,8 +129,11 @@ class MinimaxTraining:
     ) -> None:
         self.settings = settings
         self.runtime = runtime
-        networks = {"encoder": encoder, "classifier": classifier, "discriminator": discriminator}
-        self.networks = {name: runtime.place(net) for name, net in networks.items() if net is not None}
+        self.mean = runtime.ranks.mean
+        networks = {"encoder": runtime.place_encoder(encoder), "classifier": runtime.place(classifier)}
+        self.networks = (
+            networks if discriminator is None else {**networks, "discriminator": runtime.place(discriminator)}
+        )
         self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
@@ -158,11 +164,11 @@ class MinimaxTraining:
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
         """Lines 4–6, then 7–9."""
         features_labelled = self._encode(x_labelled)
-        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled)
+        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         self._descend(loss_ce, "encoder", "classifier")
 
         features_unlabelled = self._encode(x_unlabelled)
-        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True))
+        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True), self.mean)
         self._descend(self.settings.entropy_weight * loss_ent, "encoder", "classifier")
 
         losses = {"classification": loss_ce.detach(), "entropy": -loss_ent.detach()}
@@ -174,8 +180,8 @@ class MinimaxTraining:
         """Lines 4–9 as one step: batch norm sees both batches together, Adam the summed gradient."""
         both = torch.cat([x_labelled, x_unlabelled])
         features_labelled, features_unlabelled = self._encode(both).split([len(x_labelled), len(x_unlabelled)])
-        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled)
-        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True))
+        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
+        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True), self.mean)
         self._descend(loss_ce + self.settings.entropy_weight * loss_ent, "encoder", "classifier")
         losses = {"classification": loss_ce.detach(), "entropy": -loss_ent.detach()}
         return losses, (features_labelled.detach(), features_unlabelled.detach())
@@ -185,7 +191,7 @@ class MinimaxTraining:
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
         """Lines 4–6 alone: with λ = 0 nothing of F or C may depend on an unlabelled picture, statistics included."""
         features_labelled = self._encode(x_labelled)
-        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled)
+        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         self._descend(loss_ce, "encoder", "classifier")
         losses = {"classification": loss_ce.detach()}
         if "discriminator" not in self.networks:
@@ -199,7 +205,7 @@ class MinimaxTraining:
         logits_labelled, logits_unlabelled = (
             self._forward("discriminator", features) for features in (features_labelled, features_unlabelled)
         )
-        loss_d = labelledness_loss(logits_labelled, logits_unlabelled)
+        loss_d = labelledness_loss(logits_labelled, logits_unlabelled, self.mean)
         self._descend(loss_d, "discriminator", *([] if self.settings.detach else ["encoder"]))
         return {"labelledness": loss_d.detach()}
 
@@ -218,6 +224,7 @@ class MinimaxTraining:
     def _descend(self, loss: Tensor, *names: str) -> None:
         """One Adam step of the named networks on a loss."""
         self.runtime.backward(loss)
+        self.runtime.average_gradients(value for name in names for value in self.networks[name].parameters())
         for name in names:
             self.optimizers[name].step()
         for optimizer in self.optimizers.values():

@@ -1,7 +1,7 @@
 """One round of active learning as a strategy sees it: the data, what is labelled, the recipe, the seed."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +105,7 @@ class Round:
             checkpoint=self.folder / f"round-{self.number}-{name}.safetensors" if self.folder else None,
             identity=self.identity,
             on_epoch=self.on_epoch,
+            ranks=self.runtime.ranks,
         )
 
     def labelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -119,22 +120,38 @@ class Round:
         indices = self.unlabelled.repeat(2) if len(self.unlabelled) == 1 else self.unlabelled
         return self.feed.unlabelled(indices, batch_size, steps, generator)
 
-    def stream(self, forward: Forward, indices: Tensor, pictures: Pictures | None = None) -> dict[str, Tensor]:
+    def stream(
+        self, forward: Forward, indices: Tensor, pictures: Pictures | None = None, *, stays: Sequence[str] = ()
+    ) -> dict[str, Tensor]:
         """Run a function over pictures, batch by batch, and gather what it returns.
+
+        Where several ranks share the run, each runs it over `shown_here` and all gather the same.
 
         Args:
             forward: from a batch of pictures to named tensors with first dimension B; runs without gradients and
                 under the runtime's precision.
             indices: which pictures, in which order, (n,) int64.
             pictures: default the training set's.
+            stays: names of large tensors that are not gathered from the other ranks.
 
         Returns:
-            Each named tensor over all pictures, on the CPU.
+            Each named tensor over all pictures, on the CPU; those of `stays` over the pictures shown here.
         """
-        gathered: dict[str, list[Tensor]] = {}
+        ranks = self.runtime.ranks
+        here = indices[self.shown_here(len(indices))]
         source = self.dataset.train if pictures is None else pictures
+        return ranks.concatenate(ranks.together(lambda: self._stream(forward, here, source)), stays)
+
+    def shown_here(self, count: int) -> slice:
+        """Which of `count` streamed pictures this rank sees: whole batches, so that ranks do not change a batch."""
+        size = self.recipe.scoring_batch_size
+        part = self.runtime.ranks.part(-(-count // size))
+        return slice(part.start * size, part.stop * size)
+
+    def _stream(self, forward: Forward, indices: Tensor, pictures: Pictures) -> dict[str, Tensor]:
+        gathered: dict[str, list[Tensor]] = {}
         with torch.inference_mode(), self.runtime.autocast():
-            for x in self.feed.plain(source, indices, self.recipe.scoring_batch_size):
+            for x in self.feed.plain(pictures, indices, self.recipe.scoring_batch_size):
                 for name, values in forward(x).items():
                     gathered.setdefault(name, []).append(values)
         return {name: torch.cat(values).cpu() for name, values in gathered.items()}

@@ -27,7 +27,7 @@ class TaskTraining:
 
     def __init__(self, task_model: TaskModel | PixelTaskModel, settings: TaskSettings, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.networks = {"task_model": runtime.place(task_model)}
+        self.networks = {"task_model": runtime.place_encoder(task_model)}
         self.optimizers = {"task_model": settings.adam(task_model)}
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor) -> dict[str, Tensor]:
@@ -42,8 +42,9 @@ class TaskTraining:
         """
         with self.runtime.autocast():
             logits = self.networks["task_model"](x_labelled)
-        loss = classification_loss(logits.to(self.runtime.dtype), y_labelled)
+        loss = classification_loss(logits.to(self.runtime.dtype), y_labelled, self.runtime.ranks.mean)
         self.runtime.backward(loss)
+        self.runtime.average_gradients(self.networks["task_model"].parameters())
         self.optimizers["task_model"].step()
         self.optimizers["task_model"].zero_grad()
         return {"classification": loss.detach()}

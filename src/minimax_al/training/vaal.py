@@ -75,9 +75,11 @@ class VaalTraining:
             reconstruction, mu, logvar = self.networks["vae"](pictures)
             logits = self.networks["discriminator"](mu)
         dtype = self.runtime.dtype
-        loss_vae = vae_loss(reconstruction.to(dtype), pictures, mu.to(dtype), logvar.to(dtype), self.settings.beta)
+        own = vae_loss(reconstruction.to(dtype), pictures, mu.to(dtype), logvar.to(dtype), self.settings.beta)
+        # A mean over this rank's pictures counts as many times as there are pictures.
+        loss_vae = self.runtime.ranks.mean(own.expand(len(pictures)))
         # The VAE wants every picture, labelled or not, to pass for labelled.
-        loss_adversary = F.softplus(-logits.to(dtype)).mean()
+        loss_adversary = self.runtime.ranks.mean(F.softplus(-logits.to(dtype)))
         self._descend("vae", loss_vae + self.settings.adversary_weight * loss_adversary)
         return {"reconstruction": loss_vae.detach(), "adversary": loss_adversary.detach()}
 
@@ -86,12 +88,13 @@ class VaalTraining:
             with torch.no_grad():
                 mu = self.vae.encode(pictures)[0]
             logits = self.networks["discriminator"](mu).to(self.runtime.dtype)
-        loss = labelledness_loss(logits[:labelled], logits[labelled:])
+        loss = labelledness_loss(logits[:labelled], logits[labelled:], self.runtime.ranks.mean)
         self._descend("discriminator", loss)
         return {"labelledness": loss.detach()}
 
     def _descend(self, name: str, loss: Tensor) -> None:
         self.runtime.backward(loss)
+        self.runtime.average_gradients(self.networks[name].parameters())
         self.optimizers[name].step()
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()

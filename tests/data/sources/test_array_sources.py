@@ -162,4 +162,5 @@ def test_names_roots_and_options_that_do_not_exist(tmp_path, save):
         load_dataset("folder", tmp_path, stored_size=0)
     assert set(SOURCES) == {
         *("arrays", "cifar10", "cifar100", "digits", "folder", "imagenet", "inaturalist2018", "manifest"),
+        *("bdd100k", "camvid", "masks", "shapes", "voc"),
     }

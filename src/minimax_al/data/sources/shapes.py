@@ -22,8 +22,8 @@ RADII = (0.22, 0.38)
 """Smallest and largest distance of a shape's corner from its middle, as a share of the side."""
 HUES = (0.0, 1 / 3, 2 / 3)
 """Mean hue of circles, squares and triangles, as a share of the colour circle: red, green, blue."""
-HUE_SPREAD = 0.12
-"""Standard deviation of the hue, so large that colour alone is not enough."""
+HUE_SPREAD = 0.07
+"""Standard deviation of the hue; some shapes have the colour of another kind."""
 NOISE = 20.0
 """Standard deviation of the noise of single pixels, in grey levels."""
 

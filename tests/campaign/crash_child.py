@@ -1,0 +1,117 @@
+"""Runs jobs on campaigns in forked children, so that a test can kill them: one JSON job a line on standard input.
+
+A job may kill itself before its nth statement, which hits every place inside of a transaction; or the test kills
+the child from outside. What the job has been told is kept goes to the file `acks`, line by line.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from sqlalchemy import Engine, event, text
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.migrations import Migration, migrate
+from minimax_al.campaign.store import Store, sqlite_url
+
+
+def label(campaign, job, ack):
+    while picks := campaign.lease("ann", 3).picks:
+        for pick in picks:
+            campaign.label(pick.item, job["classes"][pick.item % 2], author="ann")
+            ack(pick.path)
+
+
+def import_labels(campaign, job, ack):
+    campaign.import_labels(job["file"])
+    ack("imported")
+
+
+def query(campaign, job, ack):
+    ack(campaign.query(job["budget"], "random").number)
+
+
+def refresh(campaign, job, ack):
+    campaign.refresh()
+    ack("refreshed")
+
+
+def train(campaign, job, ack):
+    ack(campaign.train("entropy").run)
+
+
+JOBS = {"label": label, "import": import_labels, "query": query, "refresh": refresh, "train": train}
+
+
+def split_labels(connection):
+    """A step as real ones are: a new table, filled from an old one, and a new column."""
+    connection.execute(text("CREATE TABLE authors (id INTEGER PRIMARY KEY, name TEXT UNIQUE)"))
+    connection.execute(text("INSERT INTO authors (name) SELECT DISTINCT author FROM labels"))
+    connection.execute(text("ALTER TABLE items ADD COLUMN note TEXT"))
+    connection.execute(text("UPDATE items SET note = 'seen' WHERE status = 'active'"))
+    connection.execute(text("CREATE INDEX items_by_note ON items (note)"))
+
+
+MIGRATIONS = (
+    Migration(2, "authors have a table", split_labels),
+    Migration(
+        3, "runs have notes", lambda connection: connection.execute(text("ALTER TABLE runs ADD COLUMN note TEXT"))
+    ),
+)
+
+
+def die_at_statement(number):
+    seen = 0
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def count(*_):
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @event.listens_for(Engine, "commit")
+    def count_commit(_):
+        count()
+
+
+def run(job):
+    acks = os.open(job["acks"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def ack(word):
+        os.write(acks, f"{word}\n".encode())
+
+    if job["die_at"] is not None:
+        die_at_statement(job["die_at"])
+    folder = Path(job["folder"])
+    if job["kind"] == "migrate":
+        migrate(Store(sqlite_url(folder / "campaign.db")), MIGRATIONS)
+        ack("migrated")
+    elif job["kind"] == "create":
+        Campaign.create(folder, job["images"], job["classes"], labels=job["file"])
+        ack("created")
+    else:
+        JOBS[job["kind"]](Campaign.open(folder), job, ack)
+
+
+def main():
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                run(job)
+                code = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Kill -9 at any point: the store opens, nothing acknowledged is missing, nothing is there twice, work goes on.
+
+`MINIMAX_AL_KILLS=100 pytest tests/campaign/test_crash.py` kills each kind of job a hundred times.
+"""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.migrations import version_of
+from minimax_al.campaign.schema import picks
+from minimax_al.campaign.store import Store, sqlite_url
+
+from .conftest import TINY_RECIPE
+
+KILLS = int(os.environ.get("MINIMAX_AL_KILLS", "4"))
+CLASSES = ["cat", "dog"]
+KILLED = -signal.SIGKILL
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+class Children:
+    """The process that forks children, and what it says of them."""
+
+    def __init__(self):
+        child = Path(__file__).with_name("crash_child.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(child)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, job, kill_after=None):
+        """Runs a job, killing it after so many seconds; returns its exit code and how long it took."""
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        child = int(self.process.stdout.readline())
+        start = time.monotonic()
+        if kill_after is not None:
+            time.sleep(kill_after)  # the one place where a test has to wait: for the moment of the crash
+            os.kill(child, signal.SIGKILL)
+        return int(self.process.stdout.readline()), time.monotonic() - start
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def children():
+    started = Children()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def template(tmp_path, save_pictures):
+    """A campaign with an open round, some labels and a file of more, to be copied for every crash."""
+    images = save_pictures(40)
+    with Campaign.create(tmp_path / "template", images, CLASSES) as campaign:
+        campaign.query(12)
+        for pick in campaign.picks()[:3]:
+            campaign.label(pick.item, "cat", author="bob")
+        paths = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *((path, CLASSES[i % 2]) for i, path in enumerate(paths))])
+    return tmp_path / "template"
+
+
+class Crash:
+    """One copy of the template, the job that is killed in it, and what the job had acknowledged."""
+
+    def __init__(self, children, template, number, kind):
+        self.children = children
+        self.kind = kind
+        self.folder = template.parent / f"crash-{number}"
+        self.acks = template.parent / f"acks-{number}"
+        self.images = template.parent / "pictures"
+        if kind != "create":
+            shutil.copytree(template, self.folder)
+        self.job = {
+            "kind": kind,
+            "folder": str(self.folder),
+            "images": str(self.images),
+            "acks": str(self.acks),
+            "file": str(template.parent / "labels.csv"),
+            "classes": CLASSES,
+            "budget": 7,
+            "die_at": None,
+        }
+
+    def run(self, **how):
+        kill_after = how.pop("kill_after", None)
+        return self.children.run(self.job | how, kill_after)
+
+    @property
+    def acknowledged(self):
+        return self.acks.read_text().split() if self.acks.exists() else []
+
+    def remove(self):
+        shutil.rmtree(self.folder)
+        self.acks.unlink(missing_ok=True)
+
+
+def check(crash):
+    """What has to hold after any crash; returns how many labels there are."""
+    with Campaign.open(crash.folder) as campaign:
+        with campaign.store.reading() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+            rows = connection.execute(picks.select()).all()
+        assert max(Counter((row.round_id, row.item_id) for row in rows).values(), default=1) == 1
+        by_round = Counter(row.round_id for row in rows)
+        assert all(count == campaign.round(number).picks for number, count in by_round.items())
+        labels = campaign.labels()
+    if crash.kind == "label":
+        assert set(crash.acknowledged) <= labels.keys()
+    return len(labels)
+
+
+def finish_label(crash):
+    with Campaign.open(crash.folder) as campaign:
+        assert campaign.round().waiting == 0
+        assert len(campaign.labels()) == 12
+
+
+def finish_import(crash):
+    with Campaign.open(crash.folder) as campaign:
+        assert len(campaign.labels()) == 40
+
+
+def finish_query(crash):
+    with Campaign.open(crash.folder) as campaign:
+        assert (campaign.round().number, campaign.round().picks) == (2, 7)
+
+
+def finish_refresh(crash):
+    with Campaign.open(crash.folder) as campaign:
+        assert campaign.status().items == {"active": 60}
+
+
+def close_round(folder):
+    with Campaign.open(folder) as campaign:
+        campaign.close_round()
+
+
+def torment(children, template, kind, finish):
+    """Kills a job at statements and at moments, checks, and lets it go on to its end."""
+    undisturbed, killed = 0.0, 0
+    for number in range(KILLS + 1):
+        crash = Crash(children, template, number, kind)
+        generator = random.Random(f"{kind} {number}")
+        if number == 0:  # undisturbed, to know how long it takes
+            code, undisturbed = crash.run()
+            assert code == 0
+        elif number % 2:
+            code, _ = crash.run(die_at=generator.randrange(1, 60))
+        else:
+            code, _ = crash.run(kill_after=generator.uniform(0, undisturbed))
+        killed += code == KILLED
+        labels = check(crash)
+        if kind == "import":  # whole or not at all
+            assert labels in (3, 40)
+        if kind != "query" or "2" not in crash.acknowledged:
+            code, _ = crash.run()
+            # A query whose round was committed, but not acknowledged, finds it open.
+            assert code == 0 or kind == "query"
+        check(crash)
+        finish(crash)
+        crash.remove()
+    assert killed >= KILLS // 2, f"only {killed} of {KILLS} were killed in time"
+
+
+def test_labels(children, template):
+    torment(children, template, "label", finish_label)
+
+
+def test_import(children, template):
+    torment(children, template, "import", finish_import)
+
+
+def test_query(children, template):
+    close_round(template)
+    torment(children, template, "query", finish_query)
+
+
+def test_refresh(children, template, save_pictures):
+    save_pictures(20, first=40)
+    torment(children, template, "refresh", finish_refresh)
+
+
+def test_migration(children, template):
+    for number in range(1, KILLS + 1):
+        crash = Crash(children, template, number, "migrate")
+        crash.run(die_at=random.Random(number).randrange(1, 25))
+        store = Store(sqlite_url(crash.folder / "campaign.db"))
+        with store.reading() as connection:
+            version = version_of(connection)
+            columns = {row.name for row in connection.exec_driver_sql("PRAGMA table_info(items)")}
+            tables = {row.name for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")}
+        assert version in (1, 2, 3)
+        # All of a step, or nothing of it.
+        assert ("note" in columns) == ("authors" in tables) == ("items_by_note" in tables) == (version > 1)
+        assert crash.run()[0] == 0
+        with store.reading() as connection:
+            assert version_of(connection) == 3
+            assert connection.exec_driver_sql("SELECT count(*) FROM labels").scalar() == 3
+            assert connection.exec_driver_sql("SELECT name FROM authors").scalar() == "bob"
+        store.close()
+        crash.remove()
+
+
+def test_creation(children, template):
+    for number in range(1, KILLS + 1):
+        crash = Crash(children, template, number, "create")
+        generator = random.Random(number)
+        crash.run(die_at=generator.randrange(1, 140))
+        if crash.run()[0] != 0:  # the campaign was there already
+            with Campaign.open(crash.folder) as campaign:
+                campaign.refresh()
+                campaign.import_labels(crash.job["file"])
+        assert check(crash) == 40
+        crash.remove()
+
+
+@pytest.mark.skipif(KILLS < 100, reason="loads torch in every child: MINIMAX_AL_KILLS=100 runs it")
+def test_train(children, template):
+    with Campaign.open(template) as campaign:
+        campaign.import_labels(template.parent / "labels.csv")
+        campaign.configure(stored_size=16, recipe=TINY_RECIPE)
+    reference = Crash(children, template, 0, "train")
+    _, took = reference.run()
+    weights = (reference.folder / "models" / "run-0001" / "model.safetensors").read_bytes()
+    for number in range(1, KILLS // 5 + 1):
+        crash = Crash(children, template, number, "train")
+        crash.run(kill_after=random.Random(number).uniform(0, took))
+        check(crash)
+        assert crash.run()[0] == 0
+        # An interrupted training equals one that was not.
+        assert (crash.folder / "models" / "run-0001" / "model.safetensors").read_bytes() == weights
+        crash.remove()
