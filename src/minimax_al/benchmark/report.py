@@ -87,6 +87,26 @@ class Results:
         present = {cell.strategy for cell in self.rounds}
         return [strategy for strategy in self.protocol.strategies if strategy in present]
 
+    @cached_property
+    def finished_strategies(self) -> set[str]:
+        """Strategies with a cell that is run to its end."""
+        return {cell.strategy for cell in self._finished}
+
+    @cached_property
+    def finished_seeds(self) -> set[int]:
+        """Seeds that all of `finished_strategies` have run to their end."""
+        return (
+            set.intersection(
+                *({cell.seed for cell in self._finished if cell.strategy == name} for name in self.finished_strategies)
+            )
+            if self._finished
+            else set()
+        )
+
+    @cached_property
+    def _finished(self) -> list[Cell]:
+        return [cell for cell, rounds in self.rounds.items() if len(rounds) == self.protocol.points]
+
     def curves(self, metric: str) -> list[Curve]:
         """The learning curves of all strategies that have a metric."""
         having = {record.strategy for record in self.records if record.metric == metric}
@@ -155,7 +175,10 @@ def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
         f"{len(results.dataset.train):,} training and {len(results.dataset.test):,} test pictures."
     )
     if missing:
-        yield f"Not finished: {missing} rounds are still to run, and the figures are of those that are."
+        yield (
+            f"Not finished: {missing} rounds are still to run. Figures are of the rounds there are, comparisons of "
+            "the seeds that all strategies have finished."
+        )
     last = [(float(curve.mean[-1]), curve.strategy) for curve in curves if curve.labels[-1] == curves[0].labels[-1]]
     yield (
         "At "
@@ -180,17 +203,22 @@ def _further_metrics(results: Results) -> Iterator[Section]:
 
 
 def _statistics(results: Results, curves: list[Curve]) -> Iterator[Section]:
-    names, metric = [curve.strategy for curve in curves], results.headline
-    generator = np.random.default_rng(RESAMPLING_SEED)
-    others = [name for name in names if name != REFERENCE]
+    """Comparisons, on the seeds that all compared strategies have finished."""
     yield areas_section(curves)
-    if REFERENCE in names and others:
-        saved = [labels_saved(results.records, name, REFERENCE, generator=generator, metric=metric) for name in others]
-        yield labels_saved_section(saved)
-    if len(names) > 1:
-        yield comparison_section(paired_comparison(results.records, metric, strategies=names))
+    seeds = results.finished_seeds
+    names = [name for name in results.strategies if seeds and name in results.finished_strategies]
+    if len(names) < 2 or results.protocol.points < 2:
+        return
+    records = [record for record in results.records if record.seed in seeds and record.strategy in names]
+    generator, metric = np.random.default_rng(RESAMPLING_SEED), results.headline
+    if REFERENCE in names:
+        others = [name for name in names if name != REFERENCE]
+        yield labels_saved_section(
+            [labels_saved(records, name, REFERENCE, generator=generator, metric=metric) for name in others]
+        )
+    yield comparison_section(paired_comparison(records, metric, strategies=names))
     if {REFERENCE, MAL, CONTROL} <= set(names):
-        yield gain_split_section(gain_split(results.records, generator=generator, metric=metric))
+        yield gain_split_section(gain_split(records, generator=generator, metric=metric))
 
 
 def _class_sections(results: Results) -> Iterator[Section]:

@@ -1,0 +1,90 @@
+import json
+import re
+
+import pytest
+
+from minimax_al.benchmark import run_grid, write_report
+from minimax_al.benchmark.grid import Cell
+from minimax_al.benchmark.report import read_results
+from minimax_al.errors import ResultsError
+from minimax_al.report import read_records
+
+
+def headings(page):
+    return re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+
+
+@pytest.fixture
+def results(tiny, tmp_path):
+    protocol = tiny.model_copy(update={"strategies": ("random", "random+mal", "mal"), "points": 2})
+    run_grid(protocol, tmp_path)
+    return protocol, tmp_path
+
+
+def test_records_are_what_the_rounds_say(results):
+    protocol, out = results
+    write_report(out)
+    records = read_records(out / "curves.csv")
+    assert {(record.strategy, record.seed, record.labels) for record in records} == {
+        (strategy, seed, labels) for strategy in protocol.strategies for seed in (0, 1) for labels in (20, 40)
+    }
+    said = json.loads((Cell("mal", 1).folder(out) / "round-1.json").read_text())["metrics"]
+    found = {r.metric: r.value for r in records if (r.strategy, r.seed, r.round) == ("mal", 1, 1)}
+    assert said.items() <= found.items()
+
+
+def test_the_page_holds_every_part(results):
+    _, out = results
+    page = write_report(out).read_text()
+    assert headings(page) == [
+        "Learning curves",
+        "Figures",
+        "The classifier C∘F",
+        "Balanced accuracy",
+        "Calibration error",
+        "Area under the curve",
+        "Labels saved",
+        "Paired comparison",
+        "Where the gain comes from",
+        "Class balance",
+        "Picked pictures",
+        "Time",
+        "Provenance",
+    ]
+    assert "http://" not in re.sub(r"http://www\.w3\.org/[^\"' ]*|http://purl\.org/[^\"' ]*", "", page)
+    assert page.count('<img src="data:image/png') == 3 * 2 * 20
+    assert "labelledness rank" in page
+
+
+def test_an_unfinished_grid_is_reported_as_such(results):
+    _, out = results
+    (Cell("mal", 1).folder(out) / "round-1.json").unlink()
+    page = write_report(out).read_text()
+    assert "Not finished: 1 rounds are still to run." in page
+    assert "Paired comparison" in headings(page)
+    (Cell("random", 0).folder(out) / "round-1.json").unlink()
+    assert "Paired comparison" not in headings(write_report(out).read_text())
+
+
+def test_uneven_pools_are_shown_by_head_middle_and_tail(tiny, tmp_path):
+    protocol = tiny.model_copy(
+        update={
+            "imbalanced": True,
+            "initial": "random",
+            "points": 2,
+            "recipe": tiny.recipe.model_copy(update={"missing_classes": "warn"}),
+        }
+    )
+    run_grid(protocol, tmp_path)
+    counts = {sum(rounds[-1].class_counts) for rounds in read_results(tmp_path).rounds.values()}
+    assert counts == {40}
+    assert any("tail" in heading.lower() for heading in headings(write_report(tmp_path).read_text()))
+
+
+def test_a_folder_without_results(tiny, tmp_path):
+    with pytest.raises(ResultsError, match=r"holds no results of a benchmark"):
+        write_report(tmp_path)
+    run_grid(tiny.model_copy(update={"seeds": 1, "points": 1, "strategies": ("random",)}), tmp_path)
+    (Cell("random", 0).folder(tmp_path) / "round-0.json").unlink()
+    with pytest.raises(ResultsError, match=r"holds no finished round yet"):
+        write_report(tmp_path)

@@ -1,0 +1,66 @@
+import pytest
+
+from minimax_al.campaign import Campaign
+from minimax_al.errors import CampaignError, ConfigurationError, DataError
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "match"),
+    [
+        ({"classes": ["cat"]}, ConfigurationError, "1 classes leave nothing to tell apart"),
+        ({"classes": ["cat", "cat"]}, DataError, "'cat' is there 2 times"),
+        ({"classes": ["cat", " dog"]}, ConfigurationError, "class name ' dog' cannot be"),
+        ({"classes": ["cat", ""]}, ConfigurationError, "class name '' cannot be"),
+        ({"classes": ["cat", "d\nog"]}, ConfigurationError, "cannot be: give printable text"),
+        ({"images": "nowhere"}, DataError, "'nowhere' does not exist: give a folder of pictures"),
+        ({"task": "detection"}, ConfigurationError, "campaign setting 'task': .*given 'detection'"),
+        ({"seed": -1}, ConfigurationError, "campaign setting 'seed'"),
+        ({"sead": 1}, ConfigurationError, "campaign setting 'sead'"),
+        ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
+        ({"storage": "oracle://x"}, ConfigurationError, "is no database for campaigns"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_pictures, changes, error, match):
+    options = {"images": save_pictures(2), "classes": ["cat", "dog"]} | changes
+    with pytest.raises(error, match=match):
+        Campaign.create(tmp_path / "campaign", **options)
+    assert not (tmp_path / "campaign").exists()
+
+
+def test_a_campaign_is_never_made_over_another(campaign, make_campaign, storage):
+    campaign.label(1, "cat", author="ann")
+    with pytest.raises(CampaignError, match="is a campaign already: open it"):
+        Campaign.create(campaign.folder, campaign.images, ["x", "y"], storage=storage)
+    assert campaign.classes == ("cat", "dog", "n/a")
+    assert len(campaign.labels()) == 1
+
+
+def test_labels_may_come_along(make_campaign, save_pictures, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,label\na/000.png,cat\nb/001.png,\n")
+    assert make_campaign(images=save_pictures(4), labels=tmp_path / "labels.csv").labels() == {"a/000.png": "cat"}
+
+
+def test_labels_that_cannot_be_taken_are_said_and_the_campaign_is_there(make_campaign, save_pictures, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,label\na/000.png,cta\n")
+    with pytest.raises(CampaignError, match="is made, but without labels: .*line 2: unknown class 'cta'"):
+        make_campaign(images=save_pictures(4), labels=tmp_path / "labels.csv")
+    campaign = make_campaign.track(Campaign.open(tmp_path / "campaign"))
+    assert campaign.labels() == {}
+    assert campaign.status().unlabelled == 4
+
+
+def test_settings_change_but_for_task_and_seed(campaign, make_campaign):
+    campaign.configure(lease_seconds=60, strategy="entropy")
+    again = make_campaign.track(Campaign.open(campaign.folder))
+    assert (again.settings.lease_seconds, again.settings.strategy) == (60, "entropy")
+    with pytest.raises(ConfigurationError, match="the campaign's seed cannot change"):
+        campaign.configure(seed=3)
+    with pytest.raises(ConfigurationError, match="campaign setting 'lease_seconds'"):
+        campaign.configure(lease_seconds=0)
+
+
+def test_classes_may_join(campaign):
+    campaign.add_classes(["heron"])
+    assert campaign.classes == ("cat", "dog", "n/a", "heron")
+    with pytest.raises(DataError, match="the class 'cat' is there already"):
+        campaign.add_classes(["cat"])

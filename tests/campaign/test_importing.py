@@ -1,0 +1,269 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minimax_al.campaign.formats.coco import fill_polygons
+from minimax_al.campaign.schema import labels
+from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
+
+from .conftest import random_picture
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a text or JSON file and returns its path."""
+
+    def write_file(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return path
+
+    return write_file
+
+
+def history(campaign):
+    with campaign.store.reading() as connection:
+        return connection.execute(labels.select()).all()
+
+
+def coco(annotations, **image):
+    return {
+        "images": [{"id": 7, "file_name": "a/000.png", "width": 20, "height": 16} | image],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}],
+        "annotations": [{"id": i, "image_id": 7} | one for i, one in enumerate(annotations)],
+    }
+
+
+def task(path="a/000.png", choice="cat", **annotation):
+    result = [{"type": "choices", "value": {"choices": [choice]}}]
+    return {"id": 5, "data": {"path": path}, "annotations": [{"result": result} | annotation]}
+
+
+def test_a_table_gives_labels_and_leaves_blanks(campaign, write, clock):
+    found = campaign.import_labels(write("given.csv", "path,label\na/000.png,cat\nb/001.png,\n./a/002.png,n/a\n"))
+    assert campaign.labels() == {"a/000.png": "cat", "a/002.png": "n/a"}
+    assert (found.format, found.added, found.changed, found.unchanged) == ("csv", 2, 0, 0)
+    assert {(row.author, row.at) for row in history(campaign)} == {("import", clock())}
+
+
+def test_paths_may_be_absolute_or_start_at_the_table(campaign, write):
+    inside = write("pictures/given.csv", f"path,label\na/000.png,cat\n{campaign.images}/b/001.png,dog\n")
+    beside = write("given.csv", "path,label\npictures/a/002.png,dog\n")
+    campaign.import_labels(inside)
+    campaign.import_labels(beside)
+    assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "dog", "a/002.png": "dog"}
+
+
+def test_the_same_file_twice_adds_nothing_and_another_label_is_a_new_row(campaign, write):
+    source = write("given.csv", "path,label\na/000.png,cat\nb/001.png,dog\n")
+    campaign.import_labels(source)
+    again = campaign.import_labels(source)
+    assert (again.added, again.changed, again.unchanged) == (0, 0, 2)
+    changed = campaign.import_labels(write("other.csv", "path,label\na/000.png,dog\n"))
+    assert (changed.added, changed.changed) == (0, 1)
+    assert len(history(campaign)) == 3
+
+
+def test_unknown_classes_join_when_asked_to(campaign, write):
+    source = write("given.csv", "path,label\na/000.png,heron\nb/001.png,cat\na/002.png,egret\n")
+    assert campaign.import_labels(source, create_classes=True).new_classes == ("heron", "egret")
+    assert campaign.classes == ("cat", "dog", "n/a", "heron", "egret")
+
+
+def test_an_import_answers_the_open_round(campaign, write):
+    campaign.query(2)
+    campaign.lease("ann", 2)
+    rows = "".join(f"{pick.path},cat\n" for pick in campaign.picks())
+    campaign.import_labels(write("given.csv", f"path,label\n{rows}"))
+    assert not campaign.round().is_open
+    assert all(pick.lease_holder is None for pick in campaign.picks())
+
+
+def test_a_folder_of_class_folders_is_known_by_content(campaign, tmp_path):
+    for class_name, name, copy in (("cat", "a/000.png", "x.png"), ("n%2Fa", "b/001.png", "a/000.png")):
+        target = tmp_path / "sorted" / class_name / copy
+        target.parent.mkdir(parents=True)
+        shutil.copy(campaign.images / name, target)
+    (tmp_path / "sorted/cat/notes.txt").write_text("no picture")
+    assert campaign.import_labels(tmp_path / "sorted").format == "imagefolder"
+    assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "n/a"}
+
+
+def test_the_pictures_own_folders_may_be_the_classes(make_campaign, save_pictures):
+    campaign = make_campaign(images=save_pictures(4), classes=["a", "b"])
+    campaign.import_labels(campaign.images)
+    assert campaign.labels() == {"a/000.png": "a", "a/002.png": "a", "b/001.png": "b", "b/003.png": "b"}
+
+
+def test_label_studio_and_coco_as_other_programs_write_them(campaign, write):
+    late = {"result": [{"type": "choices", "value": {"choices": ["dog"]}}], "updated_at": "2026-02-01"}
+    cancelled = {"result": [], "was_cancelled": True}
+    tasks = [
+        task(completed_by={"email": "ann@example.org"}),
+        {"data": {"image": "/data/local-files/?d=b%2F001.png"}, "annotations": [task()["annotations"][0], late]},
+        {"data": {"image": "a/002.png"}, "annotations": [cancelled]},
+        {"data": {"image": "b/003.png"}},
+    ]
+    assert campaign.import_labels(write("export.json", tasks)).format == "label-studio"
+    assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "dog"}
+    assert {row.author for row in history(campaign)} == {"ann@example.org", "import"}
+    annotated = coco([{"category_id": 4}, {"category_id": 4}], file_name="b/005.png")
+    assert campaign.import_labels(write("coco.json", annotated)).format == "coco"
+    assert campaign.labels()["b/005.png"] == "dog"
+
+
+TABLE = "path,label\nb/001.png,cat\n"
+BAD = [
+    ("x.csv", TABLE + "a/000.png,cta\n", r"x\.csv', line 3: unknown class 'cta'; did you mean 'cat'\?"),
+    ("x.csv", TABLE + "a/000.png,zebra\n", r"line 3: unknown class 'zebra'.*--create-classes"),
+    ("x.csv", TABLE + "../secret.png,cat\n", r"line 3: '\.\./secret\.png' lies outside of the campaign's pictures"),
+    ("x.csv", TABLE + "/etc/secret.png,cat\n", r"line 3: '/etc/secret\.png' lies outside"),
+    ("x.csv", TABLE + "a/00.png,cat\n", r"line 3: 'a/00\.png' is no picture .*did you mean 'a/000\.png'"),
+    ("x.csv", TABLE + "b/001.png,dog\n", r"line 3: 'b/001\.png' is there already, in line 2"),
+    ("x.csv", TABLE + "b/../b/001.png,dog\n", r"line 3: .* is there already, in line 2"),
+    ("x.csv", "path,label\na/000.png,\n", r"has no labels: nothing was imported"),
+    ("x.csv", "file,label\na/000.png,cat\n", r"line 1: no column 'path'"),
+    ("x.txt", TABLE, r"ends in '\.txt': labels come as"),
+    ("x.json", "{", r"is not JSON"),
+    ("x.json", {"images": []}, r"is not as COCO has it: KeyError at 'categories'"),
+    ("x.json", coco([{"category_id": 3}, {"category_id": 4}]), r"annotations of 'cat' and 'dog' disagree"),
+    ("x.json", coco([{"category_id": 9}]), r"image 7: there is no category 9"),
+    ("x.json", coco([{"category_id": 3, "image_id": 8}]), r"an annotation is of image 8, which is not listed"),
+    ("x.json", [task(), task(choice="dog")], r"'a/000\.png' is 'dog' here but 'cat' in"),
+    ("x.json", [task(choice="heron")], r"task 5: unknown class 'heron'"),
+    ("x.json", ["text"], r"task 1 is not as Label Studio has it"),
+    ("x.json", [{"data": {}, "annotations": task()["annotations"]}], r"task 1 is not as Label Studio has it: KeyError"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "match"), BAD)
+def test_one_wrong_label_and_nothing_is_imported(campaign, write, name, content, match):
+    with pytest.raises(DataError, match=match):
+        campaign.import_labels(write(name, content))
+    assert history(campaign) == []
+    assert campaign.classes == ("cat", "dog", "n/a")
+
+
+def test_copies_of_unknown_pictures_are_refused(campaign, tmp_path):
+    (tmp_path / "sorted/cat").mkdir(parents=True)
+    random_picture(99).save(tmp_path / "sorted/cat/000.png")
+    with pytest.raises(DataError, match="it is no copy of a picture in"):
+        campaign.import_labels(tmp_path / "sorted")
+
+
+def test_a_link_that_leads_out_of_the_folder_is_outside(campaign, write, tmp_path):
+    random_picture(99).save(tmp_path / "outside.png")
+    (tmp_path / "elsewhere").mkdir()
+    source = write("x.csv", f"path,label\n{tmp_path}/elsewhere/../outside.png,cat\n")
+    with pytest.raises(DataError, match="lies outside of the campaign's pictures"):
+        campaign.import_labels(source)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda c: c.import_labels("nowhere.csv"), DataError, "there is no 'nowhere.csv'"),
+        (lambda c: c.import_labels("x.csv", format="xml"), UnknownNameError, "unknown format 'xml'"),
+        (lambda c: c.export("cvs", "x"), UnknownNameError, "unknown format 'cvs'; did you mean 'csv'"),
+        (lambda c: c.export("masks", "x"), ConfigurationError, "has no place for labels of classification: take one"),
+        (lambda c: c.import_labels(c.folder / "empty"), DataError, "has no class folders"),
+    ],
+)
+def test_what_no_format_can_do_is_said(campaign, call, error, match):
+    (campaign.folder / "empty").mkdir()
+    with pytest.raises(error, match=match):
+        call(campaign)
+
+
+def test_an_export_never_overwrites_a_folder(campaign, tmp_path):
+    campaign.label(1, "cat", author="ann")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(CampaignError, match="is there already and is no empty folder"):
+        campaign.export("imagefolder", tmp_path / "out")
+    (campaign.images / "a/000.png").unlink()
+    with pytest.raises(CampaignError, match=r"the labelled picture 'a/000\.png' is gone"):
+        campaign.export("imagefolder", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.fixture
+def masked(make_campaign):
+    """A campaign of masks over pictures of 20 x 16 pixels."""
+    return make_campaign(task="segmentation", count=6, classes=["ground", "bird"])
+
+
+def mask_of(campaign, path):
+    return campaign.masks.load(campaign.labels()[path])
+
+
+def test_masks_are_found_by_the_pictures_names(masked, tmp_path):
+    mask = np.zeros((16, 20), dtype=np.uint8)
+    mask[4:8, 5:15] = 1
+    mask[0] = 255
+    (tmp_path / "masks" / "a").mkdir(parents=True)
+    Image.fromarray(mask).save(tmp_path / "masks/a/000.png")
+    palette = Image.fromarray(mask)
+    palette.putpalette([255, 0, 0] * 256)  # all numbers red: it is they that count
+    palette.save(tmp_path / "masks/a/002.png.png")
+    assert masked.import_labels(tmp_path / "masks").added == 2
+    np.testing.assert_array_equal(mask_of(masked, "a/000.png"), mask)
+    np.testing.assert_array_equal(mask_of(masked, "a/002.png"), mask)
+
+
+@pytest.mark.parametrize(
+    ("mask", "match"),
+    [
+        (np.zeros((20, 16), np.uint8), r"the mask has 16 x 20 pixels and its picture 20 x 16"),
+        (np.full((16, 20), 7, np.uint8), r"the mask has the number 7, but the 2 classes are 0 to 1"),
+        (np.zeros((16, 20, 3), np.uint8), r"a mask of mode RGB is no map of class numbers"),
+    ],
+)
+def test_one_wrong_mask_and_none_is_imported(masked, tmp_path, mask, match):
+    (tmp_path / "masks/a").mkdir(parents=True)
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "masks/a/000.png")
+    Image.fromarray(mask).save(tmp_path / "masks/a/002.png")
+    with pytest.raises(DataError, match=match):
+        masked.import_labels(tmp_path / "masks")
+    assert masked.labels() == {}
+    if mask.ndim == 2:
+        with pytest.raises(DataError, match=match):
+            masked.label_mask("a/000.png", mask, author="ann")
+
+
+def test_a_mask_that_may_be_of_two_pictures_is_refused(make_campaign, save_pictures, tmp_path):
+    images = save_pictures(2)
+    random_picture(50).save(images / "a/000.bmp")
+    campaign = make_campaign(images=images, task="segmentation")
+    (tmp_path / "masks/a").mkdir(parents=True)
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "masks/a/000.png")
+    with pytest.raises(DataError, match=r"it may be of 'a/000\.bmp' or of 'a/000\.png'"):
+        campaign.import_labels(tmp_path / "masks")
+
+
+def test_polygons_of_coco_and_label_studio_are_filled(masked, write):
+    square = {"category_id": 4, "segmentation": [[5, 4, 14, 4, 14, 7, 5, 7]]}
+    content = coco([{"category_id": 3, "segmentation": {"counts": [0, 320], "size": [16, 20]}}, square])
+    content["categories"] = [{"id": 3, "name": "ground"}, {"id": 4, "name": "bird"}]
+    masked.import_labels(write("coco.json", content))
+    expected = np.zeros((16, 20), dtype=np.uint8)
+    expected[4:8, 5:15] = 1
+    np.testing.assert_array_equal(mask_of(masked, "a/000.png"), expected)
+    value = {"points": [[25, 25], [70, 25], [70, 43.75], [25, 43.75]], "polygonlabels": ["bird"]}
+    result = {"type": "polygonlabels", "value": value, "original_width": 20, "original_height": 16}
+    masked.import_labels(write("x.json", [{"data": {"path": "a/002.png"}, "annotations": [{"result": [result]}]}]))
+    np.testing.assert_array_equal(mask_of(masked, "a/002.png"), np.where(expected == 1, 1, 255))
+
+
+def test_masks_cannot_be_given_as_classes(masked):
+    with pytest.raises(CampaignError, match="this campaign is of masks: use label_mask"):
+        masked.label(1, "bird", author="ann")
+
+
+def test_polygons_reach_their_corners():
+    assert fill_polygons([[(0, 0), (3, 0), (3, 2), (0, 2)]], 4, 5).sum() == 12
