@@ -20,6 +20,12 @@ TINY_RECIPE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _quick_disk(monkeypatch):
+    """Most tests are not about power cuts, and need not wait for the disk."""
+    monkeypatch.setattr("minimax_al.campaign.store.SYNCHRONOUS", "OFF")
+
+
 class Clock:
     """A time that only tests move."""
 

@@ -61,7 +61,7 @@ def test_many_pictures_take_one_class_in_one_go(campaign):
 
 
 def test_one_unknown_picture_of_many_leaves_all_unlabelled(campaign):
-    with pytest.raises(DataError, match="'nowhere.png' is no picture of this campaign"):
+    with pytest.raises(DataError, match=r"'nowhere\.png' is no picture of this campaign"):
         campaign.label(["a/000.png", "nowhere.png"], "cat", author="ann")
     assert campaign.labels() == {}
 

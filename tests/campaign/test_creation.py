@@ -42,7 +42,7 @@ def test_labels_may_come_along(make_campaign, save_pictures, tmp_path):
 
 def test_labels_that_cannot_be_taken_are_said_and_the_campaign_is_there(make_campaign, save_pictures, tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\na/000.png,cta\n")
-    with pytest.raises(CampaignError, match="is made, but without labels: .*line 2: unknown class 'cta'"):
+    with pytest.raises(CampaignError, match=r"is made, but without labels: .*line 2: unknown class 'cta'"):
         make_campaign(images=save_pictures(4), labels=tmp_path / "labels.csv")
     campaign = make_campaign.track(Campaign.open(tmp_path / "campaign"))
     assert campaign.labels() == {}

@@ -160,7 +160,7 @@ def test_an_interrupted_refresh_goes_on_where_it_was(campaign, save_pictures, mo
     original = items_module.examine
     with monkeypatch.context() as patch:
         patch.setattr(items_module, "examine", examine)
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT011 - it has no message
+        with pytest.raises(KeyboardInterrupt):
             campaign.refresh()
     assert campaign.status().items == {"active": 12, "new": 3}
     assert "refresh again" in campaign.status().notes[0]

@@ -141,5 +141,5 @@ def test_nothing_labelled_is_an_empty_file_that_imports_as_such(make_campaign, t
     campaign = make_campaign()
     for name, ending in ENDINGS.items():
         assert campaign.export(name, tmp_path / f"out{ending}") == 0
-        with pytest.raises(DataError, match="has no (labels|rows)"):
+        with pytest.raises(DataError, match=r"has no (labels|rows)"):
             campaign.import_labels(tmp_path / f"out{ending}")

@@ -71,7 +71,9 @@ def run_cell(
     Returns:
         All rounds.
     """
-    results = read_rounds(folder)
+    learner = _learner(protocol, protocol.dataset_for(dataset, seed), strategy, seed)
+    ranks = learner.runtime.ranks
+    results = ranks.share(read_rounds(folder) if ranks.rank == 0 else [])[0]
     tell = on_progress or (lambda _: None)
 
     def now(stage: str = "", fraction: float = 0.0) -> Progress:
@@ -81,7 +83,6 @@ def run_cell(
     def on_epoch(stage: str, done: int, epochs: int, losses: Mapping[str, float]) -> None:  # noqa: ARG001 - not shown
         tell(now(stage, done / epochs))
 
-    learner = _learner(protocol, protocol.dataset_for(dataset, seed), strategy, seed)
     learner.folder, learner.on_epoch = folder / "work", on_epoch
     for result in results:
         _answer(learner, result.picks)
@@ -89,7 +90,8 @@ def run_cell(
         tell(now())
         results.append(_play_round(learner, protocol, folder, len(results)))
         _answer(learner, results[-1].picks)
-        shutil.rmtree(folder / "work", ignore_errors=True)
+        if ranks.rank == 0:
+            shutil.rmtree(folder / "work", ignore_errors=True)
     tell(now())
     return results
 
@@ -133,7 +135,8 @@ def _play_round(learner: ActiveLearner, protocol: Protocol, folder: Path, number
     views = {}
     if query is not None and learner.dataset.task == "segmentation":
         views = views_of(learner.round, models, query.indices)
-    write_round(folder, result, query=query, views=views, models=models if query is None else None)
+    if learner.runtime.rank == 0:
+        write_round(folder, result, query=query, views=views, models=models if query is None else None)
     return result
 
 

@@ -7,7 +7,7 @@ ends, however it ends; so a killed process leaves nothing behind that another wo
 import multiprocessing
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
@@ -24,6 +24,7 @@ from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
+from minimax_al.training import Runtime
 
 GROWING = {"strategies", "seeds", "data"}
 """Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
@@ -83,17 +84,19 @@ def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: Progr
     Args:
         protocol: what to run.
         out: results folder; an earlier call's goes on where it was.
-        jobs: processes that run cells side by side.
+        jobs: processes that run cells side by side; ranks that share a run take cells one by one.
         on_progress: told how far each running cell is.
 
     Raises:
         ResultsError: the folder is another configuration's, or a process died.
-        ConfigurationError: jobs is below 1.
+        ConfigurationError: jobs is below 1, or above it where several ranks share a run.
     """
-    if jobs < 1:
-        raise ConfigurationError(f"jobs is {jobs}; it must be 1 or more")
+    ranks = Runtime(protocol.recipe.runtime).ranks
+    if jobs < 1 or jobs > 1 < ranks.world_size:
+        raise ConfigurationError(f"jobs is {jobs}; it must be 1 or more, and 1 where several ranks share a run")
     dataset = protocol.load()
-    prepare_folder(protocol, out)
+    ranks.together(lambda: prepare_folder(protocol, out) if ranks.rank == 0 else None)
+    on_progress = on_progress if ranks.rank == 0 else None
     for cell in cells_of(protocol):
         if on_progress:
             on_progress(_standing(protocol, cell, out))
@@ -105,9 +108,11 @@ def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: Progr
 
 def work(protocol: Protocol, out: Path, dataset: Dataset, *, on_progress: ProgressCallback | None = None) -> None:
     """Claim and run cells until every cell is finished or in other hands."""
+    ranks = Runtime(protocol.recipe.runtime).ranks
     for cell in cells_of(protocol):
-        with _claimed(cell.folder(out)) as is_ours:
-            if is_ours:
+        # Rank 0 claims for all that share the run.
+        with _claimed(cell.folder(out)) if ranks.rank == 0 else nullcontext(enter_result=False) as is_claimed:
+            if ranks.share(is_claimed)[0]:
                 run_cell(protocol, dataset, cell.strategy, cell.seed, cell.folder(out), on_progress=on_progress)
 
 

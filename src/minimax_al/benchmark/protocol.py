@@ -92,11 +92,13 @@ class Protocol(BaseModel):
         return torch.cat([order[targets == label][:share] for label in range(dataset.num_classes)])
 
     def check_fits(self, dataset: Dataset) -> None:
-        """Refuse more labels than pictures, and fewer initial labels than classes where each must have one.
+        """Refuse strategies for another task, more labels than pictures, fewer initial labels than classes.
 
         Raises:
             ConfigurationError: the numbers do not fit the data.
         """
+        for strategy in self.strategies:
+            get_strategy(strategy).check_task(dataset.task)
         wanted = self.start + (self.points - 1) * self.step
         if wanted > len(dataset.train):
             raise ConfigurationError(

@@ -98,6 +98,8 @@ class Session:
         with place.store.writing() as connection:
             before = done_run(connection, self.fingerprint)
             run_id: int = before.id if before else self._start(connection)
+            if before is not None:  # asked for again, it is the campaign's model again
+                finish_run(connection, run_id, before.metrics, place.now())
         try:
             self.learner.fit()
             if before is None or not run_folder(place.folder, run_id).exists():

@@ -39,7 +39,7 @@ class CampaignSettings(BaseModel):
     strategy: str = "mal"
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 6
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 4
     lease_seconds: PositiveInt = 600
     stored_size: PositiveInt = 256
     worthwhile_gain: PositiveFloat = 0.005

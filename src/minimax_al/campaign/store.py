@@ -23,6 +23,9 @@ from minimax_al.errors import CampaignError, ConfigurationError, MissingDependen
 WAIT_SECONDS = 30.0
 """How long a transaction waits for another process to let go of the database."""
 
+SYNCHRONOUS = "FULL"
+"""How long a commit of SQLite waits: until the disk has it."""
+
 _BEGIN = "minimax_al_begin"
 
 
@@ -103,7 +106,7 @@ class Store:
         def prepare(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - the event's signature
             connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
             connection.execute("PRAGMA foreign_keys=ON")
-            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:

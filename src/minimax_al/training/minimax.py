@@ -19,6 +19,11 @@ Where the paper leaves a choice, this is what is done, each with the setting tha
     * D reads F's features detached, since line 11 updates θ_D alone (`detach=False`).
     * Each line that updates is an optimiser step of its own (`update="joint"`: one step on the summed loss).
     * An epoch is one pass over the unlabelled pictures, the labelled ones cycling (`steps_per_epoch`).
+
+F runs once on each batch, and D reads what those runs gave. Two of them cannot be one where lines 6 and 9 are steps of
+their own: F has moved between them, so features of x_U from before the first step have another gradient. In a joint
+step one run serves all three losses. With attached features D's gradient needs F's graph, which the steps have used up,
+so F runs again.
 """
 
 from collections.abc import Iterator

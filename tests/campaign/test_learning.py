@@ -1,0 +1,215 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.learning import Session, Workplace
+from minimax_al.campaign.trained import load_trained
+from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError, UnknownNameError
+
+from .conftest import TINY_RECIPE
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40)}
+
+
+def coloured_pictures(root, count=30):
+    """Pictures whose class can be seen: mostly red or mostly green."""
+    generator = np.random.default_rng(0)
+    root.mkdir()
+    for number in range(count):
+        noise = generator.integers(-40, 40, (16, 16, 3))
+        pixels = np.clip(np.array(list(COLOURS.values())[number % 2]) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(root / f"{number:02d}.png")
+    return root
+
+
+def class_of(path):
+    return list(COLOURS)[int(path[:2]) % 2]
+
+
+@pytest.fixture
+def make_coloured(tmp_path, make_campaign):
+    def make(folder="campaign", **options):
+        root = tmp_path / "coloured"
+        images = root if root.exists() else coloured_pictures(root)
+        settings = {"stored_size": 16, "recipe": TINY_RECIPE, "near_duplicate_bits": None} | options
+        return make_campaign(images=images, classes=list(COLOURS), folder=folder, **settings)
+
+    return make
+
+
+def answer(campaign, count=10):
+    campaign.query(count)
+    for pick in campaign.picks():
+        campaign.label(pick.item, class_of(pick.path), author="ann")
+
+
+def weights(campaign, run=1):
+    return load_file(campaign.folder / "models" / f"run-{run:04d}" / "model.safetensors")
+
+
+def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
+    campaign = make_coloured()
+    answer(campaign)
+    model = campaign.train()
+    assert (model.run, model.strategy, model.labels, model.held_out, model.labels_since) == (1, "mal", 8, 2, 0)
+    assert model.interval[0] <= model.accuracy <= model.interval[1]
+    assert campaign.train().run == 1  # nothing new to learn from
+    campaign.query(6, random_share=0.5)
+    picks = campaign.picks()
+    assert [pick.at_random for pick in picks].count(True) == 3
+    chosen = next(pick for pick in picks if not pick.at_random)
+    assert chosen.suggestion in COLOURS
+    assert 0.5 <= chosen.confidence <= 1
+    assert "unlike what is labelled" in chosen.reason
+    for pick in picks:
+        campaign.label(pick.item, class_of(pick.path), author="ann")
+    assert campaign.status().model.labels_since == 6
+    assert 0 <= campaign.train("entropy").agreement <= 1
+    assert len(list((campaign.folder / "checkpoints").iterdir())) == 1
+    predictions = campaign.predict(campaign.images)
+    assert len(predictions.pictures) == 30
+    page = campaign.report().read_text()
+    assert "held-out pictures" in page
+    assert "data:image/png;base64" in page
+    campaign.package(tmp_path / "package", onnx=False)
+    package = {path.name for path in (tmp_path / "package").iterdir()}
+    assert package == {"README.md", "classes.json", "model.json", "model.safetensors", "preprocessing.json"}
+    assert json.loads((tmp_path / "package/classes.json").read_text()) == list(COLOURS)
+    card = (tmp_path / "package/README.md").read_text()
+    assert "calibration error" in card
+    assert "95 % interval" in card
+
+
+def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_coloured):
+    straight, broken = make_coloured("straight"), make_coloured("broken")
+    for campaign in (straight, broken):
+        answer(campaign)
+    straight.train()
+
+    def interrupt(name, done, *_):
+        if (name, done) == ("task", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken.train(on_epoch=interrupt)
+    assert "A training is running, or was interrupted" in broken.status().notes[-1]
+    epochs = []
+    assert broken.train(on_epoch=lambda name, done, *_: epochs.append((name, done))).run == 1
+    assert epochs == [("task", 2)]
+    np.testing.assert_equal(weights(broken), weights(straight))
+
+
+def test_held_out_pictures_are_never_trained_on(make_coloured):
+    campaign = make_coloured()
+    answer(campaign, 20)
+    place = Workplace(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign._now)
+    session = Session(place, "entropy")
+    held_out = {known.path for known in session.material.held_out}
+    assert len(held_out) >= 2
+    assert not held_out & set(session.learner.dataset.train.names)
+    assert held_out == set(session.learner.dataset.test.names)
+    labelled = session.learner.pool.labelled
+    assert [class_of(session.learner.dataset.train.names[i]) for i in labelled.tolist()] == [
+        list(COLOURS)[target] for target in session.learner.targets[labelled].tolist()
+    ]
+
+
+def test_training_with_one_class_is_refused_and_remembered(make_coloured):
+    campaign = make_coloured()
+    campaign.label(["00.png", "02.png"], "red", author="ann")
+    with pytest.raises(DataError, match="show 1 of 2 classes: label pictures of at least two"):
+        campaign.train()
+    assert "The last training failed: " in campaign.status().notes[-1]
+    campaign.label("01.png", "green", author="ann")
+    assert campaign.train().labels == 3
+    assert campaign.status().notes == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda c: c.train(), DataError, "nothing is labelled yet"),
+        (lambda c: c.predict(c.images), CampaignError, "nothing was trained yet: train first"),
+        (lambda c: c.package(c.folder / "out"), CampaignError, "nothing was trained yet"),
+    ],
+)
+def test_before_its_time_is_said(make_coloured, call, error, match):
+    with pytest.raises(error, match=match):
+        call(make_coloured())
+
+
+def test_a_wrong_strategy_or_recipe_is_said(make_coloured):
+    campaign = make_coloured()
+    campaign.label(["00.png", "01.png"], "red", author="ann")
+    with pytest.raises(UnknownNameError, match="unknown strategy 'mla'; did you mean 'mal'"):
+        campaign.train("mla")
+    campaign.configure(recipe={"epochs": 3})
+    with pytest.raises(ConfigurationError, match="the campaign's recipe, setting 'epochs'"):
+        campaign.train()
+
+
+def test_a_damaged_model_is_said(make_coloured):
+    campaign = make_coloured()
+    answer(campaign)
+    campaign.train("entropy")
+    folder = campaign.folder / "models" / "run-0001"
+    (folder / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_trained(folder)
+    (folder / "model.json").unlink()
+    with pytest.raises(CampaignError, match="train again"):
+        load_trained(folder)
+
+
+def test_the_onnx_file_says_what_the_model_says(make_coloured, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    campaign = make_coloured()
+    answer(campaign)
+    campaign.train("entropy")
+    campaign.package(tmp_path / "package")
+    session = onnxruntime.InferenceSession(str(tmp_path / "package/model.onnx"))
+    pixels = np.stack([np.asarray(Image.open(campaign.images / f"{n:02d}.png")) for n in range(5)])
+    (probabilities,) = session.run(None, {"pixels": pixels.transpose(0, 3, 1, 2)})
+    predicted = {one.path: one for one in campaign.predict(campaign.images).pictures}
+    for number in range(5):
+        one = predicted[f"{number:02d}.png"]
+        assert list(COLOURS)[probabilities[number].argmax()] == one.class_name
+        assert probabilities[number].max() == pytest.approx(one.confidence, abs=1e-4)
+    assert "model.onnx" in (tmp_path / "package/README.md").read_text()
+
+
+def test_masks_are_learnt_too(tmp_path, save_pictures, make_campaign):
+    recipe = TINY_RECIPE | {"encoder": "dconv4"}
+    campaign = make_campaign(
+        images=save_pictures(10), task="segmentation", classes=["left", "right"], stored_size=16, recipe=recipe
+    )
+    mask = np.zeros((16, 20), dtype=np.uint8)
+    mask[:, 10:] = 1
+    campaign.query(6)
+    for pick in campaign.picks():
+        campaign.label_mask(pick.item, mask, author="ann")
+    model = campaign.train("entropy")
+    assert (model.labels, model.held_out) == (5, 1)
+    assert model.accuracy == model.metrics["pixel_accuracy"]
+    campaign.query(2, "entropy")
+    assert "the model is unsure of it" in campaign.picks()[0].reason
+    prediction = campaign.predict(campaign.images).pictures[0]
+    assert prediction.mask.shape == (16, 16)
+    assert prediction.class_name is None
+    square = torch.as_tensor(np.unique(prediction.mask))
+    assert set(square.tolist()) <= {0, 1}
+
+
+def test_a_model_is_found_again_after_opening(make_coloured, make_campaign):
+    campaign = make_coloured()
+    answer(campaign)
+    before = campaign.train("entropy")
+    campaign.close()
+    again = make_campaign.track(Campaign.open(campaign.folder))
+    assert again.status().model == before
