@@ -14,24 +14,23 @@ import argparse
 import csv
 import importlib
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from machine import installed, machine
 from torch import Tensor
 
 from minimax_al.acquisition import badge, batchbald, k_center_greedy
 
 RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("minimax-al", "torch", "numpy", "scikit-activeml", "baal")
 CHUNK = 1 << 14
 
 
@@ -317,31 +316,7 @@ def _same_start(row: dict[str, Any], ours: dict[str, Any]) -> bool:
 def _reason_to_skip(case: Case, contestant: Contestant) -> str:
     if case.pool > contestant.largest_pool:
         return f"takes too long or too much memory above {contestant.largest_pool:,} samples"
-    try:
-        version(contestant.package)
-    except PackageNotFoundError:
-        return f"{contestant.package} is not installed"
-    return ""
-
-
-def machine() -> str:
-    """Processor, threads, memory and versions, in one line."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    packages = ["minimax-al", "torch", "numpy", "scikit-activeml", "baal"]
-    versions = [f"{package} {found}" for package in packages if (found := _version(package))]
-    return (
-        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used; {platform.system()}, "
-        f"Python {platform.python_version()}, {', '.join(versions)}"
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+    return "" if installed(contestant.package) else f"{contestant.package} is not installed"
 
 
 def write(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
@@ -361,7 +336,7 @@ def write(rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
         numbers = f"{approximately}{row['seconds']:.3g} | {approximately}{row['ratio']:.3g}"
         memory = f"{row.get('extra_mib', 0):.0f} | {row.get('input_mib', 0):.0f}"
         table.append(f"| {row['case']} | {row['size']} | {row['data']} | {row['contestant']} | {numbers} | {memory} |")
-    (folder / f"{name}.md").write_text("\n".join([machine(), "", *table, ""]))
+    (folder / f"{name}.md").write_text("\n".join([machine(PACKAGES), "", *table, ""]))
 
 
 def _say(line: str) -> None:

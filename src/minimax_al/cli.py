@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from minimax_al.errors import MinimaxALError, UnknownNameError
 
+if TYPE_CHECKING:
+    from minimax_al.campaign import Campaign
+
 
 def demo(out: Path = Path("demo"), seeds: int = 2, jobs: int = 2) -> None:
     """Minimax Active Learning beside random picks on handwritten digits, with a report.
@@ -105,8 +108,162 @@ def names(kind: Literal["strategies", "encoders", "datasets", "presets"], /) -> 
     _print("\n".join(known[kind]()))
 
 
+def new(
+    folder: Path,
+    /,
+    images: Path,
+    classes: tuple[str, ...],
+    task: Literal["classification", "segmentation"] = "classification",
+    labels: Path | None = None,
+    storage: str | None = None,
+) -> None:
+    """Make a labelling campaign over a folder of pictures.
+
+    Args:
+        folder: for the campaign.
+        images: folder of the pictures; nothing is written there.
+        classes: names, at least two.
+        task: one class a picture, or one a pixel.
+        labels: labels that there are already, in any format that `mal import` reads.
+        storage: a PostgreSQL URL; by default a SQLite file in the folder.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.create(folder, images, classes, task, labels, storage=storage) as campaign:
+        _print_status(campaign)
+    _print(f"Next: mal query {folder} --budget 100")
+
+
+def query(folder: Path, /, budget: int, strategy: str | None = None, random_share: float = 0.0) -> None:
+    """Choose the pictures of a campaign to label next; trains first where labels have come.
+
+    Args:
+        folder: of the campaign.
+        budget: how many pictures.
+        strategy: what chooses; by default the campaign's, MAL unless set otherwise.
+        random_share: part of the budget that is drawn at random besides.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign, _shown_epochs() as on_epoch:
+        state = campaign.query(budget, strategy, random_share, on_epoch)
+        for pick in campaign.picks():
+            _print(pick.path)
+    print(f"Round {state.number}: {state.picks} pictures by {state.strategy}, listed above", file=sys.stderr)  # noqa: T201
+
+
+def import_labels(folder: Path, source: Path, /, format: str | None = None, create_classes: bool = False) -> None:  # noqa: A002, FBT001, FBT002 - flags of the command
+    """Take labels into a campaign, all of a file or none: CSV, Parquet, COCO, Label Studio, folders.
+
+    Args:
+        folder: of the campaign.
+        source: file, folder of class folders, or folder of masks.
+        format: of the source; by default told from its ending or content.
+        create_classes: take unknown classes as new ones.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        done = campaign.import_labels(source, format=format, create_classes=create_classes)
+    _print(f"{done.added} labels added, {done.changed} changed, {done.unchanged} as they were ({done.format})")
+
+
+def export(folder: Path, out: Path, /, format: str = "csv") -> None:  # noqa: A002 - a flag of the command
+    """Write a campaign's labels: csv, parquet, imagefolder, coco, label-studio, masks.
+
+    Args:
+        folder: of the campaign.
+        out: file or folder to write.
+        format: of the export.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        _print(f"{campaign.export(format, out)} labels are in {out}")
+
+
+def train(folder: Path, /, strategy: str | None = None) -> None:
+    """Train on a campaign's labels, all but the held-out ones; goes on where it was.
+
+    Args:
+        folder: of the campaign.
+        strategy: whose training; by default the campaign's.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        with _shown_epochs() as on_epoch:
+            campaign.train(strategy, on_epoch)
+        _print_status(campaign)
+
+
+def status(folder: Path, /) -> None:
+    """Show where a campaign stands, and whether more labels are worth it.
+
+    Args:
+        folder: of the campaign.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        campaign.refresh()
+        _print_status(campaign)
+
+
+def report(folder: Path, /, out: Path | None = None) -> None:
+    """Write a campaign's page: curve, class balance, picks, advice.
+
+    Args:
+        folder: of the campaign.
+        out: the file; by default report.html in the campaign's folder.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        _print(f"Report: {campaign.report(out)}")
+
+
+def predict(folder: Path, /, images: Path, out: Path = Path("predictions.csv")) -> None:
+    """Say what a campaign's model takes the pictures of a folder for.
+
+    Args:
+        folder: of the campaign.
+        images: folder of pictures.
+        out: CSV file to write; for segmentation, a folder of masks.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        predictions = campaign.predict(images)
+    predictions.write(out)
+    _print(f"{len(predictions.pictures)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
+
+
+def package(folder: Path, out: Path, /, onnx: bool = True) -> None:  # noqa: FBT001, FBT002 - a flag of the command
+    """Write a campaign's model to take away: weights, classes, preprocessing, ONNX, model card.
+
+    Args:
+        folder: of the campaign.
+        out: new folder.
+        onnx: whether to write an ONNX file, checked against the model (extra `export`).
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        _print(f"The model is in {campaign.package(out, onnx=onnx)}")
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
+    "new": new,
+    "query": query,
+    "import": import_labels,
+    "train": train,
+    "status": status,
+    "report": report,
+    "export": export,
+    "predict": predict,
+    "package": package,
     "bench run": bench_run,
     "bench report": bench_report,
     "describe": describe,
@@ -180,6 +337,42 @@ def _print_version() -> None:
 def _print_report(page: Path) -> None:
     _print((page.parent / "table.md").read_text(encoding="utf-8").strip())
     _print(f"\nReport: {page}")
+
+
+def _print_status(campaign: "Campaign") -> None:
+    standing = campaign.status()
+    counts = ", ".join(f"{number:,} {name}" for name, number in standing.items.items())
+    _print(
+        f"{counts}; {standing.labelled:,} labelled ({standing.held_out:,} held out), {standing.unlabelled:,} to ask about"
+    )
+    if standing.classes:
+        _print(", ".join(f"{entry.name} {entry.labels:,}" for entry in standing.classes))
+    if standing.model is not None and standing.model.accuracy is not None:
+        _print(f"accuracy {standing.model.accuracy:.1%} on {standing.model.held_out:,} held-out pictures")
+    for note in standing.notes:
+        _print(note)
+    _print(f"advice: {standing.advice.decision}. {standing.advice.reason}")
+
+
+@contextmanager
+def _shown_epochs() -> Iterator[Callable[..., None] | None]:
+    """A bar a training, on standard error, so that what is printed can be piped; none where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def on_epoch(name: str, done: int, epochs: int, losses: object) -> None:  # noqa: ARG001 - not shown
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=epochs)
+            bars.update(tasks[name], completed=done)
+
+        yield on_epoch
 
 
 def _print(text: str) -> None:

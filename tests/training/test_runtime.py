@@ -2,9 +2,11 @@ import pytest
 import torch
 from torch import nn
 
+from minimax_al.data import ResidentPictures
 from minimax_al.errors import ConfigurationError
+from minimax_al.loop import ActiveLearner
 from minimax_al.training import Runtime, RuntimeSettings, fit_minimax, runtime
-from minimax_al.training.runtime import resolve_device, resolve_precision
+from minimax_al.training.runtime import can_compile, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -78,3 +80,38 @@ def test_what_is_scored_has_full_precision(round_, with_recipe, precision, dtype
     assert all(parameter.dtype == dtype for parameter in models.encoder.parameters())
     losses = [value for epochs in models.history.values() for epoch in epochs for value in epoch.values()]
     assert all(torch.tensor(losses).isfinite())
+
+
+@pytest.mark.parametrize(
+    ("compile_", "helps", "expected"), [("auto", True, ["encoder"]), ("auto", False, []), ("off", True, [])]
+)
+def test_encoders_are_compiled_where_that_helps(monkeypatch, compile_, helps, expected):
+    compiled = []
+
+    def compile_in_place(module):
+        compiled.append(module)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_in_place)
+    monkeypatch.setattr(runtime, "can_compile", lambda device: helps)
+    here = Runtime(RuntimeSettings(device="cpu", compile=compile_))
+    encoder = here.place_encoder(nn.Linear(2, 2))
+    here.place(nn.Linear(2, 2))
+    assert compiled == [encoder] * len(expected)
+
+
+def test_what_compiling_needs(monkeypatch):
+    assert not can_compile(CPU)
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(runtime, "find_spec", lambda name: name == "triton")
+    monkeypatch.setattr(runtime.shutil, "which", lambda name: name == "clang" or None)
+    assert can_compile(cuda)
+    monkeypatch.setattr(runtime.shutil, "which", lambda name: None)
+    assert not can_compile(cuda)
+
+
+def test_pictures_are_resident_on_the_learners_device(round_, monkeypatch):
+    places = []
+    monkeypatch.setattr(ResidentPictures, "to", lambda pictures, device: places.append(device) or pictures)
+    learner = ActiveLearner(round_.dataset, "mal", round_.recipe)
+    assert places == [CPU, CPU]
+    assert learner.dataset.train is round_.dataset.train

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
+from minimax_al.campaign.classes import class_ids
 from minimax_al.campaign.history import Event, Kind, record, undo_last
 from minimax_al.campaign.leases import end_lease
+from minimax_al.campaign.masks import Mask, check_mask
 from minimax_al.campaign.rounds import open_round_id
 from minimax_al.campaign.schema import classes, items
 from minimax_al.campaign.settings import CampaignSettings
@@ -101,6 +103,17 @@ def undo(connection: Connection, author: str, now: datetime, item_id: int | None
     path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
     name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()
     return Undone(row.item_id, path, row.kind, name)
+
+
+def check_mask_of(connection: Connection, item: int | str, mask: Mask) -> None:
+    """Refuses a mask that does not fit its picture or the classes.
+
+    Raises:
+        DataError: it is of another size, or has a number that is no class; or there is no such picture.
+    """
+    (found,) = find_items(connection, [item])
+    row = connection.execute(select(items.c.path, items.c.height, items.c.width).where(items.c.id == found)).one()
+    check_mask(mask, (row.height, row.width), len(class_ids(connection)), repr(row.path))
 
 
 def check_author(author: str) -> None:

@@ -1,33 +1,33 @@
 """A model to take away: weights, classes, preprocessing, ONNX, and a card that says how good it is."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from sqlalchemy import select
 
 from minimax_al.campaign.datasets import load_pictures
 from minimax_al.campaign.durable import new_folder
 from minimax_al.campaign.model_card import model_card
 from minimax_al.campaign.onnx_export import export_onnx
+from minimax_al.campaign.schema import items
 from minimax_al.campaign.status import Status
+from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
 from minimax_al.data import prepare
 
 _CHECKED = 16  # pictures on which the ONNX file is compared
 
 
-def package_model(
-    trained: Trained, status: Status, images: Path, paths: Sequence[str], out: Path, *, onnx: bool
-) -> None:
+def package_model(trained: Trained, status: Status, store: Store, images: Path, out: Path, *, onnx: bool) -> None:
     """Writes a folder with everything that is needed to use the model without this program.
 
     Args:
         trained: the model.
         status: of its campaign, for the card.
-        images: the pictures' folder.
-        paths: pictures on which the ONNX file is checked.
+        store: the campaign's database.
+        images: the pictures' folder; on a few of them the ONNX file is checked.
         out: the folder; must be new or empty.
         onnx: whether to write an ONNX file.
 
@@ -41,7 +41,7 @@ def package_model(
         _write_json(part / "preprocessing.json", preprocessing(trained))
         difference = None
         if onnx:
-            squares = load_pictures(images, paths[:_CHECKED], trained.stored_size)
+            squares = load_pictures(images, _some_paths(store), trained.stored_size)
             (pixels,) = squares.stream([torch.arange(len(squares))])
             difference = export_onnx(trained, part / "model.onnx", prepare(pixels.cpu(), trained.recipe.augmentation))
         (part / "README.md").write_text(model_card(trained, status, difference), encoding="utf-8")
@@ -62,6 +62,12 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
         steps.append({"step": "resize", "to": augmentation.input_size, "filter": "bilinear, antialiased"})
     steps.append({"step": "normalise", "divide_by": 255, "mean": list(trained.mean), "std": list(trained.std)})
     return {"steps": steps, "layout": "NCHW", "note": "model.onnx takes uint8 and normalises itself"}
+
+
+def _some_paths(store: Store) -> list[str]:
+    some = select(items.c.path).where(items.c.status == "active").order_by(items.c.content_hash).limit(_CHECKED)
+    with store.reading() as connection:
+        return list(connection.scalars(some))
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -1,10 +1,14 @@
 """What a trained model says of pictures that may lie anywhere."""
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from minimax_al.campaign.datasets import load_pictures
@@ -12,6 +16,7 @@ from minimax_al.campaign.masks import Mask
 from minimax_al.campaign.trained import Trained
 from minimax_al.data import Pictures, normalise, prepare, scan_folder
 from minimax_al.data.scan import Progress, SetAside
+from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.training import Runtime
 
@@ -44,6 +49,24 @@ class Predictions:
 
     pictures: tuple[Prediction, ...]
     set_aside: tuple[SetAside, ...]
+
+    def write(self, out: Path) -> None:
+        """Write classes as a CSV file `path,class,confidence`, or masks as a folder of PNG files.
+
+        Args:
+            out: the file, or the folder of masks; a mask keeps its picture's path, ending aside.
+        """
+        masks = [picture for picture in self.pictures if picture.mask is not None]
+        for picture in masks:
+            content = io.BytesIO()
+            Image.fromarray(np.asarray(picture.mask, dtype=np.uint8)).save(content, format="PNG")
+            write_durably((out / picture.path).with_suffix(".png"), content.getvalue())
+        if not masks:
+            text = io.StringIO()
+            rows = csv.writer(text, lineterminator="\n")
+            rows.writerow(["path", "class", "confidence"])
+            rows.writerows([p.path, p.class_name, f"{p.confidence:.6f}"] for p in self.pictures)
+            write_durably(out, text.getvalue().encode())
 
 
 def predict_folder(trained: Trained, images: Path, progress: Progress | None = None) -> Predictions:

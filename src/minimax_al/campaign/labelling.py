@@ -1,0 +1,169 @@
+"""What people do in a campaign: take pictures from the open round, say what they show, take it back."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimax_al.campaign.answers import Undone, answer, check_mask_of, find_items, undo
+from minimax_al.campaign.classes import class_id, class_ids
+from minimax_al.campaign.history import Kind, current_labels
+from minimax_al.campaign.leases import Lease, release, take_lease
+from minimax_al.campaign.masks import MaskFiles
+from minimax_al.campaign.places import read_settings
+from minimax_al.campaign.rounds import Pick, RoundState, close, list_picks, round_state
+from minimax_al.campaign.store import Store
+from minimax_al.errors import CampaignError
+
+Item = int | str
+"""A picture: its id, or its path below the pictures' folder."""
+
+
+class Labelling:
+    """The half of a campaign that people work with; `Campaign` adds the rest.
+
+    Args:
+        folder: of the campaign.
+        store: its database.
+        clock: gives the time, with a time zone.
+
+    Attributes:
+        folder: of the campaign.
+        store: its database.
+        settings: as they were read.
+        masks: the masks of a segmentation campaign.
+    """
+
+    def __init__(self, folder: Path, store: Store, clock: Callable[[], datetime] | None = None) -> None:
+        self.folder = folder
+        self.store = store
+        self.settings = read_settings(store)
+        self.masks = MaskFiles(folder / "masks")
+        self._now = clock or utc_now
+
+    def close(self) -> None:
+        """Lets go of the database; a campaign is a context manager, too."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def images(self) -> Path:
+        """The folder of pictures."""
+        return Path(self.settings.images)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in order."""
+        with self.store.reading() as connection:
+            return tuple(class_ids(connection))
+
+    def round(self, number: int | None = None) -> RoundState:
+        """How far a round is, by default the latest.
+
+        Raises:
+            CampaignError: there is none.
+        """
+        with self.store.reading() as connection:
+            state = round_state(connection, number)
+        if state is None:
+            raise CampaignError(
+                "no round was opened yet: query first" if number is None else f"there is no round {number}"
+            )
+        return state
+
+    def picks(self, number: int | None = None) -> list[Pick]:
+        """The pictures of a round (by default the latest) in order, with reasons, suggestions, leases and answers."""
+        with self.store.reading() as connection:
+            return list_picks(connection, number)
+
+    def close_round(self) -> None:
+        """Closes the open round; its unanswered pictures may be picked again."""
+        with self.store.writing() as connection:
+            close(connection, self._now())
+
+    def lease(self, author: str, count: int = 1) -> Lease:
+        """Keeps up to `count` waiting pictures of the open round for one person, for `lease_seconds`."""
+        with self.store.writing() as connection:
+            return take_lease(connection, author, count, self._now(), self.settings.lease_seconds)
+
+    def release(self, author: str) -> int:
+        """Gives back what is kept for one person; returns how many pictures."""
+        with self.store.writing() as connection:
+            return release(connection, author)
+
+    def label(self, items: Item | Sequence[Item], class_name: str, author: str) -> None:
+        """Labels one or more pictures with a class, leased or not; an earlier label stays in the history.
+
+        On return the disk has it.
+
+        Raises:
+            UnknownNameError: there is no such class.
+            DataError: there is no such picture.
+            CampaignError: the author is blank, or the campaign is of masks.
+        """
+        if self.settings.task != "classification":
+            raise CampaignError("this campaign is of masks: use label_mask, or import them")
+        self._answer(items, "label", author, class_name=class_name)
+
+    def label_mask(self, item: Item, mask: NDArray[np.uint8], author: str) -> None:
+        """Labels a picture with a mask: (H, W) uint8 class numbers in the picture's size, 255 where ignored.
+
+        Raises:
+            DataError: the mask does not fit the picture or the classes, or there is no such picture.
+            CampaignError: the author is blank, or the campaign is of classes.
+        """
+        if self.settings.task != "segmentation":
+            raise CampaignError("this campaign is of classes, not of masks: use label")
+        with self.store.reading() as connection:
+            check_mask_of(connection, item, mask)
+        self._answer(item, "label", author, mask=self.masks.save(mask))
+
+    def skip(self, items: Item | Sequence[Item], author: str) -> None:
+        """Leaves pictures out of this round; a later one may ask again."""
+        self._answer(items, "skip", author)
+
+    def unsure(self, items: Item | Sequence[Item], author: str) -> None:
+        """Says that nobody can tell: not trained on, not asked again; a label may still follow."""
+        self._answer(items, "unsure", author)
+
+    def undo(self, author: str, item: Item | None = None) -> Undone:
+        """Takes back what the author said last (of one picture); it waits again if its round is open.
+
+        Raises:
+            CampaignError: there is nothing to take back.
+        """
+        with self.store.writing() as connection:
+            found = None if item is None else find_items(connection, [item])[0]
+            return undo(connection, author, self._now(), found)
+
+    def labels(self) -> dict[str, str | None]:
+        """The label that holds, by path; for masks the name of the mask."""
+        with self.store.reading() as connection:
+            return {row.path: row.class_name or row.mask for row in connection.execute(current_labels())}
+
+    def _answer(
+        self,
+        given: Item | Sequence[Item],
+        kind: Kind,
+        author: str,
+        class_name: str | None = None,
+        mask: str | None = None,
+    ) -> None:
+        pictures = [given] if isinstance(given, int | str) else list(given)
+        with self.store.writing() as connection:
+            ids = find_items(connection, pictures)
+            number = None if class_name is None else class_id(connection, class_name)
+            answer(connection, ids, kind, author, settings=self.settings, now=self._now(), class_id=number, mask=mask)
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
