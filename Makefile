@@ -26,8 +26,9 @@ format: $(DEV) ## put the code into the house's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV) ## time the acquisition functions beside naive ones and peers
+bench: $(DEV) ## time choosing, training and scoring beside naive versions and peers
 	$(BIN)/python benchmarks/acquisition.py
+	$(BIN)/python benchmarks/training.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

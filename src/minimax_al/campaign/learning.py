@@ -220,13 +220,19 @@ def read_recipe(settings: CampaignSettings) -> Recipe:
     """The recipe in the settings.
 
     Raises:
-        ConfigurationError: it is none; says which field.
+        ConfigurationError: it is none; says which field. Or several ranks should share a run: they would all write to
+            the campaign.
     """
     try:
-        return Recipe.model_validate(settings.recipe)
+        recipe = Recipe.model_validate(settings.recipe)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigurationError(
             f"the campaign's recipe, setting {where!r}: {first['msg']}, given {first['input']!r}"
         ) from error
+    if recipe.runtime.devices * recipe.runtime.nodes > 1:
+        raise ConfigurationError(
+            "a campaign trains on one device: leave runtime.devices and runtime.nodes of its recipe at 1"
+        )
+    return recipe

@@ -1,0 +1,103 @@
+"""The commands of a benchmark, and those that list and count."""
+
+from collections.abc import Callable, Iterable, Sequence
+from json import dumps
+from pathlib import Path
+from typing import Literal
+
+from minimax_al.cli.printing import show, show_report, show_table, terminal
+
+
+def demo(out: Path = Path("demo"), seeds: int = 2, jobs: int = 2) -> None:
+    """Minimax Active Learning beside random picks on handwritten digits, with a report.
+
+    Args:
+        out: folder for the report; an interrupted demonstration goes on where it was.
+        seeds: runs of each of the two.
+        jobs: processes side by side.
+    """
+    from minimax_al.benchmark import run_demo
+    from minimax_al.benchmark.progress import shown_progress
+
+    with shown_progress(terminal()) as on_progress:
+        page = run_demo(out, seeds=seeds, jobs=jobs, on_progress=on_progress)
+    show_report(page)
+
+
+def bench_run(words: Sequence[str]) -> None:
+    """Run a benchmark, or go on with one: a preset's name or a YAML file, then its settings as flags."""
+    from minimax_al.benchmark import run_grid
+    from minimax_al.benchmark.options import parse_run
+    from minimax_al.benchmark.progress import shown_progress
+
+    options = parse_run(words)
+    if options.slurm:
+        from minimax_al.benchmark.cluster import submit
+
+        show(submit(options.protocol, options.folder, options.slurm))
+        return
+    with shown_progress(terminal()) as on_progress:
+        run_grid(options.protocol, options.folder, jobs=options.jobs, on_progress=on_progress)
+    show(f"Results are in {options.folder}. Next: mal bench report {options.folder}")
+
+
+def bench_report(out: Path, /) -> None:
+    """Write the report of a benchmark: page, tidy records, plot, tables for a paper.
+
+    Args:
+        out: the results folder.
+    """
+    from minimax_al.benchmark import write_report
+
+    show_report(write_report(out))
+
+
+def describe(
+    encoder: str = "resnet18",
+    classes: int = 100,
+    task: Literal["classification", "segmentation"] = "classification",
+    stem: Literal["imagenet", "cifar"] = "imagenet",
+    *,
+    json: bool = False,
+) -> None:
+    """Count the parameters of the networks, beside the paper's figures.
+
+    Args:
+        encoder: name of the backbone.
+        classes: classes to tell apart.
+        task: what the networks are for.
+        stem: first layers of a ResNet.
+        json: print one JSON object in place of the table.
+    """
+    from minimax_al.networks import describe, published_counts
+
+    counts = describe(encoder, classes, task=task, stem=stem)
+    if json:
+        print(dumps(counts))
+        return
+    published = published_counts(encoder, classes, task=task, stem=stem)
+    rows = [
+        (name.replace("_", " "), "none" if count is None else f"{count:,}", published.get(name, ""))
+        for name, count in counts.items()
+    ]
+    show_table(("", "here", "paper"), rows)
+
+
+def names(kind: Literal["strategies", "encoders", "datasets", "presets"], /) -> None:
+    """List the names of strategies, encoders, datasets or presets.
+
+    Args:
+        kind: of the names.
+    """
+    from minimax_al.benchmark import list_presets
+    from minimax_al.data import SOURCES
+    from minimax_al.networks import list_encoders
+    from minimax_al.strategies import list_strategies
+
+    known: dict[str, Callable[[], Iterable[str]]] = {
+        "strategies": list_strategies,
+        "encoders": list_encoders,
+        "datasets": lambda: sorted(SOURCES),
+        "presets": list_presets,
+    }
+    show("\n".join(known[kind]()))

@@ -1,0 +1,152 @@
+"""The commands of a labelling campaign."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from minimax_al.cli.printing import show, show_status, shown_epochs
+
+
+def new(
+    folder: Path,
+    /,
+    images: Path,
+    classes: tuple[str, ...],
+    task: Literal["classification", "segmentation"] = "classification",
+    labels: Path | None = None,
+    storage: str | None = None,
+) -> None:
+    """Make a labelling campaign over a folder of pictures.
+
+    Args:
+        folder: for the campaign.
+        images: folder of the pictures; nothing is written there.
+        classes: names, at least two.
+        task: one class a picture, or one a pixel.
+        labels: labels that there are already, in any format that `mal import` reads.
+        storage: a PostgreSQL URL; by default a SQLite file in the folder.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.create(folder, images, classes, task, labels, storage=storage) as campaign:
+        show_status(campaign)
+    show(f"Next: mal query {folder} --budget 100")
+
+
+def query(folder: Path, /, budget: int, strategy: str | None = None, random_share: float = 0.0) -> None:
+    """Choose the pictures of a campaign to label next; trains first where labels have come.
+
+    Args:
+        folder: of the campaign.
+        budget: how many pictures.
+        strategy: what chooses; by default the campaign's, MAL unless set otherwise.
+        random_share: part of the budget that is drawn at random besides.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign, shown_epochs() as on_epoch:
+        state = campaign.query(budget, strategy, random_share, on_epoch)
+        for pick in campaign.picks():
+            show(pick.path)
+    print(f"Round {state.number}: {state.picks} pictures by {state.strategy}, listed above", file=sys.stderr)
+
+
+def import_labels(folder: Path, source: Path, /, format: str | None = None, create_classes: bool = False) -> None:
+    """Take labels into a campaign, all of a file or none: CSV, Parquet, COCO, Label Studio, folders.
+
+    Args:
+        folder: of the campaign.
+        source: file, folder of class folders, or folder of masks.
+        format: of the source; by default told from its ending or content.
+        create_classes: take unknown classes as new ones.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        done = campaign.import_labels(source, format=format, create_classes=create_classes)
+    show(f"{done.added} labels added, {done.changed} changed, {done.unchanged} as they were ({done.format})")
+
+
+def train(folder: Path, /, strategy: str | None = None) -> None:
+    """Train on a campaign's labels, all but the held-out ones; goes on where it was.
+
+    Args:
+        folder: of the campaign.
+        strategy: whose training; by default the campaign's.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        with shown_epochs() as on_epoch:
+            campaign.train(strategy, on_epoch)
+        show_status(campaign)
+
+
+def status(folder: Path, /) -> None:
+    """Show where a campaign stands, and whether more labels are worth it.
+
+    Args:
+        folder: of the campaign.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        campaign.refresh()
+        show_status(campaign)
+
+
+def report(folder: Path, /, out: Path | None = None) -> None:
+    """Write a campaign's page: curve, class balance, picks, advice.
+
+    Args:
+        folder: of the campaign.
+        out: the file; by default report.html in the campaign's folder.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"Report: {campaign.report(out)}")
+
+
+def export(folder: Path, out: Path, /, format: str = "csv") -> None:
+    """Write a campaign's labels: csv, parquet, imagefolder, coco, label-studio, masks.
+
+    Args:
+        folder: of the campaign.
+        out: file or folder to write.
+        format: of the export.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"{campaign.export(format, out)} labels are in {out}")
+
+
+def predict(folder: Path, /, images: Path, out: Path = Path("predictions.csv")) -> None:
+    """Say what a campaign's model takes the pictures of a folder for.
+
+    Args:
+        folder: of the campaign.
+        images: folder of pictures.
+        out: CSV file to write; for segmentation, a folder of masks.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        predictions = campaign.predict(images)
+    predictions.write(out)
+    show(f"{len(predictions.pictures)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
+
+
+def package(folder: Path, out: Path, /, onnx: bool = True) -> None:
+    """Write a campaign's model to take away: weights, classes, preprocessing, ONNX, model card.
+
+    Args:
+        folder: of the campaign.
+        out: new folder.
+        onnx: whether to write an ONNX file, checked against the model (extra `export`).
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"The model is in {campaign.package(out, onnx=onnx)}")
