@@ -13,6 +13,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "new": campaign.new,
     "query": campaign.query,
     "import": campaign.import_labels,
+    "close": campaign.close,
     "train": campaign.train,
     "status": campaign.status,
     "report": campaign.report,

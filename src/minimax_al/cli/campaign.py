@@ -51,6 +51,20 @@ def query(folder: Path, /, budget: int, strategy: str | None = None, random_shar
     print(f"Round {state.number}: {state.picks} pictures by {state.strategy}, listed above", file=sys.stderr)
 
 
+def close(folder: Path, /) -> None:
+    """Close a campaign's open round; its unanswered pictures may be picked again.
+
+    Args:
+        folder: of the campaign.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        number = campaign.round().number
+        campaign.close_round()
+    show(f"Round {number} is closed")
+
+
 def import_labels(folder: Path, source: Path, /, format: str | None = None, create_classes: bool = False) -> None:
     """Take labels into a campaign, all of a file or none: CSV, Parquet, COCO, Label Studio, folders.
 

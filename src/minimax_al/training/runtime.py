@@ -174,7 +174,7 @@ def check_processes(settings: RuntimeSettings) -> None:
     elif wanted > 1 and "SLURM_PROCID" not in os.environ:
         raise ConfigurationError(
             f"devices={settings.devices} × nodes={settings.nodes} needs {wanted} processes: start them with "
-            f"'torchrun --nnodes {settings.nodes} --nproc-per-node {settings.devices} -m minimax_al.cli …', or srun"
+            f"'torchrun --nnodes {settings.nodes} --nproc-per-node {settings.devices} --no-python mal …', or srun"
         )
 
 

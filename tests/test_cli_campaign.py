@@ -1,0 +1,75 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minimax_al.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Six pictures, unlike one another, in two subfolders; the working directory is where they lie."""
+    noise = np.random.default_rng(0)
+    for number in range(6):
+        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
+    (tmp_path / "pictures" / "broken.jpg").write_text("no picture")
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "campaign", "--images", "pictures", "--classes", "cat", "dog"]) == 0
+    return tmp_path
+
+
+def run(capsys, *words):
+    capsys.readouterr()
+    status = main(words)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_round_by_commands(folder, capsys):
+    status, out, err = run(capsys, "query", "campaign", "--budget", "4")
+    assert status == 0
+    picked = out.split()
+    assert len(set(picked)) == 4
+    assert "Round 1: 4 pictures by random" in err
+    (folder / "labels.csv").write_text("path,label\n" + "".join(f"{path},cat\n" for path in picked))
+    assert run(capsys, "import", "campaign", "labels.csv")[1].startswith("4 labels added")
+    assert "4 labelled" in run(capsys, "status", "campaign")[1]
+    assert run(capsys, "export", "campaign", "out.csv")[0] == 0
+    with (folder / "out.csv").open() as file:
+        assert {(row["path"], row["label"]) for row in csv.DictReader(file)} == {(path, "cat") for path in picked}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["new", "campaign", "--images", "pictures", "--classes", "a", "b"], "campaign"),
+        (["new", "other", "--images", "nowhere", "--classes", "a", "b"], "nowhere"),
+        (["status", "nowhere"], "nowhere"),
+        (["query", "campaign", "--budget", "7"], "7"),
+        (["import", "campaign", "nowhere.csv"], "nowhere.csv"),
+        (["export", "campaign", "out.xyz", "--format", "cvs"], "did you mean 'csv'"),
+        (["train", "campaign"], "nothing is labelled yet"),
+        (["predict", "campaign", "--images", "pictures"], "nothing was trained yet"),
+        (["package", "campaign", "out"], "nothing was trained yet"),
+        (["close", "campaign"], "no round was opened yet"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_sentence_and_status_2(folder, capsys, words, sentence):
+    status, _, err = run(capsys, *words)
+    assert status == 2
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_class_names_its_line_and_leaves_nothing(folder, capsys):
+    (folder / "labels.csv").write_text("path,label\na/0.png,cat\nb/1.png,bird\n")
+    status, _, err = run(capsys, "import", "campaign", "labels.csv")
+    assert status == 2
+    assert "line 3" in err
+    assert "'bird'" in err
+    assert "0 labelled" in run(capsys, "status", "campaign")[1]
+    assert run(capsys, "import", "campaign", "labels.csv", "--create-classes")[0] == 0
+    assert "cat 1, dog 0, bird 1" in run(capsys, "status", "campaign")[1]
