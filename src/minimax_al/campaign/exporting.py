@@ -6,10 +6,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from minimax_al.campaign.classes import class_ids
-from minimax_al.campaign.durable import new_folder
 from minimax_al.campaign.formats import Context, Format, Labelled, get_format
 from minimax_al.campaign.history import current_labels
 from minimax_al.campaign.masks import MaskFiles
+from minimax_al.campaign.new_folder import new_folder
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store import Store
 

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Row, select
 from torch import Tensor
 
 from minimax_al.campaign.datasets import build_dataset
-from minimax_al.campaign.durable import new_folder
 from minimax_al.campaign.masks import MaskFiles
 from minimax_al.campaign.material import gather
+from minimax_al.campaign.new_folder import new_folder
 from minimax_al.campaign.reasons import reason_for
 from minimax_al.campaign.rounds import Choice
 from minimax_al.campaign.runs import PREDICTIONS, done_run, fail_run, finish_run, run_folder, start_run

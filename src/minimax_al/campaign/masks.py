@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from minimax_al.campaign.durable import write_durably
+from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, DataError
 
 IGNORED = 255

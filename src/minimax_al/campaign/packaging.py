@@ -8,8 +8,8 @@ import torch
 from sqlalchemy import select
 
 from minimax_al.campaign.datasets import load_pictures
-from minimax_al.campaign.durable import new_folder
 from minimax_al.campaign.model_card import model_card
+from minimax_al.campaign.new_folder import new_folder
 from minimax_al.campaign.onnx_export import export_onnx
 from minimax_al.campaign.schema import items
 from minimax_al.campaign.status import Status

@@ -10,11 +10,11 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, select
 
 from minimax_al.campaign.classes import add_classes, check_class_names
-from minimax_al.campaign.durable import write_durably
 from minimax_al.campaign.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.schema import settings as settings_table
 from minimax_al.campaign.settings import CampaignSettings, make_settings
 from minimax_al.campaign.store import WAIT_SECONDS, Store, parse_url, sqlite_url
+from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, ConfigurationError, DataError
 
 DATABASE = "campaign.db"

@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from minimax_al.campaign.durable import write_durably
+from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, CheckpointError
 from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
 from minimax_al.training import Recipe

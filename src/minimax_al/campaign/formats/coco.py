@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from minimax_al.campaign.durable import write_durably
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.formats.run_length import Binary, decode_coco, encode_coco
 from minimax_al.campaign.masks import IGNORED, Mask
+from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 
 

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 
-from minimax_al.campaign.durable import write_durably
 from minimax_al.campaign.formats.coco import fill_polygons
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.formats.run_length import Binary, decode_label_studio, encode_label_studio
 from minimax_al.campaign.masks import IGNORED, Mask
+from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 
 LOCAL_FILES = "/data/local-files/?d="

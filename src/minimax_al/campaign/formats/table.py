@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from minimax_al.campaign.durable import write_durably
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.data.manifest import read_manifest
+from minimax_al.durable import write_durably
 from minimax_al.errors import MissingDependencyError
 
 COLUMNS = ("path", "label", "author", "labelled_at")
