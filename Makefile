@@ -14,7 +14,7 @@ demo: $(READY) ## Minimax Active Learning on handwritten digits, with a report, 
 	$(BIN)/mal demo
 
 test: $(DEV) ## run the tests
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(DEV) ## style, types, and the direction of imports
 	$(BIN)/ruff check .

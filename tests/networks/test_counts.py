@@ -48,7 +48,7 @@ def test_segmentation(name, trunk):
 
 
 def test_settings_reach_the_encoder():
-    assert describe("conv4", 10, width=32)["out_features"] == 32
+    assert describe("conv4", 10, width=32)["out_features"] == 128
     assert describe("resnet18", 10, stem="cifar")["encoder"] == 11_176_512 - 3 * 64 * 40
 
 

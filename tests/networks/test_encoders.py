@@ -84,7 +84,7 @@ def test_conv4_pools_down_to_two_pixels_and_no_further(size, expected):
 def test_conv4_takes_the_smallest_pictures(size):
     encoder = build_encoder("conv4", width=8)
     features = encoder(torch.randn(4, 3, *size, generator=torch.Generator().manual_seed(0)))
-    assert features.shape == (4, 8)
+    assert features.shape == (4, 32)
     assert torch.isfinite(features).all()
 
 

@@ -46,13 +46,13 @@ def test_mc_dropout_of_one_picture_does_not_depend_on_its_batch():
 @pytest.mark.parametrize(("dropout", "samples"), [(0.5, 4000)])
 def test_dropout_keeps_the_mean(dropout, samples):
     model = TaskModel(build_encoder("conv4", width=8), 3, dropout=dropout).double()
-    features = torch.ones(1, 8, dtype=torch.float64)
+    features = torch.ones(1, 32, dtype=torch.float64)
     model.eval()
     expected = model.classify(features)
     enable_mc_dropout(model)
     torch.manual_seed(0)
     with torch.no_grad():
-        drawn = model.classify(features.expand(samples, 8))
+        drawn = model.classify(features.expand(samples, 32))
     standard_error = drawn.std(dim=0) / samples**0.5
     assert ((drawn.mean(dim=0) - expected[0]).abs() < 5 * standard_error).all()
 

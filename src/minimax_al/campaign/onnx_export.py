@@ -73,7 +73,7 @@ def export_onnx(trained: Trained, path: Path, pixels: Tensor) -> float:
 
 
 def _checked_difference(trained: Trained, path: Path, pixels: Tensor) -> float:
-    import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 - an optional package
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (answer,) = session.run([OUTPUT], {INPUT: pixels.numpy()})
