@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from minimax_al.benchmark.grid import read_protocol, work
+from minimax_al.benchmark.folder import read_protocol
+from minimax_al.benchmark.grid import work
 
 
 def be_killed(out: Path, moments: random.Random) -> bool:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import yaml
 from filelock import FileLock
 
 from minimax_al.benchmark.cell import run_cell
-from minimax_al.benchmark.grid import Cell, cells_of, prepare_folder, run_grid
+from minimax_al.benchmark.folder import prepare_folder, read_protocol, read_provenance
+from minimax_al.benchmark.grid import Cell, cells_of, run_grid, unfinished
 from minimax_al.benchmark.results import read_rounds, read_scores
 from minimax_al.errors import ConfigurationError, ResultsError
 from minimax_al.strategies import list_strategies
@@ -54,7 +56,7 @@ def test_strategies_of_a_seed_share_pool_draws_and_training(tiny, tmp_path):
     assert other_seed.metrics != first["random"].metrics
 
 
-def test_a_cell_keeps_picks_scores_metrics_and_the_last_model(tiny, tmp_path):
+def test_a_cell_keeps_picks_scores_metrics_and_models(tiny, tmp_path):
     results = run_cell(tiny, tiny.load(), "mal", 0, tmp_path)
     assert [result.labels for result in results] == [20, 40, 60]
     assert [len(result.picks) for result in results] == [20, 20, 0]
@@ -63,7 +65,7 @@ def test_a_cell_keeps_picks_scores_metrics_and_the_last_model(tiny, tmp_path):
     assert len(candidates) == 1277
     assert {"entropy", "labelledness", "entropy_rank", "labelledness_rank", "predicted", "confidence"} == set(scores)
     assert all(len(values) == 1277 for values in scores.values())
-    assert {path.name for path in tmp_path.glob("*.model.safetensors")} == {"round-2.model.safetensors"}
+    assert len(list(tmp_path.glob("*.model.safetensors"))) == tiny.points
     assert not (tmp_path / "work").exists()
     assert sum(results[1].class_counts) == 40
 
@@ -89,10 +91,10 @@ def test_a_cell_in_other_hands_is_left_alone(tiny, tmp_path):
     taken.mkdir(parents=True)
     with FileLock(taken / "lock"):
         run_grid(tiny.model_copy(update={"seeds": 1}), tmp_path)
-    assert read_rounds(taken) == []
-    assert len(read_rounds(Cell("mal", 0).folder(tmp_path))) == tiny.points
+    assert read_rounds(taken, tiny) == []
+    assert len(read_rounds(Cell("mal", 0).folder(tmp_path), tiny)) == tiny.points
     run_grid(tiny.model_copy(update={"seeds": 1}), tmp_path)
-    assert len(read_rounds(taken)) == tiny.points
+    assert len(read_rounds(taken, tiny)) == tiny.points
 
 
 def test_processes_side_by_side_give_the_numbers_of_one_and_tell_of_errors(tiny, tmp_path):
@@ -120,16 +122,46 @@ def test_a_folder_of_another_configuration_is_refused(tiny, tmp_path):
         prepare_folder(changed, tmp_path)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"round": 0}'])
-def test_a_damaged_round_is_set_aside_and_run_again(tiny, tmp_path, damage, caplog):
+DAMAGE = {
+    "empty": lambda folder: (folder / "round-1.json").write_bytes(b""),
+    "half": lambda folder: (folder / "round-1.json").write_bytes(b'{"round": 1,'),
+    "another form": lambda folder: (folder / "round-1.json").write_bytes(b"[]"),
+    "another round": lambda folder: shutil.copy(folder / "round-0.json", folder / "round-1.json"),
+    "no picks": lambda folder: (folder / "round-1.json").write_text(
+        json.dumps(json.loads((folder / "round-1.json").read_text()) | {"picks": None})
+    ),
+    "no scores": lambda folder: (folder / "round-1.scores.safetensors").unlink(),
+    "half a model": lambda folder: (folder / "round-1.model.safetensors").write_bytes(b"0123456789"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_round_and_all_after_it_are_run_again(tiny, tmp_path, damage, caplog):
     dataset = tiny.load()
     before = run_cell(tiny, dataset, "random", 0, tmp_path)
-    (tmp_path / "round-1.json").write_bytes(damage)
+    DAMAGE[damage](tmp_path)
+    assert [result.round for result in read_rounds(tmp_path, tiny)] == [0]
+    assert {path.name for path in tmp_path.glob("*.damaged")} == {"round-1.damaged", "round-2.damaged"}
+    assert "run again" in caplog.text
     after = run_cell(tiny, dataset, "random", 0, tmp_path)
-    assert [result.picks for result in after] == [result.picks for result in before]
-    assert [result.metrics for result in after] == [result.metrics for result in before]
-    assert (tmp_path / "round-1.damaged").read_bytes() == damage
-    assert "the round is run again" in caplog.text
+    assert [(result.picks, result.metrics) for result in after] == [(r.picks, r.metrics) for r in before]
+
+
+def test_a_failing_cell_does_not_keep_the_others_from_running(tiny, tmp_path):
+    stray = Cell("random", 0).folder(tmp_path) / "work" / "round-1-task.safetensors"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"no checkpoint")
+    with pytest.raises(ResultsError, match=r"strategy 'random', seed 0: checkpoint .* cannot be read"):
+        run_grid(tiny, tmp_path)
+    assert [(cell.strategy, cell.seed) for cell in unfinished(tiny, tmp_path)] == [("random", 0)]
+
+
+def test_cells_that_were_asked_for_stay_asked_for(tiny, tmp_path):
+    prepare_folder(tiny, tmp_path)
+    prepare_folder(tiny.model_copy(update={"strategies": ("entropy",), "seeds": 1}), tmp_path)
+    protocol = read_protocol(tmp_path)
+    assert (protocol.strategies, protocol.seeds) == (("random", "mal", "entropy"), 2)
+    assert len(read_provenance(tmp_path)) == 1
 
 
 def test_jobs_below_one(tiny, tmp_path):
@@ -139,7 +171,7 @@ def test_jobs_below_one(tiny, tmp_path):
 
 def test_provenance_is_written_beside_results(tiny, tmp_path):
     prepare_folder(tiny, tmp_path)
-    content = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
+    (content,) = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
     assert torch.__version__.startswith(content["packages"]["torch"])
     assert content["machine"]["threads"] >= 1
 

@@ -73,7 +73,7 @@ def run_cell(
     """
     learner = _learner(protocol, protocol.dataset_for(dataset, seed), strategy, seed)
     ranks = learner.runtime.ranks
-    results = ranks.share(read_rounds(folder) if ranks.rank == 0 else [])[0]
+    results = ranks.share(read_rounds(folder, protocol) if ranks.rank == 0 else [])[0]
     tell = on_progress or (lambda _: None)
 
     def now(stage: str = "", fraction: float = 0.0) -> Progress:
@@ -136,7 +136,7 @@ def _play_round(learner: ActiveLearner, protocol: Protocol, folder: Path, number
     if query is not None and learner.dataset.task == "segmentation":
         views = views_of(learner.round, models, query.indices)
     if learner.runtime.rank == 0:
-        write_round(folder, result, query=query, views=views, models=models if query is None else None)
+        write_round(folder, result, query=query, views=views, models=models)
     return result
 
 

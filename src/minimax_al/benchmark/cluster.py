@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from minimax_al.benchmark.grid import prepare_folder, work
+from minimax_al.benchmark.folder import prepare_folder
+from minimax_al.benchmark.grid import work
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.errors import ConfigurationError, MissingDependencyError
 
@@ -32,7 +33,7 @@ def submit(protocol: Protocol, out: Path, jobs: int, **parameters: object) -> st
         raise MissingDependencyError("submitit", "cluster", "submitting to SLURM") from error
     protocol.load()
     prepare_folder(protocol, out)
-    executor = submitit.AutoExecutor(folder=out / "slurm")
+    executor = submitit.AutoExecutor(folder=out / "slurm", cluster="slurm")
     executor.update_parameters(name=f"mal-{protocol.name}", **({"gpus_per_node": 1, "timeout_min": 1440} | parameters))
     with executor.batch():
         submitted = [executor.submit(run_job, protocol, out) for _ in range(jobs)]

@@ -11,23 +11,17 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
-from typing import Any
 
 import torch
-import yaml
 from filelock import FileLock, Timeout
 
 from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
+from minimax_al.benchmark.folder import prepare_folder
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.provenance import provenance
 from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
-from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
 from minimax_al.training import Runtime
-
-GROWING = {"strategies", "seeds", "data"}
-"""Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
 
 
 @dataclass(frozen=True)
@@ -45,37 +39,6 @@ class Cell:
 def cells_of(protocol: Protocol) -> list[Cell]:
     """All cells, seed by seed, so that an unfinished grid compares all strategies on the seeds that it has."""
     return [Cell(strategy, seed) for seed in range(protocol.seeds) for strategy in protocol.strategies]
-
-
-def prepare_folder(protocol: Protocol, out: Path) -> None:
-    """Write the resolved protocol and its provenance to a results folder, or check that it is that folder's.
-
-    Raises:
-        ResultsError: the folder holds results of another configuration; names the keys that differ.
-    """
-    path = out / "protocol.yaml"
-    fields = protocol.model_dump(mode="json")
-    if path.exists():
-        differing = _differing(_read_yaml(path), fields)
-        if differing:
-            raise ResultsError(
-                f"folder {str(out)!r} holds results of another configuration; these keys differ: "
-                f"{', '.join(differing)}. Give another --out, or the same settings"
-            )
-    write_durably(path, yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
-    write_durably(out / "provenance.yaml", yaml.safe_dump(provenance(), sort_keys=False).encode())
-
-
-def read_protocol(out: Path) -> Protocol:
-    """The protocol of a results folder.
-
-    Raises:
-        ResultsError: it is no results folder.
-    """
-    path = out / "protocol.yaml"
-    if not path.exists():
-        raise ResultsError(f"folder {str(out)!r} holds no results of a benchmark: {str(path)!r} is not there")
-    return Protocol.model_validate(_read_yaml(path))
 
 
 def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: ProgressCallback | None = None) -> None:
@@ -107,13 +70,32 @@ def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: Progr
 
 
 def work(protocol: Protocol, out: Path, dataset: Dataset, *, on_progress: ProgressCallback | None = None) -> None:
-    """Claim and run cells until every cell is finished or in other hands."""
+    """Claim and run cells until every cell is finished or in other hands.
+
+    A cell that fails does not keep the others from being run.
+
+    Raises:
+        ResultsError: cells failed; names the first and its reason.
+    """
     ranks = Runtime(protocol.recipe.runtime).ranks
+    failures: list[tuple[Cell, MinimaxALError]] = []
     for cell in cells_of(protocol):
         # Rank 0 claims for all that share the run.
         with _claimed(cell.folder(out)) if ranks.rank == 0 else nullcontext(enter_result=False) as is_claimed:
             if ranks.share(is_claimed)[0]:
-                run_cell(protocol, dataset, cell.strategy, cell.seed, cell.folder(out), on_progress=on_progress)
+                try:
+                    run_cell(protocol, dataset, cell.strategy, cell.seed, cell.folder(out), on_progress=on_progress)
+                except MinimaxALError as error:
+                    failures.append((cell, error))
+    if failures:
+        cell, reason = failures[0]
+        others = f" ({len(failures)} cells failed)" if len(failures) > 1 else ""
+        raise ResultsError(f"strategy {cell.strategy!r}, seed {cell.seed}: {reason}{others}") from reason
+
+
+def unfinished(protocol: Protocol, out: Path) -> list[Cell]:
+    """The cells that are not run to their end, whoever has them in hand."""
+    return [cell for cell in cells_of(protocol) if _standing(protocol, cell, out).round < protocol.points]
 
 
 @contextmanager
@@ -136,7 +118,7 @@ def _claimed(folder: Path) -> Iterator[bool]:
 
 
 def _standing(protocol: Protocol, cell: Cell, out: Path) -> Progress:
-    return Progress(cell.strategy, cell.seed, len(read_rounds(cell.folder(out))), protocol.points)
+    return Progress(cell.strategy, cell.seed, len(read_rounds(cell.folder(out), protocol)), protocol.points)
 
 
 def _run_processes(protocol: Protocol, out: Path, jobs: int, on_progress: ProgressCallback | None) -> None:
@@ -183,26 +165,3 @@ def _process(protocol: Protocol, out: Path, reports: "multiprocessing.Queue[Prog
     except MinimaxALError as error:
         reports.put(str(error))
         raise SystemExit(1) from error
-
-
-def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys whose values differ, without those that may grow."""
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    found = []
-    for key in keys if prefix else [key for key in keys if key not in GROWING]:
-        inner = before.get(key), now.get(key)
-        if isinstance(inner[0], dict) and isinstance(inner[1], dict):
-            found += _differing(inner[0], inner[1], f"{prefix}{key}.")
-        else:
-            found.append(f"{prefix}{key} ({inner[0]!r} there, {inner[1]!r} now)")
-    return found
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ResultsError(f"file {str(path)!r} cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"file {str(path)!r} does not hold a protocol")
-    return content

@@ -60,7 +60,7 @@ def parse_run(words: Sequence[str]) -> RunOptions:
         add_help=not words or words[0].startswith("-"),
     )
     first.add_argument("preset", help="name of a preset, or a YAML file of the same form")
-    first.add_argument("--recipe", default="default", help="`default` (what measured best) or `paper`")
+    first.add_argument("--recipe", default="default", help="`default` is ours, `paper` follows the paper")
     chosen, rest = first.parse_known_args(words)
     default = RunOptions(load_protocol(chosen.preset, chosen.recipe))
     try:
@@ -78,13 +78,23 @@ def parse_run(words: Sequence[str]) -> RunOptions:
 def _spread_strategies(words: list[str]) -> list[str]:
     """Commas in the value of `--strategies` become words of their own; `all` becomes every name."""
     spread: list[str] = []
-    for before, word in zip(["", *words], words, strict=False):
-        if before != "--strategies":
-            spread.append(word)
-        elif word == "all":
-            spread += [*list_strategies(), *UNDER_MAL_TOO]
+    takes_names = False
+    for word in words:
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            takes_names = flag == "--strategies"
+            spread += [flag, *_names(value)] if takes_names and equals else [word]
         else:
-            spread += [name for name in word.split(",") if name]
-    if words and words[-1] == "--strategies":
+            spread += _names(word) if takes_names else [word]
+    if "--strategies" in spread and not _names_after(spread):
         raise ConfigurationError("--strategies needs names, separated by commas, or 'all'")
     return spread
+
+
+def _names(value: str) -> list[str]:
+    return [*list_strategies(), *UNDER_MAL_TOO] if value == "all" else [name for name in value.split(",") if name]
+
+
+def _names_after(words: list[str]) -> bool:
+    following = words[words.index("--strategies") + 1 :]
+    return bool(following) and not following[0].startswith("--")

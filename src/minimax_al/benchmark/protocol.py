@@ -57,6 +57,15 @@ class Protocol(BaseModel):
             raise ConfigurationError(f"strategies {', '.join(self.strategies)} name one of them twice")
         return self
 
+    @property
+    def is_preset(self) -> bool:
+        """Whether data and numbers of labels are those of the preset of this name, under whatever recipe."""
+        if self.name not in list_presets():
+            return False
+        preset = load_protocol(self.name, "paper")
+        fields = ("dataset", "imbalanced", "start", "step")
+        return all(getattr(self, field) == getattr(preset, field) for field in fields)
+
     def load(self) -> Dataset:
         """The data set, before any imbalance.
 
@@ -105,6 +114,12 @@ class Protocol(BaseModel):
                 f"{self.points} points from {self.start} labels in steps of {self.step} take {wanted} labels, "
                 f"but {dataset.name!r} has {len(dataset.train)} training pictures: lower points, start or step"
             )
+        blank = (dataset.train_targets < 0).nonzero() if dataset.task == "classification" else torch.empty(0)
+        if len(blank):
+            raise ConfigurationError(
+                f"{dataset.name!r} does not say the class of {len(blank)} training pictures "
+                f"({dataset.train.names[int(blank[0])]!r} first): a benchmark has to know all answers"
+            )
         must_cover = dataset.task == "classification" and self.recipe.missing_classes == "error"
         if must_cover and self.start < dataset.num_classes:
             raise ConfigurationError(
@@ -128,7 +143,7 @@ def load_protocol(preset: str, recipe: str = "default", **changes: Any) -> Proto
 
     Args:
         preset: a name of `list_presets()`, or the path of a file that ends in .yaml or .yml.
-        recipe: which of the file's recipes: `paper` follows the paper, `default` is what measured best.
+        recipe: which of the file's recipes; `paper` follows the paper, `default` is ours (the file says why).
         changes: fields of the protocol in place of the file's.
 
     Raises:
@@ -142,10 +157,12 @@ def load_protocol(preset: str, recipe: str = "default", **changes: Any) -> Proto
         raise ConfigurationError(f"{where} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{where} holds {type(content).__name__}, not the fields of a protocol")
-    recipes = content.pop("recipes", {}) | ({"": content.pop("recipe")} if "recipe" in content else {})
-    chosen = recipes.get("", recipes.get(recipe))
-    if chosen is None:
+    recipes = {"default": content.pop("recipe")} if "recipe" in content else content.pop("recipes", None)
+    if not isinstance(recipes, dict) or not recipes:
+        raise ConfigurationError(f"{where} has no recipe: give one under 'recipe', or several by name under 'recipes'")
+    if recipe not in recipes:
         raise UnknownNameError(f"recipe of {where}", recipe, recipes)
+    chosen = recipes[recipe]
     fields = {"name": Path(preset).stem, **content, "recipe": chosen, **changes}
     try:
         return Protocol.model_validate(fields)
@@ -159,7 +176,10 @@ def _read(preset: str) -> tuple[str, str]:
         path = Path(preset)
         if not path.is_file():
             raise ConfigurationError(f"there is no protocol file {preset!r}")
-        return f"file {preset!r}", path.read_text(encoding="utf-8")
+        try:
+            return f"file {preset!r}", path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"file {preset!r} is not UTF-8 text: {error}") from error
     if preset not in list_presets():
         raise UnknownNameError("preset", preset, list_presets())
     text = (files(__package__) / "presets" / f"{preset}.yaml").read_text(encoding="utf-8")

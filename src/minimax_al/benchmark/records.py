@@ -11,7 +11,7 @@ from minimax_al.report import Record
 
 def finished_rounds(protocol: Protocol, out: Path) -> dict[Cell, list[RoundResult]]:
     """The finished rounds of every cell that has any."""
-    rounds = {cell: read_rounds(cell.folder(out)) for cell in cells_of(protocol)}
+    rounds = {cell: read_rounds(cell.folder(out), protocol) for cell in cells_of(protocol)}
     return {cell: results for cell, results in rounds.items() if results}
 
 

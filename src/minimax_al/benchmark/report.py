@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from minimax_al.benchmark.comparison import paired_comparison
+from minimax_al.benchmark.folder import read_protocol, read_provenance
 from minimax_al.benchmark.gains import gain_split, labels_saved
-from minimax_al.benchmark.grid import Cell, cells_of, read_protocol
+from minimax_al.benchmark.grid import Cell, cells_of
 from minimax_al.benchmark.paper import paper_claims, paper_points
 from minimax_al.benchmark.picks import picked_rounds
 from minimax_al.benchmark.protocol import Protocol
@@ -109,9 +109,16 @@ class Results:
 
     def curves(self, metric: str) -> list[Curve]:
         """The learning curves of all strategies that have a metric."""
-        having = {record.strategy for record in self.records if record.metric == metric}
-        names = [strategy for strategy in self.strategies if strategy in having]
-        return learning_curves(self.records, self.protocol.name, metric, names) if names else []
+        # A seed that has only begun would cut the curve short for all: it waits until it is finished.
+        ends = {(cell.strategy, cell.seed) for cell in self._finished}
+        counted = [
+            record
+            for record in self.records
+            if record.metric == metric
+            and (record.strategy not in self.finished_strategies or (record.strategy, record.seed) in ends)
+        ]
+        names = [strategy for strategy in self.strategies if strategy in {record.strategy for record in counted}]
+        return learning_curves(counted, self.protocol.name, metric, names) if names else []
 
 
 def read_results(out: Path) -> Results:
@@ -138,13 +145,18 @@ def write_report(out: Path) -> Path:
     """
     results = read_results(out)
     curves = results.curves(results.headline)
-    published = paper_points(results.protocol.name, results.protocol.recipe.encoder)
+    published = _published(results.protocol)
     write_records(out / "curves.csv", results.records)
     write_durably(out / "curve.svg", plot_curves(curves, published).encode())
     write_durably(out / "table.md", to_markdown(curves).encode())
     write_durably(out / "table.tex", to_latex(curves).encode())
     write_page(out / "report.html", _page(results, curves, published))
     return out / "report.html"
+
+
+def _published(protocol: Protocol) -> tuple[PublishedPoints, ...]:
+    """The paper's points, where the protocol is the one that they belong to."""
+    return paper_points(protocol.name, protocol.recipe.encoder) if protocol.is_preset else ()
 
 
 def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoints, ...]) -> ReportPage:
@@ -186,7 +198,8 @@ def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
         + ", ".join(f"{strategy} {value:.1%}" for value, strategy in sorted(last, reverse=True))
         + "."
     )
-    yield from paper_claims(protocol.name)
+    if protocol.is_preset:
+        yield from paper_claims(protocol.name)
 
 
 def _further_metrics(results: Results) -> Iterator[Section]:
@@ -269,5 +282,6 @@ def _picks_note(results: Results) -> str:
 
 
 def _provenance(results: Results) -> dict[str, object]:
-    where: dict[str, object] = yaml.safe_load((results.out / "provenance.yaml").read_text(encoding="utf-8"))
-    return where | {"protocol": results.protocol.model_dump(mode="json")}
+    calls = read_provenance(results.out)
+    named = {"run": calls[0]} if len(calls) == 1 else {f"call {number}": call for number, call in enumerate(calls, 1)}
+    return {**named, "protocol": results.protocol.model_dump(mode="json")}

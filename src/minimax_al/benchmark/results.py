@@ -8,17 +8,19 @@ round-0.json                 labels, metrics, picks, seconds; written last, it m
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import Tensor
 
+from minimax_al.benchmark.protocol import Protocol
 from minimax_al.durable import write_durably
-from minimax_al.errors import ResultsError
+from minimax_al.errors import CheckpointError, ResultsError
 from minimax_al.strategies import Query
 from minimax_al.training import Models
-from minimax_al.training.checkpoint import read_tensors, save_checkpoint
+from minimax_al.training.checkpoint import check_tensors, read_tensors, save_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class RoundResult:
 
 
 def write_round(
-    folder: Path, result: RoundResult, *, query: Query | None, views: Mapping[str, Tensor], models: Models | None
+    folder: Path, result: RoundResult, *, query: Query | None, views: Mapping[str, Tensor], models: Models
 ) -> None:
     """Write a finished round; the JSON file last.
 
@@ -58,7 +60,7 @@ def write_round(
         result: metrics and picks.
         query: with the scores; None in the last round.
         views: per-pixel tensors of the first picks; empty in classification.
-        models: whose task model is kept; None keeps none.
+        models: whose task model is kept.
     """
     stem = f"round-{result.round}"
     if query is not None:
@@ -67,24 +69,29 @@ def write_round(
         write_durably(folder / f"{stem}.scores.safetensors", content)
     if views:
         write_durably(folder / f"{stem}.views.safetensors", save(dict(views)))
-    if models is not None:
-        save_checkpoint(folder / f"{stem}.model.safetensors", {"task_model": models.task_model})
+    save_checkpoint(folder / f"{stem}.model.safetensors", {"task_model": models.task_model})
     write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
 
 
-def read_rounds(folder: Path) -> list[RoundResult]:
+def read_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
     """The finished rounds of a cell, in order.
 
-    A damaged round ends the list: its file is renamed, so that the round is run again, and a warning says so.
+    A damaged round ends the list: it and all later ones are renamed, so that they are run again, and a warning says so.
+
+    Args:
+        folder: of the cell.
+        protocol: that the rounds were run under.
     """
     results: list[RoundResult] = []
     while (path := folder / f"round-{len(results)}.json").exists():
         try:
-            results.append(_read_round(path, expected=len(results)))
-        except ResultsError as error:
-            aside = path.with_suffix(".damaged")
-            path.replace(aside)
-            logger.warning("%s; it is set aside as %r and the round is run again", error, str(aside))
+            results.append(_read_round(path, len(results), protocol))
+        except (ResultsError, CheckpointError) as error:
+            for number in range(len(results), protocol.points):
+                later = folder / f"round-{number}.json"
+                if later.exists():
+                    later.replace(later.with_suffix(".damaged"))
+            logger.warning("%s; round %d of %r and all after it are run again", error, len(results), str(folder))
             break
     return results
 
@@ -108,15 +115,15 @@ def read_views(folder: Path, number: int) -> dict[str, Tensor]:
     return read_tensors(folder / f"round-{number}.views.safetensors")[0]
 
 
-def _read_round(path: Path, expected: int) -> RoundResult:
+def _read_round(path: Path, number: int, protocol: Protocol) -> RoundResult:
     try:
-        content = json.loads(path.read_bytes())
-        names = {item.name for item in fields(RoundResult)}
-        if not isinstance(content, dict) or set(content) != names:
-            raise ResultsError(f"round file {str(path)!r} does not hold the fields of a round")
-        result = RoundResult(**content)
-    except (ValueError, OSError) as error:
-        raise ResultsError(f"round file {str(path)!r} is damaged ({error})") from error
-    if result.round != expected:
-        raise ResultsError(f"round file {str(path)!r} is of round {result.round}")
+        result = TypeAdapter(RoundResult).validate_json(path.read_bytes(), strict=True)
+    except (ValidationError, OSError) as error:
+        raise ResultsError(f"round file {str(path)!r} is damaged") from error
+    is_last = number + 1 == protocol.points
+    expected = (number, protocol.start + number * protocol.step, 0 if is_last else protocol.step)
+    if (result.round, result.labels, len(result.picks)) != expected:
+        raise ResultsError(f"round file {str(path)!r} is of another round or protocol")
+    for kind in ("model",) if is_last else ("model", "scores"):
+        check_tensors(path.with_suffix(f".{kind}.safetensors"))
     return result

@@ -73,7 +73,7 @@ def export_onnx(trained: Trained, path: Path, pixels: Tensor) -> float:
 
 
 def _checked_difference(trained: Trained, path: Path, pixels: Tensor) -> float:
-    import onnxruntime
+    import onnxruntime  # noqa: PLC0415 - an optional package
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (answer,) = session.run([OUTPUT], {INPUT: pixels.numpy()})

@@ -44,6 +44,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except MinimaxALError as error:
         print(f"mal: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        where = f": {error.filename!r}" if error.filename else ""
+        print(f"mal: {error.strerror or error}{where}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("mal: interrupted; what was finished is kept", file=sys.stderr)
         return 130

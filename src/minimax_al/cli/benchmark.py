@@ -27,6 +27,7 @@ def demo(out: Path = Path("demo"), seeds: int = 2, jobs: int = 2) -> None:
 def bench_run(words: Sequence[str]) -> None:
     """Run a benchmark, or go on with one: a preset's name or a YAML file, then its settings as flags."""
     from minimax_al.benchmark import run_grid
+    from minimax_al.benchmark.grid import unfinished
     from minimax_al.benchmark.options import parse_run
     from minimax_al.benchmark.progress import shown_progress
 
@@ -38,7 +39,12 @@ def bench_run(words: Sequence[str]) -> None:
         return
     with shown_progress(terminal()) as on_progress:
         run_grid(options.protocol, options.folder, jobs=options.jobs, on_progress=on_progress)
-    show(f"Results are in {options.folder}. Next: mal bench report {options.folder}")
+    left = unfinished(options.protocol, options.folder)
+    show(
+        f"Results are in {options.folder}. "
+        + (f"{len(left)} runs are in other hands. " if left else "")
+        + f"Next: mal bench report {options.folder}"
+    )
 
 
 def bench_report(out: Path, /) -> None:

@@ -103,6 +103,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
+def check_tensors(path: Path) -> None:
+    """Check that a safetensors file is there and whole, without reading its tensors.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    try:
+        with safe_open(path, framework="pt"):
+            return
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"file {str(path)!r} cannot be read ({error})") from error
+
+
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
     """Give moments the strides of their parameters: the fused Adam walks through both as they lie in memory."""
     for parameter, moments in optimizer.state.items():

@@ -1,5 +1,6 @@
 """The epochs of any training here: batches, learning rate, divergence, checkpoints that resume exactly."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -105,7 +106,12 @@ def run_epochs(
         TrainingDivergedError: a loss is NaN or infinite.
         CheckpointError: the checkpoint is damaged or of another training, or not all ranks see it.
     """
-    whose = {"training": name, "settings": settings.model_dump(mode="json"), "identity": identity}
+    whose = {
+        "training": name,
+        "settings": settings.model_dump(mode="json"),
+        "identity": identity,
+        "start": _start_of(training),
+    }
     history = ranks.together(lambda: _resume(whose, training, checkpoint))
     if len(set(ranks.share(len(history)))) > 1:
         raise CheckpointError(
@@ -136,6 +142,16 @@ def learning_rate_at(settings: EpochSettings, progress: float) -> float:
     if settings.schedule == "constant":
         return settings.learning_rate
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _start_of(training: Training) -> str:
+    """A digest of architecture and initial weights: M from F and M from scratch are two trainings."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, network in training.networks.items():
+        digest.update(f"{name} {network}".encode())
+        for tensor in network.state_dict().values():
+            digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _one_epoch(
