@@ -32,7 +32,7 @@ class ActiveLearner:
         dataset: pictures, classes and test pictures. Its training targets are never looked at.
         strategy: by name, or with settings of its own.
         recipe: how networks are built and trained; default the paper's.
-        seed: everything random follows from it. Same seed, same machine, same picks.
+        seed: everything random follows from it. Same seed, same machine, same picks; on a GPU up to its rounding.
         runtime: device and precision; default what the recipe says.
         folder: where checkpoints of the round in progress go, so that `fit` can resume; None writes none.
         on_epoch: told of every finished epoch.

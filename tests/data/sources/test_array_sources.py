@@ -150,6 +150,8 @@ def test_missing_cifar_says_where_and_how(tmp_path):
 def test_names_roots_and_options_that_do_not_exist(tmp_path, save):
     with pytest.raises(UnknownNameError, match=r"unknown dataset 'cifar1000'; did you mean 'cifar100'\? Known: arrays"):
         load_dataset("cifar1000", tmp_path)
+    with pytest.raises(ConfigurationError, match="the dataset 'digits' brings its own pictures: leave out the root"):
+        load_dataset("digits", tmp_path)
     with pytest.raises(ConfigurationError, match="the dataset 'folder' is read from disk: give its root"):
         load_dataset("folder")
     with pytest.raises(

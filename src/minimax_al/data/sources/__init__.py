@@ -67,6 +67,8 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
     if reads_files:
         given["files"] = _file_options({key: value for key, value in options.items() if key not in known})
     if name in WITHOUT_ROOT:
+        if root is not None:
+            raise ConfigurationError(f"the dataset {name!r} brings its own pictures: leave out the root {str(root)!r}")
         return _checked(load(**given))
     if root is None:
         raise ConfigurationError(f"the dataset {name!r} is read from disk: give its root (a folder or a file)")
