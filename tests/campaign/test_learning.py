@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.learning import Session, Workplace
+from minimax_al.campaign.learning import Session, Workshop
 from minimax_al.campaign.trained import load_trained
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError, UnknownNameError
 
@@ -107,7 +107,7 @@ def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_co
 def test_held_out_pictures_are_never_trained_on(make_coloured):
     campaign = make_coloured()
     answer(campaign, 20)
-    place = Workplace(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign._now)
+    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign._now)
     session = Session(place, "entropy")
     held_out = {known.path for known in session.material.held_out}
     assert len(held_out) >= 2

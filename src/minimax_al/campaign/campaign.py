@@ -33,7 +33,7 @@ from minimax_al.campaign.store import WAIT_SECONDS
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
 
 if TYPE_CHECKING:
-    from minimax_al.campaign.learning import Workplace
+    from minimax_al.campaign.learning import Workshop
     from minimax_al.campaign.predicting import Predictions
     from minimax_al.campaign.trained import Trained
 
@@ -183,7 +183,7 @@ class Campaign(Labelling):
         def by_model(count: int) -> tuple[Sequence[Choice], int]:
             from minimax_al.campaign.learning import choose  # noqa: PLC0415 - loads torch
 
-            return choose(self._workplace(), name, count, on_epoch)
+            return choose(self._workshop(), name, count, on_epoch)
 
         number = open_round(
             self.store,
@@ -246,7 +246,7 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.learning import train  # noqa: PLC0415 - loads torch
 
-        train(self._workplace(), strategy or self.settings.strategy, on_epoch)
+        train(self._workshop(), strategy or self.settings.strategy, on_epoch)
         model = self.status().model
         assert model is not None
         return model
@@ -297,7 +297,7 @@ class Campaign(Labelling):
             raise CampaignError("nothing was trained yet: train first")
         return load_trained(run_folder(self.folder, finished[-1].id))
 
-    def _workplace(self) -> "Workplace":
-        from minimax_al.campaign.learning import Workplace  # noqa: PLC0415 - loads torch
+    def _workshop(self) -> "Workshop":
+        from minimax_al.campaign.learning import Workshop  # noqa: PLC0415 - loads torch
 
-        return Workplace(self.folder, self.store, self.settings, self.masks, self._now)
+        return Workshop(self.folder, self.store, self.settings, self.masks, self._now)

@@ -35,7 +35,7 @@ _SAMPLE = 5000
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Workshop:
     """What a training needs to know of its campaign.
 
     Attributes:
@@ -67,7 +67,7 @@ class Session:
         ConfigurationError: the recipe in the settings is none.
     """
 
-    def __init__(self, place: Workplace, strategy: str, on_epoch: EpochCallback | None = None) -> None:
+    def __init__(self, place: Workshop, strategy: str, on_epoch: EpochCallback | None = None) -> None:
         self.place = place
         self.name = strategy
         chosen = get_strategy(strategy)
@@ -200,7 +200,7 @@ class Session:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def train(place: Workplace, strategy: str, on_epoch: EpochCallback | None = None) -> Row[Any]:
+def train(place: Workshop, strategy: str, on_epoch: EpochCallback | None = None) -> Row[Any]:
     """Trains on all labels but the held-out ones; the row of the run."""
     run_id = Session(place, strategy, on_epoch).fit()
     with place.store.reading() as connection:
@@ -208,7 +208,7 @@ def train(place: Workplace, strategy: str, on_epoch: EpochCallback | None = None
 
 
 def choose(
-    place: Workplace, strategy: str, budget: int, on_epoch: EpochCallback | None = None
+    place: Workshop, strategy: str, budget: int, on_epoch: EpochCallback | None = None
 ) -> tuple[Sequence[Choice], int]:
     """Trains where needed, and chooses; also the id of the run whose models chose."""
     session = Session(place, strategy, on_epoch)
