@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from minimax_al.data.pool import Move, Pool
     from minimax_al.data.scan import Scan, SetAside, scan_folder
     from minimax_al.data.sources import SOURCES, load_dataset
+    from minimax_al.data.strong_augmentation import strongly_augment
 
 _HOMES = {
     "augmentation": ("Augmentation", "augment", "normalise", "prepare"),
@@ -36,6 +37,7 @@ _HOMES = {
     "pool": ("Move", "Pool"),
     "scan": ("Scan", "SetAside", "scan_folder"),
     "sources": ("SOURCES", "load_dataset"),
+    "strong_augmentation": ("strongly_augment",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -75,6 +77,7 @@ __all__ = [
     "read_mask",
     "read_picture",
     "scan_folder",
+    "strongly_augment",
     "subset",
 ]
 

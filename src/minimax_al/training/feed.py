@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from minimax_al.data import Augmentation, Dataset, Part, Pictures, augment, epoch_batches, normalise, prepare
+from minimax_al.data import (
+    Augmentation,
+    Dataset,
+    Part,
+    Pictures,
+    augment,
+    epoch_batches,
+    normalise,
+    prepare,
+    strongly_augment,
+)
 from minimax_al.training.runtime import Runtime
 
 
@@ -52,6 +62,16 @@ class Feed:
         batches, part = self._own_batches(indices, batch_size, steps, generator)
         for pixels in self.dataset.train.stream(batches):
             yield self._pictures(augment(self.runtime.send(pixels), self.augmentation, generator, part=part))
+
+    def unlabelled_twice(
+        self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """`unlabelled`, each batch with a strongly changed copy of itself."""
+        batches, part = self._own_batches(indices, batch_size, steps, generator)
+        for pixels in self.dataset.train.stream(batches):
+            weak = augment(self.runtime.send(pixels), self.augmentation, generator, part=part)
+            strong = strongly_augment(weak, generator, part=part)
+            yield self._pictures(weak), self._pictures(strong)
 
     def plain(self, pictures: Pictures, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
         """The pictures at `indices` in order, without augmentation, (B, 3, H, W)."""

@@ -7,7 +7,7 @@ from copy import deepcopy
 from torch import Tensor
 
 from minimax_al.data import IGNORED
-from minimax_al.errors import DataError
+from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.networks import VAE, LatentDiscriminator
 from minimax_al.training.build import (
     AnyTaskModel,
@@ -58,16 +58,24 @@ def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropo
 
     Raises:
         DataError: the labels cannot be trained on.
+        ConfigurationError: consistency is asked for in segmentation.
     """
     check_labels(round_)
     settings = settings or round_.recipe.minimax
     if len(round_.unlabelled) == 0:
-        settings = settings.model_copy(update={"entropy_weight": 0.0, "discriminator": False})
+        nothing = {"entropy_weight": 0.0, "consistency_weight": 0.0, "discriminator": False}
+        settings = settings.model_copy(update=nothing)
+    consistent = settings.consistency_weight > 0
+    if consistent and round_.dataset.task == "segmentation":
+        raise ConfigurationError(
+            f"minimax.consistency_weight={settings.consistency_weight!r} is for classification: strong augmentation "
+            "moves pixels; set it to 0 for segmentation"
+        )
     encoder, classifier, discriminator = build_minimax_networks(round_, settings)
     training = MinimaxTraining(encoder, classifier, discriminator, settings, round_.runtime)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
-        return _pairs(round_, "minimax", settings.batch_size, epoch, steps)
+        return _pairs(round_, "minimax", settings.batch_size, epoch, steps, twice=consistent)
 
     steps = settings.steps(len(round_.unlabelled) or len(round_.labelled))
     minimax = round_.train("minimax", training, settings, steps=steps, batches=batches)
@@ -89,12 +97,15 @@ def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str,
 
 
 def _pairs(
-    round_: Round, name: str, batch_size: int, epoch: int, steps: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Labelled pictures, their targets, and as many unlabelled ones: one triple a step."""
+    round_: Round, name: str, batch_size: int, epoch: int, steps: int, *, twice: bool = False
+) -> Iterator[tuple[Tensor, ...]]:
+    """Labelled pictures, their targets, and as many unlabelled ones, if wanted `twice`: one tuple a step."""
     labelled = round_.labelled_batches(name, batch_size, epoch, steps)
     if len(round_.unlabelled) == 0:
         return ((x, y, x) for x, y in labelled)
+    if twice:
+        views = round_.unlabelled_pairs(name, batch_size, epoch, steps)
+        return ((x, y, *pair) for (x, y), pair in zip(labelled, views, strict=True))
     unlabelled = round_.unlabelled_batches(name, batch_size, epoch, steps)
     return ((x, y, u) for (x, y), u in zip(labelled, unlabelled, strict=True))
 

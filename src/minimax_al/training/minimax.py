@@ -24,20 +24,24 @@ F runs once on each batch, and D reads what those runs gave. Two of them cannot 
 their own: F has moved between them, so features of x_U from before the first step have another gradient. In a joint
 step one run serves all three losses. With attached features D's gradient needs F's graph, which the steps have used up,
 so F runs again.
+
+Beyond the paper, and off unless asked for: consistency under strong augmentation joins the minimax step
+(`consistency_weight`; training/consistency.py).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from minimax_al.data import IGNORED
 from minimax_al.networks import Reversal
 from minimax_al.training.batch_norm import BATCH_NORM
+from minimax_al.training.consistency import consistency_loss
 from minimax_al.training.epochs import EpochSettings
 from minimax_al.training.ranks import ALONE, Mean
 from minimax_al.training.runtime import Runtime
@@ -56,6 +60,8 @@ class MinimaxSettings(EpochSettings):
         detach: whether D's loss stops at F's features.
         discriminator: whether D is trained at all.
         discriminator_hidden: width of D's two hidden layers.
+        consistency_weight: of the consistency term on unlabelled pictures, FixMatch's; the paper has none.
+        consistency_threshold: probability from which C is sure enough of a picture for that term.
     """
 
     entropy_weight: NonNegativeFloat = 0.1
@@ -66,6 +72,13 @@ class MinimaxSettings(EpochSettings):
     detach: bool = True
     discriminator: bool = True
     discriminator_hidden: PositiveInt = 512
+    consistency_weight: NonNegativeFloat = 0.0
+    consistency_threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
+
+    @property
+    def learns_from_unlabelled(self) -> bool:
+        """Whether F and C do, not D alone."""
+        return self.entropy_weight > 0 or self.consistency_weight > 0
 
 
 def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean) -> Tensor:
@@ -141,23 +154,27 @@ class MinimaxTraining:
         )
         self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
 
-    def step(self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
+    def step(
+        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Lines 2–11 of Algorithm 1 on one pair of batches.
 
         Args:
             x_labelled: (B, 3, H, W).
             y_labelled: (B,), or (B, H, W); int64.
             x_unlabelled: (B', 3, H, W).
+            x_strong: strongly changed copies of these, likewise; needed where consistency is asked for.
 
         Returns:
-            The losses before the step: `classification` and `entropy` (+H) in nats, and `labelledness`.
+            The losses before the step: `classification` and `entropy` (+H) in nats, `labelledness`, and with x_strong
+            `consistency` and the share of pictures that it counted, `confident`.
         """
-        if self.settings.entropy_weight == 0:
+        if not self.settings.learns_from_unlabelled:
             losses, features = self._supervised_step(x_labelled, y_labelled, x_unlabelled)
         elif self.settings.update == "joint":
-            losses, features = self._joint_step(x_labelled, y_labelled, x_unlabelled)
+            losses, features = self._joint_step(x_labelled, y_labelled, x_unlabelled, x_strong)
         else:
-            losses, features = self._alternating_step(x_labelled, y_labelled, x_unlabelled)
+            losses, features = self._alternating_step(x_labelled, y_labelled, x_unlabelled, x_strong)
         if "discriminator" in self.networks:
             if not self.settings.detach:
                 features = self._encode(x_labelled), self._encode(x_unlabelled)
@@ -165,31 +182,44 @@ class MinimaxTraining:
         return losses
 
     def _alternating_step(
-        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
+        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
         """Lines 4–6, then 7–9."""
         features_labelled = self._encode(x_labelled)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         self._descend(loss_ce, "encoder", "classifier")
 
-        features_unlabelled = self._encode(x_unlabelled)
-        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True), self.mean)
-        self._descend(self.settings.entropy_weight * loss_ent, "encoder", "classifier")
+        features_unlabelled, *features_strong = self._encode_each(x_unlabelled, x_strong)
+        loss, losses = self._unlabelled_loss(x_unlabelled, features_unlabelled, *features_strong)
+        self._descend(loss, "encoder", "classifier")
 
-        losses = {"classification": loss_ce.detach(), "entropy": -loss_ent.detach()}
+        losses = {"classification": loss_ce.detach(), **losses}
         return losses, (features_labelled.detach(), features_unlabelled.detach())
 
     def _joint_step(
-        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
+        self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Lines 4–9 as one step: batch norm sees both batches together, Adam the summed gradient."""
-        both = torch.cat([x_labelled, x_unlabelled])
-        features_labelled, features_unlabelled = self._encode(both).split([len(x_labelled), len(x_unlabelled)])
+        """Lines 4–9 as one step: batch norm sees all batches together, Adam the summed gradient."""
+        features_labelled, features_unlabelled, *features_strong = self._encode_each(x_labelled, x_unlabelled, x_strong)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
-        loss_ent = negative_entropy(self._classify(features_unlabelled, x_unlabelled, reverse=True), self.mean)
-        self._descend(loss_ce + self.settings.entropy_weight * loss_ent, "encoder", "classifier")
-        losses = {"classification": loss_ce.detach(), "entropy": -loss_ent.detach()}
+        loss, losses = self._unlabelled_loss(x_unlabelled, features_unlabelled, *features_strong)
+        self._descend(loss_ce + loss, "encoder", "classifier")
+        losses = {"classification": loss_ce.detach(), **losses}
         return losses, (features_labelled.detach(), features_unlabelled.detach())
+
+    def _unlabelled_loss(
+        self, x_unlabelled: Tensor, features: Tensor, features_strong: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What F and C learn from unlabelled pictures: λ·L_Ent through the reversal, and consistency if asked for."""
+        logits = self._classify(features, x_unlabelled, reverse=True)
+        loss_ent = negative_entropy(logits, self.mean)
+        loss, losses = self.settings.entropy_weight * loss_ent, {"entropy": -loss_ent.detach()}
+        if features_strong is None:
+            return loss, losses
+        logits_strong = self._classify(features_strong, x_unlabelled)
+        agree, confident = consistency_loss(logits, logits_strong, self.settings.consistency_threshold, self.mean)
+        losses |= {"consistency": agree.detach(), "confident": confident}
+        return loss + self.settings.consistency_weight * agree, losses
 
     def _supervised_step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
@@ -213,6 +243,12 @@ class MinimaxTraining:
         loss_d = labelledness_loss(logits_labelled, logits_unlabelled, self.mean)
         self._descend(loss_d, "discriminator", *([] if self.settings.detach else ["encoder"]))
         return {"labelledness": loss_d.detach()}
+
+    def _encode_each(self, *batches: Tensor | None) -> tuple[Tensor, ...]:
+        """Features of several batches in one run of F; None is left out."""
+        given = [batch for batch in batches if batch is not None]
+        features = self._encode(torch.cat(given) if len(given) > 1 else given[0])
+        return tuple(features.split([len(batch) for batch in given]))
 
     def _encode(self, pictures: Tensor) -> Tensor:
         return self._forward("encoder", pictures)

@@ -116,9 +116,16 @@ class Round:
     def unlabelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[Tensor]:
         """Augmented unlabelled pictures for one epoch of a training."""
         generator = self.generator(name, "unlabelled", epoch)
+        return self.feed.unlabelled(self._trainable_pool(), batch_size, steps, generator)
+
+    def unlabelled_pairs(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The pictures of `unlabelled_batches`, each batch with a strongly changed copy of itself."""
+        generator = self.generator(name, "unlabelled", epoch)
+        return self.feed.unlabelled_twice(self._trainable_pool(), batch_size, steps, generator)
+
+    def _trainable_pool(self) -> Tensor:
         # The last picture of a pool comes twice in its batch: batch norm cannot train on one.
-        indices = self.unlabelled.repeat(2) if len(self.unlabelled) == 1 else self.unlabelled
-        return self.feed.unlabelled(indices, batch_size, steps, generator)
+        return self.unlabelled.repeat(2) if len(self.unlabelled) == 1 else self.unlabelled
 
     def stream(
         self, forward: Forward, indices: Tensor, pictures: Pictures | None = None, *, stays: Sequence[str] = ()
