@@ -6,6 +6,7 @@ from minimax_al.benchmark.cell import ProgressCallback
 from minimax_al.benchmark.grid import run_grid
 from minimax_al.benchmark.protocol import load_protocol
 from minimax_al.benchmark.report import write_report
+from minimax_al.errors import ConfigurationError
 
 STRATEGIES = ("random", "mal")
 
@@ -21,7 +22,12 @@ def run_demo(out: Path, *, seeds: int = 2, jobs: int = 2, on_progress: ProgressC
 
     Returns:
         The page.
+
+    Raises:
+        ConfigurationError: seeds or jobs is below 1.
     """
+    if seeds < 1:
+        raise ConfigurationError(f"seeds is {seeds}; it must be 1 or more")
     protocol = load_protocol("digits", strategies=STRATEGIES, seeds=seeds)
     run_grid(protocol, out, jobs=jobs, on_progress=on_progress)
     return write_report(out)

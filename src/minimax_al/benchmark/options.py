@@ -24,19 +24,35 @@ class RunOptions:
     Attributes:
         protocol: the preset's, with what the flags changed.
         out: results folder; by default runs/NAME.
-        jobs: processes that run cells side by side on this machine.
+        jobs: processes that run cells side by side on this machine; they share its GPU, and each takes its part of
+            the cores unless `--recipe.runtime.threads` says how many.
         slurm: submit so many SLURM jobs that share the results folder, and return.
+        slurm_partition: for these jobs; SLURM's own by default.
+        slurm_account: that they are charged to; SLURM's own by default.
+        slurm_gpus: of each job.
+        slurm_hours: after which a job is ended; the same command goes on from there.
     """
 
     protocol: Annotated[Protocol, tyro.conf.arg(name="")]
     out: Path | None = None
     jobs: int = 1
     slurm: int | None = None
+    slurm_partition: str | None = None
+    slurm_account: str | None = None
+    slurm_gpus: int = 1
+    slurm_hours: float = 24.0
 
     @property
     def folder(self) -> Path:
         """The results folder."""
         return self.out or Path("runs") / self.protocol.name
+
+    @property
+    def slurm_parameters(self) -> dict[str, object]:
+        """As `minimax_al.benchmark.cluster.submit` takes them."""
+        given = {"slurm_partition": self.slurm_partition, "slurm_account": self.slurm_account}
+        asked = {name: value for name, value in given.items() if value is not None}
+        return {**asked, "gpus_per_node": self.slurm_gpus, "timeout_min": round(60 * self.slurm_hours)}
 
 
 def parse_run(words: Sequence[str]) -> RunOptions:

@@ -30,15 +30,18 @@ def bench_run(words: Sequence[str]) -> None:
     from minimax_al.benchmark.grid import unfinished
     from minimax_al.benchmark.options import parse_run
     from minimax_al.benchmark.progress import shown_progress
+    from minimax_al.training import Runtime
 
     options = parse_run(words)
     if options.slurm:
         from minimax_al.benchmark.cluster import submit
 
-        show(submit(options.protocol, options.folder, options.slurm))
+        show(submit(options.protocol, options.folder, options.slurm, **options.slurm_parameters))
         return
     with shown_progress(terminal()) as on_progress:
         run_grid(options.protocol, options.folder, jobs=options.jobs, on_progress=on_progress)
+    if Runtime(options.protocol.recipe.runtime).rank:
+        return  # one of the ranks speaks for all
     left = unfinished(options.protocol, options.folder)
     show(
         f"Results are in {options.folder}. "

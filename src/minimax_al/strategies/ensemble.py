@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from minimax_al.acquisition import top, variation_ratio
+from minimax_al.acquisition import bald, top, variation_ratio
 from minimax_al.acquisition.checks import check_finite
 from minimax_al.strategies.bald import mutual_information
 from minimax_al.strategies.pixels import as_samples
@@ -23,8 +23,8 @@ class Ensemble(Strategy):
 
     Attributes:
         members: models, 2 or more.
-        measure: `variation_ratio`, the share of members that do not vote for the favourite; or
-            `mutual_information`, as in BALD.
+        measure: `variation_ratio`, the share of members that do not vote for the favourite, equal shares by mutual
+            information; or `mutual_information` alone, as in BALD.
     """
 
     training: Literal["supervised"] = "supervised"
@@ -48,10 +48,13 @@ class Ensemble(Strategy):
             if self.measure == "mutual_information":
                 return {self.measure: mutual_information(passes)}
             votes_TNK = torch.stack([_checked(logits) for logits in passes])
-            return {self.measure: variation_ratio(votes_TNK).view(len(outputs.pictures), -1).mean(dim=1)}
+            measures = {"variation_ratio": variation_ratio(votes_TNK), "mutual_information": bald(votes_TNK)}
+            return {name: values.view(len(outputs.pictures), -1).mean(dim=1) for name, values in measures.items()}
 
         scores = score_pool(round_, models, score)
-        return picks(round_, top(scores[self.measure], budget), scores)
+        # A few members have few shares of votes: whole pools are equal in them.
+        finer = scores["mutual_information"].argsort(descending=True, stable=True)
+        return picks(round_, finer[top(scores[self.measure][finer], budget)], scores)
 
 
 def _checked(logits: Tensor) -> Tensor:

@@ -1,0 +1,49 @@
+"""Jobs for SLURM, submitted to a stand-in for `sbatch` that keeps what it is given."""
+
+import pytest
+
+from minimax_al.benchmark.cluster import run_job, submit
+from minimax_al.benchmark.grid import unfinished
+from minimax_al.benchmark.options import parse_run
+from minimax_al.errors import ConfigurationError
+
+SBATCH = """#!/bin/sh
+cp "$1" "{folder}/submitted.sh"
+echo "Submitted batch job 4711"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A machine with SLURM's commands; returns where the submitted script will be."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for command, text in {"sbatch": SBATCH.format(folder=folder), "srun": "#!/bin/sh\n"}.items():
+        (folder / command).write_text(text)
+        (folder / command).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return folder / "submitted.sh"
+
+
+def test_jobs_are_submitted_with_what_the_flags_say(slurm, tiny, tmp_path):
+    options = parse_run(
+        "digits --slurm 3 --slurm-partition gpu --slurm-account vision --slurm-gpus 2 --slurm-hours 1.5".split()
+    )
+    sentence = submit(tiny, tmp_path / "out", options.slurm, **options.slurm_parameters)
+    assert sentence.startswith("Submitted 3 jobs (4711_0, 4711_1, 4711_2)")
+    script = slurm.read_text()
+    for line in ("--partition=gpu", "--account=vision", "--gpus-per-node=2", "--time=90", "--array=0-2"):
+        assert f"#SBATCH {line}" in script
+
+
+def test_a_job_runs_the_cells_that_are_left(tiny, tmp_path):
+    from minimax_al.benchmark.folder import prepare_folder
+
+    prepare_folder(tiny, tmp_path)
+    run_job(tiny, tmp_path)
+    assert unfinished(tiny, tmp_path) == []
+
+
+def test_no_jobs_are_no_submission(tiny, tmp_path):
+    with pytest.raises(ConfigurationError, match="slurm is 0; it is the number of jobs"):
+        submit(tiny, tmp_path, 0)
