@@ -26,9 +26,8 @@ def slurm(tmp_path, monkeypatch):
 
 
 def test_jobs_are_submitted_with_what_the_flags_say(slurm, tiny, tmp_path):
-    options = parse_run(
-        "digits --slurm 3 --slurm-partition gpu --slurm-account vision --slurm-gpus 2 --slurm-hours 1.5".split()
-    )
+    flags = {"": 3, "-partition": "gpu", "-account": "vision", "-gpus": 2, "-hours": 1.5}
+    options = parse_run(["digits", *(word for key, value in flags.items() for word in (f"--slurm{key}", str(value)))])
     sentence = submit(tiny, tmp_path / "out", options.slurm, **options.slurm_parameters)
     assert sentence.startswith("Submitted 3 jobs (4711_0, 4711_1, 4711_2)")
     script = slurm.read_text()
