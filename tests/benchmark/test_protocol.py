@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from minimax_al.benchmark import list_presets, load_protocol
-from minimax_al.data import Dataset, ResidentPictures, make_imbalanced
+from minimax_al.data import Dataset, ResidentPictures, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 from minimax_al.training.seeding import derive_seed
 
@@ -130,3 +130,27 @@ def test_a_start_that_cannot_be_balanced(tiny):
     protocol = tiny.model_copy(update={"start": 25})
     with pytest.raises(ConfigurationError, match=r"start=25 labels cannot be balanced over 10 classes"):
         protocol.initial_pool(protocol.load(), 0)
+
+
+def test_validation_pictures_leave_the_pool_and_stand_for_the_test_set():
+    dataset = pictures(10, 20)
+    protocol = load_protocol("cifar100", start=20, step=10, points=2, validation=50)
+    drawn, again, other = (protocol.dataset_for(dataset, seed) for seed in (0, 0, 1))
+    assert (len(drawn.train), len(drawn.test)) == (150, 50)
+    assert sorted([*drawn.train.names, *drawn.test.names]) == sorted(dataset.train.names)
+    assert drawn.test.names == again.test.names != other.test.names
+    assert not protocol.is_preset
+
+
+@pytest.mark.parametrize("count", [0, 200])
+def test_validation_needs_pictures_and_leaves_some(count):
+    with pytest.raises(
+        ConfigurationError, match=f"validation={count} pictures cannot be kept of 200 training pictures"
+    ):
+        with_validation(pictures(10, 20), count, seed=0)
+
+
+def test_validation_and_labels_must_fit_together():
+    protocol = load_protocol("cifar100", start=100, step=50, points=2, validation=60)
+    with pytest.raises(ConfigurationError, match="take 150 labels, but 'made' has 140 training pictures"):
+        protocol.dataset_for(pictures(10, 20), seed=0)

@@ -6,10 +6,10 @@ from typing import Any, Literal, Self
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
-from minimax_al.data import Dataset, load_dataset, make_imbalanced
+from minimax_al.data import Dataset, load_dataset, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
 from minimax_al.strategies import get_strategy
 from minimax_al.training import Recipe
@@ -24,6 +24,8 @@ class Protocol(BaseModel):
         dataset: name of the source.
         data: folder or file of the data; None where the source brings its own.
         options: of the source.
+        validation: training pictures that are evaluated on in place of the test set, drawn anew for every seed; they
+            leave the pool. For choosing settings without a look at the test set; 0 takes the test set.
         imbalanced: keep random shares of the classes, drawn anew for every seed (the paper's section 4.1).
         start: labels of the initial pool.
         step: labels a query round.
@@ -40,6 +42,7 @@ class Protocol(BaseModel):
     dataset: str
     data: Path | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    validation: NonNegativeInt = 0
     imbalanced: bool = False
     start: PositiveInt
     step: PositiveInt
@@ -63,7 +66,7 @@ class Protocol(BaseModel):
         if self.name not in list_presets():
             return False
         preset = load_protocol(self.name, "paper")
-        fields = ("dataset", "imbalanced", "start", "step")
+        fields = ("dataset", "validation", "imbalanced", "start", "step")
         return all(getattr(self, field) == getattr(preset, field) for field in fields)
 
     def load(self) -> Dataset:
@@ -79,10 +82,13 @@ class Protocol(BaseModel):
 
     def dataset_for(self, dataset: Dataset, seed: int) -> Dataset:
         """The data set of one run: the same for all strategies of a seed."""
-        if not self.imbalanced:
-            return dataset
-        drawn = make_imbalanced(dataset, derive_seed(seed, "imbalance"))
-        self.check_fits(drawn)
+        drawn = dataset
+        if self.validation:
+            drawn = with_validation(drawn, self.validation, derive_seed(seed, "validation"))
+        if self.imbalanced:
+            drawn = make_imbalanced(drawn, derive_seed(seed, "imbalance"))
+        if drawn is not dataset:
+            self.check_fits(drawn)
         return drawn
 
     def initial_pool(self, dataset: Dataset, seed: int) -> Tensor:

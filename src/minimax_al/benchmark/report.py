@@ -186,6 +186,11 @@ def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
         f"{len(curves)} strategies, {protocol.seeds} seeds, from {protocol.start} labels in steps of {protocol.step}; "
         f"{len(results.dataset.train):,} training and {len(results.dataset.test):,} test pictures."
     )
+    if protocol.validation:
+        yield (
+            f"Measured on {protocol.validation:,} pictures that were taken out of the training set; the test set was "
+            "not looked at."
+        )
     if missing:
         yield (
             f"Not finished: {missing} rounds are still to run. Figures are of the rounds there are, comparisons of "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from minimax_al.data.dataset import IGNORED, UNKNOWN, Dataset, picture_statistics
     from minimax_al.data.files import FileOptions
     from minimax_al.data.formats import PICTURE_SUFFIXES, read_picture
-    from minimax_al.data.imbalance import make_imbalanced, subset
+    from minimax_al.data.imbalance import make_imbalanced, subset, with_validation
     from minimax_al.data.legend import Legend, read_class_list, read_colour_map
     from minimax_al.data.manifest import Manifest, read_manifest
     from minimax_al.data.masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders, read_mask
@@ -29,7 +29,7 @@ _HOMES = {
     "dataset": ("IGNORED", "UNKNOWN", "Dataset", "picture_statistics"),
     "files": ("FileOptions",),
     "formats": ("PICTURE_SUFFIXES", "read_picture"),
-    "imbalance": ("make_imbalanced", "subset"),
+    "imbalance": ("make_imbalanced", "subset", "with_validation"),
     "legend": ("Legend", "read_class_list", "read_colour_map"),
     "manifest": ("Manifest", "read_manifest"),
     "masks": ("MaskOptions", "Pairs", "dataset_from_pairs", "pair_folders", "read_mask"),
@@ -79,6 +79,7 @@ __all__ = [
     "scan_folder",
     "strongly_augment",
     "subset",
+    "with_validation",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Data sets with fewer pictures: a part of one, or one with rare classes."""
+"""Data sets with fewer pictures: a part of one, one that keeps its test set back, or one with rare classes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +32,29 @@ def subset(dataset: Dataset, train_indices: Tensor | Sequence[int], name: str | 
         mean=mean,
         std=std,
     )
+
+
+def with_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """`dataset` with training pictures in place of its test set, drawn at random; they leave the training set.
+
+    Settings are chosen on these, so that the test set is looked at once, when all is settled.
+
+    Args:
+        dataset: where to take from; its test pictures are not kept.
+        count: pictures to draw, from 1 to all but one.
+        seed: of the draw.
+
+    Raises:
+        ConfigurationError: there are not so many.
+    """
+    if not 1 <= count < len(dataset.train):
+        raise ConfigurationError(
+            f"validation={count} pictures cannot be kept of {len(dataset.train)} training pictures of {dataset.name!r}"
+        )
+    order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
+    kept = order[:count].sort().values
+    rest = subset(dataset, order[count:].sort().values)
+    return replace(rest, test=dataset.train.subset(kept), test_targets=dataset.train_targets[kept])
 
 
 def make_imbalanced(dataset: Dataset, seed: int, ratios: Sequence[float] = PAPER_RATIOS) -> Dataset:
