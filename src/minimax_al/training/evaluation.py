@@ -60,18 +60,21 @@ def _evaluate(round_: Round, models: Models) -> Evaluation:
 
 
 def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
-    """One confusion matrix a network, added up batch by batch: the logits are never held together."""
-    dataset, size = round_.dataset, round_.recipe.scoring_batch_size
+    """One confusion matrix a network, added up over batches and ranks: the logits are never held together."""
+    dataset, size, ranks = round_.dataset, round_.recipe.scoring_batch_size, round_.runtime.ranks
     if not bool((dataset.test_targets != IGNORED).any()):
         raise DataError(f"all pixels of the test masks of {dataset.name!r} are void: there is nothing to evaluate on")
-    everything = torch.arange(len(dataset.test))
-    confusions: dict[str, Tensor] = {}
+    here = torch.arange(len(dataset.test))[round_.shown_here(len(dataset.test))]
+    nothing = torch.zeros(dataset.num_classes, dataset.num_classes, dtype=torch.int64, device=round_.runtime.device)
+    confusions = {"task": nothing} if models.classifier is None else {"task": nothing, "classifier": nothing}
     with torch.inference_mode(), round_.runtime.autocast():
-        for batch, x in zip(everything.split(size), round_.feed.plain(dataset.test, everything, size), strict=True):
+        batches = here.split(size) if len(here) else ()
+        for batch, x in zip(batches, round_.feed.plain(dataset.test, here, size), strict=True):
             masks = _as_seen(dataset.test_targets[batch], round_).to(x.device)
             for name, logits in _logits(models, x).items():
-                confusion = confusion_matrix(logits.argmax(dim=1), masks, dataset.num_classes)
-                confusions[name] = confusions.get(name, torch.zeros_like(confusion)) + confusion
+                predicted = logits.argmax(dim=1)
+                confusions[name] = confusions[name] + confusion_matrix(predicted, masks, dataset.num_classes)
+    confusions = {name: ranks.sum(confusion) for name, confusion in confusions.items()}
     metrics = {"miou": mean_iou(confusions["task"]), "pixel_accuracy": pixel_accuracy(confusions["task"])}
     if "classifier" in confusions:
         metrics["classifier_miou"] = mean_iou(confusions["classifier"])

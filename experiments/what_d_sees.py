@@ -1,0 +1,84 @@
+"""What the discriminator D and the entropy know of the unlabelled pictures, round by round, from a results folder.
+
+    python experiments/what_d_sees.py runs/digits --out experiments/digits-d
+
+For every round that asked D, of every cell: the AUC with which low D and high entropy find the pictures that the
+classifier gets wrong (one half is chance), how alike D and entropy rank the pool, and how alike the D of two seeds of
+one strategy rank the pictures that neither has labelled. Reads the scores that the benchmark keeps; trains nothing.
+"""
+
+import argparse
+import csv
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from minimax_al.benchmark.folder import read_protocol
+from minimax_al.benchmark.grid import Cell, cells_of
+from minimax_al.benchmark.results import read_rounds, read_scores
+
+
+def main() -> None:
+    """Write signals.csv, one row a round, and agreement.csv, one row a round of a pair of seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    protocol = read_protocol(options.results)
+    dataset = protocol.load()
+    scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]] = {}
+    signals = []
+    for cell in cells_of(protocol):
+        targets = protocol.dataset_for(dataset, cell.seed).train_targets.numpy()
+        for result in read_rounds(cell.folder(options.results), protocol)[:-1]:
+            candidates, tensors = read_scores(cell.folder(options.results), result.round)
+            if "labelledness" not in tensors:
+                continue
+            scores = {name: values.double().numpy() for name, values in tensors.items()}
+            wrong = scores["predicted"] != targets[candidates.numpy()]
+            signals.append(
+                {
+                    "strategy": cell.strategy,
+                    "seed": cell.seed,
+                    "labels": result.labels,
+                    "wrong": f"{wrong.mean():.3f}",
+                    "auc_errors_by_low_d": f"{roc_auc_score(wrong, -scores['labelledness']):.3f}",
+                    "auc_errors_by_entropy": f"{roc_auc_score(wrong, scores['entropy']):.3f}",
+                    "spearman_low_d_and_entropy": f"{spearmanr(-scores['labelledness'], scores['entropy'])[0]:.3f}",
+                }
+            )
+            scored[cell, result.round] = {"candidates": candidates.numpy(), **scores}
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(options.out / "signals.csv", signals)
+    write(options.out / "agreement.csv", agreements(scored))
+
+
+def agreements(scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]]) -> list[dict[str, object]]:
+    """Spearman correlation of D, and of the entropy, between two seeds, on the pictures that both may still choose."""
+    rows: list[dict[str, object]] = []
+    for (first, number), (second, other) in combinations(scored, 2):
+        if (first.strategy, number) != (second.strategy, other):
+            continue
+        left, right = scored[first, number], scored[second, other]
+        _, here, there = np.intersect1d(left["candidates"], right["candidates"], return_indices=True)
+        row = {"strategy": first.strategy, "round": number, "seeds": f"{first.seed} {second.seed}"}
+        for name in ("labelledness", "entropy"):
+            row[f"spearman_{name}"] = f"{spearmanr(left[name][here], right[name][there])[0]:.3f}"
+        rows.append(row)
+    return rows
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    """Write rows as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
