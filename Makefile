@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LABEL_STUDIO := .venv-label-studio
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
+DOCS := $(VENV)/.ready-docs
 
-.PHONY: demo test lint format bench clean help
+.PHONY: demo test test-label-studio lint format bench docs clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -15,6 +17,9 @@ demo: $(READY) ## Minimax Active Learning on handwritten digits, with a report, 
 
 test: $(DEV) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-label-studio: $(DEV) $(LABEL_STUDIO)/.ready ## run the bridge against a Label Studio that is installed for it
+	LABEL_STUDIO_BIN=$(LABEL_STUDIO)/bin $(BIN)/python -m pytest tests/label_studio_live.py
 
 lint: $(DEV) ## style, types, and the direction of imports
 	$(BIN)/ruff check .
@@ -29,6 +34,9 @@ format: $(DEV) ## put the code into the house's style
 bench: $(DEV) ## time choosing, training and scoring beside naive versions and peers
 	$(BIN)/python benchmarks/acquisition.py
 	$(BIN)/python benchmarks/training.py
+
+docs: $(DOCS) ## build the documentation into site/, with links and cross-references checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -46,4 +54,14 @@ $(READY): $(VENV)/bin/python pyproject.toml
 $(DEV): $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+$(LABEL_STUDIO)/.ready:
+	$(PYTHON) -m venv $(LABEL_STUDIO)
+	$(LABEL_STUDIO)/bin/python -m pip install --quiet 'label-studio>=1.23,<2'
 	@touch $@
