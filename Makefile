@@ -10,7 +10,7 @@ DOCS := $(VENV)/.ready-docs
 .PHONY: demo test test-label-studio lint format bench docs clean help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 demo: $(READY) ## Minimax Active Learning on handwritten digits, with a report, in two minutes
 	$(BIN)/mal demo
@@ -33,13 +33,13 @@ format: $(DEV) ## put the code into the house's style
 
 bench: $(DEV) ## time choosing, training and scoring beside naive versions and peers
 	$(BIN)/python benchmarks/acquisition.py
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/training.py --turns 3
 
 docs: $(DOCS) ## build the documentation into site/, with links and cross-references checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove the environments, caches and the built site
+	rm -rf $(VENV) $(LABEL_STUDIO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

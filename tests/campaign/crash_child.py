@@ -1,7 +1,8 @@
 """Runs jobs on campaigns in forked children, so that a test can kill them: one JSON job a line on standard input.
 
 A job may kill itself before its nth statement, which hits every place inside of a transaction; or the test kills
-the child from outside. What the job has been told is kept goes to the file `acks`, line by line.
+the child from outside. What the job has been told is kept goes to the file `acks`, line by line; how many statements
+a whole job has, to the file `acks`.count.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import Engine, event, text
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.migrations import Migration, migrate
+from minimax_al.campaign.migrations import Migration, latest_version, migrate
 from minimax_al.campaign.store import Store, sqlite_url
 
 
@@ -43,7 +44,11 @@ def train(campaign, job, ack):
     ack(campaign.train("entropy").run)
 
 
-JOBS = {"label": label, "import": import_labels, "query": query, "refresh": refresh, "train": train}
+def open_only(campaign, job, ack):
+    ack("opened")
+
+
+JOBS = {"open": open_only, "label": label, "import": import_labels, "query": query, "refresh": refresh, "train": train}
 
 
 def split_labels(connection):
@@ -55,27 +60,31 @@ def split_labels(connection):
     connection.execute(text("CREATE INDEX items_by_note ON items (note)"))
 
 
+NOW = latest_version()
 MIGRATIONS = (
-    Migration(2, "authors have a table", split_labels),
+    Migration(NOW + 1, "authors have a table", split_labels),
     Migration(
-        3, "runs have notes", lambda connection: connection.execute(text("ALTER TABLE runs ADD COLUMN note TEXT"))
+        NOW + 2, "runs have notes", lambda connection: connection.execute(text("ALTER TABLE runs ADD COLUMN note TEXT"))
     ),
 )
 
 
-def die_at_statement(number):
+def count_statements(die_at):
+    """Counts statements and commits, and dies before one of them; returns a function that says how many there were."""
     seen = 0
 
     @event.listens_for(Engine, "before_cursor_execute")
     def count(*_):
         nonlocal seen
         seen += 1
-        if seen == number:
+        if seen == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @event.listens_for(Engine, "commit")
     def count_commit(_):
         count()
+
+    return lambda: seen
 
 
 def run(job):
@@ -84,8 +93,7 @@ def run(job):
     def ack(word):
         os.write(acks, f"{word}\n".encode())
 
-    if job["die_at"] is not None:
-        die_at_statement(job["die_at"])
+    counted = count_statements(job["die_at"])
     folder = Path(job["folder"])
     if job["kind"] == "migrate":
         migrate(Store(sqlite_url(folder / "campaign.db")), MIGRATIONS)
@@ -95,6 +103,7 @@ def run(job):
         ack("created")
     else:
         JOBS[job["kind"]](Campaign.open(folder), job, ack)
+    Path(job["acks"] + ".count").write_text(str(counted()))
 
 
 def main():

@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.migrations import version_of
+from minimax_al.campaign.migrations import latest_version, version_of
 from minimax_al.campaign.schema import picks
 from minimax_al.campaign.store import Store, sqlite_url
 
@@ -26,6 +27,7 @@ from .conftest import TINY_RECIPE
 
 KILLS = int(os.environ.get("MINIMAX_AL_KILLS", "4"))
 CLASSES = ["cat", "dog"]
+NOW = latest_version()
 KILLED = -signal.SIGKILL
 
 logger = logging.getLogger(__name__)
@@ -107,6 +109,11 @@ class Crash:
         return self.children.run(self.job | how)
 
     @property
+    def statements(self):
+        """How many a whole run had."""
+        return int(Path(f"{self.acks}.count").read_text())
+
+    @property
     def acknowledged(self):
         return self.acks.read_text().split() if self.acks.exists() else []
 
@@ -159,15 +166,17 @@ def close_round(folder):
 
 def torment(children, template, kind, finish):
     """Kills a job at statements and at moments, checks, and lets it go on to its end."""
-    undisturbed, killed = 0.0, 0
+    undisturbed, statements, killed = 0.0, 0, 0
     for number in range(KILLS + 1):
         crash = Crash(children, template, number, kind)
         generator = random.Random(f"{kind} {number}")
         if number == 0:  # undisturbed, to know how long it takes
             code, undisturbed = crash.run()
             assert code == 0
+            statements = crash.statements
         elif number % 2:
-            code, _ = crash.run(die_at=generator.randrange(1, 60))
+            code, _ = crash.run(die_at=generator.randint(1, statements))
+            assert code == KILLED
         else:
             code, _ = crash.run(kill_after=generator.uniform(0, undisturbed))
         killed += code == KILLED
@@ -181,8 +190,7 @@ def torment(children, template, kind, finish):
         check(crash)
         finish(crash)
         crash.remove()
-    logger.info("%s: %d of %d killed before their end", kind, killed, KILLS)
-    assert killed >= KILLS // 2
+    logger.info("%s: %d of %d killed before their end (%d statements)", kind, killed, KILLS, statements)
 
 
 def test_labels(children, template):
@@ -203,46 +211,66 @@ def test_refresh(children, template, save_pictures):
     torment(children, template, "refresh", finish_refresh)
 
 
-def test_migration(children, template):
-    killed = 0
+def killed_at_statements(children, template, kind):
+    """Jobs that were killed, each at another place; the first, undisturbed one says how many places there are."""
+    whole = Crash(children, template, 0, kind)
+    assert whole.run()[0] == 0
+    statements = whole.statements
+    whole.remove()
     for number in range(1, KILLS + 1):
-        crash = Crash(children, template, number, "migrate")
-        code, _ = crash.run(die_at=random.Random(number).randrange(1, 25))
-        killed += code == KILLED
+        crash = Crash(children, template, number, kind)
+        assert crash.run(die_at=random.Random(f"{kind} {number}").randint(1, statements))[0] == KILLED
+        yield crash
+    logger.info("%s: %d of %d killed before their end (%d statements)", kind, KILLS, KILLS, statements)
+
+
+def test_migration(children, template):
+    for crash in killed_at_statements(children, template, "migrate"):
         store = Store(sqlite_url(crash.folder / "campaign.db"))
         with store.reading() as connection:
             version = version_of(connection)
             columns = {row.name for row in connection.exec_driver_sql("PRAGMA table_info(items)")}
             tables = {row.name for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")}
-        assert version in (1, 2, 3)
+        assert version in (NOW, NOW + 1, NOW + 2)
         # All of a step, or nothing of it.
-        assert ("note" in columns) == ("authors" in tables) == ("items_by_note" in tables) == (version > 1)
+        assert ("note" in columns) == ("authors" in tables) == ("items_by_note" in tables) == (version > NOW)
         assert crash.run()[0] == 0
         with store.reading() as connection:
-            assert version_of(connection) == 3
+            assert version_of(connection) == NOW + 2
             assert connection.exec_driver_sql("SELECT count(*) FROM labels").scalar() == 3
             assert connection.exec_driver_sql("SELECT name FROM authors").scalar() == "bob"
         store.close()
         crash.remove()
-    logger.info("migrate: %d of %d killed before their end", killed, KILLS)
-    assert killed >= KILLS // 2
+
+
+def test_migration_from_the_first_version(children, template):
+    """The real steps, killed: all of one, or nothing of it."""
+    for file in template.glob("campaign.db*"):
+        file.unlink()
+    database = sqlite3.connect(template / "campaign.db")
+    database.executescript(Path(__file__).with_name("version_1.sql").read_text())
+    database.execute("PRAGMA journal_mode=WAL")
+    database.close()
+    for crash in killed_at_statements(children, template, "open"):
+        with Store(sqlite_url(crash.folder / "campaign.db")).reading() as connection:
+            columns = {row.name for row in connection.exec_driver_sql("PRAGMA table_info(picks)")}
+            tables = {row.name for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")}
+            assert version_of(connection) in (1, NOW)
+        assert ("waits" in columns) == ("picks_held" in tables) == ("labels_by_item" in tables)
+        check(crash)
+        with Campaign.open(crash.folder) as campaign:
+            assert (campaign.round().waiting, len(campaign.labels())) == (2, 2)
+        crash.remove()
 
 
 def test_creation(children, template):
-    killed = 0
-    for number in range(1, KILLS + 1):
-        crash = Crash(children, template, number, "create")
-        generator = random.Random(number)
-        code, _ = crash.run(die_at=generator.randrange(1, 140))
-        killed += code == KILLED
+    for crash in killed_at_statements(children, template, "create"):
         if crash.run()[0] != 0:  # the campaign was there already
             with Campaign.open(crash.folder) as campaign:
                 campaign.refresh()
                 campaign.import_labels(crash.job["file"])
         assert check(crash) == 40
         crash.remove()
-    logger.info("create: %d of %d killed before their end", killed, KILLS)
-    assert killed >= KILLS // 2
 
 
 @pytest.mark.skipif(KILLS < 100, reason="loads torch in every child: MINIMAX_AL_KILLS=100 runs it")

@@ -1,7 +1,7 @@
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.errors import CampaignError, ConfigurationError, DataError
+from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError
         ({"images": "nowhere"}, DataError, "'nowhere' does not exist: give a folder of pictures"),
         ({"task": "detection"}, ConfigurationError, "campaign setting 'task': .*given 'detection'"),
         ({"seed": -1}, ConfigurationError, "campaign setting 'seed'"),
+        ({"strategy": "mla"}, UnknownNameError, "unknown strategy 'mla'; did you mean 'mal'"),
+        ({"strategy": "coverage"}, ConfigurationError, "chooses pictures and trains nothing"),
         ({"sead": 1}, ConfigurationError, "campaign setting 'sead'"),
         ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
         ({"storage": "oracle://x"}, ConfigurationError, "is no database for campaigns"),

@@ -125,6 +125,7 @@ BAD = [
     ("x.csv", TABLE + "a/00.png,cat\n", r"line 3: 'a/00\.png' is no picture .*did you mean 'a/0\d0\.png'"),
     ("x.csv", TABLE + "b/001.png,dog\n", r"line 3: 'b/001\.png' is there already, in line 2"),
     ("x.csv", TABLE + "b/../b/001.png,dog\n", r"line 3: .* is there already, in line 2"),
+    ("x.csv", "path,label,answer\nb/001.png,cat,unsure\n", r"line 2: the answer is 'unsure', but there is a label"),
     ("x.csv", "path,label\na/000.png,\n", r"has no labels: nothing was imported"),
     ("x.csv", "file,label\na/000.png,cat\n", r"line 1: no column 'path'"),
     ("x.txt", TABLE, r"ends in '\.txt': labels come as"),
@@ -146,6 +147,21 @@ def test_one_wrong_label_and_nothing_is_imported(campaign, write, name, content,
         campaign.import_labels(write(name, content))
     assert history(campaign) == []
     assert campaign.classes == ("cat", "dog", "n/a")
+
+
+def test_a_class_of_a_file_that_is_refused_does_not_join(campaign, write):
+    source = write("given.csv", "path,label\na/000.png,heron\nnowhere.png,cat\n")
+    with pytest.raises(DataError, match=r"line 3: 'nowhere\.png' is no picture"):
+        campaign.import_labels(source, create_classes=True)
+    assert campaign.classes == ("cat", "dog", "n/a")
+    assert history(campaign) == []
+
+
+def test_two_names_of_one_picture_that_disagree_are_refused(campaign, write):
+    source = write("given.csv", f"path,label\na/000.png,cat\n{campaign.images}/a/000.png,dog\n")
+    with pytest.raises(DataError, match=r"line 3: 'a/000\.png' is 'dog' here but 'cat' in .*line 2: keep one"):
+        campaign.import_labels(source)
+    assert history(campaign) == []
 
 
 def test_copies_of_unknown_pictures_are_refused(campaign, tmp_path):
@@ -236,6 +252,16 @@ def test_one_wrong_mask_and_none_is_imported(masked, tmp_path, mask, match):
             masked.label_mask("a/000.png", mask, author="ann")
 
 
+def test_a_mask_that_cannot_be_written_is_said(masked, monkeypatch):
+    def no_room(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("minimax_al.campaign.masks.write_durably", no_room)
+    with pytest.raises(CampaignError, match=r"cannot be written \(No space left on device\).*nothing was changed"):
+        masked.label_mask("a/000.png", np.zeros((16, 20), np.uint8), author="ann")
+    assert masked.labels() == {}
+
+
 def test_a_mask_that_may_be_of_two_pictures_is_refused(make_campaign, save_pictures, tmp_path):
     images = save_pictures(2)
     random_picture(50).save(images / "a/000.bmp")
@@ -254,7 +280,7 @@ def test_polygons_of_coco_and_label_studio_are_filled(masked, write):
     expected = np.zeros((16, 20), dtype=np.uint8)
     expected[4:8, 5:15] = 1
     np.testing.assert_array_equal(mask_of(masked, "a/000.png"), expected)
-    value = {"points": [[25, 25], [70, 25], [70, 43.75], [25, 43.75]], "polygonlabels": ["bird"]}
+    value = {"points": [[25, 25], [75, 25], [75, 50], [25, 50]], "polygonlabels": ["bird"]}
     result = {"type": "polygonlabels", "value": value, "original_width": 20, "original_height": 16}
     masked.import_labels(write("x.json", [{"data": {"path": "a/002.png"}, "annotations": [{"result": [result]}]}]))
     np.testing.assert_array_equal(mask_of(masked, "a/002.png"), np.where(expected == 1, 1, 255))

@@ -129,6 +129,17 @@ def test_a_changed_file_with_a_label_is_set_apart_until_somebody_looks(campaign)
     assert campaign.labels() == {"b/001.png": "cat", "a/000.png": "dog"}
 
 
+def test_a_changed_picture_waits_again_once_it_is_accepted(campaign):
+    campaign.query(12)
+    campaign.label("a/000.png", "cat", author="ann")
+    random_picture(100).save(campaign.images / "a/000.png")
+    campaign.refresh()
+    campaign.undo("ann")
+    assert campaign.round().waiting == 11  # its place in the round was for what it showed
+    campaign.accept_changed(["a/000.png"])
+    assert campaign.round().waiting == 12
+
+
 def test_a_file_that_was_only_touched_stays_what_it_is(campaign):
     campaign.label("a/000.png", "cat", author="ann")
     for name in ("a/000.png", "a/002.png"):

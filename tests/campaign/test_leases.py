@@ -1,6 +1,15 @@
+import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.schema import items as items_table
+from minimax_al.campaign.schema import picks as picks_table
+from minimax_al.errors import BudgetError, CampaignError, ConfigurationError
+
+from .conftest import random_picture
 
 
 def items(lease):
@@ -80,3 +89,126 @@ def test_twenty_people_at_once_answer_every_picture_once(make_campaign, storage,
         answered = [item for done in threads.map(work, range(20)) for item in done]
     assert sorted(answered) == sorted(pick.item for pick in campaign.picks())
     assert len(campaign.labels()) == 60
+
+
+@pytest.mark.parametrize(
+    ("author", "count", "error", "match"),
+    [("ann", 0, ConfigurationError, "count=0 must be at least one"), (" ", 1, CampaignError, "author ' ' is blank")],
+)
+def test_a_lease_of_nothing_or_for_nobody_is_refused(campaign, author, count, error, match):
+    campaign.query(2)
+    with pytest.raises(error, match=match):
+        campaign.lease(author, count)
+
+
+def waiting_picks(campaign, number=None):
+    """From what was said and from the pictures alone."""
+    with campaign.store.reading() as connection:
+        there = {row.id for row in connection.execute(items_table.select()) if row.status == "active"}
+    return [pick for pick in campaign.picks(number) if pick.answer == "waiting" and pick.item in there]
+
+
+def plain_lease(campaign, author, count, now):
+    """The rule, by looking at every pick: (whose pictures, waiting, with others, when the first returns)."""
+    if campaign.round().closed_at is not None:
+        return [], 0, 0, None
+    waiting = waiting_picks(campaign)
+    theirs = [pick for pick in waiting if pick.lease_holder == author]
+    others = [
+        pick.lease_until for pick in waiting if pick.lease_holder not in {None, author} and pick.lease_until > now
+    ]
+    free = [
+        pick
+        for pick in waiting
+        if pick.lease_holder is None or (pick.lease_holder != author and pick.lease_until <= now)
+    ]
+    chosen = sorted((theirs + free)[:count], key=lambda pick: pick.rank)
+    return [pick.item for pick in chosen], len(waiting), len(others), min(others, default=None)
+
+
+class People:
+    """Everything that people do, drawn at random."""
+
+    def __init__(self, campaign, clock, tmp_path, seed):
+        self.campaign, self.clock, self.folder, self.random = campaign, clock, tmp_path, random.Random(seed)
+        self.gone = {}
+
+    def act(self):
+        author = self.random.choice(["ann", "bob", "eve"])
+        action = self.random.choice([self.lease, self.lease, self.answer, self.undo, self.others, self.others])
+        # Nothing to undo, a round that is open, no picture left: all say so and change nothing.
+        with suppress(CampaignError, BudgetError):
+            action(author)
+
+    def lease(self, author):
+        count = self.random.randint(1, 6)
+        expected = plain_lease(self.campaign, author, count, self.clock())
+        found = self.campaign.lease(author, count)
+        assert (items(found), found.waiting, found.with_others, found.next_free_at) == expected
+        assert all(pick.lease_holder == author and pick.lease_until == found.until for pick in found.picks)
+
+    def answer(self, author):
+        chosen = self.random.sample(range(1, 13), self.random.randint(1, 3))
+        kind = self.random.choice(["label", "skip", "unsure"])
+        if kind == "label":
+            self.campaign.label(chosen, self.random.choice(["cat", "dog"]), author=author)
+        else:
+            getattr(self.campaign, kind)(chosen, author=author)
+
+    def undo(self, author):
+        self.campaign.undo(author, self.random.choice([None, self.random.randint(1, 12)]))
+
+    def others(self, author):
+        what = self.random.choice(["time", "time", "release", "file", "round", "close", "import", "accept"])
+        if what == "time":
+            self.clock.advance(self.random.choice([1, 300, 600]))  # a lease is for 600 seconds
+        elif what == "release":
+            self.campaign.release(author)
+        elif what == "file":
+            self.touch_a_file()
+        elif what == "round":
+            self.campaign.query(self.random.randint(1, 9), "random")
+        elif what == "close":
+            self.campaign.close_round()
+        elif what == "accept":
+            self.campaign.accept_changed()
+        else:
+            path = self.random.choice(self.campaign.picks()).path
+            (self.folder / "given.csv").write_text(f"path,label\n{path},dog\n")
+            self.campaign.import_labels(self.folder / "given.csv")
+
+    def touch_a_file(self):
+        how = self.random.choice(["take away", "bring back", "change", "break"])
+        if how == "bring back" and self.gone:
+            path, content = self.gone.popitem()
+            path.write_bytes(content)
+        else:
+            path = self.random.choice(sorted(self.campaign.images.rglob("*.png")))
+            content = path.read_bytes()
+            if how == "change":
+                random_picture(self.random.randrange(100, 10**9)).save(path)
+            elif how == "break":
+                path.write_bytes(b"no picture")
+                self.gone[path] = content
+            else:
+                path.unlink()
+                self.gone[path] = content
+        self.campaign.refresh()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_leases_are_those_of_the_plain_rule_whatever_happens(campaign, clock, tmp_path, seed):
+    campaign.query(9)
+    people = People(campaign, clock, tmp_path, seed)
+    for _ in range(60):
+        people.act()
+        for number in range(1, campaign.round().number + 1):
+            expected = waiting_picks(campaign, number)
+            with campaign.store.reading() as connection:
+                waits = {row.id for row in connection.execute(picks_table.select()) if row.waits}
+                ids = {(row.round_id, row.item_id): row.id for row in connection.execute(picks_table.select())}
+            assert {ids[number, pick.item] for pick in expected} == {
+                ids[number, pick.item] for pick in campaign.picks(number) if ids[number, pick.item] in waits
+            }
+            state = campaign.round(number)
+            assert (state.waiting, state.picks) == (len(expected), len(campaign.picks(number)))

@@ -13,6 +13,7 @@ from minimax_al.campaign.formats.run_length import (
     encode_coco,
     encode_label_studio,
 )
+from minimax_al.campaign.history import current_labels
 from minimax_al.errors import DataError
 
 from .conftest import random_picture
@@ -127,6 +128,33 @@ def test_codes_that_do_not_fit_are_refused(decode, match):
         decode()
 
 
+@pytest.mark.parametrize("name", [name for name, entry in FORMATS.items() if entry.keeps_unsure])
+def test_who_said_what_and_what_nobody_could_tell_come_along(make_campaign, tmp_path, name):
+    source = make_campaign()
+    target = make_campaign(folder="target", images=source.images)
+    source.label([1, 2, 3], "cat", author="ann")
+    source.label(3, "dog", author="bob, jr")
+    source.unsure([4, 5], author="eve")
+    source.label(5, "n/a", author="ann")
+    target.label(4, "dog", author="zoe")
+    out = tmp_path / f"out{ENDINGS[name]}"
+    assert source.export(name, out) == 4
+    found = target.import_labels(out)
+    assert (found.added, found.changed, found.unchanged, found.unsure) == (4, 0, 0, 1)
+    assert target.labels() == source.labels()
+    assert (target.status().unsure, source.status().unsure) == (1, 1)
+
+    def said(campaign):
+        with campaign.store.reading() as connection:
+            return [(row.path, row.class_name, row.author) for row in connection.execute(current_labels(unsure=True))]
+
+    assert sorted(said(target)) == sorted(said(source))
+    again = target.import_labels(out)
+    assert (again.added, again.changed, again.unchanged, again.unsure) == (0, 0, 5, 0)
+    target.label(4, "cat", author="zoe")
+    assert target.import_labels(out).unsure == 1
+
+
 def test_only_labels_that_hold_are_written(make_campaign, tmp_path):
     campaign = make_campaign()
     campaign.label([1, 2, 3], "cat", author="ann")
@@ -134,7 +162,13 @@ def test_only_labels_that_hold_are_written(make_campaign, tmp_path):
     campaign.skip(4, author="bob")
     campaign.undo("ann", 3)
     assert campaign.export("csv", tmp_path / "out.csv") == 1
-    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("a/000.png,cat,ann,2026-01-02T03:04:05")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "path,label,author,labelled_at,answer"
+    assert lines[1].startswith("a/000.png,cat,ann,2026-01-02T03:04:05")
+    assert lines[1].endswith(",label")
+    assert lines[2].startswith("a/002.png,,bob,")
+    assert lines[2].endswith(",unsure")
+    assert len(lines) == 3
 
 
 def test_nothing_labelled_is_an_empty_file_that_imports_as_such(make_campaign, tmp_path):

@@ -196,6 +196,21 @@ def test_a_server_that_does_not_answer_is_said(tmp_path, save_pictures):
     assert "secret" not in (tmp_path / "c" / "storage.json").read_text()
 
 
+def test_a_server_that_goes_away_is_said_and_found_again(campaign):
+    if campaign.store.is_sqlite:
+        pytest.skip("SQLite has no server")
+
+    def write_and_lose():
+        with campaign.store.writing() as connection:
+            connection.execute(text("INSERT INTO classes (position, name) VALUES (9, 'heron')"))
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with pytest.raises(CampaignError, match="has closed the connection: see that the server runs"):
+        write_and_lose()
+    assert campaign.classes == ("cat", "dog", "n/a")
+    campaign.label(1, "cat", author="ann")
+
+
 def add_table(connection):
     connection.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY)"))
 
@@ -206,19 +221,21 @@ def fail(connection):
 
 
 def test_steps_are_taken_in_order_and_once(store):
-    taken = []
-    steps = tuple(Migration(n, f"step {n}", lambda _, n=n: taken.append(n)) for n in (3, 2, 4))
-    assert latest_version(steps) == 4
-    assert migrate(store, steps) == 4
-    assert migrate(store, steps) == 4
-    assert taken == [2, 3, 4]
+    taken, now = [], latest_version()
+    steps = tuple(Migration(now + n, f"step {n}", lambda _, n=n: taken.append(n)) for n in (2, 1, 3))
+    assert latest_version(steps) == now + 3
+    assert migrate(store, steps) == now + 3
+    assert migrate(store, steps) == now + 3
+    assert taken == [1, 2, 3]
 
 
 def test_a_step_that_fails_leaves_the_version_before_it(store):
     with pytest.raises(RuntimeError, match="power cut"):
-        migrate(store, (Migration(2, "notes", add_table), Migration(3, "half", fail)))
+        migrate(
+            store, (Migration(latest_version() + 1, "notes", add_table), Migration(latest_version() + 2, "half", fail))
+        )
     with store.reading() as connection:
         tables = {row.name for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")}
-        assert version_of(connection) == 2
+        assert version_of(connection) == latest_version() + 1
     assert "notes" in tables
     assert "half" not in tables

@@ -18,6 +18,11 @@ with Campaign.open(folder / "c") as campaign:
     campaign.refresh()
     campaign.status()
     campaign.picks()
+    campaign.curve()
+    campaign.pick(pick.item)
+    campaign.picture(pick.item)
+    campaign.view(pick.item, "label")
+    campaign.configure(strategy="entropy")
 heavy = {"torch", "torchvision", "matplotlib", "scipy", "sklearn"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -12,7 +12,9 @@ from minimax_al.campaign.items import Refresh
 from minimax_al.campaign.leases import Lease
 from minimax_al.campaign.rounds import Pick, RoundState
 from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.status import ClassCount, ModelState, Status
+from minimax_al.campaign.status import ClassCount, CurvePoint, ModelState, Status
+from minimax_al.campaign.strategies import strategy_names
+from minimax_al.campaign.views import ViewKind
 
 __all__ = [
     "FORMATS",
@@ -20,6 +22,7 @@ __all__ = [
     "Campaign",
     "CampaignSettings",
     "ClassCount",
+    "CurvePoint",
     "Import",
     "Lease",
     "ModelState",
@@ -28,4 +31,6 @@ __all__ = [
     "RoundState",
     "Status",
     "Undone",
+    "ViewKind",
+    "strategy_names",
 ]

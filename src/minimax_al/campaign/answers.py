@@ -7,14 +7,16 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.classes import class_ids
-from minimax_al.campaign.history import Event, Kind, record, undo_last
-from minimax_al.campaign.leases import end_lease
+from minimax_al.campaign.history import Event, Kind, check_author, record, undo_last
+from minimax_al.campaign.leases import end_leases
 from minimax_al.campaign.masks import Mask, check_mask
-from minimax_al.campaign.rounds import open_round_id
+from minimax_al.campaign.rounds import asked_by_latest
 from minimax_al.campaign.schema import classes, items
 from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store import after_writing, portions
 from minimax_al.campaign.validation import MASKS, decide_membership
-from minimax_al.errors import CampaignError, DataError
+from minimax_al.campaign.waiting import update_waiting
+from minimax_al.errors import DataError
 
 
 class Undone(NamedTuple):
@@ -39,16 +41,17 @@ def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
     Raises:
         DataError: there is no such picture.
     """
-    found = []
-    for key in given:
-        column = items.c.path if isinstance(key, str) else items.c.id
-        item = connection.execute(select(items.c.id).where(column == key)).scalar()
-        if item is None:
-            raise DataError(
-                f"{key!r} is no picture of this campaign: give its id, or its path below the pictures' folder"
-            )
-        found.append(item)
-    return found
+    ids: dict[int | str, int] = {}
+    for column, kind in ((items.c.id, int), (items.c.path, str)):
+        for portion in portions([key for key in given if isinstance(key, kind)]):
+            rows = connection.execute(select(column.label("key"), items.c.id).where(column.in_(portion)))
+            ids.update({row.key: row.id for row in rows})
+    unknown = next((key for key in given if key not in ids), None)
+    if unknown is not None:
+        raise DataError(
+            f"{unknown!r} is no picture of this campaign: give its id, or its path below the pictures' folder"
+        )
+    return [ids[key] for key in given]
 
 
 def answer(
@@ -75,7 +78,8 @@ def answer(
         mask: of a label in segmentation.
     """
     check_author(author)
-    events = [Event(item, kind, author, now, class_id, mask, open_round_id(connection, item)) for item in ids]
+    asked = asked_by_latest(connection, ids)
+    events = [Event(item, kind, author, now, class_id, mask, asked.get(item)) for item in ids]
     take(connection, events, settings)
 
 
@@ -84,12 +88,13 @@ def take(connection: Connection, events: Sequence[Event], settings: CampaignSett
     record(connection, events)
     labelled = [(event.item_id, event.class_id or MASKS) for event in events if event.kind == "label"]
     decide_membership(connection, labelled, settings.validation_share, settings.seed)
-    for event in events:
-        end_lease(connection, event.item_id)
-    for item, _ in labelled:
-        # Somebody has looked at the picture as it is now.
-        again = update(items).where(items.c.id == item, items.c.status == "changed")
+    end_leases(connection, [event.item_id for event in events])
+    for portion in portions([item for item, _ in labelled]):
+        # Somebody has looked at these pictures as they are now.
+        again = update(items).where(items.c.id.in_(portion), items.c.status == "changed")
         connection.execute(again.values(status="active"))
+    update_waiting(connection, [event.item_id for event in events])
+    after_writing(connection, len(events))
 
 
 def undo(connection: Connection, author: str, now: datetime, item_id: int | None = None) -> Undone:
@@ -100,6 +105,7 @@ def undo(connection: Connection, author: str, now: datetime, item_id: int | None
     """
     check_author(author)
     row = undo_last(connection, author, now, item_id)
+    update_waiting(connection, [row.item_id])
     path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
     name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()
     return Undone(row.item_id, path, row.kind, name)
@@ -114,13 +120,3 @@ def check_mask_of(connection: Connection, item: int | str, mask: Mask) -> None:
     (found,) = find_items(connection, [item])
     row = connection.execute(select(items.c.path, items.c.height, items.c.width).where(items.c.id == found)).one()
     check_mask(mask, (row.height, row.width), len(class_ids(connection)), repr(row.path))
-
-
-def check_author(author: str) -> None:
-    """Refuses a name that says nothing.
-
-    Raises:
-        CampaignError: it is blank.
-    """
-    if not author.strip():
-        raise CampaignError(f"author {author!r} is blank: say who answers, so that the history can tell")

@@ -16,7 +16,7 @@ processes may have the same campaign open.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from minimax_al.campaign.classes import add_classes
 from minimax_al.campaign.exporting import export_labels
@@ -28,17 +28,16 @@ from minimax_al.campaign.querying import open_round
 from minimax_al.campaign.rounds import Choice, RoundState
 from minimax_al.campaign.runs import done_runs, run_folder
 from minimax_al.campaign.settings import CampaignSettings, Task, make_settings
-from minimax_al.campaign.status import ModelState, Status, read_status
+from minimax_al.campaign.status import CurvePoint, ModelState, Status, read_curve, read_status
 from minimax_al.campaign.store import WAIT_SECONDS
+from minimax_al.campaign.strategies import COLD_START, check_choosing, check_training
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
 
 if TYPE_CHECKING:
     from minimax_al.campaign.learning import Workshop
     from minimax_al.campaign.predicting import Predictions
     from minimax_al.campaign.trained import Trained
-
-EpochCallback = Callable[[str, int, int, Any], None]
-"""Called after every epoch of a training with its name, the finished epochs, all epochs, and the mean losses."""
+    from minimax_al.training.epochs import EpochCallback
 
 
 class Campaign(Labelling):
@@ -85,6 +84,7 @@ class Campaign(Labelling):
         """
         place = Path(folder)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
+        check_training(chosen.strategy)
         store = make_place(place, chosen, classes, storage, (clock or utc_now)())
         campaign = cls(place, store, clock)
         campaign.refresh(progress)
@@ -133,6 +133,8 @@ class Campaign(Labelling):
         if "images" in changes:
             changes["images"] = images_folder(str(changes["images"]))
         settings = make_settings(**{**self.settings.model_dump(), **changes})
+        if "strategy" in changes:
+            check_training(settings.strategy)
         with self.store.writing() as connection:
             write_settings(connection, settings)
         self.settings = settings
@@ -161,11 +163,12 @@ class Campaign(Labelling):
         budget: int,
         strategy: str | None = None,
         random_share: float = 0.0,
-        on_epoch: EpochCallback | None = None,
+        on_epoch: "EpochCallback | None" = None,
     ) -> RoundState:
         """Opens a round: chooses the pictures to label next. Trains first where labels have come since.
 
-        Without any label the pictures are drawn at random, whatever the strategy.
+        Without any label the pictures are drawn at random, unless the strategy looks at the pictures alone, as
+        "coverage" (k-center greedy) and "typicality" (TypiClust) do.
 
         Args:
             budget: how many.
@@ -174,16 +177,20 @@ class Campaign(Labelling):
             on_epoch: told of every finished epoch.
 
         Raises:
+            UnknownNameError: there is no such strategy.
             CampaignError: a round is open.
             BudgetError: there are not so many pictures to choose from.
             DataError: the labels cannot be trained on.
         """
         name = strategy or self.settings.strategy
+        check_choosing(name)
 
-        def by_model(count: int) -> tuple[Sequence[Choice], int]:
-            from minimax_al.campaign.learning import choose  # noqa: PLC0415 - loads torch
+        def choose(count: int) -> tuple[Sequence[Choice], int | None]:
+            from minimax_al.campaign import cold_start, learning  # noqa: PLC0415 - load torch
 
-            return choose(self._workshop(), name, count, on_epoch)
+            if name in COLD_START:
+                return cold_start.choose_by_features(self._workshop(), name, count, on_epoch), None
+            return learning.choose(self._workshop(), name, count, on_epoch)
 
         number = open_round(
             self.store,
@@ -191,7 +198,7 @@ class Campaign(Labelling):
             budget,
             name,
             random_share=random_share,
-            by_model=by_model,
+            choose=choose,
             now=self._now,
         )
         return self.round(number)
@@ -234,7 +241,7 @@ class Campaign(Labelling):
         """
         return export_labels(self.store, self.settings, self.masks, format, Path(out))
 
-    def train(self, strategy: str | None = None, on_epoch: EpochCallback | None = None) -> ModelState:
+    def train(self, strategy: str | None = None, on_epoch: "EpochCallback | None" = None) -> ModelState:
         """Trains on all labels but the held-out ones; an interrupted training goes on where it was.
 
         Args:
@@ -246,7 +253,9 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.learning import train  # noqa: PLC0415 - loads torch
 
-        train(self._workshop(), strategy or self.settings.strategy, on_epoch)
+        name = strategy or self.settings.strategy
+        check_training(name)
+        train(self._workshop(), name, on_epoch)
         model = self.status().model
         assert model is not None
         return model
@@ -254,6 +263,10 @@ class Campaign(Labelling):
     def status(self) -> Status:
         """Progress, class balance, accuracy with its interval, agreement between rounds, and advice."""
         return read_status(self.store, self.settings, self.folder)
+
+    def curve(self) -> list[CurvePoint]:
+        """The learning curve so far: accuracy on the held-out pictures with its 95 % interval, by labels."""
+        return read_curve(self.store)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Writes one self-contained HTML page; returns where (by default `report.html` in the campaign's folder)."""

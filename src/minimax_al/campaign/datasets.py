@@ -31,7 +31,7 @@ def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, ma
     images = Path(settings.images)
     paths = [known.path for known in material.labelled] + [unknown.path for unknown in material.unlabelled]
     train = load_pictures(images, paths, size)
-    mean, std = _statistics(store, train)
+    mean, std = campaign_statistics(store, train)
     unknown = len(material.unlabelled)
     return Dataset(
         name="campaign",
@@ -71,13 +71,13 @@ def _square(mask: Mask, size: int) -> Mask:
     return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST, box=box))
 
 
-def _statistics(store: Store, train: Pictures) -> tuple[Colour, Colour]:
+def campaign_statistics(store: Store, pictures: Pictures) -> tuple[Colour, Colour]:
     """Mean and deviation of the campaign's pictures: measured once, so that all its models see the same."""
     found = select(settings_table.c.value).where(settings_table.c.key == _STATISTICS)
     with store.reading() as connection:
         value = connection.execute(found).scalar()
     if value is None:
-        measured = picture_statistics(train)
+        measured = picture_statistics(pictures)
         with store.writing() as connection:
             value = connection.execute(found).scalar()
             if value is None:

@@ -15,7 +15,7 @@ from minimax_al.campaign.store import Store
 
 
 def export_labels(store: Store, settings: CampaignSettings, masks: MaskFiles, format: str, out: Path) -> int:  # noqa: A002
-    """Writes every label that holds, and nothing about pictures without one.
+    """Writes every label that holds; of pictures that nobody could tell, as much as the format has a place for.
 
     Args:
         store: the campaign's database.
@@ -34,20 +34,20 @@ def export_labels(store: Store, settings: CampaignSettings, masks: MaskFiles, fo
     """
     entry = get_format(format, settings.task)
     with store.reading() as connection:
-        labelled = labels_to_write(connection)
+        labelled = labels_to_write(connection, unsure=entry.keeps_unsure)
         context = Context(settings.task, list(class_ids(connection)), Path(settings.images), masks)
     if entry.is_folder:
         _write_folder(entry, out, labelled, context)
     else:
         entry.write(out, labelled, context)
-    return len(labelled)
+    return sum(row.class_name is not None or row.mask is not None for row in labelled)
 
 
-def labels_to_write(connection: Connection) -> list[Labelled]:
-    """Every label that holds, in the order of labelling."""
+def labels_to_write(connection: Connection, *, unsure: bool = False) -> list[Labelled]:
+    """Every label that holds, in the order of labelling; with `unsure` also what nobody could tell."""
     return [
         Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at)
-        for row in connection.execute(current_labels())
+        for row in connection.execute(current_labels(unsure=unsure))
     ]
 
 

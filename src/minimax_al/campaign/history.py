@@ -38,6 +38,16 @@ class Event(NamedTuple):
     round_id: int | None = None
 
 
+def check_author(author: str) -> None:
+    """Refuses a name that says nothing.
+
+    Raises:
+        CampaignError: it is blank.
+    """
+    if not author.strip():
+        raise CampaignError(f"author {author!r} is blank: say who answers, so that the history can tell")
+
+
 def record(connection: Connection, events: Sequence[Event]) -> None:
     """Adds events to the history, in that order."""
     if events:
@@ -79,15 +89,22 @@ def holding() -> Subquery:
     return select(labels).join(latest, labels.c.id == latest.c.id).subquery("holding")
 
 
-def holding_id(item_id: ColumnElement[int]) -> ScalarSelect[int]:
-    """SQL: the id of the row of `labels` that holds for one picture; for a few pictures faster than `holding`."""
-    said = labels.alias("holds")
+def what_holds(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
+    """SQL: a column of the row of `labels` that holds for one picture; NULL where nothing does.
+
+    For a few pictures faster than `holding` and `is_settled`: a look at the index each, where PostgreSQL may prefer
+    to read all labels once for a join or an EXISTS.
+    """
+    said = labels.alias(f"holds_{column}")
     of_item = (said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *_standing(said))
-    return select(func.max(said.c.id)).where(*of_item).correlate_except(said).scalar_subquery()
+    latest = select(said.c[column]).where(*of_item).order_by(said.c.item_id, said.c.id.desc()).limit(1)
+    return latest.correlate_except(said).scalar_subquery()
 
 
-def current_labels() -> Select[Any]:
+def current_labels(*, unsure: bool = False) -> Select[Any]:
     """Every picture with a label that holds: item_id, path, status, group_id, class_name, mask, author, at.
+
+    With `unsure` also those that nobody could tell, without class and mask.
 
     `group_id` is the picture that stands for it and for its duplicates.
     """
@@ -110,9 +127,15 @@ def current_labels() -> Select[Any]:
         )
         .join(items, items.c.id == now.c.item_id)
         .outerjoin(classes, classes.c.id == now.c.class_id)
-        .where(now.c.kind == "label")
+        .where(now.c.kind.in_(("label", "unsure") if unsure else ("label",)))
         .order_by(now.c.id)
     )
+
+
+def what_is_seen(item_id: int) -> Select[Any]:
+    """The path and content_hash of one picture, and the mask that holds of it, if any."""
+    mask = what_holds("mask", items.c.id).label("mask")
+    return select(items.c.path, items.c.content_hash, mask).where(items.c.id == item_id)
 
 
 def labelled_items(connection: Connection) -> set[int]:
@@ -126,13 +149,12 @@ def is_settled(item_id: ColumnElement[int]) -> ColumnElement[bool]:
     return exists().where(said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *_standing(said))
 
 
-def is_answered(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """SQL: the picture is settled, or was skipped in this round."""
+def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> ColumnElement[str | None]:
+    """SQL: "label" or "unsure" where one holds for the picture; else "skip" where it was skipped in this round."""
     skipped = labels.alias("skipped")
-    skip = exists().where(
-        skipped.c.item_id == item_id, skipped.c.kind == "skip", skipped.c.round_id == round_id, *_standing(skipped)
-    )
-    return is_settled(item_id) | skip
+    here = (skipped.c.item_id == item_id, skipped.c.kind == "skip", skipped.c.round_id == round_id)
+    skip = select(skipped.c.kind).where(*here, *_standing(skipped)).limit(1).correlate_except(skipped)
+    return func.coalesce(what_holds("kind", item_id), skip.scalar_subquery())
 
 
 def _standing(table: Any) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - a table or its alias

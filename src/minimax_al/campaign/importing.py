@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from minimax_al.campaign.answers import take
 from minimax_al.campaign.classes import add_classes, class_ids
 from minimax_al.campaign.formats import Context, Given, detect_format, get_format
-from minimax_al.campaign.history import Event, current_labels
+from minimax_al.campaign.history import Event, Kind, current_labels
 from minimax_al.campaign.lookup import Lookup
 from minimax_al.campaign.masks import MaskFiles, check_mask
 from minimax_al.campaign.settings import CampaignSettings
@@ -28,8 +28,9 @@ class Import:
         format: how it was read.
         added: pictures that have their first label now.
         changed: pictures whose label is another now; the old one stays in the history.
-        unchanged: pictures that had this label already.
+        unchanged: pictures that had this answer already.
         new_classes: classes that joined.
+        unsure: pictures that nobody could tell, and of which that is news.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Import:
     changed: int
     unchanged: int
     new_classes: tuple[str, ...]
+    unsure: int = 0
 
 
 class _Answer(NamedTuple):
@@ -51,7 +53,13 @@ class _Answer(NamedTuple):
 
     @property
     def shown(self) -> str:
-        return "this mask" if self.class_name is None else repr(self.class_name)
+        if self.mask is not None:
+            return "this mask"
+        return "unsure" if self.class_name is None else repr(self.class_name)
+
+    @property
+    def kind(self) -> Kind:
+        return "unsure" if self.class_name is None and self.mask is None else "label"
 
 
 def import_labels(
@@ -95,7 +103,7 @@ def import_labels(
     with store.writing() as connection:
         new = _check_classes(connection, answers.values(), create=create_classes)
         counts = _take(connection, answers, settings, now)
-    return Import(str(source), name, *counts, new_classes=new)
+    return Import(str(source), name, new_classes=new, **counts)
 
 
 def _checked(
@@ -150,17 +158,20 @@ def _check_classes(connection: Connection, answers: Iterable[_Answer], *, create
 
 def _take(
     connection: Connection, answers: dict[int, _Answer], settings: CampaignSettings, now: datetime
-) -> tuple[int, int, int]:
-    """Adds what is new; returns how many pictures got their first label, another one, and the same again."""
+) -> dict[str, int]:
+    """Adds what is new; returns the counts of `Import`."""
     ids = class_ids(connection)
-    held = {row.item_id: (row.class_name, row.mask) for row in connection.execute(current_labels())}
+    held = {row.item_id: (row.class_name, row.mask) for row in connection.execute(current_labels(unsure=True))}
     events: list[Event] = []
-    changed = 0
+    counts = {"added": 0, "changed": 0, "unchanged": 0, "unsure": 0}
     for item, answer in answers.items():
-        if held.get(item) == (answer.class_name, answer.mask):
+        before = held.get(item)
+        if before == (answer.class_name, answer.mask):
+            counts["unchanged"] += 1
             continue
-        changed += item in held
+        labelled = before is not None and before != (None, None)
+        counts["unsure" if answer.kind == "unsure" else "changed" if labelled else "added"] += 1
         number = None if answer.class_name is None else ids[answer.class_name]
-        events.append(Event(item, "label", answer.author, now, number, answer.mask))
+        events.append(Event(item, answer.kind, answer.author, now, number, answer.mask))
     take(connection, events, settings)
-    return len(events) - changed, changed, len(answers) - len(events)
+    return counts

@@ -19,7 +19,8 @@ from minimax_al.campaign.duplicates import settle_new_items
 from minimax_al.campaign.fingerprints import Fingerprint, examine
 from minimax_al.campaign.history import labelled_items
 from minimax_al.campaign.schema import items
-from minimax_al.campaign.store import Store
+from minimax_al.campaign.store import Store, after_writing
+from minimax_al.campaign.waiting import update_waiting
 from minimax_al.data.scan import list_files, printable
 from minimax_al.errors import DataError
 
@@ -99,6 +100,8 @@ def refresh_items(
     with store.writing() as connection:
         _set_status(connection, [known[path].id for path in gone], "missing")
         settled = settle_new_items(connection, near_bits)
+        update_waiting(connection)
+        after_writing(connection, len(found.added) + len(gone))
     moved = set(settled.moved)
     return replace(
         found,
@@ -115,7 +118,9 @@ def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
     chosen = items.c.status == "changed"
     if paths is not None:
         chosen &= items.c.path.in_(list(paths))
-    return connection.execute(update(items).where(chosen).values(status="active")).rowcount
+    accepted = connection.execute(update(items).where(chosen).values(status="active")).rowcount
+    update_waiting(connection)
+    return accepted
 
 
 def _stat_files(root: Path) -> Iterator[_File]:
@@ -143,6 +148,7 @@ def _register(
                 for file, fingerprint in zip(portion, fingerprints, strict=True):
                     for event in _write(connection, file, fingerprint, known, now):
                         events[event].append(fingerprint.name)
+                update_waiting(connection, [known.rows[one.name].id for one in fingerprints if one.name in known.rows])
             if progress is not None:
                 progress(start + len(portion), len(todo))
     return Refresh(**{event: tuple(names) for event, names in events.items()})

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Row
 
 from minimax_al.campaign.answers import Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.classes import class_id, class_ids
-from minimax_al.campaign.history import Kind, current_labels
+from minimax_al.campaign.history import Kind, current_labels, what_is_seen
 from minimax_al.campaign.leases import Lease, release, take_lease
 from minimax_al.campaign.masks import MaskFiles
 from minimax_al.campaign.places import read_settings
-from minimax_al.campaign.rounds import Pick, RoundState, close, list_picks, round_state
+from minimax_al.campaign.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store import Store
-from minimax_al.errors import CampaignError
+from minimax_al.campaign.views import VIEWS, ViewFiles, ViewKind, picture_file
+from minimax_al.errors import CampaignError, UnknownNameError
 
 Item = int | str
 """A picture: its id, or its path below the pictures' folder."""
@@ -35,6 +37,7 @@ class Labelling:
         store: its database.
         settings: as they were read.
         masks: the masks of a segmentation campaign.
+        views: what models have said of its pictures' pixels.
     """
 
     def __init__(self, folder: Path, store: Store, clock: Callable[[], datetime] | None = None) -> None:
@@ -42,6 +45,7 @@ class Labelling:
         self.store = store
         self.settings = read_settings(store)
         self.masks = MaskFiles(folder / "masks")
+        self.views = ViewFiles(folder / VIEWS)
         self._now = clock or utc_now
 
     def close(self) -> None:
@@ -83,6 +87,44 @@ class Labelling:
         """The pictures of a round (by default the latest) in order, with reasons, suggestions, leases and answers."""
         with self.store.reading() as connection:
             return list_picks(connection, number)
+
+    def pick(self, item: Item, number: int | None = None) -> Pick:
+        """A picture as a round asks about it, by default the latest round that does.
+
+        Raises:
+            DataError: there is no such picture, or no such round has asked about it.
+        """
+        with self.store.reading() as connection:
+            return find_pick(connection, find_items(connection, [item])[0], number)
+
+    def picture(self, item: Item) -> Path:
+        """The file of a picture, all links followed; it lies below the pictures' folder.
+
+        Raises:
+            DataError: there is no such picture, its file is gone, or a link leads out of the folder.
+        """
+        return picture_file(self.images, self._find(item).path)
+
+    def view(self, item: Item, kind: ViewKind) -> Path | None:
+        """A grey PNG file in a picture's proportions; None where there is none, as in classification.
+
+        Args:
+            item: the picture.
+            kind: "label", the mask that holds; "prediction", the class numbers that the model said when it chose
+                the picture, 255 where it does not look; or "entropy", how unsure it was, from 0 to 255.
+
+        Raises:
+            ConfigurationError: there is no such kind.
+            DataError: there is no such picture.
+        """
+        if kind not in get_args(ViewKind):
+            raise UnknownNameError("view", kind, get_args(ViewKind))
+        found = self._find(item)
+        if kind == "label":
+            path = None if found.mask is None else self.masks.path(found.mask)
+        else:
+            path = None if found.content_hash is None else self.views.path(found.content_hash, kind)
+        return path if path is not None and path.is_file() else None
 
     def close_round(self) -> None:
         """Closes the open round; its unanswered pictures may be picked again."""
@@ -148,6 +190,12 @@ class Labelling:
         """The label that holds, by path; for masks the name of the mask."""
         with self.store.reading() as connection:
             return {row.path: row.class_name or row.mask for row in connection.execute(current_labels())}
+
+    def _find(self, item: Item) -> Row[Any]:
+        """path, content_hash, and the name of the mask that holds."""
+        with self.store.reading() as connection:
+            (found,) = find_items(connection, [item])
+            return connection.execute(what_is_seen(found)).one()
 
     def _answer(
         self,

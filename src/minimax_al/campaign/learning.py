@@ -17,6 +17,7 @@ from minimax_al.campaign.datasets import build_dataset
 from minimax_al.campaign.masks import MaskFiles
 from minimax_al.campaign.material import gather
 from minimax_al.campaign.new_folder import new_folder
+from minimax_al.campaign.pixel_views import keep_views
 from minimax_al.campaign.reasons import reason_for
 from minimax_al.campaign.rounds import Choice
 from minimax_al.campaign.runs import PREDICTIONS, done_run, fail_run, finish_run, run_folder, start_run
@@ -24,6 +25,7 @@ from minimax_al.campaign.schema import classes, runs
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
+from minimax_al.campaign.views import VIEWS, ViewFiles
 from minimax_al.errors import ConfigurationError, MinimaxALError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
@@ -116,13 +118,16 @@ class Session:
         offset = len(self.material.labelled)
         picked = {name: query.picked(name).tolist() for name in query.scores}
         ids = self._class_ids()
+        chosen = [self.material.unlabelled[index - offset] for index in query.indices.tolist()]
+        if self.place.settings.task == "segmentation":
+            keep_views(self.learner, query.indices, chosen, ViewFiles(self.place.folder / VIEWS))
         choices = []
-        for place, index in enumerate(query.indices.tolist()):
+        for place, picture in enumerate(chosen):
             scores = {name: float(values[place]) for name, values in picked.items()}
             predicted = scores.pop("predicted", None)
             choices.append(
                 Choice(
-                    item_id=self.material.unlabelled[index - offset].id,
+                    item_id=picture.id,
                     reason=reason_for(self.name, scores, len(query.candidates)),
                     confidence=scores.pop("confidence", None),
                     scores=scores,

@@ -1,12 +1,16 @@
 """Leases: a picture is kept for the person who was shown it, for a time, and never shown to two at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from minimax_al.campaign.rounds import Pick, as_pick, pick_rows, waits
-from minimax_al.campaign.schema import items, picks, rounds
+from minimax_al.campaign.history import check_author
+from minimax_al.campaign.rounds import Pick, as_pick, pick_rows
+from minimax_al.campaign.schema import picks, rounds
+from minimax_al.campaign.store import portions
+from minimax_al.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -31,30 +35,31 @@ class Lease:
 def take_lease(connection: Connection, author: str, count: int, now: datetime, seconds: float) -> Lease:
     """Keeps up to `count` waiting pictures of the open round for one person.
 
-    What they hold already comes first and is renewed, so that loading a page again shows the same pictures.
+    What they hold already comes first and is renewed, so that loading a page again shows the same pictures. Takes
+    time for what is kept for people and for `count`, whatever the size of the round.
 
     Args:
         connection: in a write transaction.
         author: who will answer.
-        count: most pictures.
+        count: most pictures, from 1.
         now: the time.
         seconds: for how long.
+
+    Raises:
+        CampaignError: the author is blank.
+        ConfigurationError: the count is below 1.
     """
+    check_author(author)
+    if count < 1:
+        raise ConfigurationError(f"count={count!r} must be at least one picture")
     until = now + timedelta(seconds=seconds)
-    open_round = select(func.max(rounds.c.id)).where(rounds.c.closed_at.is_(None)).scalar_subquery()
-    columns = (picks.c.id, picks.c.lease_holder, picks.c.lease_until)
-    waiting = select(*columns).join(items).where(picks.c.round_id == open_round, waits()).order_by(picks.c.rank)
-    rows = connection.execute(waiting).all()
-    theirs = [row.id for row in rows if row.lease_holder == author]
-    others = [row.lease_until for row in rows if row.lease_holder not in (None, author) and row.lease_until > now]
-    free = [
-        row.id for row in rows if row.lease_holder is None or (row.lease_holder != author and row.lease_until <= now)
-    ]
-    ids = (theirs + free)[:count]
-    if ids:
-        connection.execute(update(picks).where(picks.c.id.in_(ids)).values(lease_holder=author, lease_until=until))
-    chosen = connection.execute(pick_rows().where(picks.c.id.in_(ids))).all()
-    return Lease(tuple(as_pick(row) for row in chosen), until, len(rows), len(others), min(others, default=None))
+    latest = select(rounds.c.id, rounds.c.waiting).where(rounds.c.closed_at.is_(None)).order_by(rounds.c.id.desc())
+    open_round = connection.execute(latest.limit(1)).first()
+    if open_round is None:
+        return Lease((), until, 0, 0, None)
+    with_others, next_free_at = _with_others(connection, open_round.id, author, now)
+    kept = _keep(connection, _for_person(connection, open_round.id, author, count, now), author, until)
+    return Lease(kept, until, open_round.waiting, with_others, next_free_at)
 
 
 def release(connection: Connection, author: str) -> int:
@@ -63,7 +68,42 @@ def release(connection: Connection, author: str) -> int:
     return connection.execute(mine.values(lease_holder=None, lease_until=None)).rowcount
 
 
-def end_lease(connection: Connection, item_id: int) -> None:
-    """A picture that has its answer is kept for nobody."""
-    held = (picks.c.item_id == item_id) & picks.c.lease_holder.is_not(None)
-    connection.execute(update(picks).where(held).values(lease_holder=None, lease_until=None))
+def end_leases(connection: Connection, item_ids: Sequence[int]) -> None:
+    """Pictures that have their answer are kept for nobody."""
+    for portion in portions(item_ids):
+        held = picks.c.item_id.in_(portion) & picks.c.lease_holder.is_not(None)
+        connection.execute(update(picks).where(held).values(lease_holder=None, lease_until=None))
+
+
+def _with_others(connection: Connection, round_id: int, author: str, now: datetime) -> tuple[int, datetime | None]:
+    """How many pictures are kept for others, and when the first of them returns."""
+    others = (*_held(round_id), picks.c.lease_holder != author, picks.c.lease_until > now)
+    row = connection.execute(select(func.count(), func.min(picks.c.lease_until)).where(*others)).one()
+    return row[0], row[1]
+
+
+def _for_person(connection: Connection, round_id: int, author: str, count: int, now: datetime) -> list[int]:
+    """Ids of the picks for one person: theirs, then those that are free or free again, each by rank."""
+    ranked = select(picks.c.id, picks.c.rank).order_by(picks.c.rank)
+    theirs = ranked.where(*_held(round_id), picks.c.lease_holder == author).limit(count)
+    ids = [row.id for row in connection.execute(theirs)]
+    left = count - len(ids)
+    if left:
+        never = ranked.where(picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_(None))
+        lapsed = ranked.where(*_held(round_id), picks.c.lease_holder != author, picks.c.lease_until <= now)
+        free = [row for one in (never, lapsed) for row in connection.execute(one.limit(left))]
+        ids += [row.id for row in sorted(free, key=lambda row: row.rank)[:left]]
+    return ids
+
+
+def _keep(connection: Connection, ids: Sequence[int], author: str, until: datetime) -> tuple[Pick, ...]:
+    kept: list[Pick] = []
+    for portion in portions(ids):
+        connection.execute(update(picks).where(picks.c.id.in_(portion)).values(lease_holder=author, lease_until=until))
+        kept += [as_pick(row) for row in connection.execute(pick_rows().where(picks.c.id.in_(portion)))]
+    return tuple(sorted(kept, key=lambda pick: pick.rank))
+
+
+def _held(round_id: int) -> tuple[ColumnElement[bool], ...]:
+    """SQL: a pick of the round waits and is, or was, kept for somebody."""
+    return picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_not(None)

@@ -29,13 +29,23 @@ class MaskFiles:
         self.folder = folder
 
     def save(self, mask: Mask) -> str:
-        """Keeps a mask; returns its name, the sha256 of its pixels. On return the disk has it."""
+        """Keeps a mask; returns its name, the sha256 of its pixels. On return the disk has it.
+
+        Raises:
+            CampaignError: its file cannot be written.
+        """
         name = hashlib.sha256(repr(mask.shape).encode() + mask.tobytes()).hexdigest()
-        path = self._path(name)
+        path = self.path(name)
         if not path.exists():
             file = io.BytesIO()
             Image.fromarray(mask).save(file, format="PNG")
-            write_durably(path, file.getvalue())
+            try:
+                write_durably(path, file.getvalue())
+            except OSError as error:
+                raise CampaignError(
+                    f"the mask {str(path)!r} cannot be written ({error.strerror or error}): allow writing there, and "
+                    "see that the disk has room; nothing was changed"
+                ) from error
         return name
 
     def load(self, name: str) -> Mask:
@@ -45,12 +55,13 @@ class MaskFiles:
             CampaignError: its file is gone.
         """
         try:
-            with Image.open(self._path(name)) as image:
+            with Image.open(self.path(name)) as image:
                 return np.asarray(image)
         except OSError as error:
-            raise CampaignError(f"the mask {str(self._path(name))!r} cannot be read ({error}): restore it") from error
+            raise CampaignError(f"the mask {str(self.path(name))!r} cannot be read ({error}): restore it") from error
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """Where the mask of that name lies."""
         return self.folder / name[:2] / f"{name}.png"
 
 

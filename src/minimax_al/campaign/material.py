@@ -36,11 +36,21 @@ class Known(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """A picture without an answer."""
+    """A picture without an answer.
+
+    Attributes:
+        id: of the picture.
+        path: relative to the pictures' folder.
+        content_hash: of its file.
+        height: upright, in pixels.
+        width: likewise.
+    """
 
     id: int
     path: str
     content_hash: str
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ def gather(connection: Connection) -> Material:
     if not labelled:
         raise DataError("nothing is labelled yet that could be trained on: label the first round, or import labels")
     wanted = set(candidates(connection))
-    rows = connection.execute(select(items.c.id, items.c.path, items.c.content_hash).order_by(items.c.id))
+    columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
+    rows = connection.execute(select(*columns).order_by(items.c.id))
     unlabelled = tuple(Unknown(*row) for row in rows if row.id in wanted)
     return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled)

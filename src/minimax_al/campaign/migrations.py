@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, inspect, select, update
+from sqlalchemy import Connection, inspect, select, text, update
 
 from minimax_al.campaign.schema import metadata, schema_version
 from minimax_al.campaign.store import Store
@@ -30,9 +30,35 @@ class Migration(NamedTuple):
     apply: Callable[[Connection], None]
 
 
+_FILL_WAITS = """
+UPDATE picks SET waits = true
+WHERE item_id IN (SELECT id FROM items WHERE status = 'active') AND NOT EXISTS (
+    SELECT 1 FROM labels said
+    WHERE said.item_id = picks.item_id
+    AND (said.kind IN ('label', 'unsure') OR said.kind = 'skip' AND said.round_id = picks.round_id)
+    AND NOT EXISTS (SELECT 1 FROM labels undone WHERE undone.undoes = said.id)
+)
+"""
+
+
+def _picks_say_whether_they_wait(connection: Connection) -> None:
+    true = "= 1" if connection.dialect.name == "sqlite" else ""
+    for statement in (
+        "ALTER TABLE picks ADD COLUMN waits BOOLEAN DEFAULT false NOT NULL",
+        "ALTER TABLE rounds ADD COLUMN waiting INTEGER DEFAULT '0' NOT NULL",
+        "CREATE INDEX labels_by_item ON labels (item_id, id)",
+        "DROP INDEX ix_labels_item_id",
+        _FILL_WAITS,
+        "UPDATE rounds SET waiting = (SELECT count(*) FROM picks WHERE picks.round_id = rounds.id AND picks.waits)",
+        f"CREATE INDEX picks_free ON picks (round_id, rank) WHERE waits {true} AND lease_holder IS NULL",
+        f"CREATE INDEX picks_held ON picks (round_id, lease_holder) WHERE waits {true} AND lease_holder IS NOT NULL",
+    ):
+        connection.execute(text(statement))
+
+
 FIRST_VERSION = 1
-MIGRATIONS: tuple[Migration, ...] = ()
-"""All steps, in order. The first release's tables are version 1."""
+MIGRATIONS = (Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),)
+"""All steps, in order."""
 
 
 def latest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:

@@ -19,6 +19,7 @@ from minimax_al.campaign.rounds import (
 )
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store import Store
+from minimax_al.campaign.strategies import COLD_START
 from minimax_al.errors import CampaignError, ConfigurationError
 
 RANDOM = "random"
@@ -28,18 +29,18 @@ class Plan(NamedTuple):
     """How a round's pictures are to be chosen.
 
     Attributes:
-        by_model: how many a strategy chooses.
+        chosen: how many a strategy chooses.
         at_random: how many are drawn besides.
         reason: of the drawn ones.
     """
 
-    by_model: int
+    chosen: int
     at_random: int
     reason: str
 
 
-ByModel = Callable[[int], tuple[Sequence[Choice], int]]
-"""How many pictures → these, in pick order, and the id of the run whose model chose."""
+Choose = Callable[[int], tuple[Sequence[Choice], int | None]]
+"""How many pictures → these, in pick order, and the id of the run whose model chose, if one did."""
 
 
 def open_round(
@@ -49,13 +50,13 @@ def open_round(
     strategy: str,
     *,
     random_share: float,
-    by_model: ByModel,
+    choose: Choose,
     now: Callable[[], datetime],
 ) -> int:
     """Chooses pictures and opens a round with them.
 
-    Without any label there is no model that could choose: the first round is drawn at random, whatever the
-    strategy. The number of the round and the campaign's seed decide the draw.
+    Without any label there is no model that could choose: the first round is drawn at random, unless the strategy
+    looks at the pictures alone. The number of the round and the campaign's seed decide the draw.
 
     Args:
         store: the campaign's database.
@@ -63,7 +64,7 @@ def open_round(
         budget: how many pictures.
         strategy: the name of what chooses.
         random_share: part of the budget that is drawn at random besides, in [0, 1].
-        by_model: asks the strategy; called outside of any transaction, as it may train for hours.
+        choose: asks the strategy; called outside of any transaction, as it may train for hours.
         now: the time.
 
     Returns:
@@ -79,7 +80,7 @@ def open_round(
         available = candidates(connection)
         check_budget(budget, len(available))
         plan = _plan(connection, budget, strategy, random_share)
-    choices, run_id = by_model(plan.by_model) if plan.by_model else ((), None)
+    choices, run_id = choose(plan.chosen) if plan.chosen else ((), None)
     with store.writing() as connection:
         # Others may have opened a round or labelled pictures while the model chose.
         check_no_round_is_open(connection)
@@ -91,7 +92,7 @@ def open_round(
         return add_round(
             connection,
             _interleaved(kept, drawn),
-            strategy=strategy if plan.by_model else RANDOM,
+            strategy=strategy if plan.chosen else RANDOM,
             random_share=random_share,
             seed=settings.seed,
             run_id=run_id,
@@ -104,7 +105,7 @@ def _plan(connection: Connection, budget: int, strategy: str, random_share: floa
         raise ConfigurationError(f"random_share={random_share!r} must be a fraction from 0 to 1")
     if strategy == RANDOM:
         return Plan(0, budget, BY_RANDOM)
-    if not labelled_items(connection):
+    if strategy not in COLD_START and not labelled_items(connection):
         return Plan(0, budget, FIRST_ROUND)
     at_random = round(random_share * budget)
     return Plan(budget - at_random, at_random, AT_RANDOM)

@@ -16,6 +16,8 @@ _BY_SCORE = {
 }
 _BY_STRATEGY = {
     "coreset": "it lies far from everything that is labelled",
+    "coverage": "it lies far from everything that is labelled or was picked before it",
+    "typicality": "it is typical of a kind of picture that has no label yet",
     "badge": "it would change the model in a way that the other picks would not",
     "batchbald": "together with the other picks it tells most about the model",
 }

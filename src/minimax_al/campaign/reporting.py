@@ -7,10 +7,9 @@ import numpy as np
 
 from minimax_al.campaign.history import current_labels
 from minimax_al.campaign.rounds import Pick, list_picks
-from minimax_al.campaign.runs import done_runs
 from minimax_al.campaign.schema import rounds
 from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.status import Status, measurements
+from minimax_al.campaign.status import Status, read_curve
 from minimax_al.campaign.store import Store
 from minimax_al.data.formats import read_picture
 from minimax_al.errors import UnreadablePictureError
@@ -84,12 +83,9 @@ def summary_sentences(status: Status) -> list[str]:
 
 
 def _curve_sections(store: Store) -> list[Section]:
-    with store.reading() as connection:
-        finished = done_runs(connection)
-    latest = {point.labels: point for point in measurements(finished)}
     records = [
-        Record("campaign", "accuracy so far", 0, number, labels, "accuracy", latest[labels].accuracy)
-        for number, labels in enumerate(sorted(latest))
+        Record("campaign", "accuracy so far", 0, number, point.labels, "accuracy", point.accuracy)
+        for number, point in enumerate(read_curve(store))
     ]
     if not records:
         return []

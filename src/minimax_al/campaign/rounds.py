@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, Select, exists, func, select, update
 
-from minimax_al.campaign.history import holding_id, is_answered, is_settled
-from minimax_al.campaign.schema import classes, items, labels, picks, rounds
-from minimax_al.errors import BudgetError, CampaignError
+from minimax_al.campaign.history import answer_in, is_settled, what_holds
+from minimax_al.campaign.schema import classes, items, picks, rounds
+from minimax_al.campaign.store import after_writing, portions
+from minimax_al.errors import BudgetError, CampaignError, DataError
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,6 @@ class RoundState:
         return self.closed_at is None and self.waiting > 0
 
 
-def waits() -> Any:  # noqa: ANN401 - an SQL condition
-    """SQL: a pick's picture is there and nobody has answered."""
-    return (items.c.status == "active") & ~is_answered(picks.c.item_id, picks.c.round_id)
-
-
 def candidates(connection: Connection) -> list[int]:
     """Ids of the pictures that may be asked about, ascending: active, and nothing is said of them or a duplicate."""
     twin = items.alias("twin")
@@ -113,18 +110,15 @@ def round_state(connection: Connection, number: int | None = None) -> RoundState
     row = _round(connection, number)
     if row is None:
         return None
-    total = connection.execute(select(func.count()).where(picks.c.round_id == row.id)).scalar_one()
-    waiting = connection.execute(
-        select(func.count()).select_from(picks.join(items)).where(picks.c.round_id == row.id, waits())
-    ).scalar_one()
-    return RoundState(row.number, row.strategy, total, waiting, row.opened_at, row.closed_at)
+    return RoundState(row.number, row.strategy, row.budget, row.waiting, row.opened_at, row.closed_at)
 
 
-def open_round_id(connection: Connection, item_id: int) -> int | None:
-    """The id of the latest round if it has a pick of this picture."""
+def asked_by_latest(connection: Connection, item_ids: Sequence[int]) -> dict[int, int]:
+    """The id of the latest round, for those of the pictures that it asks about."""
     latest = select(func.max(rounds.c.id)).scalar_subquery()
-    statement = select(picks.c.round_id).where(picks.c.item_id == item_id, picks.c.round_id == latest)
-    return connection.execute(statement).scalar()
+    asked = select(picks.c.item_id, picks.c.round_id).where(picks.c.round_id == latest)
+    rows = [connection.execute(asked.where(picks.c.item_id.in_(portion))) for portion in portions(item_ids)]
+    return {row.item_id: row.round_id for found in rows for row in found}
 
 
 def check_no_round_is_open(connection: Connection) -> None:
@@ -175,7 +169,7 @@ def add_round(
     run_id: int | None,
     now: datetime,
 ) -> int:
-    """Opens a round with these picks, in this order; closes the one before.
+    """Opens a round with these picks, candidates all of them, in this order; closes the one before.
 
     Returns:
         Its number.
@@ -183,15 +177,16 @@ def add_round(
     close(connection, now)
     number = next_round_number(connection)
     values = {"strategy": strategy, "random_share": random_share, "seed": seed, "run_id": run_id, "opened_at": now}
-    insert = rounds.insert().values(number=number, budget=len(choices), **values)
+    insert = rounds.insert().values(number=number, budget=len(choices), waiting=len(choices), **values)
     round_id = connection.execute(insert.returning(rounds.c.id)).scalar_one()
     connection.execute(
         picks.insert(),
         [
-            {"round_id": round_id, "rank": rank, **vars(choice), "scores": dict(choice.scores)}
+            {"round_id": round_id, "rank": rank, "waits": True, **vars(choice), "scores": dict(choice.scores)}
             for rank, choice in enumerate(choices)
         ],
     )
+    after_writing(connection, len(choices))
     return number
 
 
@@ -208,24 +203,38 @@ def list_picks(connection: Connection, number: int | None = None) -> list[Pick]:
     return [as_pick(found) for found in connection.execute(pick_rows().where(picks.c.round_id == row.id))]
 
 
+def find_pick(connection: Connection, item_id: int, number: int | None = None) -> Pick:
+    """The pick of a picture in a round, by default in the latest that asked about it.
+
+    Raises:
+        DataError: no such round has asked about the picture.
+    """
+    wanted = pick_rows().where(picks.c.item_id == item_id)
+    if number is not None:
+        wanted = wanted.where(rounds.c.number == number)
+    row = connection.execute(wanted.order_by(None).order_by(rounds.c.number.desc()).limit(1)).first()
+    if row is None:
+        path = connection.execute(select(items.c.path).where(items.c.id == item_id)).scalar_one()
+        raise DataError(f"{path!r} was asked about in {'no round' if number is None else f'no round {number}'}")
+    return as_pick(row)
+
+
+@cache
 def pick_rows() -> Select[Any]:
     """Everything that `as_pick` needs, by rank."""
-    now = labels.alias("now")
     said, suggested = classes.alias("said_class"), classes.alias("suggested_class")
     return (
         select(
             picks,
             items.c.path,
             rounds.c.number,
-            now.c.kind.label("holds"),
+            answer_in(picks.c.item_id, picks.c.round_id).label("answer"),
             said.c.name.label("class_name"),
             suggested.c.name.label("suggested"),
-            is_answered(picks.c.item_id, picks.c.round_id).label("answered"),
         )
         .join(items, items.c.id == picks.c.item_id)
         .join(rounds, rounds.c.id == picks.c.round_id)
-        .outerjoin(now, now.c.id == holding_id(picks.c.item_id))
-        .outerjoin(said, said.c.id == now.c.class_id)
+        .outerjoin(said, said.c.id == what_holds("class_id", picks.c.item_id))
         .outerjoin(suggested, suggested.c.id == picks.c.suggestion)
         .order_by(picks.c.rank)
     )
@@ -243,7 +252,7 @@ def as_pick(row: Row[Any]) -> Pick:
         at_random=row.at_random,
         suggestion=row.suggested,
         confidence=row.confidence,
-        answer=row.holds or ("skip" if row.answered else "waiting"),
+        answer=row.answer or "waiting",
         class_name=row.class_name,
         lease_holder=row.lease_holder,
         lease_until=row.lease_until,

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -115,6 +116,7 @@ rounds = Table(
     Column("run_id", ForeignKey("runs.id"), comment="the model that chose; empty where none did"),
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
+    Column("waiting", Integer, nullable=False, server_default="0", comment="how many of its picks wait"),
 )
 
 picks = Table(
@@ -131,15 +133,21 @@ picks = Table(
     Column("confidence", Float),
     Column("lease_holder", Text),
     Column("lease_until", UtcTime),
+    Column("waits", Boolean, nullable=False, server_default=false(), comment="see `waiting`"),
     UniqueConstraint("round_id", "item_id", name="picks_name_a_picture_once"),
     UniqueConstraint("round_id", "rank", name="picks_have_a_rank_each"),
 )
+
+_free = picks.c.waits & picks.c.lease_holder.is_(None)
+_held = picks.c.waits & picks.c.lease_holder.is_not(None)
+Index("picks_free", picks.c.round_id, picks.c.rank, sqlite_where=_free, postgresql_where=_free)
+Index("picks_held", picks.c.round_id, picks.c.lease_holder, sqlite_where=_held, postgresql_where=_held)
 
 labels = Table(
     "labels",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("item_id", ForeignKey("items.id"), nullable=False, index=True),
+    Column("item_id", ForeignKey("items.id"), nullable=False),
     Column("kind", String(8), nullable=False),
     Column("class_id", ForeignKey("classes.id")),
     Column("mask", String(64), comment="sha256 of the mask's file"),
@@ -151,6 +159,7 @@ labels = Table(
     CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="labels_undo_names_its_row"),
     CheckConstraint("(kind = 'label') = (class_id IS NOT NULL OR mask IS NOT NULL)", name="labels_label_has_an_answer"),
     Index("labels_by_author", "author", "id"),
+    Index("labels_by_item", "item_id", "id"),
     sqlite_autoincrement=True,
 )
 

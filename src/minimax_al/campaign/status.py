@@ -67,6 +67,23 @@ class ModelState:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """A point of the learning curve: the last model that was trained on so many labels.
+
+    Attributes:
+        labels: trained on.
+        accuracy: on the held-out pictures; for masks, the share of their pixels.
+        low: lower end of the 95 % Wilson interval of the accuracy.
+        high: upper end.
+    """
+
+    labels: int
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Status:
     """Where a campaign stands.
 
@@ -129,10 +146,20 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
         )
 
 
-def measurements(finished: list[Row[Any]]) -> list[Measurement]:
+def measurements(finished: Sequence[Row[Any]]) -> list[Measurement]:
     """The points of the learning curve: runs that were measured, in the order of training."""
     return [
         Measurement(run.labels, accuracy, run.held_out) for run in finished if (accuracy := _accuracy(run)) is not None
+    ]
+
+
+def read_curve(store: Store) -> list[CurvePoint]:
+    """The learning curve, by labels: of several models trained on as many labels the last."""
+    with store.reading() as connection:
+        latest = {point.labels: point for point in measurements(done_runs(connection))}
+    return [
+        CurvePoint(labels, point.accuracy, *wilson_interval(point.accuracy, point.held_out))
+        for labels, point in sorted(latest.items())
     ]
 
 

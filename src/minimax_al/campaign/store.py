@@ -8,10 +8,10 @@
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -27,6 +27,9 @@ SYNCHRONOUS = "FULL"
 """How long a commit of SQLite waits: until the disk has it."""
 
 _BEGIN = "minimax_al_begin"
+_AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 class Store:
@@ -125,6 +128,21 @@ class Store:
         return {"pool_size": 8, "max_overflow": 56, "pool_timeout": self.wait_seconds}
 
 
+def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Values in portions that every database takes in one IN (…)."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
+
+
+def after_writing(connection: Connection, rows: int) -> None:
+    """Tells PostgreSQL to look at tables that have grown much, in place of up to a minute later.
+
+    Until it has, it plans for tables as small as they were, and a join over labels may take seconds.
+    """
+    if connection.dialect.name == "postgresql" and rows >= _AT_ONCE:
+        connection.execute(text("ANALYZE items, labels, picks, validation"))
+
+
 def sqlite_url(file: Path) -> URL:
     """The URL of a SQLite file."""
     return URL.create("sqlite", database=str(file))
@@ -191,6 +209,7 @@ _POSTGRESQL_REASONS = {
     "55P03": "is locked by another process: wait until it has finished, then try again; nothing was changed",
     "53100": "has no room left on its disk: make some, then try again; nothing was changed",
     "25006": "cannot be written: the server is read-only",
+    "57P01": "has closed the connection: see that the server runs, then try again; nothing was changed",
     "42501": "cannot be used by this user: grant it the right to create schemas and tables",
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.schema import items, validation
+from minimax_al.campaign.store import portions
 
 MASKS = 0
 """The stratum of pictures whose label is a mask."""
@@ -67,13 +68,10 @@ def held_out_groups(connection: Connection) -> set[int]:
     return set(connection.scalars(select(validation.c.item_id).where(validation.c.held_out)))
 
 
-_AT_ONCE = 500  # values in one IN (…), well below every database's limit
-
-
 def _groups(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     groups: dict[int, int] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        chosen = items.c.id.in_(ids[start : start + _AT_ONCE])
+    for portion in portions(ids):
+        chosen = items.c.id.in_(portion)
         rows = connection.execute(
             select(items.c.id, func.coalesce(items.c.duplicate_of, items.c.id).label("g")).where(chosen)
         )
@@ -83,8 +81,7 @@ def _groups(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 def _decided(connection: Connection, groups: set[int]) -> set[int]:
     found: set[int] = set()
-    ordered = sorted(groups)
-    for start in range(0, len(ordered), _AT_ONCE):
-        chosen = validation.c.item_id.in_(ordered[start : start + _AT_ONCE])
+    for portion in portions(sorted(groups)):
+        chosen = validation.c.item_id.in_(portion)
         found.update(connection.scalars(select(validation.c.item_id).where(chosen)))
     return found

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from minimax_al.cli import benchmark, campaign
+from minimax_al.cli import benchmark, campaign, label_studio, web
 from minimax_al.cli.printing import show
 from minimax_al.errors import MinimaxALError, UnknownNameError
 
@@ -12,7 +12,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": benchmark.demo,
     "new": campaign.new,
     "query": campaign.query,
+    "label": web.label,
     "import": campaign.import_labels,
+    "label-studio push": label_studio.push,
+    "label-studio pull": label_studio.pull,
+    "label-studio serve": label_studio.serve,
     "close": campaign.close,
     "train": campaign.train,
     "status": campaign.status,
@@ -62,7 +66,7 @@ def _dispatch(words: list[str]) -> int:
     given = [word for word in words if not word.startswith("-")]
     if "--version" in words:
         _show_version()
-    elif given and given != ["bench"]:
+    elif given and given not in (["bench"], ["label-studio"]):
         raise UnknownNameError("command", " ".join(given[:2]), COMMANDS)
     else:
         _show_commands(" ".join(given))

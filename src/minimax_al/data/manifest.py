@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from minimax_al.errors import ManifestError, MissingDependencyError, nearest
@@ -26,6 +27,7 @@ class Row(NamedTuple):
         label: the class, or None where it is blank.
         split: "train" or "test"; None when the manifest has no such column.
         line: where it stands: a line of a CSV file (the first is 1), a row of a Parquet file (likewise).
+        also: cells of the further columns that were asked for and are there, by column.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Row(NamedTuple):
     label: str | None
     split: str | None
     line: int
+    also: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,13 @@ class Manifest:
         return any(row.split is not None for row in self.rows)
 
 
-def read_manifest(path: Path | str, class_names: Sequence[str] | None = None) -> Manifest:
+def read_manifest(path: Path | str, class_names: Sequence[str] | None = None, *, also: Sequence[str] = ()) -> Manifest:
     """Reads and checks a manifest; the pictures themselves are not looked at.
 
     Args:
         path: a `.csv` file (UTF-8, commas) or a `.parquet` file (extra `parquet`).
         class_names: the classes that labels may name, in order; by default those in the file, sorted.
+        also: further columns to read where they are there.
 
     Raises:
         ManifestError: a missing column, a path that is blank or there twice, an unknown label or split, a
@@ -74,8 +78,8 @@ def read_manifest(path: Path | str, class_names: Sequence[str] | None = None) ->
     known = None if class_names is None else tuple(class_names)
     lines_of: dict[str, int] = {}
     rows = []
-    for line, cells in _parquet_rows(source) if parquet else _csv_rows(source):
-        row = _row(source, line, cells, known)
+    for line, cells in _parquet_rows(source, also) if parquet else _csv_rows(source):
+        row = _row(source, line, cells, known)._replace(also={name: cells[name] for name in also if name in cells})
         key = os.path.normpath(row.path)
         if key in lines_of:
             raise ManifestError(
@@ -128,7 +132,7 @@ def _csv_rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise ManifestError(f"{_at(source, reader.line_num)}: not CSV ({error})") from error
 
 
-def _parquet_rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _parquet_rows(source: Path, also: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional package, and only for such a file
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -140,7 +144,7 @@ def _parquet_rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise ManifestError(f"{str(source)!r} is no Parquet file ({error})") from error
     columns = file.schema_arrow.names
     _check_columns(source, columns)
-    wanted = [column for column in ("path", "label", "split") if column in columns]
+    wanted = [column for column in ("path", "label", "split", *also) if column in columns]
     line = 0
     with file:
         for batch in file.iter_batches(columns=wanted):

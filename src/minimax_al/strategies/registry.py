@@ -1,14 +1,19 @@
-"""Strategies by name: the built-in ones, those that other packages announce, and named combinations."""
+"""Strategies by name: the built-in ones, those that other packages announce, and named combinations.
+
+A strategy is imported, and torch with it, when it is asked for; its name is known before.
+"""
 
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
-from minimax_al.strategies.strategy import Strategy
+
+if TYPE_CHECKING:
+    from minimax_al.strategies.strategy import Strategy
 
 ENTRY_POINTS = "minimax_al.strategies"
 UNDER_MAL = "+mal"
@@ -27,7 +32,7 @@ COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """Names for settings of other strategies: the readings of Algorithm 2 and the paper's ablations."""
 
 
-def get_strategy(name: str, **settings: Any) -> Strategy:  # noqa: ANN401 - each strategy has its own settings
+def get_strategy(name: str, **settings: Any) -> "Strategy":  # noqa: ANN401 - each strategy has its own settings
     """The strategy of that name.
 
     Args:
@@ -48,12 +53,25 @@ def get_strategy(name: str, **settings: Any) -> Strategy:  # noqa: ANN401 - each
     settings = {**preset, **settings}
     if base.endswith(UNDER_MAL):
         base, settings = base.removesuffix(UNDER_MAL), {"training": "minimax", **settings}
-    if base not in _announced():
-        raise UnknownNameError("strategy", name, list_strategies())
+    check_strategy_name(name)
     try:
         return _load(base)(**settings)
     except ValidationError as error:
         raise invalid_setting(error, _load(base), f"strategy {name!r}") from error
+
+
+def check_strategy_name(name: str) -> None:
+    """Refuses a name that `get_strategy` would not know; loads nothing.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+
+    Example:
+        >>> check_strategy_name("entropy+mal")
+    """
+    base, _ = COMBINATIONS.get(name, (name, {}))
+    if base.removesuffix(UNDER_MAL) not in _announced():
+        raise UnknownNameError("strategy", name, list_strategies())
 
 
 def list_strategies() -> list[str]:
@@ -79,7 +97,9 @@ def _announced() -> dict[str, EntryPoint]:
     return found
 
 
-def _load(name: str) -> type[Strategy]:
+def _load(name: str) -> type["Strategy"]:
+    from minimax_al.strategies.strategy import Strategy  # noqa: PLC0415 - loads torch
+
     point = _announced()[name]
     try:
         loaded = point.load()

@@ -22,17 +22,19 @@ class Format(NamedTuple):
         write: writes labels to a file or folder.
         tasks: what it has a place for.
         is_folder: whether it is a folder.
+        keeps_unsure: whether it has a place for pictures that nobody could tell.
     """
 
     read: Read
     write: Write
     tasks: tuple[Task, ...]
     is_folder: bool = False
+    keeps_unsure: bool = False
 
 
 FORMATS = {
-    "csv": Format(table.read, table.write_csv, ("classification",)),
-    "parquet": Format(table.read, table.write_parquet, ("classification",)),
+    "csv": Format(table.read, table.write_csv, ("classification",), keeps_unsure=True),
+    "parquet": Format(table.read, table.write_parquet, ("classification",), keeps_unsure=True),
     "imagefolder": Format(class_folders.read, class_folders.write, ("classification",), is_folder=True),
     "masks": Format(mask_folder.read, mask_folder.write, ("segmentation",), is_folder=True),
     "coco": Format(coco.read, coco.write, ("classification", "segmentation")),
@@ -80,7 +82,7 @@ def detect_format(source: Path, task: Task) -> str:
 def _json(source: Path) -> object:
     try:
         content: object = json.loads(source.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{str(source)!r} is not JSON: {error}") from error
     return content
 

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 
-from minimax_al.campaign.formats.coco import fill_polygons
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.formats.run_length import Binary, decode_label_studio, encode_label_studio
 from minimax_al.campaign.masks import IGNORED, Mask
@@ -79,11 +78,24 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
     last = max(finished, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""))
     name, author = path_of_task(task["data"]), _author(last.get("completed_by"))
     if context.task == "segmentation":
-        return Given(name, where, mask=_mask(last["result"], where, context), author=author)
-    chosen = [choice for one in last["result"] if one["type"] == "choices" for choice in one["value"]["choices"]]
+        return Given(name, where, mask=mask_of_results(last["result"], where, context.class_names), author=author)
+    return Given(name, where, class_of_results(last["result"], where), author=author)
+
+
+def class_of_results(results: Sequence[Mapping[str, Any]], where: str) -> str:
+    """The class that an annotation of choices says.
+
+    Args:
+        results: the annotation's regions.
+        where: the start of a message.
+
+    Raises:
+        DataError: it says none, or several.
+    """
+    chosen = [choice for one in results if one["type"] == "choices" for choice in one["value"]["choices"]]
     if len(set(chosen)) != 1:
         raise DataError(f"{where} has {len(set(chosen))} choices ({', '.join(chosen)}): a picture has one class")
-    return Given(name, where, str(chosen[0]), author=author)
+    return str(chosen[0])
 
 
 def _author(given: object) -> str | None:
@@ -93,27 +105,59 @@ def _author(given: object) -> str | None:
 
 
 def _results(row: Labelled, context: Context) -> Iterator[dict[str, Any]]:
-    ends = {"from_name": _ANSWER, "to_name": _PICTURE, "original_width": row.width, "original_height": row.height}
+    ends = {"from_name": _ANSWER, "to_name": _PICTURE}
     if row.mask is None:
-        yield {**ends, "type": "choices", "value": {"choices": [row.class_name]}}
+        size = {"original_width": row.width, "original_height": row.height}
+        yield {**ends, **size, "type": "choices", "value": {"choices": [row.class_name]}}
         return
-    mask = context.masks.load(row.mask)
-    for index, name in enumerate(context.class_names):
+    for region in results_of_mask(context.masks.load(row.mask), context.class_names):
+        yield {**ends, **region}
+
+
+def results_of_mask(mask: Mask, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A brush region for every class of a mask, without the names of the configuration's tags.
+
+    Args:
+        mask: (H, W) class numbers, in the picture's size.
+        class_names: in order.
+    """
+    height, width = mask.shape
+    for index, name in enumerate(class_names):
         if (mask == index).any():
-            value = {"format": "rle", "rle": encode_label_studio(mask == index), "brushlabels": [name]}
-            yield {**ends, "type": "brushlabels", "value": value}
+            yield {
+                "id": f"class-{index}",
+                "type": "brushlabels",
+                "original_width": width,
+                "original_height": height,
+                "image_rotation": 0,
+                "value": {"format": "rle", "rle": encode_label_studio(mask == index), "brushlabels": [name]},
+            }
 
 
-def _mask(results: Sequence[Mapping[str, Any]], where: str, context: Context) -> Mask:
-    numbers = {name: number for number, name in enumerate(context.class_names)}
+def mask_of_results(results: Sequence[Mapping[str, Any]], where: str, class_names: Sequence[str]) -> Mask:
+    """The mask that an annotation of brushes and polygons says; where they overlap, the later one counts.
+
+    Args:
+        results: the annotation's regions.
+        where: the start of a message.
+        class_names: in order; the mask has their numbers, and 255 where nobody drew.
+
+    Raises:
+        DataError: it has other regions, none at all, or a class that is not known.
+        ValueError: a region's code is damaged.
+    """
+    numbers = {name: number for number, name in enumerate(class_names)}
     mask: Mask | None = None
     for result in results:
-        if result["type"] not in ("brushlabels", "polygonlabels"):
+        kind = result["type"]
+        if kind not in ("brushlabels", "polygonlabels"):
+            if kind.endswith("labels"):
+                raise DataError(f"{where} has a region of {kind}: masks come from brushes and polygons")
             continue
-        (name,) = result["value"][result["type"]]
+        (name,) = result["value"][kind]
         if name not in numbers:
-            raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(context.class_names)}")
-        here = _region(result)
+            raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(class_names)}")
+        here = _region(result, where)
         mask = np.full(here.shape, IGNORED, dtype=np.uint8) if mask is None else mask
         mask[here] = numbers[name]
     if mask is None:
@@ -121,9 +165,34 @@ def _mask(results: Sequence[Mapping[str, Any]], where: str, context: Context) ->
     return mask
 
 
-def _region(result: Mapping[str, Any]) -> Binary:
+def _region(result: Mapping[str, Any], where: str) -> Binary:
+    if result.get("image_rotation"):
+        raise DataError(f"{where} was drawn on a picture that was turned: turn it back, and draw again")
     height, width = int(result["original_height"]), int(result["original_width"])
     if result["type"] == "brushlabels":
         return decode_label_studio(result["value"]["rle"], (height, width))
     corners = [(x * width / 100, y * height / 100) for x, y in result["value"]["points"]]
-    return fill_polygons([corners], height, width)
+    return fill_polygon(corners, height, width)
+
+
+def fill_polygon(corners: Sequence[tuple[float, float]], height: int, width: int) -> Binary:
+    """The pixels whose centres lie inside of a polygon (even-odd rule), as a mask (H, W).
+
+    Args:
+        corners: (x, y) in pixels; (0, 0) is the upper left corner of the upper left pixel.
+        height: of the picture.
+        width: of the picture.
+
+    Example:
+        >>> fill_polygon([(0, 0), (2, 0), (2, 1), (0, 1)], 2, 3).astype(int).tolist()
+        [[1, 1, 0], [0, 0, 0]]
+    """
+    # Along a row, every edge that crosses the line of its centres switches all that lies to the right.
+    switches = np.zeros((height, width + 1), dtype=np.int64)
+    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], *corners[:1]], strict=True):
+        first, end = np.clip(np.ceil(np.array(sorted((y0, y1))) - 0.5), 0, height)
+        rows = np.arange(first, end, dtype=np.int64)
+        if len(rows):
+            x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+            np.add.at(switches, (rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)), 1)
+    return np.asarray(switches.cumsum(axis=1)[:, :width] % 2 == 1)

@@ -23,6 +23,7 @@ class Given:
             between copies.
         author: who said it, where the file says so.
         any_ending: `name` lacks the file's ending.
+        unsure: nobody could tell; it has neither class nor mask then.
     """
 
     name: str
@@ -33,11 +34,12 @@ class Given:
     author: str | None = None
     any_ending: bool = False
     by_content: bool = False
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture with the label that holds.
+    """A picture with the answer that holds: a class, a mask, or neither where nobody could tell.
 
     Attributes:
         path: relative to the pictures' folder.

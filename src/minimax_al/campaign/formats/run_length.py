@@ -66,12 +66,14 @@ def decode_label_studio(code: Sequence[int], size: Sequence[int]) -> Binary:
     sizes = [reader.take(4) + 1 for _ in range(4)]
     if total != 4 * height * width:
         raise ValueError(f"the code is of {total // 4} pixels, and the picture has {height * width}")
+    if word != _WORD:
+        raise ValueError(f"the code has words of {word} bits, and pixels have {_WORD}")
     parts, done = [], 0
     while done < total:
         repeated = reader.take(1)
         length = reader.take(sizes[reader.take(2)]) + 1
-        values = [reader.take(word)] * length if repeated else [reader.take(word) for _ in range(length)]
-        parts.append(np.array(values, dtype=np.int64))
+        values = reader.take(word) if repeated else [reader.take(word) for _ in range(length)]
+        parts.append(np.full(length, values, dtype=np.uint8))
         done += length
     pixels = np.concatenate(parts)[:total].reshape(height, width, 4)
     return np.asarray(pixels[..., 3] > 0)

@@ -1,4 +1,8 @@
-"""CSV and Parquet: one line a picture, `path,label,author,labelled_at`. A blank label says nothing."""
+"""CSV and Parquet: one line a picture, `path,label,author,labelled_at,answer`.
+
+A blank label says nothing, unless the answer is "unsure": then nobody could tell. The first two columns
+suffice.
+"""
 
 import csv
 import io
@@ -8,16 +12,21 @@ from pathlib import Path
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.data.manifest import read_manifest
 from minimax_al.durable import write_durably
-from minimax_al.errors import MissingDependencyError
+from minimax_al.errors import DataError, MissingDependencyError
 
-COLUMNS = ("path", "label", "author", "labelled_at")
+COLUMNS = ("path", "label", "author", "labelled_at", "answer")
+_LABEL, _UNSURE = "label", "unsure"
 
 
 def read(source: Path, context: Context) -> Iterator[Given]:  # noqa: ARG001 - every format is asked alike
     """The labelled rows of a CSV or Parquet file with columns `path` and `label`."""
-    for row in read_manifest(source).rows:
-        if row.label is not None:
-            yield Given(row.name, f"{str(source)!r}, line {row.line}", row.label, file=row.path)
+    for row in read_manifest(source, also=("author", "answer")).rows:
+        unsure = row.also.get("answer", "").strip().lower() == _UNSURE
+        where, author = f"{str(source)!r}, line {row.line}", row.also.get("author", "").strip() or None
+        if unsure and row.label is not None:
+            raise DataError(f"{where}: the answer is {_UNSURE!r}, but there is a label {row.label!r}: keep one of them")
+        if unsure or row.label is not None:
+            yield Given(row.name, where, row.label, file=row.path, author=author, unsure=unsure)
 
 
 def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None:  # noqa: ARG001
@@ -47,5 +56,6 @@ def write_parquet(out: Path, labelled: Sequence[Labelled], context: Context) -> 
     write_durably(out, sink.getvalue().to_pybytes())
 
 
-def _cells(row: Labelled) -> tuple[str, str, str, str]:
-    return row.path, row.class_name or "", row.author, row.at.isoformat()
+def _cells(row: Labelled) -> tuple[str, ...]:
+    answer = _UNSURE if row.class_name is None else _LABEL
+    return row.path, row.class_name or "", row.author, row.at.isoformat(), answer

@@ -1,0 +1,98 @@
+"""Choosing by the pictures alone, before labels and models: what is typical, or what covers all kinds of pictures.
+
+Pictures are described by the campaign's encoder where its recipe takes published weights, else by their edges.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from sqlalchemy import Connection, select
+from torch import Tensor
+from torch.nn import functional as F
+
+from minimax_al.acquisition import k_center_greedy, typicality
+from minimax_al.campaign.datasets import campaign_statistics, load_pictures
+from minimax_al.campaign.description import SIDE, edges, whitened
+from minimax_al.campaign.history import current_labels
+from minimax_al.campaign.learning import Workshop, read_recipe
+from minimax_al.campaign.reasons import reason_for
+from minimax_al.campaign.rounds import Choice, candidates
+from minimax_al.campaign.schema import items
+from minimax_al.data import Pictures, normalise, prepare
+from minimax_al.networks import Encoder, build_encoder
+from minimax_al.training import Recipe, Runtime
+
+if TYPE_CHECKING:
+    from minimax_al.training.epochs import EpochCallback
+
+_AT_ONCE = 256
+
+
+def choose_by_features(
+    place: Workshop, strategy: str, budget: int, on_epoch: "EpochCallback | None" = None
+) -> list[Choice]:
+    """Chooses unlabelled pictures that are unlike the labelled ones.
+
+    Args:
+        place: the campaign.
+        strategy: "typicality" (TypiClust) or "coverage" (k-center greedy).
+        budget: how many; fewer where there are not so many.
+        on_epoch: told how many pictures are described.
+
+    Raises:
+        UnreadablePictureError: a picture cannot be read any more.
+        ConfigurationError: the recipe in the settings is none.
+    """
+    recipe = read_recipe(place.settings)
+    with place.store.reading() as connection:
+        ids, paths, labelled = _pictures(connection)
+    names = [*paths, *labelled]
+    features = _by_encoder(place, recipe, names, on_epoch) if recipe.pretrained else _by_edges(place, names, on_epoch)
+    pool, known, budget = features[: len(ids)], features[len(ids) :], min(budget, len(ids))
+    generator = torch.Generator().manual_seed(place.settings.seed)
+    if strategy == "typicality":
+        picked = typicality(pool, budget, generator, known)
+    else:
+        first = None if len(known) else int(torch.randint(len(pool), (), generator=generator))
+        picked = k_center_greedy(pool, budget, known, first=first)
+    return [Choice(ids[index], reason_for(strategy, {}, len(ids))) for index in picked.tolist()]
+
+
+def _pictures(connection: Connection) -> tuple[list[int], list[str], list[str]]:
+    """Ids and paths of what may be chosen, and paths of what is labelled."""
+    ids = candidates(connection)
+    paths = {row.id: row.path for row in connection.execute(select(items.c.id, items.c.path))}
+    labelled = [row.path for row in connection.execute(current_labels()) if row.status in {"active", "duplicate"}]
+    return ids, [paths[item] for item in ids], labelled
+
+
+def _by_edges(place: Workshop, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
+    pictures = load_pictures(Path(place.settings.images), names, SIDE)
+    return whitened(torch.cat([edges(pixels) for pixels in _batches(pictures, _AT_ONCE, on_epoch)]))
+
+
+def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
+    pictures = load_pictures(Path(place.settings.images), names, place.settings.stored_size)
+    mean, std = campaign_statistics(place.store, pictures)
+    task = place.settings.task
+    encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=True)
+    runtime = Runtime(recipe.runtime)
+    network: Encoder = runtime.place(encoder).eval()
+    found = []
+    for pixels in _batches(pictures, recipe.scoring_batch_size, on_epoch):
+        with torch.inference_mode(), runtime.autocast():
+            x = normalise(prepare(pixels.to(runtime.device), recipe.augmentation), mean, std)
+            features = network(runtime.place_pictures(x)).float()
+        found.append((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
+    return F.normalize(torch.cat(found))
+
+
+def _batches(pictures: Pictures, size: int, on_epoch: "EpochCallback | None") -> Iterator[Tensor]:
+    done = 0
+    for pixels in pictures.stream(torch.arange(len(pictures)).split(size)):
+        yield pixels
+        done += len(pixels)
+        if on_epoch is not None:
+            on_epoch("describing pictures", done, len(pictures), {})

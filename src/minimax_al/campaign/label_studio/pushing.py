@@ -1,0 +1,249 @@
+"""The waiting pictures of a round to Label Studio, each once."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from minimax_al.campaign.campaign import Campaign
+from minimax_al.campaign.label_studio.client import LabelStudio, Upload
+from minimax_al.campaign.label_studio.configuration import Configuration, extended, read_configuration
+from minimax_al.campaign.label_studio.messages import FileUpload, Imported, Project, Task
+from minimax_al.campaign.label_studio.pictures import Picture, active_pictures, as_upload
+from minimax_al.campaign.label_studio.projects import find_or_make_project, list_tasks
+from minimax_al.campaign.label_studio.suggestions import Prediction, prediction_of_pick, version_of_round
+from minimax_al.campaign.rounds import Pick
+from minimax_al.errors import CampaignError, ConfigurationError
+
+_PORTION_FILES, _PORTION_BYTES = 50, 32 * 2**20
+"""What one upload holds; Label Studio takes 100 files and 250 MiB."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """What a push did.
+
+    Attributes:
+        project: number of the project.
+        url: of the project's page.
+        made: whether the project is new.
+        sent: pictures that are new tasks.
+        renewed: pictures that an earlier round had sent and nobody has answered: their tasks say now why this
+            round asks.
+        there: pictures of this round that were there already.
+        answered: pictures that somebody has labelled there: a pull brings the labels.
+    """
+
+    project: int
+    url: str
+    made: bool
+    sent: int
+    renewed: int
+    there: int
+    answered: int
+
+
+class _Todo(NamedTuple):
+    """A pick, its picture, and the task of an earlier round that is to be renewed."""
+
+    pick: Pick
+    picture: Picture
+    task: Task | None = None
+
+
+class _Plan(NamedTuple):
+    new: list[_Todo]
+    renewed: list[_Todo]
+    there: int
+    answered: int
+
+
+class _Place(NamedTuple):
+    """Where tasks go, and how they are said."""
+
+    campaign: Campaign
+    client: LabelStudio
+    project: Project
+    configuration: Configuration
+    version: str | None
+    pictures_url: str | None
+
+
+def push(
+    campaign: Campaign,
+    client: LabelStudio,
+    project: int | str,
+    *,
+    pictures_url: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Push:
+    """Sends the open round's waiting pictures as tasks, with the model's suggestion as a prediction.
+
+    Each task's data say `item`, `path`, `content_hash`, `round`, `rank`, `reason`, `scores` and `at_random`. Pictures
+    that are there are not sent again, so an interrupted push goes on where it was.
+
+    Args:
+        campaign: with an open round.
+        client: of the server.
+        project: number or title; a title that is not there yet makes a project.
+        pictures_url: where Label Studio's users find the pictures' folder, `https://pictures.example/` say, or
+            `/data/local-files/?d=photos/`; None uploads the files.
+        progress: called after every portion with (tasks sent, tasks to send).
+
+    Raises:
+        CampaignError: no round is open; or the server cannot be reached, or refuses.
+        ConfigurationError: the project is for something else; says what differs.
+        DataError: a picture is not what the campaign has seen.
+    """
+    state = campaign.round()
+    if not state.is_open:
+        raise CampaignError(f"round {state.number} has no waiting pictures: query first")
+    kind, class_names = campaign.settings.task, campaign.classes
+    if pictures_url is not None:
+        _check_pictures_url(pictures_url)
+    found, made = find_or_make_project(client, project, kind, class_names)
+    configuration = read_configuration(found, kind, class_names)
+    if configuration.missing:
+        config = extended(found.label_config, configuration)
+        found = client.patch(f"/api/projects/{found.id}/", Project, {"label_config": config})
+    version = version_of_round(campaign, state.number)
+    place = _Place(campaign, client, found, configuration, version, pictures_url)
+    plan = _plan(_waiting(campaign), list_tasks(client, found.id))
+    _send(place, plan.new, progress)
+    predicted = [_renew(place, todo) for todo in plan.renewed]
+    _show_predictions_of(place, any_sent=bool(plan.new or predicted))
+    return Push(
+        project=found.id,
+        url=f"{client.url}/projects/{found.id}/data",
+        made=made,
+        sent=len(plan.new),
+        renewed=len(plan.renewed),
+        there=plan.there,
+        answered=plan.answered,
+    )
+
+
+def _check_pictures_url(url: str) -> None:
+    if not url.startswith(("https://", "http://", "/")):
+        raise ConfigurationError(
+            f"pictures_url={url!r} is no address: give one that starts with https://, http:// or /"
+        )
+
+
+def _waiting(campaign: Campaign) -> list[_Todo]:
+    """The round's waiting picks whose pictures are there, by rank."""
+    waiting = [pick for pick in campaign.picks() if pick.answer == "waiting"]
+    with campaign.store.reading() as connection:
+        pictures = active_pictures(connection, [pick.item for pick in waiting])
+    return [_Todo(pick, pictures[pick.item]) for pick in waiting if pick.item in pictures]
+
+
+def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
+    """What is to be sent, beside the tasks that are there."""
+    there: dict[Any, list[Task]] = defaultdict(list)
+    for task in tasks:
+        there[task.data.get("content_hash")].append(task)
+    plan, known, answered = _Plan([], [], 0, 0), 0, 0
+    for todo in todos:
+        same = there.get(todo.picture.content_hash, [])
+        untouched = [task for task in same if not task.total_annotations and not task.cancelled_annotations]
+        if any(task.total_annotations for task in same):
+            answered += 1
+        elif any(task.data.get("round") == todo.pick.round for task in same):
+            known += 1
+        elif untouched:
+            plan.renewed.append(todo._replace(task=untouched[0]))
+        else:  # never sent, or skipped in an earlier round: that task would not be shown again
+            plan.new.append(todo)
+    return plan._replace(there=known, answered=answered)
+
+
+def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], None] | None) -> None:
+    done = 0
+    for portion in _portions(place, todos):
+        addresses = _addresses(place, portion)
+        tasks = [
+            {"data": _data(todo, place, address), "predictions": _predictions(place, todo)}
+            for (todo, _), address in zip(portion, addresses, strict=True)
+        ]
+        place.client.post(f"/api/projects/{place.project.id}/import", Imported, json=tasks)
+        done += len(portion)
+        if progress is not None:
+            progress(done, len(todos))
+
+
+def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Todo, Upload | None]]]:
+    """Pictures with their files, as many as one request may carry."""
+    portion: list[tuple[_Todo, Upload | None]] = []
+    size = 0
+    for todo in todos:
+        upload = None
+        if place.pictures_url is None:
+            upload = as_upload(todo.picture, place.campaign.picture(todo.pick.item))
+        length = len(upload[1]) if upload else 0
+        if portion and (len(portion) == _PORTION_FILES or size + length > _PORTION_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append((todo, upload))
+        size += length
+    if portion:
+        yield portion
+
+
+def _addresses(place: _Place, portion: Sequence[tuple[_Todo, Upload | None]]) -> list[str]:
+    """Where Label Studio's page finds the pictures; uploads their files first where there is no other place."""
+    if place.pictures_url is not None:
+        base = place.pictures_url
+        base += "" if base.endswith(("/", "=")) else "/"
+        return [base + quote(todo.picture.path) for todo, _ in portion]
+    files = [upload for _, upload in portion if upload is not None]
+    route = f"/api/projects/{place.project.id}"
+    done = place.client.post(f"{route}/import", Imported, files=files, params={"commit_to_project": "false"})
+    ids = json.dumps(done.file_upload_ids)
+    found = place.client.get(f"{route}/file-uploads", list[FileUpload], {"ids": ids})
+    by_name = {one.file.rpartition("/")[2].partition("-")[2]: one.file for one in found}
+    missing = next((name for name, _, _ in files if name not in by_name), None)
+    if missing is not None:
+        raise CampaignError(f"Label Studio at {place.client.url} has taken {missing!r} but does not say where it lies")
+    return [f"/data/{by_name[name]}" for name, _, _ in files]
+
+
+def _data(todo: _Todo, place: _Place, address: str) -> dict[str, Any]:
+    pick = todo.pick
+    return {
+        place.configuration.variable: address,
+        "item": pick.item,
+        "path": pick.path,
+        "content_hash": todo.picture.content_hash,
+        "round": pick.round,
+        "rank": pick.rank,
+        "reason": pick.reason,
+        "scores": dict(pick.scores),
+        "at_random": pick.at_random,
+    }
+
+
+def _predictions(place: _Place, todo: _Todo) -> list[Prediction]:
+    found = prediction_of_pick(place.campaign, todo.pick, place.version, place.configuration)
+    return [] if found is None else [found]
+
+
+def _renew(place: _Place, todo: _Todo) -> bool:
+    """Brings an unanswered task of an earlier round up to date; whether it has a new prediction."""
+    assert todo.task is not None
+    predictions = _predictions(place, todo)
+    for prediction in predictions:
+        place.client.post("/api/predictions/", dict[str, Any], json={"task": todo.task.id, **prediction})
+    address = todo.task.data.get(place.configuration.variable, "")
+    # The round comes last: until it is there, the next push does all of this again.
+    data = {**todo.task.data, **_data(todo, place, address)}
+    place.client.patch(f"/api/tasks/{todo.task.id}/", dict[str, Any], {"data": data})
+    return bool(predictions)
+
+
+def _show_predictions_of(place: _Place, *, any_sent: bool) -> None:
+    """Label Studio shows the predictions of one model only: of the one that chose this round."""
+    if any_sent and place.version is not None and place.project.model_version != place.version:
+        place.client.patch(f"/api/projects/{place.project.id}/", Project, {"model_version": place.version})

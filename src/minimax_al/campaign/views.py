@@ -1,0 +1,95 @@
+"""What can be looked at of a picture: its own file, its label's mask, and what a model says of every pixel.
+
+A view is a grey PNG file in the picture's proportions, at the resolution at which the model saw the picture.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from minimax_al.campaign.masks import IGNORED
+from minimax_al.durable import write_durably
+from minimax_al.errors import DataError
+
+SaidKind = Literal["prediction", "entropy"]
+"""A model's class numbers; its entropy, 0 to 255 of what is possible."""
+
+ViewKind = Literal["label", "prediction", "entropy"]
+"""What a model says, or the mask that holds."""
+
+VIEWS = "views"
+"""The folder of a campaign's views."""
+
+Pixels = NDArray[np.uint8]
+_OUTSIDE: dict[SaidKind, int] = {"prediction": IGNORED, "entropy": 0}
+
+
+class ViewFiles:
+    """What models have said of pictures, by the pictures' content: a file of other content has none.
+
+    Args:
+        folder: where the files lie; made when the first one comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, content_hash: str, kind: SaidKind) -> Path:
+        """Where the view of a picture lies, if there is one."""
+        return self.folder / content_hash[:2] / f"{content_hash}-{kind}.png"
+
+    def save(self, content_hash: str, kind: SaidKind, square: Pixels, size: tuple[int, int], share: float) -> None:
+        """Keeps a view in place of an earlier one.
+
+        Args:
+            content_hash: of the picture's file.
+            kind: "prediction" or "entropy".
+            square: (S, S), what the model says of the middle of the picture.
+            size: (height, width) of the picture.
+            share: side of the square that the model sees, as a part of the picture's short side.
+        """
+        file = io.BytesIO()
+        Image.fromarray(in_place(square, size, share, _OUTSIDE[kind])).save(file, format="PNG")
+        write_durably(self.path(content_hash, kind), file.getvalue())
+
+
+def in_place(square: Pixels, size: tuple[int, int], share: float, outside: int) -> Pixels:
+    """The square in the middle of a canvas of the picture's proportions.
+
+    Example:
+        >>> in_place(np.ones((2, 2), np.uint8), (10, 20), 1.0, outside=255).tolist()
+        [[255, 1, 1, 255], [255, 1, 1, 255]]
+    """
+    side = len(square)
+    scale = side / (share * min(size))
+    height, width = (max(side, round(length * scale)) for length in size)
+    canvas = np.full((height, width), outside, dtype=np.uint8)
+    top, left = (height - side) // 2, (width - side) // 2
+    canvas[top : top + side, left : left + side] = square
+    return canvas
+
+
+def picture_file(images: Path, path: str) -> Path:
+    """The file of a picture, all links followed.
+
+    Args:
+        images: the pictures' folder.
+        path: of the picture below it.
+
+    Raises:
+        DataError: the file is gone, or a link leads out of the folder.
+    """
+    root = Path(os.path.realpath(images))
+    file = Path(os.path.realpath(root / path))
+    if not file.is_relative_to(root):
+        raise DataError(
+            f"{path!r} is a link that leads out of {str(images)!r}: put the picture itself there, or open its folder"
+        )
+    if not file.is_file():
+        raise DataError(f"{path!r} is gone from {str(images)!r}: put it back, or refresh the campaign")
+    return file

@@ -1,0 +1,104 @@
+"""The commands of the bridge to Label Studio."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minimax_al.cli.printing import show
+
+if TYPE_CHECKING:
+    from minimax_al.campaign import Campaign
+    from minimax_al.campaign.label_studio import LabelStudio
+
+_URL = "http://localhost:8080"
+
+
+def push(
+    folder: Path, /, project: str, url: str = _URL, api_key: str | None = None, pictures_url: str | None = None
+) -> None:
+    """Send a campaign's open round to a project of Label Studio, each picture once.
+
+    Args:
+        folder: of the campaign.
+        project: title or number; a title that is not there yet makes a project.
+        url: where Label Studio is.
+        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has.
+        pictures_url: where Label Studio's users find the folder of pictures; by default the files are uploaded.
+    """
+    from minimax_al.campaign import label_studio
+
+    with _both(folder, url, api_key) as (campaign, client):
+        done = label_studio.push(campaign, client, project, pictures_url=pictures_url)
+    made = " (new)" if done.made else ""
+    show(f"{done.sent} pictures sent to project {done.project}{made}, {done.renewed} brought up to date")
+    show(f"{done.there} were there already, {done.answered} are labelled there: {done.url}")
+
+
+def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = None) -> None:
+    """Bring the annotations of a project of Label Studio back: all that are new, or none.
+
+    Args:
+        folder: of the campaign.
+        project: title or number.
+        url: where Label Studio is.
+        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has.
+    """
+    from minimax_al.campaign import label_studio
+
+    with _both(folder, url, api_key) as (campaign, client):
+        done = label_studio.pull(campaign, client, project)
+    show(f"{done.added} labels added, {done.changed} changed, {done.skipped} skipped, {done.unchanged} as they were")
+    if done.overtaken or done.empty:
+        show(f"{done.overtaken} are older than what holds here; {done.empty} annotations are empty")
+
+
+def serve(
+    folder: Path,
+    /,
+    project: str,
+    url: str = _URL,
+    api_key: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 9090,
+    token: str | None = None,
+) -> None:
+    """Serve a campaign as an ML backend of Label Studio, which takes labels as they are given; Ctrl+C stops.
+
+    Args:
+        folder: of the campaign.
+        project: title or number.
+        url: where Label Studio is.
+        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has.
+        host: name or address to listen on; 0.0.0.0 lets other machines in, with a token.
+        port: to listen on; 0 takes a free one.
+        token: what Label Studio must show; beyond this machine there always is one, made where none is given.
+    """
+    from minimax_al.web.label_studio import serve_backend
+
+    def tell(address: str, password: str | None) -> None:
+        show(f"ML backend: {address}\nIn the project's settings, under Model, connect a model with this address.")
+        show(
+            "It calls private addresses only if it runs with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false."
+        )
+        if password is not None:
+            show(
+                f"Choose basic authentication, any user, and the password {password}\n"
+                f"Give the webhook that Label Studio then makes the header Authorization: Bearer {password}"
+            )
+        sys.stdout.flush()
+
+    with _both(folder, url, api_key) as (campaign, client):
+        serve_backend(campaign, client, project, host=host, port=port, token=token, tell=tell)
+
+
+@contextmanager
+def _both(folder: Path, url: str, api_key: str | None) -> Iterator[tuple["Campaign", "LabelStudio"]]:
+    from minimax_al.campaign import Campaign
+    from minimax_al.campaign.label_studio import LabelStudio
+
+    key = os.environ.get("LABEL_STUDIO_API_KEY", "") if api_key is None else api_key
+    with Campaign.open(folder) as campaign, LabelStudio(url, key) as client:
+        yield campaign, client

@@ -1,0 +1,71 @@
+"""The application: its routes, its guards, its words for what goes wrong."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from minimax_al.campaign import Campaign
+from minimax_al.web import labelling, overview, page, pictures, transfer, work
+from minimax_al.web.jobs import Jobs
+from minimax_al.web.readings import SharedReading
+from minimax_al.web.refusals import declared, say_no_in_one_sentence
+from minimax_al.web.security import (
+    BODY_BYTES,
+    HEADERS,
+    LOOPBACK,
+    UPLOAD_BYTES,
+    AnswerHeaders,
+    BodyLimit,
+    Gate,
+    known_host,
+    same_origin,
+    token_needed,
+)
+from minimax_al.web.state import State
+
+
+def create_app(
+    campaign: Campaign, *, token: str | None = None, hosts: Collection[str] = LOOPBACK, jobs: Jobs | None = None
+) -> FastAPI:
+    """The labelling page of a campaign, as an ASGI application.
+
+    Args:
+        campaign: open; whoever opened it closes it after the application has stopped.
+        token: what every request must show; None lets everybody in who can reach the server.
+        hosts: names and addresses, without ports, under which the server is reached; "*" for any.
+        jobs: runs trainings; by default in processes of their own.
+
+    Returns:
+        The application. It runs on one worker: two would not see one another's job.
+    """
+    state = State(campaign, jobs or Jobs(campaign), SharedReading(campaign.status))
+    checks = [known_host(hosts), same_origin, *([token_needed(token)] if token is not None else [])]
+    app = FastAPI(
+        title="minimax-al: labelling",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_until_the_job_has_ended,
+        responses=declared(401, 403, 503),
+        middleware=[
+            Middleware(AnswerHeaders, headers=HEADERS),
+            Middleware(Gate, checks=checks),
+            Middleware(BodyLimit, usual=BODY_BYTES, larger={"/api/import": UPLOAD_BYTES, "/api/masks/": UPLOAD_BYTES}),
+        ],
+    )
+    app.state.shared = state
+    say_no_in_one_sentence(app)
+    for part in (page, overview, labelling, pictures, work, transfer):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    return app
+
+
+@asynccontextmanager
+async def _until_the_job_has_ended(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    state: State = app.state.shared
+    await to_thread.run_sync(state.jobs.stop)

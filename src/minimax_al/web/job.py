@@ -1,0 +1,87 @@
+"""A job in a process of its own: `python -m minimax_al.web.job FOLDER`, with the order as JSON on standard input.
+
+It writes lines of JSON: the epochs as they finish, at last how it ended. When its input closes, the server is gone,
+and so is the job; a training that was interrupted goes on where it was the next time.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Thread
+from typing import Any, TextIO
+
+from minimax_al.campaign import Campaign
+from minimax_al.errors import MinimaxALError
+from minimax_al.web.models import JobOrder
+
+OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
+
+
+def main() -> int:
+    """Does what the order says; the exit status is 0 where it was done, 1 where it could not be."""
+    order = json.loads(sys.stdin.readline())
+    storage = order.pop("storage")
+    Thread(target=_end_with_input, daemon=True).start()
+    out = sys.stdout
+    sys.stdout = sys.stderr  # whatever else is printed is no progress
+    try:
+        message = run(Path(sys.argv[1]), storage, JobOrder.model_validate(order), out)
+    except MinimaxALError as error:
+        _tell(out, state="failed", message=str(error))
+        return 1
+    except Exception as error:
+        _tell(out, state="failed", message=f"{type(error).__name__}: {error}; the server's log says where")
+        raise
+    _tell(out, state="done", message=message)
+    return 0
+
+
+def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
+    """Does a job.
+
+    Args:
+        folder: of the campaign.
+        storage: URL of its database, where the folder does not say all of it.
+        order: what to do.
+        out: where epochs are told.
+
+    Returns:
+        What has come of it, in a sentence.
+
+    Raises:
+        MinimaxALError: it cannot be done; says why.
+    """
+
+    def on_epoch(training: str, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:  # noqa: ARG001
+        _tell(out, training=training, epoch=epoch, epochs=epochs)
+
+    with Campaign.open(folder, storage) as campaign:
+        return _query(campaign, order, on_epoch) if order.kind == "query" else _train(campaign, order, on_epoch)
+
+
+def _train(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
+    model = campaign.train(order.strategy, on_epoch)
+    accuracy = "" if model.accuracy is None else f": accuracy {model.accuracy:.1%} on {model.held_out:,} pictures"
+    return f"trained on {model.labels:,} labels{accuracy}"
+
+
+def _query(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
+    state = campaign.query(order.budget, order.strategy, order.random_share, on_epoch)
+    return f"round {state.number} is open: {state.picks:,} pictures by {state.strategy}"
+
+
+def _tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`
+    out.write(json.dumps(told) + "\n")
+    out.flush()
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(1)  # from a thread nothing else ends a training that is in the midst of a step
+
+
+if __name__ == "__main__":
+    sys.exit(main())

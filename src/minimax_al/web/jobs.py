@@ -1,0 +1,158 @@
+"""The machine's work beside the people's: one training or choice at a time, in a process of its own.
+
+The process tells of its progress in lines of JSON. It ends with the server: asked to when the server stops in good
+order, and by itself when its standard input closes because the server died.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from pydantic import ValidationError
+
+from minimax_al.campaign import Campaign
+from minimax_al.errors import CampaignError
+from minimax_al.web.models import Job, JobOrder
+
+try:
+    import fcntl
+except ImportError:  # Windows: each server sees to its own jobs alone
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = "job.lock"
+"""A file in the campaign's folder; who has it locked runs a job."""
+
+COMMAND = (sys.executable, "-m", "minimax_al.web.job")
+STOP_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class JobRunsError(CampaignError):
+    """A job runs already."""
+
+
+class Jobs:
+    """Runs one job at a time on a campaign, here and among all servers that share its folder.
+
+    Args:
+        campaign: what to work on.
+        command: what runs a job; is given the campaign's folder, and the order as a line of JSON.
+    """
+
+    def __init__(self, campaign: Campaign, command: Sequence[str] = COMMAND) -> None:
+        self._campaign = campaign
+        self._command = tuple(command)
+        self._lock = Lock()
+        self._now = Job()
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: Thread | None = None
+
+    @property
+    def now(self) -> Job:
+        """The job that runs, or the last one."""
+        with self._lock:
+            return self._now
+
+    def start(self, order: JobOrder) -> Job:
+        """Starts a job.
+
+        Raises:
+            JobRunsError: one runs already.
+        """
+        with self._lock:
+            if self._now.state == "running":
+                raise JobRunsError(f"a job runs already ({self._now.kind}): wait until it has ended")
+            if self._process is not None:  # it has told how it ended, but holds its lock until it is gone
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(STOP_SECONDS)
+            with _only_one(self._campaign.folder / LOCK) as kept_open:
+                self._process = self._spawn(order, kept_open)
+            self._now = Job(state="running", kind=order.kind, started_at=datetime.now(UTC))
+            self._reader = Thread(target=self._follow, args=(self._process,), name="job", daemon=True)
+            self._reader.start()
+            return self._now
+
+    def stop(self) -> None:
+        """Ends the job that runs, if one does; a later training goes on where it was."""
+        process, reader = self._process, self._reader
+        if process is None or reader is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        reader.join(STOP_SECONDS)
+
+    def _spawn(self, order: JobOrder, kept_open: Sequence[int]) -> "subprocess.Popen[str]":
+        store = self._campaign.store
+        storage = None if store.is_sqlite else store.url.render_as_string(hide_password=False)
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [*self._command, str(self._campaign.folder.resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            pass_fds=kept_open,
+            start_new_session=True,  # Ctrl+C in the server's terminal is the server's to handle
+        )
+        assert process.stdin is not None
+        try:
+            # Not among the words of the command, which everybody on the machine can read.
+            process.stdin.write(json.dumps({**order.model_dump(), "storage": storage}) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:  # it has ended already; its reader will say so
+            _log.warning("the job ended before it had its order")
+        return process
+
+    def _follow(self, process: "subprocess.Popen[str]") -> None:
+        """Reads what the process tells, until it ends."""
+        assert process.stdout is not None
+        assert process.stdin is not None
+        with process.stdout:
+            for line in process.stdout:
+                self._hear(line)
+        code = process.wait()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        with self._lock:
+            if process is self._process and self._now.state == "running":
+                message = f"it ended without a word (exit status {code}): see the server's log"
+                self._now = self._now.model_copy(update={"state": "failed", "message": message})
+
+    def _hear(self, line: str) -> None:
+        with self._lock:
+            try:
+                told: dict[str, Any] = json.loads(line)
+                self._now = Job.model_validate({**self._now.model_dump(), **told})
+            except (ValueError, TypeError, ValidationError):
+                _log.warning("the job said something that is no progress: %s", line.rstrip())
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[tuple[int, ...]]:
+    """Locks a file for the process that inherits it: the lock ends with that process, however it ends.
+
+    Yields:
+        What the process must inherit.
+
+    Raises:
+        JobRunsError: another process has it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield (handle,) if fcntl is not None else ()
+    except BlockingIOError:
+        raise JobRunsError("another server runs a job on this campaign: wait until it has ended") from None
+    finally:
+        os.close(handle)

@@ -1,0 +1,147 @@
+"""What people do: take pictures, say what they show, take it back, look over what was said."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy import bindparam, select
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.classes import class_id
+from minimax_al.campaign.history import what_holds
+from minimax_al.campaign.schema import items
+from minimax_al.errors import CampaignError, DataError
+from minimax_al.web.models import (
+    Answered,
+    AnswerKind,
+    Items,
+    Labelled,
+    LabelRequest,
+    Lease,
+    LeaseRequest,
+    Pick,
+    PickList,
+    Released,
+    RoundNumber,
+    Somebody,
+    Undone,
+    UndoRequest,
+)
+from minimax_al.web.refusals import declared, is_passing, not_found
+from minimax_al.web.state import TheCampaign
+
+router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 413, 422))
+
+
+@router.post("/lease")
+def lease(asked: LeaseRequest, campaign: TheCampaign) -> Lease:
+    """Keeps pictures for somebody; those that they hold already come first, and are kept longer."""
+    return Lease.model_validate(campaign.lease(asked.author, asked.count))
+
+
+@router.post("/release")
+def release(asked: Somebody, campaign: TheCampaign) -> Released:
+    """Gives back everything that somebody holds."""
+    return Released(released=campaign.release(asked.author))
+
+
+@router.post("/label", responses=declared(404))
+def label(asked: LabelRequest, campaign: TheCampaign) -> Labelled:
+    """Labels pictures with a class, whether somebody else holds them or not. Sent again, it changes nothing."""
+    with _known_pictures():
+        if news := _not_yet_said(campaign, asked.distinct, "label", asked.author, asked.class_name):
+            campaign.label(news, asked.class_name, asked.author)
+    return Labelled(labelled=len(asked.distinct))
+
+
+@router.post("/skip", responses=declared(404))
+def skip(asked: Items, campaign: TheCampaign) -> Answered:
+    """Leaves pictures out of this round; a later one may ask again."""
+    with _known_pictures():
+        campaign.skip(asked.distinct, asked.author)
+    return Answered(answered=len(asked.distinct))
+
+
+@router.post("/unsure", responses=declared(404))
+def unsure(asked: Items, campaign: TheCampaign) -> Answered:
+    """Says that nobody can tell what pictures show. Sent again, it changes nothing."""
+    with _known_pictures():
+        if news := _not_yet_said(campaign, asked.distinct, "unsure", asked.author):
+            campaign.unsure(news, asked.author)
+    return Answered(answered=len(asked.distinct))
+
+
+@router.post("/undo", responses=declared(404))
+def undo(asked: UndoRequest, campaign: TheCampaign) -> Undone:
+    """Takes back what somebody said last."""
+    with _known_pictures():
+        undone = campaign.undo(asked.author, asked.item)
+    return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
+
+
+@router.get("/picks", responses=declared(404))
+def picks(
+    campaign: TheCampaign,
+    *,
+    round: Annotated[RoundNumber | None, Query(description="by default the latest")] = None,  # noqa: A002
+    answer: AnswerKind | None = None,
+    class_name: Annotated[str | None, Query(description="of the label that holds")] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> PickList:
+    """The pictures of a round in order, filtered, a page of them."""
+    if round is not None:
+        _check_round(campaign, round)
+    matching = [
+        pick
+        for pick in campaign.picks(round)
+        if answer in (None, pick.answer) and class_name in (None, pick.class_name)
+    ]
+    page = [Pick.model_validate(pick) for pick in matching[offset : offset + limit]]
+    return PickList(picks=page, total=len(matching))
+
+
+@contextmanager
+def _known_pictures() -> Iterator[None]:
+    """404 for pictures that are not there: of all that a campaign refuses, only that is a `DataError` here."""
+    try:
+        yield
+    except DataError as error:
+        raise not_found(error) from error
+
+
+def _check_round(campaign: Campaign, number: int) -> None:
+    try:
+        campaign.round(number)
+    except CampaignError as error:
+        if is_passing(error):
+            raise
+        raise not_found(error) from error
+
+
+def _pick_of(campaign: Campaign, item: int) -> Pick | None:
+    try:
+        return Pick.model_validate(campaign.pick(item))
+    except DataError:  # an imported label, say, that was taken back
+        return None
+
+
+_HOLDING = select(items.c.id, *(what_holds(column, items.c.id) for column in ("kind", "author", "class_id"))).where(
+    items.c.id.in_(bindparam("wanted", expanding=True)), items.c.status != "changed"
+)
+"""What holds of some pictures that have not changed since."""
+
+
+def _not_yet_said(
+    campaign: Campaign, wanted: Sequence[int], kind: str, author: str, class_name: str | None = None
+) -> list[int]:
+    """Those pictures of which this is not what the author has said, and what holds.
+
+    A page that gets no answer sends its request again; it must not be in the history twice, or an undo would seem to
+    do nothing. A picture that has changed since is looked at anew.
+    """
+    with campaign.store.reading() as connection:
+        number = None if class_name is None else class_id(connection, class_name)
+        said = {item: rest for item, *rest in connection.execute(_HOLDING, {"wanted": wanted})}
+    return [item for item in wanted if said.get(item) != [kind, author, number]]

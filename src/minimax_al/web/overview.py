@@ -1,0 +1,85 @@
+"""What the page shows about the campaign as a whole."""
+
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from minimax_al.campaign import FORMATS, Campaign, RoundState
+from minimax_al.errors import CampaignError
+from minimax_al.report.strips import class_colours
+from minimax_al.web.models import Advice, CampaignInfo, ClassCount, CurvePoint, Model, Round, Status
+from minimax_al.web.refusals import is_passing
+from minimax_al.web.state import TheCampaign, TheState
+
+router = APIRouter(prefix="/api", tags=["overview"])
+
+
+@router.get("/campaign")
+def info(campaign: TheCampaign) -> CampaignInfo:
+    """Name, task, classes, and what can be asked for."""
+    settings, classes = campaign.settings, campaign.classes
+    return CampaignInfo(
+        name=campaign_name(campaign.folder),
+        task=settings.task,
+        classes=list(classes),
+        colours=[f"#{bytes(colour).hex()}" for colour in class_colours(len(classes))[: len(classes)]]
+        if settings.task == "segmentation"
+        else [],
+        strategy=settings.strategy,
+        strategies=strategy_names(settings.strategy),
+        lease_seconds=settings.lease_seconds,
+        export_formats=[
+            name for name, entry in FORMATS.items() if settings.task in entry.tasks and not entry.is_folder
+        ],
+    )
+
+
+@router.get("/status")
+def status(state: TheState) -> Status:
+    """Progress, classes, model, learning curve, advice, and the machine's job.
+
+    The round and the job are as they are now; with very many pictures the rest may be some seconds old.
+    """
+    campaign, job = state.campaign, state.jobs.now
+    latest = latest_round(campaign)
+    version = (latest and (latest.number, latest.closed_at), job.state, job.started_at)
+    read = state.readings.get(version)
+    return Status(
+        **{name: value for name, value in vars(read).items() if name not in _NESTED},
+        classes=[ClassCount.model_validate(entry) for entry in read.classes],
+        round=None if latest is None else Round.model_validate(latest),
+        model=None if read.model is None else Model.model_validate(read.model),
+        advice=Advice.model_validate(read.advice),
+        curve=[CurvePoint.model_validate(point) for point in campaign.curve()],
+        job=job,
+    )
+
+
+def latest_round(campaign: Campaign) -> RoundState | None:
+    """The latest round; None before the first."""
+    try:
+        return campaign.round()
+    except CampaignError as error:
+        if is_passing(error):
+            raise
+        return None
+
+
+def campaign_name(folder: Path) -> str:
+    """What a campaign is called: its folder."""
+    return folder.resolve().name
+
+
+@cache
+def strategy_names(own: str) -> list[str]:
+    """Strategies by their entry points; the registry itself would load torch.
+
+    Args:
+        own: the campaign's, which may be a combination that no entry point names.
+    """
+    return sorted({own, *(point.name for point in entry_points(group="minimax_al.strategies"))})
+
+
+_NESTED = {"classes", "round", "model", "advice"}

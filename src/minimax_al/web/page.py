@@ -1,0 +1,32 @@
+"""The page itself, and what it loads: a template and plain files, nothing from elsewhere."""
+
+from functools import cache
+from pathlib import Path
+
+import jinja2
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from minimax_al.web.overview import campaign_name
+from minimax_al.web.state import TheCampaign
+
+STATIC = Path(__file__).parent / "static"
+"""Styles and scripts."""
+
+router = APIRouter(tags=["page"])
+
+
+@router.get("/", response_class=HTMLResponse)
+def page(campaign: TheCampaign) -> str:
+    """The page; everything that changes comes to it over the API."""
+    return _template().render(
+        name=campaign_name(campaign.folder), task=campaign.settings.task, classes=list(campaign.classes)
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("minimax_al.web"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("index.html.jinja")

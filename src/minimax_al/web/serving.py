@@ -1,0 +1,125 @@
+"""Running the page's server until somebody stops it."""
+
+import ipaddress
+import re
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from urllib.parse import quote
+
+import uvicorn
+
+from minimax_al.campaign import Campaign
+from minimax_al.errors import ConfigurationError
+from minimax_al.web.app import create_app
+from minimax_al.web.security import ANY, LOOPBACK
+
+PORT = 8765
+FEWEST_CHARACTERS = 16
+"""Of a token that cannot be guessed."""
+
+_GRACE_SECONDS = 10
+
+
+def serve(
+    campaign: Campaign,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token: str | None = None,
+    open_browser: bool = False,
+    tell: Callable[[str], object] = print,
+) -> None:
+    """Serves the labelling page until SIGINT or SIGTERM; a job that runs then is ended.
+
+    Args:
+        campaign: open.
+        host: name or address to listen on; "0.0.0.0" for all of this machine's.
+        port: to listen on; 0 takes a free one.
+        token: what a browser must show. Beyond loopback there is always one: where none is given, it is made.
+        open_browser: show the page here.
+        tell: called with the address, before anything is served.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on, or the token is too short.
+    """
+    local = is_loopback(host)
+    token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
+    # Beyond loopback the machine has names that it does not know of; there the token keeps foreign pages out.
+    app = create_app(campaign, token=token, hosts=LOOPBACK if local else (ANY,))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # it would show the token
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    with listen(host, port) as listener:
+        page = address(host, listener.getsockname()[1], token)
+        tell(page)
+        if open_browser:
+            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+        with suppress(KeyboardInterrupt):  # that is how it is stopped
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server there.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def checked_token(token: str | None) -> str | None:
+    """The token, if it can stand in an address and cannot be guessed.
+
+    Raises:
+        ConfigurationError: it is too short, or has other characters than letters, digits and -._~
+    """
+    if token is not None and not re.fullmatch(rf"[A-Za-z0-9._~-]{{{FEWEST_CHARACTERS},200}}", token):
+        raise ConfigurationError(
+            f"a token has at least {FEWEST_CHARACTERS} letters, digits or -._~, so that nobody guesses it: "
+            "leave it out to have one made"
+        )
+    return token
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        ConfigurationError: the address is unknown, taken, or not allowed.
+    """
+    if not 0 <= port <= 65_535:
+        raise ConfigurationError(f"port {port} cannot be: give one from 1 to 65535, or 0 for a free one")
+    try:
+        family, *_, where = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((where[0], port), family=family)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"cannot listen on {host!r}, port {port}: {why}; give another with --host or --port (0 takes a free one)"
+        ) from error
+
+
+def address(host: str, port: int, token: str | None) -> str:
+    """The whole address of the page.
+
+    Example:
+        >>> address("0.0.0.0", 8765, None).endswith(":8765/")
+        True
+    """
+    name = host.strip("[]")
+    if name in ("0.0.0.0", "::"):  # noqa: S104 - a comparison
+        name = socket.gethostname()
+    name = f"[{name}]" if ":" in name else name
+    return f"http://{name}:{port}/" + ("" if token is None else f"?token={quote(token)}")

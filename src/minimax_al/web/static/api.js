@@ -1,0 +1,82 @@
+/** The server's routes, one function each. All throw `ApiError`. */
+
+const PATIENCE = 20_000; // milliseconds until a request counts as lost
+const LONG = 600_000; // likewise for uploads
+
+/** What went wrong: the server's sentence, and its status; 0 where no answer came. */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+
+  /** Whether the same request may do better later: nothing is wrong with the request itself. */
+  get passes() {
+    return this.status === 0 || this.status >= 500 || [401, 403, 408, 429].includes(this.status);
+  }
+}
+
+async function call(method, path, { json, raw, patience = PATIENCE, keepalive = false } = {}) {
+  const body = json === undefined ? raw : JSON.stringify(json);
+  const headers = json === undefined ? {} : { "Content-Type": "application/json" };
+  let response;
+  try {
+    response = await fetch(path, { method, body, headers, keepalive, signal: AbortSignal.timeout(patience) });
+  } catch {
+    throw new ApiError("The server cannot be reached", 0);
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  // An answer that is no JSON comes from something in between: as good as none.
+  throw new ApiError(answer?.error ?? refusal(response.status), response.ok ? 0 : response.status);
+}
+
+function refusal(status) {
+  if (status === 401) return "This page's key is no longer taken: open the address with the token again";
+  return `The server answered ${status}`;
+}
+
+const get = (path) => call("GET", path);
+const post = (path, json, options) => call("POST", path, { json, ...options });
+
+/** Name, task, classes, strategies and formats: what does not change while the page is open. */
+export const getCampaign = () => get("api/campaign");
+/** Progress, model, curve, advice and the job. */
+export const getStatus = () => get("api/status");
+/** Pictures for a person: theirs first, then free ones. */
+export const lease = (author, count) => post("api/lease", { author, count });
+/** Gives all of a person's pictures back; works while the page is being left. */
+export const release = (author) => post("api/release", { author }, { keepalive: true });
+/** One class for some pictures. */
+export const label = (author, items, className) => post("api/label", { author, items, class_name: className });
+/** Not now. */
+export const skip = (author, items) => post("api/skip", { author, items });
+/** Nobody can tell. */
+export const unsure = (author, items) => post("api/unsure", { author, items });
+/** Takes back what a person said last, or last of one picture. */
+export const undo = (author, item) => post("api/undo", item === undefined ? { author } : { author, item });
+/** How far the job is. */
+export const getJob = () => get("api/job");
+/** Starts training, or choosing the next round. */
+export const startJob = (wish) => post("api/jobs", wish);
+/** Closes the round, whatever waits in it. */
+export const closeRound = () => post("api/close-round", {});
+
+/** Pictures of a round: { round, answer, class_name, offset, limit }. */
+export function getPicks(wanted) {
+  const given = Object.entries(wanted).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return get(`api/picks?${new URLSearchParams(given)}`);
+}
+
+/** Labels out of a file. */
+export const importLabels = (file) =>
+  call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
+
+/** A mask for a picture. */
+export const putMask = (author, item, file) =>
+  call("PUT", `api/masks/${item}?author=${encodeURIComponent(author)}`, { raw: file, patience: LONG });
+
+export const pictureUrl = (item) => `pictures/${item}`;
+export const thumbnailUrl = (item) => `thumbnails/${item}`;
+export const viewUrl = (item, kind) => `views/${item}/${kind}.png`;
+export const exportUrl = (format) => `api/export/${format}`;

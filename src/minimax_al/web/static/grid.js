@@ -1,0 +1,64 @@
+/** All held pictures at once; the selected ones get one answer. */
+
+import { mark } from "./classes.js";
+import { byId, count, make } from "./dom.js";
+import { Gallery } from "./gallery.js";
+import { say } from "./say.js";
+import { on, state } from "./state.js";
+import { answer } from "./work.js";
+
+const OFFERED = 8; // suggestions to select by
+
+let gallery = null;
+
+/** Builds the view, once. */
+export function build() {
+  gallery = new Gallery(byId("grid-tiles"), { describe, onChange: bar });
+  byId("grid-all").addEventListener("click", () => gallery.selectAll());
+  byId("grid-none").addEventListener("click", () => gallery.select([]));
+  byId("grid-confirm").addEventListener("click", confirm);
+  on(["queue", "view", "suggestions"], () => state.view === "grid" && gallery.show(state.queue));
+}
+
+function describe({ suggestion, confidence }) {
+  if (!state.suggestions || suggestion === null) return { caption: "" };
+  return { caption: suggestion, note: confidence === null ? "" : `${Math.round(100 * confidence)} %` };
+}
+
+export const targets = () => gallery.targets();
+export const move = (dx, dy, extend) => gallery.move(dx, dy, extend);
+export const select = () => gallery.toggle();
+export const selectAll = () => gallery.selectAll();
+export const escape = () => gallery.select([]);
+export const open = () => gallery.open();
+
+/** Gives every selected picture the class that the model suggests for it. */
+export function confirm() {
+  const picks = targets().filter(({ suggestion }) => suggestion !== null);
+  if (!state.suggestions) say("Suggestions are hidden: h shows them");
+  else if (picks.length === 0) say("There is no suggestion for what is selected");
+  else for (const [name, group] of bySuggestion(picks)) answer("label", group, name);
+}
+
+function bySuggestion(picks) {
+  const groups = new Map();
+  for (const pick of picks) groups.set(pick.suggestion, [...(groups.get(pick.suggestion) ?? []), pick]);
+  return [...groups].sort(([, one], [, other]) => other.length - one.length);
+}
+
+function bar() {
+  const chosen = gallery.selected.size;
+  byId("grid-count").textContent = chosen === 0 ? `${count(state.queue.length, "picture")} here` : `${chosen} selected`;
+  byId("grid-none").disabled = chosen === 0;
+  byId("grid-confirm").hidden = !state.suggestions || !gallery.targets().some(({ suggestion }) => suggestion !== null);
+  const [only, ...more] = gallery.targets();
+  if (state.view === "grid") mark(state.suggestions && only && more.length === 0 ? only.suggestion : null);
+  const groups = state.suggestions ? bySuggestion(state.queue.filter(({ suggestion }) => suggestion !== null)) : [];
+  byId("grid-groups").replaceChildren(...groups.slice(0, OFFERED).map(([name, group]) => chip(name, group)));
+}
+
+function chip(name, group) {
+  const pick = () => gallery.select(group.map(({ item }) => item));
+  const label = `Select the ${count(group.length, "picture")} suggested as ${name}`;
+  return make("button", { type: "button", class: "chip", onclick: pick, "aria-label": label, title: label }, name, make("b", {}, String(group.length)));
+}

@@ -1,0 +1,153 @@
+/** Training and choosing: started here, done by the server, watched until they end. */
+
+import * as api from "./api.js";
+import { byId, count, make, sentence } from "./dom.js";
+import * as holding from "./holding.js";
+import { clear, say, warn } from "./say.js";
+import { on, state, update } from "./state.js";
+
+const LOOK = { running: 1_000, idle: 15_000 }; // milliseconds between two looks at the job or the status
+const SETTLE = 1_200; // milliseconds after an answer before the status is read again
+const FIRST_BUDGET = 50;
+
+let settling = null;
+
+/** Wires the panel's buttons and reads the status now and then. */
+export function build() {
+  byId("train").addEventListener("click", () => start({ kind: "train" }));
+  byId("query-form").addEventListener("submit", (event) => submit(event, "budget"));
+  byId("start-form").addEventListener("submit", (event) => submit(event, "start-budget"));
+  byId("done-form").addEventListener("submit", (event) => submit(event, "done-budget"));
+  byId("done-train").addEventListener("click", () => start({ kind: "train" }));
+  byId("close-round").addEventListener("click", close);
+  const named = (name) => make("option", { value: name, selected: name === state.campaign.strategy }, name);
+  byId("strategy").replaceChildren(...state.campaign.strategies.map(named));
+  on(["status", "job", "unsent"], show);
+  on(["saves"], () => {
+    settling ??= setTimeout(() => {
+      settling = null;
+      void readStatus();
+    }, SETTLE);
+  });
+  setInterval(() => document.hidden || state.job.state === "running" || void readStatus(), LOOK.idle);
+  setInterval(() => document.hidden || state.job.state !== "running" || void readJob(), LOOK.running);
+  document.addEventListener("visibilitychange", () => document.hidden || void readStatus());
+}
+
+/** Reads the status; where another round is open than before, its pictures, too. */
+export async function readStatus() {
+  try {
+    const before = state.status?.round;
+    const status = await api.getStatus();
+    follow(status.job);
+    update({ status, trouble: state.unsent.length > 0 ? state.trouble : null });
+    const another = before !== undefined && before?.number !== status.round?.number;
+    if (another && status.round?.is_open) say(`Round ${status.round.number} is open: ${count(status.round.picks, "picture")}`);
+    if (another || (status.round?.is_open && state.queue.length === 0)) await holding.refill();
+  } catch (error) {
+    update({ trouble: error.message });
+  }
+}
+
+async function readJob() {
+  try {
+    follow(await api.getJob());
+  } catch (error) {
+    update({ trouble: error.message });
+  }
+}
+
+/** Takes note of the job; when one has ended, says so and reads everything anew. */
+function follow(job) {
+  const ended = state.job.state === "running" && job.state !== "running";
+  const opened = JSON.stringify(job) !== JSON.stringify(state.job);
+  if (opened) update({ job });
+  if (!ended) return;
+  if (job.state === "failed") warn("job", sentence(`${job.kind === "query" ? "Choosing" : "Training"} failed: ${job.message}`));
+  else if (job.kind === "train") say("Training is done");
+  void readStatus().then(holding.refill);
+}
+
+async function start(wish) {
+  clear("job");
+  try {
+    update({ job: await api.startJob(wish) });
+    say(wish.kind === "train" ? "Training has started; you can go on labelling" : "Choosing has started");
+  } catch (error) {
+    warn("job", sentence(error.message));
+    void readStatus();
+  }
+}
+
+function submit(event, box) {
+  event.preventDefault();
+  const wish = { kind: "query", budget: Number(byId(box).value) };
+  if (event.target.id === "query-form") {
+    Object.assign(wish, { strategy: byId("strategy").value, random_share: Number(byId("random-share").value) / 100 });
+  }
+  void start(wish);
+}
+
+async function close() {
+  const { round } = state.status;
+  const left = count(round.waiting, "picture");
+  if (!confirm(`Close round ${round.number}? ${left} without an answer may be picked again later.`)) return;
+  try {
+    const { closed } = await api.closeRound();
+    say(`Round ${closed} is closed`);
+    holding.forget();
+    await readStatus();
+    await holding.refill();
+  } catch (error) {
+    warn("job", sentence(error.message));
+  }
+}
+
+function show() {
+  const { status, job } = state;
+  if (status === null) return;
+  const running = job.state === "running";
+  const open = Boolean(status.round?.is_open) && status.round.waiting > 0;
+  byId("job").hidden = byId("top-job").hidden = !running;
+  if (running) progress(job);
+  const nothing = status.labelled === 0;
+  disable(["train", "done-train"], running || nothing);
+  byId("train-why").textContent = running ? "" : nothing ? "Label some pictures first." : "";
+  disable(["query", "start-query", "done-query"], running || open || status.unlabelled === 0);
+  byId("query-why").hidden = !open;
+  byId("query-why-text").textContent = open ? `Round ${status.round.number} is still open.` : "";
+  budgets(status);
+}
+
+function disable(ids, off) {
+  for (const id of ids) byId(id).disabled = off;
+}
+
+/** Offers as many as in the last round, until somebody types another number. */
+function budgets({ round, unlabelled }) {
+  const offered = Math.max(1, Math.min(unlabelled, round?.picks ?? FIRST_BUDGET));
+  for (const id of ["budget", "start-budget", "done-budget"]) {
+    const box = byId(id);
+    box.max = Math.max(1, unlabelled);
+    if (box.dataset.offered === box.value || box.value === "") box.value = box.dataset.offered = offered;
+  }
+}
+
+function progress({ kind, training, epoch, epochs, message, started_at: started }) {
+  const what = kind === "query" ? "Choosing the next round" : "Training";
+  for (const id of ["job-title", "wait-title"]) byId(id).textContent = what;
+  for (const bar of [byId("job-bar"), byId("wait-bar")]) {
+    bar.max = epochs || 1;
+    if (epochs) bar.value = epoch ?? 0;
+    else bar.removeAttribute("value");
+  }
+  const step = training ? `${training.replaceAll("_", " ")}${epochs ? `: epoch ${epoch} of ${epochs}` : ""}` : (message ?? "starting");
+  for (const id of ["job-step", "wait-step"]) byId(id).textContent = step;
+  byId("job-time").textContent = started ? elapsed(started) : "";
+  byId("top-job").textContent = epochs ? `${what.split(" ")[0]} ${Math.round((100 * (epoch ?? 0)) / epochs)} %` : `${what.split(" ")[0]} …`;
+}
+
+function elapsed(started) {
+  const seconds = Math.max(0, Math.round((Date.now() - new Date(started)) / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,80 @@
+/** Keys: which one means what, wherever the focus is. */
+
+const RESERVED = "fghlosuz";
+const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"].filter((letter) => !RESERVED.includes(letter));
+const DIGITS = [..."1234567890"];
+
+/** The keys of classes, in order: 1–9, 0, then letters that mean nothing else. Further classes have none. */
+export const CLASS_KEYS = [...DIGITS, ...LETTERS];
+
+/** Every key for the help, by what it is for; some only where the campaign is of that task. */
+export const HELP = [
+  ["Answer", [
+    [["1", "…", "9", "0"], "the class with that key; letters for further classes", "classification"],
+    [["Enter"], "what the model suggests", "classification"],
+    [["u"], "unsure: nobody can tell; it is not asked again"],
+    [["s"], "skip: not now; a later round may ask again"],
+    [["z", "Backspace"], "take back the last answer, again for the one before"],
+    [["/"], "find a class by its name; Enter takes the first", "classification"],
+  ]],
+  ["Look", [
+    [["1", "…", "4"], "the picture, the prediction, its uncertainty, the mask", "segmentation"],
+    [["+", "−", "f"], "zoom in, zoom out, fit; or wheel, pinch and drag"],
+    [["←", "→"], "another picture, without an answer"],
+    [["h"], "hide or show the model's suggestions", "classification"],
+    [["g"], "grid, or back to one picture"],
+    [["l"], "look over what was answered, or back"],
+    [["?"], "these keys"],
+  ]],
+  ["In a grid", [
+    [["Space"], "select, or no longer"],
+    [["←", "→", "↑", "↓"], "move; with Shift select on the way"],
+    [["Ctrl", "a"], "select all"],
+    [["Esc"], "select none"],
+    [["o"], "open it large; again or Esc to close"],
+  ]],
+];
+
+const COMMANDS = {
+  Enter: "confirm", u: "unsure", s: "skip", z: "undo", Backspace: "undo", h: "suggestions", g: "grid", l: "review",
+  "/": "filter", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "−": "zoomOut", f: "fit", o: "open", " ": "select",
+  Escape: "escape", "?": "help",
+};
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const REPEATING = new Set(["zoomIn", "zoomOut"]); // a key held down must not answer ten pictures
+
+/** Listens to the keyboard. `commands`: by name, and `choose(index)`, `move(dx, dy, extend)`, `selectAll()`. */
+export function listen(commands) {
+  document.addEventListener("keydown", (event) => {
+    if (isTyping(event) || event.isComposing) return;
+    const call = meaning(event, commands);
+    if (call === null) return;
+    event.preventDefault();
+    call();
+  });
+}
+
+function isTyping({ target, key }) {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.closest("dialog:not(.acts)") !== null || target.isContentEditable) return true;
+  if (target.matches("input, select, textarea")) return true;
+  return target.matches("button, a, summary") && (key === "Enter" || key === " ");
+}
+
+function meaning(event, commands) {
+  if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "a") return commands.selectAll;
+  if (event.ctrlKey || event.metaKey || event.altKey) return null;
+  if (event.key in MOVES) return () => commands.move(...MOVES[event.key], event.shiftKey);
+  const key = plain(event);
+  const name = COMMANDS[key];
+  if (name !== undefined) return event.repeat && !REPEATING.has(name) ? () => undefined : commands[name];
+  const index = CLASS_KEYS.indexOf(key);
+  return index < 0 || event.shiftKey ? null : () => (event.repeat ? undefined : commands.choose(index));
+}
+
+/** The key, also where another layout has other letters or wants Shift for digits. */
+function plain({ key, code, shiftKey }) {
+  if (!shiftKey && /^Digit\d$/.test(code ?? "")) return code.slice(5);
+  if (/^\P{ASCII}$/u.test(key) && /^Key[A-Z]$/.test(code ?? "")) return code.slice(3).toLowerCase();
+  return key.length === 1 ? key.toLowerCase() : key;
+}

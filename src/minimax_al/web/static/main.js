@@ -1,0 +1,156 @@
+/** Puts the page together: views, keys, panel. */
+
+import { getCampaign } from "./api.js";
+import * as classBar from "./classes.js";
+import * as dialogs from "./dialogs.js";
+import { byId, clock, count } from "./dom.js";
+import * as grid from "./grid.js";
+import * as holding from "./holding.js";
+import * as jobs from "./jobs.js";
+import { listen } from "./keys.js";
+import * as overlays from "./overlays.js";
+import * as panel from "./panel.js";
+import * as review from "./review.js";
+import { say, warn } from "./say.js";
+import * as single from "./single.js";
+import { on, recall, remember, state, update } from "./state.js";
+import * as transfer from "./transfer.js";
+import { answer, undo } from "./work.js";
+
+const VIEWS = { single, grid, review };
+const here = () => VIEWS[state.view];
+const masks = () => state.campaign.task === "segmentation";
+
+function label(className) {
+  const picks = here().targets();
+  if (picks.length === 0) return;
+  classBar.flash(className);
+  answer("label", picks, className);
+}
+
+function choose(index) {
+  if (masks()) overlays.choose(index);
+  else if (index < state.campaign.classes.length) label(state.campaign.classes[index]);
+}
+
+function leaveOut(kind) {
+  if (kind === "skip" && state.view === "review") say("What is answered cannot be skipped: give it another class, or u for unsure");
+  else answer(kind, here().targets());
+}
+
+function show(view) {
+  update({ view, moment: state.moment + 1 });
+  remember("view", view === "review" ? null : view);
+  void holding.refill();
+}
+
+const toggle = (view) => show(state.view === view ? "single" : view);
+
+function toggleSuggestions() {
+  update({ suggestions: !state.suggestions });
+  remember("suggestions", state.suggestions ? null : "hidden");
+  say(state.suggestions ? "Suggestions are shown" : "Suggestions are hidden");
+}
+
+function escape() {
+  if (byId("large").open) byId("large").close();
+  else if (document.body.classList.contains("panel-open")) openPanel(false);
+  else here().escape?.();
+}
+
+function openLarge() {
+  if (byId("large").open) byId("large").close();
+  else here().open?.();
+}
+
+const commands = {
+  choose,
+  confirm: () => here().confirm(),
+  unsure: () => leaveOut("unsure"),
+  skip: () => leaveOut("skip"),
+  undo: () => void undo(),
+  suggestions: toggleSuggestions,
+  grid: () => toggle("grid"),
+  review: () => toggle("review"),
+  filter: () => classBar.focusFilter(),
+  zoomIn: () => here().zoomIn?.(),
+  zoomOut: () => here().zoomOut?.(),
+  fit: () => here().fit?.(),
+  open: openLarge,
+  select: () => here().select?.(),
+  selectAll: () => here().selectAll?.(),
+  escape,
+  help: dialogs.help,
+  move: (dx, dy, extend) => here().move(dx, dy, extend),
+};
+
+function openPanel(open) {
+  document.body.classList.toggle("panel-open", open);
+  byId("panel-open").setAttribute("aria-expanded", String(open));
+  byId(open ? "panel" : "panel-open").focus();
+}
+
+/** What the middle of the page shows: pictures, or why there are none and what to do. */
+function phase() {
+  if (state.view === "review") return "review";
+  if (state.queue.length > 0) return state.view;
+  if (state.status === null || (state.lease === null && state.author !== "")) return "loading";
+  if (state.job.state === "running") return "job";
+  if (state.status.round === null) return "start";
+  if (state.unsent.length > 0) return "sending";
+  if (!state.status.round.is_open || panel.waiting() === 0) return "done";
+  return state.lease?.with_others > 0 ? "others" : "loading";
+}
+
+function paint() {
+  const now = phase();
+  for (const section of byId("main").querySelectorAll("[data-phase]")) section.hidden = section.dataset.phase !== now;
+  const working = ["single", "grid", "review"].includes(now);
+  byId("answers").hidden = !working;
+  byId("skip").hidden = now === "review";
+  for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === state.view));
+  byId("suggestions-toggle")?.setAttribute("aria-pressed", String(state.suggestions));
+  if (now === "others") explainOthers();
+  if (now === "done") explainDone();
+}
+
+function explainOthers() {
+  const { with_others: number, next_free_at: free } = state.lease;
+  byId("others-text").textContent = `${count(number, "picture")} of this round ${number === 1 ? "is" : "are"} with other people. What they leave unanswered comes back ${free ? `from ${clock(free)} on` : "later"}, and shows up here by itself.`;
+}
+
+function explainDone() {
+  const { round, advice, unlabelled } = state.status;
+  byId("done-title").textContent = `Round ${round.number} is done`;
+  byId("done-advice").textContent = advice.decision === "too early" ? "It is too early to say how much more labels would help." : advice.reason;
+  byId("done-form").hidden = unlabelled === 0;
+}
+
+function wire() {
+  for (const tab of document.querySelectorAll("[data-view]")) tab.addEventListener("click", () => show(tab.dataset.view));
+  byId("undo").addEventListener("click", commands.undo);
+  byId("skip").addEventListener("click", commands.skip);
+  byId("unsure").addEventListener("click", commands.unsure);
+  byId("suggestions-toggle")?.addEventListener("click", toggleSuggestions);
+  byId("panel-open").addEventListener("click", () => openPanel(!document.body.classList.contains("panel-open")));
+  byId("panel-close").addEventListener("click", () => openPanel(false));
+  byId("scrim").addEventListener("click", () => openPanel(false));
+  // A click on a button that answers leaves the focus where it was: Enter means the suggestion, not that button again.
+  document.addEventListener("mousedown", (event) => event.target.closest("[data-quick] button") && event.preventDefault());
+  on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job"], paint);
+  on(["recent"], () => (byId("undo").disabled = false));
+}
+
+async function begin() {
+  update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
+  document.body.dataset.task = state.campaign.task;
+  for (const part of [single, grid, review, panel, jobs, transfer, dialogs]) part.build();
+  if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
+  overlays.maskFor(() => here().targets());
+  wire();
+  listen(commands);
+  holding.watch();
+  await Promise.all([jobs.readStatus(), dialogs.welcome()]);
+}
+
+begin().catch((error) => warn("begin", `${error.message}. Load the page again.`));

@@ -1,0 +1,88 @@
+/** Segmentation: what the model says and where it hesitates, laid over the picture; masks come as files. */
+
+import * as api from "./api.js";
+import { byId, fileName, kbd, make } from "./dom.js";
+import * as holding from "./holding.js";
+import { clear, say, warn } from "./say.js";
+import { state, update } from "./state.js";
+import { remember } from "./work.js";
+
+const KINDS = [["none", "Picture"], ["prediction", "Prediction"], ["entropy", "Uncertainty"], ["label", "Mask"]];
+
+let stage = null;
+let kind = "none";
+let targets = () => [];
+
+/** Draws the switches over a stage. */
+export function showOverlays(onStage) {
+  stage = onStage;
+  byId("review-class").hidden = true;
+  byId("overlay-kinds").replaceChildren(
+    ...KINDS.map(([name, words], index) =>
+      make("button", { type: "button", "data-kind": name, "aria-pressed": String(name === kind), onclick: () => lay(name) }, kbd(String(index + 1)), words),
+    ),
+  );
+  byId("overlay-strength").addEventListener("input", () => lay(kind));
+  byId("legend").replaceChildren(...state.campaign.classes.map(legendEntry));
+  byId("mask-file").addEventListener("change", ({ target }) => target.files.length > 0 && send(target.files[0]));
+}
+
+/** Says which pictures a mask would be for: those that `wanted()` returns when it is chosen. */
+export function maskFor(wanted) {
+  targets = wanted;
+}
+
+/** Lays the overlay with this number over the picture. */
+export const choose = (index) => index < KINDS.length && lay(KINDS[index][0]);
+
+/** Lays an overlay over the picture that is shown; the same again after every change of picture. */
+export async function lay(name = kind) {
+  kind = name;
+  for (const button of byId("overlay-kinds").children) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
+  byId("overlay-note").textContent = "";
+  const item = state.at;
+  if (item === null) return;
+  byId("picture-link").href = api.pictureUrl(item);
+  try {
+    await stage.lay(kind === "none" ? null : api.viewUrl(item, kind), Number(byId("overlay-strength").value) / 100);
+  } catch {
+    if (item !== state.at) return;
+    byId("overlay-note").textContent = kind === "label" ? "It has no mask yet." : "There is none: no model chose this picture.";
+  }
+}
+
+function legendEntry(name, index) {
+  const swatch = make("i", { class: "swatch" });
+  swatch.style.backgroundColor = state.campaign.colours[index];
+  return make("li", {}, swatch, name);
+}
+
+/** A mask goes to the server at once; the picture stays until it is there. */
+async function send(file, picks = targets()) {
+  byId("mask-file").value = "";
+  const [pick] = picks;
+  if (picks.length !== 1) {
+    say("A mask is for one picture: select one");
+    return;
+  }
+  byId("mask-label").classList.add("busy");
+  say(`Sending ${file.name}: not saved yet`);
+  try {
+    await api.putMask(state.author, pick.item, file);
+    const before = [{ pick, answer: pick.answer, class_name: null }];
+    const entries = [{ kind: "label", className: null, items: [pick.item], tries: 1, refused: null }];
+    remember({ kind: "label", className: null, before, entries, saved: true });
+    holding.take([pick.item]);
+    holding.acknowledge([pick.item]);
+    Object.assign(pick, { answer: "label", masked: Date.now() });
+    clear("mask");
+    say(`${file.name} · saved as the mask of ${fileName(pick.path)}`);
+    update({ saves: state.saves + 1, moment: state.moment + 1 });
+  } catch (error) {
+    const again = make("button", { type: "button", class: "link", onclick: () => send(file, picks) }, "Try again");
+    warn("mask", `${file.name} is not saved: ${error.message}.`, again);
+    say("The mask is not saved");
+  } finally {
+    byId("mask-label").classList.remove("busy");
+  }
+}

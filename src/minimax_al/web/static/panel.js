@@ -1,0 +1,122 @@
+/** The side panel: progress of the round, what was just done, the model, the advice, the classes. */
+
+import { thumbnailUrl } from "./api.js";
+import { drawCurve } from "./curve.js";
+import { byId, clock, count, make, percent } from "./dom.js";
+import { on, state } from "./state.js";
+import { describe, isLatest, undo } from "./work.js";
+
+const SHOWN = 5; // recent actions
+const DECISIONS = { "go on": ["Go on", "good"], stop: ["You can stop", "stop"], "too early": ["Too early to tell", "quiet"] };
+
+/** Keeps the panel as the state is. */
+export function build() {
+  on(["status", "lease", "unsent", "queue"], progress);
+  on(["recent", "unsent"], recent);
+  on(["status"], () => {
+    model();
+    classes();
+    notes();
+  });
+}
+
+/** Pictures of the round that wait, counting those whose answer is on its way as answered. */
+export function waiting() {
+  const round = state.status?.round;
+  if (!round) return 0;
+  return Math.max(0, round.waiting - state.unsent.reduce((sum, entry) => sum + (entry.waiting ?? 0), 0));
+}
+
+function progress() {
+  const round = state.status?.round ?? null;
+  byId("round").hidden = round === null;
+  if (round === null) return;
+  const done = round.picks - waiting();
+  byId("round-title").textContent = `Round ${round.number}`;
+  byId("round-strategy").textContent = `chosen by ${round.strategy}`;
+  byId("round-bar").max = round.picks;
+  byId("round-bar").value = done;
+  byId("round-done").textContent = `${done.toLocaleString("en")} of ${count(round.picks, "picture")} answered`;
+  byId("top-done").textContent = `${done} / ${round.picks}`;
+  byId("round-others").textContent = round.is_open ? others() : round.waiting > 0 ? "This round is closed." : "This round is done.";
+}
+
+function others() {
+  const { with_others: number, next_free_at: free } = state.lease ?? {};
+  if (!number) return "";
+  return `${count(number, "picture")} with other people${free ? `, kept for them until ${clock(free)} or later` : ""}.`;
+}
+
+function recent() {
+  byId("recent").hidden = state.recent.length === 0;
+  byId("recent-list").replaceChildren(...state.recent.slice(0, SHOWN).map(row));
+}
+
+const images = new WeakMap(); // action → its thumbnail, kept while the list is drawn anew
+
+function thumbnail(action) {
+  const image = images.get(action) ?? make("img", { src: thumbnailUrl(action.before[0].pick.item), alt: "", width: 32, height: 32 });
+  images.set(action, image);
+  return image;
+}
+
+function row(action) {
+  const words = describe(action);
+  const refused = action.entries.some((entry) => entry.refused !== null && state.unsent.includes(entry));
+  const stage = refused ? "refused" : action.saved ? "saved" : "not saved yet";
+  const again = make("button", { type: "button", class: "link", onclick: () => undo(action), "aria-label": `Take back: ${words}` }, "Undo");
+  return make(
+    "li", { "data-stage": stage },
+    thumbnail(action),
+    make("span", { class: "name" }, words),
+    isLatest(action) && again,
+    make("span", { class: "stage-word" }, stage),
+  );
+}
+
+function model() {
+  const { model: trained, curve, advice } = state.status;
+  byId("model-none").hidden = trained !== null;
+  byId("accuracy").hidden = trained === null;
+  byId("curve").replaceChildren(...(curve.length > 0 ? [drawCurve(curve, advice)] : []));
+  const [words, tone] = DECISIONS[advice.decision];
+  byId("advice-word").textContent = words;
+  byId("advice-word").dataset.tone = tone;
+  byId("advice-reason").textContent = advice.reason;
+  if (trained === null) return;
+  byId("accuracy-number").textContent = trained.accuracy === null ? "not measured" : percent(trained.accuracy);
+  byId("accuracy-interval").textContent = trained.interval === null ? "no labels are held out" : `${percent(trained.interval[0], 0)} to ${percent(trained.interval[1], 0)} on ${trained.held_out} held out`;
+  const facts = [`Trained on ${count(trained.labels, "label")}`];
+  if (trained.labels_since > 0) facts.push(`${trained.labels_since} new since`);
+  if (trained.agreement !== null) facts.push(`says the same as the model before on ${percent(trained.agreement, 0)}`);
+  byId("model-facts").textContent = `${facts.join("; ")}.`;
+}
+
+function classes() {
+  const { labelled, unlabelled, unsure, held_out: held } = state.status;
+  byId("totals").textContent = `${count(labelled, "picture")} labelled (${held} held out to measure on), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.`;
+  const counts = [...state.status.classes];
+  byId("class-bars").hidden = counts.length === 0;
+  const most = Math.max(1, ...counts.map(({ labels }) => labels));
+  const many = counts.length > 12;
+  if (many) counts.sort((one, other) => other.labels - one.labels);
+  byId("class-list").replaceChildren(...counts.map((one) => bar(one, most)));
+}
+
+function bar({ name, labels, held_out: held }, most) {
+  const train = make("i", { class: "bar-train" });
+  const kept = make("i", { class: "bar-held" });
+  train.style.width = `${(100 * (labels - held)) / most}%`;
+  kept.style.width = `${(100 * held) / most}%`;
+  const title = `${name}: ${count(labels, "label")}, ${held} of them held out`;
+  return make("li", { title }, make("span", { class: "name" }, name), make("span", { class: "bar", "aria-hidden": "true" }, train, kept), make("span", { class: "number" }, String(labels)));
+}
+
+function notes() {
+  const { notes: said, set_aside: aside } = state.status;
+  byId("notes").hidden = said.length === 0 && aside.length === 0;
+  byId("notes-list").replaceChildren(...said.map((note) => make("li", {}, note)));
+  byId("aside").hidden = aside.length === 0;
+  byId("aside-title").textContent = `${count(aside.length, "file")} set aside`;
+  byId("aside-list").replaceChildren(...aside.slice(0, 100).map(([path, reason]) => make("li", {}, make("b", {}, path), ` ${reason}`)));
+}

@@ -1,0 +1,87 @@
+/** One big picture, why it was picked, and what the model would say. */
+
+import { byId, fileName, kbd, make, percent, sentence } from "./dom.js";
+import { mark } from "./classes.js";
+import * as holding from "./holding.js";
+import { lay, showOverlays } from "./overlays.js";
+import { say } from "./say.js";
+import { preload, Stage } from "./stage.js";
+import { on, state } from "./state.js";
+import { answer } from "./work.js";
+
+const AHEAD = 4; // pictures loaded before they are asked for
+
+let stage = null;
+
+/** Builds the view, once. */
+export function build() {
+  stage = new Stage(byId("stage"), (factor) => {
+    byId("zoom").textContent = factor === 1 ? "Fit" : `${factor.toFixed(1)}×`;
+    byId("zoom").disabled = factor === 1;
+  });
+  byId("zoom-in").addEventListener("click", () => stage.zoom(1));
+  byId("zoom-out").addEventListener("click", () => stage.zoom(-1));
+  byId("zoom").addEventListener("click", () => stage.fit());
+  byId("suggestion").addEventListener("click", confirm);
+  if (state.campaign.task === "segmentation") showOverlays(stage);
+  on(["queue", "at", "view", "suggestions", "lapsed"], show);
+}
+
+const current = () => state.queue.find(({ item }) => item === state.at);
+
+/** The pictures that a key would answer: the one on the screen, if it is to be seen. */
+export function targets() {
+  const pick = current();
+  if (pick === undefined) return [];
+  if (stage.seen) return [pick];
+  say("This picture is not there yet: wait until you see it");
+  return [];
+}
+
+/** Answers with what the model suggests. */
+export function confirm() {
+  const [pick] = targets();
+  if (pick === undefined) return;
+  if (!state.suggestions) say("Suggestions are hidden: h shows them");
+  else if (pick.suggestion === null) say("There is no suggestion for this picture");
+  else answer("label", [pick], pick.suggestion);
+}
+
+/** Shows the picture before or after this one. */
+export function move(dx, dy) {
+  const place = state.queue.findIndex(({ item }) => item === state.at);
+  const next = state.queue[place + (dx || dy)];
+  if (next === undefined) say(dx + dy > 0 ? "This is the last picture that you hold" : "This is the first picture that you hold");
+  else holding.goTo(next.item);
+}
+
+export const zoomIn = () => stage.zoom(1);
+export const zoomOut = () => stage.zoom(-1);
+export const fit = () => stage.fit();
+
+function show() {
+  const pick = current();
+  if (state.view !== "single" || pick === undefined) return;
+  const place = state.queue.indexOf(pick);
+  const name = fileName(pick.path);
+  stage.show(pick.item, name);
+  preload([...state.queue.slice(place, place + 1 + AHEAD), ...state.queue.slice(0, 1)].map(({ item }) => item));
+  byId("file").textContent = name;
+  byId("file").title = pick.path;
+  byId("reason").textContent = why(pick.reason);
+  byId("lapsed").hidden = state.lapsed !== pick.item;
+  suggest(pick);
+  if (state.campaign.task === "segmentation") void lay();
+}
+
+const why = (reason) => sentence(/^(drawn|chosen)/.test(reason) ? reason : `picked because ${reason}`);
+
+function suggest(pick) {
+  const shown = state.suggestions && pick.suggestion !== null;
+  mark(shown ? pick.suggestion : null);
+  const button = byId("suggestion");
+  button.hidden = !shown;
+  if (!shown) return;
+  const sure = pick.confidence === null ? null : make("span", { class: "says" }, percent(pick.confidence, 0));
+  button.replaceChildren(kbd("↵"), make("span", { class: "name" }, make("span", { class: "quiet" }, "Suggested: "), pick.suggestion), ...(sure ? [sure] : []));
+}

@@ -1,0 +1,155 @@
+/** A picture that can be zoomed and moved: wheel, pinch, drag, double click, or the methods. */
+
+import { pictureUrl, thumbnailUrl } from "./api.js";
+import { make } from "./dom.js";
+
+const MOST = 16;
+const STEP = 1.4;
+const SMALL = 8; // pictures enlarged more than so are drawn with hard pixels
+const KEPT = 8; // pictures that are kept ready
+
+const ready = new Map(); // item → its loaded or loading image, oldest first
+
+/** Loads pictures before they are asked for. */
+export function preload(items) {
+  for (const item of items) {
+    if (ready.has(item)) continue;
+    const image = new Image();
+    image.src = pictureUrl(item);
+    image.decode().catch(() => ready.delete(item));
+    ready.set(item, image);
+    while (ready.size > KEPT) ready.delete(ready.keys().next().value);
+  }
+}
+
+export class Stage {
+  /** Builds the stage in `root`. `onZoom(factor)` hears of every change. */
+  constructor(root, onZoom = () => undefined) {
+    this.root = root;
+    this.onZoom = onZoom;
+    this.placeholder = make("img", { class: "placeholder", alt: "", draggable: "false" });
+    this.picture = make("img", { class: "picture", alt: "", draggable: "false" });
+    this.overlay = make("img", { class: "overlay", alt: "", draggable: "false", hidden: true });
+    this.sheet = make("div", { class: "sheet" }, this.placeholder, this.picture, this.overlay);
+    this.message = make("p", { class: "stage-message", hidden: true });
+    root.append(this.sheet, this.message);
+    this.pointers = new Map();
+    this.item = null;
+    this.#listen();
+    this.fit();
+  }
+
+  /** Whether something of the picture is to be seen. */
+  get seen() {
+    return [this.picture, this.placeholder].some((image) => image.complete && image.naturalWidth > 0);
+  }
+
+  /** Shows a picture; what it is called is its alternative text. */
+  show(item, name) {
+    if (item === this.item) return;
+    this.item = item;
+    this.fit();
+    this.message.hidden = true;
+    this.overlay.hidden = true;
+    this.picture.classList.remove("loaded");
+    this.placeholder.hidden = false;
+    this.placeholder.src = thumbnailUrl(item);
+    this.picture.src = pictureUrl(item);
+    this.picture.alt = name;
+    if (this.picture.complete && this.picture.naturalWidth > 0) this.#loaded();
+  }
+
+  /** Lays a picture of the same proportions over it; null takes it away. Rejects where there is none. */
+  async lay(url, opacity) {
+    this.overlay.hidden = url === null;
+    if (url === null) return;
+    this.overlay.style.opacity = opacity;
+    if (this.overlay.getAttribute("src") !== url) this.overlay.src = url;
+    await this.overlay.decode().catch((error) => {
+      this.overlay.hidden = true;
+      throw error;
+    });
+  }
+
+  /** Shows all of it. */
+  fit() {
+    this.#place(1, 0, 0);
+  }
+
+  /** Zooms by a step about the middle: 1 in, -1 out. */
+  zoom(direction) {
+    this.#zoomAt(STEP ** direction, this.root.clientWidth / 2, this.root.clientHeight / 2);
+  }
+
+  /** Zooms so that the point at (x, y), in pixels of the stage, stays where it is. */
+  #zoomAt(factor, x, y) {
+    const scale = Math.min(MOST, Math.max(1, this.scale * factor));
+    const by = scale / this.scale;
+    this.#place(scale, x - by * (x - this.x), y - by * (y - this.y));
+  }
+
+  #place(scale, x, y) {
+    const { clientWidth: width, clientHeight: height } = this.root;
+    this.scale = scale;
+    this.x = Math.min(0, Math.max(width * (1 - scale), x));
+    this.y = Math.min(0, Math.max(height * (1 - scale), y));
+    this.sheet.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
+    this.root.classList.toggle("zoomed", scale > 1);
+    this.onZoom(scale);
+  }
+
+  #listen() {
+    const { root, picture } = this;
+    picture.addEventListener("load", () => this.#loaded());
+    picture.addEventListener("error", () => this.#failed());
+    root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    root.addEventListener("dblclick", (event) => {
+      if (this.scale > 1) this.fit();
+      else this.#zoomAt(2.5, ...this.#inside(event));
+    });
+    root.addEventListener("pointerdown", (event) => {
+      this.pointers.set(event.pointerId, this.#inside(event));
+      root.setPointerCapture(event.pointerId);
+    });
+    root.addEventListener("pointermove", (event) => this.#drag(event));
+    for (const end of ["pointerup", "pointercancel"]) root.addEventListener(end, ({ pointerId }) => this.pointers.delete(pointerId));
+    new ResizeObserver(() => this.#place(this.scale, this.x, this.y)).observe(root);
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : 1);
+    this.#zoomAt(Math.exp(-pixels / (event.ctrlKey ? 100 : 400)), ...this.#inside(event));
+  }
+
+  /** One pointer moves the picture, two zoom about the point between them. */
+  #drag(event) {
+    if (!this.pointers.has(event.pointerId)) return;
+    const before = [...this.pointers.values()];
+    this.pointers.set(event.pointerId, this.#inside(event));
+    const after = [...this.pointers.values()];
+    const [from, to] = [middle(before), middle(after)];
+    this.#place(this.scale, this.x + to[0] - from[0], this.y + to[1] - from[1]);
+    if (after.length === 2) this.#zoomAt(apart(after) / Math.max(1, apart(before)), ...to);
+  }
+
+  #inside({ clientX, clientY }) {
+    const box = this.root.getBoundingClientRect();
+    return [clientX - box.left, clientY - box.top];
+  }
+
+  #loaded() {
+    this.placeholder.hidden = true;
+    this.picture.classList.add("loaded");
+    const enlarged = Math.min(this.root.clientWidth / this.picture.naturalWidth, this.root.clientHeight / this.picture.naturalHeight);
+    this.picture.classList.toggle("pixels", enlarged > SMALL);
+  }
+
+  #failed() {
+    this.message.textContent = "This picture does not load. Wait, or skip it.";
+    this.message.hidden = false;
+  }
+}
+
+const middle = (points) => [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+const apart = ([one, other]) => Math.hypot(one[0] - other[0], one[1] - other[1]);

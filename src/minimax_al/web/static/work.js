@@ -1,0 +1,166 @@
+/** Answering: what keys and buttons do to pictures. Everything shows at once and is sent behind it. */
+
+import * as api from "./api.js";
+import { count, fileName } from "./dom.js";
+import * as holding from "./holding.js";
+import { Outbox } from "./outbox.js";
+import { say } from "./say.js";
+import { state, update } from "./state.js";
+import { Tabs } from "./tabs.js";
+
+const MOST = 200; // pictures a request may answer
+const REMEMBERED = 100; // actions that can be undone one after the other
+const WORDS = { skip: "skipped", unsure: "unsure" };
+
+let outbox = null;
+let tabs = null;
+
+/** Answers as this author from now on; takes over what earlier pages of theirs left unsent. */
+export async function signIn(author) {
+  if (tabs !== null) await signOut();
+  const signed = new Tabs(state.campaign.id ?? state.campaign.name, author);
+  tabs = signed;
+  outbox = new Outbox({
+    send: (entry) => send(author, entry),
+    save: (entries) => signed.save(entries),
+    onChange: () => update({ unsent: [...outbox.entries], trouble: outbox.trouble }),
+    onSaved: saved,
+  });
+  update({ author, recent: [] });
+  void signed.orphans().then((entries) => tabs === signed && adopt(entries));
+  await holding.refill();
+}
+
+function adopt(entries) {
+  if (entries.length > 0) say(`${count(entries.length, "answer")} of an earlier visit ${entries.length === 1 ? "is" : "are"} being saved`);
+  for (const { kind, items } of entries) if (kind !== "undo") holding.take(items);
+  outbox.adopt(entries);
+}
+
+async function signOut() {
+  leave();
+  holding.forget();
+}
+
+/** Gives the pictures back, unless another page of the same author still needs them. */
+export function leave() {
+  if (tabs === null) return;
+  if (tabs.alone) void api.release(state.author).catch(() => undefined); // the lease ends by itself
+  tabs.leave();
+  tabs = null;
+  outbox.stop();
+}
+
+function send(author, { kind, items, className }) {
+  if (kind === "label") return api.label(author, items, className);
+  if (kind === "undo") return api.undo(author, items[0]);
+  return kind === "skip" ? api.skip(author, items) : api.unsure(author, items);
+}
+
+/** Answers pictures: kind "label" with a class, "skip" or "unsure". */
+export function answer(kind, picks, className = null) {
+  if (picks.length === 0 || outbox === null) return;
+  const before = picks.map((pick) => ({ pick, answer: pick.answer, class_name: pick.class_name }));
+  for (const pick of picks) Object.assign(pick, { answer: kind, class_name: className });
+  const entries = [];
+  for (let start = 0; start < before.length; start += MOST) {
+    const part = before.slice(start, start + MOST);
+    const waiting = part.filter((known) => known.answer === "waiting").length;
+    entries.push(outbox.add({ kind, items: part.map(({ pick }) => pick.item), className, waiting }));
+  }
+  remember({ kind, className, before, entries, saved: false });
+  holding.take(picks.map((pick) => pick.item));
+}
+
+/** An action that can be undone and is listed among the recent ones. */
+export function remember(action) {
+  update({ recent: [action, ...state.recent].slice(0, REMEMBERED) });
+}
+
+/** "egret", "unsure"; "12 pictures: egret". */
+export function describe({ kind, className, before }) {
+  const what = className ?? WORDS[kind] ?? "mask";
+  return before.length === 1 ? what : `${count(before.length, "picture")}: ${what}`;
+}
+
+/** Whether nothing later was said of the same pictures. */
+export function isLatest(action) {
+  const items = new Set(action.before.map(({ pick }) => pick.item));
+  const later = state.recent.slice(0, state.recent.indexOf(action));
+  return !later.some(({ before }) => before.some(({ pick }) => items.has(pick.item)));
+}
+
+/** Takes back an action, by default the last; without any, what the author said last, on whatever page. */
+export async function undo(action = state.recent[0]) {
+  if (outbox === null) return;
+  if (action === undefined) {
+    await undoEarlier();
+    return;
+  }
+  update({ recent: state.recent.filter((other) => other !== action) });
+  let unseen = true;
+  for (const entry of action.entries) {
+    if (outbox.cancel(entry)) continue;
+    unseen = false;
+    const was = { kind: entry.kind, className: entry.className };
+    for (const item of entry.items) outbox.add({ kind: "undo", items: [item], className: null, was, repeated: entry.tries > 1 });
+  }
+  for (const { pick, ...fields } of action.before) Object.assign(pick, fields);
+  const waiting = action.before.map(({ pick }) => pick).filter((pick) => pick.answer === "waiting");
+  if (waiting.length > 0) holding.giveBack(waiting, unseen);
+  update({ moment: state.moment + 1 });
+  say(`Taken back: ${describe(action)}`);
+}
+
+async function undoEarlier() {
+  if (state.unsent.length > 0) {
+    say("Answers are still on their way; undo again when they are saved");
+    return;
+  }
+  try {
+    const { item, path, pick } = await api.undo(state.author);
+    say(`Taken back: ${fileName(path)}`);
+    if (pick?.answer === "waiting") {
+      holding.giveBack([pick], true);
+      await holding.refill();
+      holding.goTo(state.queue.some((held) => held.item === item) ? item : state.at);
+    }
+    update({ moment: state.moment + 1 });
+  } catch (error) {
+    say(error.status === 400 ? "There is nothing to take back" : error.message);
+  }
+}
+
+function saved(entry, answer) {
+  if (entry.kind === "undo") {
+    // A request whose answer was lost may have been taken twice: then one of the two still stands.
+    const stands = entry.repeated && answer.pick?.answer === entry.was.kind && answer.pick.class_name === entry.was.className;
+    const { id, ...same } = entry;
+    if (stands) outbox.add({ ...same, tries: 0, repeated: false });
+    else holding.returned(entry.items);
+  } else {
+    holding.acknowledge(entry.items);
+    settle(entry);
+  }
+  update({ saves: state.saves + 1 });
+}
+
+function settle(entry) {
+  const action = state.recent.find(({ entries }) => entries.includes(entry));
+  const round = state.status?.round;
+  if (round && entry.waiting) round.waiting = Math.max(0, round.waiting - entry.waiting);
+  if (action === undefined) return;
+  action.saved = action.entries.every((other) => !outbox.entries.includes(other));
+  update({ recent: [...state.recent] });
+  if (action.saved && action === state.recent[0]) say(`${describe(action)} · saved${round ? `, ${round.picks - round.waiting} of ${round.picks}` : ""}`);
+}
+
+/** Sends what was refused once more. */
+export const retry = () => outbox?.retry();
+
+/** Gives up an answer that the server refuses. */
+export function discard(entry) {
+  const action = state.recent.find(({ entries }) => entries.includes(entry));
+  if (action === undefined) outbox?.cancel(entry);
+  else void undo(action);
+}

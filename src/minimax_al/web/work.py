@@ -1,0 +1,47 @@
+"""Training, the next round, and the end of a round."""
+
+from fastapi import APIRouter
+
+from minimax_al.campaign import Campaign, RoundState
+from minimax_al.web.jobs import JobRunsError
+from minimax_al.web.models import Closed, Job, JobOrder, Nothing
+from minimax_al.web.overview import latest_round
+from minimax_al.web.refusals import conflict, declared
+from minimax_al.web.state import TheCampaign, TheJobs
+
+router = APIRouter(prefix="/api", tags=["work"])
+
+
+@router.post("/jobs", status_code=202, responses=declared(400, 409, 413, 422))
+def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
+    """Starts a training, or the choice of the next round; `GET /api/job` follows it."""
+    if order.kind == "query" and (open_round := _open_round(campaign)) is not None:
+        raise conflict(
+            f"round {open_round.number} is still open: {open_round.waiting} of {open_round.picks} pictures wait for an "
+            "answer; label or skip them, or close the round"
+        )
+    try:
+        return jobs.start(order)
+    except JobRunsError as error:
+        raise conflict(error) from error
+
+
+@router.get("/job")
+async def job(jobs: TheJobs) -> Job:
+    """The job that runs, or the last one that this server ran."""
+    return jobs.now
+
+
+@router.post("/close-round", responses=declared(400, 409, 413, 422))
+def close_round(nothing: Nothing, campaign: TheCampaign) -> Closed:  # noqa: ARG001 - an empty object is sent
+    """Closes the open round; its unanswered pictures may be picked again."""
+    open_round = _open_round(campaign)
+    if open_round is None:
+        raise conflict("no round is open")
+    campaign.close_round()
+    return Closed(closed=open_round.number)
+
+
+def _open_round(campaign: Campaign) -> RoundState | None:
+    latest = latest_round(campaign)
+    return latest if latest is not None and latest.is_open else None

@@ -1,0 +1,44 @@
+"""Folders of pictures whose names tell nothing, and the classes that they show."""
+
+import colorsys
+import random
+import shutil
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+
+def draw_pictures(folder: Path, each: int) -> dict[str, str]:
+    """Draws squares, discs and triangles under names that tell nothing; returns the class of each file."""
+    folder.mkdir(parents=True)
+    dice = random.Random(0)
+    kinds = [kind for kind in ("disc", "square", "triangle") for _ in range(each)]
+    dice.shuffle(kinds)
+    for number, kind in enumerate(kinds):
+        colour, ground = (tuple(int(255 * c) for c in colorsys.hsv_to_rgb(dice.random(), 0.6, v)) for v in (0.9, 0.3))
+        image = Image.new("RGB", (96, 72), ground)
+        x, y, r = dice.randint(24, 70), dice.randint(24, 48), dice.randint(12, 22)
+        box = (x - r, y - r, x + r, y + r)
+        draw = ImageDraw.Draw(image)
+        if kind == "disc":
+            draw.ellipse(box, fill=colour)
+        elif kind == "square":
+            draw.rectangle(box, fill=colour)
+        else:
+            draw.polygon([(x - r, y + r), (x + r, y + r), (x, y - r)], fill=colour)
+        image.save(folder / f"{number:04d}.png")
+    return {f"{number:04d}.png": kind for number, kind in enumerate(kinds)}
+
+
+def copy_flat(source: Path, folder: Path, classes: int, each: int) -> dict[str, str]:
+    """Copies pictures of the largest classes under names that tell nothing; returns the class of each file."""
+    folder.mkdir(parents=True)
+    places = {place: sorted(place.iterdir())[:each] for place in sorted(source.iterdir()) if place.is_dir()}
+    largest = sorted(places, key=lambda place: -len(places[place]))[:classes]
+    files = [file for place in largest for file in places[place]]
+    dice = random.Random(0)
+    dice.shuffle(files)
+    truth = {f"{number:05d}{file.suffix}": file.parent.name for number, file in enumerate(files)}
+    for name, file in zip(truth, files, strict=True):
+        shutil.copy(file, folder / name)
+    return truth

@@ -1,0 +1,127 @@
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from minimax_al.campaign import Campaign
+from minimax_al.web import create_app
+
+HOME = "http://localhost:8765"
+
+
+@pytest.fixture(autouse=True)
+def _quick_disk(monkeypatch):
+    """These tests are not about power cuts, and need not wait for the disk."""
+    monkeypatch.setattr("minimax_al.campaign.store.SYNCHRONOUS", "OFF")
+
+
+class Clock:
+    """A time that only tests move."""
+
+    def __init__(self):
+        self.time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self):
+        return self.time
+
+    def advance(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def random_picture(seed, size=(20, 16)):
+    """Smooth colours that no other seed has."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def eight_pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("eight") / "pictures"
+    folder.mkdir()
+    for number in range(8):
+        random_picture(number).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path, eight_pictures):
+    """Eight small pictures that a test may change."""
+    return shutil.copytree(eight_pictures, tmp_path / "pictures")
+
+
+@pytest.fixture
+def make_campaign(tmp_path, images, clock):
+    """Makes campaigns that are closed when the test ends."""
+    made = []
+
+    def make(classes=("cat", "dog"), **settings):
+        campaign = Campaign.create(tmp_path / f"campaign {len(made)}", images, list(classes), clock=clock, **settings)
+        made.append(campaign)
+        return campaign
+
+    yield make
+    for campaign in made:
+        campaign.close()
+
+
+@pytest.fixture(scope="session")
+def open_round(tmp_path_factory, eight_pictures):
+    """A campaign of eight pictures, all in an open round: to copy, as that is faster than to make one."""
+    folder = tmp_path_factory.mktemp("template") / "campaign"
+    with Campaign.create(folder, eight_pictures, ["cat", "dog"], clock=Clock()) as campaign:
+        campaign.query(8)
+    return folder
+
+
+@pytest.fixture
+def campaign(tmp_path, open_round, clock):
+    """A campaign of eight pictures that no test may change, all in an open round."""
+    with Campaign.open(shutil.copytree(open_round, tmp_path / "herons"), clock=clock) as campaign:
+        yield campaign
+
+
+@pytest.fixture
+def make_client():
+    """Makes clients of an application over a campaign."""
+    made = []
+
+    def make(campaign, headers=None, **options):
+        client = TestClient(create_app(campaign, **options), base_url=HOME, headers=headers)
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(campaign, make_client):
+    return make_client(campaign)
+
+
+@pytest.fixture(scope="session")
+def onlooker(tmp_path_factory, open_round):
+    """A client for requests that change nothing: one for all tests."""
+    folder = shutil.copytree(open_round, tmp_path_factory.mktemp("onlooker") / "herons")
+    with Campaign.open(folder) as campaign, TestClient(create_app(campaign), base_url=HOME) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def onlooker_of_masks(tmp_path_factory, eight_pictures):
+    """Likewise, over a segmentation campaign."""
+    folder = tmp_path_factory.mktemp("masks") / "herons"
+    with (
+        Campaign.create(folder, eight_pictures, ["cat", "dog"], "segmentation") as campaign,
+        TestClient(create_app(campaign), base_url=HOME) as client,
+    ):
+        yield client

@@ -1,0 +1,90 @@
+"""Requests made up from the description: whatever comes, the server answers as it has said it would."""
+
+import shutil
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.generation import GenerationMode
+
+from minimax_al.campaign import Campaign
+from minimax_al.web import create_app
+from minimax_al.web.jobs import JobRunsError, Jobs
+from minimax_al.web.models import Job
+
+ROUTES = (
+    "GET /",
+    "GET /api/campaign",
+    "GET /api/status",
+    "POST /api/lease",
+    "POST /api/release",
+    "POST /api/label",
+    "POST /api/skip",
+    "POST /api/unsure",
+    "POST /api/undo",
+    "GET /api/picks",
+    "GET /pictures/{item}",
+    "GET /thumbnails/{item}",
+    "GET /views/{item}/{kind}.png",
+    "POST /api/jobs",
+    "GET /api/job",
+    "POST /api/close-round",
+    "GET /api/export/{format}",
+    "POST /api/import",
+    "PUT /api/masks/{item}",
+)
+
+load_all_checks()
+# A picture that is not there is refused, though its number has the right form.
+UNDECIDED = CHECKS.get_by_names(["positive_data_acceptance"])
+
+few_examples = settings(
+    max_examples=12,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class EverySecondJob(Jobs):
+    """Starts nothing; says that a job runs every second time."""
+
+    runs = False
+
+    def start(self, order):
+        self.runs = not self.runs
+        if not self.runs:
+            raise JobRunsError("a job runs already")
+        return Job(state="running", kind=order.kind)
+
+
+@pytest.fixture(scope="module")
+def description(tmp_path_factory, open_round):
+    folder = shutil.copytree(open_round, tmp_path_factory.mktemp("fuzz") / "herons")
+    with Campaign.open(folder) as campaign:
+        app = create_app(campaign, hosts=("*",), jobs=EverySecondJob(campaign))
+        yield schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+def test_the_description_has_these_routes(description):
+    operations = [result.ok() for result in description.get_all_operations()]
+    assert {f"{operation.method.upper()} {operation.path}" for operation in operations} == set(ROUTES)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_answer_is_as_described(description, route, mode):
+    method, path = route.split()
+    operation = description[path][method]
+    if mode.is_negative and not (list(operation.iter_parameters()) or operation.body):
+        return  # nothing that could be wrong
+
+    @few_examples
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case):
+        case.call_and_validate(excluded_checks=UNDECIDED)
+
+    check()

@@ -1,0 +1,224 @@
+import pytest
+from sqlalchemy import select
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.schema import labels
+
+
+def post(client, route, **body):
+    answer = client.post(f"/api/{route}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def items_of(lease):
+    return [pick["item"] for pick in lease["picks"]]
+
+
+def history(campaign):
+    """(item, kind, author) of everything that was ever said, in order."""
+    with campaign.store.reading() as connection:
+        rows = connection.execute(select(labels.c.item_id, labels.c.kind, labels.c.author).order_by(labels.c.id))
+        return [tuple(row) for row in rows]
+
+
+def test_two_people_share_a_round_without_meeting(client):
+    ann, bob = post(client, "lease", author="ann", count=3), post(client, "lease", author="bob", count=200)
+    assert len(ann["picks"]) == 3
+    assert len(bob["picks"]) == 5
+    assert not set(items_of(ann)) & set(items_of(bob))
+    assert (bob["waiting"], bob["with_others"], bob["next_free_at"]) == (8, 3, ann["until"])
+    carl = post(client, "lease", author="carl", count=1)
+    assert (carl["picks"], carl["with_others"]) == ([], 8)
+
+
+def test_a_lease_is_the_same_when_the_page_is_loaded_again(client, clock):
+    before = post(client, "lease", author="ann", count=3)
+    clock.advance(60)
+    after = post(client, "lease", author="ann", count=3)
+    assert items_of(after) == items_of(before)
+    assert after["until"] > before["until"]
+
+
+def test_what_is_given_back_is_free_for_others(client):
+    given = items_of(post(client, "lease", author="ann", count=8))
+    assert post(client, "release", author="ann") == {"released": 8}
+    assert items_of(post(client, "lease", author="bob", count=8)) == given
+
+
+def test_a_name_is_the_same_with_spaces_around_it(client):
+    given = post(client, "lease", author=" ann ", count=2)
+    assert {pick["lease_holder"] for pick in given["picks"]} == {"ann"}
+
+
+def test_a_label_that_comes_late_is_kept_and_the_other_person_is_left_in_peace(client, campaign, clock):
+    (item,) = items_of(post(client, "lease", author="ann", count=1))
+    clock.advance(campaign.settings.lease_seconds + 1)
+    assert items_of(post(client, "lease", author="bob", count=1)) == [item]
+    assert post(client, "label", author="ann", items=[item], class_name="dog") == {"labelled": 1}
+    assert campaign.pick(item).class_name == "dog"
+    assert item not in items_of(post(client, "lease", author="bob", count=8))
+
+
+def test_many_pictures_at_once_each_counted_once(client, campaign):
+    items = items_of(post(client, "lease", author="ann", count=8))
+    assert post(client, "label", author="ann", items=[*items, items[0]], class_name="cat") == {"labelled": 8}
+    assert sorted(history(campaign)) == sorted((item, "label", "ann") for item in items)
+
+
+@pytest.mark.parametrize(("route", "more"), [("label", {"class_name": "cat"}), ("unsure", {})], ids=["label", "unsure"])
+def test_a_request_that_is_sent_again_is_in_the_history_once(client, campaign, route, more):
+    items = items_of(post(client, "lease", author="ann", count=2))
+    for _ in range(2):
+        post(client, route, author="ann", items=items, **more)
+    assert history(campaign) == [(item, route, "ann") for item in items]
+    post(client, "undo", author="ann", item=items[0])
+    assert campaign.pick(items[0]).answer == "waiting"
+
+
+def test_the_same_class_from_another_person_or_after_another_class_is_news(client, campaign):
+    item = campaign.picks()[0].item
+    said = [("ann", "cat"), ("bob", "cat"), ("bob", "dog"), ("bob", "cat")]
+    for author, class_name in said:
+        post(client, "label", author=author, items=[item], class_name=class_name)
+    assert [author for _, _, author in history(campaign)] == [author for author, _ in said]
+
+
+def test_a_picture_that_changed_since_is_looked_at_anew(make_campaign, make_client, images):
+    campaign = make_campaign()
+    campaign.query(8)
+    client = make_client(campaign)
+    pick = campaign.picks()[0]
+    post(client, "label", author="ann", items=[pick.item], class_name="cat")
+    other = (images / pick.path).read_bytes() + b"\0"
+    (images / pick.path).write_bytes(other)
+    campaign.refresh()
+    assert campaign.status().items["changed"] == 1
+    post(client, "label", author="ann", items=[pick.item], class_name="cat")
+    assert "changed" not in campaign.status().items
+
+
+def test_skip_and_unsure_are_told_apart(client, campaign):
+    skipped, puzzling, *_ = items_of(post(client, "lease", author="ann", count=8))
+    assert post(client, "skip", author="ann", items=[skipped]) == {"answered": 1}
+    assert post(client, "unsure", author="ann", items=[puzzling]) == {"answered": 1}
+    assert campaign.pick(skipped).answer == "skip"
+    assert campaign.pick(puzzling).answer == "unsure"
+
+
+def test_undo_takes_back_what_one_person_said_last(client):
+    first, second, *_ = items_of(post(client, "lease", author="ann", count=3))
+    post(client, "label", author="ann", items=[first], class_name="cat")
+    post(client, "label", author="bob", items=[second], class_name="dog")
+    undone = post(client, "undo", author="ann")
+    assert (undone["item"], undone["kind"], undone["class_name"]) == (first, "label", "cat")
+    assert (undone["pick"]["answer"], undone["pick"]["class_name"]) == ("waiting", None)
+    again = client.post("/api/undo", json={"author": "ann"})
+    assert again.status_code == 400
+    assert "nothing that could be undone" in again.json()["error"]
+
+
+def test_undo_of_a_label_that_no_round_asked_for_has_no_pick(make_campaign, make_client):
+    campaign = make_campaign()
+    client = make_client(campaign)
+    post(client, "label", author="ann", items=[1], class_name="cat")
+    assert post(client, "undo", author="ann", item=1)["pick"] is None
+
+
+def test_a_round_is_looked_over_in_order_filtered_and_by_pages(client, campaign):
+    ranked = [pick.item for pick in campaign.picks()]
+    post(client, "label", author="ann", items=ranked[::2], class_name="cat")
+    post(client, "label", author="ann", items=ranked[1:2], class_name="dog")
+    everything = client.get("/api/picks").json()
+    assert items_of(everything) == ranked
+    assert everything["total"] == 8
+    cats = client.get("/api/picks", params={"class_name": "cat", "offset": 1, "limit": 2}).json()
+    assert (items_of(cats), cats["total"]) == (ranked[::2][1:3], 4)
+    waiting = client.get("/api/picks", params={"round": 1, "answer": "waiting"}).json()
+    assert items_of(waiting) == [item for item in ranked[1::2] if item != ranked[1]]
+
+
+def test_before_the_first_round_there_is_nothing_to_do(make_campaign, make_client):
+    client = make_client(make_campaign())
+    assert post(client, "lease", author="ann", count=5)["picks"] == []
+    assert client.get("/api/picks").json() == {"picks": [], "total": 0}
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "status", "sentence"),
+    [
+        ("label", {"items": [1], "class_name": "bird"}, 400, "unknown class 'bird'"),
+        ("label", {"items": [99], "class_name": "cat"}, 404, "99 is no picture of this campaign"),
+        ("label", {"items": [1]}, 422, "class_name"),
+        ("label", {"items": [], "class_name": "cat"}, 422, "items"),
+        ("label", {"items": [2**40], "class_name": "cat"}, 422, "items.0"),
+        ("label", {"items": ["1"], "class_name": "cat"}, 422, "valid integer"),
+        ("label", {"items": [1], "class_name": "cat", "colour": "red"}, 422, "colour"),
+        ("skip", {"items": [99]}, 404, "99"),
+        ("unsure", {"items": [99]}, 404, "99"),
+        ("unsure", {"items": list(range(1, 202))}, 422, "200"),
+        ("lease", {"count": 0}, 422, "count"),
+        ("lease", {"count": 201}, 422, "count"),
+        ("undo", {"item": 99}, 404, "99"),
+        ("undo", {"item": 1}, 400, "could be undone"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(client, route, body, status, sentence):
+    answer = client.post(f"/api/{route}", json={"author": "ann", **body})
+    assert answer.status_code == status
+    assert sentence in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+    assert history(client.app.state.shared.campaign) == []
+
+
+@pytest.mark.parametrize("author", ["", "   ", "x" * 81, "a\nb", "\ud800", 7, None])
+def test_an_author_has_a_name(onlooker, author):
+    raw = b'{"author": "\\ud800"}' if author == "\ud800" else None
+    json_type = {"Content-Type": "application/json"}
+    if raw is None:
+        answer = onlooker.post("/api/release", json={"author": author})
+    else:
+        answer = onlooker.post("/api/release", content=raw, headers=json_type)
+    assert answer.status_code == 422
+    assert "author" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (b"not JSON", {"Content-Type": "application/json"}),
+        (b'{"author": "ann"}', {"Content-Type": "text/plain"}),
+        (b'{"author": "ann"}', {}),
+        (b'{"author": "ann", "\\ud800": 1}', {"Content-Type": "application/json"}),
+        (b"", {"Content-Type": "application/json"}),
+    ],
+    ids=["garbage", "text", "untyped", "no code point", "empty"],
+)
+def test_bodies_are_json_and_say_so(onlooker, content, headers):
+    answer = onlooker.post("/api/release", content=content, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["error"]
+
+
+def test_a_round_that_was_never_opened_is_not_found(onlooker):
+    answer = onlooker.get("/api/picks", params={"round": 2})
+    assert answer.status_code == 404
+    assert "no round 2" in answer.json()["error"]
+
+
+def test_classes_and_masks_are_kept_apart(make_campaign, make_client):
+    campaign = make_campaign(task="segmentation")
+    answer = make_client(campaign).post("/api/label", json={"author": "ann", "items": [1], "class_name": "cat"})
+    assert answer.status_code == 400
+    assert "masks" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("route", "more"), [("label", {"items": [1], "class_name": "cat"}), ("lease", {"count": 1}), ("undo", {})]
+)
+def test_a_busy_database_is_not_the_requests_fault(campaign, make_client, route, more):
+    with Campaign.open(campaign.folder, wait_seconds=0.01) as impatient, campaign.store.writing():
+        answer = make_client(impatient).post(f"/api/{route}", json={"author": "ann", **more})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "try again" in answer.json()["error"]

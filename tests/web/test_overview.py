@@ -1,0 +1,95 @@
+import math
+
+import pytest
+
+from minimax_al.campaign import FORMATS
+from minimax_al.strategies import list_strategies
+from minimax_al.web.models import Job
+from minimax_al.web.overview import strategy_names
+
+
+def test_the_campaign_in_a_nutshell(client, campaign):
+    assert client.get("/api/campaign").json() == {
+        "name": "herons",
+        "task": "classification",
+        "classes": ["cat", "dog"],
+        "colours": [],
+        "strategy": "mal",
+        "strategies": strategy_names("mal"),
+        "lease_seconds": 600,
+        "export_formats": ["csv", "parquet", "coco", "label-studio"],
+    }
+
+
+def test_masks_have_colours_and_fewer_formats(make_campaign, make_client):
+    info = make_client(make_campaign(task="segmentation")).get("/api/campaign").json()
+    assert len(set(info["colours"])) == 2
+    assert info["export_formats"] == ["coco", "label-studio"]
+
+
+def test_every_strategy_that_is_offered_exists():
+    assert set(strategy_names("mal-filter")) <= set(list_strategies())
+    assert "mal-filter" in strategy_names("mal-filter")
+    assert len(strategy_names("mal")) == len(set(strategy_names("mal"))) > 5
+
+
+def test_the_status_says_what_the_campaign_says(client, campaign):
+    picks = campaign.picks()
+    campaign.label([pick.item for pick in picks[:3]], "cat", author="ann")
+    campaign.unsure(picks[3].item, author="ann")
+    told, now = client.get("/api/status").json(), campaign.status()
+    for name in ("task", "items", "labelled", "held_out", "unsure", "unlabelled", "model"):
+        assert told[name] == getattr(now, name), name
+    assert told["classes"] == [vars(entry) for entry in now.classes]
+    assert told["round"]["waiting"] == now.round.waiting == 4
+    assert told["round"]["is_open"]
+    assert told["advice"] == vars(now.advice)
+    assert (told["curve"], told["set_aside"], told["notes"]) == ([], [], [])
+    assert told["job"]["state"] == "idle"
+
+
+def test_before_the_first_round_there_is_none(make_campaign, make_client):
+    assert make_client(make_campaign()).get("/api/status").json()["round"] is None
+
+
+def test_a_trained_model_and_the_curve_are_told(client, campaign, clock):
+    from sqlalchemy import insert
+
+    from minimax_al.campaign.schema import runs
+
+    run = {"strategy": "mal", "fingerprint": "0", "labels": 5, "held_out": 3, "state": "done"}
+    with campaign.store.writing() as connection:
+        metrics = {"accuracy": 2 / 3, "calibration_error": math.nan}
+        connection.execute(insert(runs).values(**run, metrics=metrics, started_at=clock(), finished_at=clock()))
+    told = client.get("/api/status").json()
+    assert told["model"]["accuracy"] == pytest.approx(2 / 3)
+    assert told["model"]["metrics"]["calibration_error"] is None  # JSON has no NaN
+    (point,) = told["curve"]
+    assert point["labels"] == 5
+    assert point["low"] < 2 / 3 < point["high"]
+    assert [point["low"], point["high"]] == told["model"]["interval"]
+
+
+def test_what_can_be_exported_is_what_is_a_file():
+    from typing import get_args
+
+    from minimax_al.web.transfer import ExportFormat
+
+    assert set(get_args(ExportFormat)) == {name for name, entry in FORMATS.items() if not entry.is_folder}
+
+
+def test_the_description_declares_every_route_completely(client):
+    description = client.get("/openapi.json").json()
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            declared = set(operation["responses"])
+            assert {"401", "403", "503"} <= declared, (method, path)
+            assert not declared & {"500"}
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = answer["content"]["application/json"]["schema"]
+                    assert schema["required"] == ["error"], (method, path, status)
+
+
+def test_an_idle_job_says_nothing(client):
+    assert client.get("/api/job").json() == Job().model_dump()
