@@ -17,6 +17,7 @@ The command line prints that sentence without a traceback and exits with status 
     ├── CheckpointError (RuntimeError)      a checkpoint is damaged or belongs to something else
     ├── ResultsError (RuntimeError)         a results folder is of another configuration, or unusable
     ├── CampaignError (RuntimeError)        a campaign's folder or database cannot be used so, or not now
+    │   └── StoreError                      its database is locked, full, damaged or out of reach
     └── MissingDependencyError (ImportError) an optional package is not installed; says which extra has it
 """
 
@@ -100,6 +101,10 @@ class ResultsError(MinimaxALError, RuntimeError):
 
 class CampaignError(MinimaxALError, RuntimeError):
     """A campaign cannot do this: its folder or database is unusable, or it is not the time for it."""
+
+
+class StoreError(CampaignError):
+    """A campaign's database is locked, full, damaged or out of reach; the same call may do well later."""
 
 
 class MissingDependencyError(MinimaxALError, ImportError):

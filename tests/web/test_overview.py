@@ -9,7 +9,9 @@ from minimax_al.web.overview import strategy_names
 
 
 def test_the_campaign_in_a_nutshell(client, campaign):
-    assert client.get("/api/campaign").json() == {
+    info = client.get("/api/campaign").json()
+    assert len(info.pop("id")) == 16
+    assert info == {
         "name": "herons",
         "task": "classification",
         "classes": ["cat", "dog"],
@@ -19,6 +21,11 @@ def test_the_campaign_in_a_nutshell(client, campaign):
         "lease_seconds": 600,
         "export_formats": ["csv", "parquet", "coco", "label-studio"],
     }
+
+
+def test_campaigns_are_told_apart(make_campaign, make_client):
+    first, second = (make_client(make_campaign()).get("/api/campaign").json()["id"] for _ in range(2))
+    assert first != second
 
 
 def test_masks_have_colours_and_fewer_formats(make_campaign, make_client):

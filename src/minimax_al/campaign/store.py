@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from minimax_al.campaign.turns import Turns
-from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError
+from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError, StoreError
 
 WAIT_SECONDS = 30.0
 """How long a transaction waits for another process to let go of the database."""
@@ -59,7 +59,7 @@ class Store:
         """One consistent view of the database; nothing written here is kept.
 
         Raises:
-            CampaignError: the database cannot be used; says why.
+            StoreError: the database cannot be used; says why.
         """
         with _in_our_words(self.where), self.engine.connect() as connection:
             if not self.is_sqlite:
@@ -72,7 +72,7 @@ class Store:
         """One transaction with the right to write, kept whole or not at all.
 
         Raises:
-            CampaignError: the database cannot be used, or stays locked by another process; says why.
+            StoreError: the database cannot be used, or stays locked by another process; says why.
         """
         with self._turns.turn(), _in_our_words(self.where), self.engine.connect() as connection:
             writer = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
@@ -188,12 +188,12 @@ def _in_our_words(where: str) -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
-        raise CampaignError(f"the campaign's database {where} {_SQLITE_REASONS['BUSY']}") from error
+        raise StoreError(f"the campaign's database {where} {_SQLITE_REASONS['BUSY']}") from error
     except DBAPIError as error:
         why = _why(error.orig)
         if why is None:
             raise
-        raise CampaignError(f"the campaign's database {where} {why}") from error
+        raise StoreError(f"the campaign's database {where} {why}") from error
 
 
 _SQLITE_REASONS = {

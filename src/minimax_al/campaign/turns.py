@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from minimax_al.errors import CampaignError
+from minimax_al.errors import StoreError
 
 try:
     import fcntl
@@ -42,7 +42,7 @@ class Turns:
         """Has the right inside the block.
 
         Raises:
-            CampaignError: somebody else has it for too long, or the file cannot be made.
+            StoreError: somebody else has it for too long, or the file cannot be made.
         """
         deadline = time.monotonic() + self.wait_seconds
         if not self._here.acquire(timeout=self.wait_seconds):
@@ -61,7 +61,7 @@ class Turns:
         try:
             return path.open("ab")
         except OSError as error:
-            raise CampaignError(
+            raise StoreError(
                 f"the campaign's database cannot be written, as {str(path)!r} cannot: {error.strerror}; "
                 "allow writing in the campaign's folder, and see that its disk has room"
             ) from error
@@ -77,8 +77,8 @@ class Turns:
             else:
                 return
 
-    def _too_long(self) -> CampaignError:
-        return CampaignError(
+    def _too_long(self) -> StoreError:
+        return StoreError(
             f"the campaign's database is locked by another writer for more than {self.wait_seconds:g} seconds "
             f"({'in this process' if self.path is None else str(self.path)}): wait until it has finished, then try "
             "again; nothing was changed"

@@ -154,6 +154,7 @@ class PickList(_Answer):
 class CampaignInfo(_Answer):
     """What does not change while the page is open."""
 
+    id: Annotated[str, Field(description="tells it from campaigns of the same name")]
     name: str
     task: Literal["classification", "segmentation"]
     classes: list[str]

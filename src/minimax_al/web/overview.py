@@ -1,5 +1,7 @@
 """What the page shows about the campaign as a whole."""
 
+import hashlib
+import os
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,6 +23,7 @@ def info(campaign: TheCampaign) -> CampaignInfo:
     """Name, task, classes, and what can be asked for."""
     settings, classes = campaign.settings, campaign.classes
     return CampaignInfo(
+        id=hashlib.blake2b(os.fsencode(campaign.folder.resolve()), digest_size=8).hexdigest(),
         name=campaign_name(campaign.folder),
         task=settings.task,
         classes=list(classes),

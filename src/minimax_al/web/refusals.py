@@ -6,11 +6,10 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
-from minimax_al.errors import MinimaxALError
+from minimax_al.errors import MinimaxALError, StoreError
 from minimax_al.web.models import Refusal
 
 RETRY_SECONDS = 2
@@ -66,7 +65,7 @@ def _of_campaign(request: Request, error: Exception) -> Response:  # noqa: ARG00
 
 def is_passing(error: Exception) -> bool:
     """Whether the database is at fault and not the request."""
-    return isinstance(error.__cause__, SQLAlchemyError) or "then try again" in str(error)
+    return isinstance(error, StoreError)
 
 
 def _of_routing(request: Request, error: Exception) -> Response:
