@@ -52,7 +52,10 @@ def test_added_information_is_the_difference_of_joint_informations():
     rest = [i for i in range(12) if i not in batch]
     expected = [brute_information(probs, [*batch, i]) - brute_information(probs, batch) for i in rest]
     torch.testing.assert_close(
-        search.added_information(torch.tensor(rest)), torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-12
+        search.added_information(torch.tensor(rest), search.joint.mixture),
+        torch.tensor(expected, dtype=torch.float64),
+        rtol=1e-9,
+        atol=1e-12,
     )
 
 
@@ -70,7 +73,12 @@ def test_drawn_configurations_estimate_the_same_scores():
         for pick in (1, 5, 2):
             search.joint.extend(logits[:, pick].double().log_softmax(1))
     everyone = torch.arange(10)
-    torch.testing.assert_close(drawn.added_information(everyone), exact.added_information(everyone), rtol=0, atol=0.02)
+    torch.testing.assert_close(
+        drawn.added_information(everyone, drawn.joint.mixture),
+        exact.added_information(everyone, exact.joint.mixture),
+        rtol=0,
+        atol=0.02,
+    )
 
 
 def test_the_change_from_listed_to_drawn_configurations_keeps_the_best_sample():
@@ -123,17 +131,84 @@ def test_one_seed_gives_one_batch_on_arrays_and_tensors():
     assert torch.equal(draws[0], draws[2])
 
 
-def test_memory_decides_how_many_configurations_and_candidates_fit():
-    logits = passes(n=40, k=10)
-    search = module._GreedySearch(logits, 1000, 200_000, None)
-    assert search.samples_at_a_time() > search_after(search, 3)
-    assert batchbald(logits, 3, max_bytes=384).shape == (3,)
+def alike(t, n, k, seed, spread=0.7):
+    """Passes that mostly agree, as dropout's do."""
+    generator = torch.Generator().manual_seed(seed)
+    shared = 3 * torch.randn(1, n, k, generator=generator)
+    return shared + spread * torch.rand(1, n, 1, generator=generator) * torch.randn(t, n, k, generator=generator)
 
 
-def search_after(search, picks):
-    for _ in range(picks):
+@pytest.mark.parametrize("kind", [passes, alike])
+@pytest.mark.parametrize("num_samples", [40, 3000])
+def test_skipping_changes_no_pick(kind, num_samples, monkeypatch):
+    monkeypatch.setattr(module, "CANDIDATES", 16)
+    logits = kind(8, 150, 4, 5)
+    lazy = batchbald(logits, 12, num_samples=num_samples, generator=torch.Generator().manual_seed(1))
+    everyone = lambda search: (search.scores > -torch.inf).nonzero().flatten()  # noqa: E731
+    monkeypatch.setattr(module._GreedySearch, "contenders", everyone)
+    plain = batchbald(logits, 12, num_samples=num_samples, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(lazy, plain)
+
+
+def test_samples_that_cannot_win_are_skipped(monkeypatch):
+    logits = alike(8, 600, 4, 5)
+    search = module._GreedySearch(logits, 3000, 1 << 30, torch.Generator().manual_seed(1))
+    scored = []
+    added = module._GreedySearch.added_information
+
+    def counting(search, samples, mixture):
+        # In float64 or over all configurations, where these are many.
+        if len(search.joint.weights_C) > 1000 and mixture.weights.shape == search.joint.weights_C.shape:
+            scored.append(len(samples))
+        return added(search, samples, mixture)
+
+    monkeypatch.setattr(module._GreedySearch, "added_information", counting)
+    for _ in range(10):
         search.pick()
-    return search.samples_at_a_time()
+    assert 0 < sum(scored) < 600
+
+
+@pytest.mark.parametrize("kind", [passes, alike])
+@pytest.mark.parametrize("depth", [0, 2, 6])
+def test_groups_give_an_upper_bound_and_keep_the_mean(kind, depth):
+    search = module._GreedySearch(kind(8, 60, 4, 2), 4096, 1 << 30, torch.Generator().manual_seed(0))
+    for _ in range(7):
+        search.pick()
+    exact = search.joint.mixture
+    groups = exact.grouped(depth)
+    assert groups.weights.shape == (2**depth,)
+    torch.testing.assert_close(groups.posterior @ groups.weights, exact.posterior @ exact.weights)
+    everyone = torch.arange(60)
+    assert bool((search.added_information(everyone, groups) >= search.added_information(everyone, exact) - 1e-12).all())
+
+
+@pytest.mark.parametrize("spread", [0.1, 2.0, 60.0])
+def test_float32_errs_by_less_than_its_bound(spread):
+    search = module._GreedySearch(passes(20, 200, 10, 3, spread), 2000, 1 << 30, torch.Generator().manual_seed(0))
+    for _ in range(5):
+        search.pick()
+    everyone, exact = torch.arange(200), search.joint.mixture
+    error = search.added_information(everyone, exact.float()) - search.added_information(everyone, exact)
+    assert float(error.abs().max()) <= search.rounding
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_reduced_precision_products_change_nothing(precision):
+    logits = alike(8, 150, 4, 5)
+    expected = batchbald(logits, 8, num_samples=500, generator=torch.Generator().manual_seed(1))
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        picks = batchbald(logits, 8, num_samples=500, generator=torch.Generator().manual_seed(1))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.equal(picks, expected)
+
+
+def test_little_memory_means_fewer_configurations():
+    logits = passes(n=40, k=10)
+    assert module._GreedySearch(logits, 1000, 200_000, None).pick() == module._GreedySearch(logits, 9, 480, None).pick()
+    assert batchbald(logits, 3, max_bytes=480).shape == (3,)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +219,7 @@ def search_after(search, picks):
         (lambda x: batchbald(x[0], 1), ShapeError, r"logits must have the shape \(T, N, K\), not \(12, 3\)"),
         (lambda x: batchbald(x / 0, 1), NonFiniteScoreError, "logits are NaN or infinite for 12 of 12"),
         (lambda x: batchbald(x, 1, num_samples=0), ConfigurationError, "num_samples=0 must be 1 or more"),
-        (lambda x: batchbald(x, 1, max_bytes=200), ConfigurationError, "max_bytes=200 .* must be 216 or more"),
+        (lambda x: batchbald(x, 1, max_bytes=200), ConfigurationError, "max_bytes=200 .* must be 312 or more"),
     ],
 )
 def test_bad_input(call, error, match):

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minimax_al.acquisition import coreset, k_center_greedy
+from minimax_al.acquisition import coreset, k_center_greedy, products
 from minimax_al.errors import BudgetError, ConfigurationError, NonFiniteScoreError, ShapeError
 
 
@@ -61,21 +61,32 @@ def unit_length(n, d, generator):
 KINDS = [random, clustered, low_rank, far_from_the_origin, tight_far_clusters, unit_length]
 
 
+@pytest.fixture(autouse=True)
+def _bfloat16(monkeypatch):
+    """Low precision also for small pools and on any machine."""
+    monkeypatch.setattr(products, "WORTHWHILE", 0)
+    monkeypatch.setattr(products, "multiplies_bfloat16", lambda _: True)
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Many blocks, windows and short lists also on a small pool."""
     monkeypatch.setattr(coreset, "WINDOW", 7)
-    monkeypatch.setattr(coreset, "FIRST_CENTERS", 3)
+    monkeypatch.setattr(coreset, "FIRST_CENTERS", (3, 5))
+    monkeypatch.setattr(coreset, "PILOTS", 20)
     monkeypatch.setattr(coreset, "BLOCK_SIZES", (8, 64))
-    monkeypatch.setattr(coreset, "MOST_AT_ONCE", 16)
+    monkeypatch.setattr(coreset, "MOST_AT_ONCE", (16, 16))
     monkeypatch.setattr(coreset, "SHORTLIST", 40)
+    monkeypatch.setattr(coreset, "POOL_SHARE", 4)
     monkeypatch.setattr(coreset, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(products, "CHUNK_ROWS", 50)
     monkeypatch.setattr(coreset, "PAIR_CHUNK", 5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("labelled", [0, 1, 60])
-def test_picks_are_those_of_a_naive_greedy_rule(kind, labelled):
+@pytest.mark.parametrize(("labelled", "fast"), [(0, True), (1, True), (60, True), (60, False)])
+def test_picks_are_those_of_a_naive_greedy_rule(kind, labelled, fast, monkeypatch):
+    monkeypatch.setattr(products, "multiplies_bfloat16", lambda _: fast)
     samples = kind(1500 + labelled, 40, torch.Generator().manual_seed(labelled))
     pool, centers = samples[labelled:], samples[:labelled] if labelled else None
     assert k_center_greedy(pool, 150, centers).tolist() == naive(pool, 150, centers)
@@ -91,7 +102,7 @@ def test_blocks_windows_and_short_lists_change_nothing(kind, labelled):
 
 
 @pytest.mark.usefixtures("small_blocks")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_ties_go_to_the_lower_index_and_duplicates_are_picked_once(data):
     size, width, labelled = (data.draw(st.integers(*bounds)) for bounds in ((1, 60), (1, 3), (0, 4)))
@@ -117,6 +128,18 @@ def test_real_duplicates_go_to_the_lower_index():
 
 def test_a_pool_of_one_point_is_taken_by_index():
     assert k_center_greedy(torch.full((3000, 5), 7.5), 3000, torch.full((4, 5), 7.5)).tolist() == list(range(3000))
+
+
+def test_one_dimension_with_many_equal_distances():
+    pool = torch.arange(600.0)[torch.randperm(600, generator=torch.Generator().manual_seed(0)), None]
+    assert k_center_greedy(pool, 300, pool[:2]).tolist() == naive(pool, 300, pool[:2])
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+def test_a_huge_offset_where_float32_cancels(offset):
+    # Features as float32 has them at that offset: few values, many equal distances.
+    pool = offset + clustered(500, 6, torch.Generator().manual_seed(5))
+    assert k_center_greedy(pool, 120, pool[:30]).tolist() == naive(pool, 120, pool[:30])
 
 
 def test_a_pool_at_zero_is_taken_by_index():
@@ -194,12 +217,12 @@ def test_a_cuda_device_picks_the_same(kind):
 def test_the_first_bounds_and_the_error_bound_hold(kind):
     samples = kind(300, 12, torch.Generator().manual_seed(8))
     greedy = coreset._LazyGreedy(samples[40:], samples[:40])
-    greedy.bound_all()
+    greedy.bound_all(10)
     exact = (
         torch.cdist(samples[40:].double(), samples[:40].double(), compute_mode="donot_use_mm_for_euclid_dist")
         .square()
         .amin(dim=1)
-        * greedy.scale**2
+        * greedy.products.scale**2
     )
     assert bool((greedy.bound >= exact).all())
     greedy.refresh(greedy.everyone, 0.0)

@@ -126,7 +126,7 @@ def test_a_disk_that_refuses_to_grow_a_file_is_said(make_campaign):
     limit = (
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
     )
-    assert "CampaignError the campaign's database" in say_in_a_child(campaign.folder, limit)
+    assert "StoreError the campaign's database" in say_in_a_child(campaign.folder, limit)
     with campaign.store.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     assert campaign.labels()["a/000.png"] in ("cat", "dog")
@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_written_is_said(save_pictures):
         nobody = "os.setgid(65534); os.setuid(65534)" if os.geteuid() == 0 else ""
         said = say_in_a_child(folder, nobody)
         folder.chmod(0o755)
-    assert said.startswith("CampaignError the campaign's database")
+    assert said.startswith("StoreError the campaign's database")
     assert "allow" in said
     assert "writing in" in said
 

@@ -25,6 +25,7 @@ from minimax_al.acquisition.scores import (
     variation_ratio,
 )
 from minimax_al.acquisition.sharded import k_center_greedy_sharded
+from minimax_al.acquisition.typiclust import typicality
 
 __all__ = [
     "RULES",
@@ -47,5 +48,6 @@ __all__ = [
     "ranks",
     "threshold",
     "top",
+    "typicality",
     "variation_ratio",
 ]

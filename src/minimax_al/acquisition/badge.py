@@ -79,8 +79,9 @@ class _LazyKMeansPlusPlus:
         self.rounding = 4 * (logits.shape[1] + features.shape[1]) * torch.finfo(torch.float64).eps
         self.everyone = torch.arange(len(features), device=self.device)
         self.seen = torch.zeros_like(self.everyone)
-        norms = [_squared_norms(*self.factors(rows)) for rows in self.everyone.split(CHUNK_ROWS)]
-        self.bound = torch.cat(norms)
+        self.bound = torch.empty(len(features), dtype=torch.float64, device=self.device)
+        for rows in self.everyone.split(CHUNK_ROWS):
+            self.bound[rows] = _squared_norms(*self.factors(rows))
 
     def run(self, budget: int) -> Tensor:
         if float(self.bound.sum()) > 0:

@@ -9,19 +9,35 @@ Given the picks so far, what a sample y adds is E_c[H(y | c)] − mean_t H(y | �
 labels ("configurations") of the picks and p(y | c) = Σ_t p(t | c) p_t(y). While there are few configurations all of
 them are listed and the value is exact. Later, c is drawn from p(c), and every draw is extended by a label of each
 new pick.
+
+Most samples need not be scored over all configurations, because others are sure to add more:
+
+* While all configurations are listed, what a sample adds only falls as the batch grows, so its last score is an upper
+  bound (as in the lazy greedy of Minoux 1978). Draws do not have this property.
+* Entropy is concave. So E_c[H(y | c)] is at most Σ_g p(g) H(y | g) over groups g of configurations, listed or drawn,
+  and close to it where the posteriors p(t | c) of a group are alike.
+* Scores in float32 with an error bound leave few samples that are scored in float64, and these decide.
 """
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from minimax_al.acquisition.checks import Array, as_dimensions, check_budget, check_finite
+from minimax_al.acquisition.products import operand_error
 from minimax_al.acquisition.scores import entropy_unchecked
 from minimax_al.errors import ConfigurationError
 
 FLOAT64_BYTES = 8
-CANDIDATES = 256
+CANDIDATES = 64
 """Most samples scored at a time: fewer leave more to be skipped."""
-CACHE_BYTES = 1 << 21
+GROUPING = (6, 16)
+"""Configurations are halved so often into groups, if there are at least so many times as many of them."""
+SUMMED_AT_ONCE = 64
+"""Configurations that are added up in the dtype of their posterior; such sums are added up in float64."""
+CACHE_BYTES = 1 << 20
 """Most bytes of joint probabilities at a time, so that their logarithms are taken in the cache."""
 TOLERANCE = 1e-12
 """Scores in nats that differ by less are rounding apart, and go by index."""
@@ -38,8 +54,7 @@ def batchbald(
     """Greedy BatchBALD; each pick adds most to what the batch tells about the model.
 
     Exact as long as the picks have at most `num_samples` joint configurations, K^(b−1) for the last pick; from
-    then on configurations are drawn. What a sample adds can only fall as the batch grows, so in the exact part
-    only samples whose last score is high enough are scored again.
+    then on configurations are drawn. Given these, every pick is the one that scoring all samples would make.
 
     Args:
         logits: shape (T, N, K), T passes with dropout or T ensemble members.
@@ -68,53 +83,143 @@ def batchbald(
     check_finite(logits_TNK, "logits", sample_dimension=1)
     if num_samples < 1:
         raise ConfigurationError(f"num_samples={num_samples!r} must be 1 or more")
-    # Per configuration: log p_t(c), p(t | c) and a new copy of either; and p(y | c) of one sample with its entropies.
-    fitting = max_bytes // (FLOAT64_BYTES * (3 * passes + 3 * classes))
+    # Per configuration: log p_t(c), p(t | c) and a new copy of either; copies in float32 while they are grouped; and
+    # p(y | c) of one sample with its entropies.
+    fitting = max_bytes // (FLOAT64_BYTES * (5 * passes + 3 * classes))
     if fitting < 1:
         raise ConfigurationError(
             f"max_bytes={max_bytes!r} is too little for {passes} passes and {classes} classes; "
-            f"it must be {FLOAT64_BYTES * 3 * (passes + classes)} or more"
+            f"it must be {FLOAT64_BYTES * (5 * passes + 3 * classes)} or more"
         )
     search = _GreedySearch(logits_TNK, min(num_samples, fitting), max_bytes, generator)
     return torch.tensor([search.pick() for _ in range(budget)], device=logits_TNK.device)
 
 
+@dataclass(frozen=True)
+class _Mixture:
+    """Distributions over passes with their weights: of configurations, or of groups of them.
+
+    Attributes:
+        posterior: p(t | c), shape (T, C), float32 or float64.
+        weights: p(c), shape (C,), float64.
+    """
+
+    posterior: Tensor
+    weights: Tensor
+
+    def expected_entropy(self, probs_TnK: Tensor, cache_bytes: int = CACHE_BYTES) -> Tensor:
+        """E_c[H(y | c)] of some samples in nats, (n,) float64."""
+        dtype = self.posterior.dtype
+        probs_TX = probs_TnK.to(dtype).reshape(len(probs_TnK), -1)
+        size = max(1, min(SUMMED_AT_ONCE, cache_bytes // (FLOAT64_BYTES * probs_TX.shape[1])))
+        sums_X = torch.zeros(probs_TX.shape[1], dtype=torch.float64, device=probs_TX.device)
+        blocks = zip(self.posterior.split(size, dim=1), self.weights.to(dtype).split(size), strict=True)
+        for posterior_Tc, weights_c in blocks:
+            probs_cX = posterior_Tc.T @ probs_TX
+            # p ln p is 0 at p = 0; this way all of it is vectorised.
+            sums_X -= weights_c @ probs_cX.clamp(min=torch.finfo(dtype).tiny).log_().mul_(probs_cX)
+        return sums_X.view(probs_TnK.shape[1:]).sum(dim=1)
+
+    def float(self) -> "_Mixture":
+        """The same in float32."""
+        return _Mixture(self.posterior.float(), self.weights)
+
+    def grouped(self, depth: int) -> "_Mixture":
+        """2^depth groups of equally many, halved again and again where the posteriors of a group differ most."""
+        count, groups = self.posterior.shape[1], 1 << depth
+        order = torch.arange(-(-count // groups) * groups, device=self.weights.device)
+        weights = torch.where(order < count, self.weights[order.clamp(max=count - 1)], 0)
+        posterior = self.posterior[:, order.clamp_(max=count - 1)]
+        for level in range(depth):
+            shape = 1 << level, -1
+            parts, shares = posterior.view(len(posterior), *shape), weights.view(shape)
+            place = _spread(parts, shares).argmax(dim=0)
+            keys = parts.take_along_dim(place[None, :, None], dim=0)[0]
+            order = keys.argsort(dim=1) + torch.arange(0, len(order), keys.shape[1], device=order.device)[:, None]
+            order = order.flatten()
+            posterior, weights = posterior[:, order], weights[order]
+        shares = weights.view(groups, -1)
+        sums = (posterior.double() * weights).view(len(posterior), groups, -1).sum(dim=2)
+        totals = shares.sum(dim=1)
+        return _Mixture((sums / totals.clamp(min=torch.finfo(torch.float64).tiny)).to(posterior.dtype), totals)
+
+
+def _spread(parts_TGn: Tensor, shares_Gn: Tensor) -> Tensor:
+    """How far posteriors lie apart within each group, pass by pass, (T, G)."""
+    shares_Gn = shares_Gn.to(parts_TGn.dtype)
+    totals_G = shares_Gn.sum(dim=1).clamp(min=torch.finfo(parts_TGn.dtype).tiny)
+    means_TG = (parts_TGn * shares_Gn).sum(dim=2) / totals_G
+    return (parts_TGn - means_TG[:, :, None]).square_().mul_(shares_Gn).sum(dim=2)
+
+
 class _GreedySearch:
-    """The picks' joint configurations, and the last score of every sample."""
+    """The picks' joint configurations, and bounds of what every sample adds.
+
+    `scores` are upper bounds while the configurations are listed; later they only say who is worth looking at first.
+    """
 
     def __init__(self, logits: Tensor, most: int, max_bytes: int, generator: torch.Generator | None) -> None:
         self.logits, self.most, self.max_bytes = logits, most, max_bytes
         self.joint = _Configurations(len(logits), most, generator, logits.device)
         self.scores = logits.new_full((logits.shape[1],), torch.inf, dtype=torch.float64)
+        # Of all samples, mean_t H(y | ω_t).
+        chunks = [entropy_unchecked(chunk.double().movedim(2, 1)) for chunk in logits.split(CANDIDATES, dim=1)]
+        self.conditional = torch.cat([chunk.mean(dim=0) for chunk in chunks])
+        passes, _, classes = logits.shape
+        # Terms have one sign in p = Σ_t p(t | c) p_t(y) and in each sum of p ln p, so that these err by (T + 2)·u and
+        # by (terms + 2)·u of themselves; logarithms err by a few u. In either product both factors may be rounded.
+        unit = torch.finfo(torch.float32).eps / 2
+        relative = unit * (passes + SUMMED_AT_ONCE + 16) + 4 * operand_error(logits.device)
+        self.rounding = 2 * relative * (math.log(classes) + 1)
 
     def pick(self) -> int:
         """The sample that adds most; it joins the batch."""
-        order = self.scores.argsort(descending=True, stable=True)
-        order = order[self.scores[order] > -torch.inf]
-        # What is not scored again does not compete.
-        best, fresh = -torch.inf, torch.full_like(self.scores, -torch.inf)
-        for samples in order.split(self.samples_at_a_time()):
-            if self.joint.exact and float(self.scores[samples[0]]) < best - TOLERANCE:
-                break
-            fresh[samples] = self.added_information(samples)
-            best = max(best, float(fresh[samples].max()))
-            self.scores[samples] = fresh[samples]
-        pick = int((fresh >= best - TOLERANCE).nonzero()[0])
+        contenders = self.contenders()
+        added = self.added_information(contenders, self.joint.mixture)
+        pick = int(contenders[added >= added.max() - TOLERANCE].min())
         self.joint.extend(self.logits[:, pick].double().log_softmax(dim=1))
         self.scores[pick] = -torch.inf
         return pick
 
-    def added_information(self, samples: Tensor) -> Tensor:
-        logits_TnK = self.logits[:, samples].double()
-        entropies_n = entropy_unchecked(logits_TnK.movedim(2, 1)).mean(dim=0)
-        return self.joint.expected_entropy(logits_TnK.softmax(dim=2)) - entropies_n
+    def contenders(self) -> Tensor:
+        """The samples that may add most, as far as float32 can tell."""
+        order = self.scores.argsort(descending=True, stable=True)
+        order = order[self.scores[order] > -torch.inf]
+        best, looked = -torch.inf, []
+        levels = self.levels()
+        for samples in order.split(CANDIDATES):
+            if self.joint.exact and float(self.scores[samples[0]]) < best:
+                break
+            remaining = samples
+            for level in levels:
+                upper = self.added_information(remaining, level) + self.rounding
+                self.scores[remaining] = torch.minimum(upper, self.scores[remaining]) if self.joint.exact else upper
+                remaining, upper = remaining[upper >= best], upper[upper >= best]
+                if len(remaining) == 0:
+                    break
+            else:
+                best = max(best, float(upper.max()) - 2 * self.rounding - 2 * TOLERANCE)
+                looked.append(remaining)
+        found = torch.cat(looked)
+        return found[self.scores[found] >= best]
 
-    def samples_at_a_time(self) -> int:
+    def levels(self) -> list[_Mixture]:
+        """From coarse to fine: groups of configurations, and all of them, in float32."""
+        configurations, (depth, least) = self.joint.mixture.float(), GROUPING
+        if len(configurations.weights) < least << depth:
+            return [configurations]
+        return [configurations.grouped(depth), configurations]
+
+    def added_information(self, samples: Tensor, mixture: _Mixture) -> Tensor:
+        """What samples add to the batch, (n,) float64; an upper bound of that where the mixture is of groups."""
+        free = self.max_bytes - FLOAT64_BYTES * 5 * len(self.logits) * len(self.joint.weights_C)
         passes, _, classes = self.logits.shape
-        configurations = len(self.joint.weights_C)
-        free = self.max_bytes - FLOAT64_BYTES * 3 * passes * configurations
-        fitting = free // (FLOAT64_BYTES * 3 * classes * (passes + configurations))
-        return max(1, min(CANDIDATES, fitting, CACHE_BYTES // (FLOAT64_BYTES * classes * configurations)))
+        fitting = max(1, min(CANDIDATES, free // (6 * FLOAT64_BYTES * passes * classes)))
+        entropies = [
+            mixture.expected_entropy(self.logits[:, part].double().softmax(dim=2), min(CACHE_BYTES, free // 8))
+            for part in samples.split(fitting)
+        ]
+        return torch.cat(entropies) - self.conditional[samples]
 
 
 class _Configurations:
@@ -131,12 +236,10 @@ class _Configurations:
         self.weights_C = torch.ones(1, dtype=torch.float64, device=device)
         self.posterior_TC = self.log_probs_TC.softmax(dim=0)
 
-    def expected_entropy(self, probs_TnK: Tensor) -> Tensor:
-        """E_c[H(y | c)] of some samples, shape (n,)."""
-        passes, samples, classes = probs_TnK.shape
-        probs_CnK = (self.posterior_TC.T @ probs_TnK.reshape(passes, -1)).reshape(-1, samples, classes)
-        entropies_Cn = torch.special.entr(probs_CnK).sum(dim=2)
-        return torch.mv(entropies_Cn.T, self.weights_C)
+    @property
+    def mixture(self) -> _Mixture:
+        """Of the passes, given each configuration."""
+        return _Mixture(self.posterior_TC, self.weights_C)
 
     def extend(self, log_probs_TK: Tensor) -> None:
         """Let every configuration go on with a label of a new pick."""

@@ -1,47 +1,63 @@
 """Core-set selection by the greedy k-center rule (Sener and Savarese 2018), exact and lazy.
 
 The rule takes, again and again, the sample whose nearest centre is farthest away. Done naively every pick costs
-a pass over the pool. Two facts make it cheap:
+a pass over the pool. Three facts make it cheap:
 
-* The distance to the nearest centre only ever falls. A distance measured against the first few centres is an
-  upper bound of today's, so only samples with the largest bounds need a look at the centres that they have not
-  seen (as in the lazy greedy of Minoux 1978). Here they are looked at in blocks, one matrix product a block.
-* A product in float32 with a proven error bound tells which centre can be nearest. Only for these few pairs
-  is the distance computed in float64, as the sum of squared differences. So the picks are those of a greedy
-  rule in float64, also where norms are huge beside distances, at about the price of float32.
+* The distance to the nearest centre only ever falls. A distance measured against a few centres is an upper bound
+  of today's, so only samples with the largest bounds need a look at the centres that they have not seen (as in
+  the lazy greedy of Minoux 1978). Here they are looked at in blocks, one matrix product a block.
+* Some centres are near to many samples. Those that are nearest to a few samples give all others a first bound
+  that is close to the truth.
+* A product in low precision with a proven error bound tells which centre can be nearest (see `products`). Only
+  for these few pairs is the distance computed in float64, as the sum of squared differences. So the picks are
+  those of a greedy rule in float64, also where norms are huge beside distances, at the price of bfloat16.
 
-Distances are squared throughout, of features multiplied by `scale`.
+Distances are squared throughout, of features multiplied by a power of two.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from minimax_al.acquisition.checks import Array, as_dimensions, check_budget, check_finite
+from minimax_al.acquisition.checks import Array, as_dimensions, check_budget
+from minimax_al.acquisition.products import (
+    CENTERS_ALIGNMENT,
+    CHUNK_ROWS,
+    UNDERFLOW,
+    Factors,
+    Products,
+    accumulating_in_float32,
+)
 from minimax_al.acquisition.rules import top_unchecked
 from minimax_al.errors import ConfigurationError, ShapeError
 
 WINDOW = 512
 """Centres looked at in one matrix product; a sample that falls behind drops out after each."""
-FIRST_CENTERS = 64
-"""Centres that give every sample its first bound, in one pass over the pool."""
+WINDOW_SHARE = 16
+"""Windows' factors are kept while they take less than this part of the features."""
+FIRST_CENTERS = (64, 256)
+"""Fewest and most centres that give every sample its first bound, in one pass over the pool."""
+FIRST_SHARE = 64
+"""Between these numbers, this part of all centres."""
+PILOTS = 1024
+"""Samples that show which centres are near to many."""
 BLOCK_SIZES = (256, 4096)
 """The block size doubles and halves between these, so that a block holds enough samples worth picking from."""
 ENOUGH = (128, 512)
 """Samples worth picking from: below the first number blocks grow, above the second they shrink."""
 SHORTLIST = 4096
 """Fewest samples on the list from which blocks are taken; large pools have a longer one."""
-MOST_AT_ONCE = 1024
-"""Samples whose distances from one another are held at once."""
-CHUNK_ROWS = 1024
-"""Features converted at a time, so that they stay in the cache."""
+MOST_AT_ONCE = (256, 1024)
+"""Fewest and most samples whose distances from one another are held at once."""
+POOL_SHARE = 32
+"""Blocks, short lists and samples held at once are at most this part of the pool, so that memory scales with it."""
 PAIR_CHUNK = 256
-"""Pairs of samples and centres whose distances are computed at a time, for the same reason."""
-UNDERFLOW = 1e-30
-"""Far above what a squared distance in float32 can lose by underflow, since scaled features are below 1."""
+"""Pairs of samples and centres whose distances are computed at a time, so that they stay in the cache."""
+PATIENCE = (1 << 24, 64)
+"""After so many products, low precision must have left less than this part of them to compute exactly."""
 
 
 def k_center_greedy(features: Array, budget: int, centers: Array | None = None, *, first: int | None = None) -> Tensor:
@@ -82,7 +98,8 @@ def k_center_greedy(features: Array, budget: int, centers: Array | None = None, 
     greedy = _LazyGreedy(features_ND, centers_LD.to(features_ND.device))
     if first is None and len(centers_LD) == 0:
         first = greedy.nearest_to_mean()
-    return greedy.run(budget, first)
+    with accumulating_in_float32():
+        return greedy.run(budget, first)
 
 
 class _Place(NamedTuple):
@@ -95,6 +112,22 @@ class _Place(NamedTuple):
         return (-self.bound, self.sample) < (-other.bound, other.sample)
 
 
+class _Window(NamedTuple):
+    """Some successive centres.
+
+    Attributes:
+        end: number of centres up to and with these.
+        factors: of these, and of fillers after them.
+        source: where they are rows.
+        places: which rows.
+    """
+
+    end: int
+    factors: Factors
+    source: Tensor
+    places: Tensor
+
+
 class _LazyGreedy:
     """Bounds of all samples, and how many centres each has seen.
 
@@ -104,23 +137,22 @@ class _LazyGreedy:
 
     def __init__(self, features: Tensor, centers: Tensor) -> None:
         self.features, self.centers = features, centers
+        self.products = Products(features, centers)
         self.picks: list[int] = []
         self.everyone = torch.arange(len(features), device=features.device)
         self.bound = torch.full((len(features),), torch.inf, dtype=torch.float64, device=features.device)
         self.seen = torch.zeros(len(features), dtype=torch.int32, device=features.device)
-        self.mean, self.scale = _mean_and_scale(features, centers)
-        self.slack = _relative_error(features.shape[1], features.device)
-        # One type for all rows: the mean that is taken off must be the same number everywhere.
-        self.working = torch.promote_types(torch.promote_types(features.dtype, centers.dtype), torch.float32)
-        self.block_size = 1024
+        self.windows: dict[int, _Window] = {}
+        self.block_size = min(1024, share_of_pool(len(features), BLOCK_SIZES))
+        self.looked, self.measured = 0, 0
 
     def run(self, budget: int, first: int | None) -> Tensor:
         if first is not None:
             self.take([first])
-        self.bound_all()
+        self.bound_all(budget)
         while len(self.picks) < budget:
             # Most blocks come from this short list, which saves passes over the bounds of all.
-            shortlist, outside = self.leaders(self.everyone, max(SHORTLIST, len(self.everyone) // 32))
+            shortlist, outside = self.shortlist()
             while len(self.picks) < budget and self.pick_from(shortlist, outside, budget):
                 pass
         return torch.tensor(self.picks, device=self.features.device)
@@ -130,18 +162,40 @@ class _LazyGreedy:
         self.bound[picks] = -torch.inf
 
     def nearest_to_mean(self) -> int:
-        distances = [self.distances(chunk, self.mean) for chunk in self.features.split(CHUNK_ROWS)]
+        chunks = self.features.split(CHUNK_ROWS)
+        distances = [self.products.distances(chunk, self.products.mean) for chunk in chunks]
         return int(top_unchecked(torch.cat(distances), 1, largest=False))
 
-    def bound_all(self) -> None:
+    def bound_all(self, budget: int) -> None:
         """Give every sample a first bound, from a few centres that still count as unseen."""
-        centers = self.prepare(self.center_rows(0, min(len(self.centers) + len(self.picks), FIRST_CENTERS)))
-        norms_C = (1 + self.slack) * centers.square().sum(dim=1)
+        centers, slack = self.products.prepare(self.first_centers(budget)), self.products.slack
+        norms_C = (1 + slack) * centers.square().sum(dim=1)
         for rows, chunk in zip(self.everyone.split(CHUNK_ROWS), self.features.split(CHUNK_ROWS), strict=True):
-            prepared = self.prepare(chunk)
-            own = (1 + self.slack) * prepared.square().sum(dim=1).double() + UNDERFLOW
+            prepared = self.products.prepare(chunk)
+            own = (1 + slack) * prepared.square().sum(dim=1).double() + UNDERFLOW
             self.bound[rows] = torch.addmm(norms_C, prepared, centers.T, alpha=-2).amin(dim=1) + own
         self.bound[self.picks] = -torch.inf
+
+    def first_centers(self, budget: int) -> Tensor:
+        """Some centres, those that are nearest to many samples if there is a choice."""
+        given = len(self.centers)
+        if given == 0:
+            return self.features[self.picks]
+        count = min(max(FIRST_CENTERS[0], (given + budget) // FIRST_SHARE), FIRST_CENTERS[1])
+        if given <= count or len(self.everyone) == 0:
+            return self.centers[:count]
+        pilots = self.products.samples(self.features, self.everyone[:: -(-len(self.everyone) // PILOTS)])
+        smallest = torch.full_like(pilots.norms, torch.inf)
+        nearest = torch.zeros_like(smallest, dtype=torch.int64)
+        everyone = self.everyone[: len(smallest)]
+        for begin in range(0, given, WINDOW):
+            entries, places = self.products.entries(pilots, everyone, self.window(begin, given).factors).min(dim=1)
+            nearest = torch.where(entries < smallest, begin + places, nearest)
+            smallest = torch.minimum(smallest, entries)
+        return self.centers[top_unchecked(nearest.bincount(minlength=given), count)]
+
+    def shortlist(self) -> tuple[Tensor, _Place]:
+        return self.leaders(self.everyone, max(SHORTLIST, len(self.everyone) // POOL_SHARE))
 
     def leaders(self, rows: Tensor, size: int) -> tuple[Tensor, _Place]:
         """The first `size` of `rows` in the order of picking, sorted by index, and the place of the next one."""
@@ -158,9 +212,10 @@ class _LazyGreedy:
             rival = outside
         self.refresh(block, rival.bound)
         rows = block[self.bound[block] >= rival.bound]
-        picked = self.pick_among(rows, rival, budget) if len(rows) else 0
+        most = share_of_pool(len(self.bound), MOST_AT_ONCE)
+        picked = self.pick_among(rows, rival, budget, most) if len(rows) else 0
         if len(rows) < ENOUGH[0]:
-            self.block_size = min(2 * self.block_size, BLOCK_SIZES[1], max(BLOCK_SIZES[0], len(self.bound) // 16))
+            self.block_size = min(2 * self.block_size, share_of_pool(len(self.bound), BLOCK_SIZES))
         elif len(rows) > ENOUGH[1]:
             self.block_size = max(self.block_size // 2, BLOCK_SIZES[0])
         return picked > 0 or rival is not outside
@@ -168,53 +223,79 @@ class _LazyGreedy:
     def refresh(self, rows: Tensor, floor: float) -> None:
         """Let each of `rows` see the centres that it has not seen, until its bound falls below `floor`."""
         rows = rows[self.bound[rows] >= floor]
-        raw = self.features[rows]
-        prepared = self.prepare(raw)
+        samples = self.products.samples(self.features, rows)
         bound, seen = self.bound[rows], self.seen[rows]
         stop = len(self.centers) + len(self.picks)
         # A bound of zero is exact, whatever the sample has seen.
         while len(waiting := ((seen < stop) & (bound >= floor) & (bound > 0)).nonzero().flatten()):
             begin = int(seen[waiting].min())
-            end = min(begin + WINDOW, stop)
-            active = waiting[seen[waiting] < end]
-            bound[active] = self.nearer(raw, prepared, active, bound[active], self.center_rows(begin, end))
-            seen[active] = end
+            window = self.window(begin, stop)
+            active = waiting[seen[waiting] < window.end]
+            bound[active] = self.nearer(rows[active], samples, active, bound[active], window)
+            seen[active] = window.end
         self.bound[rows], self.seen[rows] = bound, seen
+        self.reconsider_precision()
 
-    def nearer(self, raw: Tensor, prepared: Tensor, active: Tensor, bound: Tensor, centers: Tensor) -> Tensor:
-        """The bounds of the active rows after a look at `centers`, exact where one of them is nearer."""
-        if len(active) < len(raw):
-            prepared = prepared[active]
-        prepared_C = self.prepare(centers)
-        # A lower bound of each distance, but for `own`, which depends on the sample alone.
-        lower = torch.addmm((1 - self.slack) * prepared_C.square().sum(dim=1), prepared, prepared_C.T, alpha=-2)
-        own = (1 - self.slack) * prepared.square().sum(dim=1).double() - UNDERFLOW
-        rows = (lower.amin(dim=1) + own <= bound).nonzero().flatten()
-        lower, own, nearer, near = lower[rows], own[rows], bound[rows], active[rows]
-        likeliest = lower.argmin(dim=1)
-        self.lower_to(nearer, raw, centers, (self.everyone[: len(rows)], near, likeliest))
+    def window(self, begin: int, stop: int) -> _Window:
+        """The centres from about `begin` to the end of its window."""
+        given = len(self.centers)
+        if begin < given:
+            source, start = self.centers, begin - begin % WINDOW
+            places = torch.arange(start, min(start + WINDOW, given), device=source.device)
+        else:
+            source, start = self.features, begin - (begin - given) % WINDOW
+            picked = self.picks[start - given : min(start + WINDOW, stop) - given]
+            places = torch.tensor(picked, device=source.device)
+        window = self.windows.get(start)
+        if window is None or len(window.places) < len(places):
+            window = _Window(start + len(places), self.products.centers(source, places), source, places)
+            if (len(self.windows) + 1) * window.factors.values.nbytes * WINDOW_SHARE < self.features.nbytes:
+                self.windows[start] = window
+        skipped = (begin - start) // CENTERS_ALIGNMENT * CENTERS_ALIGNMENT
+        factors = window.factors._replace(values=window.factors.values[skipped:])
+        return window._replace(factors=factors, places=window.places[skipped:])
+
+    def nearer(self, rows: Tensor, samples: Factors, active: Tensor, bound: Tensor, window: _Window) -> Tensor:
+        """The bounds of `rows` after a look at a window, exact where one of its centres is nearer.
+
+        Their factors are those of `samples` at `active`.
+        """
+        entries = self.products.entries(samples, active, window.factors)
+        self.looked += entries.numel()
+        reach = self.products.reach(samples.without_values(active), window.factors, bound)
+        near = (entries.amin(dim=1) <= reach).nonzero().flatten()
+        entries, nearer, rows = entries[near], bound[near], rows[near]
+        source, places = window.source, window.places
+        likeliest = entries.argmin(dim=1)
+        self.lower_to(nearer, rows, (source, places[likeliest]), self.everyone[: len(rows)])
         # Any other centre that may be nearer still.
-        lower.scatter_(1, likeliest[:, None], torch.inf)
-        others = (lower <= torch.where(nearer > 0, nearer - own, -torch.inf)[:, None]).nonzero()
-        self.lower_to(nearer, raw, centers, (others[:, 0], near[others[:, 0]], others[:, 1]))
-        bound[rows] = nearer
-        return bound
+        entries.scatter_(1, likeliest[:, None], torch.inf)
+        reach = self.products.reach(samples.without_values(active[near]), window.factors, nearer).masked_fill_(
+            nearer == 0, -torch.inf
+        )
+        others = (entries <= reach[:, None]).nonzero()
+        self.lower_to(nearer, rows, (source, places[others[:, 1]]), others[:, 0])
+        return bound.index_copy(0, near, nearer)
 
-    def lower_to(self, bound: Tensor, raw: Tensor, centers: Tensor, triples: tuple[Tensor, Tensor, Tensor]) -> None:
-        """Lower `bound[k]` to the exact distance of `raw[i]` and `centers[j]`, for all triples (k, i, j)."""
-        for k, i, j in zip(*(index.split(PAIR_CHUNK) for index in triples), strict=True):
-            bound.scatter_reduce_(0, k, self.distances(raw[i], centers[j]), "amin")
+    def lower_to(self, bound: Tensor, rows: Tensor, centers: tuple[Tensor, Tensor], which: Tensor) -> None:
+        """Lower `bound[which[k]]` to the exact distance of that row and the k-th centre, for all k."""
+        source, places = centers
+        self.measured += len(places)
+        for k, j in zip(which.split(PAIR_CHUNK), places.split(PAIR_CHUNK), strict=True):
+            bound.scatter_reduce_(0, k, self.products.distances(self.features[rows[k]], source[j]), "amin")
 
-    def pick_among(self, rows: Tensor, rival: _Place, budget: int) -> int:
-        """Pick from refreshed rows while their best precedes the rival; how many were picked."""
-        rows, following = self.leaders(rows, MOST_AT_ONCE)
+    def reconsider_precision(self) -> None:
+        """Go over to float32 where low precision tells too little apart."""
+        if self.looked > PATIENCE[0] and self.measured * PATIENCE[1] > self.looked:
+            self.products.dtype = torch.float32
+            self.windows.clear()
+
+    def pick_among(self, rows: Tensor, rival: _Place, budget: int, most: int) -> int:
+        """Pick from at most so many refreshed rows while their best precedes the rival; how many were picked."""
+        rows, following = self.leaders(rows, most)
         rival = following if following.precedes(rival) else rival
         raw = self.features[rows]
-        prepared = self.prepare(raw)
-        norms = prepared.square().sum(dim=1)
-        sums, products = (norms[:, None] + norms).cpu().numpy(), (prepared @ prepared.T).cpu().numpy()
-        lower = (1 - self.slack) * sums - 2 * products - UNDERFLOW
-        upper = (1 + self.slack) * sums - 2 * products + UNDERFLOW
+        between = _Between(self.products.prepare(raw), self.products.slack)
         indices, exact = rows.tolist(), self.bound[rows].cpu().numpy()
         bound, settled = exact.copy(), np.ones(len(rows), dtype=bool)
         taken: list[int] = []
@@ -223,66 +304,43 @@ class _LazyGreedy:
             if not _Place(bound[best], indices[best]).precedes(rival):
                 break
             if not settled[best]:
-                near = [pick for pick in taken if lower[pick, best] <= bound[best]]
-                bound[best] = min(exact[best], float(self.distances(raw[near], raw[best]).min()))
+                near = [taken[place] for place in np.flatnonzero(between.lower_of(taken, best) <= bound[best])]
+                bound[best] = min(exact[best], float(self.products.distances(raw[near], raw[best]).min()))
                 settled[best] = True
                 continue
             taken.append(best)
-            settled[(lower[best] <= bound) & (bound > 0)] = False
-            np.minimum(bound, upper[best], out=bound, where=bound > 0)
+            settled[(between.lower(best) <= bound) & (bound > 0)] = False
+            np.minimum(bound, between.upper(best), out=bound, where=bound > 0)
             bound[best] = -np.inf
         # Rows that were not picked keep their count of seen centres: they have a bound against the new ones only.
         self.bound[rows] = torch.from_numpy(bound).to(rows.device)
         self.take([indices[place] for place in taken])
         return len(taken)
 
-    def center_rows(self, begin: int, end: int) -> Tensor:
-        given = self.centers[begin:end]
-        offset = len(self.centers)
-        picks = self.picks[max(0, begin - offset) : max(0, end - offset)]
-        if not picks:
-            return given
-        picked = self.features[torch.tensor(picks, device=self.features.device)]
-        return torch.cat([given, picked]) if len(given) else picked
 
-    def prepare(self, rows: Tensor) -> Tensor:
-        """Rows in float32, centred and scaled, so that products lose as little as they can."""
-        return (rows.to(self.working) - self.mean.to(self.working)).mul_(self.scale).float()
+class _Between:
+    """Bounds of the distances of a few rows from one another, in NumPy: they are asked for one by one."""
 
-    def distances(self, first: Tensor, second: Tensor) -> Tensor:
-        """Squared distances of paired rows in float64, from the features as given."""
-        return (first.double() - second.double()).mul_(self.scale).square_().sum(dim=1)
+    def __init__(self, prepared: Tensor, slack: float) -> None:
+        self.slack = slack
+        self.norms: NDArray[np.float32] = prepared.square().sum(dim=1).cpu().numpy()
+        self.products: NDArray[np.float32] = (prepared @ prepared.T).cpu().numpy()
 
+    def lower(self, row: int) -> NDArray[np.float32]:
+        bounds: NDArray[np.float32] = (1 - self.slack) * (self.norms[row] + self.norms) - 2 * self.products[row]
+        return np.subtract(bounds, UNDERFLOW, out=bounds)
 
-def _mean_and_scale(features: Tensor, centers: Tensor) -> tuple[Tensor, float]:
-    """The mean of the features, and a power of two that brings all values below 1."""
-    total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
-    largest = 0.0
-    for name, rows in (("features", features), ("centers", centers)):
-        for chunk in rows.split(CHUNK_ROWS) if len(rows) else ():
-            low, high = torch.aminmax(chunk)
-            extent = max(-float(low), float(high))
-            if not extent < math.inf:
-                check_finite(rows, name)
-            largest = max(largest, extent)
-            if rows is features:
-                total += chunk.sum(dim=0, dtype=torch.float64)
-    # The scale itself must be a float32.
-    return total / len(features), 2.0 ** -max(-120, math.frexp(largest)[1])
+    def upper(self, row: int) -> NDArray[np.float32]:
+        bounds: NDArray[np.float32] = (1 + self.slack) * (self.norms[row] + self.norms) - 2 * self.products[row]
+        return np.add(bounds, UNDERFLOW, out=bounds)
+
+    def lower_of(self, rows: list[int], other: int) -> NDArray[np.float32]:
+        """What `lower(row)` says of `other`, for each of `rows`."""
+        sums = self.norms[rows] + self.norms[other]
+        bounds: NDArray[np.float32] = (1 - self.slack) * sums - 2 * self.products[rows, other]
+        return np.subtract(bounds, UNDERFLOW, out=bounds)
 
 
-def _relative_error(width: int, device: torch.device) -> float:
-    """ε with |computed − true| ≤ ε·(‖x‖² + ‖c‖²) for a squared distance from a float32 matrix product.
-
-    The product errs by 2d·u·‖x‖‖c‖ whatever its order of summation, the rounded operands and the norms by a few
-    u more. Where the user allows products of reduced precision, operands are rounded to that.
-    """
-    unit = torch.finfo(torch.float32).eps / 2
-    operand = {"none": 0.0, "ieee": 0.0, "highest": 0.0, "tf32": 2.0**-10, "high": 2.0**-10}
-    return (2 * width + 16) * unit + 3 * operand.get(_product_precision(device), 2.0**-7)
-
-
-def _product_precision(device: torch.device) -> str:
-    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    setting = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
-    return str(setting) if setting is not None else torch.get_float32_matmul_precision()  # before PyTorch 2.9
+def share_of_pool(samples: int, limits: tuple[int, int]) -> int:
+    """A part of so many samples, between limits."""
+    return min(max(limits[0], samples // POOL_SHARE), limits[1])

@@ -15,13 +15,13 @@ from torch import Tensor, distributed
 
 from minimax_al.acquisition.checks import Array, as_dimensions, check_budget
 from minimax_al.acquisition.coreset import (
-    CHUNK_ROWS,
     MOST_AT_ONCE,
-    SHORTLIST,
     _LazyGreedy,
     _Place,
     k_center_greedy,
+    share_of_pool,
 )
+from minimax_al.acquisition.products import CHUNK_ROWS, accumulating_in_float32
 from minimax_al.acquisition.rules import top_unchecked
 from minimax_al.errors import MinimaxALError, ShapeError
 
@@ -52,7 +52,8 @@ def k_center_greedy_sharded(
     """
     if group is None:
         return k_center_greedy(features, budget, centers)
-    return _ShardedGreedy(features, centers, budget, _Meeting(group)).run()
+    with accumulating_in_float32():
+        return _ShardedGreedy(features, centers, budget, _Meeting(group)).run()
 
 
 class _Meeting:
@@ -112,7 +113,8 @@ class _ShardedGreedy:
         self.offset = sum(self.sizes[: meeting.rank])
         self.picks: list[int] = []
         # The distances of all ranks are measured in one unit.
-        self.greedy.scale = min(scale for (scale,) in meeting.numbers(self.greedy.scale))
+        products = self.greedy.products
+        products.scale = min(scale for (scale,) in meeting.numbers(products.scale))
         given = self.greedy.centers
         dtype = torch.promote_types(self.greedy.features.dtype, given.dtype)
         self.centers = torch.empty((len(given) + self.budget, given.shape[1]), dtype=dtype, device=given.device)
@@ -121,29 +123,25 @@ class _ShardedGreedy:
     def run(self) -> Tensor:
         if len(self.greedy.centers) == 0:
             self.take_nearest_to_mean()
-        self.greedy.bound_all()
+        self.greedy.bound_all(self.budget)
         self.forget(self.picks)
         picked = 0
-        shortlist, outside = self.shortlist()
+        shortlist, outside = self.greedy.shortlist()
         while len(self.picks) < self.budget:
             block, rival = self.greedy.leaders(shortlist, self.greedy.block_size)
             if outside.precedes(rival):
                 rival = outside
             picked = self.pick_from(block, rival)
             if not picked and rival is outside:
-                shortlist, outside = self.shortlist()
+                shortlist, outside = self.greedy.shortlist()
         return torch.tensor(self.picks, device=self.centers.device)
-
-    def shortlist(self) -> tuple[Tensor, _Place]:
-        everyone = self.greedy.everyone
-        return self.greedy.leaders(everyone, max(SHORTLIST, len(everyone) // 32))
 
     def pick_from(self, block: Tensor, rival: _Place) -> int:
         """Refresh the block, let candidates travel, pick among all ranks' alike; how many were picked."""
         rival = self.first_of_all(rival)
         self.greedy.refresh(block, rival.bound)
         rows = block[self.greedy.bound[block] >= rival.bound]
-        rows, following = self.greedy.leaders(rows, MOST_AT_ONCE // self.meeting.ranks)
+        rows, following = self.greedy.leaders(rows, share_of_pool(sum(self.sizes), MOST_AT_ONCE) // self.meeting.ranks)
         counts = [int(count) for (count,) in self.meeting.numbers(len(rows))]
         following = self.first_of_all(following)
         rival = following if following.precedes(rival) else rival
@@ -153,10 +151,10 @@ class _ShardedGreedy:
         bound = self.meeting.rows(self.greedy.bound[rows], counts)
         features = self.meeting.rows(self.greedy.features[rows], counts)
         candidates = _LazyGreedy(features, features[:0])
-        candidates.scale, candidates.bound = self.greedy.scale, bound
+        candidates.products.scale, candidates.bound = self.greedy.products.scale, bound
         # Among candidates, the rival stands where its index would be put.
         place = _Place(rival.bound, bisect_left(indices.tolist(), rival.sample))
-        candidates.pick_among(candidates.everyone, place, self.budget - len(self.picks))
+        candidates.pick_among(candidates.everyone, place, self.budget - len(self.picks), len(features))
         first = sum(counts[: self.meeting.rank])
         self.greedy.bound[rows] = candidates.bound[first : first + len(rows)]
         self.take(indices[candidates.picks].tolist(), features[candidates.picks])
@@ -179,9 +177,9 @@ class _ShardedGreedy:
     def take_nearest_to_mean(self) -> None:
         """The first pick where nothing is labelled: the best single centre of the pool."""
         greedy = self.greedy
-        total = (greedy.mean * len(greedy.features)).nan_to_num()
+        total = (greedy.products.mean * len(greedy.features)).nan_to_num()
         mean = self.meeting.rows(total[None], [1] * self.meeting.ranks).sum(dim=0) / sum(self.sizes)
-        distances = torch.cat([greedy.distances(chunk, mean) for chunk in greedy.features.split(CHUNK_ROWS)])
+        distances = torch.cat([greedy.products.distances(chunk, mean) for chunk in greedy.features.split(CHUNK_ROWS)])
         rows = top_unchecked(distances, 1, largest=False) if len(distances) else greedy.everyone
         distance = float(distances[rows]) if len(rows) else torch.inf
         places = self.meeting.numbers(distance, float(rows + self.offset) if len(rows) else torch.inf)

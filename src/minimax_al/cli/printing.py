@@ -1,6 +1,6 @@
 """What commands print."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from minimax_al.campaign import Campaign
-
-EpochCallback = Callable[[str, int, int, Mapping[str, float]], None]
+    from minimax_al.campaign import Campaign, ModelState
+    from minimax_al.training.epochs import EpochCallback
 
 
 def show(text: str) -> None:
@@ -44,15 +43,29 @@ def show_status(campaign: "Campaign") -> None:
     show(f"{pictures}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} to ask about")
     if now.classes:
         show(", ".join(f"{entry.name} {entry.labels:,}" for entry in now.classes))
-    if now.model is not None and now.model.accuracy is not None:
-        show(f"accuracy {now.model.accuracy:.1%} on {now.model.held_out:,} held-out pictures")
+    if now.round is not None and now.round.is_open:
+        show(f"round {now.round.number} is open: {now.round.waiting:,} of {now.round.picks:,} pictures wait")
+    if now.model is not None:
+        show(_model_line(now.model))
     for note in now.notes:
         show(note)
     show(f"advice: {now.advice.decision}. {now.advice.reason}")
 
 
+def _model_line(model: "ModelState") -> str:
+    words = [f"model trained on {model.labels:,} labels"]
+    if model.accuracy is not None and model.interval is not None:
+        low, high = model.interval
+        words.append(f"accuracy {model.accuracy:.1%} (95 %: {low:.1%} to {high:.1%}) on {model.held_out:,} held out")
+    if model.agreement is not None:
+        words.append(f"says of {model.agreement:.0%} of the pictures what the model before said")
+    if model.labels_since:
+        words.append(f"{model.labels_since:,} labels have come since")
+    return "; ".join(words)
+
+
 @contextmanager
-def shown_epochs() -> Iterator[EpochCallback | None]:
+def shown_epochs() -> Iterator["EpochCallback | None"]:
     """A bar a training, on standard error, so that what is printed can be piped; none where that is no terminal."""
     from rich.console import Console
     from rich.progress import Progress

@@ -2,13 +2,11 @@
 
 import hashlib
 import os
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from fastapi import APIRouter
 
-from minimax_al.campaign import FORMATS, Campaign, RoundState
+from minimax_al.campaign import FORMATS, Campaign, RoundState, strategy_names
 from minimax_al.errors import CampaignError
 from minimax_al.report.strips import class_colours
 from minimax_al.web.models import Advice, CampaignInfo, ClassCount, CurvePoint, Model, Round, Status
@@ -31,7 +29,7 @@ def info(campaign: TheCampaign) -> CampaignInfo:
         if settings.task == "segmentation"
         else [],
         strategy=settings.strategy,
-        strategies=strategy_names(settings.strategy),
+        strategies=sorted({*strategy_names(), settings.strategy}),
         lease_seconds=settings.lease_seconds,
         export_formats=[
             name for name, entry in FORMATS.items() if settings.task in entry.tasks and not entry.is_folder
@@ -73,16 +71,6 @@ def latest_round(campaign: Campaign) -> RoundState | None:
 def campaign_name(folder: Path) -> str:
     """What a campaign is called: its folder."""
     return folder.resolve().name
-
-
-@cache
-def strategy_names(own: str) -> list[str]:
-    """Strategies by their entry points; the registry itself would load torch.
-
-    Args:
-        own: the campaign's, which may be a combination that no entry point names.
-    """
-    return sorted({own, *(point.name for point in entry_points(group="minimax_al.strategies"))})
 
 
 _NESTED = {"classes", "round", "model", "advice"}

@@ -1,0 +1,199 @@
+"""Bounds of squared distances from matrix products in low precision, with proven error bounds.
+
+‖x − c‖² = ‖x‖² + ‖c‖² − 2⟨x, c⟩ takes one matrix product for all pairs, but loses what rounding takes. Here it only
+tells which distances can be at most a given one; whoever asks computes these few in float64.
+
+The product is taken in bfloat16 where the device has units for it, since the error stays bounded: with x̂ and ĉ the
+rounded rows, |⟨x̂, ĉ⟩ − ⟨x, c⟩| ≤ ‖x̂ − x‖·‖ĉ‖ + ‖x‖·‖ĉ − c‖, and all four lengths are measured. ‖c‖² is part of the
+product, as two more factors beside ones, so that it is added in float32. The result's own rounding is monotone: an
+entry at most t is still at most t, rounded.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from minimax_al.acquisition.checks import check_finite
+
+CHUNK_ROWS = 1024
+"""Features converted at a time, so that they stay in the cache."""
+UNDERFLOW = 1e-30
+"""Far above what a squared distance in float32 can lose by underflow, since scaled features are below 1."""
+ALIGNMENT = 8
+"""Products are fastest where the number of factors is a multiple of this."""
+TILES = {"cpu": (32, 256), "cuda": (256, 4096)}
+"""Numbers of samples in one product. Of few sizes, since a CPU's library compiles and keeps a kernel for each."""
+CENTERS_ALIGNMENT = 256
+"""Products have a multiple of this number of centres, for the same reason."""
+WORTHWHILE = 1 << 22
+"""Numbers in a pool from which bfloat16 pays; before that, setting it up takes longer than it saves."""
+NOWHERE = 1e38
+"""An entry that is beyond any reach."""
+
+
+class Factors(NamedTuple):
+    """Rows as one side of a product.
+
+    Attributes:
+        values: (n, d + 2 or a little more).
+        norms: of samples: at most ‖x‖², (n,) float64. Of centres: nothing.
+        length: at least ‖x‖; (n,) of samples, the largest of centres.
+        residual: at least ‖x̂ − x‖, likewise.
+    """
+
+    values: Tensor
+    norms: Tensor
+    length: Tensor
+    residual: Tensor
+
+    def without_values(self, rows: Tensor) -> "Factors":
+        """Some of the samples, with all that `reach` asks for."""
+        return Factors(self.values[:0], self.norms[rows], self.length[rows], self.residual[rows])
+
+
+class Products:
+    """How rows become factors, and what their products say.
+
+    Attributes:
+        mean: what is taken off all rows, so that norms are not huge beside distances, (d,) float64.
+        scale: a power of two that brings all values below 1; distances are squared distances of scaled rows.
+        slack: ε with |computed − true| ≤ ε·(‖x‖² + ‖c‖²) for a squared distance from factors as they are.
+        dtype: of the factors: bfloat16 where that pays, else float32.
+    """
+
+    def __init__(self, features: Tensor, centers: Tensor) -> None:
+        self.mean, self.scale = _mean_and_scale(features, centers)
+        # One type for all rows: the mean that is taken off must be the same number everywhere.
+        self.working = torch.promote_types(torch.promote_types(features.dtype, centers.dtype), torch.float32)
+        self.slack = _relative_error(features.shape[1], features.device)
+        worthwhile = features.numel() >= WORTHWHILE and multiplies_bfloat16(features.device)
+        self.dtype = torch.bfloat16 if worthwhile else torch.float32
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Rows in float32, centred and scaled."""
+        return (rows.to(self.working) - self.mean.to(self.working)).mul_(self.scale).float()
+
+    def distances(self, first: Tensor, second: Tensor) -> Tensor:
+        """Squared distances of paired rows in float64, from the features as given."""
+        return (first.double() - second.double()).mul_(self.scale).square_().sum(dim=1)
+
+    def samples(self, source: Tensor, rows: Tensor) -> Factors:
+        """Factors of some rows of a source, as one side of a product."""
+        factors = self._factors(source, rows)
+        factors.values[:, source.shape[1] :] = 1
+        return factors
+
+    def centers(self, source: Tensor, rows: Tensor) -> Factors:
+        """Factors of the other side: −2c, and ‖c‖² in two parts; filled up with centres that are near to nothing."""
+        width = source.shape[1]
+        values, norms, length, residual = self._factors(source, rows, alignment=CENTERS_ALIGNMENT)
+        values[:, :width] *= -2
+        # What the second part loses in turn is below 2⁻¹⁶ of the whole.
+        lower = norms * (1 - 2.0**-15)
+        values[: len(rows), width] = lower
+        values[: len(rows), width + 1] = lower - values[: len(rows), width]
+        values[len(rows) :, width] = NOWHERE
+        return Factors(values, norms[:0], length.max(), residual.max())
+
+    def entries(self, samples: Factors, rows: Tensor, centers: Factors) -> Tensor:
+        """The product of some of the samples with centres, (rows, centres and what fills them up)."""
+        small, large = TILES.get(rows.device.type, TILES["cpu"])
+        padded = torch.cat([rows, rows[-1:].expand(-len(rows) % small)])
+        whole = len(padded) - len(padded) % large
+        entries = samples.values.new_empty((len(padded), len(centers.values)))
+        for part, size in ((slice(whole), large), (slice(whole, None), small)):
+            for tile, out in zip(padded[part].split(size), entries[part].split(size), strict=True):
+                if len(tile):
+                    torch.mm(samples.values[tile], centers.values.T, out=out)
+        return entries[: len(rows)]
+
+    def reach(self, samples: Factors, centers: Factors, bound: Tensor) -> Tensor:
+        """The largest entry in each sample's row of the product that a distance of at most `bound` can have."""
+        margin = samples.residual * centers.length + samples.length * centers.residual
+        reach = bound - samples.norms + (2 * margin + UNDERFLOW)
+        return (reach + torch.finfo(self.dtype).eps * reach.abs()).to(self.dtype)
+
+    def _factors(self, source: Tensor, rows: Tensor, alignment: int = 1) -> Factors:
+        width = source.shape[1]
+        shape = _aligned(len(rows), alignment), _aligned(width + 2, ALIGNMENT)
+        values = source.new_zeros(shape, dtype=self.dtype)
+        norms, residual = source.new_empty((2, len(rows)), dtype=torch.float64)
+        for begin in range(0, len(rows), CHUNK_ROWS):
+            part = slice(begin, begin + CHUNK_ROWS)
+            prepared = self.prepare(source[rows[part]])
+            rounded = values[begin : begin + len(prepared), :width]
+            rounded.copy_(prepared)
+            norms[part] = prepared.square().sum(dim=1)
+            residual[part] = prepared.sub_(rounded).square_().sum(dim=1)
+        # Lengths and residuals are rounded by far less than slack, a rounded row is longer by less than 2⁻⁷.
+        above = 1 + self.slack
+        return Factors(values, norms * (1 - self.slack), norms.sqrt() * above * (1 + 2.0**-7), residual.sqrt_() * above)
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
+
+
+@contextmanager
+def accumulating_in_float32() -> Iterator[None]:
+    """Let no product in bfloat16 add up parts in bfloat16, which CUDA otherwise may."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_bf16_reduced_precision_reduction
+    matmul.allow_bf16_reduced_precision_reduction = False
+    try:
+        yield
+    finally:
+        matmul.allow_bf16_reduced_precision_reduction = before
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has units for products in bfloat16, which add up in float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Torch has no public name for these yet; without them a CPU counts as having no such units.
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and any(check() for check in checks if check)
+
+
+def _mean_and_scale(features: Tensor, centers: Tensor) -> tuple[Tensor, float]:
+    """The mean of the features, and a power of two that brings all values below 1."""
+    total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
+    largest = 0.0
+    for name, rows in (("features", features), ("centers", centers)):
+        for chunk in rows.split(CHUNK_ROWS) if len(rows) else ():
+            low, high = torch.aminmax(chunk)
+            extent = max(-float(low), float(high))
+            if not extent < math.inf:
+                check_finite(rows, name)
+            largest = max(largest, extent)
+            if rows is features:
+                total += chunk.sum(dim=0, dtype=torch.float64)
+    # The scale itself must be a float32.
+    return total / len(features), 2.0 ** -max(-120, math.frexp(largest)[1])
+
+
+def _relative_error(width: int, device: torch.device) -> float:
+    """The slack of a product that adds up in float32.
+
+    It errs by 2d·u·‖x‖‖c‖ whatever its order of summation, and by d·u·‖c‖² where that is added in it; norms by d·u,
+    the rows' centring and scaling by a few u more. Where the user allows float32 products of reduced precision,
+    factors are rounded to that.
+    """
+    unit = torch.finfo(torch.float32).eps / 2
+    return (4 * width + 32) * unit + 3 * operand_error(device)
+
+
+def operand_error(device: torch.device) -> float:
+    """At least how far, of itself, each number is rounded before it is multiplied in a float32 product."""
+    operand = {"none": 0.0, "ieee": 0.0, "highest": 0.0, "tf32": 2.0**-10, "high": 2.0**-10}
+    return operand.get(_product_precision(device), 2.0**-7)
+
+
+def _product_precision(device: torch.device) -> str:
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    setting = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
+    return str(setting) if setting is not None else torch.get_float32_matmul_precision()  # before PyTorch 2.9
