@@ -22,13 +22,13 @@ from minimax_al.acquisition.checks import (
     check_same_length,
 )
 
-DRAWS = (32, 1024)
+DRAWS = (32, 256)
 """Fewest and most candidates drawn from the bounds at a time."""
 PATIENCE = 0.25
 """Rejected draws, as a share of the pool, after which all bounds are made true."""
-WINDOW = 512
+WINDOW = 256
 """Picks that candidates are measured against at a time."""
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 256
 """Samples of the pool that are converted at a time, so that they stay in the cache."""
 
 

@@ -36,7 +36,7 @@ from minimax_al.errors import ConfigurationError, ShapeError
 
 WINDOW = 512
 """Centres looked at in one matrix product; a sample that falls behind drops out after each."""
-WINDOW_SHARE = 16
+WINDOW_SHARE = 32
 """Windows' factors are kept while they take less than this part of the features."""
 FIRST_CENTERS = (64, 256)
 """Fewest and most centres that give every sample its first bound, in one pass over the pool."""
@@ -50,11 +50,11 @@ ENOUGH = (128, 512)
 """Samples worth picking from: below the first number blocks grow, above the second they shrink."""
 SHORTLIST = 4096
 """Fewest samples on the list from which blocks are taken; large pools have a longer one."""
-MOST_AT_ONCE = (256, 1024)
+MOST_AT_ONCE = (256, 768)
 """Fewest and most samples whose distances from one another are held at once."""
-POOL_SHARE = 32
+POOL_SHARE = 64
 """Blocks, short lists and samples held at once are at most this part of the pool, so that memory scales with it."""
-PAIR_CHUNK = 256
+PAIR_CHUNK = 128
 """Pairs of samples and centres whose distances are computed at a time, so that they stay in the cache."""
 PATIENCE = (1 << 24, 64)
 """After so many products, low precision must have left less than this part of them to compute exactly."""
@@ -162,9 +162,10 @@ class _LazyGreedy:
         self.bound[picks] = -torch.inf
 
     def nearest_to_mean(self) -> int:
-        chunks = self.features.split(CHUNK_ROWS)
-        distances = [self.products.distances(chunk, self.products.mean) for chunk in chunks]
-        return int(top_unchecked(torch.cat(distances), 1, largest=False))
+        distances = torch.empty_like(self.bound)
+        for rows, chunk in zip(self.everyone.split(CHUNK_ROWS), self.features.split(CHUNK_ROWS), strict=True):
+            distances[rows] = self.products.distances(chunk, self.products.mean)
+        return int(top_unchecked(distances, 1, largest=False))
 
     def bound_all(self, budget: int) -> None:
         """Give every sample a first bound, from a few centres that still count as unseen."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from minimax_al.acquisition.checks import check_finite
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 256
 """Features converted at a time, so that they stay in the cache."""
 UNDERFLOW = 1e-30
 """Far above what a squared distance in float32 can lose by underflow, since scaled features are below 1."""
