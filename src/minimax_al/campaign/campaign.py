@@ -27,7 +27,7 @@ from minimax_al.campaign.places import images_folder, make_place, open_place, wr
 from minimax_al.campaign.querying import open_round
 from minimax_al.campaign.rounds import Choice, RoundState
 from minimax_al.campaign.runs import done_runs, run_folder
-from minimax_al.campaign.settings import CampaignSettings, Task, make_settings
+from minimax_al.campaign.settings import CampaignSettings, Task, make_settings, with_recipe
 from minimax_al.campaign.status import CurvePoint, ModelState, Status, read_curve, read_status
 from minimax_al.campaign.store import WAIT_SECONDS
 from minimax_al.campaign.strategies import COLD_START, check_choosing, check_training
@@ -132,6 +132,7 @@ class Campaign(Labelling):
             raise ConfigurationError(f"the campaign's {fixed} cannot change: create another campaign")
         if "images" in changes:
             changes["images"] = images_folder(str(changes["images"]))
+        changes = with_recipe({"task": self.settings.task, **changes})
         settings = make_settings(**{**self.settings.model_dump(), **changes})
         if "strategy" in changes:
             check_training(settings.strategy)

@@ -1,18 +1,63 @@
 """What a campaign is set to: where its pictures lie, what is asked about them, how it trains."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
-from minimax_al.errors import ConfigurationError
+from minimax_al.errors import ConfigurationError, UnknownNameError
 
 Task = Literal["classification", "segmentation"]
 
-DEFAULT_RECIPE: dict[str, dict[str, Any]] = {
-    "classification": {"augmentation": {"flip": True, "crop": 224}, "missing_classes": "warn"},
-    "segmentation": {"encoder": "drn_d_22", "augmentation": {"flip": True}, "missing_classes": "warn"},
+_STANDARD = {"epochs": 30, "batch_size": 64, "schedule": "cosine"}
+_QUICK = {"epochs": 12, "steps_per_epoch": 25, "batch_size": 32, "learning_rate": 1e-3, "schedule": "cosine"}
+
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "classification": {
+        "standard": {
+            "stored_size": 256,
+            "recipe": {
+                "augmentation": {"flip": True, "crop": 224},
+                "minimax": {**_STANDARD, "steps_per_epoch": 100},
+                "task": {**_STANDARD, "steps_per_epoch": 50},
+                "missing_classes": "warn",
+            },
+        },
+        "quick": {
+            "stored_size": 72,
+            "recipe": {
+                "augmentation": {"flip": True, "crop": 64},
+                "minimax": _QUICK,
+                "task": _QUICK,
+                "missing_classes": "warn",
+            },
+        },
+    },
+    "segmentation": {
+        "standard": {
+            "stored_size": 256,
+            "recipe": {
+                "encoder": "drn_d_22",
+                "augmentation": {"flip": True},
+                "minimax": {**_STANDARD, "steps_per_epoch": 100, "batch_size": 8},
+                "task": {**_STANDARD, "steps_per_epoch": 50, "batch_size": 8},
+                "missing_classes": "warn",
+            },
+        },
+        "quick": {
+            "stored_size": 96,
+            "recipe": {
+                "encoder": "dconv4",
+                "augmentation": {"flip": True},
+                "minimax": {**_QUICK, "batch_size": 8},
+                "task": {**_QUICK, "batch_size": 8},
+                "missing_classes": "warn",
+            },
+        },
+    },
 }
-"""What differs from `Recipe()` when a campaign says nothing else, by task: photographs, and classes may be late."""
+"""Recipes by name, by task: `standard` for a GPU, `quick` for a CPU. Neither takes more steps for a larger pool, which
+may have a million pictures; classes may be late."""
 
 
 class CampaignSettings(BaseModel):
@@ -29,7 +74,8 @@ class CampaignSettings(BaseModel):
         lease_seconds: how long a picture is kept for the person who was shown it.
         stored_size: side of the square that a picture becomes before it is cut for training, in pixels.
         worthwhile_gain: advice is to stop where the next labels are not expected to raise accuracy by this much.
-        recipe: fields of `minimax_al.training.Recipe`; checked when something is trained.
+        recipe: fields of `minimax_al.training.Recipe`, checked when something is trained; or `standard` or `quick`
+            (see `RECIPES`), which set `stored_size` too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,12 +109,25 @@ def make_settings(**given: object) -> CampaignSettings:
         >>> make_settings(images="/pictures").recipe["missing_classes"]
         'warn'
     """
+    given = with_recipe({"recipe": "standard", "task": "classification", **given})
     try:
         settings = CampaignSettings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigurationError(f"campaign setting {where!r}: {first['msg']}, given {first['input']!r}") from None
-    if "recipe" in given:
-        return settings
-    return settings.model_copy(update={"recipe": DEFAULT_RECIPE[settings.task]})
+    return settings
+
+
+def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with a recipe's name replaced by what it stands for; whatever else is given stays.
+
+    Raises:
+        ConfigurationError: there is no recipe of that name.
+    """
+    name, by_name = given.get("recipe"), RECIPES.get(str(given.get("task")))
+    if not isinstance(name, str) or by_name is None:
+        return dict(given)
+    if name not in by_name:
+        raise UnknownNameError("recipe of a campaign", name, by_name)
+    return {**by_name[name], **given, "recipe": by_name[name]["recipe"]}

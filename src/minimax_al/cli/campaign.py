@@ -15,6 +15,7 @@ def new(
     task: Literal["classification", "segmentation"] = "classification",
     labels: Path | None = None,
     storage: str | None = None,
+    recipe: Literal["standard", "quick"] = "standard",
 ) -> None:
     """Make a labelling campaign over a folder of pictures.
 
@@ -25,10 +26,12 @@ def new(
         task: one class a picture, or one a pixel.
         labels: labels that there are already, in any format that `mal import` reads.
         storage: a PostgreSQL URL; by default a SQLite file in the folder.
+        recipe: `standard` trains at 224 or 256 pixels and wants a GPU; `quick` trains smaller pictures in minutes on a
+            CPU.
     """
     from minimax_al.campaign import Campaign
 
-    with Campaign.create(folder, images, classes, task, labels, storage=storage) as campaign:
+    with Campaign.create(folder, images, classes, task, labels, storage=storage, recipe=recipe) as campaign:
         show_status(campaign)
     show(f"Next: mal query {folder} --budget 100")
 
