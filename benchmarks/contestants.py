@@ -62,6 +62,7 @@ QUICK = [
 ]
 STANDARD = [
     Case("kcenter-10k", "kcenter", 10_000, 500, labelled=500),
+    Case("kcenter-20k", "kcenter", 20_000, 500, labelled=500),
     Case("kcenter-50k", "kcenter", 50_000, 2_500, labelled=500, reference_picks=50),
     Case("kcenter-50k-random", "kcenter", 50_000, 2_500, labelled=500, reference_picks=50, data="random"),
     Case("kcenter-200k", "kcenter", 200_000, 10_000, labelled=1_000, reference_picks=20),
@@ -76,7 +77,6 @@ STANDARD = [
 ]
 FULL = [
     *STANDARD,
-    Case("kcenter-20k", "kcenter", 20_000, 500, labelled=500),
     Case("kcenter-20k-random", "kcenter", 20_000, 500, labelled=500, data="random"),
     Case("kcenter-200k-random", "kcenter", 200_000, 10_000, labelled=1_000, reference_picks=20, data="random"),
     Case("million", "kcenter", IMAGENET - 64_058, 64_058, labelled=64_058),
