@@ -293,3 +293,42 @@ def test_masks_cannot_be_given_as_classes(masked):
 
 def test_polygons_reach_their_corners():
     assert fill_polygons([[(0, 0), (3, 0), (3, 2), (0, 2)]], 4, 5).sum() == 12
+
+
+BRUSH = {"type": "brushlabels", "original_height": 120_000, "original_width": 120_000, "value": {}}
+VAST = {"counts": [0, 120_000**2], "size": [120_000, 120_000]}
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (
+            [
+                {
+                    "data": {"path": "a/000.png"},
+                    "annotations": [{"result": [BRUSH | {"value": {"brushlabels": ["bird"]}}]}],
+                }
+            ],
+            r"task 1: the mask has 120000 x 120000 pixels and its picture 20 x 16",
+        ),
+        (
+            coco([{"category_id": 3, "segmentation": VAST}], width=120_000, height=120_000),
+            r"image 7: the mask has 120000 x 120000 pixels and its picture 20 x 16",
+        ),
+        (coco([{"category_id": 3, "segmentation": VAST}]), r"a region of \[120000, 120000\], .* of \[16, 20\]"),
+    ],
+)
+def test_a_mask_that_says_to_be_vast_is_refused_before_room_is_made_for_it(masked, write, content, match):
+    if isinstance(content, dict):
+        content["categories"] = [{"id": 3, "name": "ground"}]
+    with pytest.raises(DataError, match=match):  # a MemoryError, or hours, where room is made first
+        masked.import_labels(write("vast.json", content))
+    assert masked.labels() == {}
+
+
+def test_a_mask_file_of_another_size_is_not_decoded(masked, tmp_path, monkeypatch):
+    (tmp_path / "masks/a").mkdir(parents=True)
+    Image.fromarray(np.zeros((20, 16), np.uint8)).save(tmp_path / "masks/a/000.png")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda image: pytest.fail("decoded"))
+    with pytest.raises(DataError, match="the mask has 16 x 20 pixels and its picture 20 x 16"):
+        masked.import_labels(tmp_path / "masks")

@@ -2,11 +2,12 @@ import os
 import shutil
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign import items as items_module
 from minimax_al.campaign.schema import items
+from minimax_al.data.formats import read_picture
 from minimax_al.errors import DataError
 
 from .conftest import random_picture
@@ -138,6 +139,45 @@ def test_a_changed_picture_waits_again_once_it_is_accepted(campaign):
     assert campaign.round().waiting == 11  # its place in the round was for what it showed
     campaign.accept_changed(["a/000.png"])
     assert campaign.round().waiting == 12
+
+
+def test_after_an_undo_a_changed_picture_is_as_changed_as_before(campaign):
+    campaign.label(["a/000.png", "b/001.png"], "cat", author="ann")
+    for name, seed in (("a/000.png", 100), ("b/001.png", 101)):
+        random_picture(seed).save(campaign.images / name)
+    campaign.refresh()
+    campaign.label("a/000.png", "dog", author="bob")
+    campaign.label("a/000.png", "n/a", author="bob")
+    campaign.undo("bob")
+    assert statuses(campaign)["a/000.png"] == "active"  # bob's first word is of what the file shows now
+    campaign.undo("bob")
+    assert statuses(campaign)["a/000.png"] == "changed"
+    campaign.accept_changed()
+    campaign.label("b/001.png", "dog", author="bob")
+    campaign.undo("bob")
+    assert set(statuses(campaign).values()) == {"active"}
+    assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "cat"}
+
+
+def test_a_link_that_leads_out_of_the_folder_is_set_aside(campaign, tmp_path):
+    random_picture(100).save(tmp_path / "outside.png")
+    (campaign.images / "out.png").symlink_to(tmp_path / "outside.png")
+    (campaign.images / "in.png").symlink_to(campaign.images / "a/000.png")
+    assert campaign.refresh().set_aside == ("out.png",)
+    assert "it is a link that leads out of" in rows(campaign)["out.png"].reason
+    assert statuses(campaign)["in.png"] == "duplicate"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_upright_however_the_camera_was_held(make_campaign, tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    (tmp_path / "pictures").mkdir()
+    for name, size in (("wide.jpg", (640, 400)), ("almost.jpg", (640, 639)), ("small.png", (20, 16))):
+        random_picture(orientation, size).save(tmp_path / "pictures" / name, exif=exif)
+    found = rows(make_campaign(images=tmp_path / "pictures", near_duplicate_bits=None))
+    sizes = {name: read_picture(tmp_path / "pictures" / name).size for name in found}
+    assert {name: (row.width, row.height) for name, row in found.items()} == sizes
 
 
 def test_a_file_that_was_only_touched_stays_what_it_is(campaign):

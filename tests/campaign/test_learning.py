@@ -8,6 +8,8 @@ from safetensors.numpy import load_file
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.learning import Session, Workshop
+from minimax_al.campaign.predicting import Prediction, Predictions
+from minimax_al.campaign.schema import runs
 from minimax_al.campaign.trained import load_trained
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError, UnknownNameError
 
@@ -102,6 +104,38 @@ def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_co
     assert broken.train(on_epoch=lambda name, done, *_: epochs.append((name, done))).run == 1
     assert epochs == [("task", 2)]
     np.testing.assert_equal(weights(broken), weights(straight))
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "match"),
+    [
+        (OSError(28, "No space left on device"), CampaignError, r"cannot be kept .* \(No space left on device\)"),
+        (ZeroDivisionError("by zero"), ZeroDivisionError, "by zero"),
+    ],
+)
+def test_a_training_that_breaks_has_failed_whatever_broke_it(make_coloured, monkeypatch, error, raised, match):
+    campaign = make_coloured()
+    answer(campaign)
+
+    def save(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minimax_al.campaign.learning.save_trained", save)
+        with pytest.raises(raised, match=match) as caught:
+            campaign.train("entropy")
+    with campaign.store.reading() as connection:
+        run = connection.execute(runs.select()).one()
+    assert (run.state, run.message.removeprefix("ZeroDivisionError: ")) == ("failed", str(caught.value))
+    assert campaign.train("entropy").run == run.id
+
+
+def test_masks_of_pictures_that_differ_in_their_endings_are_all_written(tmp_path):
+    squares = [np.full((2, 2), number, np.uint8) for number in range(2)]
+    said = [Prediction(name, None, 1.0, mask) for name, mask in zip(("x.jpg", "x.png"), squares, strict=True)]
+    Predictions(tuple(said), ()).write(tmp_path)
+    for name, square in zip(("x.jpg.png", "x.png.png"), squares, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / name)), square)
 
 
 def test_held_out_pictures_are_never_trained_on(make_coloured):

@@ -16,6 +16,7 @@ BACK_TO_1 = (
     "CREATE INDEX ix_labels_item_id ON labels (item_id)",
     "ALTER TABLE picks DROP COLUMN waits",
     "ALTER TABLE rounds DROP COLUMN waiting",
+    "ALTER TABLE items DROP COLUMN changed_after",
     "UPDATE schema_version SET version = 1",
 )
 

@@ -161,3 +161,15 @@ def test_what_was_labelled_while_the_model_chose_is_not_asked(campaign):
 
     ask_model(campaign, 3, by_model)
     assert [pick.item for pick in campaign.picks()] == [2, 4]
+
+
+def test_an_outdated_close_leaves_the_next_round_open(campaign):
+    campaign.query(3)
+    campaign.close_round(1)
+    campaign.close_round(1)
+    campaign.query(3, "random")
+    with pytest.raises(CampaignError, match="round 1 is not the open one, which is round 2: nothing was closed"):
+        campaign.close_round(1)
+    assert campaign.round(2).is_open
+    campaign.close_round(2)
+    assert not campaign.round(2).is_open

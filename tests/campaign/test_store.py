@@ -187,6 +187,41 @@ def test_other_databases_are_refused(url):
         parse_url(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:s3cret@h/db",
+        "postgresql://u:s3cret@h:port/db?x=1",
+        "mysql://h/db?password=s3cret",
+        "postgresql+psycopg://u@h/db?password=s3cret",
+        "sqlite:///x.db?sslpassword=s3cret",
+        "//u:s3cret@h",
+    ],
+)
+def test_no_message_shows_a_password(url):
+    with pytest.raises(ConfigurationError, match=r"is no database for campaigns|'\w*password' among its") as caught:
+        parse_url(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs Unix processes")
+def test_a_program_started_while_writing_does_not_keep_the_turn(store):
+    ends = os.pipe()
+    with store.writing():
+        child = os.fork()
+        if child == 0:
+            os.close(ends[1])
+            os.read(ends[0], 1)  # until the test has ended
+            os._exit(0)
+    try:
+        with store.writing() as connection:
+            assert connection.execute(text("SELECT count(*) FROM classes")).scalar() == 0
+    finally:
+        os.close(ends[1])
+        os.waitpid(child, 0)
+        os.close(ends[0])
+
+
 def test_a_server_that_does_not_answer_is_said(tmp_path, save_pictures):
     pytest.importorskip("psycopg")
     with pytest.raises(CampaignError, match="cannot be reached"):

@@ -4,6 +4,8 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -33,6 +35,11 @@ if how == "fail":
     sys.exit(1)
 if how == "crash":
     os._exit(7)
+if how == "linger":
+    say(state="done")
+    sys.stdin.read()
+if how == "bytes":
+    os.write(1, b"caf\\xe9\\n")
 if how == "babble":
     print("no JSON", flush=True)
     say(epoch="soon")
@@ -104,6 +111,38 @@ def test_what_is_no_progress_is_logged_and_passed_over(jobs, caplog):
     assert [record.args[0] for record in caplog.records] == ["no JSON", '{"epoch": "soon"}', "[1]"]
 
 
+def test_bytes_that_are_no_text_are_passed_over_too(jobs):
+    jobs.start(train("bytes"))
+    assert (jobs.wait().state, jobs.now.epoch) == ("done", 3)
+
+
+def test_a_reader_that_fails_leaves_no_job_that_runs_for_ever(jobs, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(Jobs, "_hear", lambda *_: 1 / 0)
+    jobs.start(train("well"))
+    assert jobs.wait().state == "failed"
+
+
+def test_the_state_is_told_while_a_start_waits_for_the_last_process_to_go(jobs):
+    jobs.start(train("linger"))
+    jobs.next()
+    assert jobs.next().state == "done"
+    last, waiting = jobs._process, threading.Event()
+    wait = last.wait
+    last.wait = lambda *seconds: waiting.set() or wait(*seconds)
+    starts = threading.Thread(target=jobs.start, args=[train("well")])
+    starts.start()
+    assert waiting.wait(timeout=30)
+    with ThreadPoolExecutor() as pool:
+        seen = pool.submit(lambda: jobs.now)
+        try:
+            assert seen.result(timeout=5).state == "done"
+        finally:
+            last.terminate()
+            starts.join()
+    assert jobs.wait().state == "done"
+
+
 def test_one_job_at_a_time_here_and_in_other_servers(jobs, campaign):
     jobs.start(train("stay"))
     with pytest.raises(JobRunsError, match=r"a job runs already \(train\)"):
@@ -134,10 +173,11 @@ def test_a_job_ends_with_its_server(campaign, monkeypatch, how, code):
 
 
 BLOCKED = """
-import threading
+import os, threading
 from minimax_al.web import job
 def run(*_):
     print("to standard error")
+    os.write(1, b"to standard error, \\xff\\n")
     job._tell(_[-1], training="minimax", epoch=1, epochs=2)
     threading.Event().wait()
 job.run = run
@@ -177,10 +217,20 @@ def test_no_next_round_while_one_is_open(over_http, campaign):
     refused = over_http.post("/api/jobs", json={"kind": "query", "budget": 2})
     assert refused.status_code == 409
     assert "round 1 is still open: 8 of 8" in refused.json()["error"]
-    assert over_http.post("/api/close-round", json={}).json() == {"closed": 1}
+    assert over_http.post("/api/close-round", json={"round": 1}).json() == {"closed": 1}
     assert not campaign.round().is_open
-    closed = over_http.post("/api/close-round", json={})
+    closed = over_http.post("/api/close-round", json={"round": 1})
     assert (closed.status_code, closed.json()["error"]) == (409, "no round is open")
+
+
+def test_a_page_that_is_behind_closes_no_round_that_it_does_not_show(over_http, campaign):
+    campaign.close_round()
+    campaign.query(4, "random")
+    refused = over_http.post("/api/close-round", json={"round": 1})
+    assert refused.status_code == 409
+    assert "round 1 is not the open one" in refused.json()["error"]
+    assert campaign.round().is_open
+    assert over_http.post("/api/close-round", json={}).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -209,7 +259,7 @@ def do(campaign, monkeypatch, capsys):
         monkeypatch.setattr("minimax_al.web.job._end_with_input", lambda: None)
         monkeypatch.setattr("sys.argv", ["job", str(campaign.folder)])
         monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"storage": None, **order})))
-        monkeypatch.setattr("sys.stdout", sys.stdout)  # as a job takes it for itself
+        monkeypatch.setattr("minimax_al.web.job._take_output", lambda: sys.stdout)
         status = job.main()
         return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

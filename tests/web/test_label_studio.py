@@ -13,6 +13,7 @@ from minimax_al.campaign.rounds import Choice, add_round
 from minimax_al.campaign.runs import finish_run, start_run
 from minimax_al.errors import CampaignError, ConfigurationError, UnknownNameError
 from minimax_al.web.label_studio import create_backend, serve_backend
+from minimax_al.web.serving import listen
 
 from ..campaign.label_studio.fake import LEGACY_KEY, URL, FakeLabelStudio, payload  # noqa: TID252 - the same server
 
@@ -164,6 +165,16 @@ def test_a_bulk_event_names_several_tasks(backend, studio, campaign):
     assert len(campaign.labels()) == 3
 
 
+def test_an_event_of_very_many_tasks_makes_few_requests(backend, studio, campaign):
+    for task in studio.tasks:
+        studio.choose(task, "cat")
+    before = len(studio.requests)
+    event = {"action": "ANNOTATIONS_CREATED", "task": [{"id": number} for number in range(3000)]}
+    assert backend.post("/webhook", json=event).json()["result"]["added"] == 3
+    assert len(studio.requests) - before < 10
+    assert len(campaign.labels()) == 3
+
+
 def test_the_same_event_by_two_webhooks_at_once_counts_once(backend, studio, campaign):
     first = next(iter(studio.tasks))
     studio.choose(first, "dog")
@@ -274,6 +285,14 @@ def test_it_does_not_start_without_its_project(make_campaign, client, studio):
 def test_beyond_loopback_a_short_token_is_refused(campaign, client):
     with pytest.raises(ConfigurationError, match="at least 16 letters"):
         serve_backend(campaign, client, "herons", host="0.0.0.0", port=0, token="short")
+
+
+def test_every_address_of_this_machine_answers_by_its_name(campaign, client, monkeypatch):
+    apps = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: apps.append(server.config.app))
+    monkeypatch.setattr("minimax_al.web.label_studio.listen", lambda host, port: listen("127.0.0.1", port))
+    serve_backend(campaign, client, "herons", host="127.0.0.2", port=0, tell=lambda *_: None)
+    assert TestClient(apps[0], base_url="http://127.0.0.2:9090").get("/health").status_code == 200
 
 
 def test_no_torch_is_loaded_until_a_model_is_asked():

@@ -44,6 +44,13 @@ def test_on_this_machine_nobody_needs_a_token(served):
     assert not opened.is_set()
 
 
+@pytest.mark.parametrize(("host", "name"), [("127.0.0.2", "127.0.0.2"), ("[::1]", "[::1]"), ("LOCALHOST", "localhost")])
+def test_every_address_of_this_machine_answers_by_its_name(served, host, name):
+    _, app, _ = served(host=host)
+    with TestClient(app, base_url=f"http://{name}:8765") as client:
+        assert client.get("/api/job").status_code == 200
+
+
 def test_a_browser_is_opened_where_it_is_asked_for(served):
     _, _, opened = served(open_browser=True)
     assert opened.wait(timeout=10)

@@ -182,7 +182,7 @@ NUMBERS = np.array([[0, 1], [255, 1]], dtype=np.uint8)
 
 @pytest.mark.parametrize("mode", [None, "RGB", "RGBA"])
 def test_masks_come_as_numbers_also_from_browsers_which_have_colours_only(mode):
-    assert (read_mask(png(NUMBERS, mode)) == NUMBERS).all()
+    assert (read_mask(png(NUMBERS, mode), (2, 2)) == NUMBERS).all()
 
 
 def test_masks_come_with_a_palette():
@@ -191,11 +191,11 @@ def test_masks_come_with_a_palette():
     image.putpalette([7, 8, 9] * 256)
     file = io.BytesIO()
     image.save(file, format="PNG")
-    assert (read_mask(file.getvalue()) == NUMBERS).all()
+    assert (read_mask(file.getvalue(), (2, 2)) == NUMBERS).all()
 
 
 def rgba(alpha, blue=0):
-    pixels = np.zeros((2, 2, 4), dtype=np.uint8)
+    pixels = np.zeros((16, 20, 4), dtype=np.uint8)
     pixels[..., 2], pixels[..., 3] = blue, alpha
     return png(pixels)
 
@@ -236,6 +236,14 @@ def test_what_is_no_mask_of_the_picture_is_refused(masks, content, sentence):
     assert campaign.labels() == {}
 
 
+def test_a_mask_of_another_size_or_mode_is_refused_before_it_is_decoded(masks, monkeypatch):
+    campaign, client = masks
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("it was decoded"))
+    for pixels in (np.zeros((3000, 3000, 4), np.uint8), np.zeros((16, 20), np.uint16)):
+        assert client.put("/api/masks/1?author=ann", content=png(pixels)).status_code == 400
+    assert campaign.labels() == {}
+
+
 def test_masks_are_of_known_pictures_by_somebody_in_segmentation(masks, onlooker):
     _, client = masks
     mask = png(np.zeros((16, 20), np.uint8))
@@ -245,3 +253,13 @@ def test_masks_are_of_known_pictures_by_somebody_in_segmentation(masks, onlooker
     refused = onlooker.put("/api/masks/1?author=ann", content=mask)
     assert refused.status_code == 400
     assert "use label" in refused.json()["error"]
+
+
+def test_a_mask_that_is_sent_again_is_taken_back_by_one_undo(masks):
+    campaign, client = masks
+    mask = png(np.zeros((16, 20), np.uint8))
+    for _ in range(2):
+        sent = client.put("/api/masks/1?author=ann", content=mask, headers={"Idempotency-Key": "one"})
+        assert sent.json() == {"labelled": 1}
+    client.post("/api/undo", json={"author": "ann", "item": 1})
+    assert campaign.labels() == {}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.classes import class_ids
-from minimax_al.campaign.history import Event, Kind, check_author, record, undo_last
+from minimax_al.campaign.history import Event, Kind, check_author, record, undo_last, what_holds
 from minimax_al.campaign.leases import end_leases
 from minimax_al.campaign.masks import Mask, check_mask
 from minimax_al.campaign.rounds import asked_by_latest
@@ -105,6 +105,9 @@ def undo(connection: Connection, author: str, now: datetime, item_id: int | None
     """
     check_author(author)
     row = undo_last(connection, author, now, item_id)
+    stale = what_holds("id", items.c.id) <= items.c.changed_after
+    again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
+    connection.execute(again.values(status="changed"))  # what holds now was said of the file's former content
     update_waiting(connection, [row.item_id])
     path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
     name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()

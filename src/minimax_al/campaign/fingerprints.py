@@ -5,19 +5,22 @@ of a 9×8 grid and along the columns of an 8×9 one (dHash, Krawetz 2013, in bot
 """
 
 import hashlib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
+from minimax_al.campaign.views import why_outside
 from minimax_al.data.formats import read_picture
 from minimax_al.data.scan import printable, why_not
 from minimax_al.errors import UnreadablePictureError
 
 HASH_BYTES = 16
 _CELLS = 8
+_ON_ITS_SIDE = (5, 6, 7, 8)  # orientations of EXIF that exchange width and height
 _LEAST_CONTRAST = 4.0  # grey levels; below, the signs of the differences are noise
 
 
@@ -52,6 +55,9 @@ def examine(root: Path, name: str) -> Fingerprint:
     reason = why_not(path, name)
     if reason is not None:
         return Fingerprint(printable(name), reason)
+    outside = why_outside(root, Path(os.path.realpath(path)))
+    if outside is not None:
+        return Fingerprint(name, f"it {outside}")
     try:
         # A JPEG is decoded at a fraction of its size, to its end all the same.
         small = read_picture(path, shrink_to=4 * _CELLS)
@@ -95,8 +101,17 @@ def _upright_size(path: Path, small: Image.Image) -> tuple[int, int]:
     """(width, height) after the camera's rotation, which `small` has had."""
     with Image.open(path) as header:
         width, height = header.size
-    turned = (width > height) != (small.width > small.height) and width != height and small.width != small.height
-    return (height, width) if turned else (width, height)
+        if sorted(header.size) == sorted(small.size):
+            return small.size
+        # Decoded at a fraction of its size it may be a square, which no longer says how it was turned.
+        return (height, width) if _lies_on_its_side(header) else (width, height)
+
+
+def _lies_on_its_side(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+    except Exception:  # noqa: BLE001 - damaged metadata raises anything, and the pixels are still good
+        return False
 
 
 def _sha256(path: Path) -> str:

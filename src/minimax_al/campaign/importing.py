@@ -95,7 +95,7 @@ def import_labels(
     with store.reading() as connection:
         class_names = list(class_ids(connection))
         lookup = Lookup(connection, images)
-    given = entry.read(source, Context(settings.task, class_names, images, masks))
+    given = entry.read(source, Context(settings.task, class_names, images, masks, lookup.size_of))
     checked = _checked(given, lookup, masks, len(class_names))
     answers = _one_a_picture(checked, lookup, author)
     if not answers:
@@ -114,10 +114,7 @@ def _checked(
         if one.mask is None:
             yield one, None
             continue
-        known = lookup.find(one)
-        if known.height is None or known.width is None:
-            raise DataError(f"{one.where}: the picture {known.path!r} cannot be read, so a mask says nothing")
-        check_mask(one.mask, (known.height, known.width), classes, one.where)
+        check_mask(one.mask, lookup.size_of(one), classes, one.where)
         yield one, masks.save(one.mask)
 
 

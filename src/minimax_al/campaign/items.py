@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from minimax_al.campaign.duplicates import settle_new_items
 from minimax_al.campaign.fingerprints import Fingerprint, examine
 from minimax_al.campaign.history import labelled_items
-from minimax_al.campaign.schema import items
+from minimax_al.campaign.schema import items, labels
 from minimax_al.campaign.store import Store, after_writing
 from minimax_al.campaign.waiting import update_waiting
 from minimax_al.data.scan import list_files, printable
@@ -118,7 +118,7 @@ def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
     chosen = items.c.status == "changed"
     if paths is not None:
         chosen &= items.c.path.in_(list(paths))
-    accepted = connection.execute(update(items).where(chosen).values(status="active")).rowcount
+    accepted = connection.execute(update(items).where(chosen).values(status="active", changed_after=None)).rowcount
     update_waiting(connection)
     return accepted
 
@@ -165,6 +165,8 @@ def _write(
     else:
         status = _status_again(row, fingerprint, has_label=row.id in known.labelled)
         values |= {"status": status, "duplicate_of": None}
+        if status == "changed":
+            values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
         connection.execute(update(items).where(items.c.id == row.id).values(**values))
         if status == "changed":
             yield "changed"

@@ -126,9 +126,21 @@ class Labelling:
             path = None if found.content_hash is None else self.views.path(found.content_hash, kind)
         return path if path is not None and path.is_file() else None
 
-    def close_round(self) -> None:
-        """Closes the open round; its unanswered pictures may be picked again."""
+    def close_round(self, number: int | None = None) -> None:
+        """Closes the open round; its unanswered pictures may be picked again.
+
+        Args:
+            number: of the round that is meant; None for whichever is open. One that is closed already stays so.
+
+        Raises:
+            CampaignError: another round is open.
+        """
         with self.store.writing() as connection:
+            state = round_state(connection)
+            if number is not None and state is not None and state.closed_at is None and state.number != number:
+                raise CampaignError(
+                    f"round {number} is not the open one, which is round {state.number}: nothing was closed"
+                )
             close(connection, self._now())
 
     def lease(self, author: str, count: int = 1) -> Lease:

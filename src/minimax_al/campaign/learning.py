@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
 from minimax_al.campaign.views import VIEWS, ViewFiles
-from minimax_al.errors import ConfigurationError, MinimaxALError
+from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
 from minimax_al.training import Evaluation, Recipe
@@ -95,6 +96,9 @@ class Session:
 
         Returns:
             The id of the run.
+
+        Raises:
+            CampaignError: the disk has no room, or does not allow it; the run says so too.
         """
         place = self.place
         with place.store.writing() as connection:
@@ -106,9 +110,15 @@ class Session:
             self.learner.fit()
             if before is None or not run_folder(place.folder, run_id).exists():
                 self._finish(run_id)
-        except MinimaxALError as error:
-            with place.store.writing() as connection:
-                fail_run(connection, run_id, str(error), place.now())
+        except OSError as error:
+            said = CampaignError(
+                f"what was trained cannot be kept in {str(place.folder)!r} ({error.strerror or error}): allow reading "
+                "and writing there, and see that the disk has room; then train again, and it goes on"
+            )
+            self._fail(run_id, str(said))
+            raise said from error
+        except Exception as error:
+            self._fail(run_id, str(error) if isinstance(error, MinimaxALError) else f"{type(error).__name__}: {error}")
             raise
         return run_id
 
@@ -139,6 +149,11 @@ class Session:
     def _start(self, connection: Connection) -> int:
         sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
         return start_run(connection, self.name, self.fingerprint, now=self.place.now(), **sizes)
+
+    def _fail(self, run_id: int, message: str) -> None:
+        # Where this cannot be written either, the error itself says more.
+        with suppress(StoreError), self.place.store.writing() as connection:
+            fail_run(connection, run_id, message, self.place.now())
 
     def _finish(self, run_id: int) -> None:
         """Measures, keeps M, and only then says that the run is done."""

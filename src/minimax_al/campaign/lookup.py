@@ -67,6 +67,17 @@ class Lookup:
             raise DataError(self._why_not(given))
         return found
 
+    def size_of(self, given: Given) -> tuple[int, int]:
+        """(height, width) of the picture that a mask is of.
+
+        Raises:
+            DataError: there is no such picture, or it could never be read.
+        """
+        known = self.find(given)
+        if known.height is None or known.width is None:
+            raise DataError(f"{given.where}: the picture {known.path!r} cannot be read, so a mask says nothing")
+        return known.height, known.width
+
     def _of_name(self, given: Given) -> Known | None:
         for name in (given.name, self._inside(Path(given.name)), given.file and self._inside(given.file)):
             if name is not None and (known := self._by_path.get(_normal(str(name)))) is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,24 @@ class MaskFiles:
         return self.folder / name[:2] / f"{name}.png"
 
 
+def check_mask_size(found: Sequence[int], size: tuple[int, int], where: str) -> None:
+    """Refuses a mask of another size than its picture's, before room is made for its pixels.
+
+    Args:
+        found: what the mask says of its size, (height, width).
+        size: (height, width) of the picture.
+        where: the start of the sentence.
+
+    Raises:
+        DataError: it is of another size.
+    """
+    if tuple(found) != size:
+        raise DataError(
+            f"{where}: the mask has {' x '.join(map(str, reversed(found)))} pixels and its picture "
+            f"{size[1]} x {size[0]}: save it in the picture's size"
+        )
+
+
 def check_mask(mask: Mask, size: tuple[int, int], classes: int, where: str) -> None:
     """Refuses a mask that does not fit its picture or the classes.
 
@@ -77,11 +96,7 @@ def check_mask(mask: Mask, size: tuple[int, int], classes: int, where: str) -> N
     Raises:
         DataError: it is of another size, or has a number that is no class.
     """
-    if mask.shape != size:
-        raise DataError(
-            f"{where}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels and its picture {size[1]} x {size[0]}: "
-            "save it in the picture's size"
-        )
+    check_mask_size(mask.shape, size, where)
     wrong = mask[(mask >= classes) & (mask != IGNORED)]
     if wrong.size:
         raise DataError(

@@ -56,8 +56,19 @@ def _picks_say_whether_they_wait(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _items_say_what_is_stale(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE items ADD COLUMN changed_after INTEGER",
+        "UPDATE items SET changed_after = (SELECT max(id) FROM labels) WHERE status = 'changed'",
+    ):
+        connection.execute(text(statement))
+
+
 FIRST_VERSION = 1
-MIGRATIONS = (Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),)
+MIGRATIONS = (
+    Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),
+    Migration(3, "a changed picture knows which labels are of its former content", _items_say_what_is_stale),
+)
 """All steps, in order."""
 
 

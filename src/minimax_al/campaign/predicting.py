@@ -54,13 +54,13 @@ class Predictions:
         """Write classes as a CSV file `path,class,confidence`, or masks as a folder of PNG files.
 
         Args:
-            out: the file, or the folder of masks; a mask keeps its picture's path, ending aside.
+            out: the file, or the folder of masks; there the mask of a picture PATH is PATH.png.
         """
         masks = [picture for picture in self.pictures if picture.mask is not None]
         for picture in masks:
             content = io.BytesIO()
             Image.fromarray(np.asarray(picture.mask, dtype=np.uint8)).save(content, format="PNG")
-            write_durably((out / picture.path).with_suffix(".png"), content.getvalue())
+            write_durably(out / f"{picture.path}.png", content.getvalue())
         if not masks:
             text = io.StringIO()
             rows = csv.writer(text, lineterminator="\n")

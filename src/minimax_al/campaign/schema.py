@@ -80,6 +80,7 @@ items = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("added_at", UtcTime, nullable=False),
+    Column("changed_after", Integer, comment="the last of `labels` that was said of the file's former content"),
     CheckConstraint(
         "status IN ('new', 'active', 'duplicate', 'set-aside', 'missing', 'changed')", name="items_status_is_known"
     ),

@@ -28,6 +28,7 @@ SYNCHRONOUS = "FULL"
 
 _BEGIN = "minimax_al_begin"
 _AT_ONCE = 500
+_SECRETS = ("password", "sslpassword")
 
 T = TypeVar("T")
 
@@ -152,17 +153,24 @@ def parse_url(url: URL | str) -> URL:
     """`url` as a URL of a database that is supported.
 
     Raises:
-        ConfigurationError: it is of no such database.
+        ConfigurationError: it is of no such database, or has a password among its options.
         MissingDependencyError: PostgreSQL without psycopg.
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        parsed = URL.create("unknown")
+    except (ArgumentError, ValueError):
+        parsed = URL.create("")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ConfigurationError(
-            f"storage={str(url)!r} is no database for campaigns: leave it out for SQLite in the campaign's folder, "
-            "or give postgresql+psycopg://USER@HOST/DATABASE"
+            # Not the whole URL: it may have a password.
+            f"storage='{parsed.drivername}:…' is no database for campaigns: leave it out for SQLite in the campaign's "
+            "folder, or give postgresql+psycopg://USER@HOST/DATABASE"
+        )
+    secret = next((name for name in _SECRETS if name in parsed.query), None)
+    if secret is not None:
+        raise ConfigurationError(
+            f"storage has {secret!r} among its options, which messages show and the campaign's folder keeps: "
+            "give the password by PGPASSWORD or ~/.pgpass"
         )
     if parsed.drivername == "postgresql+psycopg":
         _check_psycopg()

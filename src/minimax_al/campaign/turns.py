@@ -53,7 +53,11 @@ class Turns:
                 return
             with self._open(self.path) as file:
                 self._lock(file, deadline)
-                yield  # closing the file ends the turn
+                try:
+                    yield
+                finally:
+                    # Closing would do, were it not for programs started meanwhile: they have the file open too.
+                    self._unlock(file)
         finally:
             self._here.release()
 
@@ -76,6 +80,10 @@ class Turns:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
+
+    def _unlock(self, file: BinaryIO) -> None:
+        if fcntl is not None:
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
     def _too_long(self) -> StoreError:
         return StoreError(

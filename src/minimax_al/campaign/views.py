@@ -74,6 +74,18 @@ def in_place(square: Pixels, size: tuple[int, int], share: float, outside: int) 
     return canvas
 
 
+def why_outside(images: Path, file: Path) -> str | None:
+    """Why a picture may not be shown, for all that it can be read; None where its file lies in the folder.
+
+    Args:
+        images: the pictures' folder.
+        file: of the picture, all links followed.
+    """
+    if file.is_relative_to(os.path.realpath(images)):
+        return None
+    return f"is a link that leads out of {str(images)!r}: put the picture itself there, or open its folder"
+
+
 def picture_file(images: Path, path: str) -> Path:
     """The file of a picture, all links followed.
 
@@ -84,12 +96,10 @@ def picture_file(images: Path, path: str) -> Path:
     Raises:
         DataError: the file is gone, or a link leads out of the folder.
     """
-    root = Path(os.path.realpath(images))
-    file = Path(os.path.realpath(root / path))
-    if not file.is_relative_to(root):
-        raise DataError(
-            f"{path!r} is a link that leads out of {str(images)!r}: put the picture itself there, or open its folder"
-        )
+    file = Path(os.path.realpath(images / path))
+    outside = why_outside(images, file)
+    if outside is not None:
+        raise DataError(f"{path!r} {outside}")
     if not file.is_file():
         raise DataError(f"{path!r} is gone from {str(images)!r}: put it back, or refresh the campaign")
     return file

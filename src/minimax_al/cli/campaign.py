@@ -65,7 +65,7 @@ def close(folder: Path, /) -> None:
 
     with Campaign.open(folder) as campaign:
         number = campaign.round().number
-        campaign.close_round()
+        campaign.close_round(number)
     show(f"Round {number} is closed")
 
 

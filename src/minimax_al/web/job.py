@@ -24,8 +24,7 @@ def main() -> int:
     order = json.loads(sys.stdin.readline())
     storage = order.pop("storage")
     Thread(target=_end_with_input, daemon=True).start()
-    out = sys.stdout
-    sys.stdout = sys.stderr  # whatever else is printed is no progress
+    out = _take_output()
     try:
         message = run(Path(sys.argv[1]), storage, JobOrder.model_validate(order), out)
     except MinimaxALError as error:
@@ -75,6 +74,14 @@ def _query(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
 def _tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`
     out.write(json.dumps(told) + "\n")
     out.flush()
+
+
+def _take_output() -> TextIO:
+    """Standard output, for progress alone: whatever else is printed there, by C libraries too, goes to the log."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return out
 
 
 def _end_with_input() -> None:

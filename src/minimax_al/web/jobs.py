@@ -51,7 +51,8 @@ class Jobs:
     def __init__(self, campaign: Campaign, command: Sequence[str] = COMMAND) -> None:
         self._campaign = campaign
         self._command = tuple(command)
-        self._lock = Lock()
+        self._starting = Lock()  # may be held for seconds
+        self._lock = Lock()  # of `_now`; never held for long, as the event loop takes it
         self._now = Job()
         self._process: subprocess.Popen[str] | None = None
         self._reader: Thread | None = None
@@ -68,18 +69,20 @@ class Jobs:
         Raises:
             JobRunsError: one runs already.
         """
-        with self._lock:
-            if self._now.state == "running":
-                raise JobRunsError(f"a job runs already ({self._now.kind}): wait until it has ended")
+        with self._starting:
+            if (now := self.now).state == "running":
+                raise JobRunsError(f"a job runs already ({now.kind}): wait until it has ended")
             if self._process is not None:  # it has told how it ended, but holds its lock until it is gone
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_SECONDS)
             with _only_one(self._campaign.folder / LOCK) as kept_open:
                 self._process = self._spawn(order, kept_open)
-            self._now = Job(state="running", kind=order.kind, started_at=datetime.now(UTC))
+            started = Job(state="running", kind=order.kind, started_at=datetime.now(UTC))
+            with self._lock:
+                self._now = started
             self._reader = Thread(target=self._follow, args=(self._process,), name="job", daemon=True)
             self._reader.start()
-            return self._now
+            return started
 
     def stop(self) -> None:
         """Ends the job that runs, if one does; a later training goes on where it was."""
@@ -101,6 +104,7 @@ class Jobs:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
+            errors="backslashreplace",  # whatever a library has printed there
             pass_fds=kept_open,
             start_new_session=True,  # Ctrl+C in the server's terminal is the server's to handle
         )
@@ -117,16 +121,18 @@ class Jobs:
         """Reads what the process tells, until it ends."""
         assert process.stdout is not None
         assert process.stdin is not None
-        with process.stdout:
-            for line in process.stdout:
-                self._hear(line)
-        code = process.wait()
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        with self._lock:
-            if process is self._process and self._now.state == "running":
-                message = f"it ended without a word (exit status {code}): see the server's log"
-                self._now = self._now.model_copy(update={"state": "failed", "message": message})
+        try:
+            with process.stdout:
+                for line in process.stdout:
+                    self._hear(line)
+        finally:
+            code = process.wait()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            with self._lock:
+                if process is self._process and self._now.state == "running":
+                    message = f"it ended without a word (exit status {code}): see the server's log"
+                    self._now = self._now.model_copy(update={"state": "failed", "message": message})
 
     def _hear(self, line: str) -> None:
         with self._lock:

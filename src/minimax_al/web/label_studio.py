@@ -27,7 +27,7 @@ from minimax_al.campaign.label_studio.client import LabelStudio
 from minimax_al.campaign.label_studio.configuration import Configuration, read_configuration
 from minimax_al.campaign.label_studio.messages import TaskData
 from minimax_al.campaign.label_studio.projects import find_project, get_task
-from minimax_al.campaign.label_studio.pulling import Pull, take_tasks
+from minimax_al.campaign.label_studio.pulling import Pull, pull, take_tasks
 from minimax_al.campaign.label_studio.suggestions import Suggestions
 from minimax_al.errors import ConfigurationError, MinimaxALError
 from minimax_al.web.refusals import declared, refusal, say_no_in_one_sentence
@@ -48,6 +48,7 @@ PORT = 9090
 """Where Label Studio's documentation has ML backends."""
 
 _CREATED = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED")
+_MOST_TASKS = 20  # that are fetched one by one
 _log = logging.getLogger(__name__)
 router = APIRouter()
 
@@ -106,7 +107,13 @@ class Backend:
         self.configuration = read_configuration(found, self.campaign.settings.task, self.campaign.classes)
 
     def take(self, task_ids: Collection[int]) -> Pull:
-        """Brings the annotations of tasks in; tasks of other projects are left alone."""
+        """Brings the annotations of tasks in; tasks of other projects are left alone.
+
+        Where there are many tasks, pages of all that is annotated take fewer requests than the tasks one by one.
+        """
+        if len(task_ids) > _MOST_TASKS:
+            with self._lock:
+                return pull(self.campaign, self.client, self.project)
         tasks = [get_task(self.client, number) for number in task_ids]
         with self._lock:  # one event may come by several webhooks
             return take_tasks(self.campaign, [task for task in tasks if task.project == self.project], {})
@@ -233,7 +240,7 @@ def serve_backend(
     """
     local = is_loopback(host)
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
-    app = create_backend(campaign, client, project, token=token, hosts=LOOPBACK if local else (ANY,))
+    app = create_backend(campaign, client, project, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     with listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host

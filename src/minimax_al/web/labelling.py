@@ -29,6 +29,7 @@ from minimax_al.web.models import (
     UndoRequest,
 )
 from minimax_al.web.refusals import declared, is_passing, not_found
+from minimax_al.web.repeats import DoneOnce
 from minimax_al.web.state import TheCampaign
 
 router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 413, 422))
@@ -47,36 +48,44 @@ def release(asked: Somebody, campaign: TheCampaign) -> Released:
 
 
 @router.post("/label", responses=declared(404))
-def label(asked: LabelRequest, campaign: TheCampaign) -> Labelled:
+def label(asked: LabelRequest, campaign: TheCampaign, once: DoneOnce) -> Labelled:
     """Labels pictures with a class, whether somebody else holds them or not. Sent again, it changes nothing."""
-    with _known_pictures():
+
+    def say() -> None:
         if news := _not_yet_said(campaign, asked.distinct, "label", asked.author, asked.class_name):
             campaign.label(news, asked.class_name, asked.author)
+
+    with _known_pictures():
+        once(asked.author, say)
     return Labelled(labelled=len(asked.distinct))
 
 
 @router.post("/skip", responses=declared(404))
-def skip(asked: Items, campaign: TheCampaign) -> Answered:
+def skip(asked: Items, campaign: TheCampaign, once: DoneOnce) -> Answered:
     """Leaves pictures out of this round; a later one may ask again."""
     with _known_pictures():
-        campaign.skip(asked.distinct, asked.author)
+        once(asked.author, lambda: campaign.skip(asked.distinct, asked.author))
     return Answered(answered=len(asked.distinct))
 
 
 @router.post("/unsure", responses=declared(404))
-def unsure(asked: Items, campaign: TheCampaign) -> Answered:
+def unsure(asked: Items, campaign: TheCampaign, once: DoneOnce) -> Answered:
     """Says that nobody can tell what pictures show. Sent again, it changes nothing."""
-    with _known_pictures():
+
+    def say() -> None:
         if news := _not_yet_said(campaign, asked.distinct, "unsure", asked.author):
             campaign.unsure(news, asked.author)
+
+    with _known_pictures():
+        once(asked.author, say)
     return Answered(answered=len(asked.distinct))
 
 
 @router.post("/undo", responses=declared(404))
-def undo(asked: UndoRequest, campaign: TheCampaign) -> Undone:
-    """Takes back what somebody said last."""
+def undo(asked: UndoRequest, campaign: TheCampaign, once: DoneOnce) -> Undone:
+    """Takes back what somebody said last. Without a key, a request that is sent again takes back what was before."""
     with _known_pictures():
-        undone = campaign.undo(asked.author, asked.item)
+        undone = once(asked.author, lambda: campaign.undo(asked.author, asked.item))
     return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
 
 

@@ -26,10 +26,6 @@ class _Sent(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Nothing(_Sent):
-    """An empty object."""
-
-
 class Somebody(_Sent):
     """A request about everything that somebody holds."""
 
@@ -74,6 +70,12 @@ class JobOrder(_Sent):
     budget: Annotated[int, Field(ge=1, le=2**31 - 1, description="of a query: how many pictures")] = 100
     strategy: Annotated[str | None, Field(max_length=200, description="by default the campaign's")] = None
     random_share: Annotated[float, Field(ge=0, le=1, description="of a query: part drawn at random besides")] = 0.0
+
+
+class RoundToClose(_Sent):
+    """The round that is meant: what a page shows may be older than the round that is open."""
+
+    round: RoundNumber
 
 
 class _Answer(BaseModel):

@@ -49,7 +49,7 @@ def serve(
     local = is_loopback(host)
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
     # Beyond loopback the machine has names that it does not know of; there the token keeps foreign pages out.
-    app = create_app(campaign, token=token, hosts=LOOPBACK if local else (ANY,))
+    app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -3,21 +3,27 @@
 import io
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 from PIL import Image
+from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
-from minimax_al.campaign import FORMATS
-from minimax_al.campaign.masks import Mask
+from minimax_al.campaign import FORMATS, Campaign
+from minimax_al.campaign.masks import Mask, check_mask_size
+from minimax_al.campaign.schema import items
 from minimax_al.errors import DataError, MinimaxALError
 from minimax_al.web.models import Author, Import, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.repeats import DoneOnce
 from minimax_al.web.state import TheCampaign, TheState
 
 ExportFormat = Literal["csv", "parquet", "coco", "label-studio"]
@@ -32,6 +38,8 @@ FILES: dict[ExportFormat, tuple[str, str]] = {
 """How their files end, and how they are announced."""
 
 _NAME_LENGTH = 60
+_MASK_MODES = ("L", "P", "1", "RGB", "RGBA")
+_SIZE = select(items.c.height, items.c.width).where(items.c.id == bindparam("item"))
 
 router = APIRouter(prefix="/api", tags=["transfer"], responses=declared(400, 422))
 
@@ -97,36 +105,65 @@ def import_labels(
 
 
 @router.put("/masks/{item}", responses=declared(404, 413), openapi_extra=_takes("image/png"))
-def put_mask(item: ItemId, author: Author, body: RawBody, campaign: TheCampaign) -> Labelled:
+async def put_mask(item: ItemId, author: Author, body: RawBody, state: TheState, once: DoneOnce) -> Labelled:
     """Labels a picture with a mask: a PNG of class numbers, 255 where ignored, in the picture's size."""
+
+    def say() -> None:
+        state.campaign.label_mask(item, read_mask(body, _size(state.campaign, item)), author)
+
+    await to_thread.run_sync(once, author, say, limiter=state.decoders)
+    return Labelled(labelled=1)
+
+
+def _size(campaign: Campaign, item: int) -> tuple[int, int]:
+    """(height, width) of a picture whose file is there."""
     try:
         campaign.picture(item)
     except DataError as error:
         raise not_found(error) from error
-    campaign.label_mask(item, read_mask(body), author)
-    return Labelled(labelled=1)
+    with campaign.store.reading() as connection:
+        height, width = connection.execute(_SIZE, {"item": item}).one()
+    if height is None or width is None:
+        raise DataError(f"picture {item} cannot be read, so a mask says nothing")
+    return height, width
 
 
-def read_mask(content: bytes) -> Mask:
+def read_mask(content: bytes, size: tuple[int, int]) -> Mask:
     """A PNG file of class numbers: grey, palette, or equal parts of red, green and blue without transparency.
 
     Browsers draw in colour only, so that the last is what a page can make.
 
+    Args:
+        content: of the file; decoded only where it claims to be of that size.
+        size: (height, width) of the picture.
+
     Raises:
         DataError: it is none.
     """
+    with _readable():
+        image = Image.open(io.BytesIO(content), formats=("PNG",))
+    if image.mode not in _MASK_MODES:
+        raise _no_numbers(image.mode)
+    check_mask_size((image.height, image.width), size, "the file")
+    with _readable():
+        pixels = np.array(image)
+    if pixels.ndim == 2:
+        return pixels.astype(np.uint8)
+    if np.ptp(pixels[..., :3], axis=2).any() or (pixels[..., 3:] != 255).any():
+        raise _no_numbers(image.mode)
+    return np.ascontiguousarray(pixels[..., 0])
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        # Pillow itself refuses to decode more pixels than any picture of a campaign has.
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            mode, pixels = image.mode, np.array(image)
+        yield
     except Exception as error:  # a damaged file makes a decoder raise anything
         raise DataError(f"the mask cannot be read as PNG: {error}") from error
-    if mode in ("L", "P", "1"):
-        return pixels.astype(np.uint8)
-    grey = mode in ("RGB", "RGBA") and not np.ptp(pixels[..., :3], axis=2).any() and (pixels[..., 3:] == 255).all()
-    if not grey:
-        raise DataError(f"a mask of mode {mode} is no map of class numbers: save 8-bit numbers, or a palette")
-    return np.ascontiguousarray(pixels[..., 0])
+
+
+def _no_numbers(mode: str) -> DataError:
+    return DataError(f"a mask of mode {mode} is no map of class numbers: save 8-bit numbers, or a palette")
 
 
 def _plain_name(filename: str) -> str:

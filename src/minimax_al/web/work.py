@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 
 from minimax_al.campaign import Campaign, RoundState
+from minimax_al.errors import CampaignError
 from minimax_al.web.jobs import JobRunsError
-from minimax_al.web.models import Closed, Job, JobOrder, Nothing
+from minimax_al.web.models import Closed, Job, JobOrder, RoundToClose
 from minimax_al.web.overview import latest_round
-from minimax_al.web.refusals import conflict, declared
+from minimax_al.web.refusals import conflict, declared, is_passing
 from minimax_al.web.state import TheCampaign, TheJobs
 
 router = APIRouter(prefix="/api", tags=["work"])
@@ -33,13 +34,17 @@ async def job(jobs: TheJobs) -> Job:
 
 
 @router.post("/close-round", responses=declared(400, 409, 413, 422))
-def close_round(nothing: Nothing, campaign: TheCampaign) -> Closed:  # noqa: ARG001 - an empty object is sent
-    """Closes the open round; its unanswered pictures may be picked again."""
-    open_round = _open_round(campaign)
-    if open_round is None:
+def close_round(asked: RoundToClose, campaign: TheCampaign) -> Closed:
+    """Closes a round, if it is the open one; its unanswered pictures may be picked again."""
+    if _open_round(campaign) is None:
         raise conflict("no round is open")
-    campaign.close_round()
-    return Closed(closed=open_round.number)
+    try:
+        campaign.close_round(asked.round)
+    except CampaignError as error:
+        if is_passing(error):
+            raise
+        raise conflict(error) from error
+    return Closed(closed=asked.round)
 
 
 def _open_round(campaign: Campaign) -> RoundState | None:

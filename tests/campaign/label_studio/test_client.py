@@ -47,6 +47,13 @@ def test_an_address_that_cannot_be_is_shown(url):
         LabelStudio(url, LEGACY_KEY)
 
 
+@pytest.mark.parametrize("url", ["http://ann:s3cret@studio.test", "ftp://ann:s3cret@x", "http://ann:s3/cret@x:y/"])
+def test_a_password_in_an_address_is_refused_and_not_shown(url):
+    with pytest.raises(ConfigurationError, match="leave them out, the key is enough") as refused:
+        LabelStudio(url, LEGACY_KEY)
+    assert "cret" not in str(refused.value)
+
+
 def test_a_server_below_a_path_is_asked_there(studio):
     client = LabelStudio(f"{URL}/studio/", LEGACY_KEY, transport=studio.transport)
     with client, pytest.raises(CampaignError, match="has no /api/users/"):

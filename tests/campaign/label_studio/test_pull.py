@@ -1,6 +1,6 @@
 """Pulling: every version of every annotation comes into the history once, and the latest one holds."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 
 import httpx
@@ -74,6 +74,16 @@ def test_choices_and_skips_come_back_with_who_and_when(pushed, studio, client):
     assert times[0].at == datetime.fromisoformat(chosen["updated_at"])
     assert {row.round_id for row in times} == {1}
     assert campaign.round().waiting == 2
+
+
+def test_a_time_without_a_zone_is_in_utc(pushed, studio, client):
+    campaign, (path, *_) = pushed()
+    annotation = studio.choose(studio.task_of(path), "cat")
+    annotation |= {"created_at": "2026-01-02T05:00:00", "updated_at": "2026-01-02T05:00:01.25"}
+    assert pull(campaign, client, "herons") == Pull(added=1)
+    with campaign.store.reading() as connection:
+        (at,) = connection.scalars(select(labels.c.at))
+    assert at == datetime(2026, 1, 2, 5, 0, 1, 250_000, tzinfo=UTC)
 
 
 def test_pulling_again_adds_nothing(pushed, studio, client):
@@ -283,7 +293,7 @@ def test_brushes_and_polygons_become_one_mask_and_the_later_one_counts(pushed, s
         (brush(np.ones((16, 20), bool), "cat", image_rotation=90), "drawn on a picture that was turned"),
         ({"type": "rectanglelabels", "value": {}}, "has a region of rectanglelabels"),
         ({"type": "relation"}, "has neither brush nor polygon"),
-        ({**brush(np.ones((16, 20), bool), "cat"), "original_width": 19}, "the code is of 320 pixels"),
+        ({**brush(np.ones((16, 19), bool), "cat"), "original_width": 20}, "the code is of 304 pixels"),
     ],
 )
 def test_regions_that_cannot_be_taken_name_the_task(pushed, studio, client, region, match):

@@ -9,6 +9,7 @@ Needs Playwright's Python package and a Chromium or Chrome of the system (or its
 import argparse
 import csv
 import json
+import re
 import sys
 import tempfile
 import threading
@@ -17,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from people import BACK, CLASS_KEYS, EPOCH_OR_END, PATIENCE, SAYS, SINGLE, Person, launch, served
+from people import BACK, CLASS_KEYS, EPOCH_OR_END, LEFT, PATIENCE, SAYS, SINGLE, Person, launch, served
 from playwright.sync_api import sync_playwright
 from shown import copy_flat, draw_pictures
 
 from minimax_al.campaign import Campaign
 
 JOB_PATIENCE = 600_000  # milliseconds
+FILES = re.compile(r"/(pictures|thumbnails)/\d+$")
 LIGHT = {
     "encoder": "conv4",
     "width": 16,
@@ -99,6 +101,27 @@ def second_thoughts(session: Session) -> None:
     assert ann.press(ann.key_of(wrong)) == wrong
     ann.saved()
     assert session.labels()[wrong] == ann.truth[wrong]
+
+
+def no_picture(session: Session) -> None:
+    """A picture that does not come cannot be labelled, but skipped."""
+    page = session.ann.page
+    page.route(FILES, lambda route: route.fulfill(body="no picture"))
+    page.reload()
+    session.ann.shows("single")
+    page.wait_for_selector(".stage-message:not(:empty)")
+    path = page.get_attribute("#file", "title")
+    page.keyboard.press("1")
+    assert "not there yet" in page.inner_text("#said")
+    page.keyboard.press("s")
+    page.wait_for_function(LEFT, arg=path)
+    session.ann.saved()
+    assert next(pick.answer for pick in picks(session) if pick.path == path) == "skip"
+    page.unroute(FILES)
+    page.reload()
+    session.ann.shows("single")
+    page.keyboard.press("z")
+    page.wait_for_function(BACK, arg=path)
 
 
 def both_label(session: Session, turns: int) -> None:
@@ -223,6 +246,8 @@ def look_over(session: Session) -> None:
     before = session.labels()[path]
     other = next(name for name in ann.classes if name != before)
     key = CLASS_KEYS[ann.classes.index(other)]
+    page = ann.page
+    page.route("**/api/undo", lambda route: (route.fetch(), route.fulfill(body="its answer is lost")), times=1)
     for keys, expected in ((key, other), ("z", before), (key, other)):
         ann.page.keyboard.press(keys)
         ann.page.wait_for_function(SAYS, arg=[tile.element_handle(), expected])
@@ -269,6 +294,7 @@ def play(session: Session, budget: int, *, train: bool) -> None:
     """From a folder of pictures to an exported file."""
     first_round(session, budget)
     second_thoughts(session)
+    no_picture(session)
     both_label(session, max(1, budget // 10))
     lost_network(session)
     grid(session)

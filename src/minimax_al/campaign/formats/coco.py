@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.formats.run_length import Binary, decode_coco, encode_coco
-from minimax_al.campaign.masks import IGNORED, Mask
+from minimax_al.campaign.masks import IGNORED, Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 
@@ -66,12 +67,14 @@ def _given(
     unknown = next((one["category_id"] for one in found if one["category_id"] not in names), None)
     if unknown is not None:
         raise DataError(f"{where}: there is no category {unknown!r}")
+    given = Given(str(image["file_name"]), where)
     if context.task == "segmentation":
-        return Given(str(image["file_name"]), where, mask=_mask(image, found, names, where, context))
+        check_mask_size((int(image["height"]), int(image["width"])), context.size_of(given), where)
+        return replace(given, mask=_mask(image, found, names, where, context))
     classes = sorted({names[annotation["category_id"]] for annotation in found})
     if len(classes) > 1:
         raise DataError(f"{where}: annotations of {classes[0]!r} and {classes[1]!r} disagree: a picture has one class")
-    return Given(str(image["file_name"]), where, classes[0])
+    return replace(given, class_name=classes[0])
 
 
 def _mask(
@@ -89,8 +92,14 @@ def _mask(
 
 
 def region(segmentation: Any, height: int, width: int) -> Binary:  # noqa: ANN401 - two kinds of JSON
-    """The pixels of a COCO segmentation: a list of polygons, or a run-length code."""
+    """The pixels of a COCO segmentation: a list of polygons, or a run-length code.
+
+    Raises:
+        ValueError: the code is of another size, or does not fill it.
+    """
     if isinstance(segmentation, Mapping):
+        if list(segmentation["size"]) != [height, width]:
+            raise ValueError(f"a region of {segmentation['size']}, where the image is of {[height, width]}")
         return decode_coco(segmentation["counts"], segmentation["size"])
     return fill_polygons([list(zip(flat[::2], flat[1::2], strict=True)) for flat in segmentation], height, width)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -10,7 +11,7 @@ import numpy as np
 
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.formats.run_length import Binary, decode_label_studio, encode_label_studio
-from minimax_al.campaign.masks import IGNORED, Mask
+from minimax_al.campaign.masks import IGNORED, Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 
@@ -76,10 +77,11 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
     if not finished:
         return None
     last = max(finished, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""))
-    name, author = path_of_task(task["data"]), _author(last.get("completed_by"))
+    given = Given(path_of_task(task["data"]), where, author=_author(last.get("completed_by")))
     if context.task == "segmentation":
-        return Given(name, where, mask=mask_of_results(last["result"], where, context.class_names), author=author)
-    return Given(name, where, class_of_results(last["result"], where), author=author)
+        mask = mask_of_results(last["result"], where, context.class_names, context.size_of(given))
+        return replace(given, mask=mask)
+    return replace(given, class_name=class_of_results(last["result"], where))
 
 
 def class_of_results(results: Sequence[Mapping[str, Any]], where: str) -> str:
@@ -134,20 +136,24 @@ def results_of_mask(mask: Mask, class_names: Sequence[str]) -> Iterator[dict[str
             }
 
 
-def mask_of_results(results: Sequence[Mapping[str, Any]], where: str, class_names: Sequence[str]) -> Mask:
+def mask_of_results(
+    results: Sequence[Mapping[str, Any]], where: str, class_names: Sequence[str], size: tuple[int, int]
+) -> Mask:
     """The mask that an annotation of brushes and polygons says; where they overlap, the later one counts.
 
     Args:
         results: the annotation's regions.
         where: the start of a message.
         class_names: in order; the mask has their numbers, and 255 where nobody drew.
+        size: (height, width) of the picture.
 
     Raises:
-        DataError: it has other regions, none at all, or a class that is not known.
+        DataError: it has other regions, none at all, one of another size, or a class that is not known.
         ValueError: a region's code is damaged.
     """
     numbers = {name: number for number, name in enumerate(class_names)}
-    mask: Mask | None = None
+    mask = np.full(size, IGNORED, dtype=np.uint8)
+    drawn = False
     for result in results:
         kind = result["type"]
         if kind not in ("brushlabels", "polygonlabels"):
@@ -157,18 +163,18 @@ def mask_of_results(results: Sequence[Mapping[str, Any]], where: str, class_name
         (name,) = result["value"][kind]
         if name not in numbers:
             raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(class_names)}")
-        here = _region(result, where)
-        mask = np.full(here.shape, IGNORED, dtype=np.uint8) if mask is None else mask
-        mask[here] = numbers[name]
-    if mask is None:
+        mask[_region(result, where, size)] = numbers[name]
+        drawn = True
+    if not drawn:
         raise DataError(f"{where} has neither brush nor polygon")
     return mask
 
 
-def _region(result: Mapping[str, Any], where: str) -> Binary:
+def _region(result: Mapping[str, Any], where: str, size: tuple[int, int]) -> Binary:
     if result.get("image_rotation"):
         raise DataError(f"{where} was drawn on a picture that was turned: turn it back, and draw again")
-    height, width = int(result["original_height"]), int(result["original_width"])
+    check_mask_size((int(result["original_height"]), int(result["original_width"])), size, where)
+    height, width = size
     if result["type"] == "brushlabels":
         return decode_label_studio(result["value"]["rle"], (height, width))
     corners = [(x * width / 100, y * height / 100) for x, y in result["value"]["points"]]

@@ -1,12 +1,13 @@
 """What every label format reads and writes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from minimax_al.campaign.masks import Mask, MaskFiles
 from minimax_al.campaign.settings import Task
+from minimax_al.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Labelled:
     at: datetime
 
 
+def _size_of_none(given: Given) -> tuple[int, int]:
+    raise DataError(f"{given.where}: it is not known how large its picture is")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a format needs to know of the campaign.
@@ -69,9 +74,12 @@ class Context:
         class_names: in order; masks have their numbers.
         images: the pictures' folder.
         masks: the campaign's masks.
+        size_of: (height, width) of the picture that a label is of; a mask that says to have another size is refused
+            before its pixels are read. Nobody asks while labels are written.
     """
 
     task: Task
     class_names: Sequence[str]
     images: Path
     masks: MaskFiles
+    size_of: Callable[[Given], tuple[int, int]] = _size_of_none

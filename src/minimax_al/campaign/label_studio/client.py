@@ -218,6 +218,10 @@ def _authentication(key: str, url: str) -> httpx.Auth:
 
 
 def _checked_url(url: str) -> httpx.URL:
+    if "@" in url:  # in none of these messages, nor in any later one
+        raise ConfigurationError(
+            "the address of Label Studio has a user name or a password in it: leave them out, the key is enough"
+        )
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:

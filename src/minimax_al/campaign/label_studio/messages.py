@@ -1,9 +1,17 @@
 """What Label Studio's REST API answers, as far as it is read here (as of Label Studio 1.23)."""
 
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
+
+
+def _with_zone(time: datetime) -> datetime:
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_with_zone)]
+"""A time; Label Studio keeps UTC, also where it does not say so."""
 
 
 class User(BaseModel):
@@ -26,8 +34,8 @@ class Annotation(BaseModel):
     id: int
     result: list[dict[str, Any]] | None = None
     was_cancelled: bool = False
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     completed_by: int | User | None = None
     created_username: str = ""
 

@@ -166,10 +166,11 @@ def _class_id(campaign: Campaign, name: str, where: str) -> int:
 
 
 def _save_mask(campaign: Campaign, picture: Picture, results: Sequence[Mapping[str, Any]], where: str) -> str:
-    mask = mask_of_results(results, where, campaign.classes)
     if picture.height is None or picture.width is None:
         raise DataError(f"{where}: the picture {picture.path!r} cannot be read, so a mask says nothing")
-    check_mask(mask, (picture.height, picture.width), len(campaign.classes), where)
+    size = (picture.height, picture.width)
+    mask = mask_of_results(results, where, campaign.classes, size)
+    check_mask(mask, size, len(campaign.classes), where)
     return campaign.masks.save(mask)
 
 

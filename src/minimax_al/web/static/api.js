@@ -16,9 +16,13 @@ export class ApiError extends Error {
   }
 }
 
-async function call(method, path, { json, raw, patience = PATIENCE, keepalive = false } = {}) {
+/** A word for a request: the server does once what comes again with the same. */
+export const newKey = () => `${Date.now()}-${Math.random().toString(36).slice(2)}`;
+
+async function call(method, path, { json, raw, key, patience = PATIENCE, keepalive = false } = {}) {
   const body = json === undefined ? raw : JSON.stringify(json);
   const headers = json === undefined ? {} : { "Content-Type": "application/json" };
+  if (key !== undefined) headers["Idempotency-Key"] = key;
   let response;
   try {
     response = await fetch(path, { method, body, headers, keepalive, signal: AbortSignal.timeout(patience) });
@@ -48,19 +52,19 @@ export const lease = (author, count) => post("api/lease", { author, count });
 /** Gives all of a person's pictures back; works while the page is being left. */
 export const release = (author) => post("api/release", { author }, { keepalive: true });
 /** One class for some pictures. */
-export const label = (author, items, className) => post("api/label", { author, items, class_name: className });
+export const label = (author, items, className, key) => post("api/label", { author, items, class_name: className }, { key });
 /** Not now. */
-export const skip = (author, items) => post("api/skip", { author, items });
+export const skip = (author, items, key) => post("api/skip", { author, items }, { key });
 /** Nobody can tell. */
-export const unsure = (author, items) => post("api/unsure", { author, items });
+export const unsure = (author, items, key) => post("api/unsure", { author, items }, { key });
 /** Takes back what a person said last, or last of one picture. */
-export const undo = (author, item) => post("api/undo", item === undefined ? { author } : { author, item });
+export const undo = (author, key, item) => post("api/undo", item === undefined ? { author } : { author, item }, { key });
 /** How far the job is. */
 export const getJob = () => get("api/job");
 /** Starts training, or choosing the next round. */
 export const startJob = (wish) => post("api/jobs", wish);
-/** Closes the round, whatever waits in it. */
-export const closeRound = () => post("api/close-round", {});
+/** Closes this round, whatever waits in it. */
+export const closeRound = (round) => post("api/close-round", { round });
 
 /** Pictures of a round: { round, answer, class_name, offset, limit }. */
 export function getPicks(wanted) {
@@ -73,8 +77,8 @@ export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
 /** A mask for a picture. */
-export const putMask = (author, item, file) =>
-  call("PUT", `api/masks/${item}?author=${encodeURIComponent(author)}`, { raw: file, patience: LONG });
+export const putMask = (author, item, file, key) =>
+  call("PUT", `api/masks/${item}?author=${encodeURIComponent(author)}`, { raw: file, key, patience: LONG });
 
 export const pictureUrl = (item) => `pictures/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;

@@ -93,7 +93,7 @@ async function close() {
   const left = count(round.waiting, "picture");
   if (!confirm(`Close round ${round.number}? ${left} without an answer may be picked again later.`)) return;
   try {
-    const { closed } = await api.closeRound();
+    const { closed } = await api.closeRound(round.number);
     say(`Round ${closed} is closed`);
     holding.forget();
     await readStatus();

@@ -35,7 +35,7 @@ function choose(index) {
 
 function leaveOut(kind) {
   if (kind === "skip" && state.view === "review") say("What is answered cannot be skipped: give it another class, or u for unsure");
-  else answer(kind, here().targets());
+  else answer(kind, here().targets(kind));
 }
 
 function show(view) {

@@ -1,8 +1,11 @@
+import { newKey } from "./api.js";
+
 /**
  * Answers on their way to the server. An answer leaves this box only when the server has acknowledged it; until then
  * it is kept in the browser's storage, so that neither a lost network nor a closed page loses it.
  *
- * An entry: { id, kind: "label" | "skip" | "unsure" | "undo", items, className, tries, refused }.
+ * An entry: { id, kind: "label" | "skip" | "unsure" | "undo", items, className, tries, refused }. Its id goes with it:
+ * where only the acknowledgement was lost, the server knows the entry again and does not do it twice.
  */
 
 const FIRST_PAUSE = 1_000; // milliseconds before the second try; doubled after every further one
@@ -12,7 +15,7 @@ export class Outbox {
   /**
    * send(entry): resolves when the server has it; rejects with an ApiError.
    * save(entries): keeps them; called before anything is sent.
-   * onChange(): the entries have changed. onSaved(entry, answer): one of them has arrived.
+   * onChange(): the entries have changed. onSaved(entry): one of them has arrived.
    */
   constructor({ send, save, onChange, onSaved }) {
     this.entries = [];
@@ -22,7 +25,7 @@ export class Outbox {
 
   /** Takes an answer, and sends it behind those before it. Returns the entry. */
   add(entry) {
-    const kept = { id: `${Date.now()}-${Math.random().toString(36).slice(2)}`, tries: 0, refused: null, ...entry };
+    const kept = { id: newKey(), tries: 0, refused: null, ...entry };
     this.entries.push(kept);
     this.#changed();
     void this.pump();
@@ -84,10 +87,10 @@ export class Outbox {
     try {
       entry.tries += 1;
       this.save(this.entries); // a page that is closed now must not take this entry for one that was never sent
-      const answer = await this.send(entry);
+      await this.send(entry);
       this.entries.splice(this.entries.indexOf(entry), 1);
       this.#settled(null);
-      this.onSaved(entry, answer);
+      this.onSaved(entry);
       return true;
     } catch (error) {
       if (!error.passes) entry.refused = error.message;

@@ -58,7 +58,7 @@ function legendEntry(name, index) {
 }
 
 /** A mask goes to the server at once; the picture stays until it is there. */
-async function send(file, picks = targets()) {
+async function send(file, picks = targets(), key = api.newKey()) {
   byId("mask-file").value = "";
   const [pick] = picks;
   if (picks.length !== 1) {
@@ -68,7 +68,7 @@ async function send(file, picks = targets()) {
   byId("mask-label").classList.add("busy");
   say(`Sending ${file.name}: not saved yet`);
   try {
-    await api.putMask(state.author, pick.item, file);
+    await api.putMask(state.author, pick.item, file, key);
     const before = [{ pick, answer: pick.answer, class_name: null }];
     const entries = [{ kind: "label", className: null, items: [pick.item], tries: 1, refused: null }];
     remember({ kind: "label", className: null, before, entries, saved: true });
@@ -79,7 +79,7 @@ async function send(file, picks = targets()) {
     say(`${file.name} · saved as the mask of ${fileName(pick.path)}`);
     update({ saves: state.saves + 1, moment: state.moment + 1 });
   } catch (error) {
-    const again = make("button", { type: "button", class: "link", onclick: () => send(file, picks) }, "Try again");
+    const again = make("button", { type: "button", class: "link", onclick: () => send(file, picks, key) }, "Try again");
     warn("mask", `${file.name} is not saved: ${error.message}.`, again);
     say("The mask is not saved");
   } finally {

@@ -29,11 +29,11 @@ export function build() {
 
 const current = () => state.queue.find(({ item }) => item === state.at);
 
-/** The pictures that a key would answer: the one on the screen, if it is to be seen. */
-export function targets() {
+/** The pictures that a key would answer: the one on the screen; for a label, if it is to be seen. */
+export function targets(kind = "label") {
   const pick = current();
   if (pick === undefined) return [];
-  if (stage.seen) return [pick];
+  if (stage.seen || kind !== "label") return [pick];
   say("This picture is not there yet: wait until you see it");
   return [];
 }

@@ -14,6 +14,7 @@ const WORDS = { skip: "skipped", unsure: "unsure" };
 
 let outbox = null;
 let tabs = null;
+let earlierKey = null; // of an undo without an answer yet
 
 /** Answers as this author from now on; takes over what earlier pages of theirs left unsent. */
 export async function signIn(author) {
@@ -51,10 +52,10 @@ export function leave() {
   outbox.stop();
 }
 
-function send(author, { kind, items, className }) {
-  if (kind === "label") return api.label(author, items, className);
-  if (kind === "undo") return api.undo(author, items[0]);
-  return kind === "skip" ? api.skip(author, items) : api.unsure(author, items);
+function send(author, { id, kind, items, className }) {
+  if (kind === "label") return api.label(author, items, className, id);
+  if (kind === "undo") return api.undo(author, id, items[0]);
+  return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, id);
 }
 
 /** Answers pictures: kind "label" with a class, "skip" or "unsure". */
@@ -102,8 +103,7 @@ export async function undo(action = state.recent[0]) {
   for (const entry of action.entries) {
     if (outbox.cancel(entry)) continue;
     unseen = false;
-    const was = { kind: entry.kind, className: entry.className };
-    for (const item of entry.items) outbox.add({ kind: "undo", items: [item], className: null, was, repeated: entry.tries > 1 });
+    for (const item of entry.items) outbox.add({ kind: "undo", items: [item], className: null });
   }
   for (const { pick, ...fields } of action.before) Object.assign(pick, fields);
   const waiting = action.before.map(({ pick }) => pick).filter((pick) => pick.answer === "waiting");
@@ -118,7 +118,9 @@ async function undoEarlier() {
     return;
   }
   try {
-    const { item, path, pick } = await api.undo(state.author);
+    earlierKey ??= api.newKey(); // the same until an answer has come: a lost one must not take back two
+    const { item, path, pick } = await api.undo(state.author, earlierKey);
+    earlierKey = null;
     say(`Taken back: ${fileName(path)}`);
     if (pick?.answer === "waiting") {
       holding.giveBack([pick], true);
@@ -127,17 +129,14 @@ async function undoEarlier() {
     }
     update({ moment: state.moment + 1 });
   } catch (error) {
+    if (!error.passes) earlierKey = null;
     say(error.status === 400 ? "There is nothing to take back" : error.message);
   }
 }
 
-function saved(entry, answer) {
+function saved(entry) {
   if (entry.kind === "undo") {
-    // A request whose answer was lost may have been taken twice: then one of the two still stands.
-    const stands = entry.repeated && answer.pick?.answer === entry.was.kind && answer.pick.class_name === entry.was.className;
-    const { id, ...same } = entry;
-    if (stands) outbox.add({ ...same, tries: 0, repeated: false });
-    else holding.returned(entry.items);
+    holding.returned(entry.items);
   } else {
     holding.acknowledge(entry.items);
     settle(entry);
