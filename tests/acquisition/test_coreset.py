@@ -270,3 +270,18 @@ def test_non_finite_features_raise(bad):
     assert caught.value.positions == (4321,)
     with pytest.raises(NonFiniteScoreError, match="centers are NaN or infinite"):
         k_center_greedy(torch.zeros(5, 3), 2, features)
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float32, 3e38), (torch.float64, 1.5e308)])
+def test_values_near_the_largest_number_do_not_overflow(dtype, largest):
+    samples = torch.tensor([[1.0]] * 6 + [[-1.0], [0.0], [0.3]], dtype=dtype)
+    small = k_center_greedy(samples, 3, samples[:1])
+    assert k_center_greedy(samples * largest, 3, samples[:1] * largest).tolist() == small.tolist() == [6, 7, 8]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_pick_does_not_depend_on_the_layout(seed):
+    generator = torch.Generator().manual_seed(seed)
+    few = torch.randn(5, 301, generator=generator)
+    samples = few[torch.randint(5, (37,), generator=generator)]
+    assert k_center_greedy(samples, 1).tolist() == k_center_greedy(samples.T.contiguous().T, 1).tolist()

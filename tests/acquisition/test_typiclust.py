@@ -116,3 +116,20 @@ def test_k_means_is_about_as_good_as_anothers(monkeypatch, sampled):
 def test_what_cannot_be_is_refused(features, budget, labelled, error, match):
     with pytest.raises(error, match=match):
         typicality(features, budget, seeded(), labelled)
+
+
+@pytest.mark.parametrize("scale", [2.0**-80, 2.0**-20, 1.0, 2.0**66, 2.0**120])
+def test_picks_do_not_depend_on_the_scale(scale):
+    samples = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    picks = [typicality(x, 5, torch.Generator().manual_seed(0)).tolist() for x in (samples, samples * scale)]
+    assert picks[0] == picks[1]
+
+
+def test_tight_clusters_far_apart_are_told_apart_inside():
+    cluster = 0.1 * torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
+    pool = torch.cat([cluster + 1000, cluster - 1000])
+    typical = []
+    for half in pool.double().split(60):
+        distances = torch.cdist(half, half, compute_mode="donot_use_mm_for_euclid_dist")
+        typical.append(int(distances.topk(21, largest=False).values.sum(dim=1).argmin()))
+    assert sorted(typicality(pool, 2, torch.Generator().manual_seed(0)).tolist()) == [typical[0], 60 + typical[1]]

@@ -75,11 +75,14 @@ class Products:
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Rows in float32, centred and scaled."""
-        return (rows.to(self.working) - self.mean.to(self.working)).mul_(self.scale).float()
+        # Scaled first, or the difference of two large values may overflow; a power of two rounds nothing.
+        return (rows.to(self.working) * self.scale - (self.mean * self.scale).to(self.working)).float()
 
     def distances(self, first: Tensor, second: Tensor) -> Tensor:
         """Squared distances of paired rows in float64, from the features as given."""
-        return (first.double() - second.double()).mul_(self.scale).square_().sum(dim=1)
+        difference = first.double() * self.scale - second.double() * self.scale
+        # Row by row in memory: equal rows add up in the same order, and so to the same bits.
+        return difference.contiguous().square_().sum(dim=1)
 
     def samples(self, source: Tensor, rows: Tensor) -> Factors:
         """Factors of some rows of a source, as one side of a product."""
@@ -171,9 +174,12 @@ def _mean_and_scale(features: Tensor, centers: Tensor) -> tuple[Tensor, float]:
                 check_finite(rows, name)
             largest = max(largest, extent)
             if rows is features:
-                total += chunk.sum(dim=0, dtype=torch.float64)
+                # In float64 itself a sum of large values may overflow, a sum of their shares does not.
+                share = chunk / len(features) if chunk.dtype == torch.float64 else chunk
+                total += share.sum(dim=0, dtype=torch.float64)
+    mean = total if features.dtype == torch.float64 else total / max(len(features), 1)
     # The scale itself must be a float32.
-    return total / len(features), 2.0 ** -max(-120, math.frexp(largest)[1])
+    return mean, 2.0 ** -max(-120, math.frexp(largest)[1])
 
 
 def _relative_error(width: int, device: torch.device) -> float:

@@ -141,7 +141,8 @@ class _ShardedGreedy:
         rival = self.first_of_all(rival)
         self.greedy.refresh(block, rival.bound)
         rows = block[self.greedy.bound[block] >= rival.bound]
-        rows, following = self.greedy.leaders(rows, share_of_pool(sum(self.sizes), MOST_AT_ONCE) // self.meeting.ranks)
+        at_once = max(1, share_of_pool(sum(self.sizes), MOST_AT_ONCE) // self.meeting.ranks)
+        rows, following = self.greedy.leaders(rows, at_once)
         counts = [int(count) for (count,) in self.meeting.numbers(len(rows))]
         following = self.first_of_all(following)
         rival = following if following.precedes(rival) else rival

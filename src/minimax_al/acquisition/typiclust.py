@@ -6,6 +6,8 @@ labels; the largest cluster without a label gives its most typical sample, the o
 to its nearest neighbours within the cluster, and so on.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -65,11 +67,22 @@ def typicality(
     budget = check_budget(budget, len(samples_ND))
     for name, rows in (("features", samples_ND), ("labelled", known_LD)):
         check_finite(rows, name)
-    both_MD = torch.cat([samples_ND.float(), known_LD.to(samples_ND.device).float()])
-    both_MD -= both_MD.mean(dim=0)  # so that products lose as little as they can
+    both_MD = _centred(torch.cat([samples_ND, known_LD.to(samples_ND.device)]))
     count = min(len(known_LD) + budget, most_clusters, len(both_MD))
     clusters_M = k_means(both_MD, count, generator)
     return _pick(both_MD, clusters_M, len(samples_ND), budget, neighbours)
+
+
+def _centred(rows: Tensor) -> Tensor:
+    """Rows around the origin, at most 1 in size, in float32: their squares neither overflow nor vanish."""
+    scaled = rows.double() * _power_below_one(rows)
+    scaled -= scaled.mean(dim=0)
+    return (scaled * _power_below_one(scaled)).float()
+
+
+def _power_below_one(rows: Tensor) -> float:
+    """A power of two that brings all values below 1."""
+    return 2.0 ** min(-math.frexp(float(rows.abs().max()))[1], 1000)
 
 
 def k_means(features: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -150,6 +163,8 @@ def _mean_distances(features: Tensor, neighbours: int) -> Tensor:
     if count == 0:
         return torch.zeros(size, device=features.device)
     means = []
+    # Around their own mean and in float64: a tight cluster far out would else be told apart by rounding.
+    features = features.double() - features.double().mean(dim=0)
     for chunk in features.split(max(1, CHUNK_DISTANCES // size)):
         nearest = torch.cdist(chunk, features).topk(count + 1, dim=1, largest=False, sorted=True).values
         means.append(nearest[:, 1:].mean(dim=1))  # the nearest is the sample itself
