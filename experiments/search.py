@@ -8,7 +8,6 @@ each. What is finished is not run again. The table goes beside the plan, as resu
 """
 
 import argparse
-import csv
 import statistics
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tables import write_table
 
 from minimax_al.benchmark import Protocol, load_protocol, run_grid
 from minimax_al.benchmark.grid import cells_of
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         search(options.plan, options.data, options.out, options.jobs)
-    except MinimaxALError as error:
+    except (MinimaxALError, OSError) as error:
         parser.exit(2, f"search: {error}\n")
 
 
@@ -98,14 +98,6 @@ def rows_of_last(rows: list[dict[str, object]], name: str) -> list[dict[str, obj
     own = [row for row in rows if row["variant"] == name]
     most = max(int(str(row["labels"])) for row in own)
     return [row for row in own if row["labels"] == most]
-
-
-def write_table(path: Path, rows: list[dict[str, object]]) -> None:
-    """Write the rows as CSV."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ one strategy rank the pictures that neither has labelled. Reads the scores that 
 """
 
 import argparse
-import csv
 from itertools import combinations
 from pathlib import Path
 
@@ -16,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
+from tables import write_table
 
 from minimax_al.benchmark.folder import read_protocol
 from minimax_al.benchmark.grid import Cell, cells_of
 from minimax_al.benchmark.results import read_rounds, read_scores
+from minimax_al.errors import MinimaxALError
 
 
 def main() -> None:
@@ -28,14 +29,28 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    protocol = read_protocol(options.results)
+    try:
+        signals, agreement = read(options.results)
+    except MinimaxALError as error:
+        parser.exit(2, f"what_d_sees: {error}\n")
+    if not signals:
+        parser.exit(2, f"what_d_sees: no round in {str(options.results)!r} asked D: run a strategy such as 'mal'\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_table(options.out / "signals.csv", signals)
+    if agreement:  # of two seeds at least
+        write_table(options.out / "agreement.csv", agreement)
+
+
+def read(results: Path) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The rows of both tables, from a results folder."""
+    protocol = read_protocol(results)
     dataset = protocol.load()
     scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]] = {}
-    signals = []
+    signals: list[dict[str, object]] = []
     for cell in cells_of(protocol):
         targets = protocol.dataset_for(dataset, cell.seed).train_targets.numpy()
-        for result in read_rounds(cell.folder(options.results), protocol)[:-1]:
-            candidates, tensors = read_scores(cell.folder(options.results), result.round)
+        for result in read_rounds(cell.folder(results), protocol)[:-1]:
+            candidates, tensors = read_scores(cell.folder(results), result.round)
             if "labelledness" not in tensors:
                 continue
             scores = {name: values.double().numpy() for name, values in tensors.items()}
@@ -52,9 +67,7 @@ def main() -> None:
                 }
             )
             scored[cell, result.round] = {"candidates": candidates.numpy(), **scores}
-    options.out.mkdir(parents=True, exist_ok=True)
-    write(options.out / "signals.csv", signals)
-    write(options.out / "agreement.csv", agreements(scored))
+    return signals, agreements(scored)
 
 
 def agreements(scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]]) -> list[dict[str, object]]:
@@ -70,14 +83,6 @@ def agreements(scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]]) -
             row[f"spearman_{name}"] = f"{spearmanr(left[name][here], right[name][there])[0]:.3f}"
         rows.append(row)
     return rows
-
-
-def write(path: Path, rows: list[dict[str, object]]) -> None:
-    """Write rows as CSV."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
 
 
 if __name__ == "__main__":

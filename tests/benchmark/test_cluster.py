@@ -5,6 +5,7 @@ import pytest
 from minimax_al.benchmark.cluster import run_job, submit
 from minimax_al.benchmark.grid import unfinished
 from minimax_al.benchmark.options import parse_run
+from minimax_al.cli import main
 from minimax_al.errors import ConfigurationError
 
 SBATCH = """#!/bin/sh
@@ -46,3 +47,15 @@ def test_a_job_runs_the_cells_that_are_left(tiny, tmp_path):
 def test_no_jobs_are_no_submission(tiny, tmp_path):
     with pytest.raises(ConfigurationError, match="slurm is 0; it is the number of jobs"):
         submit(tiny, tmp_path, 0)
+
+
+def test_no_jobs_are_refused_on_the_command_line_too(tmp_path, capsys):
+    assert main(["bench", "run", "digits", "--slurm", "0", "--out", str(tmp_path / "out")]) == 2
+    assert "slurm is 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_validation_pictures_are_refused_before_anything_is_written(tmp_path, capsys):
+    assert main(["bench", "run", "digits", "--validation", "5000", "--out", str(tmp_path / "out")]) == 2
+    assert "validation=5000 pictures cannot be kept of 1297" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -78,6 +78,8 @@ class Protocol(BaseModel):
         """
         dataset = load_dataset(self.dataset, self.data, **self.options)
         self.check_fits(dataset)
+        if self.validation:
+            self.dataset_for(dataset, seed=0)  # what is wrong with it is said before anything is written
         return dataset
 
     def dataset_for(self, dataset: Dataset, seed: int) -> Dataset:

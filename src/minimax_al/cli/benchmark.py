@@ -33,7 +33,7 @@ def bench_run(words: Sequence[str]) -> None:
     from minimax_al.training import Runtime
 
     options = parse_run(words)
-    if options.slurm:
+    if options.slurm is not None:
         from minimax_al.benchmark.cluster import submit
 
         show(submit(options.protocol, options.folder, options.slurm, **options.slurm_parameters))
