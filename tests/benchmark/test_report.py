@@ -1,12 +1,15 @@
 import json
 import re
 
+import numpy as np
 import pytest
+import torch
 
 from minimax_al.benchmark import run_grid, write_report
+from minimax_al.benchmark.facts import read_facts
 from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.report import read_results
-from minimax_al.errors import ResultsError
+from minimax_al.errors import DataError, ResultsError
 from minimax_al.report import read_records
 
 
@@ -88,3 +91,60 @@ def test_a_folder_without_results(tiny, tmp_path):
     (Cell("random", 0).folder(tmp_path) / "round-0.json").unlink()
     with pytest.raises(ResultsError, match=r"holds no finished round yet"):
         write_report(tmp_path)
+
+
+@pytest.fixture
+def on_disk(tiny, tmp_path):
+    """A protocol whose data lie in a file."""
+    digits = tiny.load()
+    pictures = {
+        part: next(iter(source.stream([torch.arange(60)]))).permute(0, 2, 3, 1).numpy()
+        for part, source in (("train", digits.train), ("test", digits.test))
+    }
+    path = tmp_path / "pictures.npz"
+    np.savez(
+        path,
+        X_train=pictures["train"],
+        y_train=digits.train_targets[:60],
+        X_test=pictures["test"],
+        y_test=digits.test_targets[:60],
+        class_names=digits.class_names,
+    )
+    changes = {"dataset": "arrays", "data": path, "start": 20, "step": 10, "points": 2, "strategies": ("random",)}
+    recipe = tiny.recipe.model_copy(update={"missing_classes": "warn"})
+    return tiny.model_copy(update={**changes, "initial": "random", "recipe": recipe})
+
+
+def test_a_report_is_made_where_the_data_are_not(on_disk, tmp_path):
+    out = tmp_path / "results"
+    run_grid(on_disk, out)
+    whole = write_report(out).read_text()
+    moved = on_disk.data.rename(tmp_path / "elsewhere.npz")
+    page = write_report(out).read_text()
+    assert headings(page) == headings(whole)
+    assert "60 training and 60 test pictures" in page
+    assert "Not shown: " in page
+    assert str(on_disk.data) in page
+    assert "<img" in whole
+    assert "<img" not in page
+    assert write_report(out, moved).read_text().count("<img") == whole.count("<img")
+
+
+def test_the_facts_kept_cover_all_seeds_of_the_folder(on_disk, tmp_path):
+    out = tmp_path / "results"
+    run_grid(on_disk, out)
+    run_grid(on_disk.model_copy(update={"seeds": 1}), out)
+    assert sorted(read_facts(out).totals) == [0, 1]
+
+
+def test_damaged_facts_and_older_folders(on_disk, tmp_path):
+    out = tmp_path / "results"
+    run_grid(on_disk.model_copy(update={"seeds": 1}), out)
+    (out / "dataset.json").write_text("{}")
+    with pytest.raises(ResultsError, match=r"dataset\.json' cannot be read .* remove it, and run the benchmark"):
+        write_report(out)
+    (out / "dataset.json").unlink()
+    assert "60 training" in write_report(out).read_text()
+    on_disk.data.unlink()
+    with pytest.raises(DataError, match=r"pictures\.npz"):
+        write_report(out)

@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from minimax_al.benchmark.comparison import paired_comparison
+from minimax_al.benchmark.facts import DatasetFacts, facts_of, read_facts
 from minimax_al.benchmark.folder import read_protocol, read_provenance
 from minimax_al.benchmark.gains import gain_split, labels_saved
 from minimax_al.benchmark.grid import Cell, cells_of
@@ -27,7 +27,7 @@ from minimax_al.benchmark.sections import (
 from minimax_al.benchmark.statistics import HeadMiddleTail, frequency_groups, head_middle_tail
 from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
-from minimax_al.errors import ResultsError
+from minimax_al.errors import DataError, ResultsError
 from minimax_al.report import (
     ClassBalance,
     Curve,
@@ -35,6 +35,7 @@ from minimax_al.report import (
     Record,
     ReportPage,
     Section,
+    Text,
     class_balance_section,
     curves_section,
     figures_section,
@@ -62,14 +63,18 @@ class Results:
     Attributes:
         out: the folder.
         protocol: that it was run under.
-        dataset: of the protocol.
+        facts: of the data set.
         rounds: the finished rounds of every cell that has any.
+        dataset: with the pictures; None where they are not to be had.
+        absence: why.
     """
 
     out: Path
     protocol: Protocol
-    dataset: Dataset
+    facts: DatasetFacts
     rounds: Mapping[Cell, list[RoundResult]]
+    dataset: Dataset | None
+    absence: str = ""
 
     @cached_property
     def records(self) -> list[Record]:
@@ -79,7 +84,7 @@ class Results:
     @property
     def headline(self) -> str:
         """The metric that the data set is judged by."""
-        return HEADLINE[self.dataset.task]
+        return HEADLINE[self.facts.task]
 
     @cached_property
     def strategies(self) -> list[str]:
@@ -121,21 +126,41 @@ class Results:
         return learning_curves(counted, self.protocol.name, metric, names) if names else []
 
 
-def read_results(out: Path) -> Results:
+def read_results(out: Path, data: Path | None = None) -> Results:
     """Read a results folder.
+
+    Args:
+        out: the folder.
+        data: where the data lie, in place of where the protocol has them.
 
     Raises:
         ResultsError: it is none, or nothing in it is finished.
+        DataError: the data are not there, and the folder keeps no facts of them.
     """
     protocol = read_protocol(out)
+    if data is not None:
+        protocol = protocol.model_copy(update={"data": data})
     rounds = finished_rounds(protocol, out)
     if not rounds:
         raise ResultsError(f"folder {str(out)!r} holds no finished round yet: run the benchmark first")
-    return Results(out, protocol, protocol.load(), rounds)
+    facts = read_facts(out)
+    try:
+        dataset = protocol.load()
+    except DataError as error:
+        if facts is None:
+            raise
+        return Results(out, protocol, facts, rounds, dataset=None, absence=str(error))
+    return Results(out, protocol, facts or facts_of(protocol, dataset), rounds, dataset)
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Path, data: Path | None = None) -> Path:
     """Write `report.html`, `curves.csv`, `curve.svg`, `table.md` and `table.tex` into a results folder.
+
+    Where the data set is not at hand, all but the picked pictures is there.
+
+    Args:
+        out: the folder.
+        data: where the data lie, in place of where the benchmark read them.
 
     Returns:
         The page.
@@ -143,7 +168,7 @@ def write_report(out: Path) -> Path:
     Raises:
         ResultsError: it is no results folder, or nothing in it is finished.
     """
-    results = read_results(out)
+    results = read_results(out, data)
     curves = results.curves(results.headline)
     published = _published(results.protocol)
     write_records(out / "curves.csv", results.records)
@@ -170,9 +195,9 @@ def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoint
             *_further_metrics(results),
             *_statistics(results, curves),
             *_class_sections(results),
-            picks_section(picked_rounds(results.dataset, protocol, results.out, results.rounds), _picks_note(results)),
+            _picks(results),
             timing_section(results.records, protocol.name),
-            set_aside_section([(file.path, file.reason) for file in results.dataset.set_aside]),
+            set_aside_section(results.facts.set_aside),
             provenance_section(_provenance(results)),
         ],
         eyebrow="benchmark",
@@ -184,7 +209,7 @@ def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
     missing = len(cells_of(protocol)) * protocol.points - sum(map(len, results.rounds.values()))
     yield (
         f"{len(curves)} strategies, {protocol.seeds} seeds, from {protocol.start} labels in steps of {protocol.step}; "
-        f"{len(results.dataset.train):,} training and {len(results.dataset.test):,} test pictures."
+        f"{results.facts.train:,} training and {results.facts.test:,} test pictures."
     )
     if protocol.validation:
         yield (
@@ -241,9 +266,9 @@ def _statistics(results: Results, curves: list[Curve]) -> Iterator[Section]:
 
 def _class_sections(results: Results) -> Iterator[Section]:
     """Head, middle and tail where the pool is uneven; then how even the labels are."""
-    if results.dataset.task == "segmentation":
+    if results.facts.task == "segmentation":
         return
-    totals = {seed: _pool_counts(results, seed) for seed in {cell.seed for cell in results.rounds}}
+    totals = results.facts.totals
     uneven = any(max(counts) > 2 * max(1, min(counts)) for counts in totals.values())
     if uneven:
         last = max(rounds[-1].labels for rounds in results.rounds.values())
@@ -258,7 +283,7 @@ def _class_sections(results: Results) -> Iterator[Section]:
                 cell.strategy,
                 cell.seed,
                 result.round,
-                results.dataset.class_names,
+                results.facts.class_names,
                 result.class_counts,
                 frequency_groups(totals[cell.seed]).tolist() if uneven else (),
             )
@@ -268,22 +293,19 @@ def _class_sections(results: Results) -> Iterator[Section]:
     )
 
 
-def _pool_counts(results: Results, seed: int) -> list[int]:
-    """Training pictures of each class in the run of a seed."""
-    targets = results.protocol.dataset_for(results.dataset, seed).train_targets
-    counts: list[int] = torch.bincount(targets[targets >= 0], minlength=results.dataset.num_classes).tolist()
-    return counts
-
-
 def _by_frequency(result: RoundResult, counts: list[int]) -> HeadMiddleTail:
     pairs = [(value, count) for value, count in zip(result.per_class, counts, strict=True) if value is not None]
     return head_middle_tail([value for value, _ in pairs], [count for _, count in pairs])
 
 
-def _picks_note(results: Results) -> str:
-    if results.dataset.task == "segmentation":
-        return "From left to right: picture, truth, prediction before labelling, entropy (white: all classes alike)."
-    return "Below each picture: its class, what the model took it for before labelling, its scores; rank 1 is first."
+def _picks(results: Results) -> Section:
+    """What was picked; a sentence where the pictures are not to be had."""
+    if results.dataset is None:
+        return Section("Picked pictures", [Text([f"Not shown: {results.absence}"], quiet=True)])
+    note = "Below each picture: its class, what the model took it for before labelling, its scores; rank 1 is first."
+    if results.facts.task == "segmentation":
+        note = "From left to right: picture, truth, prediction before labelling, entropy (white: all classes alike)."
+    return picks_section(picked_rounds(results.dataset, results.protocol, results.out, results.rounds), note)
 
 
 def _provenance(results: Results) -> dict[str, object]:

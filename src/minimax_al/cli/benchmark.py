@@ -50,15 +50,16 @@ def bench_run(words: Sequence[str]) -> None:
     )
 
 
-def bench_report(out: Path, /) -> None:
+def bench_report(out: Path, /, data: Path | None = None) -> None:
     """Write the report of a benchmark: page, tidy records, plot, tables for a paper.
 
     Args:
         out: the results folder.
+        data: where the data lie now; without them the report shows no pictures.
     """
     from minimax_al.benchmark import write_report
 
-    show_report(write_report(out))
+    show_report(write_report(out, data))
 
 
 def describe(

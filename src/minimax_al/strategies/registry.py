@@ -70,7 +70,8 @@ def check_strategy_name(name: str) -> None:
         >>> check_strategy_name("entropy+mal")
     """
     base, _ = COMBINATIONS.get(name, (name, {}))
-    if base.removesuffix(UNDER_MAL) not in _announced():
+    # "mal" trains so by itself: under another name its results would stand beside it as another method's.
+    if base.removesuffix(UNDER_MAL) not in _announced() or base == f"mal{UNDER_MAL}":
         raise UnknownNameError("strategy", name, list_strategies())
 
 
