@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from minimax_al.data.dataset import Dataset, picture_statistics
 from minimax_al.data.formats import MAX_PIXELS, Verification, read_square
 from minimax_al.data.pictures import FilePictures, Pictures, ResidentPictures
-from minimax_al.data.scan import Progress, SetAside, printable, sort_out, why_not
+from minimax_al.data.scan import Progress, SetAside, sift, sort_out, why_not
 from minimax_al.errors import DataError, UnreadablePictureError
 
 RESIDENT_BYTES = 1 << 29
@@ -147,14 +146,7 @@ def _decode_all(files: FileList, options: FileOptions) -> tuple[ResidentPictures
             return str(error).removeprefix(f"cannot read the picture {os.fspath(path)!r}: ")
         return None
 
-    reasons: list[str | None] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for reason in threads.map(decode, range(len(files))):
-            reasons.append(reason)
-            if options.progress is not None and (len(reasons) % 64 == 0 or len(reasons) == len(files)):
-                options.progress(len(reasons), len(files))
-    usable = [i for i, why in enumerate(reasons) if why is None]
-    set_aside = [SetAside(printable(files.names[i]), why) for i, why in enumerate(reasons) if why is not None]
+    usable, set_aside = sift(decode, files.names, options.progress)
     pixels = torch.from_numpy(pixels_NCHW)
     kept = pixels if len(usable) == len(files) else pixels[usable]
     return ResidentPictures(kept, [files.names[i] for i in usable]), usable, set_aside

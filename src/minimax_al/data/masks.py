@@ -7,7 +7,6 @@ memory as targets, and the pictures beside them: 200 kB a picture at 224 x 224.
 
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, SupportsInt
@@ -22,7 +21,7 @@ from minimax_al.data.dataset import IGNORED, Dataset, picture_statistics
 from minimax_al.data.formats import MAX_PIXELS, read_picture, why_unreadable
 from minimax_al.data.legend import Legend
 from minimax_al.data.pictures import ResidentPictures
-from minimax_al.data.scan import Progress, SetAside, list_files, printable, why_not
+from minimax_al.data.scan import Progress, SetAside, list_files, printable, sift, why_not
 from minimax_al.errors import ConfigurationError, DataError, UnreadablePictureError
 
 DEFAULT_SIZE = 224
@@ -219,18 +218,12 @@ def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentP
             return _all_void(pair, options)
         return None
 
-    reasons: list[str | None] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for reason in threads.map(decode, range(len(pairs))):
-            reasons.append(reason)
-            if options.progress is not None and (len(reasons) % 64 == 0 or len(reasons) == len(pairs)):
-                options.progress(len(reasons), len(pairs))
-    usable = [i for i, why in enumerate(reasons) if why is None]
-    set_aside = [SetAside(printable(pairs.pairs[i].name), why) for i, why in enumerate(reasons) if why is not None]
+    names = [pair.name for pair in pairs.pairs]
+    usable, set_aside = sift(decode, names, options.progress)
     pixels, masks = torch.from_numpy(pixels_NCHW), torch.from_numpy(masks_NHW)
     if set_aside:
         pixels, masks = pixels[usable], masks[usable]
-    return ResidentPictures(pixels, [pairs.pairs[i].name for i in usable]), masks, set_aside
+    return ResidentPictures(pixels, [names[i] for i in usable]), masks, set_aside
 
 
 def _stretch(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> NDArray[np.uint8]:

@@ -20,7 +20,8 @@ Progress = Callable[[int, int], None]
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 """What operating systems leave in folders; hidden files (a leading dot) are theirs too."""
 
-_CHUNK = 64
+_CHUNK = 16
+"""Files that a thread takes at a time."""
 
 
 class SetAside(NamedTuple):
@@ -107,20 +108,32 @@ def sort_out(
         max_pixels: larger pictures are set aside.
         progress: called now and then with (files done, all files).
     """
+    return sift(lambda i: why_not(paths[i], names[i]) or why_unreadable(paths[i], verify, max_pixels), names, progress)
+
+
+def sift(
+    why: Callable[[int], str | None], names: Sequence[str], progress: Progress | None = None
+) -> tuple[list[int], list[SetAside]]:
+    """Positions of the files for which `why` gives no reason against them, and the others with the reason.
+
+    Args:
+        why: position → why this file cannot be used; called from several threads at once.
+        names: of the files.
+        progress: called now and then with (files done, all files).
+    """
 
     def look(start: int) -> list[str | None]:
-        chunk = range(start, min(start + _CHUNK, len(paths)))
-        return [why_not(paths[i], names[i]) or why_unreadable(paths[i], verify, max_pixels) for i in chunk]
+        return [why(i) for i in range(start, min(start + _CHUNK, len(names)))]
 
     reasons: list[str | None] = []
     # Threads are enough: Pillow lets go of the interpreter while it reads and decodes.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for chunk in threads.map(look, range(0, len(paths), _CHUNK)):
-            reasons += chunk
+        for part in threads.map(look, range(0, len(names), _CHUNK)):
+            reasons += part
             if progress is not None:
-                progress(len(reasons), len(paths))
-    set_aside = [SetAside(printable(names[i]), why) for i, why in enumerate(reasons) if why is not None]
-    return [i for i, why in enumerate(reasons) if why is None], set_aside
+                progress(len(reasons), len(names))
+    set_aside = [SetAside(printable(names[i]), reason) for i, reason in enumerate(reasons) if reason is not None]
+    return [i for i, reason in enumerate(reasons) if reason is None], set_aside
 
 
 def why_not(path: Path | str, name: str) -> str | None:

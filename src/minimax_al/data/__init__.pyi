@@ -1,0 +1,55 @@
+from .augmentation import Augmentation, augment, normalise, prepare
+from .batches import Part, epoch_batches, part_of
+from .dataset import IGNORED, UNKNOWN, Dataset, picture_statistics
+from .files import FileOptions
+from .formats import PICTURE_SUFFIXES, read_picture
+from .imbalance import make_imbalanced, subset, with_validation
+from .legend import Legend, read_class_list, read_colour_map
+from .manifest import Manifest, read_manifest
+from .masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders, read_mask
+from .pictures import FilePictures, Pictures, ResidentPictures
+from .pool import Move, Pool
+from .scan import Scan, SetAside, scan_folder
+from .sources import SOURCES, load_dataset
+from .strong_augmentation import strongly_augment
+
+__all__ = [
+    "IGNORED",
+    "PICTURE_SUFFIXES",
+    "SOURCES",
+    "UNKNOWN",
+    "Augmentation",
+    "Dataset",
+    "FileOptions",
+    "FilePictures",
+    "Legend",
+    "Manifest",
+    "MaskOptions",
+    "Move",
+    "Pairs",
+    "Part",
+    "Pictures",
+    "Pool",
+    "ResidentPictures",
+    "Scan",
+    "SetAside",
+    "augment",
+    "dataset_from_pairs",
+    "epoch_batches",
+    "load_dataset",
+    "make_imbalanced",
+    "normalise",
+    "pair_folders",
+    "part_of",
+    "picture_statistics",
+    "prepare",
+    "read_class_list",
+    "read_colour_map",
+    "read_manifest",
+    "read_mask",
+    "read_picture",
+    "scan_folder",
+    "strongly_augment",
+    "subset",
+    "with_validation",
+]
