@@ -4,7 +4,8 @@
 
 For every round that asked D, of every cell: the AUC with which low D and high entropy find the pictures that the
 classifier gets wrong (one half is chance), how alike D and entropy rank the pool, and how alike the D of two seeds of
-one strategy rank the pictures that neither has labelled. Reads the scores that the benchmark keeps; trains nothing.
+one strategy rank the pictures that neither has labelled (not where each seed has a pool of its own, as under
+imbalance). Reads the scores that the benchmark keeps; trains nothing.
 """
 
 import argparse
@@ -67,7 +68,9 @@ def read(results: Path) -> tuple[list[dict[str, object]], list[dict[str, object]
                 }
             )
             scored[cell, result.round] = {"candidates": candidates.numpy(), **scores}
-    return signals, agreements(scored)
+    # The same number is another picture where every seed draws its own pool.
+    own_pools = protocol.imbalanced or protocol.validation > 0
+    return signals, [] if own_pools else agreements(scored)
 
 
 def agreements(scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]]) -> list[dict[str, object]]:

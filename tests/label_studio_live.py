@@ -125,7 +125,7 @@ def open_round(campaign, items, suggestion=1):
     with campaign.store.writing() as connection:
         now = campaign._now()
         run_id = start_run(connection, "entropy", f"run {now}", labels=1, held_out=0, now=now)
-        finish_run(connection, run_id, {}, now)
+        finish_run(connection, run_id, {}, now, last_label=0)
         choices = [Choice(item, f"why {item}", {"entropy": 0.5}, False, suggestion, 0.75) for item in items]
         values = {"strategy": "entropy", "random_share": 0, "seed": 0, "run_id": run_id, "now": now}
         add_round(connection, choices, **values)

@@ -73,3 +73,32 @@ def test_an_unknown_class_names_its_line_and_leaves_nothing(folder, capsys):
     assert "0 labelled" in run(capsys, "status", "campaign")[1]
     assert run(capsys, "import", "campaign", "labels.csv", "--create-classes")[0] == 0
     assert "cat 1, dog 0, bird 1" in run(capsys, "status", "campaign")[1]
+
+
+TOKEN = "a-token-that-nobody-guesses"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [([], TOKEN), (["--token", TOKEN[::-1]], TOKEN[::-1])], ids=["variable", "flag"]
+)
+def test_a_token_may_come_from_the_environment(folder, capsys, monkeypatch, words, expected):
+    served = []
+    monkeypatch.setenv("MINIMAX_AL_TOKEN", TOKEN)
+    monkeypatch.setattr("minimax_al.web.serve", lambda campaign, **given: served.append(given["token"]))
+    monkeypatch.setattr("minimax_al.web.label_studio.serve_backend", lambda *_, **given: served.append(given["token"]))
+    assert run(capsys, "label", "campaign", *words)[0] == 0
+    key = ["--project", "1", "--api-key", "key"]
+    assert run(capsys, "label-studio", "serve", "campaign", *key, *words)[0] == 0
+    assert served == [expected, expected]
+
+
+def test_an_empty_variable_is_no_token_and_an_empty_flag_is_refused(folder, capsys, monkeypatch):
+    served = []
+    monkeypatch.setenv("MINIMAX_AL_TOKEN", "")
+    monkeypatch.setattr("minimax_al.web.serve", lambda campaign, **given: served.append(given["token"]))
+    assert run(capsys, "label", "campaign")[0] == 0
+    assert served == [None]
+    monkeypatch.undo()
+    status, _, err = run(capsys, "label", str(folder / "campaign"), "--token", "")
+    assert status == 2
+    assert "at least 16 letters" in err

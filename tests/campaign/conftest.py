@@ -1,13 +1,12 @@
 import json
 import os
-from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
-from PIL import Image
 from sqlalchemy import create_engine, text
 
 from minimax_al.campaign import Campaign
+
+from .fakes import Clock, random_picture
 
 POSTGRESQL = os.environ.get("MINIMAX_AL_TEST_POSTGRESQL")
 TINY_RECIPE = {
@@ -27,28 +26,9 @@ def _quick_disk(monkeypatch):
     monkeypatch.setattr("minimax_al.campaign.store.SYNCHRONOUS", "OFF")
 
 
-class Clock:
-    """A time that only tests move."""
-
-    def __init__(self):
-        self.time = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-
-    def __call__(self):
-        return self.time
-
-    def advance(self, seconds):
-        self.time += timedelta(seconds=seconds)
-
-
 @pytest.fixture
 def clock():
     return Clock()
-
-
-def random_picture(seed, size=(20, 16)):
-    """Smooth colours that no other seed has."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture

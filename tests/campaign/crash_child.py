@@ -44,11 +44,23 @@ def train(campaign, job, ack):
     ack(campaign.train("entropy").run)
 
 
+def undo(campaign, job, ack):
+    ack(campaign.undo("bob", request="one").path)
+
+
 def open_only(campaign, job, ack):
     ack("opened")
 
 
-JOBS = {"open": open_only, "label": label, "import": import_labels, "query": query, "refresh": refresh, "train": train}
+JOBS = {
+    "open": open_only,
+    "label": label,
+    "undo": undo,
+    "import": import_labels,
+    "query": query,
+    "refresh": refresh,
+    "train": train,
+}
 
 
 def split_labels(connection):

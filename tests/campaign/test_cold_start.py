@@ -14,7 +14,8 @@ from minimax_al.data.formats import read_square
 from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.networks import build_encoder
 
-from .conftest import TINY_RECIPE, random_picture
+from .conftest import TINY_RECIPE
+from .fakes import random_picture
 
 
 def histograms(picture):

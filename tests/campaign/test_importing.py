@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.campaign.formats.coco import fill_polygons
+from minimax_al.campaign.formats.coco import region
 from minimax_al.campaign.schema import labels
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
 
-from .conftest import random_picture
+from .fakes import random_picture
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_a_mask_that_may_be_of_two_pictures_is_refused(make_campaign, save_pictu
 
 
 def test_polygons_of_coco_and_label_studio_are_filled(masked, write):
-    square = {"category_id": 4, "segmentation": [[5, 4, 14, 4, 14, 7, 5, 7]]}
+    square = {"category_id": 4, "segmentation": [[5, 4, 15, 4, 15, 8, 5, 8]]}
     content = coco([{"category_id": 3, "segmentation": {"counts": [0, 320], "size": [16, 20]}}, square])
     content["categories"] = [{"id": 3, "name": "ground"}, {"id": 4, "name": "bird"}]
     masked.import_labels(write("coco.json", content))
@@ -291,8 +291,16 @@ def test_masks_cannot_be_given_as_classes(masked):
         masked.label(1, "bird", author="ann")
 
 
-def test_polygons_reach_their_corners():
-    assert fill_polygons([[(0, 0), (3, 0), (3, 2), (0, 2)]], 4, 5).sum() == 12
+def test_a_region_of_polygons_is_the_pixels_whose_centres_any_of_them_contains():
+    square, overlapping = [0, 0, 3, 0, 3, 2, 0, 2], [2, 1, 5, 1, 5, 3, 2, 3]
+    assert region([square], 4, 5).sum() == 6
+    expected = np.zeros((4, 5), dtype=bool)
+    expected[:2, :3] = expected[1:3, 2:5] = True
+    np.testing.assert_array_equal(region([square, overlapping], 4, 5), expected)
+    assert not region([], 4, 5).any()
+    for nowhere in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="a corner that lies nowhere"):
+            region([[0, 0, 3, nowhere, 3, 2]], 4, 5)
 
 
 BRUSH = {"type": "brushlabels", "original_height": 120_000, "original_width": 120_000, "value": {}}

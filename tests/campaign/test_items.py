@@ -10,7 +10,7 @@ from minimax_al.campaign.schema import items
 from minimax_al.data.formats import read_picture
 from minimax_al.errors import DataError
 
-from .conftest import random_picture
+from .fakes import random_picture
 
 
 def rows(campaign):

@@ -7,6 +7,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.history import labelled_at
 from minimax_al.campaign.learning import Session, Workshop
 from minimax_al.campaign.predicting import Prediction, Predictions
 from minimax_al.campaign.schema import runs
@@ -85,6 +86,78 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     card = (tmp_path / "package/README.md").read_text()
     assert "calibration error" in card
     assert "95 % interval" in card
+
+
+def test_the_card_is_of_the_training_whatever_was_labelled_since(make_coloured, tmp_path):
+    campaign = make_coloured()
+    answer(campaign, 20)
+    model = campaign.train("entropy")
+    counts = {entry.name: (entry.labels - entry.held_out, entry.held_out) for entry in campaign.status().classes}
+    paths = [f"{number:02d}.png" for number in range(30) if f"{number:02d}.png" not in campaign.labels()]
+    campaign.label(paths, "red", author="ann")
+    campaign.package(tmp_path / "package", onnx=False)
+    card = (tmp_path / "package/README.md").read_text()
+    assert f"{model.labels} labelled pictures, chosen and trained by `entropy` (run 1); {model.held_out} more" in card
+    assert "The campaign has 10 labels that were given since" in card
+    for name, (trained, held_out) in counts.items():
+        assert f"| {name} | {trained} | {held_out} | " in card
+    assert campaign.train("entropy").labels > model.labels
+    campaign.package(tmp_path / "again", onnx=False)
+    assert "given since" not in (tmp_path / "again/README.md").read_text()
+
+
+def test_what_has_come_since_a_training(make_coloured):
+    """A relabel has come since; a label whose picture has changed, or that was taken back, has not."""
+    campaign = make_coloured()
+    answer(campaign)
+    assert campaign.train("entropy").labels_since == 0
+    first, second, third, *_ = (pick.item for pick in campaign.picks())
+    campaign.label(first, "red", author="bob")
+    assert campaign.status().model.labels_since == 1
+    campaign.label(second, "red", author="bob")
+    campaign.undo("bob")
+    campaign.skip(third, author="bob")
+    assert campaign.status().model.labels_since == 1
+    Image.fromarray(np.zeros((16, 16, 3), dtype=np.uint8)).save(campaign.picture(first))
+    campaign.refresh()
+    assert campaign.status().model.labels_since == 0
+
+
+def test_a_model_of_an_older_version_says_what_it_can(make_coloured, tmp_path):
+    campaign = make_coloured()
+    answer(campaign)
+    model = campaign.train("entropy")
+    file = campaign.folder / "models/run-0001/model.json"
+    description = json.loads(file.read_text())
+    del description["facts"]["per_class_counts"], description["facts"]["held_out"]
+    file.write_text(json.dumps(description))
+    with campaign.store.writing() as connection:
+        connection.execute(runs.update().values(last_label=None))
+    campaign.query(4, "random")
+    campaign.label([pick.item for pick in campaign.picks()], "red", author="ann")
+    assert campaign.status().model.labels_since == 4
+    campaign.package(tmp_path / "package", onnx=False)
+    assert f"{model.held_out} more were held out" in (tmp_path / "package/README.md").read_text()
+
+
+def test_a_report_says_how_many_labels_there_were_when_a_round_was_closed(make_coloured, clock):
+    campaign = make_coloured()
+    for count in (3, 4):
+        campaign.query(count, "random")
+        clock.advance(60)
+        campaign.label([pick.item for pick in campaign.picks()], "red", author="ann")
+        clock.advance(60)
+        campaign.close_round()
+        clock.advance(60)
+    first, second = (pick.item for pick in campaign.picks(1)[:2])
+    campaign.label(first, "green", author="bob")
+    campaign.undo("ann", second)
+    with campaign.store.reading() as connection:
+        closed = [campaign.round(number).closed_at for number in (1, 2)]
+        assert [labelled_at(connection, moment) for moment in (*closed, None)] == [3, 7, 6]
+    page = campaign.report().read_text()
+    assert "3 picked, 3 labels" in page
+    assert "4 picked, 7 labels" in page
 
 
 def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_coloured):

@@ -9,7 +9,7 @@ from minimax_al.campaign.schema import items as items_table
 from minimax_al.campaign.schema import picks as picks_table
 from minimax_al.errors import BudgetError, CampaignError, ConfigurationError
 
-from .conftest import random_picture
+from .fakes import random_picture
 
 
 def items(lease):
@@ -101,6 +101,35 @@ def test_a_lease_of_nothing_or_for_nobody_is_refused(campaign, author, count, er
         campaign.lease(author, count)
 
 
+def test_what_is_lent_is_leased_to_nobody_until_it_is_answered_or_recalled(campaign, clock):
+    campaign.query(6)
+    first, second, third, *rest = (pick.item for pick in campaign.picks())
+    campaign.label(third, "cat", author="bob")
+    campaign.lease("ann", 1)
+    assert campaign.lend([first, second, third], "ann") == 2  # what has its answer is lent to nobody
+    clock.advance(10**6)
+    campaign.release("ann")
+    lease = campaign.lease("ann", 6)
+    assert (items(lease), lease.waiting, lease.with_others, lease.next_free_at, lease.lent) == (rest, 5, 0, None, 2)
+    campaign.label(first, "cat", author="eve")
+    assert campaign.lease("ann").lent == 1
+    with pytest.raises(CampaignError, match="round 7 is not the open one, which is round 1: nothing was recalled"):
+        campaign.recall(7)
+    assert campaign.recall(1) == 1
+    campaign.undo("eve")
+    assert items(campaign.lease("ann", 6)) == [first, second, *rest]
+
+
+def test_another_round_leases_what_an_earlier_one_had_lent(campaign):
+    campaign.query(12)
+    ids = [pick.item for pick in campaign.picks()]
+    campaign.lend(ids, "elsewhere")
+    campaign.close_round()
+    assert (campaign.lend(ids, "elsewhere"), campaign.recall()) == (0, 0)
+    campaign.query(12)
+    assert len(campaign.lease("ann", 12).picks) == 12
+
+
 def waiting_picks(campaign, number=None):
     """From what was said and from the pictures alone."""
     with campaign.store.reading() as connection:
@@ -109,10 +138,11 @@ def waiting_picks(campaign, number=None):
 
 
 def plain_lease(campaign, author, count, now):
-    """The rule, by looking at every pick: (whose pictures, waiting, with others, when the first returns)."""
+    """The rule, by looking at every pick: (whose pictures, waiting, with others, when the first returns, lent)."""
     if campaign.round().closed_at is not None:
-        return [], 0, 0, None
-    waiting = waiting_picks(campaign)
+        return [], 0, 0, None, 0
+    everything = waiting_picks(campaign)
+    waiting = [pick for pick in everything if pick.lease_holder is None or pick.lease_until is not None]
     theirs = [pick for pick in waiting if pick.lease_holder == author]
     others = [
         pick.lease_until for pick in waiting if pick.lease_holder not in {None, author} and pick.lease_until > now
@@ -123,7 +153,8 @@ def plain_lease(campaign, author, count, now):
         if pick.lease_holder is None or (pick.lease_holder != author and pick.lease_until <= now)
     ]
     chosen = sorted((theirs + free)[:count], key=lambda pick: pick.rank)
-    return [pick.item for pick in chosen], len(waiting), len(others), min(others, default=None)
+    lent = len(everything) - len(waiting)
+    return [pick.item for pick in chosen], len(everything), len(others), min(others, default=None), lent
 
 
 class People:
@@ -144,7 +175,7 @@ class People:
         count = self.random.randint(1, 6)
         expected = plain_lease(self.campaign, author, count, self.clock())
         found = self.campaign.lease(author, count)
-        assert (items(found), found.waiting, found.with_others, found.next_free_at) == expected
+        assert (items(found), found.waiting, found.with_others, found.next_free_at, found.lent) == expected
         assert all(pick.lease_holder == author and pick.lease_until == found.until for pick in found.picks)
 
     def answer(self, author):
@@ -159,7 +190,8 @@ class People:
         self.campaign.undo(author, self.random.choice([None, self.random.randint(1, 12)]))
 
     def others(self, author):
-        what = self.random.choice(["time", "time", "release", "file", "round", "close", "import", "accept"])
+        kinds = ["time", "time", "release", "file", "round", "close", "import", "accept", "lend", "lend", "recall"]
+        what = self.random.choice(kinds)
         if what == "time":
             self.clock.advance(self.random.choice([1, 300, 600]))  # a lease is for 600 seconds
         elif what == "release":
@@ -170,6 +202,10 @@ class People:
             self.campaign.query(self.random.randint(1, 9), "random")
         elif what == "close":
             self.campaign.close_round()
+        elif what == "lend":  # the name of a place may be that of a person
+            self.campaign.lend(self.random.sample(range(1, 13), 3), self.random.choice(["ann", "elsewhere"]))
+        elif what == "recall":
+            self.campaign.recall()
         elif what == "accept":
             self.campaign.accept_changed()
         else:

@@ -7,7 +7,7 @@ from PIL import Image
 from minimax_al.campaign.fingerprints import examine, perceptual_hash
 from minimax_al.campaign.near_duplicates import representatives
 
-from .conftest import random_picture
+from .fakes import random_picture
 
 
 def brute_force(hashes, distance):

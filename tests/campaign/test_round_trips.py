@@ -16,7 +16,7 @@ from minimax_al.campaign.formats.run_length import (
 from minimax_al.campaign.history import current_labels
 from minimax_al.errors import DataError
 
-from .conftest import random_picture
+from .fakes import random_picture
 
 CLASSES = ["cat", "dog, big", 'the "best"', "n/a", "..", ".git", "a%2Fb", "ä ö/ü", "鷺", "thumbs.db", "=1+1"]
 ENDINGS = {"csv": ".csv", "parquet": ".parquet", "coco": ".json", "label-studio": ".json"}

@@ -12,7 +12,8 @@ from minimax_al.campaign.schema import runs
 from minimax_al.campaign.views import in_place
 from minimax_al.errors import DataError, UnknownNameError
 
-from .conftest import TINY_RECIPE, random_picture
+from .conftest import TINY_RECIPE
+from .fakes import random_picture
 
 
 def test_a_picture_is_its_file_below_the_folder(campaign):

@@ -1,13 +1,12 @@
 import shutil
-from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from minimax_al.campaign import Campaign
 from minimax_al.web import create_app
+
+from ..campaign.fakes import Clock, random_picture  # noqa: TID252 - the same time and pictures
 
 HOME = "http://localhost:8765"
 
@@ -18,28 +17,9 @@ def _quick_disk(monkeypatch):
     monkeypatch.setattr("minimax_al.campaign.store.SYNCHRONOUS", "OFF")
 
 
-class Clock:
-    """A time that only tests move."""
-
-    def __init__(self):
-        self.time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def __call__(self):
-        return self.time
-
-    def advance(self, seconds):
-        self.time += timedelta(seconds=seconds)
-
-
 @pytest.fixture
 def clock():
     return Clock()
-
-
-def random_picture(seed, size=(20, 16)):
-    """Smooth colours that no other seed has."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(scope="session")

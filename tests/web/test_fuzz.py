@@ -30,6 +30,7 @@ ROUTES = (
     "POST /api/jobs",
     "GET /api/job",
     "POST /api/close-round",
+    "POST /api/recall",
     "GET /api/export/{format}",
     "POST /api/import",
     "PUT /api/masks/{item}",

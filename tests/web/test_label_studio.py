@@ -37,7 +37,7 @@ def trained(campaign, strategy="entropy"):
     with campaign.store.writing() as connection:
         now = campaign._now()
         run_id = start_run(connection, strategy, f"{strategy} {now}", labels=1, held_out=0, now=now)
-        finish_run(connection, run_id, {}, now)
+        finish_run(connection, run_id, {}, now, last_label=0)
     return run_id
 
 

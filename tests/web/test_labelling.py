@@ -55,14 +55,17 @@ def test_a_label_that_comes_late_is_kept_and_the_other_person_is_left_in_peace(c
     (item,) = items_of(post(client, "lease", author="ann", count=1))
     clock.advance(campaign.settings.lease_seconds + 1)
     assert items_of(post(client, "lease", author="bob", count=1)) == [item]
-    assert post(client, "label", author="ann", items=[item], class_name="dog") == {"labelled": 1}
+    assert post(client, "label", author="ann", items=[item], class_name="dog") == {"labelled": 1, "answered_before": []}
     assert campaign.pick(item).class_name == "dog"
     assert item not in items_of(post(client, "lease", author="bob", count=8))
 
 
 def test_many_pictures_at_once_each_counted_once(client, campaign):
     items = items_of(post(client, "lease", author="ann", count=8))
-    assert post(client, "label", author="ann", items=[*items, items[0]], class_name="cat") == {"labelled": 8}
+    assert post(client, "label", author="ann", items=[*items, items[0]], class_name="cat") == {
+        "labelled": 8,
+        "answered_before": [],
+    }
     assert sorted(history(campaign)) == sorted((item, "label", "ann") for item in items)
 
 
@@ -100,8 +103,8 @@ def test_a_picture_that_changed_since_is_looked_at_anew(make_campaign, make_clie
 
 def test_skip_and_unsure_are_told_apart(client, campaign):
     skipped, puzzling, *_ = items_of(post(client, "lease", author="ann", count=8))
-    assert post(client, "skip", author="ann", items=[skipped]) == {"answered": 1}
-    assert post(client, "unsure", author="ann", items=[puzzling]) == {"answered": 1}
+    assert post(client, "skip", author="ann", items=[skipped]) == {"answered": 1, "answered_before": []}
+    assert post(client, "unsure", author="ann", items=[puzzling]) == {"answered": 1, "answered_before": []}
     assert campaign.pick(skipped).answer == "skip"
     assert campaign.pick(puzzling).answer == "unsure"
 
@@ -222,3 +225,29 @@ def test_a_busy_database_is_not_the_requests_fault(campaign, make_client, route,
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert "try again" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("route", "more"), [("label", {"class_name": "cat"}), ("unsure", {})], ids=["label", "unsure"])
+def test_a_page_that_lay_frozen_leaves_alone_what_others_said_meanwhile(client, campaign, clock, route, more):
+    """Its lease is over, somebody else has had the picture, and the person at it knows nothing of that."""
+    mine, theirs = items_of(post(client, "lease", author="ann", count=2))
+    clock.advance(campaign.settings.lease_seconds + 1)
+    assert theirs in items_of(post(client, "lease", author="bob", count=8))
+    post(client, "label", author="bob", items=[theirs], class_name="dog", if_waiting=True)
+    said = post(client, route, author="ann", items=[mine, theirs], if_waiting=True, **more)
+    assert said["answered_before"] == [theirs]
+    assert campaign.pick(theirs).class_name == "dog"
+    assert campaign.pick(mine).answer == route
+    post(client, "label", author="ann", items=[theirs], class_name="cat")  # looked over, and meant
+    assert campaign.pick(theirs).class_name == "cat"
+
+
+def test_what_lies_in_label_studio_is_leased_to_nobody_until_it_is_recalled(client, campaign):
+    sent = [pick.item for pick in campaign.picks()[:6]]
+    campaign.lend(sent, "Label Studio, project 1")
+    lease = post(client, "lease", author="ann", count=8)
+    assert not set(items_of(lease)) & set(sent)
+    assert (len(lease["picks"]), lease["waiting"], lease["with_others"], lease["lent"]) == (2, 8, 0, 6)
+    assert client.post("/api/recall", json={"round": 2}).status_code == 409
+    assert post(client, "recall", round=1) == {"released": 6}
+    assert len(items_of(post(client, "lease", author="ann", count=8))) == 8

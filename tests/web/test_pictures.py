@@ -229,7 +229,7 @@ def test_masks_are_laid_over_in_the_colours_of_their_classes(show):
     file = io.BytesIO()
     Image.fromarray(numbers).save(file, format="PNG")
     put = client.put(f"/api/masks/{item}", params={"author": "ann"}, content=file.getvalue())
-    assert put.json() == {"labelled": 1}
+    assert put.json() == {"labelled": 1, "answered_before": []}
     answer = client.get(f"/views/{item}/label.png")
     pixels = np.asarray(opened(answer))
     colours = [

@@ -1,57 +1,13 @@
 """A request that comes again because its answer was lost is answered, and not done again."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
-from minimax_al.web.repeats import Repeats
+from minimax_al.campaign import Campaign
 
 KEY = {"Idempotency-Key": "one"}
-A, B, C = (("route", "ann", key) for key in "abc")
-
-
-def test_a_repeat_has_the_first_answer_and_another_key_is_done():
-    repeats, done = Repeats(), []
-    for key in (A, A, B, A):
-        assert repeats.once(key, lambda: done.append(0) or len(done)) == (1 if key == A else 2)
-    assert len(done) == 2
-
-
-def test_what_was_refused_is_tried_again():
-    repeats = Repeats()
-    with pytest.raises(ZeroDivisionError, match="by zero"):
-        repeats.once(A, lambda: 1 / 0)
-    assert repeats.once(A, lambda: 7) == 7
-
-
-def test_the_oldest_keys_are_forgotten():
-    repeats = Repeats(most=2)
-    for key in (A, B, C):
-        repeats.once(key, lambda: "first")
-    assert [repeats.once(key, lambda: "again") for key in (B, C, A)] == ["first", "first", "again"]
-    assert len(repeats._known) == 2
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_repeat_waits_for_the_first_while_that_runs(fails):
-    repeats, begun, go_on = Repeats(), threading.Event(), threading.Event()
-
-    def slow():
-        begun.set()
-        assert go_on.wait(timeout=30)
-        return 1 // (not fails)
-
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(repeats.once, A, slow)
-        assert begun.wait(timeout=30)
-        second = pool.submit(repeats.once, A, lambda: "not done")
-        other = pool.submit(repeats.once, B, lambda: "done")
-        assert other.result(timeout=30) == "done"
-        assert not second.done()
-        go_on.set()
-        said = {type(one.exception(30)) if fails else one.result(30) for one in (first, second)}
-    assert said == ({ZeroDivisionError} if fails else {1})
 
 
 def say(client, route, headers=None, **more):
@@ -69,6 +25,52 @@ def test_an_undo_that_is_sent_again_takes_back_one_answer(client, campaign):
     assert campaign.pick(item).class_name == "cat"
     say(client, "undo", {"Idempotency-Key": "two"}, item=item)
     assert campaign.pick(item).answer == "waiting"
+
+
+def test_a_server_that_was_started_again_knows_what_was_done_before(client, campaign, make_client):
+    item = campaign.picks()[0].item
+    for name in ("cat", "dog"):
+        say(client, "label", items=[item], class_name=name)
+    first = say(client, "undo", KEY, item=item)
+    with Campaign.open(campaign.folder) as reopened:
+        assert say(make_client(reopened), "undo", KEY, item=item) == first
+        assert reopened.pick(item).class_name == "cat"
+
+
+def test_a_request_that_comes_twice_at_once_is_done_once(client, campaign):
+    item = campaign.picks()[0].item
+    for name in ("cat", "dog", "cat"):
+        say(client, "label", items=[item], class_name=name)
+    together = Barrier(2)
+
+    def send(_):
+        together.wait(timeout=30)
+        return say(client, "undo", KEY, item=item)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(send, range(2))
+    assert first == second
+    assert campaign.pick(item).class_name == "dog"
+
+
+def test_what_comes_again_does_not_hide_what_was_said_since(client, campaign):
+    item = campaign.picks()[0].item
+    say(client, "label", KEY, items=[item], class_name="cat")
+    say(client, "label", author="bob", items=[item], class_name="dog")
+    say(client, "label", KEY, items=[item], class_name="cat")
+    assert campaign.pick(item).class_name == "dog"
+
+
+def test_an_undo_that_says_what_it_takes_back_takes_back_nothing_else(client, campaign):
+    item = campaign.picks()[0].item
+    for name in ("cat", "dog"):
+        say(client, "label", items=[item], class_name=name)
+    asked = {"author": "ann", "item": item, "kind": "label"}
+    answer = client.post("/api/undo", json={**asked, "class_name": "cat"})
+    assert answer.status_code == 400
+    assert "something else since" in answer.json()["error"]
+    assert say(client, "undo", item=item, kind="label", class_name="dog")["class_name"] == "dog"
+    assert campaign.pick(item).class_name == "cat"
 
 
 def test_one_key_of_two_people_or_routes_means_two_requests(client, campaign):

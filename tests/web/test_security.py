@@ -1,8 +1,6 @@
 import httpx2
 import pytest
 
-from minimax_al.web.security import BODY_BYTES, UPLOAD_BYTES
-
 TOKEN = "a-token-that-nobody-guesses"
 FOREIGN = "http://evil.example"
 
@@ -107,35 +105,6 @@ def test_browsers_are_told_to_load_nothing_from_elsewhere(onlooker, path):
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": FOREIGN}])
 def test_refusals_have_the_same_headers(onlooker, headers):
     assert "Content-Security-Policy" in onlooker.post("/api/release", json={}, headers=headers).headers
-
-
-def in_pieces(size):
-    """A body that does not say how long it is."""
-    for _ in range(size // 65536 + 1):
-        yield b" " * 65536
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "limit"),
-    [
-        ("POST", "/api/label", BODY_BYTES),
-        ("POST", "/api/import?filename=a.csv", UPLOAD_BYTES),
-        ("PUT", "/api/masks/1?author=ann", UPLOAD_BYTES),
-    ],
-)
-def test_bodies_have_a_limit_whether_they_say_their_length_or_not(onlooker, method, path, limit, monkeypatch):
-    json_type = {"Content-Type": "application/json"}
-    said = onlooker.request(method, path, content=b"{}", headers={**json_type, "Content-Length": str(limit + 1)})
-    assert said.status_code == 413
-    silent = onlooker.request(method, path, content=in_pieces(limit), headers=json_type)
-    assert silent.status_code == 413
-    assert f"{limit:,} bytes" in silent.json()["error"]
-
-
-def test_a_body_within_the_limit_is_taken(onlooker):
-    body = b" " * (BODY_BYTES - 17) + b'{"author": "ann"}'
-    answer = onlooker.post("/api/release", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,13 @@ def test_a_browser_is_opened_where_it_is_asked_for(served):
     assert opened.wait(timeout=10)
 
 
+def test_no_browser_is_started_with_a_token_among_its_words(served, monkeypatch):
+    monkeypatch.setattr("minimax_al.web.serving.Thread", None)  # of the browser; there is no other
+    page, _, opened = served(open_browser=True, token=TOKEN)
+    assert page.endswith(f"?token={TOKEN}")
+    assert not opened.is_set()
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "labels.example"])
 def test_beyond_this_machine_there_is_always_a_token(served, host):
     made = {served(host=host)[0].partition("?token=")[2] for _ in range(2)}

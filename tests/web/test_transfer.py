@@ -210,7 +210,7 @@ def test_a_mask_is_a_label(masks):
     campaign, client = masks
     mask = np.zeros((16, 20), dtype=np.uint8)
     mask[3:5] = 1
-    assert client.put("/api/masks/1?author=ann", content=png(mask)).json() == {"labelled": 1}
+    assert client.put("/api/masks/1?author=ann", content=png(mask)).json() == {"labelled": 1, "answered_before": []}
     (name,) = campaign.labels().values()
     assert (campaign.masks.load(name) == mask).all()
 
@@ -260,6 +260,6 @@ def test_a_mask_that_is_sent_again_is_taken_back_by_one_undo(masks):
     mask = png(np.zeros((16, 20), np.uint8))
     for _ in range(2):
         sent = client.put("/api/masks/1?author=ann", content=mask, headers={"Idempotency-Key": "one"})
-        assert sent.json() == {"labelled": 1}
+        assert sent.json() == {"labelled": 1, "answered_before": []}
     client.post("/api/undo", json={"author": "ann", "item": 1})
     assert campaign.labels() == {}

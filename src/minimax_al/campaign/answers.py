@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.classes import class_ids
-from minimax_al.campaign.history import Event, Kind, check_author, record, undo_last, what_holds
+from minimax_al.campaign.history import Event, Kind, Said, check_author, record, undo_last, what_holds
 from minimax_al.campaign.leases import end_leases
 from minimax_al.campaign.masks import Mask, check_mask
 from minimax_al.campaign.rounds import asked_by_latest
@@ -64,7 +64,8 @@ def answer(
     now: datetime,
     class_id: int | None = None,
     mask: str | None = None,
-) -> None:
+    if_waiting: bool = False,
+) -> list[int]:
     """One answer to one or more pictures, whether or not they are leased: an answer that comes late is kept.
 
     Args:
@@ -76,11 +77,19 @@ def answer(
         now: when.
         class_id: of a label in classification.
         mask: of a label in segmentation.
+        if_waiting: whether the author believes that nobody has answered yet. What somebody has answered meanwhile
+            holds on; the history has this answer as taken back.
+
+    Returns:
+        Ids of the pictures that had their answer, and keep it.
     """
     check_author(author)
     asked = asked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, asked.get(item)) for item in ids]
-    take(connection, events, settings)
+    answered = _answered(connection, ids) if if_waiting else set()
+    take_overtaken(connection, [event for event in events if event.item_id in answered], settings, now)
+    take(connection, [event for event in events if event.item_id not in answered], settings)
+    return [item for item in ids if item in answered]
 
 
 def take(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
@@ -97,14 +106,23 @@ def take(connection: Connection, events: Sequence[Event], settings: CampaignSett
     after_writing(connection, len(events))
 
 
-def undo(connection: Connection, author: str, now: datetime, item_id: int | None = None) -> Undone:
+def take_overtaken(connection: Connection, events: Sequence[Event], settings: CampaignSettings, now: datetime) -> None:
+    """Adds events to the history, but not to hold: rows are in the order in which they came, so each is taken back."""
+    for event in events:
+        take(connection, [event], settings)
+        undo(connection, event.author, now, event.item_id)
+
+
+def undo(
+    connection: Connection, author: str, now: datetime, item_id: int | None = None, said: Said | None = None
+) -> Undone:
     """Takes back what an author said last (of one picture); it waits again where its round is still open.
 
     Raises:
-        CampaignError: there is nothing to take back.
+        CampaignError: there is nothing to take back, or it is not what the author remembers.
     """
     check_author(author)
-    row = undo_last(connection, author, now, item_id)
+    row = undo_last(connection, author, now, item_id, said)
     stale = what_holds("id", items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
     connection.execute(again.values(status="changed"))  # what holds now was said of the file's former content
@@ -112,6 +130,12 @@ def undo(connection: Connection, author: str, now: datetime, item_id: int | None
     path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
     name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()
     return Undone(row.item_id, path, row.kind, name)
+
+
+def _answered(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of the pictures of which a label or "unsure" holds, as they are now."""
+    held = select(items.c.id).where(items.c.status != "changed", what_holds("id", items.c.id).is_not(None))
+    return {item for portion in portions(ids) for item in connection.scalars(held.where(items.c.id.in_(portion)))}
 
 
 def check_mask_of(connection: Connection, item: int | str, mask: Mask) -> None:

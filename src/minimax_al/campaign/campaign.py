@@ -285,7 +285,7 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.predicting import predict_folder  # noqa: PLC0415 - loads torch
 
-        return predict_folder(self._trained(), Path(images), progress)
+        return predict_folder(self._trained(self._last_run()), Path(images), progress)
 
     def package(self, out: Path | str, *, onnx: bool = True) -> Path:
         """Writes the last trained model into a new folder: safetensors, classes, preprocessing, ONNX, model card.
@@ -299,17 +299,24 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.packaging import package_model  # noqa: PLC0415 - loads torch
 
-        package_model(self._trained(), self.status(), self.store, self.images, Path(out), onnx=onnx)
+        self._last_run()  # or it says what is missing
+        state = self.status().model
+        assert state is not None
+        package_model(self._trained(state.run), state, self.store, self.images, Path(out), onnx=onnx)
         return Path(out)
 
-    def _trained(self) -> "Trained":
-        from minimax_al.campaign.trained import load_trained  # noqa: PLC0415 - loads torch
-
+    def _last_run(self) -> int:
         with self.store.reading() as connection:
             finished = done_runs(connection)
         if not finished:
             raise CampaignError("nothing was trained yet: train first")
-        return load_trained(run_folder(self.folder, finished[-1].id))
+        last: int = finished[-1].id
+        return last
+
+    def _trained(self, run: int) -> "Trained":
+        from minimax_al.campaign.trained import load_trained  # noqa: PLC0415 - loads torch
+
+        return load_trained(run_folder(self.folder, run))
 
     def _workshop(self) -> "Workshop":
         from minimax_al.campaign.learning import Workshop  # noqa: PLC0415 - loads torch

@@ -16,6 +16,18 @@ from minimax_al.errors import CampaignError
 Kind = Literal["label", "skip", "unsure"]
 
 
+class Said(NamedTuple):
+    """What somebody remembers having said.
+
+    Attributes:
+        kind: "label", "skip" or "unsure".
+        class_id: of a label in classification; None for any.
+    """
+
+    kind: Kind
+    class_id: int | None = None
+
+
 class Event(NamedTuple):
     """One thing that somebody said about one picture.
 
@@ -54,14 +66,16 @@ def record(connection: Connection, events: Sequence[Event]) -> None:
         connection.execute(labels.insert(), [event._asdict() for event in events])
 
 
-def undo_last(connection: Connection, author: str, at: datetime, item_id: int | None = None) -> Row[Any]:
+def undo_last(
+    connection: Connection, author: str, at: datetime, item_id: int | None = None, said: Said | None = None
+) -> Row[Any]:
     """Takes back the author's latest standing event (on one picture).
 
     Returns:
         The row that no longer stands.
 
     Raises:
-        CampaignError: there is none.
+        CampaignError: there is none, or it is not what the author remembers.
     """
     theirs = select(labels).where(labels.c.author == author, *_standing(labels))
     if item_id is not None:
@@ -70,6 +84,8 @@ def undo_last(connection: Connection, author: str, at: datetime, item_id: int | 
     if last is None:
         what = "nothing" if item_id is None else "nothing about this picture"
         raise CampaignError(f"{author!r} has said {what} that could be undone")
+    if said is not None and (said.kind != last.kind or said.class_id not in (None, last.class_id)):
+        raise CampaignError(f"{author!r} has said something else since, on another page say: nothing was taken back")
     connection.execute(
         labels.insert().values(
             item_id=last.item_id, kind="undo", author=author, at=at, undoes=last.id, round_id=last.round_id
@@ -78,14 +94,12 @@ def undo_last(connection: Connection, author: str, at: datetime, item_id: int | 
     return last
 
 
-def holding() -> Subquery:
-    """The rows of `labels` that hold now: one a picture, of kind "label" or "unsure"."""
-    latest = (
-        select(func.max(labels.c.id).label("id"))
-        .where(labels.c.kind.in_(("label", "unsure")), *_standing(labels))
-        .group_by(labels.c.item_id)
-        .subquery()
-    )
+def holding(until: datetime | None = None) -> Subquery:
+    """The rows of `labels` that hold now, or held at a moment: one a picture, of kind "label" or "unsure"."""
+    said = select(func.max(labels.c.id).label("id")).where(labels.c.kind.in_(("label", "unsure")))
+    if until is not None:
+        said = said.where(labels.c.at <= until)
+    latest = said.where(*_standing(labels, until)).group_by(labels.c.item_id).subquery()
     return select(labels).join(latest, labels.c.id == latest.c.id).subquery("holding")
 
 
@@ -143,6 +157,13 @@ def labelled_items(connection: Connection) -> set[int]:
     return set(connection.scalars(select(holding().c.item_id)))
 
 
+def labelled_at(connection: Connection, until: datetime | None) -> int:
+    """How many pictures had a label at a moment; None for now."""
+    held = holding(until)
+    count: int = connection.execute(select(func.count()).where(held.c.kind == "label")).scalar_one()
+    return count
+
+
 def is_settled(item_id: ColumnElement[int]) -> ColumnElement[bool]:
     """SQL: a label or "unsure" stands for the picture."""
     said = labels.alias("said")
@@ -157,6 +178,7 @@ def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> Colu
     return func.coalesce(what_holds("kind", item_id), skip.scalar_subquery())
 
 
-def _standing(table: Any) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - a table or its alias
+def _standing(table: Any, until: datetime | None = None) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - or an alias
     undo = labels.alias(f"undo_of_{table.name}")
-    return table.c.kind != "undo", ~exists().where(undo.c.undoes == table.c.id)
+    undone = exists().where(undo.c.undoes == table.c.id)
+    return table.c.kind != "undo", ~(undone if until is None else undone.where(undo.c.at <= until))

@@ -7,14 +7,15 @@ from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.answers import Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.classes import class_id, class_ids
-from minimax_al.campaign.history import Kind, current_labels, what_is_seen
-from minimax_al.campaign.leases import Lease, release, take_lease
+from minimax_al.campaign.history import Kind, Said, current_labels, what_is_seen
+from minimax_al.campaign.leases import Lease, lend, recall, release, take_lease
 from minimax_al.campaign.masks import MaskFiles
 from minimax_al.campaign.places import read_settings
+from minimax_al.campaign.requests import once
 from minimax_al.campaign.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.views import VIEWS, ViewFiles, ViewKind, picture_file
@@ -26,6 +27,9 @@ Item = int | str
 
 class Labelling:
     """The half of a campaign that people work with; `Campaign` adds the rest.
+
+    What people say may carry a `request`: a word of the caller's own, new for everything that is said. Where no answer
+    came, the same may be said again under the same word: within 30 days it is done once, whatever crashed meanwhile.
 
     Args:
         folder: of the campaign.
@@ -136,11 +140,7 @@ class Labelling:
             CampaignError: another round is open.
         """
         with self.store.writing() as connection:
-            state = round_state(connection)
-            if number is not None and state is not None and state.closed_at is None and state.number != number:
-                raise CampaignError(
-                    f"round {number} is not the open one, which is round {state.number}: nothing was closed"
-                )
+            _check_open(connection, number, "closed")
             close(connection, self._now())
 
     def lease(self, author: str, count: int = 1) -> Lease:
@@ -153,10 +153,56 @@ class Labelling:
         with self.store.writing() as connection:
             return release(connection, author)
 
-    def label(self, items: Item | Sequence[Item], class_name: str, author: str) -> None:
+    def lend(self, items: Item | Sequence[Item], place: str) -> int:
+        """Keeps waiting pictures of the open round for another place, such as a project of Label Studio.
+
+        They are leased to nobody until they are answered, recalled, or asked about by another round.
+
+        Args:
+            items: the pictures.
+            place: its name.
+
+        Returns:
+            How many are kept: those of them that wait in the open round.
+        """
+        with self.store.writing() as connection:
+            return lend(connection, find_items(connection, _listed(items)), place)
+
+    def recall(self, number: int | None = None) -> int:
+        """Takes back all pictures of the open round that were lent, to lease them here again; returns how many.
+
+        Args:
+            number: of the round that is meant; None for whichever is open.
+
+        Raises:
+            CampaignError: another round is open.
+        """
+        with self.store.writing() as connection:
+            _check_open(connection, number, "recalled")
+            return recall(connection)
+
+    def label(
+        self,
+        items: Item | Sequence[Item],
+        class_name: str,
+        author: str,
+        *,
+        request: str | None = None,
+        if_waiting: bool = False,
+    ) -> list[int]:
         """Labels one or more pictures with a class, leased or not; an earlier label stays in the history.
 
         On return the disk has it.
+
+        Args:
+            items: the pictures.
+            class_name: what they show.
+            author: who says it.
+            request: a word for this request, see the class.
+            if_waiting: leave alone what somebody has answered already; the history has this label as taken back.
+
+        Returns:
+            Ids of the pictures that were left alone.
 
         Raises:
             UnknownNameError: there is no such class.
@@ -165,10 +211,20 @@ class Labelling:
         """
         if self.settings.task != "classification":
             raise CampaignError("this campaign is of masks: use label_mask, or import them")
-        self._answer(items, "label", author, class_name=class_name)
+        return self._answer(items, "label", author, class_name=class_name, request=request, if_waiting=if_waiting)
 
-    def label_mask(self, item: Item, mask: NDArray[np.uint8], author: str) -> None:
+    def label_mask(
+        self,
+        item: Item,
+        mask: NDArray[np.uint8],
+        author: str,
+        *,
+        request: str | None = None,
+        if_waiting: bool = False,
+    ) -> list[int]:
         """Labels a picture with a mask: (H, W) uint8 class numbers in the picture's size, 255 where ignored.
+
+        `request`, `if_waiting` and what is returned are as in `label`.
 
         Raises:
             DataError: the mask does not fit the picture or the classes, or there is no such picture.
@@ -178,25 +234,51 @@ class Labelling:
             raise CampaignError("this campaign is of classes, not of masks: use label")
         with self.store.reading() as connection:
             check_mask_of(connection, item, mask)
-        self._answer(item, "label", author, mask=self.masks.save(mask))
+        return self._answer(item, "label", author, mask=self.masks.save(mask), request=request, if_waiting=if_waiting)
 
-    def skip(self, items: Item | Sequence[Item], author: str) -> None:
+    def skip(self, items: Item | Sequence[Item], author: str, *, request: str | None = None) -> None:
         """Leaves pictures out of this round; a later one may ask again."""
-        self._answer(items, "skip", author)
+        self._answer(items, "skip", author, request=request)
 
-    def unsure(self, items: Item | Sequence[Item], author: str) -> None:
-        """Says that nobody can tell: not trained on, not asked again; a label may still follow."""
-        self._answer(items, "unsure", author)
+    def unsure(
+        self, items: Item | Sequence[Item], author: str, *, request: str | None = None, if_waiting: bool = False
+    ) -> list[int]:
+        """Says that nobody can tell: not trained on, not asked again; a label may still follow.
 
-    def undo(self, author: str, item: Item | None = None) -> Undone:
+        `request`, `if_waiting` and what is returned are as in `label`.
+        """
+        return self._answer(items, "unsure", author, request=request, if_waiting=if_waiting)
+
+    def undo(
+        self,
+        author: str,
+        item: Item | None = None,
+        *,
+        request: str | None = None,
+        kind: Kind | None = None,
+        class_name: str | None = None,
+    ) -> Undone:
         """Takes back what the author said last (of one picture); it waits again if its round is open.
 
+        Args:
+            author: whose answer.
+            item: the picture; None for whichever the last answer is about.
+            request: a word for this request, see the class.
+            kind: "label", "unsure" or "skip", where only such an answer is to be taken back.
+            class_name: of such a label.
+
         Raises:
-            CampaignError: there is nothing to take back.
+            CampaignError: there is nothing to take back, or the last answer is another.
         """
         with self.store.writing() as connection:
-            found = None if item is None else find_items(connection, [item])[0]
-            return undo(connection, author, self._now(), found)
+            now = self._now()
+
+            def take_back() -> list[Any]:
+                found = None if item is None else find_items(connection, [item])[0]
+                number = None if class_name is None else class_id(connection, class_name)
+                return list(undo(connection, author, now, found, None if kind is None else Said(kind, number)))
+
+            return Undone(*once(connection, author, request, now, take_back))
 
     def labels(self) -> dict[str, str | None]:
         """The label that holds, by path; for masks the name of the mask."""
@@ -214,14 +296,41 @@ class Labelling:
         given: Item | Sequence[Item],
         kind: Kind,
         author: str,
+        *,
         class_name: str | None = None,
         mask: str | None = None,
-    ) -> None:
-        pictures = [given] if isinstance(given, int | str) else list(given)
+        request: str | None = None,
+        if_waiting: bool = False,
+    ) -> list[int]:
         with self.store.writing() as connection:
-            ids = find_items(connection, pictures)
-            number = None if class_name is None else class_id(connection, class_name)
-            answer(connection, ids, kind, author, settings=self.settings, now=self._now(), class_id=number, mask=mask)
+            now = self._now()
+
+            def say() -> list[int]:
+                return answer(
+                    connection,
+                    find_items(connection, _listed(given)),
+                    kind,
+                    author,
+                    settings=self.settings,
+                    now=now,
+                    class_id=None if class_name is None else class_id(connection, class_name),
+                    mask=mask,
+                    if_waiting=if_waiting,
+                )
+
+            left: list[int] = once(connection, author, request, now, say)
+            return left
+
+
+def _check_open(connection: Connection, number: int | None, done: str) -> None:
+    """Refuses where another round than the one that is meant is open."""
+    state = round_state(connection)
+    if number is not None and state is not None and state.closed_at is None and state.number != number:
+        raise CampaignError(f"round {number} is not the open one, which is round {state.number}: nothing was {done}")
+
+
+def _listed(given: Item | Sequence[Item]) -> list[Item]:
+    return [given] if isinstance(given, int | str) else list(given)
 
 
 def utc_now() -> datetime:

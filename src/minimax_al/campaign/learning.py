@@ -105,7 +105,7 @@ class Session:
             before = done_run(connection, self.fingerprint)
             run_id: int = before.id if before else self._start(connection)
             if before is not None:  # asked for again, it is the campaign's model again
-                finish_run(connection, run_id, before.metrics, place.now())
+                finish_run(connection, run_id, before.metrics, place.now(), self.material.last_label)
         try:
             self.learner.fit()
             if before is None or not run_folder(place.folder, run_id).exists():
@@ -165,12 +165,15 @@ class Session:
             if self.place.settings.task == "classification":
                 np.savez(part / PREDICTIONS, **self._predictions())
         with self.place.store.writing() as connection:
-            finish_run(connection, run_id, found.metrics, self.place.now())
+            finish_run(connection, run_id, found.metrics, self.place.now(), self.material.last_label)
         self._remove_old_checkpoints()
 
     def _trained(self, run_id: int, found: Evaluation) -> Trained:
         assert self.learner.models is not None
-        dataset, count = self.learner.dataset, len(self.material.labelled)
+        dataset, material = self.learner.dataset, self.material
+        counts: dict[str, Any] = {"labels": len(material.labelled), "held_out": len(material.held_out)}
+        if dataset.task == "classification":
+            counts["per_class_counts"] = material.class_counts()
         return Trained(
             model=self.learner.models.task_model,
             recipe=self.learner.recipe,
@@ -179,7 +182,7 @@ class Session:
             stored_size=self.place.settings.stored_size,
             mean=dataset.mean,
             std=dataset.std,
-            facts={"run": run_id, "strategy": self.name, "labels": count, **asdict(found)},
+            facts={"run": run_id, "strategy": self.name, **counts, **asdict(found)},
         )
 
     def _predictions(self) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Lease:
         waiting: unanswered pictures of the round, these among them.
         with_others: how many of those are kept for other people.
         next_free_at: when the first of these returns; None where none is with others.
+        lent: how many are kept for another place, such as a project of Label Studio, until they are answered or
+            recalled.
     """
 
     picks: tuple[Pick, ...]
@@ -30,6 +32,7 @@ class Lease:
     waiting: int
     with_others: int
     next_free_at: datetime | None
+    lent: int = 0
 
 
 def take_lease(connection: Connection, author: str, count: int, now: datetime, seconds: float) -> Lease:
@@ -58,14 +61,31 @@ def take_lease(connection: Connection, author: str, count: int, now: datetime, s
     if open_round is None:
         return Lease((), until, 0, 0, None)
     with_others, next_free_at = _with_others(connection, open_round.id, author, now)
+    lent = connection.execute(select(func.count()).where(picks.c.round_id == open_round.id, _lent())).scalar_one()
     kept = _keep(connection, _for_person(connection, open_round.id, author, count, now), author, until)
-    return Lease(kept, until, open_round.waiting, with_others, next_free_at)
+    return Lease(kept, until, open_round.waiting, with_others, next_free_at, lent)
 
 
 def release(connection: Connection, author: str) -> int:
     """Gives back everything that is kept for one person; returns how many pictures."""
-    mine = update(picks).where(picks.c.lease_holder == author)
+    mine = update(picks).where(picks.c.lease_holder == author, picks.c.lease_until.is_not(None))
     return connection.execute(mine.values(lease_holder=None, lease_until=None)).rowcount
+
+
+def lend(connection: Connection, item_ids: Sequence[int], place: str) -> int:
+    """Keeps those of the pictures that wait in the open round for a place, not a person: a lease without an end."""
+    waits = picks.c.waits & picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
+    lent = 0
+    for portion in portions(item_ids):
+        these = update(picks).where(waits, picks.c.item_id.in_(portion))
+        lent += connection.execute(these.values(lease_holder=place, lease_until=None)).rowcount
+    return lent
+
+
+def recall(connection: Connection) -> int:
+    """Takes back what is lent of the open round; returns how many pictures."""
+    of_open = picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
+    return connection.execute(update(picks).where(of_open, _lent()).values(lease_holder=None)).rowcount
 
 
 def end_leases(connection: Connection, item_ids: Sequence[int]) -> None:
@@ -85,7 +105,7 @@ def _with_others(connection: Connection, round_id: int, author: str, now: dateti
 def _for_person(connection: Connection, round_id: int, author: str, count: int, now: datetime) -> list[int]:
     """Ids of the picks for one person: theirs, then those that are free or free again, each by rank."""
     ranked = select(picks.c.id, picks.c.rank).order_by(picks.c.rank)
-    theirs = ranked.where(*_held(round_id), picks.c.lease_holder == author).limit(count)
+    theirs = ranked.where(*_held(round_id), picks.c.lease_holder == author, ~_lent()).limit(count)
     ids = [row.id for row in connection.execute(theirs)]
     left = count - len(ids)
     if left:
@@ -107,3 +127,8 @@ def _keep(connection: Connection, ids: Sequence[int], author: str, until: dateti
 def _held(round_id: int) -> tuple[ColumnElement[bool], ...]:
     """SQL: a pick of the round waits and is, or was, kept for somebody."""
     return picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_not(None)
+
+
+def _lent() -> ColumnElement[bool]:
+    """SQL: a pick waits and is kept for a place: its lease has no end, so no person's name can be that of a place."""
+    return picks.c.waits & picks.c.lease_holder.is_not(None) & picks.c.lease_until.is_(None)

@@ -2,19 +2,23 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.classes import class_ids
 from minimax_al.campaign.history import current_labels
 from minimax_al.campaign.rounds import candidates
-from minimax_al.campaign.schema import items
+from minimax_al.campaign.schema import items, labels
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.validation import held_out_groups
 from minimax_al.errors import DataError
+
+USABLE = ("active", "duplicate")
+"""The status of pictures whose labels are trained and measured on."""
 
 
 class Known(NamedTuple):
@@ -62,12 +66,19 @@ class Material:
         labelled: to train on, in the order of labelling.
         held_out: to measure on, never to train on.
         unlabelled: to choose from, by id.
+        last_label: the latest row of the history that is known here.
     """
 
     class_names: tuple[str, ...]
     labelled: tuple[Known, ...]
     held_out: tuple[Known, ...]
     unlabelled: tuple[Unknown, ...]
+    last_label: int
+
+    def class_counts(self) -> list[tuple[int, int]]:
+        """Of every class, in order: how many are trained on, and how many held out."""
+        targets = [Counter(known.target for known in part) for part in (self.labelled, self.held_out)]
+        return [(targets[0][index], targets[1][index]) for index in range(len(self.class_names))]
 
     def fingerprint(self, settings: CampaignSettings, strategy: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         """A hash of everything that a training and its measurement depend on."""
@@ -94,7 +105,7 @@ def gather(connection: Connection) -> Material:
     labelled: list[Known] = []
     held_out: dict[int, Known] = {}
     for row in connection.execute(current_labels()):
-        if row.status not in ("active", "duplicate"):
+        if row.status not in USABLE:
             continue
         target = 0 if row.class_name is None else indices[row.class_name]
         known = Known(row.item_id, row.path, row.content_hash, target, row.mask)
@@ -108,4 +119,5 @@ def gather(connection: Connection) -> Material:
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
     rows = connection.execute(select(*columns).order_by(items.c.id))
     unlabelled = tuple(Unknown(*row) for row in rows if row.id in wanted)
-    return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled)
+    last_label: int = connection.execute(select(func.max(labels.c.id))).scalar_one()
+    return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled, last_label)

@@ -64,10 +64,29 @@ def _items_say_what_is_stale(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _requests_are_known_again(connection: Connection) -> None:
+    for statement in (
+        """
+        CREATE TABLE requests (
+            author TEXT NOT NULL, word TEXT NOT NULL, at BIGINT NOT NULL, result JSON NOT NULL,
+            PRIMARY KEY (author, word)
+        )
+        """,
+        "CREATE INDEX ix_requests_at ON requests (at)",
+    ):
+        connection.execute(text(statement))
+
+
+def _runs_say_what_they_knew(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE runs ADD COLUMN last_label INTEGER"))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),
     Migration(3, "a changed picture knows which labels are of its former content", _items_say_what_is_stale),
+    Migration(4, "a request that comes again is known after a restart, too", _requests_are_known_again),
+    Migration(5, "a run knows which labels have come since", _runs_say_what_they_knew),
 )
 """All steps, in order."""
 

@@ -1,21 +1,19 @@
 """The card that goes with a model: what it is for, how good it is, what it was trained on."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from minimax_al.campaign.status import Status
+from minimax_al.campaign.status import ModelState
 from minimax_al.campaign.trained import Trained
 
 
-def model_card(trained: Trained, status: Status, onnx_difference: float | None) -> str:
+def model_card(trained: Trained, state: ModelState, onnx_difference: float | None) -> str:
     """The card as Markdown.
 
     Args:
         trained: the model.
-        status: of the campaign that it comes from.
+        state: the same model as its campaign's database has it.
         onnx_difference: largest difference of a probability between the two files; None without an ONNX file.
     """
-    facts = trained.facts
     parts = [
         "# Model card",
         (
@@ -23,13 +21,13 @@ def model_card(trained: Trained, status: Status, onnx_difference: float | None) 
             f"{', '.join(trained.class_names)}."
         ),
         "## How good it is",
-        *_quality(status),
+        *_quality(state),
         "## What it was trained on",
         (
-            f"{facts['labels']:,} labelled pictures, chosen and trained by `{facts['strategy']}` "
-            f"(run {facts['run']}); {status.held_out:,} of {status.labelled:,} labels were held out, never trained on."
+            f"{state.labels:,} labelled pictures, chosen and trained by `{state.strategy}` (run {state.run}); "
+            f"{state.held_out:,} more were held out, never trained on.{_since(state)}"
         ),
-        *_class_table(facts, status),
+        *_class_table(trained),
         "## How to use it",
         *_files(trained, onnx_difference),
         "## What to know",
@@ -42,9 +40,14 @@ def model_card(trained: Trained, status: Status, onnx_difference: float | None) 
     return "\n\n".join(parts) + "\n"
 
 
-def _quality(status: Status) -> list[str]:
-    model = status.model
-    if model is None or model.accuracy is None or model.interval is None:
+def _since(state: ModelState) -> str:
+    if not state.labels_since:
+        return ""
+    return f" The campaign has {state.labels_since:,} labels that were given since, which it knows nothing of."
+
+
+def _quality(model: ModelState) -> list[str]:
+    if model.accuracy is None or model.interval is None:
         return ["No label was held out, so nobody knows. Validate it on pictures of your own before use."]
     low, high = model.interval
     rows = [f"| accuracy | {100 * model.accuracy:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}) |"]
@@ -60,14 +63,14 @@ def _quality(status: Status) -> list[str]:
     ]
 
 
-def _class_table(facts: Mapping[str, Any], status: Status) -> list[str]:
-    if not status.classes:
+def _class_table(trained: Trained) -> list[str]:
+    counts = trained.facts.get("per_class_counts")
+    if counts is None:  # masks, or a model of an older version, which did not say
         return []
-    accuracies = [*facts["per_class"], *[None] * len(status.classes)]
+    accuracies = [*trained.facts["per_class"], *[None] * len(counts)]
     rows = [
-        f"| {count.name} | {count.labels - count.held_out:,} | {count.held_out:,} | "
-        f"{'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
-        for count, accuracy in zip(status.classes, accuracies, strict=False)
+        f"| {name} | {labels:,} | {held_out:,} | {'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
+        for name, (labels, held_out), accuracy in zip(trained.class_names, counts, accuracies, strict=False)
     ]
     return ["\n".join(["| class | trained on | held out | right among these |", "|---|---|---|---|", *rows])]
 

@@ -12,7 +12,7 @@ from minimax_al.campaign.model_card import model_card
 from minimax_al.campaign.new_folder import new_folder
 from minimax_al.campaign.onnx_export import export_onnx
 from minimax_al.campaign.schema import items
-from minimax_al.campaign.status import Status
+from minimax_al.campaign.status import ModelState
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
 from minimax_al.data import prepare
@@ -20,12 +20,12 @@ from minimax_al.data import prepare
 _CHECKED = 16  # pictures on which the ONNX file is compared
 
 
-def package_model(trained: Trained, status: Status, store: Store, images: Path, out: Path, *, onnx: bool) -> None:
+def package_model(trained: Trained, state: ModelState, store: Store, images: Path, out: Path, *, onnx: bool) -> None:
     """Writes a folder with everything that is needed to use the model without this program.
 
     Args:
         trained: the model.
-        status: of its campaign, for the card.
+        state: how good it is, and what has come since, for the card.
         store: the campaign's database.
         images: the pictures' folder; on a few of them the ONNX file is checked.
         out: the folder; must be new or empty.
@@ -44,7 +44,7 @@ def package_model(trained: Trained, status: Status, store: Store, images: Path, 
             squares = load_pictures(images, _some_paths(store), trained.stored_size)
             (pixels,) = squares.stream([torch.arange(len(squares))])
             difference = export_onnx(trained, part / "model.onnx", prepare(pixels.cpu(), trained.recipe.augmentation))
-        (part / "README.md").write_text(model_card(trained, status, difference), encoding="utf-8")
+        (part / "README.md").write_text(model_card(trained, state, difference), encoding="utf-8")
 
 
 def preprocessing(trained: Trained) -> dict[str, Any]:

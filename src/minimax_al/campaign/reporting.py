@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minimax_al.campaign.history import current_labels
+from minimax_al.campaign.history import labelled_at
 from minimax_al.campaign.rounds import Pick, list_picks
 from minimax_al.campaign.schema import rounds
 from minimax_al.campaign.settings import CampaignSettings
@@ -105,8 +105,7 @@ def _class_section(status: Status) -> Section | None:
 def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
     with store.reading() as connection:
         opened = connection.execute(rounds.select().order_by(rounds.c.number)).all()
-        labelled = [row.at for row in connection.execute(current_labels())]
-        picked = [(row, list_picks(connection, row.number)) for row in opened]
+        picked = [(row, list_picks(connection, row.number), labelled_at(connection, row.closed_at)) for row in opened]
     if not picked:
         return None
     shown = [
@@ -114,11 +113,11 @@ def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
             strategy="picked",
             seed=None,
             round=row.number,
-            labels=sum(at <= (row.closed_at or at) for at in labelled),
+            labels=labels,
             pictures=list(_thumbnails(settings, found[:_SHOWN])),
             omitted=max(0, len(found) - _SHOWN),
         )
-        for row, found in picked
+        for row, found, labels in picked
     ]
     return picks_section(shown, "Below each picture: its label, and the numbers that it was picked by.")
 

@@ -38,9 +38,19 @@ def start_run(
     return started
 
 
-def finish_run(connection: Connection, run_id: int, metrics: Mapping[str, float], now: datetime) -> None:
-    """Says that a run has ended well."""
-    values = {"state": "done", "metrics": dict(metrics), "finished_at": now, "message": None}
+def finish_run(
+    connection: Connection, run_id: int, metrics: Mapping[str, float], now: datetime, last_label: int
+) -> None:
+    """Says that a run has ended well.
+
+    Args:
+        connection: in a write transaction.
+        run_id: of the run.
+        metrics: what was measured.
+        now: the time.
+        last_label: the latest row of the history that it knew of.
+    """
+    values = {"state": "done", "metrics": dict(metrics), "finished_at": now, "message": None, "last_label": last_label}
     connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
 

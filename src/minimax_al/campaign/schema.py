@@ -102,6 +102,7 @@ runs = Table(
     Column("message", Text, comment="why it failed"),
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
+    Column("last_label", Integer, comment="the last of `labels` that it knew of; empty for runs of older versions"),
     CheckConstraint("state IN ('running', 'done', 'failed')", name="runs_state_is_known"),
 )
 
@@ -170,6 +171,15 @@ validation = Table(
     Column("item_id", ForeignKey("items.id"), primary_key=True, autoincrement=False),
     Column("stratum", Integer, nullable=False, index=True, comment="class id of its first label; 0 for masks"),
     Column("held_out", Boolean, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("word", Text, primary_key=True, comment="the author's own, for this request"),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("result", JSON, nullable=False, comment="what came of it"),
 )
 
 _SQLITE_REFUSES = """

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from minimax_al.campaign.advice import Advice, Measurement, advise
 from minimax_al.campaign.classes import class_ids
 from minimax_al.campaign.history import current_labels, holding
+from minimax_al.campaign.material import USABLE
 from minimax_al.campaign.power_law import wilson_interval
 from minimax_al.campaign.rounds import RoundState, candidates, round_state
 from minimax_al.campaign.runs import agreement, done_runs
@@ -43,7 +44,7 @@ class ModelState:
         run: its number.
         strategy: what trained it.
         labels: trained on.
-        labels_since: labels that hold now beyond those that it was trained and measured on.
+        labels_since: labels that hold now, could be trained on, and were said since it was trained.
         held_out: pictures that it was measured on.
         accuracy: on these; None without any.
         interval: 95 % Wilson interval of the accuracy; for masks, where the pictures and not their pixels count
@@ -139,7 +140,7 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
             if settings.task == "classification"
             else (),
             round=round_state(connection),
-            model=_model_state(finished, len(labelled), folder) if finished else None,
+            model=_model_state(finished, labelled, folder) if finished else None,
             advice=_advice(connection, finished, unlabelled, settings),
             set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
             notes=tuple(_notes(connection, by_status, labelled)),
@@ -177,14 +178,22 @@ def _class_counts(names: Mapping[str, int], labelled: Sequence[Row[Any]], held_o
     return tuple(ClassCount(name, *count) for name, count in counts.items())
 
 
-def _model_state(finished: list[Row[Any]], labelled: int, folder: Path) -> ModelState:
+def _labels_since(run: Row[Any], labelled: Sequence[Row[Any]]) -> int:
+    usable: list[int] = [row.label_id for row in labelled if row.status in USABLE]
+    if run.last_label is None:  # of an older version, which did not say
+        measured: int = run.labels + run.held_out
+        return max(0, len(usable) - measured)
+    return sum(label > run.last_label for label in usable)
+
+
+def _model_state(finished: list[Row[Any]], labelled: Sequence[Row[Any]], folder: Path) -> ModelState:
     run = finished[-1]
     accuracy = _accuracy(run)
     return ModelState(
         run=run.id,
         strategy=run.strategy,
         labels=run.labels,
-        labels_since=max(0, labelled - run.labels - run.held_out),
+        labels_since=_labels_since(run, labelled),
         held_out=run.held_out,
         accuracy=accuracy,
         interval=None if accuracy is None else wilson_interval(accuracy, run.held_out),

@@ -30,7 +30,7 @@ class Trained:
         stored_size: side of the square that a picture becomes first, in pixels.
         mean: of the pictures' channels, in [0, 1] units.
         std: of the pictures' channels.
-        facts: run, strategy, labels, metrics, accuracy per class.
+        facts: run, strategy, labels, held_out, metrics, and per class the accuracy and how many labels.
     """
 
     model: AnyTaskModel

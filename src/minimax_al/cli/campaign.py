@@ -25,7 +25,7 @@ def new(
         classes: names, at least two.
         task: one class a picture, or one a pixel.
         labels: labels that there are already, in any format that `mal import` reads.
-        storage: a PostgreSQL URL; by default a SQLite file in the folder.
+        storage: a PostgreSQL URL, its password in PGPASSWORD or ~/.pgpass; by default a SQLite file in the folder.
         recipe: `standard` trains at 224 or 256 pixels and wants a GPU; `quick` trains smaller pictures in minutes on a
             CPU.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minimax_al.cli.printing import show
+from minimax_al.cli.web import token_or_variable
 
 if TYPE_CHECKING:
     from minimax_al.campaign import Campaign
@@ -25,7 +26,8 @@ def push(
         folder: of the campaign.
         project: title or number; a title that is not there yet makes a project.
         url: where Label Studio is.
-        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has.
+        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
+            this machine cannot read, as they can a command's words.
         pictures_url: where Label Studio's users find the folder of pictures; by default the files are uploaded.
     """
     from minimax_al.campaign import label_studio
@@ -35,6 +37,7 @@ def push(
     made = " (new)" if done.made else ""
     show(f"{done.sent} pictures sent to project {done.project}{made}, {done.renewed} brought up to date")
     show(f"{done.there} were there already, {done.answered} are labelled there: {done.url}")
+    show("The labelling page hands these out to nobody, until they are pulled or somebody there takes them back")
 
 
 def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = None) -> None:
@@ -44,7 +47,8 @@ def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = N
         folder: of the campaign.
         project: title or number.
         url: where Label Studio is.
-        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has.
+        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
+            this machine cannot read, as they can a command's words.
     """
     from minimax_al.campaign import label_studio
 
@@ -71,10 +75,12 @@ def serve(
         folder: of the campaign.
         project: title or number.
         url: where Label Studio is.
-        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has.
+        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
+            this machine cannot read, as they can a command's words.
         host: name or address to listen on; 0.0.0.0 lets other machines in, with a token.
         port: to listen on; 0 takes a free one.
-        token: what Label Studio must show; beyond this machine there always is one, made where none is given.
+        token: what Label Studio must show; by default what the environment variable MINIMAX_AL_TOKEN has. Beyond this
+            machine there always is one, made where none is given.
     """
     from minimax_al.web.label_studio import serve_backend
 
@@ -91,7 +97,7 @@ def serve(
         sys.stdout.flush()
 
     with _both(folder, url, api_key) as (campaign, client):
-        serve_backend(campaign, client, project, host=host, port=port, token=token, tell=tell)
+        serve_backend(campaign, client, project, host=host, port=port, token=token_or_variable(token), tell=tell)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The command of the labelling page."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,8 +16,10 @@ def label(
         folder: of the campaign.
         host: name or address to listen on; 0.0.0.0 lets others in, with a token.
         port: to listen on; 0 takes a free one.
-        token: what browsers must show; beyond this machine there always is one, made where none is given.
-        browser: whether to open the page, where this is a terminal.
+        token: what browsers must show; by default what the environment variable MINIMAX_AL_TOKEN has, which others on
+            this machine cannot read, as they can a command's words. Beyond this machine there always is one, made
+            where none is given.
+        browser: whether to open the page, where this is a terminal and no token is needed.
     """
     from minimax_al.campaign import Campaign
     from minimax_al.web import serve
@@ -26,4 +29,10 @@ def label(
         sys.stdout.flush()
 
     with Campaign.open(folder) as campaign:
-        serve(campaign, host=host, port=port, token=token, open_browser=browser and sys.stdout.isatty(), tell=tell)
+        shown = browser and sys.stdout.isatty()
+        serve(campaign, host=host, port=port, token=token_or_variable(token), open_browser=shown, tell=tell)
+
+
+def token_or_variable(token: str | None) -> str | None:
+    """The token that was given, or else that of the environment; None where neither has one."""
+    return (os.environ.get("MINIMAX_AL_TOKEN") or None) if token is None else token

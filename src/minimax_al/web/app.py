@@ -10,16 +10,14 @@ from starlette.staticfiles import StaticFiles
 
 from minimax_al.campaign import Campaign
 from minimax_al.web import labelling, overview, page, pictures, transfer, work
+from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.readings import SharedReading
 from minimax_al.web.refusals import declared, say_no_in_one_sentence
 from minimax_al.web.security import (
-    BODY_BYTES,
     HEADERS,
     LOOPBACK,
-    UPLOAD_BYTES,
     AnswerHeaders,
-    BodyLimit,
     Gate,
     known_host,
     same_origin,
@@ -53,7 +51,7 @@ def create_app(
         middleware=[
             Middleware(AnswerHeaders, headers=HEADERS),
             Middleware(Gate, checks=checks),
-            Middleware(BodyLimit, usual=BODY_BYTES, larger={"/api/import": UPLOAD_BYTES, "/api/masks/": UPLOAD_BYTES}),
+            Middleware(BodyLimit, uploads=("/api/import", "/api/masks/")),
         ],
     )
     app.state.shared = state

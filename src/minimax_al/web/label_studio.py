@@ -30,13 +30,11 @@ from minimax_al.campaign.label_studio.projects import find_project, get_task
 from minimax_al.campaign.label_studio.pulling import Pull, pull, take_tasks
 from minimax_al.campaign.label_studio.suggestions import Suggestions
 from minimax_al.errors import ConfigurationError, MinimaxALError
+from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.refusals import declared, refusal, say_no_in_one_sentence
 from minimax_al.web.security import (
     ANY,
-    BODY_BYTES,
     LOOPBACK,
-    UPLOAD_BYTES,
-    BodyLimit,
     Check,
     Gate,
     known_host,
@@ -149,7 +147,7 @@ def create_backend(
         responses=declared(400, 401, 403, 503),
         middleware=[
             Middleware(Gate, checks=checks),
-            Middleware(BodyLimit, usual=BODY_BYTES, larger={"/predict": UPLOAD_BYTES, "/webhook": UPLOAD_BYTES}),
+            Middleware(BodyLimit, uploads=("/predict", "/webhook")),
         ],
     )
     app.state.backend = Backend(campaign, client, project)
@@ -171,7 +169,7 @@ def metrics() -> dict[str, Any]:
     return {}
 
 
-@router.post("/setup", responses=declared(422))
+@router.post("/setup", responses=declared(408, 413, 422))
 def setup(request: Request, body: SetupRequest) -> dict[str, str]:
     """The version of the model, to a project that connects."""
     backend = _backend(request)
@@ -184,7 +182,7 @@ def setup(request: Request, body: SetupRequest) -> dict[str, str]:
     return {"model_version": backend.suggestions.version}
 
 
-@router.post("/predict", responses=declared(413, 422))
+@router.post("/predict", responses=declared(408, 413, 422, 429))
 def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
     """One prediction a task; an empty list where there is none."""
     backend = _backend(request)
@@ -192,7 +190,7 @@ def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
     return {"results": [[] if one is None else one for one in found]}
 
 
-@router.post("/webhook", responses=declared(413, 422))
+@router.post("/webhook", responses=declared(408, 413, 422, 429))
 def webhook(request: Request, event: Event) -> Response:
     """Takes the annotations of the task that an event is about."""
     backend = _backend(request)

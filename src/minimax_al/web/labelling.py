@@ -27,12 +27,13 @@ from minimax_al.web.models import (
     Somebody,
     Undone,
     UndoRequest,
+    UnsureRequest,
 )
 from minimax_al.web.refusals import declared, is_passing, not_found
-from minimax_al.web.repeats import DoneOnce
+from minimax_al.web.repeats import RequestWord
 from minimax_al.web.state import TheCampaign
 
-router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 413, 422))
+router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 408, 413, 422))
 
 
 @router.post("/lease")
@@ -48,44 +49,40 @@ def release(asked: Somebody, campaign: TheCampaign) -> Released:
 
 
 @router.post("/label", responses=declared(404))
-def label(asked: LabelRequest, campaign: TheCampaign, once: DoneOnce) -> Labelled:
+def label(asked: LabelRequest, campaign: TheCampaign, word: RequestWord) -> Labelled:
     """Labels pictures with a class, whether somebody else holds them or not. Sent again, it changes nothing."""
-
-    def say() -> None:
-        if news := _not_yet_said(campaign, asked.distinct, "label", asked.author, asked.class_name):
-            campaign.label(news, asked.class_name, asked.author)
-
+    items = asked.distinct
     with _known_pictures():
-        once(asked.author, say)
-    return Labelled(labelled=len(asked.distinct))
+        if word is None:
+            items = _not_yet_said(campaign, items, "label", asked.author, asked.class_name)
+        late = campaign.label(items, asked.class_name, asked.author, request=word, if_waiting=asked.if_waiting)
+    return Labelled(labelled=len(asked.distinct) - len(late), answered_before=late)
 
 
 @router.post("/skip", responses=declared(404))
-def skip(asked: Items, campaign: TheCampaign, once: DoneOnce) -> Answered:
+def skip(asked: Items, campaign: TheCampaign, word: RequestWord) -> Answered:
     """Leaves pictures out of this round; a later one may ask again."""
     with _known_pictures():
-        once(asked.author, lambda: campaign.skip(asked.distinct, asked.author))
+        campaign.skip(asked.distinct, asked.author, request=word)
     return Answered(answered=len(asked.distinct))
 
 
 @router.post("/unsure", responses=declared(404))
-def unsure(asked: Items, campaign: TheCampaign, once: DoneOnce) -> Answered:
+def unsure(asked: UnsureRequest, campaign: TheCampaign, word: RequestWord) -> Answered:
     """Says that nobody can tell what pictures show. Sent again, it changes nothing."""
-
-    def say() -> None:
-        if news := _not_yet_said(campaign, asked.distinct, "unsure", asked.author):
-            campaign.unsure(news, asked.author)
-
+    items = asked.distinct
     with _known_pictures():
-        once(asked.author, say)
-    return Answered(answered=len(asked.distinct))
+        if word is None:
+            items = _not_yet_said(campaign, items, "unsure", asked.author)
+        late = campaign.unsure(items, asked.author, request=word, if_waiting=asked.if_waiting)
+    return Answered(answered=len(asked.distinct) - len(late), answered_before=late)
 
 
 @router.post("/undo", responses=declared(404))
-def undo(asked: UndoRequest, campaign: TheCampaign, once: DoneOnce) -> Undone:
+def undo(asked: UndoRequest, campaign: TheCampaign, word: RequestWord) -> Undone:
     """Takes back what somebody said last. Without a key, a request that is sent again takes back what was before."""
     with _known_pictures():
-        undone = once(asked.author, lambda: campaign.undo(asked.author, asked.item))
+        undone = campaign.undo(asked.author, asked.item, request=word, kind=asked.kind, class_name=asked.class_name)
     return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
 
 

@@ -49,8 +49,22 @@ class Items(Somebody):
         return list(dict.fromkeys(self.items))
 
 
+IfWaiting = Annotated[
+    bool,
+    Field(description="the client knows of no answer: pictures that somebody has answered meanwhile are left alone"),
+]
+
+
+class UnsureRequest(Items):
+    """That nobody can tell."""
+
+    if_waiting: IfWaiting = False
+
+
 class LabelRequest(Items):
     """A class for some pictures."""
+
+    if_waiting: IfWaiting = False
 
     class_name: Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -59,6 +73,11 @@ class UndoRequest(Somebody):
     """Takes back the last answer, or the last one about one picture."""
 
     item: ItemId | None = None
+    kind: Annotated[
+        Literal["label", "unsure", "skip"] | None,
+        Field(description="take it back only if it is such an answer: the author may have given another elsewhere"),
+    ] = None
+    class_name: Annotated[str | None, Field(min_length=1, max_length=1000, description="likewise, of a label")] = None
 
 
 class JobOrder(_Sent):
@@ -72,7 +91,7 @@ class JobOrder(_Sent):
     random_share: Annotated[float, Field(ge=0, le=1, description="of a query: part drawn at random besides")] = 0.0
 
 
-class RoundToClose(_Sent):
+class RoundMeant(_Sent):
     """The round that is meant: what a page shows may be older than the round that is open."""
 
     round: RoundNumber
@@ -116,6 +135,7 @@ class Lease(_Answer):
     waiting: Annotated[int, Field(description="unanswered pictures of the round")]
     with_others: Annotated[int, Field(description="how many of these other people hold")]
     next_free_at: Annotated[datetime | None, Field(description="when the first of those returns")]
+    lent: Annotated[int, Field(description="how many lie in Label Studio, and are leased to nobody until recalled")]
 
 
 class Released(_Answer):
@@ -124,16 +144,21 @@ class Released(_Answer):
     released: int
 
 
+AnsweredBefore = Annotated[list[int], Field(description="pictures that were left alone, see `if_waiting`")]
+
+
 class Labelled(_Answer):
     """How many pictures have the label now."""
 
     labelled: int
+    answered_before: AnsweredBefore = []
 
 
 class Answered(_Answer):
     """How many pictures have the answer now."""
 
     answered: int
+    answered_before: AnsweredBefore = []
 
 
 class Undone(_Answer):

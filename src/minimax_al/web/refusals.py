@@ -19,9 +19,11 @@ _MEANINGS = {
     401: "The token is missing or wrong",
     403: "The request comes from another site, or names another host",
     404: "There is no such picture or round, or nothing to show of it",
+    408: "The body has not arrived in time",
     409: "Not now: a round is open, none is, or a job runs",
     413: "The body is larger than this route takes",
     422: "The request is not of the form that the route takes",
+    429: "Too many uploads are under way: the same request may do well later",
     503: "The database is busy or cannot be reached: the same request may do well later",
 }
 

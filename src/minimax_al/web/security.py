@@ -1,4 +1,4 @@
-"""Who may ask what: known hosts, our own pages, the token, bodies of a size; and what browsers are told.
+"""Who may ask what: known hosts, our own pages, the token; and what browsers are told.
 
 All of it is plain ASGI around the application, so that no route can be forgotten.
 """
@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
@@ -21,12 +20,6 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 ANY = "*"
 """In place of host names: whatever name the request has."""
-
-BODY_BYTES = 1 << 20
-"""What a body may have."""
-
-UPLOAD_BYTES = 64 << 20
-"""What an uploaded file may have."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -122,44 +115,6 @@ def token_needed(token: str) -> Check:
         return refusal(401, sentence, {"WWW-Authenticate": "Bearer"})
 
     return check
-
-
-class BodyLimit:
-    """Refuses bodies that are too large, whether they say so or not.
-
-    Args:
-        app: what is guarded.
-        usual: bytes that a body may have.
-        larger: the same for paths that begin so.
-    """
-
-    def __init__(self, app: ASGIApp, usual: int, larger: dict[str, int]) -> None:
-        self.app = app
-        self.usual = usual
-        self.larger = larger
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        limit = next((most for start, most in self.larger.items() if scope["path"].startswith(start)), self.usual)
-        sentence = f"the body is larger than the {limit:,} bytes that are taken here"
-        length = HTTPConnection(scope).headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            await refusal(413, sentence)(scope, receive, send)
-            return
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise HTTPException(413, sentence)  # whoever reads the body is inside of the application's handlers
-            return message
-
-        await self.app(scope, counted, send)
 
 
 class AnswerHeaders:

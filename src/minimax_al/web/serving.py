@@ -40,7 +40,8 @@ def serve(
         host: name or address to listen on; "0.0.0.0" for all of this machine's.
         port: to listen on; 0 takes a free one.
         token: what a browser must show. Beyond loopback there is always one: where none is given, it is made.
-        open_browser: show the page here.
+        open_browser: show the page here, where no token is needed: others on this machine can read the words that a
+            browser is started with.
         tell: called with the address, before anything is served.
 
     Raises:
@@ -60,7 +61,7 @@ def serve(
     with listen(host, port) as listener:
         page = address(host, listener.getsockname()[1], token)
         tell(page)
-        if open_browser:
+        if open_browser and token is None:
             Thread(target=webbrowser.open, args=(page,), daemon=True).start()
         with suppress(KeyboardInterrupt):  # that is how it is stopped
             uvicorn.Server(config).run(sockets=[listener])

@@ -10,7 +10,6 @@ from fastapi import Depends, Request
 from minimax_al.campaign import Campaign, Status
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.readings import SharedReading
-from minimax_al.web.repeats import Repeats
 from minimax_al.web.thumbnails import Thumbnails
 
 
@@ -24,7 +23,6 @@ class State:
         readings: of the campaign's status.
         thumbnails: those made so far.
         decoders: how many pictures are decoded at a time.
-        repeats: what has come of requests that may come again.
     """
 
     campaign: Campaign
@@ -32,7 +30,6 @@ class State:
     readings: SharedReading[Status]
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, os.cpu_count() or 2)))
-    repeats: Repeats = field(default_factory=Repeats)
 
 
 # Coroutines, so that nobody waits for a thread to look up an attribute.

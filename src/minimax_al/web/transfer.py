@@ -20,10 +20,10 @@ from minimax_al.campaign import FORMATS, Campaign
 from minimax_al.campaign.masks import Mask, check_mask_size
 from minimax_al.campaign.schema import items
 from minimax_al.errors import DataError, MinimaxALError
-from minimax_al.web.models import Author, Import, ItemId, Labelled
+from minimax_al.web.models import Author, IfWaiting, Import, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import declared, not_found
-from minimax_al.web.repeats import DoneOnce
+from minimax_al.web.repeats import RequestWord
 from minimax_al.web.state import TheCampaign, TheState
 
 ExportFormat = Literal["csv", "parquet", "coco", "label-studio"]
@@ -79,7 +79,7 @@ def export(format: ExportFormat, campaign: TheCampaign) -> Response:  # noqa: A0
         raise
 
 
-@router.post("/import", responses=declared(413), openapi_extra=_takes("application/octet-stream"))
+@router.post("/import", responses=declared(408, 413, 429), openapi_extra=_takes("application/octet-stream"))
 def import_labels(
     *,
     filename: Annotated[str, Query(min_length=1, max_length=255, description="its ending tells the format")],
@@ -104,15 +104,18 @@ def import_labels(
     return Import(**fields)
 
 
-@router.put("/masks/{item}", responses=declared(404, 413), openapi_extra=_takes("image/png"))
-async def put_mask(item: ItemId, author: Author, body: RawBody, state: TheState, once: DoneOnce) -> Labelled:
+@router.put("/masks/{item}", responses=declared(404, 408, 413, 429), openapi_extra=_takes("image/png"))
+async def put_mask(
+    item: ItemId, author: Author, body: RawBody, state: TheState, word: RequestWord, *, if_waiting: IfWaiting = False
+) -> Labelled:
     """Labels a picture with a mask: a PNG of class numbers, 255 where ignored, in the picture's size."""
 
-    def say() -> None:
-        state.campaign.label_mask(item, read_mask(body, _size(state.campaign, item)), author)
+    def say() -> list[int]:
+        mask = read_mask(body, _size(state.campaign, item))
+        return state.campaign.label_mask(item, mask, author, request=word, if_waiting=if_waiting)
 
-    await to_thread.run_sync(once, author, say, limiter=state.decoders)
-    return Labelled(labelled=1)
+    late = await to_thread.run_sync(say, limiter=state.decoders)
+    return Labelled(labelled=1 - len(late), answered_before=late)
 
 
 def _size(campaign: Campaign, item: int) -> tuple[int, int]:

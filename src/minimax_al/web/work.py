@@ -1,11 +1,14 @@
 """Training, the next round, and the end of a round."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastapi import APIRouter
 
 from minimax_al.campaign import Campaign, RoundState
 from minimax_al.errors import CampaignError
 from minimax_al.web.jobs import JobRunsError
-from minimax_al.web.models import Closed, Job, JobOrder, RoundToClose
+from minimax_al.web.models import Closed, Job, JobOrder, Released, RoundMeant
 from minimax_al.web.overview import latest_round
 from minimax_al.web.refusals import conflict, declared, is_passing
 from minimax_al.web.state import TheCampaign, TheJobs
@@ -13,7 +16,7 @@ from minimax_al.web.state import TheCampaign, TheJobs
 router = APIRouter(prefix="/api", tags=["work"])
 
 
-@router.post("/jobs", status_code=202, responses=declared(400, 409, 413, 422))
+@router.post("/jobs", status_code=202, responses=declared(400, 408, 409, 413, 422))
 def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
     """Starts a training, or the choice of the next round; `GET /api/job` follows it."""
     if order.kind == "query" and (open_round := _open_round(campaign)) is not None:
@@ -33,18 +36,32 @@ async def job(jobs: TheJobs) -> Job:
     return jobs.now
 
 
-@router.post("/close-round", responses=declared(400, 409, 413, 422))
-def close_round(asked: RoundToClose, campaign: TheCampaign) -> Closed:
+@router.post("/close-round", responses=declared(400, 408, 409, 413, 422))
+def close_round(asked: RoundMeant, campaign: TheCampaign) -> Closed:
     """Closes a round, if it is the open one; its unanswered pictures may be picked again."""
+    with _open(campaign):
+        campaign.close_round(asked.round)
+    return Closed(closed=asked.round)
+
+
+@router.post("/recall", responses=declared(400, 408, 409, 413, 422))
+def recall(asked: RoundMeant, campaign: TheCampaign) -> Released:
+    """Takes back what lies in Label Studio of the open round: it is leased here again, and does not go away there."""
+    with _open(campaign):
+        return Released(released=campaign.recall(asked.round))
+
+
+@contextmanager
+def _open(campaign: Campaign) -> Iterator[None]:
+    """409 where no round is open, or another than the one that is meant."""
     if _open_round(campaign) is None:
         raise conflict("no round is open")
     try:
-        campaign.close_round(asked.round)
+        yield
     except CampaignError as error:
         if is_passing(error):
             raise
         raise conflict(error) from error
-    return Closed(closed=asked.round)
 
 
 def _open_round(campaign: Campaign) -> RoundState | None:

@@ -9,20 +9,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import numpy as np
-from PIL import Image
 
 PAYLOADS = Path(__file__).parent / "payloads"
 URL = "http://studio.test:8080"
 LEGACY_KEY = "0123456789abcdef0123456789abcdef01234567"
 PERSONAL_KEY = "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmVk"
 ENTRIES = {"Choices": "Choice", "BrushLabels": "Label", "PolygonLabels": "Label"}
-
-
-def random_picture(seed, size=(20, 16)):
-    """Smooth colours that no other seed has."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
 
 def payload(name):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from sqlalchemy import select
 
-from minimax_al.campaign.formats.label_studio import fill_polygon
+from minimax_al.campaign.formats.polygons import fill_polygon
 from minimax_al.campaign.formats.run_length import decode_label_studio, encode_label_studio
 from minimax_al.campaign.label_studio import Pull, pull, push
 from minimax_al.campaign.label_studio.projects import get_task, list_users
@@ -19,7 +19,8 @@ from minimax_al.campaign.label_studio.pulling import take_tasks
 from minimax_al.campaign.schema import labels
 from minimax_al.errors import CampaignError, DataError, UnknownNameError
 
-from .fake import payload, random_picture
+from ..fakes import random_picture  # noqa: TID252 - the same pictures
+from .fake import payload
 
 BOB = {"first_name": "Bob", "last_name": "Lee"}
 

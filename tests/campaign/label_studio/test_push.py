@@ -20,7 +20,8 @@ from minimax_al.campaign.runs import finish_run, start_run
 from minimax_al.campaign.schema import picks
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
 
-from .fake import payload, random_picture
+from ..fakes import random_picture  # noqa: TID252 - the same pictures
+from .fake import payload
 
 
 def open_round(campaign, items, suggestion=None, confidence=None):
@@ -30,7 +31,7 @@ def open_round(campaign, items, suggestion=None, confidence=None):
         run_id = None
         if suggestion is not None:
             run_id = start_run(connection, "entropy", f"run {campaign._now()}", labels=1, held_out=0, now=now)
-            finish_run(connection, run_id, {}, now)
+            finish_run(connection, run_id, {}, now, last_label=0)
         choices = [
             Choice(item, f"why {item}", {"entropy": item / 8}, suggestion=suggestion, confidence=confidence)
             for item in items
@@ -302,3 +303,30 @@ def test_a_number_makes_no_project_and_a_short_title_is_label_studios_to_refuse(
         push(campaign, client, "x")
     assert isinstance(campaign, Campaign)
     assert not studio.projects
+
+
+def test_what_is_in_label_studio_is_leased_here_to_nobody(make_campaign, studio, client, monkeypatch):
+    """Of an interrupted push what has arrived; after the next one all of it, until it is pulled."""
+    monkeypatch.setattr("minimax_al.campaign.label_studio.pushing._PORTION_FILES", 2)
+    campaign = make_campaign()
+    campaign.query(6)
+
+    def interrupt(done, todo):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        push(campaign, client, "herons", progress=interrupt)
+    lease = campaign.lease("ann", 6)
+    assert lease.lent == len(studio.tasks) == 2
+    assert not {pick.item for pick in lease.picks} & tasks_by_item(studio).keys()
+    push(campaign, client, "herons")
+    lease = campaign.lease("ann", 6)
+    assert (lease.picks, lease.waiting, lease.lent) == ((), 6, 6)
+    for name, task in zip(("cat", "dog"), list(studio.tasks), strict=False):
+        studio.choose(task, name)
+    pull(campaign, client, "herons")
+    lease = campaign.lease("ann", 6)
+    assert (lease.picks, lease.waiting, lease.lent) == ((), 4, 4)
+    campaign.recall()
+    push(campaign, client, "herons")  # those that are there already, too
+    assert campaign.lease("ann", 6).lent == 4

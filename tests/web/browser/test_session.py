@@ -30,6 +30,72 @@ def test_two_people_label_train_look_over_and_export(modules, tmp_path):
     assert figures["labels"] >= 20
 
 
+@pytest.fixture
+def ann(modules, tmp_path):
+    """A campaign with an open round, and Ann at its page."""
+    people, shown, session = modules
+    truth = shown.draw_pictures(tmp_path / "pictures", each=3)
+    classes = sorted(set(truth.values()))
+    with (
+        Campaign.create(tmp_path / "campaign", tmp_path / "pictures", classes) as campaign,
+        people.served(campaign) as address,
+        session.sync_playwright() as playwright,
+        people.launch(playwright) as browser,
+    ):
+        campaign.query(6)
+        person = people.Person(browser.new_page(), "ann", truth, classes)
+        person.open(address)
+        yield campaign, person
+
+
+def test_a_page_that_lay_frozen_leaves_alone_what_was_said_meanwhile(ann):
+    campaign, person = ann
+    page, path = person.page, person.picture()
+    debugger = page.context.new_cdp_session(page)
+    debugger.send("Page.setWebLifecycleState", {"state": "frozen"})
+    campaign.label(path, "square", author="bob")
+    debugger.send("Page.setWebLifecycleState", {"state": "active"})
+    person.press("1")  # a disc
+    page.wait_for_selector("text=had an answer already")
+    person.saved()
+    assert campaign.pick(path).class_name == "square"
+    person.label(1)
+    person.saved()
+    page.keyboard.press("z")
+    page.wait_for_selector("text=Taken back")
+    assert campaign.pick(path).class_name == "square"
+    assert person.problems == []
+
+
+def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
+    campaign, person = ann
+    page, path = person.page, person.picture()
+    page.context.set_offline(True)
+    person.press("1")
+    page.keyboard.press("z")
+    page.wait_for_function("path => document.getElementById('file').title === path", arg=path)
+    campaign.label(path, "square", author="bob")
+    page.context.set_offline(False)
+    page.wait_for_selector("text=had an answer already")
+    person.saved()
+    page.wait_for_selector("#lapsed:not([hidden])")  # what is on the screen stays, and says so
+    assert campaign.pick(path).class_name == "square"
+    assert page.locator("#warnings > *").count() == 0
+
+
+def test_pictures_in_label_studio_come_here_after_a_click(ann):
+    campaign, person = ann
+    page = person.page
+    campaign.lend([pick.path for pick in campaign.picks()], "Label Studio, project 1")
+    page.reload()
+    person.shows("others")
+    assert "6 pictures of this round lie in Label Studio" in page.inner_text("#lent")
+    assert page.is_hidden("#others-text")
+    page.click("#recall")
+    person.shows("single")
+    assert person.picture() in {pick.path for pick in campaign.picks()}
+
+
 @pytest.fixture(scope="module")
 def page(modules, tmp_path_factory):
     """A page that has loaded nothing but can import the page's modules."""

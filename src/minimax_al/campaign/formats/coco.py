@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
+from minimax_al.campaign.formats.polygons import fill_polygon
 from minimax_al.campaign.formats.run_length import Binary, decode_coco, encode_coco
 from minimax_al.campaign.masks import IGNORED, Mask, check_mask_size
 from minimax_al.durable import write_durably
@@ -95,22 +95,16 @@ def region(segmentation: Any, height: int, width: int) -> Binary:  # noqa: ANN40
     """The pixels of a COCO segmentation: a list of polygons, or a run-length code.
 
     Raises:
-        ValueError: the code is of another size, or does not fill it.
+        ValueError: the code is of another size, or does not fill it; or a corner lies nowhere.
     """
     if isinstance(segmentation, Mapping):
         if list(segmentation["size"]) != [height, width]:
             raise ValueError(f"a region of {segmentation['size']}, where the image is of {[height, width]}")
         return decode_coco(segmentation["counts"], segmentation["size"])
-    return fill_polygons([list(zip(flat[::2], flat[1::2], strict=True)) for flat in segmentation], height, width)
-
-
-def fill_polygons(polygons: Sequence[Sequence[tuple[float, float]]], height: int, width: int) -> Binary:
-    """The pixels inside of polygons with corners (x, y) in pixels."""
-    canvas = Image.new("1", (width, height))
-    draw = ImageDraw.Draw(canvas)
-    for corners in polygons:
-        draw.polygon([(float(x), float(y)) for x, y in corners], fill=1)
-    return np.array(canvas, dtype=bool)
+    inside = np.zeros((height, width), dtype=bool)
+    for flat in segmentation:
+        inside |= fill_polygon(list(zip(flat[::2], flat[1::2], strict=True)), height, width)
+    return inside
 
 
 def _annotations(row: Labelled, numbers: Mapping[str, int], context: Context) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from minimax_al.campaign.answers import take, undo
+from minimax_al.campaign.answers import take, take_overtaken, undo
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.classes import class_ids
 from minimax_al.campaign.formats.label_studio import class_of_results, mask_of_results
@@ -27,7 +27,6 @@ from minimax_al.campaign.labelling import utc_now
 from minimax_al.campaign.masks import check_mask
 from minimax_al.campaign.rounds import asked_by_latest
 from minimax_al.campaign.schema import labels, picks, rounds
-from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store import portions
 from minimax_al.errors import DataError, nearest
 
@@ -215,7 +214,7 @@ def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
         new = [one for one in new if not _repeats(one.event, held.get(one.event.item_id))]
         new.sort(key=lambda one: one.event.at)
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
-        _take_overtaken(connection, [one.event for one in old], campaign.settings)
+        take_overtaken(connection, [one.event for one in old], campaign.settings, utc_now())
         live = [one for one in new if one not in old]
         _take_back(connection, live, held)
         take(connection, [one.event for one in live], campaign.settings)
@@ -235,13 +234,6 @@ def _says(event: Event) -> tuple[Kind, str, int | None, str | None]:
 def _is_overtaken(event: Event, held: _Held | None) -> bool:
     """Whether somebody has said something else here since."""
     return event.kind == "label" and held is not None and event.at < held.at
-
-
-def _take_overtaken(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
-    """Into the history, but not to hold: rows are in the order in which they came, so each is taken back at once."""
-    for event in events:
-        take(connection, [event], settings)
-        undo(connection, event.author, utc_now(), event.item_id)
 
 
 def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int, _Held]) -> None:

@@ -56,8 +56,8 @@ class _Todo(NamedTuple):
 class _Plan(NamedTuple):
     new: list[_Todo]
     renewed: list[_Todo]
-    there: int
-    answered: int
+    there: list[_Todo]
+    answered: list[_Todo]
 
 
 class _Place(NamedTuple):
@@ -80,6 +80,9 @@ def push(
     progress: Callable[[int, int], None] | None = None,
 ) -> Push:
     """Sends the open round's waiting pictures as tasks, with the model's suggestion as a prediction.
+
+    What is there is kept for Label Studio (`Campaign.lend`): the campaign's own page hands it out to nobody until it is
+    answered, recalled, or asked about by another round.
 
     Each task's data say `item`, `path`, `content_hash`, `round`, `rank`, `reason`, `scores` and `at_random`. Pictures
     that are there are not sent again, so an interrupted push goes on where it was.
@@ -111,6 +114,7 @@ def push(
     version = version_of_round(campaign, state.number)
     place = _Place(campaign, client, found, configuration, version, pictures_url)
     plan = _plan(_waiting(campaign), list_tasks(client, found.id))
+    _lend(place, [*plan.renewed, *plan.there, *plan.answered])
     _send(place, plan.new, progress)
     predicted = [_renew(place, todo) for todo in plan.renewed]
     _show_predictions_of(place, any_sent=bool(plan.new or predicted))
@@ -120,8 +124,8 @@ def push(
         made=made,
         sent=len(plan.new),
         renewed=len(plan.renewed),
-        there=plan.there,
-        answered=plan.answered,
+        there=len(plan.there),
+        answered=len(plan.answered),
     )
 
 
@@ -145,19 +149,23 @@ def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
     there: dict[Any, list[Task]] = defaultdict(list)
     for task in tasks:
         there[task.data.get("content_hash")].append(task)
-    plan, known, answered = _Plan([], [], 0, 0), 0, 0
+    plan = _Plan([], [], [], [])
     for todo in todos:
         same = there.get(todo.picture.content_hash, [])
         untouched = [task for task in same if not task.total_annotations and not task.cancelled_annotations]
         if any(task.total_annotations for task in same):
-            answered += 1
+            plan.answered.append(todo)
         elif any(task.data.get("round") == todo.pick.round for task in same):
-            known += 1
+            plan.there.append(todo)
         elif untouched:
             plan.renewed.append(todo._replace(task=untouched[0]))
         else:  # never sent, or skipped in an earlier round: that task would not be shown again
             plan.new.append(todo)
-    return plan._replace(there=known, answered=answered)
+    return plan
+
+
+def _lend(place: _Place, todos: Sequence[_Todo]) -> None:
+    place.campaign.lend([todo.pick.item for todo in todos], f"Label Studio, project {place.project.id}")
 
 
 def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], None] | None) -> None:
@@ -169,6 +177,7 @@ def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], 
             for (todo, _), address in zip(portion, addresses, strict=True)
         ]
         place.client.post(f"/api/projects/{place.project.id}/import", Imported, json=tasks)
+        _lend(place, [todo for todo, _ in portion])
         done += len(portion)
         if progress is not None:
             progress(done, len(todos))

@@ -51,20 +51,23 @@ export const getStatus = () => get("api/status");
 export const lease = (author, count) => post("api/lease", { author, count });
 /** Gives all of a person's pictures back; works while the page is being left. */
 export const release = (author) => post("api/release", { author }, { keepalive: true });
-/** One class for some pictures. */
-export const label = (author, items, className, key) => post("api/label", { author, items, class_name: className }, { key });
+/** One class for some pictures; `ifWaiting`: for those only that nobody has answered meanwhile. */
+export const label = (author, items, className, { key, ifWaiting }) =>
+  post("api/label", { author, items, class_name: className, if_waiting: ifWaiting }, { key });
 /** Not now. */
 export const skip = (author, items, key) => post("api/skip", { author, items }, { key });
 /** Nobody can tell. */
-export const unsure = (author, items, key) => post("api/unsure", { author, items }, { key });
-/** Takes back what a person said last, or last of one picture. */
-export const undo = (author, key, item) => post("api/undo", item === undefined ? { author } : { author, item }, { key });
+export const unsure = (author, items, { key, ifWaiting }) => post("api/unsure", { author, items, if_waiting: ifWaiting }, { key });
+/** Takes back what a person said last; `of`: { item, kind, class_name }, what that has to be. */
+export const undo = (author, key, of = {}) => post("api/undo", { author, ...of }, { key });
 /** How far the job is. */
 export const getJob = () => get("api/job");
 /** Starts training, or choosing the next round. */
 export const startJob = (wish) => post("api/jobs", wish);
 /** Closes this round, whatever waits in it. */
 export const closeRound = (round) => post("api/close-round", { round });
+/** Hands out here, too, what of this round lies in Label Studio. */
+export const recall = (round) => post("api/recall", { round });
 
 /** Pictures of a round: { round, answer, class_name, offset, limit }. */
 export function getPicks(wanted) {
@@ -76,9 +79,9 @@ export function getPicks(wanted) {
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
-/** A mask for a picture. */
-export const putMask = (author, item, file, key) =>
-  call("PUT", `api/masks/${item}?author=${encodeURIComponent(author)}`, { raw: file, key, patience: LONG });
+/** A mask for a picture; `ifWaiting` as for `label`. */
+export const putMask = (author, item, file, { key, ifWaiting }) =>
+  call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting })}`, { raw: file, key, patience: LONG });
 
 export const pictureUrl = (item) => `pictures/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;

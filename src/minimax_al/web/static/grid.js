@@ -9,7 +9,7 @@ import { answer } from "./work.js";
 
 const OFFERED = 8; // suggestions to select by
 
-let gallery = null;
+export let gallery = null;
 
 /** Builds the view, once. */
 export function build() {
@@ -25,16 +25,9 @@ function describe({ suggestion, confidence }) {
   return { caption: suggestion, note: confidence === null ? "" : `${Math.round(100 * confidence)} %` };
 }
 
-export const targets = () => gallery.targets();
-export const move = (dx, dy, extend) => gallery.move(dx, dy, extend);
-export const select = () => gallery.toggle();
-export const selectAll = () => gallery.selectAll();
-export const escape = () => gallery.select([]);
-export const open = () => gallery.open();
-
 /** Gives every selected picture the class that the model suggests for it. */
 export function confirm() {
-  const picks = targets().filter(({ suggestion }) => suggestion !== null);
+  const picks = gallery.targets().filter(({ suggestion }) => suggestion !== null);
   if (!state.suggestions) say("Suggestions are hidden: h shows them");
   else if (picks.length === 0) say("There is no suggestion for what is selected");
   else for (const [name, group] of bySuggestion(picks)) answer("label", group, name);

@@ -16,10 +16,10 @@ let again = false;
 let enough = true; // whether the last request gave as many as it asked for
 let asked = 0;
 
-/** How many to hold: no more than half of what nobody else holds, so that another person finds some, too. */
+/** How many to hold: no more than half of what is free or held here, so that another person finds some, too. */
 function fair() {
-  const { waiting, with_others: others } = state.lease ?? { waiting: 0, with_others: 0 };
-  const half = state.lease === null ? HELD.single : Math.ceil((waiting - others) / 2);
+  const { waiting, with_others: others, lent } = state.lease ?? { waiting: 0, with_others: 0, lent: 0 };
+  const half = state.lease === null ? HELD.single : Math.ceil((waiting - others - lent) / 2);
   return Math.min(HELD[state.view], Math.max(FEWEST, half));
 }
 

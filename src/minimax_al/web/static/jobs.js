@@ -20,6 +20,7 @@ export function build() {
   byId("done-form").addEventListener("submit", (event) => submit(event, "done-budget"));
   byId("done-train").addEventListener("click", () => start({ kind: "train" }));
   byId("close-round").addEventListener("click", close);
+  byId("recall").addEventListener("click", recall);
   const named = (name) => make("option", { value: name, selected: name === state.campaign.strategy }, name);
   byId("strategy").replaceChildren(...state.campaign.strategies.map(named));
   on(["status", "job", "unsent"], show);
@@ -97,6 +98,16 @@ async function close() {
     say(`Round ${closed} is closed`);
     holding.forget();
     await readStatus();
+    await holding.refill();
+  } catch (error) {
+    warn("job", sentence(error.message));
+  }
+}
+
+async function recall() {
+  try {
+    const { released } = await api.recall(state.status.round.number);
+    say(`${count(released, "picture")} from Label Studio ${released === 1 ? "is" : "are"} handed out here now`);
     await holding.refill();
   } catch (error) {
     warn("job", sentence(error.message));

@@ -19,10 +19,11 @@ import { answer, undo } from "./work.js";
 
 const VIEWS = { single, grid, review };
 const here = () => VIEWS[state.view];
+const shown = () => here().gallery ?? here(); // what has pictures to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
 
 function label(className) {
-  const picks = here().targets();
+  const picks = shown().targets();
   if (picks.length === 0) return;
   classBar.flash(className);
   answer("label", picks, className);
@@ -35,7 +36,7 @@ function choose(index) {
 
 function leaveOut(kind) {
   if (kind === "skip" && state.view === "review") say("What is answered cannot be skipped: give it another class, or u for unsure");
-  else answer(kind, here().targets(kind));
+  else answer(kind, shown().targets(kind));
 }
 
 function show(view) {
@@ -55,12 +56,12 @@ function toggleSuggestions() {
 function escape() {
   if (byId("large").open) byId("large").close();
   else if (document.body.classList.contains("panel-open")) openPanel(false);
-  else here().escape?.();
+  else here().gallery?.select([]);
 }
 
 function openLarge() {
   if (byId("large").open) byId("large").close();
-  else here().open?.();
+  else here().gallery?.open();
 }
 
 const commands = {
@@ -77,11 +78,11 @@ const commands = {
   zoomOut: () => here().zoomOut?.(),
   fit: () => here().fit?.(),
   open: openLarge,
-  select: () => here().select?.(),
-  selectAll: () => here().selectAll?.(),
+  select: () => here().gallery?.toggle(),
+  selectAll: () => here().gallery?.selectAll(),
   escape,
   help: dialogs.help,
-  move: (dx, dy, extend) => here().move(dx, dy, extend),
+  move: (dx, dy, extend) => shown().move(dx, dy, extend),
 };
 
 function openPanel(open) {
@@ -99,7 +100,7 @@ function phase() {
   if (state.status.round === null) return "start";
   if (state.unsent.length > 0) return "sending";
   if (!state.status.round.is_open || panel.waiting() === 0) return "done";
-  return state.lease?.with_others > 0 ? "others" : "loading";
+  return state.lease?.with_others > 0 || state.lease?.lent > 0 ? "others" : "loading";
 }
 
 function paint() {
@@ -115,7 +116,10 @@ function paint() {
 }
 
 function explainOthers() {
-  const { with_others: number, next_free_at: free } = state.lease;
+  const { with_others: number, next_free_at: free, lent } = state.lease;
+  byId("lent").hidden = lent === 0;
+  byId("lent-text").textContent = `${count(lent, "picture")} of this round ${lent === 1 ? "lies" : "lie"} in Label Studio, and ${lent === 1 ? "is" : "are"} answered there until somebody takes ${lent === 1 ? "it" : "them"} back.`;
+  byId("others-text").hidden = number === 0;
   byId("others-text").textContent = `${count(number, "picture")} of this round ${number === 1 ? "is" : "are"} with other people. What they leave unanswered comes back ${free ? `from ${clock(free)} on` : "later"}, and shows up here by itself.`;
 }
 
@@ -146,7 +150,7 @@ async function begin() {
   document.body.dataset.task = state.campaign.task;
   for (const part of [single, grid, review, panel, jobs, transfer, dialogs]) part.build();
   if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
-  overlays.maskFor(() => here().targets());
+  overlays.maskFor(() => shown().targets());
   wire();
   listen(commands);
   holding.watch();

@@ -15,7 +15,7 @@ export class Outbox {
   /**
    * send(entry): resolves when the server has it; rejects with an ApiError.
    * save(entries): keeps them; called before anything is sent.
-   * onChange(): the entries have changed. onSaved(entry): one of them has arrived.
+   * onChange(): the entries have changed. onSaved(entry, said): one of them has arrived, and was answered so.
    */
   constructor({ send, save, onChange, onSaved }) {
     this.entries = [];
@@ -87,10 +87,10 @@ export class Outbox {
     try {
       entry.tries += 1;
       this.save(this.entries); // a page that is closed now must not take this entry for one that was never sent
-      await this.send(entry);
+      const said = await this.send(entry);
       this.entries.splice(this.entries.indexOf(entry), 1);
       this.#settled(null);
-      this.onSaved(entry);
+      this.onSaved(entry, said);
       return true;
     } catch (error) {
       if (!error.passes) entry.refused = error.message;

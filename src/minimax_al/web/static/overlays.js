@@ -5,7 +5,7 @@ import { byId, fileName, kbd, make } from "./dom.js";
 import * as holding from "./holding.js";
 import { clear, say, warn } from "./say.js";
 import { state, update } from "./state.js";
-import { remember } from "./work.js";
+import { leaveAlone, remember } from "./work.js";
 
 const KINDS = [["none", "Picture"], ["prediction", "Prediction"], ["entropy", "Uncertainty"], ["label", "Mask"]];
 
@@ -68,7 +68,7 @@ async function send(file, picks = targets(), key = api.newKey()) {
   byId("mask-label").classList.add("busy");
   say(`Sending ${file.name}: not saved yet`);
   try {
-    await api.putMask(state.author, pick.item, file, key);
+    const { answered_before: late } = await api.putMask(state.author, pick.item, file, { key, ifWaiting: pick.answer === "waiting" });
     const before = [{ pick, answer: pick.answer, class_name: null }];
     const entries = [{ kind: "label", className: null, items: [pick.item], tries: 1, refused: null }];
     remember({ kind: "label", className: null, before, entries, saved: true });
@@ -78,6 +78,7 @@ async function send(file, picks = targets(), key = api.newKey()) {
     clear("mask");
     say(`${file.name} · saved as the mask of ${fileName(pick.path)}`);
     update({ saves: state.saves + 1, moment: state.moment + 1 });
+    if (late.length > 0) leaveAlone(entries[0], late);
   } catch (error) {
     const again = make("button", { type: "button", class: "link", onclick: () => send(file, picks, key) }, "Try again");
     warn("mask", `${file.name} is not saved: ${error.message}.`, again);

@@ -42,9 +42,9 @@ function progress() {
 }
 
 function others() {
-  const { with_others: number, next_free_at: free } = state.lease ?? {};
-  if (!number) return "";
-  return `${count(number, "picture")} with other people${free ? `, kept for them until ${clock(free)} or later` : ""}.`;
+  const { with_others: number, next_free_at: free, lent } = state.lease ?? {};
+  const people = number ? `${count(number, "picture")} with other people${free ? `, kept for them until ${clock(free)} or later` : ""}.` : "";
+  return [people, lent ? `${count(lent, "picture")} in Label Studio.` : ""].filter(Boolean).join(" ");
 }
 
 function recent() {

@@ -10,7 +10,7 @@ import { answer } from "./work.js";
 
 const PAGE = 100; // pictures read at once
 
-let gallery = null;
+export let gallery = null;
 let picks = [];
 let total = 0;
 let asked = 0;
@@ -84,16 +84,9 @@ function bar() {
   if (state.view === "review") mark(only && more.length === 0 ? only.class_name : null);
 }
 
-export const targets = () => gallery.targets();
-export const move = (dx, dy, extend) => gallery.move(dx, dy, extend);
-export const select = () => gallery.toggle();
-export const selectAll = () => gallery.selectAll();
-export const escape = () => gallery.select([]);
-export const open = () => gallery.open();
-
 /** Gives the pictures the class that the model suggested. */
 export function confirm() {
-  const chosen = targets().filter(differs);
+  const chosen = gallery.targets().filter(differs);
   if (chosen.length === 0) say("The model suggests nothing else here");
   for (const pick of chosen) answer("label", [pick], pick.suggestion);
 }

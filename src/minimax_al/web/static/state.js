@@ -9,7 +9,7 @@ export const state = {
   queue: [], // pictures that this person holds and has not answered, by rank
   at: null, // the item that the single view shows
   lapsed: null, // the item shown whose lease went to somebody else meanwhile
-  lease: null, // { until, waiting, with_others, next_free_at } of the last lease; null before the first
+  lease: null, // { until, waiting, with_others, next_free_at, lent } of the last lease; null before the first
   suggestions: true, // whether the model's suggestions are shown
   unsent: [], // answers that the server has not acknowledged, oldest first
   trouble: null, // why answers do not get through at the moment

@@ -52,10 +52,12 @@ export function leave() {
   outbox.stop();
 }
 
-function send(author, { id, kind, items, className }) {
-  if (kind === "label") return api.label(author, items, className, id);
-  if (kind === "undo") return api.undo(author, id, items[0]);
-  return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, id);
+/** A page may lie frozen or cut off for hours: what it took for unanswered must not hide what others said meanwhile. */
+function send(author, { id, kind, items, className, waiting, of }) {
+  const how = { key: id, ifWaiting: waiting > 0 };
+  if (kind === "label") return api.label(author, items, className, how);
+  if (kind === "undo") return api.undo(author, id, { item: items[0], ...of });
+  return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
 }
 
 /** Answers pictures: kind "label" with a class, "skip" or "unsure". */
@@ -63,15 +65,15 @@ export function answer(kind, picks, className = null) {
   if (picks.length === 0 || outbox === null) return;
   const before = picks.map((pick) => ({ pick, answer: pick.answer, class_name: pick.class_name }));
   for (const pick of picks) Object.assign(pick, { answer: kind, class_name: className });
-  const entries = [];
-  for (let start = 0; start < before.length; start += MOST) {
-    const part = before.slice(start, start + MOST);
-    const waiting = part.filter((known) => known.answer === "waiting").length;
-    entries.push(outbox.add({ kind, items: part.map(({ pick }) => pick.item), className, waiting }));
-  }
+  const entries = [true, false].flatMap((waits) => {
+    const items = before.filter((known) => (known.answer === "waiting") === waits).map(({ pick }) => pick.item);
+    return portions(items).map((part) => outbox.add({ kind, items: part, className, waiting: waits ? part.length : 0 }));
+  });
   remember({ kind, className, before, entries, saved: false });
   holding.take(picks.map((pick) => pick.item));
 }
+
+const portions = (items) => (items.length === 0 ? [] : [items.slice(0, MOST), ...portions(items.slice(MOST))]);
 
 /** An action that can be undone and is listed among the recent ones. */
 export function remember(action) {
@@ -103,7 +105,8 @@ export async function undo(action = state.recent[0]) {
   for (const entry of action.entries) {
     if (outbox.cancel(entry)) continue;
     unseen = false;
-    for (const item of entry.items) outbox.add({ kind: "undo", items: [item], className: null });
+    const of = { kind: action.kind, class_name: action.className };
+    for (const item of entry.items) outbox.add({ kind: "undo", items: [item], className: null, of });
   }
   for (const { pick, ...fields } of action.before) Object.assign(pick, fields);
   const waiting = action.before.map(({ pick }) => pick).filter((pick) => pick.answer === "waiting");
@@ -134,14 +137,26 @@ async function undoEarlier() {
   }
 }
 
-function saved(entry) {
+function saved(entry, { answered_before: late = [] }) {
   if (entry.kind === "undo") {
     holding.returned(entry.items);
   } else {
     holding.acknowledge(entry.items);
     settle(entry);
+    if (late.length > 0) leaveAlone(entry, late);
   }
   update({ saves: state.saves + 1 });
+}
+
+/** Others had answered these pictures before: their answers hold, and there is nothing to take back here. */
+export function leaveAlone(entry, late) {
+  const action = state.recent.find(({ entries }) => entries.includes(entry));
+  entry.items = entry.items.filter((item) => !late.includes(item));
+  if (action !== undefined) action.before = action.before.filter(({ pick }) => !late.includes(pick.item));
+  const undos = outbox.entries.filter(({ kind, items }) => kind === "undo" && late.includes(items[0]));
+  for (const undoing of undos) if (outbox.cancel(undoing)) holding.returned(undoing.items);
+  update({ recent: state.recent.filter(({ before }) => before.length > 0), moment: state.moment + 1 });
+  say(`${count(late.length, "picture")} had an answer already, which was left as it is: look over what was answered to change it`);
 }
 
 function settle(entry) {
@@ -162,4 +177,5 @@ export function discard(entry) {
   const action = state.recent.find(({ entries }) => entries.includes(entry));
   if (action === undefined) outbox?.cancel(entry);
   else void undo(action);
+  if (entry.kind === "undo") holding.returned(entry.items);
 }

@@ -1,0 +1,154 @@
+"""Bodies of a size, in a time, and so many uploads at once."""
+
+import asyncio
+import json
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from minimax_al.web import create_app
+from minimax_al.web.bodies import BODY, UPLOAD, UPLOADS_AT_ONCE, BodyLimit, Limit
+
+
+def in_pieces(size):
+    """A body that does not say how long it is."""
+    for _ in range(size // 65536 + 1):
+        yield b" " * 65536
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "limit"),
+    [
+        ("POST", "/api/label", BODY.size),
+        ("POST", "/api/import?filename=a.csv", UPLOAD.size),
+        ("PUT", "/api/masks/1?author=ann", UPLOAD.size),
+    ],
+)
+def test_bodies_have_a_limit_whether_they_say_their_length_or_not(onlooker, method, path, limit, monkeypatch):
+    json_type = {"Content-Type": "application/json"}
+    said = onlooker.request(method, path, content=b"{}", headers={**json_type, "Content-Length": str(limit + 1)})
+    assert said.status_code == 413
+    silent = onlooker.request(method, path, content=in_pieces(limit), headers=json_type)
+    assert silent.status_code == 413
+    assert f"{limit:,} bytes" in silent.json()["error"]
+
+
+def test_a_body_within_the_limit_is_taken(onlooker):
+    body = b" " * (BODY.size - 17) + b'{"author": "ann"}'
+    answer = onlooker.post("/api/release", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+
+
+class Exchange:
+    """One request without a network: its body comes when the test sends it.
+
+    Args:
+        app: what answers.
+        path: of the request, a POST.
+    """
+
+    def __init__(self, app, path):
+        self.app, self.path = app, path
+        self.incoming = asyncio.Queue()
+        self.begun = anyio.Event()
+        self.answers = []
+
+    async def run(self):
+        path, _, query = self.path.partition("?")
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": headers}
+        scope |= {"query_string": query.encode(), "scheme": "http", "http_version": "1.1", "server": ("localhost", 80)}
+        await self.app(scope | {"client": ("127.0.0.1", 1), "root_path": ""}, self.receive, self.keep)
+
+    async def receive(self):
+        self.begun.set()
+        return await self.incoming.get()
+
+    async def keep(self, message):
+        self.answers.append(message)
+
+    async def body(self, content=b"", *, more=False):
+        await self.incoming.put({"type": "http.request", "body": content, "more_body": more})
+
+    @property
+    def status(self):
+        return self.answers[0]["status"]
+
+    @property
+    def error(self):
+        return json.loads(self.answers[1]["body"])["error"]
+
+
+IMPORT = "/api/import?filename=labels.csv"
+
+
+@pytest.mark.parametrize("path", ["/api/label", IMPORT])
+def test_a_body_that_does_not_arrive_is_given_up(campaign, path):
+    app = BodyLimit(
+        create_app(campaign), uploads=["/api/import"], usual=Limit(BODY.size, 0.01), upload=Limit(BODY.size, 0.01)
+    )
+
+    async def scene():
+        slow = Exchange(app, path)
+        await slow.body(b"{", more=True)
+        await slow.run()
+        return slow
+
+    slow = anyio.run(scene)
+    assert slow.status == 408
+    assert slow.error == "the body has not arrived within 0.01 seconds: send it again"
+
+
+def test_a_body_that_has_arrived_may_be_worked_on_for_long():
+    """Answers that are streamed look for the client's going with the same call."""
+
+    async def work(scope, receive, send):
+        assert (await receive())["body"] == b"{}"
+        assert (await receive())["type"] == "http.disconnect"
+        scope["done"] = True
+
+    async def scene():
+        messages = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
+
+        async def receive():
+            if len(messages) == 1:
+                await checkpoint()  # here who waits for too long is told so
+            return messages.pop(0)
+
+        scope = {"type": "http", "path": "/", "headers": []}
+        await BodyLimit(work, uploads=(), usual=Limit(10, 0))(scope, receive, None)
+        return scope
+
+    assert anyio.run(scene)["done"]
+
+
+def test_so_many_uploads_at_once_and_the_next_is_told_to_come_again(campaign):
+    app = BodyLimit(create_app(campaign), uploads=["/api/import"], wait=0.01)
+    paths = [pick.path for pick in campaign.picks()]
+
+    async def scene():
+        running = [Exchange(app, IMPORT) for _ in range(UPLOADS_AT_ONCE)]
+        refused, label, later = Exchange(app, IMPORT), Exchange(app, "/api/release"), Exchange(app, IMPORT)
+        async with anyio.create_task_group() as group:
+            for one in running:
+                group.start_soon(one.run)
+            for one in running:
+                await one.begun.wait()
+            await refused.run()
+            await label.body(b'{"author": "ann"}')
+            await label.run()  # all else goes on
+            for one, path in zip(running, paths, strict=True):
+                await one.body(f"path,label\n{path},cat\n".encode())
+        await later.body(b"path,label\n")
+        await later.run()
+        return running, refused, label, later
+
+    running, refused, label, later = anyio.run(scene)
+    assert refused.status == 429
+    assert refused.error == "8 uploads are under way already: send it again in a moment"
+    assert (b"retry-after", b"2") in refused.answers[0]["headers"]
+    assert not refused.begun.is_set()  # nothing of it was read
+    assert [one.status for one in (label, *running)] == [200] * 9
+    assert later.status == 400  # has its place, and no labels
+    assert len(campaign.labels()) == 8
