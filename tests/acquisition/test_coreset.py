@@ -80,7 +80,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(coreset, "POOL_SHARE", 4)
     monkeypatch.setattr(coreset, "CHUNK_ROWS", 50)
     monkeypatch.setattr(products, "CHUNK_ROWS", 50)
-    monkeypatch.setattr(coreset, "PAIR_CHUNK", 5)
+    monkeypatch.setattr(coreset, "PAIR_CHUNK", {"cpu": 5})
 
 
 @pytest.mark.parametrize("kind", KINDS)

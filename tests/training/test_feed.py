@@ -1,7 +1,9 @@
 import torch
+from torch.overrides import TorchFunctionMode
 
-from minimax_al.data import Augmentation, normalise
+from minimax_al.data import Augmentation, ResidentPictures, normalise
 from minimax_al.testing.stage import pixels_of
+from minimax_al.training import Runtime, RuntimeSettings
 from minimax_al.training.feed import Feed
 
 
@@ -46,3 +48,29 @@ def test_masks_are_flipped_with_their_pictures():
             other = slice(8 - side.start, 16 - side.start)
             assert picture[label][:, side].mean() > picture[label][:, other].mean() + 1
     assert 0 < flips < 24
+
+
+class Moves(TorchFunctionMode):
+    """Records whether moves were waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.waited = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.to:
+            self.waited.append(not (kwargs or {}).get("non_blocking"))
+        return function(*args, **(kwargs or {}))
+
+
+def test_moves_to_other_devices_than_cuda_are_waited_for():
+    """Apple's may read memory of the CPU after it was given to something else."""
+    runtime = Runtime(RuntimeSettings(device="cpu"))
+    runtime.device = torch.device("meta")
+    pictures = ResidentPictures(torch.zeros(4, 3, 2, 2, dtype=torch.uint8)).to("meta")
+    with Moves() as moves:
+        runtime.send(torch.zeros(3))
+        list(pictures.stream([torch.tensor([1, 2])]))
+        normalise(pictures.pixels, (0.5,) * 3, (0.5,) * 3)
+    assert moves.waited
+    assert all(moves.waited)

@@ -99,6 +99,19 @@ def test_encoders_are_compiled_where_that_helps(monkeypatch, compile_, helps, ex
     assert compiled == [encoder] * len(expected)
 
 
+def test_what_scores_is_what_is_compiled(round_, with_recipe, monkeypatch):
+    """M's encoder, not M: scoring calls it without the head."""
+    compiled = []
+
+    def compile_in_place(module):
+        compiled.append(module)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_in_place)
+    monkeypatch.setattr(runtime, "can_compile", lambda device: True)
+    models = fit_minimax(with_recipe(round_, runtime=round_.recipe.runtime))
+    assert compiled == [models.encoder, models.task_model.encoder]
+
+
 def test_what_compiling_needs(monkeypatch):
     assert not can_compile(CPU)
     cuda = torch.device("cuda")

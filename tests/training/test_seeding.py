@@ -31,3 +31,12 @@ def test_global_draws_follow_the_seed_and_are_given_back():
     assert torch.equal(torch.rand(2), expected)
     with seeded_globally(7, torch.device("cpu")):
         assert torch.equal(torch.rand(2), inside)
+
+
+def test_seeding_the_cpu_leaves_accelerators_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with seeded_globally(7, torch.device("cpu")):
+        inside = torch.rand(2)
+    assert torch.equal(torch.rand(2, generator=torch.Generator().manual_seed(7)), inside)
+    assert seeded == []

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.acquisition.checks import Array, as_dimensions, check_budget, check_finite
-from minimax_al.acquisition.products import operand_error
+from minimax_al.acquisition.products import operand_error, summation_error
 from minimax_al.acquisition.scores import entropy_unchecked
 from minimax_al.errors import ConfigurationError
 
@@ -166,10 +166,10 @@ class _GreedySearch:
         chunks = [entropy_unchecked(chunk.double().movedim(2, 1)) for chunk in logits.split(CANDIDATES, dim=1)]
         self.conditional = torch.cat([chunk.mean(dim=0) for chunk in chunks])
         passes, _, classes = logits.shape
-        # Terms have one sign in p = Σ_t p(t | c) p_t(y) and in each sum of p ln p, so that these err by (T + 2)·u and
-        # by (terms + 2)·u of themselves; logarithms err by a few u. In either product both factors may be rounded.
-        unit = torch.finfo(torch.float32).eps / 2
-        relative = unit * (passes + SUMMED_AT_ONCE + 16) + 4 * operand_error(logits.device)
+        # Terms have one sign in p = Σ_t p(t | c) p_t(y) and in each sum of p ln p, so that these err by T + 2 and by
+        # terms + 2 roundings of themselves; logarithms err by a few. In either product both factors may be rounded.
+        terms = passes + SUMMED_AT_ONCE + 16
+        relative = summation_error(terms, logits.device) + 4 * operand_error(logits.device)
         self.rounding = 2 * relative * (math.log(classes) + 1)
 
     def pick(self) -> int:

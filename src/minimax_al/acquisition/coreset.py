@@ -15,6 +15,7 @@ a pass over the pool. Three facts make it cheap:
 Distances are squared throughout, of features multiplied by a power of two.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +55,8 @@ MOST_AT_ONCE = (256, 768)
 """Fewest and most samples whose distances from one another are held at once."""
 POOL_SHARE = 64
 """Blocks, short lists and samples held at once are at most this part of the pool, so that memory scales with it."""
-PAIR_CHUNK = 128
-"""Pairs of samples and centres whose distances are computed at a time, so that they stay in the cache."""
+PAIR_CHUNK = {"cpu": 128, "cuda": 4096}
+"""Pairs of samples and centres whose distances are computed at a time, so that they stay in a CPU's cache."""
 PATIENCE = (1 << 24, 64)
 """After so many products, low precision must have left less than this part of them to compute exactly."""
 
@@ -71,7 +72,8 @@ def k_center_greedy(features: Array, budget: int, centers: Array | None = None, 
         budget: number of samples to choose, b.
         centers: shape (L, d), features of the samples that are labelled already.
         first: index of the first pick. By default the rule decides; without centers it is the sample nearest
-            to the mean, the best single centre of the pool.
+            to the mean, the best single centre of the pool; of those that are as near up to the mean's rounding the
+            one of lowest index.
 
     Returns:
         Shape (b,), int64, in the order of picking, on the device of `features`.
@@ -162,10 +164,16 @@ class _LazyGreedy:
         self.bound[picks] = -torch.inf
 
     def nearest_to_mean(self) -> int:
+        distances = self.distances_to(self.products.mean)
+        uncertainty = self.products.uncertainty_of_mean(len(distances))
+        return int((distances <= as_near(float(distances.min()), uncertainty)).nonzero()[0])
+
+    def distances_to(self, place: Tensor) -> Tensor:
+        """Squared distances of all samples to one place."""
         distances = torch.empty_like(self.bound)
         for rows, chunk in zip(self.everyone.split(CHUNK_ROWS), self.features.split(CHUNK_ROWS), strict=True):
-            distances[rows] = self.products.distances(chunk, self.products.mean)
-        return int(top_unchecked(distances, 1, largest=False))
+            distances[rows] = self.products.distances(chunk, place)
+        return distances
 
     def bound_all(self, budget: int) -> None:
         """Give every sample a first bound, from a few centres that still count as unseen."""
@@ -282,7 +290,8 @@ class _LazyGreedy:
         """Lower `bound[which[k]]` to the exact distance of that row and the k-th centre, for all k."""
         source, places = centers
         self.measured += len(places)
-        for k, j in zip(which.split(PAIR_CHUNK), places.split(PAIR_CHUNK), strict=True):
+        size = PAIR_CHUNK.get(which.device.type, PAIR_CHUNK["cpu"])
+        for k, j in zip(which.split(size), places.split(size), strict=True):
             bound.scatter_reduce_(0, k, self.products.distances(self.features[rows[k]], source[j]), "amin")
 
     def reconsider_precision(self) -> None:
@@ -340,6 +349,11 @@ class _Between:
         sums = self.norms[rows] + self.norms[other]
         bounds: NDArray[np.float32] = (1 - self.slack) * sums - 2 * self.products[rows, other]
         return np.subtract(bounds, UNDERFLOW, out=bounds)
+
+
+def as_near(squared: float, uncertainty: float) -> float:
+    """The largest squared distance to a place that may be as near to what the place is known to be only so well."""
+    return (math.sqrt(squared) + 2 * uncertainty) ** 2
 
 
 def share_of_pool(samples: int, limits: tuple[int, int]) -> int:

@@ -7,9 +7,18 @@ The product is taken in bfloat16 where the device has units for it, since the er
 rounded rows, |⟨x̂, ĉ⟩ − ⟨x, c⟩| ≤ ‖x̂ − x‖·‖ĉ‖ + ‖x‖·‖ĉ − c‖, and all four lengths are measured. ‖c‖² is part of the
 product, as two more factors beside ones, so that it is added in float32. The result's own rounding is monotone: an
 entry at most t is still at most t, rounded.
+
+How a device adds up is its own affair. Where every addition of two numbers rounds to nearest, whatever their order, a
+sum of n terms is off by at most n·u·Σ|term|, u = 2⁻²⁴. Tensor cores round otherwise (Fasi, Higham, Mikaitis and
+Pranesh, Numerical behavior of NVIDIA tensor cores, 2021): products are exact; a group of them and the sum so far are
+aligned to the largest, what falls below its last bit is cut off (newer ones keep a few bits more), and the group's sum
+is cut to 24 bits. An addition of k numbers thus loses less than 2u·max|number| for each that is not the largest and
+2u·|sum| at its end, together 2u·k·Σ|number|. In a tree that adds up n terms the k − 1 sum up to n − 1, and k is at most
+2(k − 1): it is off by at most 4n·u·Σ|term|, whatever the groups and their order.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -81,8 +90,18 @@ class Products:
     def distances(self, first: Tensor, second: Tensor) -> Tensor:
         """Squared distances of paired rows in float64, from the features as given."""
         difference = first.double() * self.scale - second.double() * self.scale
-        # Row by row in memory: equal rows add up in the same order, and so to the same bits.
-        return difference.contiguous().square_().sum(dim=1)
+        squares = difference.contiguous().square_()
+        # Equal rows must add up in the same order, and so to the same bits. On the CPU they do, row by row in memory.
+        return squares.sum(dim=1) if squares.device.type == "cpu" else sum_by_halves(squares)
+
+    def uncertainty_of_mean(self, samples: int) -> float:
+        """At least how far the mean of so many samples, or a distance to it, is from the true one; scaled.
+
+        On several ranks too.
+        """
+        # Chunks are added up one after the other; in each of the dimensions values are below 1.
+        additions = CHUNK_ROWS + samples / CHUNK_ROWS + len(self.mean) + 8
+        return additions * torch.finfo(torch.float64).eps * math.sqrt(len(self.mean))
 
     def samples(self, source: Tensor, rows: Tensor) -> Factors:
         """Factors of some rows of a source, as one side of a product."""
@@ -137,6 +156,20 @@ class Products:
         return Factors(values, norms * (1 - self.slack), norms.sqrt() * above * (1 + 2.0**-7), residual.sqrt_() * above)
 
 
+def sum_by_halves(rows_ND: Tensor) -> Tensor:
+    """The sum of each row, (N,), in one order on every device and for any number of rows.
+
+    A reduction on CUDA adds up in an order that depends on how many rows there are, and on where they lie.
+    """
+    while (width := rows_ND.shape[1]) > 1:
+        half = width // 2
+        folded = rows_ND[:, :half] + rows_ND[:, half : 2 * half]
+        if width % 2:
+            folded[:, 0] += rows_ND[:, -1]
+        rows_ND = folded
+    return rows_ND[:, 0]
+
+
 def _aligned(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
@@ -185,12 +218,18 @@ def _mean_and_scale(features: Tensor, centers: Tensor) -> tuple[Tensor, float]:
 def _relative_error(width: int, device: torch.device) -> float:
     """The slack of a product that adds up in float32.
 
-    It errs by 2d·u·‖x‖‖c‖ whatever its order of summation, and by d·u·‖c‖² where that is added in it; norms by d·u,
-    the rows' centring and scaling by a few u more. Where the user allows float32 products of reduced precision,
-    factors are rounded to that.
+    A product's terms are at most 2‖x‖‖c‖ + ‖c‖² together, so at most 2(‖x‖² + ‖c‖²); norms err by d·u, the rows'
+    centring and scaling by a few u more. Where the user allows float32 products of reduced precision, factors are
+    rounded to that.
     """
     unit = torch.finfo(torch.float32).eps / 2
-    return (4 * width + 32) * unit + 3 * operand_error(device)
+    return 2 * summation_error(width + 16, device) + 2 * width * unit + 3 * operand_error(device)
+
+
+def summation_error(terms: int, device: torch.device) -> float:
+    """At least how far a float32 product is from the sum of its terms, as a part of the sum of their sizes."""
+    unit = torch.finfo(torch.float32).eps / 2
+    return terms * unit * (4 if device.type == "cuda" else 1)
 
 
 def operand_error(device: torch.device) -> float:
@@ -200,6 +239,8 @@ def operand_error(device: torch.device) -> float:
 
 
 def _product_precision(device: torch.device) -> str:
+    if device.type == "cuda" and os.environ.get("NVIDIA_TF32_OVERRIDE") == "1":
+        return "tf32"  # decided below torch, which does not know of it
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
     setting = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
     return str(setting) if setting is not None else torch.get_float32_matmul_precision()  # before PyTorch 2.9

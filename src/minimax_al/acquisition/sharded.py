@@ -18,11 +18,11 @@ from minimax_al.acquisition.coreset import (
     MOST_AT_ONCE,
     _LazyGreedy,
     _Place,
+    as_near,
     k_center_greedy,
     share_of_pool,
 )
-from minimax_al.acquisition.products import CHUNK_ROWS, accumulating_in_float32
-from minimax_al.acquisition.rules import top_unchecked
+from minimax_al.acquisition.products import accumulating_in_float32
 from minimax_al.errors import MinimaxALError, ShapeError
 
 
@@ -180,14 +180,18 @@ class _ShardedGreedy:
         greedy = self.greedy
         total = (greedy.products.mean * len(greedy.features)).nan_to_num()
         mean = self.meeting.rows(total[None], [1] * self.meeting.ranks).sum(dim=0) / sum(self.sizes)
-        distances = torch.cat([greedy.products.distances(chunk, mean) for chunk in greedy.features.split(CHUNK_ROWS)])
-        rows = top_unchecked(distances, 1, largest=False) if len(distances) else greedy.everyone
-        distance = float(distances[rows]) if len(rows) else torch.inf
-        places = self.meeting.numbers(distance, float(rows + self.offset) if len(rows) else torch.inf)
-        nearest = min(range(len(places)), key=lambda rank: places[rank])
-        rows = rows if nearest == self.meeting.rank else rows[:0]
-        counts = [int(rank == nearest) for rank in range(self.meeting.ranks)]
-        self.take([int(places[nearest][1])], self.meeting.rows(greedy.features[rows], counts))
+        distances = greedy.distances_to(mean)
+        least = min(least for (least,) in self.meeting.numbers(float(distances.min()) if len(distances) else torch.inf))
+        # Ranks add the mean up in another order than one alone, which must not tell equally near ones apart.
+        near = distances <= as_near(least, greedy.products.uncertainty_of_mean(sum(self.sizes)))
+        rows = near.nonzero().flatten()[:1]
+        holders = [int(count) for (count,) in self.meeting.numbers(len(rows))]
+        first = holders.index(1)
+        rows = rows if first == self.meeting.rank else rows[:0]
+        counts = [int(rank == first) for rank in range(self.meeting.ranks)]
+        self.take(
+            self.meeting.rows(rows + self.offset, counts).tolist(), self.meeting.rows(greedy.features[rows], counts)
+        )
 
     def first_of_all(self, place: _Place) -> _Place:
         """Of all ranks' places, the one that comes first in the order of picking, with its index in the whole pool."""

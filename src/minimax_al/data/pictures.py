@@ -93,7 +93,9 @@ class ResidentPictures:
     def stream(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yields (B, 3, H, W) uint8 on the pictures' device for each (B,) int64 tensor of indices."""
         for batch in batches:
-            yield self.pixels[check_indices(batch, len(self)).to(self.pixels.device, non_blocking=True)]
+            # Other devices than CUDA may read the indices after they are gone, unless the copy is waited for.
+            indices = check_indices(batch, len(self)).to(self.pixels.device, non_blocking=self.pixels.is_cuda)
+            yield self.pixels[indices]
 
 
 class FilePictures:

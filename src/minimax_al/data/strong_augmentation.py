@@ -7,6 +7,7 @@ the draw, so that each picture is resampled once.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,7 +49,8 @@ def strongly_augment(pixels: Tensor, generator: torch.Generator, *, part: Part |
     """
     check_pixels(pixels)
     part = part or Part(0, len(pixels), len(pixels))
-    strengths, holes = (part.of(drawn).to(pixels.device) for drawn in _draw(part.whole, generator))
+    drawn = (part.of(numbers) for numbers in _draw(part.whole, generator))
+    strengths, holes = (numbers.to(pixels.device, non_blocking=pixels.is_cuda) for numbers in drawn)
     by_name = dict(zip(CHANGES, strengths.unbind(dim=1), strict=True))
     x = warp(pixels.float() / 255, _matrices(by_name))
     x = brightness(x, 1 + LARGEST_BLEND * by_name["brightness"])
@@ -105,7 +107,7 @@ def saturation(x: Tensor, factors: Tensor) -> Tensor:
 
 def sharpness(x: Tensor, factors: Tensor) -> Tensor:
     """Away from a blurred picture by a factor (B,); 0 is blurred. The border stays."""
-    kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=x.device, dtype=x.dtype) / 13
+    kernel = _constant([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], x) / 13
     blurred = x.clone()
     if min(x.shape[2:]) > 2:
         blurred[:, :, 1:-1, 1:-1] = F.conv2d(x, kernel.expand(x.shape[1], 1, 3, 3), groups=x.shape[1])
@@ -146,5 +148,10 @@ def _blend(x: Tensor, other: Tensor, factors: Tensor) -> Tensor:
 
 
 def _luma(x: Tensor) -> Tensor:
-    weights = torch.tensor([0.2989, 0.587, 0.114], device=x.device, dtype=x.dtype)
+    weights = _constant([0.2989, 0.587, 0.114], x)
     return (x * weights.view(3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def _constant(numbers: Sequence[object], like: Tensor) -> Tensor:
+    """Numbers beside a tensor, sent to CUDA without waiting for what it has still to do, as `device=` would."""
+    return torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=like.is_cuda)

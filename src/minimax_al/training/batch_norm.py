@@ -30,7 +30,7 @@ class RankBatchNorm(_BatchNorm):
         values = input.float() if input.dtype in {torch.float16, torch.bfloat16} else input
         others = [0, *range(2, values.ndim)]
         shape = (1, -1, *[1] * (values.ndim - 2))
-        own_count = values.new_tensor([values.numel() // values.shape[1]])
+        own_count = values.new_full((1,), values.numel() // values.shape[1])
         totals = sum_over_ranks(torch.cat([values.sum(others), own_count]))
         count, mean = totals[-1].detach(), totals[:-1] / totals[-1].detach()
         centred = values - mean.view(shape)

@@ -70,7 +70,7 @@ def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
     with torch.inference_mode(), round_.runtime.autocast():
         batches = here.split(size) if len(here) else ()
         for batch, x in zip(batches, round_.feed.plain(dataset.test, here, size), strict=True):
-            masks = _as_seen(dataset.test_targets[batch], round_).to(x.device)
+            masks = round_.runtime.send(_as_seen(dataset.test_targets[batch], round_))
             for name, logits in _logits(models, x).items():
                 predicted = logits.argmax(dim=1)
                 confusions[name] = confusions[name] + confusion_matrix(predicted, masks, dataset.num_classes)

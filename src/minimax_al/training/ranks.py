@@ -62,7 +62,7 @@ class Ranks:
         """
         if self.world_size == 1 and counted is None:
             return values.mean()
-        count = values.new_tensor(values.numel()) if counted is None else counted.sum().to(values.dtype)
+        count = values.new_full((), values.numel()) if counted is None else counted.sum().to(values.dtype)
         total, count = sum_over_ranks(torch.stack([values.sum(), count])) if self.group else (values.sum(), count)
         return total / count.detach().clamp(min=1)
 

@@ -134,10 +134,12 @@ class Runtime:
         return module
 
     def send(self, tensor: Tensor) -> Tensor:
-        """Move a tensor to the device without waiting for it; through pinned memory where that makes it so."""
+        """Move a tensor to the device; to CUDA through pinned memory and without waiting for it."""
         if self.device.type == "cuda" and tensor.device.type == "cpu":
-            tensor = tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
+            # The pinned copy may go at once: torch gives its memory to nobody before the device has read it.
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        # Elsewhere a copy that is not waited for may read memory that is given to somebody else by then.
+        return tensor.to(self.device)
 
     def place_pictures(self, pictures: Tensor) -> Tensor:
         """Move normalised pictures (B, 3, H, W) to the device, in this runtime's dtype, channels last."""

@@ -37,5 +37,6 @@ def seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        # Seeding all generators would leave an accelerator's seeded where only the CPU's is given back.
+        (torch.default_generator if device.type == "cpu" else torch).manual_seed(seed)
         yield

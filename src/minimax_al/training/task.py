@@ -27,7 +27,9 @@ class TaskTraining:
 
     def __init__(self, task_model: TaskModel | PixelTaskModel, settings: TaskSettings, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.networks = {"task_model": runtime.place_encoder(task_model)}
+        self.networks = {"task_model": runtime.place(task_model)}
+        # The encoder alone, since scoring calls it without the head, and it may share F's compiled code.
+        runtime.place_encoder(task_model.encoder)
         self.optimizers = {"task_model": settings.adam(task_model)}
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor) -> dict[str, Tensor]:

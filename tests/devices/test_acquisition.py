@@ -1,0 +1,83 @@
+"""Every acquisition function on a pretended accelerator: the same results as on the CPU, on the device asked for."""
+
+import pytest
+import torch
+from torch import distributed
+
+from minimax_al import acquisition
+from minimax_al.acquisition import products
+
+GENERATOR = torch.Generator().manual_seed(0)
+POOL, LABELLED = torch.randn(700, 24, generator=GENERATOR), torch.randn(300, 24, generator=GENERATOR)
+POOL[600:] = POOL[:100]  # duplicates, whose order their index decides
+LOGITS = torch.randn(700, 7, generator=GENERATOR)
+PASSES = torch.randn(5, 200, 4, generator=GENERATOR)
+PIXELS = torch.randn(6, 5, 4, 4, generator=GENERATOR)
+LABELLEDNESS, ENTROPIES = torch.randn(200, generator=GENERATOR), torch.rand(200, generator=GENERATOR)
+
+
+def seeded():
+    return torch.Generator().manual_seed(1)
+
+
+def accumulated(logits):
+    accumulator = acquisition.BaldAccumulator()
+    for logits_NK in logits:
+        accumulator.update(logits_NK)
+    return accumulator.result()
+
+
+def sharded(features, centers):
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        return acquisition.k_center_greedy_sharded(features, 40, centers, group=distributed.group.WORLD)
+    finally:
+        distributed.destroy_process_group()
+
+
+CASES = {
+    "BaldAccumulator": (accumulated, PASSES),
+    "badge": (lambda features, logits: acquisition.badge(logits, features, 60, seeded()), POOL, LOGITS),
+    "bald": (acquisition.bald, PASSES),
+    "batchbald": (lambda x: acquisition.batchbald(x, 6, num_samples=200, generator=seeded()), PASSES),
+    "entropy": (acquisition.entropy, LOGITS),
+    "k_center_greedy": (lambda x, c: acquisition.k_center_greedy(x, 120, c), POOL, LABELLED),
+    "k_center_greedy without centers": (lambda x: acquisition.k_center_greedy(x, 60), POOL),
+    "k_center_greedy_sharded": (sharded, POOL, LABELLED),
+    "least_confidence": (acquisition.least_confidence, LOGITS),
+    "margin": (acquisition.margin, LOGITS),
+    "pixel_entropy": (acquisition.pixel_entropy, PIXELS),
+    "ranks": (acquisition.ranks, ENTROPIES),
+    "top": (lambda x: acquisition.top(x, 10), ENTROPIES),
+    "typicality": (lambda x, c: acquisition.typicality(x, 12, seeded(), c, most_clusters=30), POOL, LABELLED),
+    "variation_ratio": (acquisition.variation_ratio, PASSES),
+    "choose_by_rule": (lambda d, h: acquisition.choose_by_rule("product", d, h, 20), LABELLEDNESS, ENTROPIES),
+    **{
+        rule.__name__: (lambda d, h, rule=rule: rule(d, h, 20), LABELLEDNESS, ENTROPIES)
+        for rule in acquisition.RULES.values()
+    },
+}
+
+
+def test_all_public_names_are_here():
+    assert {name.split()[0] for name in CASES} == set(acquisition.__all__) - {"RULES"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_device_changes_nothing(name, device, monkeypatch):
+    monkeypatch.setattr(products, "WORTHWHILE", 0)
+    function, *inputs = CASES[name]
+    expected = function(*inputs)
+    with device():
+        found = function(*(values.to("cuda") for values in inputs))
+        assert found.is_cuda
+        assert torch.equal(found.cpu(), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if len(case) == 3])
+def test_the_second_input_may_lie_elsewhere(name, device):
+    function, first, second = CASES[name]
+    expected = function(first, second)
+    with device():
+        for moved in ((first.to("cuda"), second), (first, second.to("cuda"))):
+            assert torch.equal(function(*moved).cpu(), expected)
