@@ -298,9 +298,24 @@ def test_a_region_of_polygons_is_the_pixels_whose_centres_any_of_them_contains()
     expected[:2, :3] = expected[1:3, 2:5] = True
     np.testing.assert_array_equal(region([square, overlapping], 4, 5), expected)
     assert not region([], 4, 5).any()
-    for nowhere in (float("nan"), float("inf")):
+    for nowhere in (float("nan"), float("inf"), 1e308):
         with pytest.raises(ValueError, match="a corner that lies nowhere"):
             region([[0, 0, 3, nowhere, 3, 2]], 4, 5)
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 400])
+def test_numbers_beyond_all_pictures_are_refused_in_a_sentence(masked, write, number):
+    polygon = '"type": "polygonlabels", "value": {"points": [[0, 0], [9, 9], [0, 9]], "polygonlabels": ["bird"]}'
+    result = f'{{{polygon}, "original_width": {number}, "original_height": 16}}'
+    task = f'[{{"data": {{"path": "a/000.png"}}, "annotations": [{{"result": [{result}]}}]}}]'
+    far = f'"segmentation": [[0, 0, {number}, 0, 9, 9]]'
+    coco = (
+        '{"images": [{"id": 1, "file_name": "a/000.png"}], "categories": [{"id": 1, "name": "bird"}], '
+        f'"annotations": [{{"image_id": 1, "category_id": 1, {far}}}]}}'
+    )
+    for name, content in {"tasks.json": task, "coco.json": coco}.items():
+        with pytest.raises(DataError, match=name):
+            masked.import_labels(write(name, content))
 
 
 BRUSH = {"type": "brushlabels", "original_height": 120_000, "original_width": 120_000, "value": {}}

@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.requests import KEPT
-from minimax_al.campaign.schema import labels, requests
+from minimax_al.campaign.schema import labels, requests, validation
 from minimax_al.errors import CampaignError
 
 
@@ -53,6 +53,32 @@ def test_a_word_is_its_authors_own(campaign, item):
     assert campaign.pick(item).class_name == "dog"
 
 
+def test_a_word_that_comes_with_another_wish_is_refused(campaign, item):
+    other = campaign.picks()[1].item
+    campaign.label(item, "cat", author="ann", request="one")
+    wishes = [("label", item, "dog"), ("label", other, "cat"), ("label", [item, other], "cat"), ("unsure", item)]
+    for say, *what in [*wishes, ("skip", item)]:
+        with pytest.raises(CampaignError, match="'ann' has asked for something else under the word 'one'"):
+            getattr(campaign, say)(*what, author="ann", request="one")
+    with pytest.raises(CampaignError, match="under the word 'one'"):
+        campaign.undo("ann", item, request="one")
+    assert kinds(campaign) == ["label"]
+    campaign.undo("ann", item, request="two")
+    for other_undo in ({}, {"item": other}, {"item": item, "kind": "label"}, {"item": item, "class_name": "cat"}):
+        with pytest.raises(CampaignError, match="under the word 'two'"):
+            campaign.undo("ann", request="two", **other_undo)
+    assert kinds(campaign) == ["label", "undo"]
+    assert campaign.label([item], "cat", author="ann", request="one", if_waiting=True) == []
+
+
+def test_a_request_of_an_older_version_is_known_again(campaign, item):
+    campaign.label(item, "cat", author="ann", request="one")
+    with campaign.store.writing() as connection:
+        connection.execute(requests.update().values(asked=None))
+    campaign.label(item, "cat", author="ann", request="one")
+    assert kinds(campaign) == ["label"]
+
+
 def test_what_was_refused_is_tried_again(campaign, item):
     with pytest.raises(CampaignError, match="nothing about this picture that could be undone"):
         campaign.undo("ann", item, request="one")
@@ -90,6 +116,8 @@ def test_a_late_answer_also_leaves_alone_that_nobody_can_tell_and_what_the_autho
     campaign.label(other, "dog", author="ann")
     assert campaign.label([item, other], "cat", author="ann", if_waiting=True) == [item, other]
     assert (campaign.pick(item).answer, campaign.pick(other).class_name) == ("unsure", "dog")
+    with campaign.store.reading() as connection:  # what never held is neither trained nor measured on
+        assert list(connection.scalars(select(validation.c.item_id))) == [other]
 
 
 def test_only_what_is_remembered_is_taken_back(campaign, item):

@@ -1,14 +1,13 @@
 """Bodies of a size, in a time, and so many uploads at once."""
 
-import asyncio
-import json
-
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from minimax_al.web import create_app
 from minimax_al.web.bodies import BODY, UPLOAD, UPLOADS_AT_ONCE, BodyLimit, Limit
+
+from .exchange import Exchange
 
 
 def in_pieces(size):
@@ -38,46 +37,6 @@ def test_a_body_within_the_limit_is_taken(onlooker):
     body = b" " * (BODY.size - 17) + b'{"author": "ann"}'
     answer = onlooker.post("/api/release", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
-
-
-class Exchange:
-    """One request without a network: its body comes when the test sends it.
-
-    Args:
-        app: what answers.
-        path: of the request, a POST.
-    """
-
-    def __init__(self, app, path):
-        self.app, self.path = app, path
-        self.incoming = asyncio.Queue()
-        self.begun = anyio.Event()
-        self.answers = []
-
-    async def run(self):
-        path, _, query = self.path.partition("?")
-        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": headers}
-        scope |= {"query_string": query.encode(), "scheme": "http", "http_version": "1.1", "server": ("localhost", 80)}
-        await self.app(scope | {"client": ("127.0.0.1", 1), "root_path": ""}, self.receive, self.keep)
-
-    async def receive(self):
-        self.begun.set()
-        return await self.incoming.get()
-
-    async def keep(self, message):
-        self.answers.append(message)
-
-    async def body(self, content=b"", *, more=False):
-        await self.incoming.put({"type": "http.request", "body": content, "more_body": more})
-
-    @property
-    def status(self):
-        return self.answers[0]["status"]
-
-    @property
-    def error(self):
-        return json.loads(self.answers[1]["body"])["error"]
 
 
 IMPORT = "/api/import?filename=labels.csv"
@@ -121,6 +80,23 @@ def test_a_body_that_has_arrived_may_be_worked_on_for_long():
         return scope
 
     assert anyio.run(scene)["done"]
+
+
+def test_a_client_that_goes_during_its_upload_leaves_its_place_and_is_no_failure_of_the_server(campaign):
+    app = BodyLimit(create_app(campaign), uploads=["/api/import"], at_once=1, wait=0.01)
+
+    async def scene():
+        gone, later = Exchange(app, IMPORT), Exchange(app, IMPORT)
+        await gone.body(b"path,", more=True)
+        await gone.incoming.put({"type": "http.disconnect"})
+        await gone.run()
+        await later.body(b"path,label\n")
+        await later.run()
+        return gone, later
+
+    gone, later = anyio.run(scene)
+    assert (gone.status, gone.error) == (400, "the client has gone before the body was whole")
+    assert later.status == 400  # has the place, and no labels
 
 
 def test_so_many_uploads_at_once_and_the_next_is_told_to_come_again(campaign):

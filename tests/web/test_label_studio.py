@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
 
@@ -12,10 +13,12 @@ from minimax_al.campaign.label_studio import LabelStudio, pull, push
 from minimax_al.campaign.rounds import Choice, add_round
 from minimax_al.campaign.runs import finish_run, start_run
 from minimax_al.errors import CampaignError, ConfigurationError, UnknownNameError
+from minimax_al.web.bodies import UPLOADS_AT_ONCE
 from minimax_al.web.label_studio import create_backend, serve_backend
 from minimax_al.web.serving import listen
 
 from ..campaign.label_studio.fake import LEGACY_KEY, URL, FakeLabelStudio, payload  # noqa: TID252 - the same server
+from .exchange import Exchange
 
 TOKEN = "0123456789abcdef-secret"
 HOME = "http://localhost:9090"
@@ -173,6 +176,25 @@ def test_an_event_of_very_many_tasks_makes_few_requests(backend, studio, campaig
     assert backend.post("/webhook", json=event).json()["result"]["added"] == 3
     assert len(studio.requests) - before < 10
     assert len(campaign.labels()) == 3
+
+
+def test_an_event_waits_for_no_prediction(campaign, client):
+    """Label Studio tells of it once, and listens to the answer for a second."""
+    app = create_backend(campaign, client, "herons")
+
+    async def scene():
+        event, asked = Exchange(app, "/webhook"), [Exchange(app, "/predict") for _ in range(UPLOADS_AT_ONCE)]
+        async with anyio.create_task_group() as group:
+            for one in asked:
+                group.start_soon(one.run)
+            for one in asked:
+                await one.begun.wait()
+            await event.body(b'{"action": "x"}')
+            await event.run()
+            group.cancel_scope.cancel()
+        return event
+
+    assert anyio.run(scene).status == 200
 
 
 def test_the_same_event_by_two_webhooks_at_once_counts_once(backend, studio, campaign):

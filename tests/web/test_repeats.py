@@ -90,6 +90,15 @@ def test_an_answer_that_is_sent_again_is_taken_back_by_one_undo(client, campaign
     assert campaign.pick(item).answer == "waiting"
 
 
+def test_a_key_that_comes_with_another_body_is_refused_and_not_taken_for_done(client, campaign):
+    first, second, *_ = (pick.item for pick in campaign.picks())
+    say(client, "label", KEY, items=[first], class_name="cat")
+    answer = client.post("/api/label", json={"author": "ann", "items": [second], "class_name": "cat"}, headers=KEY)
+    assert answer.status_code == 400
+    assert "asked for something else" in answer.json()["error"]
+    assert campaign.pick(second).answer == "waiting"
+
+
 def test_a_refused_request_may_do_well_later(client, campaign):
     item = campaign.picks()[0].item
     assert client.post("/api/undo", json={"author": "ann", "item": item}, headers=KEY).status_code == 400

@@ -87,7 +87,7 @@ def answer(
     asked = asked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, asked.get(item)) for item in ids]
     answered = _answered(connection, ids) if if_waiting else set()
-    take_overtaken(connection, [event for event in events if event.item_id in answered], settings, now)
+    take_overtaken(connection, [event for event in events if event.item_id in answered], now)
     take(connection, [event for event in events if event.item_id not in answered], settings)
     return [item for item in ids if item in answered]
 
@@ -106,11 +106,14 @@ def take(connection: Connection, events: Sequence[Event], settings: CampaignSett
     after_writing(connection, len(events))
 
 
-def take_overtaken(connection: Connection, events: Sequence[Event], settings: CampaignSettings, now: datetime) -> None:
-    """Adds events to the history, but not to hold: rows are in the order in which they came, so each is taken back."""
+def take_overtaken(connection: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Adds events to the history, but not to hold: rows are in the order in which they came, so each is taken back.
+
+    Something else holds of their pictures before and after, so nothing follows from them.
+    """
     for event in events:
-        take(connection, [event], settings)
-        undo(connection, event.author, now, event.item_id)
+        record(connection, [event])
+        undo_last(connection, event.author, now, event.item_id)
 
 
 def undo(

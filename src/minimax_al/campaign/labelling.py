@@ -30,6 +30,7 @@ class Labelling:
 
     What people say may carry a `request`: a word of the caller's own, new for everything that is said. Where no answer
     came, the same may be said again under the same word: within 30 days it is done once, whatever crashed meanwhile.
+    Something else under the same word is refused (`CampaignError`).
 
     Args:
         folder: of the campaign.
@@ -278,7 +279,8 @@ class Labelling:
                 number = None if class_name is None else class_id(connection, class_name)
                 return list(undo(connection, author, now, found, None if kind is None else Said(kind, number)))
 
-            return Undone(*once(connection, author, request, now, take_back))
+            asked = ("undo", item, kind, class_name)
+            return Undone(*once(connection, author, request, take_back, now=now, asked=asked))
 
     def labels(self) -> dict[str, str | None]:
         """The label that holds, by path; for masks the name of the mask."""
@@ -318,7 +320,8 @@ class Labelling:
                     if_waiting=if_waiting,
                 )
 
-            left: list[int] = once(connection, author, request, now, say)
+            asked = (kind, _listed(given), class_name, mask)
+            left: list[int] = once(connection, author, request, say, now=now, asked=asked)
             return left
 
 

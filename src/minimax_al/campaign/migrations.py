@@ -81,12 +81,17 @@ def _runs_say_what_they_knew(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE runs ADD COLUMN last_label INTEGER"))
 
 
+def _requests_say_what_was_asked(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE requests ADD COLUMN asked VARCHAR(64)"))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),
     Migration(3, "a changed picture knows which labels are of its former content", _items_say_what_is_stale),
     Migration(4, "a request that comes again is known after a restart, too", _requests_are_known_again),
     Migration(5, "a run knows which labels have come since", _runs_say_what_they_knew),
+    Migration(6, "a request that comes again with another wish is refused", _requests_say_what_was_asked),
 )
 """All steps, in order."""
 

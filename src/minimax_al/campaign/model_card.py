@@ -1,5 +1,6 @@
 """The card that goes with a model: what it is for, how good it is, what it was trained on."""
 
+import re
 from collections.abc import Sequence
 
 from minimax_al.campaign.status import ModelState
@@ -18,7 +19,7 @@ def model_card(trained: Trained, state: ModelState, onnx_difference: float | Non
         "# Model card",
         (
             f"An image {trained.task} model ({trained.recipe.encoder}) of {len(trained.class_names)} classes: "
-            f"{', '.join(trained.class_names)}."
+            f"{', '.join(map(_plain, trained.class_names))}."
         ),
         "## How good it is",
         *_quality(state),
@@ -69,10 +70,15 @@ def _class_table(trained: Trained) -> list[str]:
         return []
     accuracies = [*trained.facts["per_class"], *[None] * len(counts)]
     rows = [
-        f"| {name} | {labels:,} | {held_out:,} | {'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
+        f"| {_plain(name)} | {labels:,} | {held_out:,} | {'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
         for name, (labels, held_out), accuracy in zip(trained.class_names, counts, accuracies, strict=False)
     ]
     return ["\n".join(["| class | trained on | held out | right among these |", "|---|---|---|---|", *rows])]
+
+
+def _plain(name: str) -> str:
+    """A class name as Markdown that shows it: no cell of a table ends in it, and no tag begins."""
+    return re.sub(r"([\\|<])", r"\\\1", name)
 
 
 def _files(trained: Trained, onnx_difference: float | None) -> Sequence[str]:

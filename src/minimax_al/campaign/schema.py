@@ -180,6 +180,7 @@ requests = Table(
     Column("word", Text, primary_key=True, comment="the author's own, for this request"),
     Column("at", UtcTime, nullable=False, index=True),
     Column("result", JSON, nullable=False, comment="what came of it"),
+    Column("asked", String(64), comment="sha256 of what was asked for; empty for requests of older versions"),
 )
 
 _SQLITE_REFUSES = """

@@ -45,6 +45,8 @@ class BodyLimit:
     Args:
         app: what is guarded.
         uploads: how the paths begin that take uploads.
+        notices: how the paths begin that take bodies as large as uploads, from senders that wait for no place: they
+            send once, and do not look at the answer.
         at_once: how many uploads may be under way at a time, from their first byte to their answer.
         usual: for all other paths.
         upload: for an upload.
@@ -56,6 +58,7 @@ class BodyLimit:
         app: ASGIApp,
         uploads: Sequence[str],
         *,
+        notices: Sequence[str] = (),
         at_once: int = UPLOADS_AT_ONCE,
         usual: Limit = BODY,
         upload: Limit = UPLOAD,
@@ -63,6 +66,7 @@ class BodyLimit:
     ) -> None:
         self.app = app
         self.uploads = tuple(uploads)
+        self.notices = tuple(notices)
         self.usual = usual
         self.upload = upload
         self.wait = wait
@@ -72,10 +76,11 @@ class BodyLimit:
         """As ASGI has it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif not scope["path"].startswith(self.uploads):
-            await self._limited(scope, receive, send, self.usual)
-        else:
+        elif scope["path"].startswith(self.uploads):
             await self._in_its_place(scope, receive, send)
+        else:
+            limit = self.upload if scope["path"].startswith(self.notices) else self.usual
+            await self._limited(scope, receive, send, limit)
 
     async def _in_its_place(self, scope: Scope, receive: Receive, send: Send) -> None:
         mine = object()

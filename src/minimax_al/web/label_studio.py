@@ -147,7 +147,7 @@ def create_backend(
         responses=declared(400, 401, 403, 503),
         middleware=[
             Middleware(Gate, checks=checks),
-            Middleware(BodyLimit, uploads=("/predict", "/webhook")),
+            Middleware(BodyLimit, uploads=["/predict"], notices=["/webhook"]),
         ],
     )
     app.state.backend = Backend(campaign, client, project)
@@ -190,7 +190,7 @@ def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
     return {"results": [[] if one is None else one for one in found]}
 
 
-@router.post("/webhook", responses=declared(408, 413, 422, 429))
+@router.post("/webhook", responses=declared(408, 413, 422))
 def webhook(request: Request, event: Event) -> Response:
     """Takes the annotations of the task that an event is about."""
     backend = _backend(request)

@@ -7,6 +7,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from minimax_al.errors import MinimaxALError, StoreError
@@ -56,6 +57,7 @@ def say_no_in_one_sentence(app: FastAPI) -> None:
     app.add_exception_handler(MinimaxALError, _of_campaign)
     app.add_exception_handler(StarletteHTTPException, _of_routing)
     app.add_exception_handler(RequestValidationError, _of_form)
+    app.add_exception_handler(ClientDisconnect, _of_nobody)
     app.add_exception_handler(Exception, _of_bug)
 
 
@@ -84,6 +86,10 @@ def _of_form(request: Request, error: Exception) -> Response:  # noqa: ARG001
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return refusal(422, f"{where}: {first['msg']}")
+
+
+def _of_nobody(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return refusal(400, "the client has gone before the body was whole")
 
 
 def _of_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001

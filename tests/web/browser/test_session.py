@@ -146,6 +146,28 @@ def test_a_refused_answer_stays_and_lets_the_others_pass(page):
     assert told["left"] == told["kept"][-1] == [1]
 
 
+TABS = """async () => {
+  const { Tabs } = await import('/static/tabs.js');
+  const { recallNames } = await import('/static/state.js');
+  const closed = new Tabs('herons', 'ann'), others = new Tabs('herons', 'ann/bob');
+  for (const [tabs, item] of [[closed, 1], [others, 2]]) {
+    tabs.save([{ id: 'x', kind: 'label', items: [item] }]);
+    tabs.leave();
+  }
+  const left = new Tabs('herons', 'ann');
+  const asked = left.orphans();
+  left.leave();
+  const nobodys = await asked, kept = recallNames('herons/unsent/ann/').length;
+  const here = new Tabs('herons', 'ann'), found = await here.orphans();
+  here.leave();
+  return { nobodys, kept, found: found.map(({ items }) => items[0]) };
+}"""
+
+
+def test_unsent_answers_are_taken_over_by_who_stays_and_by_their_author_alone(page):
+    assert page.evaluate(TABS) == {"nobodys": [], "kept": 2, "found": [1]}
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.31, 0.78), (0, 104), (0, 12_345), (0.91, 0.93)])
 def test_ticks_are_round_numbers_within_the_span(page, low, high):
     ticks = page.evaluate("async ([low, high]) => (await import('/static/curve.js')).ticks(low, high, 5)", [low, high])

@@ -37,7 +37,7 @@ def read(source: Path, context: Context) -> Iterator[Given]:
                 yield _given(image, found, names, where, context)
     except DataError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
     if annotations:
         raise DataError(f"{str(source)!r}: an annotation is of image {next(iter(annotations))!r}, which is not listed")

@@ -33,7 +33,7 @@ def read(source: Path, context: Context) -> Iterator[Given]:
             given = given_of_task(task, where, context)
         except DataError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}") from error
         if given is not None:
             yield given

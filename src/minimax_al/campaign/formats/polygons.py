@@ -6,6 +6,9 @@ import numpy as np
 
 from minimax_al.campaign.formats.run_length import Binary
 
+FARTHEST = 2**31
+"""Pixels that a corner may lie from the picture."""
+
 
 def fill_polygon(corners: Sequence[tuple[float, float]], height: int, width: int) -> Binary:
     """The pixels whose centres lie inside of a polygon (even-odd rule), as a mask (H, W).
@@ -16,13 +19,13 @@ def fill_polygon(corners: Sequence[tuple[float, float]], height: int, width: int
         width: of the picture.
 
     Raises:
-        ValueError: a corner is infinite, or no number.
+        ValueError: a corner lies farther than any picture reaches, or is no number.
 
     Example:
         >>> fill_polygon([(0, 0), (2, 0), (2, 1), (0, 1)], 2, 3).astype(int).tolist()
         [[1, 1, 0], [0, 0, 0]]
     """
-    if not np.isfinite(corners).all():
+    if not (np.abs(np.array(corners, dtype=np.float64)) < FARTHEST).all():
         raise ValueError("a corner that lies nowhere")
     # Along a row, every edge that crosses the line of its centres switches all that lies to the right.
     switches = np.zeros((height, width + 1), dtype=np.int64)

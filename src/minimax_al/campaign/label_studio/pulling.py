@@ -149,7 +149,7 @@ def _event(campaign: Campaign, picture: Picture, annotation: Annotation, author:
             number, mask = None, _save_mask(campaign, picture, results, where)
     except DataError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}") from error
     return Event(picture.item, "label", author, annotation.updated_at, number, mask)
 
@@ -214,7 +214,7 @@ def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
         new = [one for one in new if not _repeats(one.event, held.get(one.event.item_id))]
         new.sort(key=lambda one: one.event.at)
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
-        take_overtaken(connection, [one.event for one in old], campaign.settings, utc_now())
+        take_overtaken(connection, [one.event for one in old], utc_now())
         live = [one for one in new if one not in old]
         _take_back(connection, live, held)
         take(connection, [one.event for one in live], campaign.settings)

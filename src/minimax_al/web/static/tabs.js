@@ -9,6 +9,7 @@ export class Tabs {
     this.id = crypto.getRandomValues(new Uint32Array(2)).join("");
     this.prefix = `${campaign}/unsent/${author}/`;
     this.others = new Set();
+    this.gone = false;
     this.channel = new BroadcastChannel(`minimax-al/${campaign}/${author}`);
     this.channel.onmessage = ({ data }) => this.#hear(data);
     this.#say("hello");
@@ -27,9 +28,11 @@ export class Tabs {
   /** The unsent entries of pages that are gone; they are this page's from now on. */
   async orphans() {
     await new Promise((resolve) => setTimeout(resolve, ROLL_CALL));
+    if (this.gone) return []; // whoever is here now asks for them
     const gone = recallNames(this.prefix).filter((name) => {
       const id = name.slice(this.prefix.length);
-      return id !== this.id && !this.others.has(id);
+      // "ann/bob" is a name, too: what is theirs begins as what is ann's.
+      return id !== this.id && !this.others.has(id) && !id.includes("/");
     });
     return gone.flatMap((name) => {
       const entries = JSON.parse(recall(name) ?? "[]");
@@ -40,6 +43,7 @@ export class Tabs {
 
   /** This page goes, or changes its author. */
   leave() {
+    this.gone = true;
     this.#say("bye");
     this.channel.close();
   }
