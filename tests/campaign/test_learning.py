@@ -59,7 +59,7 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     campaign = make_coloured()
     answer(campaign)
     model = campaign.train()
-    assert (model.run, model.strategy, model.labels, model.held_out, model.labels_since) == (1, "mal", 8, 2, 0)
+    assert (model.run, model.strategy, model.labels, model.held_out, model.labels_since) == (1, "badge+mal", 8, 2, 0)
     assert model.interval[0] <= model.accuracy <= model.interval[1]
     assert campaign.train().run == 1  # nothing new to learn from
     campaign.query(6, random_share=0.5)
@@ -68,7 +68,7 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     chosen = next(pick for pick in picks if not pick.at_random)
     assert chosen.suggestion in COLOURS
     assert 0.5 <= chosen.confidence <= 1
-    assert "unlike what is labelled" in chosen.reason
+    assert "change the model in a way that the other picks would not" in chosen.reason
     for pick in picks:
         campaign.label(pick.item, class_of(pick.path), author="ann")
     assert campaign.status().model.labels_since == 6

@@ -14,8 +14,8 @@ def test_the_campaign_in_a_nutshell(client, campaign):
         "task": "classification",
         "classes": ["cat", "dog"],
         "colours": [],
-        "strategy": "mal",
-        "strategies": strategy_names(),
+        "strategy": "badge+mal",
+        "strategies": sorted([*strategy_names(), "badge+mal"]),
         "lease_seconds": 600,
         "export_formats": ["csv", "parquet", "coco", "label-studio"],
     }

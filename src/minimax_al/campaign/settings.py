@@ -59,6 +59,10 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
 """Recipes by name, by task: `standard` for a GPU, `quick` for a CPU. Neither takes more steps for a larger pool, which
 may have a million pictures; classes may be late."""
 
+STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
+"""What chooses unless something else is asked for, by task: under MAL's training BADGE's choice did best in
+`docs/results.md`; it is for classification alone."""
+
 
 class CampaignSettings(BaseModel):
     """Settings of a campaign, kept in its database.
@@ -66,7 +70,7 @@ class CampaignSettings(BaseModel):
     Attributes:
         images: the folder of pictures, absolute.
         task: one class a picture, or one class a pixel.
-        strategy: how pictures are chosen and models trained when nothing else is asked for.
+        strategy: how pictures are chosen and models trained when nothing else is asked for; default `STRATEGIES`.
         seed: everything random follows from it.
         validation_share: part of the labels that is kept for validation and never trained on; 0 keeps none.
         near_duplicate_bits: pictures whose 128-bit perceptual hashes differ in at most so many bits count as
@@ -82,7 +86,7 @@ class CampaignSettings(BaseModel):
 
     images: str
     task: Task = "classification"
-    strategy: str = "mal"
+    strategy: str = Field(default_factory=lambda data: STRATEGIES.get(data.get("task"), "mal"))
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
     near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 4

@@ -42,8 +42,8 @@ def query(folder: Path, /, budget: int, strategy: str | None = None, random_shar
     Args:
         folder: of the campaign.
         budget: how many pictures.
-        strategy: what chooses; by default the campaign's, MAL unless set otherwise, and at random while there are no
-            labels. `coverage` and `typicality` need none. `mal names strategies` lists the others.
+        strategy: what chooses; by default the campaign's, BADGE under MAL's training unless set otherwise (`mal` for
+            masks), and at random while there are no labels. `coverage` and `typicality` need none. `mal names strategies` lists the others.
         random_share: part of the budget that is drawn at random besides.
     """
     from minimax_al.campaign import Campaign
