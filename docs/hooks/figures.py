@@ -1,24 +1,34 @@
-"""Drawings become part of the page while the site is built, so that they follow its light and dark."""
+"""Figures become part of the page while the site is built; drawings then follow its light and dark."""
 
 import re
+from base64 import b64encode
+from html import escape
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
-_DRAWING = re.compile(r"^!\[([^\]]*)\]\(([^)]+\.svg)\)$", re.MULTILINE)
+_FIGURE = re.compile(r"^!\[([^\]]*)\]\(([^)]+\.(?:svg|webp))\)$", re.MULTILINE)
 _NOT_HTML = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: object) -> str:
-    """Replace every line `![caption](drawing.svg)` by the drawing; its path is relative to the page's file."""
+    """Replace every line `![caption](figure.svg)` by the figure; its path is relative to the page's file."""
     folder = Path(config.docs_dir, page.file.src_uri).parent
 
     def figure(found: re.Match[str]) -> str:
-        path = folder / found[2]
-        svg = _NOT_HTML.sub("", path.read_text(encoding="utf-8"))
-        # An empty line would end the block of HTML.
-        lines = [line for line in svg.splitlines() if line.strip()]
-        return "\n".join(['<figure class="drawing">', *lines, f"<figcaption>{found[1]}</figcaption>", "</figure>"])
+        caption, path = found[1], folder / found[2]
+        shown = _drawing(path) if path.suffix == ".svg" else _picture(path, caption)
+        return "\n".join(['<figure class="drawing">', shown, f"<figcaption>{caption}</figcaption>", "</figure>"])
 
-    return _DRAWING.sub(figure, markdown)
+    return _FIGURE.sub(figure, markdown)
+
+
+def _drawing(path: Path) -> str:
+    svg = _NOT_HTML.sub("", path.read_text(encoding="utf-8"))
+    # An empty line would end the block of HTML.
+    return "\n".join(line for line in svg.splitlines() if line.strip())
+
+
+def _picture(path: Path, caption: str) -> str:
+    return f'<img alt="{escape(caption)}" src="data:image/webp;base64,{b64encode(path.read_bytes()).decode()}">'
