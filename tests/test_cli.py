@@ -1,9 +1,11 @@
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+import minimax_al
 from minimax_al.cli import COMMANDS, main
 
 RESNET18 = {"encoder": 11176512, "classifier": 156928, "discriminator": 525825, "task_model": 11227812}
@@ -117,3 +119,21 @@ def test_demo_then_report(capsys, tmp_path, monkeypatch):
     header, *rows = (tmp_path / "results" / "curves.csv").read_text().splitlines()
     assert header == "dataset,strategy,seed,round,labels,metric,value"
     assert any(row.startswith("tiny,mal,1,1,30,classifier_accuracy,") for row in rows)
+
+
+@pytest.mark.parametrize("module", ["minimax_al.cli", "minimax_al"])
+def test_modules_run_as_the_command_does(module):
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"minimax-al {minimax_al.__version__}\n"
+    wrong = subprocess.run([sys.executable, "-m", module, "dmeo"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["status", "--help"]])
+def test_a_reader_who_leaves_hears_nothing(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        command = [sys.executable, "-m", "minimax_al.cli", *words]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -1,10 +1,14 @@
 import csv
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from minimax_al.cli import main
+from minimax_al.cli.printing import shown_epochs
 
 
 @pytest.fixture
@@ -21,6 +25,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def save_noise(path, seed):
+    """A picture like no other seed's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
+
+
 def run(capsys, *words):
     capsys.readouterr()
     status = main(words)
@@ -33,7 +43,8 @@ def test_a_round_by_commands(folder, capsys):
     assert status == 0
     picked = out.split()
     assert len(set(picked)) == 4
-    assert "Round 1: 4 pictures by random" in err
+    assert "Round 1: 4 pictures by random (badge+mal chooses once pictures have labels; none has one yet)" in err
+    assert err.endswith("Next: mal label campaign\n")
     (folder / "labels.csv").write_text("path,label\n" + "".join(f"{path},cat\n" for path in picked))
     assert run(capsys, "import", "campaign", "labels.csv")[1].startswith("4 labels added")
     assert "4 labelled" in run(capsys, "status", "campaign")[1]
@@ -102,3 +113,60 @@ def test_an_empty_variable_is_no_token_and_an_empty_flag_is_refused(folder, caps
     status, _, err = run(capsys, "label", str(folder / "campaign"), "--token", "")
     assert status == 2
     assert "at least 16 letters" in err
+
+
+def test_a_new_campaign_names_what_it_does_not_ask_about(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(10):
+        save_noise(tmp_path / "pictures" / f"{number}.png", number)
+    for number in range(7):
+        (tmp_path / "pictures" / f"broken-{number}.jpg").write_text("no picture")
+    shutil.copy("pictures/3.png", "pictures/copy of 3.png")
+    status, out, _ = run(capsys, "new", "my campaign", "--images", "pictures", "--classes", "cat", "dog")
+    assert status == 0
+    assert [line.split(":")[1] for line in out.splitlines() if line.startswith("set aside: broken")] == [
+        f" broken-{number}.jpg" for number in range(5)
+    ]
+    assert "set aside: 2 more; mal report 'my campaign' lists them" in out
+    assert "duplicate: copy of 3.png equals 3.png" in out
+    assert "10 pictures, 1 duplicate, 7 files set aside; 0 labelled" in out
+    budget = re.search(r"Next: mal query 'my campaign' --budget (\d+)\n", out)
+    assert run(capsys, "query", "my campaign", "--budget", budget[1])[0] == 0
+
+
+def test_the_next_step_follows_from_where_a_campaign_stands(folder, capsys):
+    def following():
+        return run(capsys, "status", "campaign")[1].splitlines()[-1]
+
+    assert following() == "Next: mal query campaign --budget 3"
+    picked = run(capsys, "query", "campaign", "--budget", "4", "--strategy", "random")[1].split()
+    assert following() == "Next: mal label campaign"
+    Path("labels.csv").write_text("path,label\n" + "".join(f"{path},cat\n" for path in picked))
+    run(capsys, "import", "campaign", "labels.csv")
+    assert following() == "Next: mal query campaign --budget 1"  # one class is nothing to train on
+    Path("labels.csv").write_text(f"path,label\n{picked[0]},dog\n")
+    run(capsys, "import", "campaign", "labels.csv")
+    assert following() == "Next: mal train campaign"
+
+
+def test_a_training_off_a_terminal_speaks_at_once_and_of_every_epoch(capsys):
+    with shown_epochs() as shown:
+        shown.on_start("badge+mal", 45, 12)
+        assert capsys.readouterr().err == "Training badge+mal on 45 labels (12 held out)…\n"
+        for epoch in (1, 2):
+            shown.on_epoch("task", epoch, 2, {})
+    assert capsys.readouterr().err == "task: 1 of 2\ntask: 2 of 2\n"
+
+
+def test_on_a_terminal_a_bar_is_there_before_the_first_epoch(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with shown_epochs() as shown:
+        shown.on_start("badge+mal", 45, 12)
+    assert "Training badge+mal on" in capsys.readouterr().err
+
+
+def test_words_are_those_of_the_command(folder, capsys):
+    Path("labels.csv").write_text("file,class\na/0.png,cat\n")
+    assert "expected path,label[,author,answer], found" in run(capsys, "import", "campaign", "labels.csv")[2]
+    Path("labels.csv").write_text("path,label\na/0.png,bird\n")
+    assert "or import with --create-classes to add it" in run(capsys, "import", "campaign", "labels.csv")[2]

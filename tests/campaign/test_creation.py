@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from minimax_al.campaign import Campaign
@@ -27,6 +29,43 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_pictures, 
     with pytest.raises(error, match=match):
         Campaign.create(tmp_path / "campaign", **options)
     assert not (tmp_path / "campaign").exists()
+
+
+@pytest.mark.parametrize("folder", ["pictures", "pictures/deep/campaign", "link/campaign"])
+def test_nothing_is_made_among_the_pictures(tmp_path, save_pictures, folder):
+    images = save_pictures(2)
+    (tmp_path / "link").symlink_to(images)
+    before = sorted(images.rglob("*"))
+    with pytest.raises(ConfigurationError, match=r"lies in the folder of its pictures .*: give a folder beside it"):
+        Campaign.create(tmp_path / folder, images, ["cat", "dog"])
+    assert sorted(images.rglob("*")) == before
+
+
+def test_a_campaign_does_not_move_its_pictures_around_itself(campaign):
+    with pytest.raises(ConfigurationError, match="lies in the folder of its pictures"):
+        campaign.configure(images=campaign.folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"), [([], "0 other files:"), (["a.txt", "b.png"], r"2 other files \('a\.txt': its ending '\.txt'")]
+)
+def test_a_folder_without_a_picture_is_refused_and_nothing_is_left(tmp_path, files, said):
+    (tmp_path / "pictures").mkdir()
+    for name in files:
+        (tmp_path / "pictures" / name).write_text("no picture")
+    with pytest.raises(DataError, match=rf"holds no picture that can be used, and {said}.*\.jpeg, .*\.png") as refused:
+        Campaign.create(tmp_path / "campaign", tmp_path / "pictures", ["cat", "dog"])
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "campaign").exists()
+
+
+def test_duplicates_are_listed_with_what_they_equal(make_campaign, save_pictures):
+    images = save_pictures(4)
+    for copy in ("b/z.png", "b/y.png"):
+        shutil.copy(images / "a/002.png", images / copy)
+    campaign = make_campaign(images=images)
+    assert campaign.duplicates() == [("b/y.png", "a/002.png"), ("b/z.png", "a/002.png")]
+    assert campaign.duplicates(1) == [("b/y.png", "a/002.png")]
 
 
 def test_a_campaign_is_never_made_over_another(campaign, make_campaign, storage):

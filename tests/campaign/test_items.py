@@ -214,7 +214,7 @@ def test_an_interrupted_refresh_goes_on_where_it_was(campaign, save_pictures, mo
         with pytest.raises(KeyboardInterrupt):
             campaign.refresh()
     assert campaign.status().items == {"active": 12, "new": 3}
-    assert "refresh again" in campaign.status().notes[0]
+    assert "run 'mal status'" in campaign.status().notes[0]
     assert len(campaign.refresh().added) == 5
     assert campaign.status().items == {"active": 20}
 

@@ -39,3 +39,9 @@ def test_a_campaign_changes_to_another_recipe(make_campaign):
 def test_an_unknown_recipe_is_refused_with_the_nearest():
     with pytest.raises(ConfigurationError, match="unknown recipe of a campaign 'quik'; did you mean 'quick'"):
         make_settings(images="/pictures", recipe="quik")
+
+
+@pytest.mark.parametrize(("task", "name"), NAMED)
+def test_every_epoch_of_a_named_recipe_is_kept(task, name):
+    recipe = Recipe.model_validate(RECIPES[task][name]["recipe"])
+    assert (recipe.minimax.checkpoint_every, recipe.task.checkpoint_every) == (1, 1)

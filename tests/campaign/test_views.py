@@ -20,7 +20,7 @@ def test_a_picture_is_its_file_below_the_folder(campaign):
     assert campaign.picture("a/000.png") == (campaign.images / "a/000.png").resolve()
     assert campaign.picture(1) == campaign.picture("a/000.png")
     (campaign.images / "a/000.png").unlink()
-    with pytest.raises(DataError, match=r"'a/000\.png' is gone from .*: put it back, or refresh"):
+    with pytest.raises(DataError, match=r"'a/000\.png' is gone from .*: put it back, or run 'mal status'"):
         campaign.picture(1)
     with pytest.raises(DataError, match="99 is no picture of this campaign"):
         campaign.picture(99)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Self
 from minimax_al.campaign.classes import add_classes
 from minimax_al.campaign.exporting import export_labels
 from minimax_al.campaign.importing import Import, import_labels
-from minimax_al.campaign.items import Progress, Refresh, accept_changed, refresh_items
+from minimax_al.campaign.items import Progress, Refresh, accept_changed, list_duplicates, refresh_items
 from minimax_al.campaign.labelling import Labelling, utc_now
-from minimax_al.campaign.places import images_folder, make_place, open_place, write_settings
+from minimax_al.campaign.places import check_apart, check_usable, images_folder, make_place, open_place, write_settings
 from minimax_al.campaign.querying import open_round
 from minimax_al.campaign.rounds import Choice, RoundState
 from minimax_al.campaign.runs import done_runs, run_folder
@@ -34,7 +34,7 @@ from minimax_al.campaign.strategies import COLD_START, check_choosing, check_tra
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
 
 if TYPE_CHECKING:
-    from minimax_al.campaign.learning import Workshop
+    from minimax_al.campaign.learning import StartCallback, Workshop
     from minimax_al.campaign.predicting import Predictions
     from minimax_al.campaign.trained import Trained
     from minimax_al.training.epochs import EpochCallback
@@ -79,12 +79,14 @@ class Campaign(Labelling):
 
         Raises:
             CampaignError: there is a campaign already; or its labels cannot be taken (it is then made without).
-            ConfigurationError: classes, storage or a setting that cannot be.
-            DataError: there is no such folder of pictures.
+            ConfigurationError: classes, storage or a setting that cannot be, or a folder among the pictures.
+            DataError: there is no such folder of pictures, or none in it can be used.
         """
         place = Path(folder)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
         check_training(chosen.strategy)
+        check_apart(place, chosen.images)
+        check_usable(chosen.images)
         store = make_place(place, chosen, classes, storage, (clock or utc_now)())
         campaign = cls(place, store, clock)
         campaign.refresh(progress)
@@ -132,6 +134,7 @@ class Campaign(Labelling):
             raise ConfigurationError(f"the campaign's {fixed} cannot change: create another campaign")
         if "images" in changes:
             changes["images"] = images_folder(str(changes["images"]))
+            check_apart(self.folder, str(changes["images"]))
         changes = with_recipe({"task": self.settings.task, **changes})
         settings = make_settings(**{**self.settings.model_dump(), **changes})
         if "strategy" in changes:
@@ -159,12 +162,18 @@ class Campaign(Labelling):
         with self.store.writing() as connection:
             return accept_changed(connection, paths)
 
+    def duplicates(self, most: int | None = None) -> list[tuple[str, str]]:
+        """Pictures that are never asked about, each with the picture that it equals, by path; at most `most`."""
+        with self.store.reading() as connection:
+            return list_duplicates(connection, most)
+
     def query(
         self,
         budget: int,
         strategy: str | None = None,
         random_share: float = 0.0,
         on_epoch: "EpochCallback | None" = None,
+        on_start: "StartCallback | None" = None,
     ) -> RoundState:
         """Opens a round: chooses the pictures to label next. Trains first where labels have come since.
 
@@ -176,10 +185,11 @@ class Campaign(Labelling):
             strategy: what chooses; by default the campaign's.
             random_share: part of the budget that is drawn at random besides, in [0, 1].
             on_epoch: told of every finished epoch.
+            on_start: told before a training: strategy, labels to train on, held-out ones.
 
         Raises:
             UnknownNameError: there is no such strategy.
-            CampaignError: a round is open.
+            CampaignError: a round is open, or another training runs.
             BudgetError: there are not so many pictures to choose from.
             DataError: the labels cannot be trained on.
         """
@@ -191,7 +201,7 @@ class Campaign(Labelling):
 
             if name in COLD_START:
                 return cold_start.choose_by_features(self._workshop(), name, count, on_epoch), None
-            return learning.choose(self._workshop(), name, count, on_epoch)
+            return learning.choose(self._workshop(), name, count, on_epoch, on_start)
 
         number = open_round(
             self.store,
@@ -242,21 +252,28 @@ class Campaign(Labelling):
         """
         return export_labels(self.store, self.settings, self.masks, format, Path(out))
 
-    def train(self, strategy: str | None = None, on_epoch: "EpochCallback | None" = None) -> ModelState:
+    def train(
+        self,
+        strategy: str | None = None,
+        on_epoch: "EpochCallback | None" = None,
+        on_start: "StartCallback | None" = None,
+    ) -> ModelState:
         """Trains on all labels but the held-out ones; an interrupted training goes on where it was.
 
         Args:
             strategy: whose training; by default the campaign's.
             on_epoch: told of every finished epoch.
+            on_start: told before a training: strategy, labels to train on, held-out ones.
 
         Raises:
+            CampaignError: another training runs.
             DataError: the labels cannot be trained on: nothing is labelled, or one class only.
         """
         from minimax_al.campaign.learning import train  # noqa: PLC0415 - loads torch
 
         name = strategy or self.settings.strategy
         check_training(name)
-        train(self._workshop(), name, on_epoch)
+        train(self._workshop(), name, on_epoch, on_start)
         model = self.status().model
         assert model is not None
         return model

@@ -146,8 +146,7 @@ def _check_classes(connection: Connection, answers: Iterable[_Answer], *, create
     if unknown and not create:
         name, where = next(iter(unknown.items()))
         raise DataError(
-            f"{where}: unknown class {name!r}{nearest(name, known)}; "
-            "mend it, or import with create_classes (--create-classes) to add it"
+            f"{where}: unknown class {name!r}{nearest(name, known)}; mend it, or import with --create-classes to add it"
         )
     add_classes(connection, list(unknown))
     return tuple(unknown)

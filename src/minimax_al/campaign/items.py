@@ -123,6 +123,14 @@ def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
     return accepted
 
 
+def list_duplicates(connection: Connection, most: int | None = None) -> list[tuple[str, str]]:
+    """Paths of duplicates and of the pictures that stand for them, by path; at most `most`."""
+    original = items.alias("original")
+    pairs = select(items.c.path, original.c.path).join(original, items.c.duplicate_of == original.c.id)
+    wanted = pairs.where(items.c.status == "duplicate").order_by(items.c.path).limit(most)
+    return [(copy, of) for copy, of in connection.execute(wanted)]
+
+
 def _stat_files(root: Path) -> Iterator[_File]:
     for name in list_files(root):
         try:

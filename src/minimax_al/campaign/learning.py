@@ -26,12 +26,16 @@ from minimax_al.campaign.schema import classes, runs
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
+from minimax_al.campaign.training_lock import training_alone
 from minimax_al.campaign.views import VIEWS, ViewFiles
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
 from minimax_al.training import Evaluation, Recipe
 from minimax_al.training.epochs import EpochCallback
+
+StartCallback = Callable[[str, int, int], None]
+"""Called before a training with the strategy, the labels to train on and those that are held out."""
 
 _SAMPLE = 5000
 """Unlabelled pictures on which successive models are compared."""
@@ -63,6 +67,7 @@ class Session:
         place: the campaign.
         strategy: what trains and chooses.
         on_epoch: told of every finished epoch.
+        on_start: told what is about to be trained, unless exactly this was trained already.
 
     Raises:
         DataError: nothing is labelled that could be trained on.
@@ -70,7 +75,13 @@ class Session:
         ConfigurationError: the recipe in the settings is none.
     """
 
-    def __init__(self, place: Workshop, strategy: str, on_epoch: EpochCallback | None = None) -> None:
+    def __init__(
+        self,
+        place: Workshop,
+        strategy: str,
+        on_epoch: EpochCallback | None = None,
+        on_start: StartCallback | None = None,
+    ) -> None:
         self.place = place
         self.name = strategy
         chosen = get_strategy(strategy)
@@ -80,6 +91,10 @@ class Session:
         self.fingerprint = self.material.fingerprint(
             place.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
         )
+        with place.store.reading() as connection:
+            is_news = done_run(connection, self.fingerprint) is None
+        if on_start is not None and is_news:
+            on_start(strategy, len(self.material.labelled), len(self.material.held_out))
         self.learner = ActiveLearner(
             build_dataset(place.store, place.settings, place.masks, self.material),
             chosen,
@@ -223,20 +238,28 @@ class Session:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def train(place: Workshop, strategy: str, on_epoch: EpochCallback | None = None) -> Row[Any]:
+def train(
+    place: Workshop, strategy: str, on_epoch: EpochCallback | None = None, on_start: StartCallback | None = None
+) -> Row[Any]:
     """Trains on all labels but the held-out ones; the row of the run."""
-    run_id = Session(place, strategy, on_epoch).fit()
+    with training_alone(place.folder):
+        run_id = Session(place, strategy, on_epoch, on_start).fit()
     with place.store.reading() as connection:
         return connection.execute(select(runs).where(runs.c.id == run_id)).one()
 
 
 def choose(
-    place: Workshop, strategy: str, budget: int, on_epoch: EpochCallback | None = None
+    place: Workshop,
+    strategy: str,
+    budget: int,
+    on_epoch: EpochCallback | None = None,
+    on_start: StartCallback | None = None,
 ) -> tuple[Sequence[Choice], int]:
     """Trains where needed, and chooses; also the id of the run whose models chose."""
-    session = Session(place, strategy, on_epoch)
-    run_id = session.fit()
-    return session.choose(min(budget, len(session.material.unlabelled))), run_id
+    with training_alone(place.folder):
+        session = Session(place, strategy, on_epoch, on_start)
+        run_id = session.fit()
+        return session.choose(min(budget, len(session.material.unlabelled))), run_id
 
 
 def read_recipe(settings: CampaignSettings) -> Recipe:

@@ -120,13 +120,16 @@ class Lookup:
                 "give paths below that folder"
             )
         if given.by_content:
-            return f"{given.where}: it is no copy of a picture in {str(self.images)!r}: add it there and refresh"
+            return (
+                f"{given.where}: it is no copy of a picture in {str(self.images)!r}: "
+                "add it there, then run 'mal status'"
+            )
         names = self._by_path if len(self._by_path) <= _MOST_GUESSES else ()
         close = difflib.get_close_matches(given.name, names, n=1)
         guess = f" (did you mean {close[0]!r}?)" if close else ""
         return (
             f"{given.where}: {given.name!r} is no picture of this campaign{guess}: "
-            f"add it to {str(self.images)!r} and refresh"
+            f"add it to {str(self.images)!r}, then run 'mal status'"
         )
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, select
 
 from minimax_al.campaign.classes import add_classes, check_class_names
+from minimax_al.campaign.fingerprints import examine
 from minimax_al.campaign.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.schema import settings as settings_table
 from minimax_al.campaign.settings import CampaignSettings, make_settings
 from minimax_al.campaign.store import WAIT_SECONDS, Store, parse_url, sqlite_url
+from minimax_al.data.formats import PICTURE_SUFFIXES
+from minimax_al.data.scan import list_files
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, ConfigurationError, DataError
 
@@ -110,6 +113,37 @@ def images_folder(images: Path | str) -> str:
             f"{str(images)!r} {'is a file' if path.is_file() else 'does not exist'}: give a folder of pictures"
         )
     return str(path.resolve())
+
+
+def check_apart(folder: Path, images: str) -> None:
+    """Refuses a campaign among the pictures, where nothing is ever written.
+
+    Raises:
+        ConfigurationError: the campaign's folder is the pictures' folder, or lies inside.
+    """
+    if folder.resolve().is_relative_to(images):
+        raise ConfigurationError(
+            f"the campaign's folder {str(folder)!r} lies in the folder of its pictures {images!r}, where nothing is "
+            "ever written: give a folder beside it"
+        )
+
+
+def check_usable(images: str) -> None:
+    """Refuses a folder without a picture that can be used.
+
+    Raises:
+        DataError: all files in it are set aside, or there are none.
+    """
+    root, first, files = Path(images), "", 0
+    for name in list_files(root):
+        found = examine(root, name)
+        if found.reason is None:
+            return
+        first, files = first or f" ({found.name!r}: {found.reason})", files + 1
+    raise DataError(
+        f"{images!r} holds no picture that can be used, and {files:,} other files{first}: give a folder of pictures, "
+        f"whose names end in {', '.join(sorted(PICTURE_SUFFIXES))}"
+    )
 
 
 def _fill(

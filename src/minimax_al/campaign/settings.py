@@ -9,8 +9,15 @@ from minimax_al.errors import ConfigurationError, UnknownNameError
 
 Task = Literal["classification", "segmentation"]
 
-_STANDARD = {"epochs": 30, "batch_size": 64, "schedule": "cosine"}
-_QUICK = {"epochs": 12, "steps_per_epoch": 25, "batch_size": 32, "learning_rate": 1e-3, "schedule": "cosine"}
+_STANDARD = {"epochs": 30, "batch_size": 64, "schedule": "cosine", "checkpoint_every": 1}
+_QUICK = {
+    "epochs": 12,
+    "steps_per_epoch": 25,
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "checkpoint_every": 1,
+}
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "classification": {
@@ -57,7 +64,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Recipes by name, by task: `standard` for a GPU, `quick` for a CPU. Neither takes more steps for a larger pool, which
-may have a million pictures; classes may be late."""
+may have a million pictures; every epoch is kept, so that whoever interrupts loses minutes; classes may be late."""
 
 STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
 """What chooses unless something else is asked for, by task: under MAL's training BADGE's choice did best in

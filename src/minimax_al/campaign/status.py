@@ -219,7 +219,7 @@ def _notes(connection: Connection, by_status: Mapping[str, int], labelled: Seque
     if by_status.get("missing"):
         notes.append(f"{by_status['missing']} pictures are gone from the folder; their labels are kept.")
     if by_status.get("new"):
-        notes.append(f"{by_status['new']} pictures were seen by a refresh that was interrupted: refresh again.")
+        notes.append(f"{by_status['new']} pictures were found by a look that was interrupted: run 'mal status'.")
     names: dict[int, set[str]] = {}
     for row in labelled:
         if row.class_name is not None:  # masks of two files are never the same

@@ -101,5 +101,5 @@ def picture_file(images: Path, path: str) -> Path:
     if outside is not None:
         raise DataError(f"{path!r} {outside}")
     if not file.is_file():
-        raise DataError(f"{path!r} is gone from {str(images)!r}: put it back, or refresh the campaign")
+        raise DataError(f"{path!r} is gone from {str(images)!r}: put it back, or run 'mal status'")
     return file

@@ -1,6 +1,7 @@
 """The command `mal`: reads words, calls one function, prints. What it calls is imported when it is called."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -34,20 +35,36 @@ COMMANDS: dict[str, Callable[..., None]] = {
 OWN_PARSER = {benchmark.bench_run}
 """Commands that read their words themselves; the flags of all others are their function's arguments."""
 
+CLOSED_PIPE = 141
+"""Exit status of a program whose reader has gone, by custom: 128 and the number of SIGPIPE."""
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0; 2 for what the user can mend, said in one sentence; 130 after an interruption.
+        The exit status: 0; 2 for what the user can mend, said in one sentence; 130 after an interruption; 141 where
+        nobody reads what is printed any more, as after `| head`.
     """
     logging.basicConfig(level=logging.WARNING, format="mal: %(message)s")
-    words = list(sys.argv[1:] if words is None else words)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if words is None else words))
+        finally:
+            sys.stdout.flush()  # a closed pipe shows here, not when the interpreter ends
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return CLOSED_PIPE
+
+
+def _run(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except MinimaxALError as error:
         print(f"mal: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
         where = f": {error.filename!r}" if error.filename else ""
         print(f"mal: {error.strerror or error}{where}", file=sys.stderr)

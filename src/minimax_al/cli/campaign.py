@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
-from minimax_al.cli.printing import show, show_status, shown_epochs
+from minimax_al.cli.printing import show, show_new, show_status, shown_epochs
 
 
 def new(
@@ -32,8 +33,8 @@ def new(
     from minimax_al.campaign import Campaign
 
     with Campaign.create(folder, images, classes, task, labels, storage=storage, recipe=recipe) as campaign:
+        show_new(campaign)
         show_status(campaign)
-    show(f"Next: mal query {folder} --budget 100")
 
 
 def query(folder: Path, /, budget: int, strategy: str | None = None, random_share: float = 0.0) -> None:
@@ -43,16 +44,23 @@ def query(folder: Path, /, budget: int, strategy: str | None = None, random_shar
         folder: of the campaign.
         budget: how many pictures.
         strategy: what chooses; by default the campaign's, BADGE under MAL's training unless set otherwise (`mal` for
-            masks), and at random while there are no labels. `coverage` and `typicality` need none. `mal names strategies` lists the others.
+            masks), and at random while there are no labels. `coverage` and `typicality` need none.
+            `mal names strategies` lists the others.
         random_share: part of the budget that is drawn at random besides.
     """
     from minimax_al.campaign import Campaign
+    from minimax_al.campaign.reasons import FIRST_ROUND
 
-    with Campaign.open(folder) as campaign, shown_epochs() as on_epoch:
-        state = campaign.query(budget, strategy, random_share, on_epoch)
-        for pick in campaign.picks():
-            show(pick.path)
-    print(f"Round {state.number}: {state.picks} pictures by {state.strategy}, listed above", file=sys.stderr)
+    with Campaign.open(folder) as campaign, shown_epochs() as shown:
+        state = campaign.query(budget, strategy, random_share, *shown)
+        picks = campaign.picks()
+        asked = strategy or campaign.settings.strategy
+    for pick in picks:
+        show(pick.path)
+    sys.stdout.flush()
+    why = f" ({asked} chooses once pictures have labels; none has one yet)" if picks[0].reason == FIRST_ROUND else ""
+    print(f"Round {state.number}: {state.picks} pictures by {state.strategy}{why}, listed above", file=sys.stderr)
+    print(f"Next: mal label {quote(str(folder))}", file=sys.stderr)
 
 
 def close(folder: Path, /) -> None:
@@ -95,8 +103,8 @@ def train(folder: Path, /, strategy: str | None = None) -> None:
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        with shown_epochs() as on_epoch:
-            campaign.train(strategy, on_epoch)
+        with shown_epochs() as shown:
+            campaign.train(strategy, *shown)
         show_status(campaign)
 
 

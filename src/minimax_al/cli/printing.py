@@ -1,16 +1,32 @@
 """What commands print."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from minimax_al.campaign import Campaign, ModelState
+    from minimax_al.campaign import Campaign, ModelState, Status
+    from minimax_al.campaign.learning import StartCallback
     from minimax_al.training.epochs import EpochCallback
+
+
+_BUDGET = 100
+_SHOWN = 5
+_STATUS = {
+    "active": ("picture", "pictures"),
+    "duplicate": ("duplicate", "duplicates"),
+    "set-aside": ("file set aside", "files set aside"),
+}
+_WHERE = {
+    "set aside": "mal report {folder} lists them",
+    "duplicate": "Campaign.duplicates() in Python lists all",
+}
 
 
 def show(text: str) -> None:
@@ -37,9 +53,10 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 
 
 def show_status(campaign: "Campaign") -> None:
-    """Print where a campaign stands, and its advice."""
+    """Print where a campaign stands, its advice, and the command to go on with."""
     now = campaign.status()
-    pictures = ", ".join(f"{number:,} {name}" for name, number in now.items.items())
+    counted = ((now.items[status], _STATUS.get(status, (status, status))) for status in sorted(now.items))
+    pictures = ", ".join(f"{number:,} {one if number == 1 else many}" for number, (one, many) in counted)
     show(f"{pictures}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} to ask about")
     if now.classes:
         show(", ".join(f"{entry.name} {entry.labels:,}" for entry in now.classes))
@@ -50,6 +67,37 @@ def show_status(campaign: "Campaign") -> None:
     for note in now.notes:
         show(note)
     show(f"advice: {now.advice.decision}. {now.advice.reason}")
+    show(f"Next: {next_command(campaign.folder, now)}")
+
+
+def show_new(campaign: "Campaign") -> None:
+    """Print some of the files that a new campaign does not ask about, each with the reason."""
+    aside, twice = campaign.status().set_aside, campaign.duplicates()
+    _show_some([f"set aside: {path}: {reason}" for path, reason in aside], campaign.folder)
+    _show_some([f"duplicate: {path} equals {original}" for path, original in twice], campaign.folder)
+
+
+def _show_some(lines: list[str], folder: Path) -> None:
+    for line in lines[:_SHOWN]:
+        show(line)
+    if len(lines) > _SHOWN:
+        kind = lines[0].partition(":")[0]
+        show(f"{kind}: {len(lines) - _SHOWN:,} more; {_WHERE[kind].format(folder=quote(str(folder)))}")
+
+
+def next_command(folder: Path, now: "Status") -> str:
+    """The command that takes a campaign on from where it stands."""
+    place = quote(str(folder))
+    if now.round is not None and now.round.is_open:
+        return f"mal label {place}"
+    tellable = now.task == "segmentation" or sum(entry.labels > 0 for entry in now.classes) > 1
+    if tellable and now.labelled and (now.model is None or now.model.labels_since):
+        return f"mal train {place}"
+    if now.unlabelled and (now.advice.decision != "stop" or now.model is None):
+        usual = _BUDGET if now.round is None else now.round.picks
+        return f"mal query {place} --budget {min(usual, (now.unlabelled + 1) // 2)}"
+    export = "masks --format masks" if now.task == "segmentation" else "labels.csv"
+    return f"mal export {place} {export}" if now.model is None else f"mal package {place} model"
 
 
 def _model_line(model: "ModelState") -> str:
@@ -64,25 +112,59 @@ def _model_line(model: "ModelState") -> str:
     return "; ".join(words)
 
 
+class Shown(NamedTuple):
+    """What a training tells, and where it is shown.
+
+    Attributes:
+        on_epoch: told of every finished epoch.
+        on_start: told what is about to be trained.
+    """
+
+    on_epoch: "EpochCallback"
+    on_start: "StartCallback"
+
+
 @contextmanager
-def shown_epochs() -> Iterator["EpochCallback | None"]:
-    """A bar a training, on standard error, so that what is printed can be piped; none where that is no terminal."""
+def shown_epochs() -> Iterator[Shown]:
+    """A bar a training, on standard error, so that what is printed can be piped; a line an epoch off a terminal."""
     from rich.console import Console
-    from rich.progress import Progress
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        yield Shown(_tell_epoch, _tell_start)
         return
+    with _bars(console) as shown:
+        yield shown
+
+
+@contextmanager
+def _bars(console: "Console") -> Iterator[Shown]:
+    from rich.progress import Progress
+
     with Progress(console=console) as bars:
         tasks: dict[str, TaskID] = {}
+
+        def on_start(strategy: str, labels: int, held_out: int) -> None:
+            bars.add_task(_start_line(strategy, labels, held_out), total=None)  # moves, whatever takes its time
 
         def on_epoch(name: str, done: int, epochs: int, _: Mapping[str, float]) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=epochs)
             bars.update(tasks[name], completed=done)
 
-        yield on_epoch
+        yield Shown(on_epoch, on_start)
+
+
+def _tell_start(strategy: str, labels: int, held_out: int) -> None:
+    print(_start_line(strategy, labels, held_out), file=sys.stderr, flush=True)
+
+
+def _tell_epoch(name: str, done: int, epochs: int, _: Mapping[str, float]) -> None:
+    print(f"{name}: {done:,} of {epochs:,}", file=sys.stderr, flush=True)
+
+
+def _start_line(strategy: str, labels: int, held_out: int) -> str:
+    return f"Training {strategy} on {labels:,} labels ({held_out:,} held out)…"
 
 
 def terminal() -> "Console":

@@ -190,7 +190,7 @@ def test_a_picture_that_changed_or_is_gone_is_not_sent(make_campaign, studio, cl
     campaign.query(12)
     file = campaign.picture(1)
     random_picture(99).save(file)
-    with pytest.raises(DataError, match=r"'a/000.png' has changed since the campaign looked at it: refresh"):
+    with pytest.raises(DataError, match=r"'a/000.png' has changed since the campaign looked at it: run 'mal status'"):
         push(campaign, client, "herons")
     file.unlink()
     with pytest.raises(DataError, match=r"'a/000.png' is gone"):

@@ -39,7 +39,7 @@ def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
             shutil.copy2(context.images / row.path, target)
         except FileNotFoundError:
             raise CampaignError(
-                f"the labelled picture {row.path!r} is gone from {str(context.images)!r}: refresh the campaign, "
+                f"the labelled picture {row.path!r} is gone from {str(context.images)!r}: put it back, "
                 "or export to a format that needs no pictures"
             ) from None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.data.manifest import read_manifest
 from minimax_al.durable import write_durably
-from minimax_al.errors import DataError, MissingDependencyError
+from minimax_al.errors import DataError, ManifestError, MissingDependencyError
 
 COLUMNS = ("path", "label", "author", "labelled_at", "answer")
 _LABEL, _UNSURE = "label", "unsure"
@@ -20,7 +20,11 @@ _LABEL, _UNSURE = "label", "unsure"
 
 def read(source: Path, context: Context) -> Iterator[Given]:  # noqa: ARG001 - every format is asked alike
     """The labelled rows of a CSV or Parquet file with columns `path` and `label`."""
-    for row in read_manifest(source, also=("author", "answer")).rows:
+    try:
+        rows = read_manifest(source, also=("author", "answer")).rows
+    except ManifestError as error:  # which knows of splits, that campaigns do not take
+        raise ManifestError(str(error).replace("path,label[,split]", "path,label[,author,answer]")) from error
+    for row in rows:
         unsure = row.also.get("answer", "").strip().lower() == _UNSURE
         where, author = f"{str(source)!r}, line {row.line}", row.also.get("author", "").strip() or None
         if unsure and row.label is not None:

@@ -93,7 +93,7 @@ def as_upload(picture: Picture, file: Path) -> Upload:
     """
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != picture.content_hash:
-        raise DataError(f"{picture.path!r} has changed since the campaign looked at it: refresh the campaign first")
+        raise DataError(f"{picture.path!r} has changed since the campaign looked at it: run 'mal status' first")
     suffix = Path(picture.path).suffix.lower()
     if suffix not in _MEDIA_TYPES:
         buffer = io.BytesIO()
