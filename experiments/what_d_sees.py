@@ -8,12 +8,12 @@ one strategy rank the pictures that neither has labelled (not where each seed ha
 imbalance). Reads the scores that the benchmark keeps; trains nothing.
 """
 
-import argparse
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from results_folder import results_parser
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from tables import write_table
@@ -26,9 +26,7 @@ from minimax_al.errors import MinimaxALError
 
 def main() -> None:
     """Write signals.csv, one row a round, and agreement.csv, one row a round of a pair of seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = results_parser(__doc__)
     options = parser.parse_args()
     try:
         signals, agreement = read(options.results)

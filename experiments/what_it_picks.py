@@ -8,13 +8,13 @@ pictures the classifier got wrong, how many classes it holds, and how unevenly; 
 the first and in the last round of the first seed. Trains nothing.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from results_folder import results_parser
 from tables import write_table
 from torch import Tensor
 
@@ -38,9 +38,7 @@ RULES = {
 
 def main() -> None:
     """Write picks.csv and picks.webp."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = results_parser(__doc__)
     options = parser.parse_args()
     try:
         protocol = read_protocol(options.results)

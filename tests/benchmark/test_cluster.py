@@ -3,6 +3,7 @@
 import pytest
 
 from minimax_al.benchmark.cluster import run_job, submit
+from minimax_al.benchmark.facts import read_facts
 from minimax_al.benchmark.grid import unfinished
 from minimax_al.benchmark.options import parse_run
 from minimax_al.cli import main
@@ -31,6 +32,7 @@ def test_jobs_are_submitted_with_what_the_flags_say(slurm, tiny, tmp_path):
     options = parse_run(["digits", *(word for key, value in flags.items() for word in (f"--slurm{key}", str(value)))])
     sentence = submit(tiny, tmp_path / "out", options.slurm, **options.slurm_parameters)
     assert sentence.startswith("Submitted 3 jobs (4711_0, 4711_1, 4711_2)")
+    assert read_facts(tmp_path / "out").train == 1297  # for a report elsewhere
     script = slurm.read_text()
     for line in ("--partition=gpu", "--account=vision", "--gpus-per-node=2", "--time=90", "--array=0-2"):
         assert f"#SBATCH {line}" in script
@@ -39,7 +41,7 @@ def test_jobs_are_submitted_with_what_the_flags_say(slurm, tiny, tmp_path):
 def test_a_job_runs_the_cells_that_are_left(tiny, tmp_path):
     from minimax_al.benchmark.folder import prepare_folder
 
-    prepare_folder(tiny, tmp_path)
+    prepare_folder(tiny, tmp_path, tiny.load())
     run_job(tiny, tmp_path)
     assert unfinished(tiny, tmp_path) == []
 

@@ -74,7 +74,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(tiny, tmp_pa
     protocol = tiny.model_copy(update={"strategies": ("mal", "vaal", "bald")})
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run_grid(protocol, whole)
-    prepare_folder(protocol, broken)
+    prepare_folder(protocol, broken, protocol.load())
     harness = [sys.executable, str(Path(__file__).with_name("kill_harness.py")), str(broken), str(KILLS), "0"]
     done = subprocess.run(
         harness, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
@@ -86,7 +86,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(tiny, tmp_pa
 
 
 def test_a_cell_in_other_hands_is_left_alone(tiny, tmp_path):
-    prepare_folder(tiny, tmp_path)
+    prepare_folder(tiny, tmp_path, tiny.load())
     taken = Cell("random", 0).folder(tmp_path)
     taken.mkdir(parents=True)
     with FileLock(taken / "lock"):
@@ -114,12 +114,12 @@ def test_processes_side_by_side_give_the_numbers_of_one_and_tell_of_errors(tiny,
 
 
 def test_a_folder_of_another_configuration_is_refused(tiny, tmp_path):
-    prepare_folder(tiny, tmp_path)
-    prepare_folder(tiny.model_copy(update={"seeds": 9, "strategies": ("entropy",)}), tmp_path)
+    prepare_folder(tiny, tmp_path, tiny.load())
+    prepare_folder(tiny.model_copy(update={"seeds": 9, "strategies": ("entropy",)}), tmp_path, tiny.load())
     minimax = tiny.recipe.minimax.model_copy(update={"epochs": 7})
     changed = tiny.model_copy(update={"step": 5, "recipe": tiny.recipe.model_copy(update={"minimax": minimax})})
     with pytest.raises(ResultsError, match=r"step \(20 there, 5 now\), recipe.minimax.epochs \(2 there, 7 now\)"):
-        prepare_folder(changed, tmp_path)
+        prepare_folder(changed, tmp_path, tiny.load())
 
 
 DAMAGE = {
@@ -157,8 +157,8 @@ def test_a_failing_cell_does_not_keep_the_others_from_running(tiny, tmp_path):
 
 
 def test_cells_that_were_asked_for_stay_asked_for(tiny, tmp_path):
-    prepare_folder(tiny, tmp_path)
-    prepare_folder(tiny.model_copy(update={"strategies": ("entropy",), "seeds": 1}), tmp_path)
+    prepare_folder(tiny, tmp_path, tiny.load())
+    prepare_folder(tiny.model_copy(update={"strategies": ("entropy",), "seeds": 1}), tmp_path, tiny.load())
     protocol = read_protocol(tmp_path)
     assert (protocol.strategies, protocol.seeds) == (("random", "mal", "entropy"), 2)
     assert len(read_provenance(tmp_path)) == 1
@@ -170,7 +170,7 @@ def test_jobs_below_one(tiny, tmp_path):
 
 
 def test_provenance_is_written_beside_results(tiny, tmp_path):
-    prepare_folder(tiny, tmp_path)
+    prepare_folder(tiny, tmp_path, tiny.load())
     (content,) = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
     assert torch.__version__.startswith(content["packages"]["torch"])
     assert content["machine"]["threads"] >= 1

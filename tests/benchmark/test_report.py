@@ -128,6 +128,8 @@ def test_a_report_is_made_where_the_data_are_not(on_disk, tmp_path):
     assert "<img" in whole
     assert "<img" not in page
     assert write_report(out, moved).read_text().count("<img") == whole.count("<img")
+    with pytest.raises(DataError, match=r"nowhere\.npz"):
+        write_report(out, tmp_path / "nowhere.npz")
 
 
 def test_the_facts_kept_cover_all_seeds_of_the_folder(on_disk, tmp_path):

@@ -31,8 +31,7 @@ def submit(protocol: Protocol, out: Path, jobs: int, **parameters: object) -> st
         import submitit  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingDependencyError("submitit", "cluster", "submitting to SLURM") from error
-    protocol.load()
-    prepare_folder(protocol, out)
+    prepare_folder(protocol, out, protocol.load())
     executor = submitit.AutoExecutor(folder=out / "slurm", cluster="slurm")
     executor.update_parameters(name=f"mal-{protocol.name}", **({"gpus_per_node": 1, "timeout_min": 1440} | parameters))
     with executor.batch():

@@ -6,8 +6,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from minimax_al.benchmark.facts import facts_of, write_facts
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.provenance import provenance
+from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError, invalid_setting
 
@@ -15,8 +17,8 @@ GROWING = {"strategies", "seeds", "data"}
 """Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
 
 
-def prepare_folder(protocol: Protocol, out: Path) -> None:
-    """Write the resolved protocol to a results folder, or check that it is that folder's; note the provenance.
+def prepare_folder(protocol: Protocol, out: Path, dataset: Dataset) -> None:
+    """Write the resolved protocol to a results folder, or check that it is that folder's; note data and provenance.
 
     Cells that an earlier call asked for stay asked for.
 
@@ -36,6 +38,7 @@ def prepare_folder(protocol: Protocol, out: Path) -> None:
         protocol = protocol.model_copy(update=changes)
     fields = protocol.model_dump(mode="json")
     write_durably(out / "protocol.yaml", yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
+    write_facts(facts_of(protocol, dataset), out)
     earlier = read_provenance(out)
     if (now := provenance()) not in earlier:
         write_durably(out / "provenance.yaml", yaml.safe_dump([*earlier, now], sort_keys=False).encode())

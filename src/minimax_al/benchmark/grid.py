@@ -16,8 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
-from minimax_al.benchmark.facts import facts_of, write_facts
-from minimax_al.benchmark.folder import prepare_folder, read_protocol
+from minimax_al.benchmark.folder import prepare_folder
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
@@ -59,7 +58,7 @@ def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: Progr
     if jobs < 1 or jobs > 1 < ranks.world_size:
         raise ConfigurationError(f"jobs is {jobs}; it must be 1 or more, and 1 where several ranks share a run")
     dataset = protocol.load()
-    ranks.together(lambda: _prepare(protocol, out, dataset) if ranks.rank == 0 else None)
+    ranks.together(lambda: prepare_folder(protocol, out, dataset) if ranks.rank == 0 else None)
     on_progress = on_progress if ranks.rank == 0 else None
     for cell in cells_of(protocol):
         if on_progress:
@@ -68,12 +67,6 @@ def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: Progr
         work(protocol, out, dataset, on_progress=on_progress)
     else:
         _run_processes(protocol, out, jobs, on_progress)
-
-
-def _prepare(protocol: Protocol, out: Path, dataset: Dataset) -> None:
-    prepare_folder(protocol, out)
-    # The folder's protocol may have more seeds than this call's.
-    write_facts(facts_of(read_protocol(out), dataset), out)
 
 
 def work(protocol: Protocol, out: Path, dataset: Dataset, *, on_progress: ProgressCallback | None = None) -> None:

@@ -135,7 +135,7 @@ def read_results(out: Path, data: Path | None = None) -> Results:
 
     Raises:
         ResultsError: it is none, or nothing in it is finished.
-        DataError: the data are not there, and the folder keeps no facts of them.
+        DataError: the data are not there, and `data` was given or the folder keeps no facts of them.
     """
     protocol = read_protocol(out)
     if data is not None:
@@ -147,7 +147,7 @@ def read_results(out: Path, data: Path | None = None) -> Results:
     try:
         dataset = protocol.load()
     except DataError as error:
-        if facts is None:
+        if facts is None or data is not None:
             raise
         return Results(out, protocol, facts, rounds, dataset=None, absence=str(error))
     return Results(out, protocol, facts or facts_of(protocol, dataset), rounds, dataset)
@@ -167,6 +167,7 @@ def write_report(out: Path, data: Path | None = None) -> Path:
 
     Raises:
         ResultsError: it is no results folder, or nothing in it is finished.
+        DataError: the data are not where `data` says.
     """
     results = read_results(out, data)
     curves = results.curves(results.headline)

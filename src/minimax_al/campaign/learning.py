@@ -88,10 +88,9 @@ class Session:
         recipe = read_recipe(place.settings)
         with place.store.reading() as connection:
             self.material = gather(connection)
-        self.fingerprint = self.material.fingerprint(
-            place.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
-        )
-        with place.store.reading() as connection:
+            self.fingerprint = self.material.fingerprint(
+                place.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
+            )
             is_news = done_run(connection, self.fingerprint) is None
         if on_start is not None and is_news:
             on_start(strategy, len(self.material.labelled), len(self.material.held_out))

@@ -18,14 +18,11 @@ if TYPE_CHECKING:
 
 _BUDGET = 100
 _SHOWN = 5
+_ALL_DUPLICATES = "Campaign.duplicates() in Python lists all"
 _STATUS = {
     "active": ("picture", "pictures"),
     "duplicate": ("duplicate", "duplicates"),
     "set-aside": ("file set aside", "files set aside"),
-}
-_WHERE = {
-    "set aside": "mal report {folder} lists them",
-    "duplicate": "Campaign.duplicates() in Python lists all",
 }
 
 
@@ -73,16 +70,16 @@ def show_status(campaign: "Campaign") -> None:
 def show_new(campaign: "Campaign") -> None:
     """Print some of the files that a new campaign does not ask about, each with the reason."""
     aside, twice = campaign.status().set_aside, campaign.duplicates()
-    _show_some([f"set aside: {path}: {reason}" for path, reason in aside], campaign.folder)
-    _show_some([f"duplicate: {path} equals {original}" for path, original in twice], campaign.folder)
+    place = quote(str(campaign.folder))
+    _show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal report {place} lists them")
+    _show_some("duplicate", [f"{path} equals {original}" for path, original in twice], _ALL_DUPLICATES)
 
 
-def _show_some(lines: list[str], folder: Path) -> None:
-    for line in lines[:_SHOWN]:
-        show(line)
-    if len(lines) > _SHOWN:
-        kind = lines[0].partition(":")[0]
-        show(f"{kind}: {len(lines) - _SHOWN:,} more; {_WHERE[kind].format(folder=quote(str(folder)))}")
+def _show_some(kind: str, files: list[str], where: str) -> None:
+    for file in files[:_SHOWN]:
+        show(f"{kind}: {file}")
+    if len(files) > _SHOWN:
+        show(f"{kind}: {len(files) - _SHOWN:,} more; {where}")
 
 
 def next_command(folder: Path, now: "Status") -> str:
