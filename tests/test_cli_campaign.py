@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minimax_al.campaign import Campaign
 from minimax_al.cli import main
 from minimax_al.cli.printing import shown_epochs
 
@@ -170,3 +171,12 @@ def test_words_are_those_of_the_command(folder, capsys):
     assert "expected path,label[,author,answer], found" in run(capsys, "import", "campaign", "labels.csv")[2]
     Path("labels.csv").write_text("path,label\na/0.png,bird\n")
     assert "or import with --create-classes to add it" in run(capsys, "import", "campaign", "labels.csv")[2]
+
+
+def test_pictures_come_back_from_label_studio_by_a_command(folder, capsys):
+    assert run(capsys, "query", "campaign", "--budget", "4")[0] == 0
+    with Campaign.open("campaign") as campaign:
+        campaign.lend([pick.item for pick in campaign.picks()], "Label Studio, project 1")
+        assert campaign.lease("ann", 4).picks == ()
+        assert run(capsys, "label-studio", "recall", "campaign")[1].startswith("4 pictures are taken back")
+        assert len(campaign.lease("ann", 4).picks) == 4

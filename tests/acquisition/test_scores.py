@@ -175,6 +175,28 @@ def test_the_accumulator_keeps_its_own_memory():
     assert accumulator.result().max() > 0
 
 
+def test_streamed_bald_of_pixels_is_that_of_each_pixel():
+    logits = torch.randn(4, 3, 5, 2, 6)
+    accumulator = BaldAccumulator()
+    for one_pass in logits:
+        accumulator.update(one_pass)
+    of_each = bald(logits.movedim(2, -1).reshape(4, -1, 5)).view(3, 2, 6)
+    torch.testing.assert_close(accumulator.result(), of_each, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad_pass", range(3))
+def test_streamed_bald_names_the_samples_of_any_bad_pass(bad, bad_pass):
+    logits = torch.zeros(3, 9, 2, 4, 4)
+    logits[bad_pass, 6, 1, 3, 2] = bad
+    accumulator = BaldAccumulator()
+    for one_pass in logits:
+        accumulator.update(one_pass)
+    with pytest.raises(NonFiniteScoreError, match="1 of 9 samples, at positions 6;") as caught:
+        accumulator.result()
+    assert caught.value.positions == (6,)
+
+
 def test_bald_in_chunks_equals_bald_at_once():
     logits = torch.randn(2, 5, CHUNK_ELEMENTS // 4)
     torch.testing.assert_close(bald(logits)[3:4], bald(logits[:, 3:4]))

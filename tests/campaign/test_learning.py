@@ -214,7 +214,7 @@ def test_masks_of_pictures_that_differ_in_their_endings_are_all_written(tmp_path
 def test_held_out_pictures_are_never_trained_on(make_coloured):
     campaign = make_coloured()
     answer(campaign, 20)
-    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign._now)
+    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign.now)
     session = Session(place, "entropy")
     held_out = {known.path for known in session.material.held_out}
     assert len(held_out) >= 2

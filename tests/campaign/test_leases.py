@@ -106,7 +106,9 @@ def test_what_is_lent_is_leased_to_nobody_until_it_is_answered_or_recalled(campa
     first, second, third, *rest = (pick.item for pick in campaign.picks())
     campaign.label(third, "cat", author="bob")
     campaign.lease("ann", 1)
-    assert campaign.lend([first, second, third], "ann") == 2  # what has its answer is lent to nobody
+    assert campaign.lend([first, second, third], "ann") == 1  # not what ann has before her, nor what has its answer
+    clock.advance(600)
+    assert campaign.lend([first, second, third], "ann") == 2
     clock.advance(10**6)
     campaign.release("ann")
     lease = campaign.lease("ann", 6)
@@ -203,7 +205,11 @@ class People:
         elif what == "close":
             self.campaign.close_round()
         elif what == "lend":  # the name of a place may be that of a person
-            self.campaign.lend(self.random.sample(range(1, 13), 3), self.random.choice(["ann", "elsewhere"]))
+            chosen, now = self.random.sample(range(1, 13), 3), self.clock()
+            waiting = [] if self.campaign.round().closed_at else waiting_picks(self.campaign)
+            free = {pick.item for pick in waiting if pick.lease_until is None or pick.lease_until <= now}
+            expected = len(free & set(chosen))
+            assert self.campaign.lend(chosen, self.random.choice(["ann", "elsewhere"])) == expected
         elif what == "recall":
             self.campaign.recall()
         elif what == "accept":

@@ -122,7 +122,7 @@ def test_of_two_queries_at_once_one_wins(campaign):
 
 
 def ask_model(campaign, budget, by_model, **options):
-    settings = {"random_share": 0.0, "choose": by_model, "now": campaign._now} | options
+    settings = {"random_share": 0.0, "choose": by_model, "now": campaign.now} | options
     return open_round(campaign.store, campaign.settings, budget, "mal", **settings)
 
 

@@ -110,7 +110,7 @@ def test_a_model_that_chose_leaves_what_it_saw(make_campaign, save_pictures):
     with Image.open(campaign.view(pick.item, "label")) as label:
         np.testing.assert_array_equal(np.asarray(label), mask)
     campaign.query(2, "entropy")
-    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign._now)
+    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign.now)
     session = Session(place, "entropy")
     session.fit()
     ids = [picture.id for picture in session.material.unlabelled]

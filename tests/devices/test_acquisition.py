@@ -59,6 +59,16 @@ CASES = {
 }
 
 
+def test_no_pass_of_bald_waits_for_the_device(device):
+    accumulator = acquisition.BaldAccumulator()
+    with device() as places:
+        passes = PASSES.to("cuda")
+        places.waits.clear()
+        for logits_NK in passes:
+            accumulator.update(logits_NK)
+        assert places.waits == []
+
+
 def test_all_public_names_are_here():
     assert {name.split()[0] for name in CASES} == set(acquisition.__all__) - {"RULES"}
 

@@ -38,7 +38,7 @@ def client(studio):
 def trained(campaign, strategy="entropy"):
     """The id of a run that is said to have ended well."""
     with campaign.store.writing() as connection:
-        now = campaign._now()
+        now = campaign.now()
         run_id = start_run(connection, strategy, f"{strategy} {now}", labels=1, held_out=0, now=now)
         finish_run(connection, run_id, {}, now, last_label=0)
     return run_id
@@ -51,7 +51,7 @@ def campaign(make_campaign, client):
     run_id = trained(campaign)
     choices = [Choice(item, "why", suggestion=1, confidence=0.5 + item / 10) for item in (1, 2, 3)]
     with campaign.store.writing() as connection:
-        values = {"strategy": "entropy", "random_share": 0, "seed": 0, "run_id": run_id, "now": campaign._now()}
+        values = {"strategy": "entropy", "random_share": 0, "seed": 0, "run_id": run_id, "now": campaign.now()}
         add_round(connection, choices, **values)
     push(campaign, client, "herons")
     return campaign

@@ -108,16 +108,29 @@ def check_finite(values: Tensor, name: str, *, sample_dimension: int = 0, offset
     accumulate = torch.float64 if values.dtype == torch.float64 else torch.float32
     if bool(values.sum(dtype=accumulate).isfinite()):
         return
-    bad = ~values.isfinite()
+    finite = values.isfinite()
     others = [dimension for dimension in range(values.dim()) if dimension != sample_dimension]
-    samples = bad.any(dim=others) if others else bad
-    found = samples.nonzero().flatten()
+    refuse_samples(finite.all(dim=others) if others else finite, name, offset)
+
+
+def refuse_samples(finite: Tensor, name: str, offset: int = 0) -> None:
+    """Raise where a sample is marked as not finite.
+
+    Args:
+        finite: boolean, (N,).
+        name: what of the samples, as the subject of the error.
+        offset: position in the pool of the first sample.
+
+    Raises:
+        NonFiniteScoreError: with the positions of the first samples concerned.
+    """
+    found = (~finite).nonzero().flatten()
     if len(found) == 0:
         return
     positions = tuple(int(position) + offset for position in found[:POSITIONS_KEPT])
     first = ", ".join(map(str, positions[:POSITIONS_NAMED])) + (", …" if len(found) > POSITIONS_NAMED else "")
     raise NonFiniteScoreError(
-        f"{name} are NaN or infinite for {len(found)} of {len(samples)} samples, at positions {first}; "
+        f"{name} are NaN or infinite for {len(found)} of {len(finite)} samples, at positions {first}; "
         "they are never replaced: look at those samples or at the model",
         positions,
     )

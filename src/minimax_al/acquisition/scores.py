@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from minimax_al.acquisition.checks import Array, as_dimensions, check_finite
+from minimax_al.acquisition.checks import Array, as_dimensions, as_tensor, check_finite, refuse_samples
 from minimax_al.errors import ShapeError
 
 CHUNK_ELEMENTS = 1 << 20  # rows are scored in chunks that stay in the cache, whatever the size of the pool
@@ -157,7 +157,7 @@ def bald(logits: Array) -> Tensor:
 class BaldAccumulator:
     """BALD from passes that come one by one, in O(N·K) memory instead of O(T·N·K).
 
-    Keeps the running log Σ_t p_t and Σ_t H(p_t).
+    Keeps the running log Σ_t p_t and Σ_t H(p_t). No pass waits for the device: what is not finite is told by `result`.
 
     Example:
         >>> accumulator = BaldAccumulator()
@@ -169,6 +169,7 @@ class BaldAccumulator:
 
     def __init__(self) -> None:
         self.passes = 0
+        self._finite_N = torch.ones(0, dtype=torch.bool)
         self._log_sum_probs_NK = torch.empty(0)
         self._sum_entropies_N = torch.empty(0)
 
@@ -176,38 +177,41 @@ class BaldAccumulator:
         """Add one pass over the same samples.
 
         Args:
-            logits: shape (N, K).
+            logits: shape (N, K), or (N, K, H, W).
 
         Raises:
             ShapeError: another shape than the first pass had.
-            NonFiniteScoreError: a logit is NaN or infinite.
         """
-        logits_NK = as_dimensions(logits, "NK")
-        check_finite(logits_NK, "logits")
+        logits_NK = as_tensor(logits, "logits")
+        as_dimensions(logits_NK, "NKHW" if logits_NK.ndim == 4 else "NK")
+        finite_N = logits_NK.isfinite().flatten(1).all(dim=1)
         logits_NK = logits_NK.to(_computing_dtype(logits_NK))
         log_probs_NK = logits_NK.log_softmax(dim=1)
         entropies_N = entropy_unchecked(logits_NK)
         if self.passes == 0:
-            self._log_sum_probs_NK, self._sum_entropies_N = log_probs_NK, entropies_N
+            self._log_sum_probs_NK, self._sum_entropies_N, self._finite_N = log_probs_NK, entropies_N, finite_N
         elif logits_NK.shape != self._log_sum_probs_NK.shape:
             given, first = tuple(logits_NK.shape), tuple(self._log_sum_probs_NK.shape)
             raise ShapeError(f"a pass has logits of shape {given}, the first pass had {first}")
         else:
             torch.logaddexp(self._log_sum_probs_NK, log_probs_NK, out=self._log_sum_probs_NK)
             self._sum_entropies_N += entropies_N
+            self._finite_N &= finite_N
         self.passes += 1
 
     def result(self) -> Tensor:
         """The mutual information so far.
 
         Returns:
-            Shape (N,), nats.
+            Shape (N,), or (N, H, W), nats.
 
         Raises:
             ShapeError: no pass was added.
+            NonFiniteScoreError: a logit of a pass was NaN or infinite; says which samples.
         """
         if self.passes == 0:
             raise ShapeError("BALD needs at least one pass: call update(logits) first")
+        refuse_samples(self._finite_N, "logits")
         # Entropy does not change with a shift of the logits, so log Σ serves as well as log mean.
         entropy_of_mean_N = entropy_unchecked(self._log_sum_probs_NK)
         # The difference cannot be negative; where the passes agree its rounding can.

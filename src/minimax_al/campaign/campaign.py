@@ -155,7 +155,7 @@ class Campaign(Labelling):
         Args:
             progress: called now and then with (files examined, files to examine).
         """
-        return refresh_items(self.store, self.images, self.settings.near_duplicate_bits, self._now(), progress)
+        return refresh_items(self.store, self.images, self.settings.near_duplicate_bits, self.now(), progress)
 
     def accept_changed(self, paths: Sequence[str] | None = None) -> int:
         """Says that the labels of changed pictures (all, or those given) still hold; returns how many."""
@@ -210,7 +210,7 @@ class Campaign(Labelling):
             name,
             random_share=random_share,
             choose=choose,
-            now=self._now,
+            now=self.now,
         )
         return self.round(number)
 
@@ -241,7 +241,7 @@ class Campaign(Labelling):
             format=format,
             author=author,
             create_classes=create_classes,
-            now=self._now(),
+            now=self.now(),
         )
 
     def export(self, format: str, out: Path | str) -> int:  # noqa: A002 - the word that everybody uses
@@ -338,4 +338,4 @@ class Campaign(Labelling):
     def _workshop(self) -> "Workshop":
         from minimax_al.campaign.learning import Workshop  # noqa: PLC0415 - loads torch
 
-        return Workshop(self.folder, self.store, self.settings, self.masks, self._now)
+        return Workshop(self.folder, self.store, self.settings, self.masks, self.now)

@@ -43,6 +43,7 @@ class Labelling:
         settings: as they were read.
         masks: the masks of a segmentation campaign.
         views: what models have said of its pictures' pixels.
+        now: gives the time, with a time zone.
     """
 
     def __init__(self, folder: Path, store: Store, clock: Callable[[], datetime] | None = None) -> None:
@@ -51,7 +52,7 @@ class Labelling:
         self.settings = read_settings(store)
         self.masks = MaskFiles(folder / "masks")
         self.views = ViewFiles(folder / VIEWS)
-        self._now = clock or utc_now
+        self.now = clock or utc_now
 
     def close(self) -> None:
         """Lets go of the database; a campaign is a context manager, too."""
@@ -142,12 +143,12 @@ class Labelling:
         """
         with self.store.writing() as connection:
             _check_open(connection, number, "closed")
-            close(connection, self._now())
+            close(connection, self.now())
 
     def lease(self, author: str, count: int = 1) -> Lease:
         """Keeps up to `count` waiting pictures of the open round for one person, for `lease_seconds`."""
         with self.store.writing() as connection:
-            return take_lease(connection, author, count, self._now(), self.settings.lease_seconds)
+            return take_lease(connection, author, count, self.now(), self.settings.lease_seconds)
 
     def release(self, author: str) -> int:
         """Gives back what is kept for one person; returns how many pictures."""
@@ -164,10 +165,10 @@ class Labelling:
             place: its name.
 
         Returns:
-            How many are kept: those of them that wait in the open round.
+            How many are kept: those of them that wait in the open round, and that no person has before them.
         """
         with self.store.writing() as connection:
-            return lend(connection, find_items(connection, _listed(items)), place)
+            return lend(connection, find_items(connection, _listed(items)), place, self.now())
 
     def recall(self, number: int | None = None) -> int:
         """Takes back all pictures of the open round that were lent, to lease them here again; returns how many.
@@ -272,7 +273,7 @@ class Labelling:
             CampaignError: there is nothing to take back, or the last answer is another.
         """
         with self.store.writing() as connection:
-            now = self._now()
+            now = self.now()
 
             def take_back() -> list[Any]:
                 found = None if item is None else find_items(connection, [item])[0]
@@ -305,7 +306,7 @@ class Labelling:
         if_waiting: bool = False,
     ) -> list[int]:
         with self.store.writing() as connection:
-            now = self._now()
+            now = self.now()
 
             def say() -> list[int]:
                 return answer(

@@ -72,9 +72,13 @@ def release(connection: Connection, author: str) -> int:
     return connection.execute(mine.values(lease_holder=None, lease_until=None)).rowcount
 
 
-def lend(connection: Connection, item_ids: Sequence[int], place: str) -> int:
-    """Keeps those of the pictures that wait in the open round for a place, not a person: a lease without an end."""
+def lend(connection: Connection, item_ids: Sequence[int], place: str, now: datetime) -> int:
+    """Keeps those of the pictures that wait in the open round for a place, not a person: a lease without an end.
+
+    What a person has before them stays theirs.
+    """
     waits = picks.c.waits & picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
+    waits &= picks.c.lease_until.is_(None) | (picks.c.lease_until <= now)
     lent = 0
     for portion in portions(item_ids):
         these = update(picks).where(waits, picks.c.item_id.in_(portion))

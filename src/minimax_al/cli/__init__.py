@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": campaign.import_labels,
     "label-studio push": label_studio.push,
     "label-studio pull": label_studio.pull,
+    "label-studio recall": label_studio.recall,
     "label-studio serve": label_studio.serve,
     "close": campaign.close,
     "train": campaign.train,

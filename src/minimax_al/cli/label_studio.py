@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from minimax_al.cli.printing import show
@@ -37,7 +38,9 @@ def push(
     made = " (new)" if done.made else ""
     show(f"{done.sent} pictures sent to project {done.project}{made}, {done.renewed} brought up to date")
     show(f"{done.there} were there already, {done.answered} are labelled there: {done.url}")
-    show("The labelling page hands these out to nobody, until they are pulled or somebody there takes them back")
+    if done.held:
+        show(f"{done.held} are before people on the labelling page: push again later for those that they leave")
+    show("The labelling page hands these out to nobody, until they are pulled, or mal label-studio recall takes them")
 
 
 def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = None) -> None:
@@ -57,6 +60,18 @@ def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = N
     show(f"{done.added} labels added, {done.changed} changed, {done.skipped} skipped, {done.unchanged} as they were")
     if done.overtaken or done.empty:
         show(f"{done.overtaken} are older than what holds here; {done.empty} annotations are empty")
+
+
+def recall(folder: Path, /) -> None:
+    """Take back what lies in Label Studio, to be labelled on the page; what is pulled later still counts.
+
+    Args:
+        folder: of the campaign.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"{campaign.recall()} pictures are taken back. Next: mal label {quote(str(folder))}")
 
 
 def serve(

@@ -8,8 +8,6 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from minimax_al.acquisition import BaldAccumulator, top
-from minimax_al.acquisition.checks import check_finite
-from minimax_al.strategies.pixels import as_samples
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
 from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
 
@@ -84,7 +82,6 @@ def mutual_information(passes: Iterable[Tensor]) -> Tensor:
     """
     accumulator = BaldAccumulator()
     for logits in passes:
-        check_finite(logits, "logits")
-        accumulator.update(as_samples(logits))
-        pictures = len(logits)
-    return accumulator.result().view(pictures, -1).mean(dim=1)
+        accumulator.update(logits)
+    information = accumulator.result()
+    return information.view(len(information), -1).mean(dim=1)

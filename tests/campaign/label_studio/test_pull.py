@@ -142,7 +142,7 @@ def test_what_was_said_here_later_is_not_undone_by_a_pull(pushed, studio, client
         ("undo", "ann@example.org"),
     ]
     assert pull(campaign, client, "herons") == Pull(unchanged=1)
-    studio.now = campaign._now()
+    studio.now = campaign.now()
     studio.choose(studio.task_of(path), "n/a")
     assert pull(campaign, client, "herons") == Pull(changed=1, unchanged=1)
     assert campaign.labels() == {path: "n/a"}

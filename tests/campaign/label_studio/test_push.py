@@ -26,11 +26,11 @@ from .fake import payload
 
 def open_round(campaign, items, suggestion=None, confidence=None):
     """A round as a model would open it."""
-    now = campaign._now()
+    now = campaign.now()
     with campaign.store.writing() as connection:
         run_id = None
         if suggestion is not None:
-            run_id = start_run(connection, "entropy", f"run {campaign._now()}", labels=1, held_out=0, now=now)
+            run_id = start_run(connection, "entropy", f"run {campaign.now()}", labels=1, held_out=0, now=now)
             finish_run(connection, run_id, {}, now, last_label=0)
         choices = [
             Choice(item, f"why {item}", {"entropy": item / 8}, suggestion=suggestion, confidence=confidence)
@@ -319,6 +319,7 @@ def test_what_is_in_label_studio_is_leased_here_to_nobody(make_campaign, studio,
     lease = campaign.lease("ann", 6)
     assert lease.lent == len(studio.tasks) == 2
     assert not {pick.item for pick in lease.picks} & tasks_by_item(studio).keys()
+    campaign.release("ann")
     push(campaign, client, "herons")
     lease = campaign.lease("ann", 6)
     assert (lease.picks, lease.waiting, lease.lent) == ((), 6, 6)
@@ -330,3 +331,18 @@ def test_what_is_in_label_studio_is_leased_here_to_nobody(make_campaign, studio,
     campaign.recall()
     push(campaign, client, "herons")  # those that are there already, too
     assert campaign.lease("ann", 6).lent == 4
+
+
+def test_what_somebody_has_before_them_is_not_sent_until_they_leave_it(make_campaign, studio, client, clock):
+    campaign = make_campaign()
+    campaign.query(6)
+    hers = [pick.item for pick in campaign.lease("ann", 2).picks]
+    done = push(campaign, client, "herons")
+    assert (done.sent, done.held) == (4, 2)
+    assert not tasks_by_item(studio).keys() & set(hers)
+    assert [pick.item for pick in campaign.lease("ann", 6).picks] == hers
+    campaign.label(hers[0], "cat", author="ann")
+    clock.advance(600)
+    done = push(campaign, client, "herons")
+    assert (done.sent, done.there, done.held) == (1, 4, 0)
+    assert hers[1] in tasks_by_item(studio)

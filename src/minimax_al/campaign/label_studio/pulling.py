@@ -23,7 +23,6 @@ from minimax_al.campaign.label_studio.configuration import read_configuration
 from minimax_al.campaign.label_studio.messages import Annotation, Task, User
 from minimax_al.campaign.label_studio.pictures import Picture, picture_of_task
 from minimax_al.campaign.label_studio.projects import find_project, list_annotated_tasks, list_users
-from minimax_al.campaign.labelling import utc_now
 from minimax_al.campaign.masks import check_mask
 from minimax_al.campaign.rounds import asked_by_latest
 from minimax_al.campaign.schema import labels, picks, rounds
@@ -214,9 +213,9 @@ def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
         new = [one for one in new if not _repeats(one.event, held.get(one.event.item_id))]
         new.sort(key=lambda one: one.event.at)
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
-        take_overtaken(connection, [one.event for one in old], utc_now())
+        take_overtaken(connection, [one.event for one in old], campaign.now())
         live = [one for one in new if one not in old]
-        _take_back(connection, live, held)
+        _take_back(connection, live, held, campaign.now())
         take(connection, [one.event for one in live], campaign.settings)
     counts = _count(live, set(held))
     return replace(counts, overtaken=len(old), unchanged=len(said) - len(new))
@@ -236,14 +235,14 @@ def _is_overtaken(event: Event, held: _Held | None) -> bool:
     return event.kind == "label" and held is not None and event.at < held.at
 
 
-def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int, _Held]) -> None:
+def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int, _Held], now: datetime) -> None:
     """Takes back the labels of annotations that were cancelled after they had come here."""
     for event, since in said:
         before = held.get(event.item_id)
         if event.kind != "skip" or before is None or before.author != event.author:
             continue
         if since <= before.at < event.at:
-            undo(connection, event.author, utc_now(), event.item_id)
+            undo(connection, event.author, now, event.item_id)
 
 
 def _count(said: Iterable[_Said], labelled: set[int]) -> Pull:

@@ -34,6 +34,7 @@ class Push:
             round asks.
         there: pictures of this round that were there already.
         answered: pictures that somebody has labelled there: a pull brings the labels.
+        held: pictures that somebody has before them on the campaign's page: a later push sends those that still wait.
     """
 
     project: int
@@ -43,6 +44,7 @@ class Push:
     renewed: int
     there: int
     answered: int
+    held: int
 
 
 class _Todo(NamedTuple):
@@ -82,7 +84,7 @@ def push(
     """Sends the open round's waiting pictures as tasks, with the model's suggestion as a prediction.
 
     What is there is kept for Label Studio (`Campaign.lend`): the campaign's own page hands it out to nobody until it is
-    answered, recalled, or asked about by another round.
+    answered, recalled, or asked about by another round. What somebody has before them on that page is not sent.
 
     Each task's data say `item`, `path`, `content_hash`, `round`, `rank`, `reason`, `scores` and `at_random`. Pictures
     that are there are not sent again, so an interrupted push goes on where it was.
@@ -113,7 +115,8 @@ def push(
         found = client.patch(f"/api/projects/{found.id}/", Project, {"label_config": config})
     version = version_of_round(campaign, state.number)
     place = _Place(campaign, client, found, configuration, version, pictures_url)
-    plan = _plan(_waiting(campaign), list_tasks(client, found.id))
+    free, held = _waiting(campaign)
+    plan = _plan(free, list_tasks(client, found.id))
     _lend(place, [*plan.renewed, *plan.there, *plan.answered])
     _send(place, plan.new, progress)
     predicted = [_renew(place, todo) for todo in plan.renewed]
@@ -126,6 +129,7 @@ def push(
         renewed=len(plan.renewed),
         there=len(plan.there),
         answered=len(plan.answered),
+        held=held,
     )
 
 
@@ -136,12 +140,14 @@ def _check_pictures_url(url: str) -> None:
         )
 
 
-def _waiting(campaign: Campaign) -> list[_Todo]:
-    """The round's waiting picks whose pictures are there, by rank."""
+def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
+    """The round's waiting picks whose pictures are there, by rank; and how many besides a person has before them."""
     waiting = [pick for pick in campaign.picks() if pick.answer == "waiting"]
+    now = campaign.now()
+    free = [pick for pick in waiting if pick.lease_until is None or pick.lease_until <= now]
     with campaign.store.reading() as connection:
-        pictures = active_pictures(connection, [pick.item for pick in waiting])
-    return [_Todo(pick, pictures[pick.item]) for pick in waiting if pick.item in pictures]
+        pictures = active_pictures(connection, [pick.item for pick in free])
+    return [_Todo(pick, pictures[pick.item]) for pick in free if pick.item in pictures], len(waiting) - len(free)
 
 
 def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
