@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from minimax_al.campaign import Campaign, ModelState
+from minimax_al.campaign.training_lock import training_alone
 from minimax_al.web import create_app, job
 from minimax_al.web.jobs import JobRunsError, Jobs
 from minimax_al.web.models import JobOrder
@@ -143,18 +144,12 @@ def test_the_state_is_told_while_a_start_waits_for_the_last_process_to_go(jobs):
     assert jobs.wait().state == "done"
 
 
-def test_one_job_at_a_time_here_and_in_other_servers(jobs, campaign):
+def test_one_job_at_a_time(jobs):
     jobs.start(train("stay"))
     with pytest.raises(JobRunsError, match=r"a job runs already \(train\)"):
         jobs.start(train("well"))
-    with Campaign.open(campaign.folder) as same:
-        elsewhere = Watched(same)
-        with pytest.raises(JobRunsError, match="another server runs a job"):
-            elsewhere.start(train("well"))
-        jobs.stop()
-        assert jobs.now.state == "failed"
-        elsewhere.start(train("well"))
-        assert elsewhere.wait().state == "done"
+    jobs.stop()
+    assert jobs.now.state == "failed"
     jobs.start(train("well"))
     assert jobs.wait().state == "done"
 
@@ -284,6 +279,13 @@ def test_what_a_campaign_refuses_is_told_in_its_sentence(do, campaign):
     campaign.close_round()
     sentence = "a budget of 99 was given; it must be from 1 to the 8 unlabelled pictures"
     assert do(kind="query", budget=99, strategy="random") == (1, [{"state": "failed", "message": sentence}])
+
+
+def test_a_training_elsewhere_keeps_this_one_from_it(do, campaign):
+    with training_alone(campaign.folder):
+        status, (told,) = do(kind="train")
+    assert status == 1
+    assert told["message"].startswith("another training runs on the campaign")
 
 
 def test_what_nobody_has_foreseen_is_told_and_logged(do, campaign, monkeypatch, capsys):

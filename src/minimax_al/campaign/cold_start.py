@@ -18,7 +18,7 @@ from minimax_al.campaign.description import SIDE, edges, whitened
 from minimax_al.campaign.history import current_labels
 from minimax_al.campaign.learning import Workshop, read_recipe
 from minimax_al.campaign.reasons import reason_for
-from minimax_al.campaign.rounds import Choice, candidates
+from minimax_al.campaign.rounds import Choice, is_candidate
 from minimax_al.campaign.schema import items
 from minimax_al.data import Pictures, normalise, prepare
 from minimax_al.networks import Encoder, build_encoder
@@ -62,10 +62,13 @@ def choose_by_features(
 
 def _pictures(connection: Connection) -> tuple[list[int], list[str], list[str]]:
     """Ids and paths of what may be chosen, and paths of what is labelled."""
-    ids = candidates(connection)
-    paths = {row.id: row.path for row in connection.execute(select(items.c.id, items.c.path))}
+    wanted = select(items.c.id, items.c.path).where(is_candidate()).order_by(items.c.id)
+    ids, paths = [], []
+    for item, path in connection.execute(wanted):
+        ids.append(item)
+        paths.append(path)
     labelled = [row.path for row in connection.execute(current_labels()) if row.status in {"active", "duplicate"}]
-    return ids, [paths[item] for item in ids], labelled
+    return ids, paths, labelled
 
 
 def _by_edges(place: Workshop, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
@@ -77,7 +80,7 @@ def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch:
     pictures = load_pictures(Path(place.settings.images), names, place.settings.stored_size)
     mean, std = campaign_statistics(place.store, pictures)
     task = place.settings.task
-    encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=True)
+    encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=recipe.pretrained)
     runtime = Runtime(recipe.runtime)
     network: Encoder = runtime.place(encoder).eval()
     found = []

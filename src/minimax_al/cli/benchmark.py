@@ -1,6 +1,6 @@
 """The commands of a benchmark, and those that list and count."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
 from typing import Literal
@@ -99,15 +99,31 @@ def names(kind: Literal["strategies", "encoders", "datasets", "presets"], /) -> 
     Args:
         kind: of the names.
     """
-    from minimax_al.benchmark import list_presets
-    from minimax_al.data import SOURCES
-    from minimax_al.networks import list_encoders
+    show("\n".join(_LISTS[kind]()))
+
+
+def _strategies() -> list[str]:
     from minimax_al.strategies import list_strategies
 
-    known: dict[str, Callable[[], Iterable[str]]] = {
-        "strategies": list_strategies,
-        "encoders": list_encoders,
-        "datasets": lambda: sorted(SOURCES),
-        "presets": list_presets,
-    }
-    show("\n".join(known[kind]()))
+    return list_strategies()
+
+
+def _encoders() -> list[str]:
+    from minimax_al.networks import list_encoders
+
+    return list_encoders()
+
+
+def _datasets() -> list[str]:
+    from minimax_al.data import SOURCES
+
+    return sorted(SOURCES)
+
+
+def _presets() -> list[str]:
+    from minimax_al.benchmark import list_presets
+
+    return list_presets()
+
+
+_LISTS = {"strategies": _strategies, "encoders": _encoders, "datasets": _datasets, "presets": _presets}

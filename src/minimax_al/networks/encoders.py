@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from minimax_al.errors import ConfigurationError, UnknownNameError
@@ -12,6 +13,7 @@ from minimax_al.networks.drn import drn
 from minimax_al.networks.encoder import Encoder, Stem, Task
 from minimax_al.networks.timm_encoders import TIMM_PREFIX, timm_encoder
 from minimax_al.networks.torchvision_encoders import resnet, vgg16_bn
+from minimax_al.networks.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ _WHY_NOT = {
     "stem": "only ResNets have two stems; for small pictures set input_size, or take 'conv4'",
     "width": "its widths are fixed; 'conv4' and 'dconv4' have a width to choose",
     "input_size": "its feature map has to follow the picture's own size",
-    "pretrained": "there are no weights for it",
+    "pretrained": "nobody publishes weights for it; give a file of your own",
 }
 
 
@@ -51,7 +53,7 @@ def build_encoder(
     task: Task = "classification",
     width: int | None = None,
     input_size: int | None = None,
-    pretrained: bool = False,
+    pretrained: bool | Path | str = False,
 ) -> Encoder:
     """Build an encoder, F of the paper, with its library's own initial weights.
 
@@ -61,7 +63,8 @@ def build_encoder(
         task: "classification" for one vector a picture, "segmentation" for a feature map of output stride 8.
         width: channels of `conv4` and `dconv4` (64 if None).
         input_size: upsample pictures to squares of this size, in pixels, before the encoder.
-        pretrained: load the library's published weights, downloading them where they are not cached.
+        pretrained: True loads the library's published weights, downloading them where they are not cached; a path
+            loads a file of weights in the library's layout (see `load_weights`).
 
     Returns:
         A module with attributes `name`, `out_features` (d), `minimum_size` and `output_stride` (None for
@@ -69,7 +72,7 @@ def build_encoder(
 
     Raises:
         UnknownNameError: no encoder has this name.
-        ConfigurationError: a setting makes no sense for it; says why.
+        ConfigurationError: a setting makes no sense for it, or there are no such weights; says why.
         MissingDependencyError: "timm:NAME" without timm.
 
     Example:
@@ -82,16 +85,13 @@ def build_encoder(
         "stem": None if stem == "imagenet" else stem,
         "width": width,
         "input_size": input_size,
-        "pretrained": pretrained or None,
+        "pretrained": True if pretrained is True else None,
     }
     given = {setting: value for setting, value in settings.items() if value is not None}
-    if name.startswith(TIMM_PREFIX):
-        _check_settings(timm_encoder, name, given)
-        return timm_encoder(name, task=task, **given)
-    entry = _find(name)
-    _check_task(name, entry, task)
-    _check_settings(entry.build, name, given)
-    return entry.build(name, **given)
+    encoder = _build(name, task, given)
+    if not isinstance(pretrained, bool):
+        load_weights(encoder, Path(pretrained))
+    return encoder
 
 
 def list_encoders(task: Task | None = None) -> list[str]:
@@ -130,6 +130,23 @@ def default_bottleneck(name: str, task: Task = "classification") -> int | None:
     if name.startswith(TIMM_PREFIX):
         return _TIMM_BOTTLENECK
     return _find(name).bottleneck
+
+
+def _build(name: str, task: Task, given: dict[str, Any]) -> Encoder:
+    if name.startswith(TIMM_PREFIX):
+        build, given = timm_encoder, {**given, "task": task}
+    else:
+        entry = _find(name)
+        _check_task(name, entry, task)
+        build = entry.build
+    _check_settings(build, name, given)
+    try:
+        return build(name, **given)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the published weights of encoder {name!r} cannot be had ({error}): see to a connection, or fetch them "
+            "elsewhere and say in which file they are"
+        ) from error
 
 
 def _find(name: str) -> _Entry:

@@ -19,7 +19,8 @@ class Recipe(BaseModel):
         encoder: name of the backbone of F and M.
         stem: `imagenet` (7×7, stride 2, max-pool; the paper's) or `cifar` (3×3, stride 1).
         width: channels of the encoders `conv4` and `dconv4`; None is their default.
-        pretrained: start encoders from their library's published weights in place of Xavier's.
+        pretrained: where encoders start from in place of Xavier's weights: true for those that their library publishes,
+            or the path of a file (see `minimax_al.networks.build_encoder`).
         augmentation: what training does to pictures.
         minimax: settings of Algorithm 1.
         task: settings of Algorithm 3 and of every supervised training.
@@ -34,7 +35,7 @@ class Recipe(BaseModel):
     encoder: str = "resnet18"
     stem: Stem = "imagenet"
     width: PositiveInt | None = None
-    pretrained: bool = False
+    pretrained: bool | str = False
     augmentation: Augmentation = Field(default_factory=lambda: Augmentation(flip=True))
     minimax: MinimaxSettings = Field(default_factory=MinimaxSettings)
     task: TaskSettings = Field(default_factory=TaskSettings)

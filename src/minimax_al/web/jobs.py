@@ -1,18 +1,17 @@
 """The machine's work beside the people's: one training or choice at a time, in a process of its own.
 
 The process tells of its progress in lines of JSON. It ends with the server: asked to when the server stops in good
-order, and by itself when its standard input closes because the server died.
+order, and by itself when its standard input closes because the server died. Other servers and commands may have the
+same campaign open: whoever trains keeps the others from it (`minimax_al.campaign.training_lock`).
 """
 
 import json
 import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
@@ -21,14 +20,6 @@ from pydantic import ValidationError
 from minimax_al.campaign import Campaign
 from minimax_al.errors import CampaignError
 from minimax_al.web.models import Job, JobOrder
-
-try:
-    import fcntl
-except ImportError:  # Windows: each server sees to its own jobs alone
-    fcntl = None  # type: ignore[assignment]
-
-LOCK = "job.lock"
-"""A file in the campaign's folder; who has it locked runs a job."""
 
 COMMAND = (sys.executable, "-m", "minimax_al.web.job")
 STOP_SECONDS = 10.0
@@ -41,7 +32,7 @@ class JobRunsError(CampaignError):
 
 
 class Jobs:
-    """Runs one job at a time on a campaign, here and among all servers that share its folder.
+    """Runs one job at a time on a campaign.
 
     Args:
         campaign: what to work on.
@@ -72,11 +63,10 @@ class Jobs:
         with self._starting:
             if (now := self.now).state == "running":
                 raise JobRunsError(f"a job runs already ({now.kind}): wait until it has ended")
-            if self._process is not None:  # it has told how it ended, but holds its lock until it is gone
+            if self._process is not None:  # it has told how it ended, but may train until it is gone
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_SECONDS)
-            with _only_one(self._campaign.folder / LOCK) as kept_open:
-                self._process = self._spawn(order, kept_open)
+            self._process = self._spawn(order)
             started = Job(state="running", kind=order.kind, started_at=datetime.now(UTC))
             with self._lock:
                 self._now = started
@@ -96,7 +86,7 @@ class Jobs:
             process.kill()
         reader.join(STOP_SECONDS)
 
-    def _spawn(self, order: JobOrder, kept_open: Sequence[int]) -> "subprocess.Popen[str]":
+    def _spawn(self, order: JobOrder) -> "subprocess.Popen[str]":
         store = self._campaign.store
         storage = None if store.is_sqlite else store.url.render_as_string(hide_password=False)
         process = subprocess.Popen(  # noqa: S603 - our own command
@@ -105,7 +95,6 @@ class Jobs:
             stdout=subprocess.PIPE,
             encoding="utf-8",
             errors="backslashreplace",  # whatever a library has printed there
-            pass_fds=kept_open,
             start_new_session=True,  # Ctrl+C in the server's terminal is the server's to handle
         )
         assert process.stdin is not None
@@ -141,24 +130,3 @@ class Jobs:
                 self._now = Job.model_validate({**self._now.model_dump(), **told})
             except (ValueError, TypeError, ValidationError):
                 _log.warning("the job said something that is no progress: %s", line.rstrip())
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[tuple[int, ...]]:
-    """Locks a file for the process that inherits it: the lock ends with that process, however it ends.
-
-    Yields:
-        What the process must inherit.
-
-    Raises:
-        JobRunsError: another process has it.
-    """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield (handle,) if fcntl is not None else ()
-    except BlockingIOError:
-        raise JobRunsError("another server runs a job on this campaign: wait until it has ended") from None
-    finally:
-        os.close(handle)

@@ -1,0 +1,71 @@
+"""Weights for an encoder to start from, out of a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from minimax_al.errors import ConfigurationError
+from minimax_al.networks.encoder import Encoder
+
+_WRAPPED_IN = ("state_dict", "model_state_dict", "model")
+_OURS = "timm.network."
+"""How an encoder calls what a timm model calls by less."""
+
+
+def load_weights(encoder: Encoder, path: Path) -> None:
+    """Give an encoder the weights of a file: all of them, or none and an error.
+
+    The names are those of the encoder's library: torchvision's, timm's, or our own. A prefix that all of them share
+    (`module.`, `backbone.`) is passed over, and so is what the encoder has no use for, such as a classifier.
+
+    Args:
+        encoder: changed in place.
+        path: a safetensors file, or one that `torch.save` wrote of a state dict.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds another network's weights; names the first that differs.
+    """
+    own = {name.removeprefix(_OURS): tensor for name, tensor in encoder.state_dict().items()}
+    given = _without_prefix(_read(path), next(iter(own)))
+    # Files from before PyTorch 0.4.1 do not count batches; nothing that we train reads the count.
+    needed = {name: tensor for name, tensor in own.items() if not name.endswith("num_batches_tracked")}
+    for name, tensor in needed.items():
+        _check(f"the weights in {str(path)!r} are not for encoder {encoder.name!r}", name, tensor, given)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(given.get(name, tensor))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"weights cannot be read from {str(path)!r}: {why}") from error
+    if isinstance(found, dict):
+        found = next((found[name] for name in _WRAPPED_IN if isinstance(found.get(name), dict)), found)
+        tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    if not isinstance(found, dict) or not tensors:
+        raise ConfigurationError(f"there are no weights in {str(path)!r}: give a file with a state dict")
+    return tensors
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+    """Names as they are if `first` is among them, else without what stands before it."""
+    longer = [name for name in tensors if name.endswith(f".{first}")]
+    prefix = "" if first in tensors or not longer else min(longer, key=len).removesuffix(first)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _check(refusal: str, name: str, tensor: Tensor, given: Mapping[str, Tensor]) -> None:
+    if name not in given:
+        others = ", ".join(map(repr, list(given)[:3]))
+        raise ConfigurationError(f"{refusal}: they lack {name!r}, and begin with {others}")
+    if given[name].shape != tensor.shape:
+        here, there = tuple(tensor.shape), tuple(given[name].shape)
+        raise ConfigurationError(f"{refusal}: {name!r} has the shape {there}, where the encoder has {here}")
