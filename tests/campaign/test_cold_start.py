@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from minimax_al.acquisition import k_center_greedy, typicality
-from minimax_al.campaign import cold_start, strategy_names
+from minimax_al.campaign import strategy_names
 from minimax_al.campaign.description import edges, whitened
 from minimax_al.data.formats import read_square
 from minimax_al.errors import ConfigurationError, UnknownNameError
@@ -99,17 +99,11 @@ def test_later_rounds_keep_away_from_what_is_labelled(make_campaign, save_pictur
 
 
 @pytest.mark.parametrize(("task", "encoder"), [("classification", "conv4"), ("segmentation", "dconv4")])
-def test_published_weights_describe_where_the_recipe_takes_them(make_campaign, monkeypatch, task, encoder):
-    built = []
-
-    def build(*given, pretrained, **options):
-        assert pretrained
-        torch.manual_seed(0)
-        built.append(build_encoder(*given, **options))
-        return built[-1]
-
-    monkeypatch.setattr(cold_start, "build_encoder", build)
-    recipe = TINY_RECIPE | {"encoder": encoder, "pretrained": True}
+def test_given_weights_describe_where_the_recipe_takes_them(make_campaign, tmp_path, task, encoder):
+    torch.manual_seed(0)
+    network = build_encoder(encoder, task=task, width=4)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    recipe = TINY_RECIPE | {"encoder": encoder, "pretrained": str(tmp_path / "weights.pth")}
     campaign = make_campaign(task=task, recipe=recipe, stored_size=16)
     campaign.query(5, "coverage")
     paths = sorted(path.relative_to(campaign.images).as_posix() for path in campaign.images.rglob("*.png"))
@@ -117,7 +111,7 @@ def test_published_weights_describe_where_the_recipe_takes_them(make_campaign, m
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     mean, std = x.mean(dim=(0, 2, 3), keepdim=True), x.std(dim=(0, 2, 3), keepdim=True, correction=0)
     with torch.inference_mode():
-        features = built[0].double()((x - mean) / std)
+        features = network.double().eval()((x - mean) / std)
     features = features.mean(dim=(2, 3)) if features.ndim == 4 else features
     first = int(torch.randint(12, (), generator=seeded(0)))
     expected = k_center_greedy(torch.nn.functional.normalize(features), 5, first=first)

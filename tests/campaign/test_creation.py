@@ -15,11 +15,11 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
         ({"classes": ["cat", ""]}, ConfigurationError, "class name '' cannot be"),
         ({"classes": ["cat", "d\nog"]}, ConfigurationError, "cannot be: give printable text"),
         ({"images": "nowhere"}, DataError, "'nowhere' does not exist: give a folder of pictures"),
-        ({"task": "detection"}, ConfigurationError, "campaign setting 'task': .*given 'detection'"),
-        ({"seed": -1}, ConfigurationError, "campaign setting 'seed'"),
+        ({"task": "detection"}, ConfigurationError, "settings of the campaign, task: .*'detection' was given"),
+        ({"seed": -1}, ConfigurationError, "settings of the campaign, seed: "),
         ({"strategy": "mla"}, UnknownNameError, "unknown strategy 'mla'; did you mean 'mal'"),
         ({"strategy": "coverage"}, ConfigurationError, "chooses pictures and trains nothing"),
-        ({"sead": 1}, ConfigurationError, "campaign setting 'sead'"),
+        ({"sead": 1}, ConfigurationError, "settings of the campaign: unknown key 'sead'; did you mean 'seed'"),
         ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
         ({"storage": "oracle://x"}, ConfigurationError, "is no database for campaigns"),
     ],
@@ -96,7 +96,7 @@ def test_settings_change_but_for_task_and_seed(campaign, make_campaign):
     assert (again.settings.lease_seconds, again.settings.strategy) == (60, "entropy")
     with pytest.raises(ConfigurationError, match="the campaign's seed cannot change"):
         campaign.configure(seed=3)
-    with pytest.raises(ConfigurationError, match="campaign setting 'lease_seconds'"):
+    with pytest.raises(ConfigurationError, match="settings of the campaign, lease_seconds: "):
         campaign.configure(lease_seconds=0)
 
 

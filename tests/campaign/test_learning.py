@@ -255,9 +255,12 @@ def test_a_wrong_strategy_or_recipe_is_said(make_coloured):
     campaign.label(["00.png", "01.png"], "red", author="ann")
     with pytest.raises(UnknownNameError, match="unknown strategy 'mla'; did you mean 'mal'"):
         campaign.train("mla")
-    campaign.configure(recipe={"epochs": 3})
-    with pytest.raises(ConfigurationError, match="the campaign's recipe, setting 'epochs'"):
-        campaign.train()
+    before = campaign.settings
+    with pytest.raises(ConfigurationError, match="the campaign's recipe: unknown key 'encodr'; did you mean 'encoder'"):
+        campaign.configure(recipe={"encodr": "conv4"})
+    with pytest.raises(UnknownNameError, match="unknown encoder 'resnet81'"):
+        campaign.configure(encoder="resnet81")
+    assert Campaign.open(campaign.folder).settings == campaign.settings == before
 
 
 def test_a_damaged_model_is_said(make_coloured):

@@ -81,9 +81,7 @@ def test_timms_layout_for_timms_models(tmp_path, task):
 def test_other_weights_are_refused_and_change_nothing(library, tmp_path):
     torch.save(library.state_dict(), tmp_path / "weights.pth")
     where = r"weights in '.*weights.pth' are not for encoder '{}': {}"
-    with pytest.raises(
-        ConfigurationError, match=where.format("resnet34", r"they lack 'layer1.2.conv1.weight', and")
-    ):
+    with pytest.raises(ConfigurationError, match=where.format("resnet34", r"they lack 'layer1.2.conv1.weight', and")):
         build_encoder("resnet34", pretrained=tmp_path / "weights.pth")
     shapes = r"'conv1.weight' has the shape \(64, 3, 7, 7\), where the encoder has \(64, 3, 3, 3\)"
     with pytest.raises(ConfigurationError, match=where.format("resnet18", shapes)):

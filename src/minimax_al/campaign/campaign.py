@@ -13,7 +13,8 @@ Everything lies in one folder, and whatever a method has returned from is on the
 processes may have the same campaign open.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -23,13 +24,21 @@ from minimax_al.campaign.exporting import export_labels
 from minimax_al.campaign.importing import Import, import_labels
 from minimax_al.campaign.items import Progress, Refresh, accept_changed, list_duplicates, refresh_items
 from minimax_al.campaign.labelling import Labelling, utc_now
-from minimax_al.campaign.places import check_apart, check_usable, images_folder, make_place, open_place, write_settings
+from minimax_al.campaign.places import (
+    check_apart,
+    check_usable,
+    images_folder,
+    make_place,
+    open_place,
+    read_settings,
+    write_settings,
+)
 from minimax_al.campaign.querying import open_round
 from minimax_al.campaign.rounds import Choice, RoundState
 from minimax_al.campaign.runs import done_runs, run_folder
-from minimax_al.campaign.settings import CampaignSettings, Task, make_settings, with_recipe
+from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, Task, make_settings, with_recipe
 from minimax_al.campaign.status import CurvePoint, ModelState, Status, read_curve, read_status
-from minimax_al.campaign.store import WAIT_SECONDS
+from minimax_al.campaign.store import WAIT_SECONDS, Store
 from minimax_al.campaign.strategies import COLD_START, check_choosing, check_training
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
 
@@ -75,7 +84,8 @@ class Campaign(Labelling):
             storage: `postgresql+psycopg://USER@HOST/DATABASE`; None keeps a SQLite file in the folder.
             clock: gives the time, with a time zone.
             progress: called now and then with (files examined, files to examine).
-            **settings: further fields of `CampaignSettings`.
+            **settings: further fields of `CampaignSettings`; besides `encoder` and `pretrained`, which stand for these
+                fields of the recipe.
 
         Raises:
             CampaignError: there is a campaign already; or its labels cannot be taken (it is then made without).
@@ -84,20 +94,15 @@ class Campaign(Labelling):
         """
         place = Path(folder)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
-        check_training(chosen.strategy)
+        _check(chosen, settings)
         check_apart(place, chosen.images)
         check_usable(chosen.images)
         store = make_place(place, chosen, classes, storage, (clock or utc_now)())
-        campaign = cls(place, store, clock)
-        campaign.refresh(progress)
-        if labels is not None:
-            try:
-                campaign.import_labels(labels)
-            except MinimaxALError as error:
-                campaign.close()
-                raise CampaignError(
-                    f"the campaign {str(place)!r} is made, but without labels: {error}; mend that and import them"
-                ) from error
+        with _closed_on_failure(store):
+            campaign = cls(place, store, clock)
+            campaign.refresh(progress)
+            if labels is not None:
+                campaign._import_first(labels)
         return campaign
 
     @classmethod
@@ -121,13 +126,22 @@ class Campaign(Labelling):
             CampaignError: there is none, or its database cannot be used; says why.
         """
         place = Path(folder)
-        return cls(place, open_place(place, storage, wait_seconds), clock)
+        store = open_place(place, storage, wait_seconds)
+        with _closed_on_failure(store):
+            return cls(place, store, clock)
 
     def configure(self, **changes: object) -> CampaignSettings:
         """Changes settings; returns all of them. The task and the seed stay what they are.
 
+        Args:
+            **changes: fields of `CampaignSettings`; besides `encoder` and `pretrained`, which stand for these fields of
+                the recipe.
+
         Raises:
             ConfigurationError: an unknown setting, one that cannot change, or a value that cannot be.
+
+        Example:
+            `campaign.configure(recipe="quick", pretrained=True)`
         """
         fixed = next((name for name in ("task", "seed") if name in changes), None)
         if fixed is not None:
@@ -135,11 +149,10 @@ class Campaign(Labelling):
         if "images" in changes:
             changes["images"] = images_folder(str(changes["images"]))
             check_apart(self.folder, str(changes["images"]))
-        changes = with_recipe({"task": self.settings.task, **changes})
-        settings = make_settings(**{**self.settings.model_dump(), **changes})
-        if "strategy" in changes:
-            check_training(settings.strategy)
+        before = self.settings
+        _check(_changed(before, changes), changes)  # may take seconds, in which others can write
         with self.store.writing() as connection:
+            settings = _changed(read_settings(connection), changes)
             write_settings(connection, settings)
         self.settings = settings
         return settings
@@ -335,7 +348,38 @@ class Campaign(Labelling):
 
         return load_trained(run_folder(self.folder, run))
 
+    def _import_first(self, labels: Path | str) -> None:
+        try:
+            self.import_labels(labels)
+        except MinimaxALError as error:
+            raise CampaignError(
+                f"the campaign {str(self.folder)!r} is made, but without labels: {error}; mend that and import them"
+            ) from error
+
     def _workshop(self) -> "Workshop":
         from minimax_al.campaign.learning import Workshop  # noqa: PLC0415 - loads torch
 
         return Workshop(self.folder, self.store, self.settings, self.masks, self.now)
+
+
+@contextmanager
+def _closed_on_failure(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        store.close()
+        raise
+
+
+def _changed(settings: CampaignSettings, changes: Mapping[str, object]) -> CampaignSettings:
+    given = with_recipe({"task": settings.task, "recipe": settings.recipe, **changes})
+    return make_settings(**{**settings.model_dump(), **given})
+
+
+def _check(settings: CampaignSettings, given: Mapping[str, object]) -> None:
+    """Refuses a strategy that cannot train; and a recipe of one's own, whose encoder is built to see that it can be."""
+    check_training(settings.strategy)
+    if isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):
+        from minimax_al.campaign.recipes import check_recipe  # noqa: PLC0415 - loads torch
+
+        check_recipe(settings)

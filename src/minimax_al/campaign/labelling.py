@@ -49,7 +49,8 @@ class Labelling:
     def __init__(self, folder: Path, store: Store, clock: Callable[[], datetime] | None = None) -> None:
         self.folder = folder
         self.store = store
-        self.settings = read_settings(store)
+        with store.reading() as connection:
+            self.settings = read_settings(connection)
         self.masks = MaskFiles(folder / "masks")
         self.views = ViewFiles(folder / VIEWS)
         self.now = clock or utc_now

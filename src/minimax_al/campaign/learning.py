@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from sqlalchemy import Connection, Row, select
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from minimax_al.campaign.material import gather
 from minimax_al.campaign.new_folder import new_folder
 from minimax_al.campaign.pixel_views import keep_views
 from minimax_al.campaign.reasons import reason_for
+from minimax_al.campaign.recipes import read_recipe
 from minimax_al.campaign.rounds import Choice
 from minimax_al.campaign.runs import PREDICTIONS, done_run, fail_run, finish_run, run_folder, start_run
 from minimax_al.campaign.schema import classes, runs
@@ -28,10 +28,10 @@ from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
 from minimax_al.campaign.training_lock import training_alone
 from minimax_al.campaign.views import VIEWS, ViewFiles
-from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError, StoreError
+from minimax_al.errors import CampaignError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
-from minimax_al.training import Evaluation, Recipe
+from minimax_al.training import Evaluation
 from minimax_al.training.epochs import EpochCallback
 
 StartCallback = Callable[[str, int, int], None]
@@ -259,25 +259,3 @@ def choose(
         session = Session(place, strategy, on_epoch, on_start)
         run_id = session.fit()
         return session.choose(min(budget, len(session.material.unlabelled))), run_id
-
-
-def read_recipe(settings: CampaignSettings) -> Recipe:
-    """The recipe in the settings.
-
-    Raises:
-        ConfigurationError: it is none; says which field. Or several ranks should share a run: they would all write to
-            the campaign.
-    """
-    try:
-        recipe = Recipe.model_validate(settings.recipe)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(
-            f"the campaign's recipe, setting {where!r}: {first['msg']}, given {first['input']!r}"
-        ) from error
-    if recipe.runtime.devices * recipe.runtime.nodes > 1:
-        raise ConfigurationError(
-            "a campaign trains on one device: leave runtime.devices and runtime.nodes of its recipe at 1"
-        )
-    return recipe

@@ -88,10 +88,9 @@ def open_place(folder: Path, storage: str | None = None, wait_seconds: float = W
     return store
 
 
-def read_settings(store: Store) -> CampaignSettings:
+def read_settings(connection: Connection) -> CampaignSettings:
     """The settings in the database."""
-    with store.reading() as connection:
-        value = connection.execute(select(settings_table.c.value).where(settings_table.c.key == _SETTINGS)).scalar_one()
+    value = connection.execute(select(settings_table.c.value).where(settings_table.c.key == _SETTINGS)).scalar_one()
     return make_settings(**value)
 
 

@@ -1,11 +1,12 @@
 """What a campaign is set to: where its pictures lie, what is asked about them, how it trains."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
-from minimax_al.errors import ConfigurationError, UnknownNameError
+from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
 
 Task = Literal["classification", "segmentation"]
 
@@ -71,6 +72,10 @@ STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
 `docs/results.md`; it is for classification alone."""
 
 
+IN_RECIPE = ("encoder", "pretrained")
+"""Fields of a recipe that may be given by themselves, beside a campaign's settings."""
+
+
 class CampaignSettings(BaseModel):
     """Settings of a campaign, kept in its database.
 
@@ -122,23 +127,35 @@ def make_settings(**given: object) -> CampaignSettings:
     """
     given = with_recipe({"recipe": "standard", "task": "classification", **given})
     try:
-        settings = CampaignSettings.model_validate(given)
+        return CampaignSettings.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"campaign setting {where!r}: {first['msg']}, given {first['input']!r}") from None
-    return settings
+        raise invalid_setting(error, CampaignSettings, "settings of the campaign") from None
 
 
 def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with a recipe's name replaced by what it stands for; whatever else is given stays.
 
+    Args:
+        given: settings; beside them may stand `encoder` and `pretrained`, which come into the recipe.
+
     Raises:
-        ConfigurationError: there is no recipe of that name.
+        ConfigurationError: there is no recipe of that name, or no such file of weights.
     """
-    name, by_name = given.get("recipe"), RECIPES.get(str(given.get("task")))
-    if not isinstance(name, str) or by_name is None:
-        return dict(given)
-    if name not in by_name:
-        raise UnknownNameError("recipe of a campaign", name, by_name)
-    return {**by_name[name], **given, "recipe": by_name[name]["recipe"]}
+    settings = dict(given)
+    name, by_name = settings.get("recipe"), RECIPES.get(str(settings.get("task")))
+    if isinstance(name, str) and by_name is not None:
+        if name not in by_name:
+            raise UnknownNameError("recipe of a campaign", name, by_name)
+        settings = {**by_name[name], **settings, "recipe": by_name[name]["recipe"]}
+    changed = {field: settings.pop(field) for field in IN_RECIPE if field in settings}
+    if isinstance(changed.get("pretrained"), str | Path):
+        changed["pretrained"] = _absolute(Path(changed["pretrained"]))
+    if changed and isinstance(settings.get("recipe"), Mapping):
+        settings["recipe"] = {**settings["recipe"], **changed}
+    return settings
+
+
+def _absolute(weights: Path) -> str:
+    if not weights.is_file():
+        raise ConfigurationError(f"pretrained={str(weights)!r} is no file: give one with an encoder's weights, or true")
+    return str(weights.resolve())

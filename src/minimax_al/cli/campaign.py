@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 from shlex import quote
-from typing import Literal
+from typing import Any, Literal
 
 from minimax_al.cli.printing import show, show_new, show_status, shown_epochs
 
@@ -17,6 +17,8 @@ def new(
     labels: Path | None = None,
     storage: str | None = None,
     recipe: Literal["standard", "quick"] = "standard",
+    encoder: str | None = None,
+    pretrained: Literal["published"] | Path | None = None,
 ) -> None:
     """Make a labelling campaign over a folder of pictures.
 
@@ -29,10 +31,15 @@ def new(
         storage: a PostgreSQL URL, its password in PGPASSWORD or ~/.pgpass; by default a SQLite file in the folder.
         recipe: `standard` trains at 224 or 256 pixels and wants a GPU; `quick` trains smaller pictures in minutes on a
             CPU.
+        encoder: the network, of those that `mal names encoders` lists, or timm:NAME (extra `timm`); by default
+            the recipe's.
+        pretrained: weights to start from: `published` fetches those of the encoder's library now, or give a file.
     """
     from minimax_al.campaign import Campaign
 
-    with Campaign.create(folder, images, classes, task, labels, storage=storage, recipe=recipe) as campaign:
+    start: dict[str, Any] = {"encoder": encoder, "pretrained": True if pretrained == "published" else pretrained}
+    given = {name: value for name, value in start.items() if value is not None}
+    with Campaign.create(folder, images, classes, task, labels, storage=storage, recipe=recipe, **given) as campaign:
         show_new(campaign)
         show_status(campaign)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -47,10 +48,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
         why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(f"weights cannot be read from {str(path)!r}: {why}") from error
-    if isinstance(found, dict):
-        found = next((found[name] for name in _WRAPPED_IN if isinstance(found.get(name), dict)), found)
-        tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
-    if not isinstance(found, dict) or not tensors:
+    state: dict[str, Any] = found if isinstance(found, dict) else {}
+    state = next((state[name] for name in _WRAPPED_IN if isinstance(state.get(name), dict)), state)
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
         raise ConfigurationError(f"there are no weights in {str(path)!r}: give a file with a state dict")
     return tensors
 
