@@ -180,3 +180,10 @@ def test_pictures_come_back_from_label_studio_by_a_command(folder, capsys):
         assert campaign.lease("ann", 4).picks == ()
         assert run(capsys, "label-studio", "recall", "campaign")[1].startswith("4 pictures are taken back")
         assert len(campaign.lease("ann", 4).picks) == 4
+
+
+def test_an_import_tells_of_unsure_answers_and_new_classes(folder, capsys):
+    (folder / "labels.csv").write_text("path,label,answer\na/0.png,bird,label\nb/1.png,,unsure\na/2.png,,unsure\n")
+    status, out, _ = run(capsys, "import", "campaign", "labels.csv", "--create-classes")
+    assert status == 0
+    assert out.splitlines()[:2] == ["1 labels added, 0 changed, 0 as they were, 2 unsure (csv)", "New classes: bird"]

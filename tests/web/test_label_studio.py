@@ -312,7 +312,7 @@ def test_beyond_loopback_a_short_token_is_refused(campaign, client):
 def test_every_address_of_this_machine_answers_by_its_name(campaign, client, monkeypatch):
     apps = []
     monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: apps.append(server.config.app))
-    monkeypatch.setattr("minimax_al.web.label_studio.listen", lambda host, port: listen("127.0.0.1", port))
+    monkeypatch.setattr("minimax_al.web.serving.listen", lambda host, port: listen("127.0.0.1", port))
     serve_backend(campaign, client, "herons", host="127.0.0.2", port=0, tell=lambda *_: None)
     assert TestClient(apps[0], base_url="http://127.0.0.2:9090").get("/health").status_code == 200
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.web.transfer import _plain_name, read_mask
+from minimax_al.campaign import FORMATS
+from minimax_al.web.transfer import FILES, _plain_name, read_mask
 
 
 def upload(client, filename, content, **params):
@@ -263,3 +264,7 @@ def test_a_mask_that_is_sent_again_is_taken_back_by_one_undo(masks):
         assert sent.json() == {"labelled": 1, "answered_before": []}
     client.post("/api/undo", json={"author": "ann", "item": 1})
     assert campaign.labels() == {}
+
+
+def test_every_format_that_is_one_file_can_be_downloaded():
+    assert {name for name, entry in FORMATS.items() if not entry.is_folder} == set(FILES)

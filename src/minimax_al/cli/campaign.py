@@ -97,7 +97,10 @@ def import_labels(folder: Path, source: Path, /, format: str | None = None, crea
 
     with Campaign.open(folder) as campaign:
         done = campaign.import_labels(source, format=format, create_classes=create_classes)
-    show(f"{done.added} labels added, {done.changed} changed, {done.unchanged} as they were ({done.format})")
+    unsure = f", {done.unsure} unsure" if done.unsure else ""
+    show(f"{done.added} labels added, {done.changed} changed, {done.unchanged} as they were{unsure} ({done.format})")
+    if done.new_classes:
+        show(f"New classes: {', '.join(done.new_classes)}")
 
 
 def train(folder: Path, /, strategy: str | None = None) -> None:

@@ -10,11 +10,9 @@ import binascii
 import logging
 import secrets
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from threading import Lock
 from typing import Any
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -40,7 +38,7 @@ from minimax_al.web.security import (
     known_host,
     same_origin,
 )
-from minimax_al.web.serving import checked_token, is_loopback, listen
+from minimax_al.web.serving import address, checked_token, is_loopback, run
 
 PORT = 9090
 """Where Label Studio's documentation has ML backends."""
@@ -239,12 +237,7 @@ def serve_backend(
     local = is_loopback(host)
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
     app = create_backend(campaign, client, project, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-    with listen(host, port) as listener:
-        name = f"[{host}]" if ":" in host else host
-        tell(f"http://{name}:{listener.getsockname()[1]}", token)
-        with suppress(KeyboardInterrupt):  # that is how it is stopped
-            uvicorn.Server(config).run(sockets=[listener])
+    run(app, host, port, lambda number: tell(address(host, number, None).rstrip("/"), token))
 
 
 def _backend(request: Request) -> Backend:

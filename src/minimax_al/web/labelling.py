@@ -1,16 +1,12 @@
 """What people do: take pictures, say what they show, take it back, look over what was said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from sqlalchemy import bindparam, select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.classes import class_id
-from minimax_al.campaign.history import what_holds
-from minimax_al.campaign.schema import items
 from minimax_al.errors import CampaignError, DataError
 from minimax_al.web.models import (
     Answered,
@@ -50,13 +46,11 @@ def release(asked: Somebody, campaign: TheCampaign) -> Released:
 
 @router.post("/label", responses=declared(404))
 def label(asked: LabelRequest, campaign: TheCampaign, word: RequestWord) -> Labelled:
-    """Labels pictures with a class, whether somebody else holds them or not. Sent again, it changes nothing."""
+    """Labels pictures with a class, whether somebody else holds them or not."""
     items = asked.distinct
     with _known_pictures():
-        if word is None:
-            items = _not_yet_said(campaign, items, "label", asked.author, asked.class_name)
         late = campaign.label(items, asked.class_name, asked.author, request=word, if_waiting=asked.if_waiting)
-    return Labelled(labelled=len(asked.distinct) - len(late), answered_before=late)
+    return Labelled(labelled=len(items) - len(late), answered_before=late)
 
 
 @router.post("/skip", responses=declared(404))
@@ -69,13 +63,11 @@ def skip(asked: Items, campaign: TheCampaign, word: RequestWord) -> Answered:
 
 @router.post("/unsure", responses=declared(404))
 def unsure(asked: UnsureRequest, campaign: TheCampaign, word: RequestWord) -> Answered:
-    """Says that nobody can tell what pictures show. Sent again, it changes nothing."""
+    """Says that nobody can tell what pictures show."""
     items = asked.distinct
     with _known_pictures():
-        if word is None:
-            items = _not_yet_said(campaign, items, "unsure", asked.author)
         late = campaign.unsure(items, asked.author, request=word, if_waiting=asked.if_waiting)
-    return Answered(answered=len(asked.distinct) - len(late), answered_before=late)
+    return Answered(answered=len(items) - len(late), answered_before=late)
 
 
 @router.post("/undo", responses=declared(404))
@@ -131,23 +123,3 @@ def _pick_of(campaign: Campaign, item: int) -> Pick | None:
         return Pick.model_validate(campaign.pick(item))
     except DataError:  # an imported label, say, that was taken back
         return None
-
-
-_HOLDING = select(items.c.id, *(what_holds(column, items.c.id) for column in ("kind", "author", "class_id"))).where(
-    items.c.id.in_(bindparam("wanted", expanding=True)), items.c.status != "changed"
-)
-"""What holds of some pictures that have not changed since."""
-
-
-def _not_yet_said(
-    campaign: Campaign, wanted: Sequence[int], kind: str, author: str, class_name: str | None = None
-) -> list[int]:
-    """Those pictures of which this is not what the author has said, and what holds.
-
-    A page that gets no answer sends its request again; it must not be in the history twice, or an undo would seem to
-    do nothing. A picture that has changed since is looked at anew.
-    """
-    with campaign.store.reading() as connection:
-        number = None if class_name is None else class_id(connection, class_name)
-        said = {item: rest for item, *rest in connection.execute(_HOLDING, {"wanted": wanted})}
-    return [item for item in wanted if said.get(item) != [kind, author, number]]

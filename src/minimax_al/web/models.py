@@ -61,10 +61,8 @@ class UnsureRequest(Items):
     if_waiting: IfWaiting = False
 
 
-class LabelRequest(Items):
+class LabelRequest(UnsureRequest):
     """A class for some pictures."""
-
-    if_waiting: IfWaiting = False
 
     class_name: Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -293,4 +291,5 @@ class Import(_Answer):
     added: int
     changed: int
     unchanged: int
+    unsure: int
     new_classes: list[str]

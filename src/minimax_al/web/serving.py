@@ -11,6 +11,7 @@ from threading import Thread
 from urllib.parse import quote
 
 import uvicorn
+from fastapi import FastAPI
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import ConfigurationError
@@ -51,6 +52,28 @@ def serve(
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
     # Beyond loopback the machine has names that it does not know of; there the token keeps foreign pages out.
     app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
+
+    def announce(number: int) -> None:
+        page = address(host, number, token)
+        tell(page)
+        if open_browser and token is None:
+            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+
+    run(app, host, port, announce)
+
+
+def run(app: FastAPI, host: str, port: int, announce: Callable[[int], None]) -> None:
+    """Serves an application until SIGINT or SIGTERM.
+
+    Args:
+        app: what to serve.
+        host: name or address to listen on.
+        port: to listen on; 0 takes a free one.
+        announce: called with the port, before anything is served.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on.
+    """
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -59,10 +82,7 @@ def serve(
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     with listen(host, port) as listener:
-        page = address(host, listener.getsockname()[1], token)
-        tell(page)
-        if open_browser and token is None:
-            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+        announce(listener.getsockname()[1])
         with suppress(KeyboardInterrupt):  # that is how it is stopped
             uvicorn.Server(config).run(sockets=[listener])
 

@@ -16,7 +16,7 @@ from PIL import Image
 from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
-from minimax_al.campaign import FORMATS, Campaign
+from minimax_al.campaign import Campaign
 from minimax_al.campaign.masks import Mask, check_mask_size
 from minimax_al.campaign.schema import items
 from minimax_al.errors import DataError, MinimaxALError
@@ -173,6 +173,3 @@ def _plain_name(filename: str) -> str:
     """The name of an uploaded file, without whatever could lead elsewhere."""
     plain = re.sub(r"[^\w.() -]", "_", filename).lstrip(".")
     return plain[-_NAME_LENGTH:] or "labels"
-
-
-assert {name for name, entry in FORMATS.items() if not entry.is_folder} == set(FILES)

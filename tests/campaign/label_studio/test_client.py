@@ -65,6 +65,7 @@ def test_a_server_below_a_path_is_asked_there(studio):
     ("failure", "match"),
     [
         (httpx.ConnectError("Connection refused"), r"cannot be reached \(Connection refused\): start it"),
+        (httpx.DecodingError("incorrect header check"), r"cannot be reached \(incorrect header check\): start it"),
         (httpx.ReadTimeout("slow"), r"did not answer GET /api/users/ in time \(ReadTimeout\)"),
         (httpx.Response(200, text="<html>router</html>"), "answers GET /api/users/ in another form than Label Studio"),
         (httpx.Response(200, json={"users": []}), "the whole answer: Input should be a valid array"),

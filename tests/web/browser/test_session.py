@@ -86,7 +86,8 @@ def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
 def test_pictures_in_label_studio_come_here_after_a_click(ann):
     campaign, person = ann
     page = person.page
-    campaign.lend([pick.path for pick in campaign.picks()], "Label Studio, project 1")
+    campaign.release("ann")
+    assert campaign.lend([pick.path for pick in campaign.picks()], "Label Studio, project 1") == 6
     page.reload()
     person.shows("others")
     assert "6 pictures of this round lie in Label Studio" in page.inner_text("#lent")

@@ -120,7 +120,7 @@ class LabelStudio:
                 f"Label Studio at {self.url} did not answer {method} {path} in time ({type(error).__name__}): "
                 "see that it runs, then try again"
             ) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise CampaignError(
                 f"Label Studio at {self.url} cannot be reached ({error}): start it, or mend the address"
             ) from error

@@ -21,9 +21,10 @@ async function take(file) {
   byId("import-said").textContent = `Reading ${file.name} …`;
   clear("import");
   try {
-    const { added, changed, unchanged, new_classes: classes } = await importLabels(file);
-    const more = classes?.length > 0 ? ` New classes: ${classes.join(", ")}.` : "";
-    byId("import-said").textContent = `${file.name}: ${count(added, "label")} added, ${changed} changed, ${unchanged} as before.${more}`;
+    const { added, changed, unchanged, unsure, new_classes: classes } = await importLabels(file);
+    const puzzling = unsure > 0 ? `, ${unsure} unsure` : "";
+    const more = classes.length > 0 ? ` New classes: ${classes.join(", ")}.` : "";
+    byId("import-said").textContent = `${file.name}: ${count(added, "label")} added, ${changed} changed, ${unchanged} as before${puzzling}.${more}`;
     await readStatus();
     update({ moment: state.moment + 1 });
   } catch (error) {
