@@ -3,6 +3,7 @@ import math
 import pytest
 
 from minimax_al.campaign import FORMATS, strategy_names
+from minimax_al.campaign.strategies import USUAL
 from minimax_al.web.models import Job
 
 
@@ -15,6 +16,7 @@ def test_the_campaign_in_a_nutshell(client, campaign):
         "classes": ["cat", "dog"],
         "colours": [],
         "strategy": "badge+mal",
+        "usual": USUAL["classification"],
         "strategies": sorted([*strategy_names(), "badge+mal"]),
         "lease_seconds": 600,
         "export_formats": ["csv", "parquet", "coco", "label-studio"],

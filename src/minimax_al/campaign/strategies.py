@@ -1,15 +1,43 @@
 """The names of what may choose pictures and train models; known without loading any of it."""
 
+from collections.abc import Mapping
+
 from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.strategies.registry import check_strategy_name, list_strategies
 
 COLD_START = ("coverage", "typicality")
 """Ways to choose that look at the pictures alone: they need no label and train nothing."""
 
+USUAL: Mapping[str, Mapping[str, str]] = {
+    "classification": {
+        "badge+mal": "pictures of which the model is unsure, unlike one another",
+        "mal": "pictures of which the model is unsure, unlike those with labels",
+        "margin": "pictures between two classes; short training",
+        "coverage": "pictures of all kinds; needs no labels",
+        "typicality": "pictures typical of many others; needs no labels",
+        "random": "pictures drawn at random",
+    },
+    "segmentation": {
+        "mal": "pictures of which the model is unsure, unlike those with labels",
+        "entropy": "pictures of which the model is unsure; short training",
+        "coverage": "pictures of all kinds; needs no labels",
+        "typicality": "pictures typical of many others; needs no labels",
+        "random": "pictures drawn at random",
+    },
+}
+"""By task, the names among which most people will choose, and what each looks for."""
 
-def strategy_names() -> list[str]:
-    """The names that a query knows, sorted; those of `list_strategies` may also end in "+mal"."""
-    return sorted([*list_strategies(), *COLD_START])
+_NOT_FOR_MASKS = {"badge", "batchbald"}
+
+
+def strategy_names(task: str | None = None) -> list[str]:
+    """The names that a query knows, sorted; those of `list_strategies` may also end in "+mal".
+
+    Args:
+        task: only those for this one.
+    """
+    left_out = _NOT_FOR_MASKS if task == "segmentation" else set()
+    return sorted({*list_strategies(), *COLD_START} - left_out)
 
 
 def check_choosing(name: str) -> None:

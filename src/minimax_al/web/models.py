@@ -185,7 +185,8 @@ class CampaignInfo(_Answer):
     classes: list[str]
     colours: Annotated[list[str], Field(description="of the classes in masks, as #rrggbb; empty in classification")]
     strategy: Annotated[str, Field(description="what chooses when nothing else is asked for")]
-    strategies: list[str]
+    strategies: Annotated[list[str], Field(description="all that can choose")]
+    usual: Annotated[dict[str, str], Field(description="of those, the usual ones, each with what it looks for")]
     lease_seconds: int
     export_formats: list[str]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from minimax_al.campaign import FORMATS, Campaign, RoundState, strategy_names
+from minimax_al.campaign.strategies import USUAL
 from minimax_al.errors import CampaignError
 from minimax_al.report.strips import class_colours
 from minimax_al.web.models import Advice, CampaignInfo, ClassCount, CurvePoint, Model, Round, Status
@@ -29,7 +30,8 @@ def info(campaign: TheCampaign) -> CampaignInfo:
         if settings.task == "segmentation"
         else [],
         strategy=settings.strategy,
-        strategies=sorted({*strategy_names(), settings.strategy}),
+        usual=USUAL[settings.task],
+        strategies=sorted({*strategy_names(settings.task), settings.strategy}),
         lease_seconds=settings.lease_seconds,
         export_formats=[
             name for name, entry in FORMATS.items() if settings.task in entry.tasks and not entry.is_folder

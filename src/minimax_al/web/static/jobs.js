@@ -21,8 +21,9 @@ export function build() {
   byId("done-train").addEventListener("click", () => start({ kind: "train" }));
   byId("close-round").addEventListener("click", close);
   byId("recall").addEventListener("click", recall);
-  const named = (name) => make("option", { value: name, selected: name === state.campaign.strategy }, name);
-  byId("strategy").replaceChildren(...state.campaign.strategies.map(named));
+  byId("strategy").replaceChildren(...offered(state.campaign));
+  byId("strategy").addEventListener("change", explain);
+  explain();
   on(["status", "job", "unsent"], show);
   on(["saves"], () => {
     settling ??= setTimeout(() => {
@@ -33,6 +34,20 @@ export function build() {
   setInterval(() => document.hidden || state.job.state === "running" || void readStatus(), LOOK.idle);
   setInterval(() => document.hidden || state.job.state !== "running" || void readJob(), LOOK.running);
   document.addEventListener("visibilitychange", () => document.hidden || void readStatus());
+}
+
+/** The ways to choose: the usual ones, then all others. */
+function offered({ strategies, strategy, usual }) {
+  const option = (name) => make("option", { value: name, selected: name === strategy, title: usual[name] }, name);
+  const known = Object.keys(usual);
+  const others = strategies.filter((name) => !known.includes(name));
+  return [make("optgroup", { label: "Usual" }, known.map(option)), make("optgroup", { label: "Others" }, others.map(option))];
+}
+
+/** Says what the way to choose looks for. */
+function explain() {
+  const why = state.campaign.usual[byId("strategy").value];
+  byId("strategy-why").textContent = why === undefined ? "" : sentence(why);
 }
 
 /** Reads the status; where another round is open than before, its pictures, too. */
