@@ -236,8 +236,8 @@ def test_masks_are_found_by_the_pictures_names(masked, tmp_path):
     ("mask", "match"),
     [
         (np.zeros((20, 16), np.uint8), r"the mask has 16 x 20 pixels and its picture 20 x 16"),
-        (np.full((16, 20), 7, np.uint8), r"the mask has the number 7, but the 2 classes are 0 to 1"),
-        (np.zeros((16, 20, 3), np.uint8), r"a mask of mode RGB is no map of class numbers"),
+        (np.full((16, 20), 7, np.uint8), r"7.* the 2 classes are 0 to 1"),
+        (np.full((16, 20, 3), (1, 0, 0), np.uint8), r"is in colour \(\(1, 0, 0\) at pixel"),
     ],
 )
 def test_one_wrong_mask_and_none_is_imported(masked, tmp_path, mask, match):

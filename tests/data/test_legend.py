@@ -93,6 +93,23 @@ def test_fractions_are_no_labels():
         Legend.of_names(["a", "b"]).read(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), "m")
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("legend", [Legend.of_names(["a", "b"]), Legend.of_colours({"a": BLACK, "b": RED})])
+def test_a_see_through_pixel_has_no_value(mode, legend):
+    mask = Image.new(mode, (3, 2))
+    mask.putalpha(255)
+    assert legend.read(mask, "m").tolist() == [[0, 0, 0], [0, 0, 0]]
+    mask.putpixel((2, 1), (0,) * len(mode))
+    with pytest.raises(DataError, match=r"'m' is see-through at pixel \(row 1, column 2\)"):
+        legend.read(mask, "m")
+
+
+def test_numbers_may_be_fixed_before_the_colours_are_known():
+    legend = Legend.of_colours({"red": RED, "green": GREEN, "black": BLACK}, ["black", "void", "red"])
+    assert legend.class_names == ("black", "void", "red")
+    assert legend.read(Image.fromarray(np.array([[RED, GREEN, BLACK]], np.uint8)), "m").tolist() == [[2, 255, 0]]
+
+
 def test_names_and_colours_must_differ():
     with pytest.raises(DataError, match="'a' is there 2 times"):
         Legend.of_names(["a", "b", "a"])
@@ -112,6 +129,7 @@ MAP = {"ground": BLACK, "a, b": RED}
         ("map.yaml", "ground: [0, 0, 0]\n'a, b': [255, 0, 0]\n"),
         ("map.csv", '\ufeffname,r,g,b\nground,0,0,0\n"a, b",255, 0,0\n\n'),
         ("map.csv", 'ground,0,0,0\n"a, b",255,0,0\n'),
+        ("labelmap.txt", "# label:color_rgb:parts:actions\nground:0,0,0::\n\na, b: 255,0,0:x,y:walk\n"),
     ],
 )
 def test_colour_maps_of_every_format_say_the_same(tmp_path, name, text):
@@ -132,6 +150,8 @@ def test_colour_maps_of_every_format_say_the_same(tmp_path, name, text):
         ("m.csv", "a,1,2,300\n", "300"),
         ("m.csv", "a,1,2,3\na,3,2,1\n", "names 'a' twice"),
         ("m.json", '{"a": "red"}', "colour 'red' of 'a'"),
+        ("m.txt", "a\n", r"colour \[''\] of 'a' in the colour map"),
+        ("m.txt", "# nothing\n", "is empty"),
         ("m.json", '{"a": [1, 2, -3]}', "0 to 255 each"),
     ],
 )

@@ -13,10 +13,12 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from minimax_al.data.dataset import IGNORED
 from minimax_al.errors import ConfigurationError, DataError, nearest
 
 Rgb = tuple[int, int, int]
+
+IGNORED = 255
+"""Class number of a pixel without a class, as in `minimax_al.data.dataset`, which needs torch."""
 
 VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 """Names, in any case, in lists of classes that stand for pixels without a class."""
@@ -60,11 +62,12 @@ class Legend:
         return cls(_classes(numbers), {label: numbers[name] for label, name in enumerate(names)})
 
     @classmethod
-    def of_colours(cls, colours: Mapping[str, Rgb]) -> "Legend":
+    def of_colours(cls, colours: Mapping[str, Rgb], class_names: Sequence[str] | None = None) -> "Legend":
         """Masks in colour; classes are numbered in the order of the map.
 
         Args:
             colours: red, green and blue of each name, from 0 to 255; names of `VOID_NAMES` stand for no class.
+            class_names: the classes in the order of their numbers, where that is fixed; other names stand for none.
 
         Raises:
             DataError: two names have one colour, or there are more classes than a mask can tell apart.
@@ -77,7 +80,11 @@ class Legend:
             if any(not 0 <= value <= 255 for value in colour):
                 raise DataError(f"the colour {colour} of {name!r} is none: red, green and blue are 0 to 255 each")
         numbers = _numbers(list(colours))
-        return cls(_classes(numbers), colours={colour: numbers[name] for name, colour in colours.items()})
+        names = _classes(numbers)
+        if class_names is not None:
+            names = tuple(class_names)
+            numbers = dict.fromkeys(colours, IGNORED) | {name: number for number, name in enumerate(names)}
+        return cls(names, colours={colour: numbers[name] for name, colour in colours.items()})
 
     def read(self, mask: Image.Image, name: str) -> NDArray[np.uint8]:
         """Class numbers of a mask's pixels.
@@ -90,9 +97,10 @@ class Legend:
             (H, W), 255 where void.
 
         Raises:
-            DataError: a label or a colour is no class, or the mask is in colour and there is no map; names the
-                value, the file and the first such pixel.
+            DataError: a label or a colour is no class, a pixel is see-through, or the mask is in colour and there is
+                no map; names the value, the file and the first such pixel.
         """
+        _check_opaque(mask, name)
         if self.colours:
             return self._of_colours(np.asarray(mask.convert("RGB")), name)
         return self._of_labels(_label_values(mask, name), name)
@@ -143,8 +151,8 @@ def read_colour_map(path: Path) -> dict[str, Rgb]:
     """The colour of each class, from a file.
 
     Args:
-        path: `.csv` of rows "name,red,green,blue" (a header is skipped), or `.json`, `.yaml` or `.yml` of
-            `name: [red, green, blue]`.
+        path: `.csv` of rows "name,red,green,blue" (a header is skipped); `.json`, `.yaml` or `.yml` of
+            `name: [red, green, blue]`; or `.txt` of lines "name:red,green,blue:…", as CVAT writes it.
 
     Raises:
         DataError: the file cannot be read, or an entry is no colour; names it.
@@ -154,6 +162,8 @@ def read_colour_map(path: Path) -> dict[str, Rgb]:
         if rows and not any(value.strip().isdigit() for value in rows[0][1:]):
             rows = rows[1:]
         entries = [(row[0].strip(), row[1:]) for row in rows]
+    elif path.suffix.lower() == ".txt":
+        entries = _label_map(_text(path))
     else:
         entries = list(_mapping(path).items())
     colours: dict[str, Rgb] = {}
@@ -190,7 +200,10 @@ def in_order(colours: Mapping[str, Rgb], names: Sequence[str]) -> dict[str, Rgb]
             raise DataError(f"the class {name!r} has no colour in the colour map{nearest(name, colours)}")
     for name in colours:
         if name not in names and name.lower() not in VOID_NAMES:
-            raise DataError(f"the colour map names {name!r}, which is not in the list of classes{nearest(name, names)}")
+            raise DataError(
+                f"the colour map names {name!r}, which is not in the list of classes{nearest(name, names)}; "
+                "where its pixels are of no class, call it void"
+            )
     return {name: colours[name] for name in [*names, *(name for name in colours if name not in names)]}
 
 
@@ -209,6 +222,18 @@ def _classes(numbers: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(name for name, number in numbers.items() if number != IGNORED)
 
 
+def _check_opaque(mask: Image.Image, name: str) -> None:
+    """What lies under a see-through pixel is not what people drew."""
+    if mask.mode in {"RGBA", "LA", "PA"}:
+        seen_through = np.asarray(mask.getchannel("A")) != 255
+        if seen_through.any():
+            row, column = _first_place(seen_through)
+            raise DataError(
+                f"the mask {name!r} is see-through at pixel (row {row}, column {column}), so it has no value there: "
+                "save it without transparency"
+            )
+
+
 def _label_values(mask: Image.Image, name: str) -> NDArray[np.int64]:
     """A mask's label numbers; grey pixels that were saved as RGB are labels too."""
     if mask.mode == "F":
@@ -221,7 +246,8 @@ def _label_values(mask: Image.Image, name: str) -> NDArray[np.int64]:
         row, column = _first_place(coloured)
         raise DataError(
             f"the mask {name!r} is in colour ({tuple(pixels_HW3[row, column].tolist())} at pixel (row {row}, column "
-            f"{column})), and nothing says which colour is which class: give a colour map"
+            f"{column})), and nothing says which colour is which class: give a colour map, colours.csv beside the "
+            "masks with a row name,red,green,blue for each class"
         )
     return pixels_HW3[..., 0].astype(np.int64)
 
@@ -247,6 +273,13 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{str(path)!r} cannot be read as text: {error}") from error
+
+
+def _label_map(text: str) -> list[tuple[str, Any]]:
+    """Names and colours of lines "name:red,green,blue:parts:actions"; a line that begins with # is a comment."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    parts = [(*line.split(":"), "")[:2] for line in lines]
+    return [(name.strip(), colour.split(",")) for name, colour in parts]
 
 
 def _mapping(path: Path) -> dict[str, Any]:

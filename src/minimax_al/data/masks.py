@@ -20,17 +20,13 @@ from torch import Tensor
 from minimax_al.data.dataset import IGNORED, Dataset, picture_statistics
 from minimax_al.data.formats import MAX_PIXELS, read_picture, why_unreadable
 from minimax_al.data.legend import Legend
+from minimax_al.data.mask_names import LOSSY_SUFFIXES, MASK_ENDINGS
 from minimax_al.data.pictures import ResidentPictures
 from minimax_al.data.scan import Progress, SetAside, list_files, printable, sift, why_not
 from minimax_al.errors import ConfigurationError, DataError, UnreadablePictureError
 
 DEFAULT_SIZE = 224
 """The paper's height and width of BDD100K."""
-
-MASK_ENDINGS = ("", "_mask", "_label", "_labels", "_train_id", "_L")
-"""What a mask's name may have after that of its picture."""
-
-LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
 Size = int | Sequence[int]
 """Height and width in pixels, or one number for both."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minimax_al.campaign.formats.labelled import Context, Given, Labelled
+from minimax_al.campaign.formats.labelled import Context, Given, Labelled, check_drawn
 from minimax_al.campaign.formats.polygons import fill_polygon
 from minimax_al.campaign.formats.run_length import Binary, decode_coco, encode_coco
 from minimax_al.campaign.masks import IGNORED, Mask, check_mask_size
@@ -87,7 +87,19 @@ def _mask(
         name = names[annotation["category_id"]]
         if name not in numbers:
             raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(context.class_names)}")
-        mask[region(annotation["segmentation"], height, width)] = numbers[name]
+        if not annotation.get("segmentation"):
+            raise DataError(
+                f"{where}: annotation {annotation.get('id')} of {name!r} has no outline: masks come from a polygon or "
+                "run lengths, boxes are not enough"
+            )
+        try:
+            mask[region(annotation["segmentation"], height, width)] = numbers[name]
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise DataError(
+                f"{where}: annotation {annotation.get('id')} of {name!r} is not as COCO has it: "
+                f"{type(error).__name__} at {error}"
+            ) from error
+    check_drawn(mask, where)
     return mask
 
 

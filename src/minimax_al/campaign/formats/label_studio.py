@@ -1,23 +1,26 @@
 """Label Studio's JSON: a list of tasks with choices, brush masks or polygons."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 
-from minimax_al.campaign.formats.labelled import Context, Given, Labelled
+from minimax_al.campaign.formats.labelled import Context, Given, Labelled, check_drawn
 from minimax_al.campaign.formats.polygons import fill_polygon
 from minimax_al.campaign.formats.run_length import Binary, decode_label_studio, encode_label_studio
 from minimax_al.campaign.masks import IGNORED, Mask, check_mask_size
+from minimax_al.data.formats import PICTURE_SUFFIXES
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 
 LOCAL_FILES = "/data/local-files/?d="
 _PICTURE, _ANSWER = "image", "label"
+_UPLOADED = re.compile(r".*/data/upload/\d+/(?:[0-9a-f]{8}-)?")
 
 
 def read(source: Path, context: Context) -> Iterator[Given]:
@@ -64,17 +67,43 @@ def path_of_task(data: Mapping[str, Any]) -> str:
     Example:
         >>> path_of_task({"image": "/data/local-files/?d=cats/my%20cat.jpg"})
         'cats/my cat.jpg'
+        >>> path_of_task({"image": "/data/upload/3/6c39e7e0-heron.jpg"})  # Label Studio's, before the name
+        'heron.jpg'
     """
     if "path" in data:
         return str(data["path"])
-    link = urlsplit(str(data[_PICTURE]))
-    files = parse_qs(link.query).get("d")
-    return files[0] if files else unquote(link.path)
+    link = urlsplit(_link(data))
+    if files := parse_qs(link.query).get("d"):
+        return files[0]
+    path = _UPLOADED.sub("", unquote(link.path))
+    return path.removeprefix("/") if link.scheme else path
+
+
+def _link(data: Mapping[str, Any]) -> str:
+    """Where the task has its picture: projects may call it otherwise than `image`."""
+    if _PICTURE in data:
+        return str(data[_PICTURE])
+    found = (text for text in data.values() if isinstance(text, str) and _is_picture(text))
+    link = next(found, None)
+    if link is None:
+        raise KeyError(_PICTURE)
+    return link
+
+
+def _is_picture(text: str) -> bool:
+    return PurePosixPath(urlsplit(text).path).suffix.lower() in PICTURE_SUFFIXES or text.startswith(LOCAL_FILES)
 
 
 def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Given | None:
-    """The label of one task; None where nobody has given one."""
-    finished = [one for one in task.get("annotations", []) if not one.get("was_cancelled") and one.get("result")]
+    """The label of one task; None where nobody has given one.
+
+    Raises:
+        DataError: it has no place for annotations, or one that cannot be taken.
+    """
+    annotations = task.get("annotations", [] if "data" in task else None)
+    if annotations is None:
+        raise DataError(f"{where} has no annotations: they are in the export 'JSON', and this may be 'JSON-MIN'")
+    finished = [one for one in annotations if not one.get("was_cancelled") and one.get("result")]
     if not finished:
         return None
     last = max(finished, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""))
@@ -168,6 +197,7 @@ def mask_of_results(
         drawn = True
     if not drawn:
         raise DataError(f"{where} has neither brush nor polygon")
+    check_drawn(mask, where)
     return mask
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minimax_al.campaign.masks import Mask, MaskFiles
+from minimax_al.campaign.masks import IGNORED, Mask, MaskFiles
 from minimax_al.campaign.settings import Task
 from minimax_al.errors import DataError
 
@@ -59,6 +59,16 @@ class Labelled:
     height: int | None
     author: str
     at: datetime
+
+
+def check_drawn(mask: Mask, where: str) -> None:
+    """Refuses a mask that regions were drawn for and that has none of their pixels.
+
+    Raises:
+        DataError: all of it is void.
+    """
+    if (mask == IGNORED).all():
+        raise DataError(f"{where}: its regions hold no pixel: draw some, or take the annotation away")
 
 
 def _size_of_none(given: Given) -> tuple[int, int]:

@@ -1,27 +1,47 @@
-"""A folder of masks: PNG files of class numbers, `PATH.png` for the picture `PATH` (its ending may be left out)."""
+"""A folder of masks: PNG files, `PATH.png` for the picture `PATH`, or as in `MASK_ENDINGS`; its ending may be left out.
 
-from collections.abc import Iterator, Sequence
+Masks hold class numbers, or colours where one of the files `COLOUR_MAPS` in the folder says what they are.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.masks import Mask, check_mask_size
+from minimax_al.data.formats import PICTURE_SUFFIXES
+from minimax_al.data.legend import Legend, in_order, read_colour_map
+from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, MASK_ENDINGS
 from minimax_al.data.scan import list_files
 from minimax_al.errors import DataError
 
+_ENDING = ".png"
+
 
 def read(source: Path, context: Context) -> Iterator[Given]:
-    """Every PNG file below `source`."""
-    names = [name for name in list_files(source) if name.lower().endswith(".png")]
-    if not names:
-        raise DataError(f"{str(source)!r} has no masks: put one PNG file of class numbers there for each picture")
-    for name in names:
-        where = repr(str(source / name))
-        given = Given(name[: -len(".png")], where, any_ending=True)
-        yield replace(given, mask=_read_mask(source / name, given, context))
+    """Every mask below `source`.
+
+    Raises:
+        DataError: there is none, or one in another format; the colour map does not fit the classes; or a mask is of
+            another size than its picture, or holds what is no class.
+    """
+    files = list(list_files(source))
+    masks = [name for name in files if name.lower().endswith(_ENDING)]
+    others = [name for name in files if _suffix(name) in PICTURE_SUFFIXES - {_ENDING}]
+    if not masks:
+        raise DataError(f"{str(source)!r} has no masks{_why_none(others)}: put one PNG file there for each picture")
+    pictures = _pictures(context.images) if others or any(map(_shorter, masks)) else ()
+    # Some people keep pictures and masks side by side; any other picture is a mask that would be missed.
+    for name in others:
+        if name not in pictures:
+            raise DataError(f"{str(source / name)!r} is no PNG file: save it as one, or take it away")
+    legend = _legend(source, context.class_names)
+    for name in masks:
+        given = Given(_picture(name, pictures), repr(str(source / name)), any_ending=True)
+        yield replace(given, mask=_read_mask(source / name, given, legend, context))
 
 
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
@@ -32,15 +52,49 @@ def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
         Image.fromarray(context.masks.load(str(row.mask))).save(target)
 
 
-def _read_mask(path: Path, given: Given, context: Context) -> Mask:
-    where = given.where
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _why_none(others: Sequence[str]) -> str:
+    if not others:
+        return ""
+    lossy = ", and JPEG changes the values that it is given" if _suffix(others[0]) in LOSSY_SUFFIXES else ""
+    return f", but {len(others)} pictures such as {others[0]!r}{lossy}"
+
+
+def _pictures(images: Path) -> set[str]:
+    """The campaign's picture files, with and without their endings."""
+    names = {name for name in list_files(images) if _suffix(name) in PICTURE_SUFFIXES}
+    return names | {name[: -len(_suffix(name))] for name in names}
+
+
+def _shorter(name: str) -> list[str]:
+    """What the picture of a mask may be called, where the mask's name has more than that."""
+    stem = name[: -len(_ENDING)]
+    return [stem.removesuffix(ending) for ending in MASK_ENDINGS if ending and stem.endswith(ending)]
+
+
+def _picture(name: str, pictures: Collection[str]) -> str:
+    """What the picture of a mask is called; a picture of the mask's whole name comes first."""
+    stem = name[: -len(_ENDING)]
+    return next((key for key in (stem, *_shorter(name)) if key in pictures), stem)
+
+
+def _legend(source: Path, class_names: Sequence[str]) -> Legend:
+    found = next((source / name for name in COLOUR_MAPS if (source / name).is_file()), None)
+    if found is None:
+        return Legend(tuple(class_names), {number: number for number in range(len(class_names))})
+    return Legend.of_colours(in_order(read_colour_map(found), class_names), class_names)
+
+
+def _read_mask(path: Path, given: Given, legend: Legend, context: Context) -> Mask:
     try:
         with Image.open(path, formats=("PNG",)) as image:
-            if image.mode not in ("L", "P", "1"):
-                raise DataError(
-                    f"{where}: a mask of mode {image.mode} is no map of class numbers: save 8-bit numbers, or a palette"
-                )
-            check_mask_size((image.height, image.width), context.size_of(given), where)
-            return np.array(image, dtype=np.uint8)  # a palette's numbers, not its colours; 1 bit is 0 and 1
+            check_mask_size((image.height, image.width), context.size_of(given), given.where)
+            image.load()
+            return np.ascontiguousarray(legend.read(image, str(path)))
+    except UnidentifiedImageError as error:
+        raise DataError(f"{given.where}: whatever its name says, it is no PNG file: save it as one") from error
     except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: it cannot be read as a mask ({error})") from error
+        raise DataError(f"{given.where}: it cannot be read as a mask ({error})") from error

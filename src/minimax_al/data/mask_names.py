@@ -1,0 +1,17 @@
+"""What files of masks are called, and the files beside them that say what their colours mean."""
+
+MASK_ENDINGS = ("", "_mask", "_label", "_labels", "_train_id", "_L")
+"""What a mask's name may have after that of its picture."""
+
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+"""File name endings, in lower case, of a format that changes the values that it is given."""
+
+COLOUR_MAPS = (
+    *(
+        f"{stem}.{suffix}"
+        for stem in ("colours", "colors", "colour_map", "color_map", "class_dict")
+        for suffix in ("csv", "json", "yaml", "yml")
+    ),
+    "labelmap.txt",
+)
+"""Names of files that say which colour is which class; the last is what CVAT puts beside its masks."""
