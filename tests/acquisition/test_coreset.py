@@ -216,7 +216,7 @@ def test_a_cuda_device_picks_the_same(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_bounds_and_the_error_bound_hold(kind):
     samples = kind(300, 12, torch.Generator().manual_seed(8))
-    greedy = coreset._LazyGreedy(samples[40:], samples[:40])
+    greedy = coreset.LazyGreedy(samples[40:], samples[:40])
     greedy.bound_all(10)
     exact = (
         torch.cdist(samples[40:].double(), samples[:40].double(), compute_mode="donot_use_mm_for_euclid_dist")

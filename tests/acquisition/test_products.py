@@ -1,5 +1,7 @@
 """Bounds from products in low precision against distances in float64."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -89,7 +91,7 @@ def test_low_precision_is_given_up_where_it_tells_nothing(monkeypatch):
     dtypes = {}
     for kind in (spread, tight_clusters):
         rows = kind(3000, 64, generator)
-        greedy = coreset._LazyGreedy(rows[1500:], rows[:1500])
+        greedy = coreset.LazyGreedy(rows[1500:], rows[:1500])
         greedy.run(50, None)
         dtypes[kind] = greedy.products.dtype
     assert dtypes == {spread: torch.bfloat16, tight_clusters: torch.float32}
@@ -101,6 +103,19 @@ def test_products_in_bfloat16_add_up_in_float32():
     with accumulating_in_float32():
         assert matmul.allow_bf16_reduced_precision_reduction is False
     assert matmul.allow_bf16_reduced_precision_reduction == before
+
+
+@pytest.mark.parametrize("setting", [True, False])
+def test_blocks_that_overlap_give_the_users_setting_back_when_the_last_is_left(setting, monkeypatch):
+    matmul = SimpleNamespace(allow_bf16_reduced_precision_reduction=setting)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
+    first, second = accumulating_in_float32(), accumulating_in_float32()  # as two threads interleave them
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert matmul.allow_bf16_reduced_precision_reduction is False
+    second.__exit__(None, None, None)
+    assert matmul.allow_bf16_reduced_precision_reduction is setting
 
 
 def test_bfloat16_units_are_the_devices():

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from minimax_al.data import Augmentation, augment, normalise, prepare
+from minimax_al.data import Augmentation, augment, normalise, prepare, prepare_masks
 from minimax_al.errors import ConfigurationError, ShapeError
 
 PIXELS = torch.randint(0, 256, (40, 3, 12, 15), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -63,9 +63,8 @@ def test_windows_and_flips_cover_all_there_are():
 
 def test_prepare_cuts_the_centre_and_draws_nothing():
     settings = Augmentation(pad_crop=4, crop=8)
-    prepared, masks = prepare(PIXELS, settings, MASKS)
-    assert torch.equal(prepared, PIXELS[:, :, 2:10, 3:11])
-    assert torch.equal(masks, MASKS[:, 2:10, 3:11])
+    assert torch.equal(prepare(PIXELS, settings), PIXELS[:, :, 2:10, 3:11])
+    assert torch.equal(prepare_masks(MASKS, settings), MASKS[:, 2:10, 3:11])
     assert torch.equal(prepare(PIXELS, Augmentation(pad_crop=4)), PIXELS)
 
 
@@ -81,10 +80,9 @@ def test_resizing_equals_pillow(size):
 
 def test_masks_are_resized_by_nearest_neighbour():
     blocks = MASKS.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    pixels = PIXELS.repeat_interleave(4, 2).repeat_interleave(4, 3)
     _, up = augment(PIXELS[:, :, :, :12], Augmentation(input_size=48, flip=False), seeded(), MASKS[:, :, :12])
     assert torch.equal(up, blocks[:, :, :48])
-    _, down = prepare(pixels[:, :, :48, :48], Augmentation(input_size=12), blocks[:, :48, :48])
+    down = prepare_masks(blocks[:, :48, :48], Augmentation(input_size=12))
     assert torch.equal(down, MASKS[:, :, :12])
 
 
@@ -109,7 +107,10 @@ def test_settings_are_frozen():
         Augmentation().flip = False
 
 
-@pytest.mark.parametrize("function", [lambda s: augment(PIXELS, s, seeded()), lambda s: prepare(PIXELS, s)])
+@pytest.mark.parametrize(
+    "function",
+    [lambda s: augment(PIXELS, s, seeded()), lambda s: prepare(PIXELS, s), lambda s: prepare_masks(MASKS, s)],
+)
 def test_a_crop_larger_than_the_picture(function):
     with pytest.raises(ConfigurationError, match="crop=13 is larger than the pictures of 12 x 15 pixels"):
         function(Augmentation(crop=13))
@@ -120,7 +121,9 @@ def test_wrong_tensors():
         augment(PIXELS.float(), Augmentation(), seeded())
     with pytest.raises(ShapeError, match=r"masks must be \(40, 12, 15\) uint8 like their pictures, not \(39, 12, 15\)"):
         augment(PIXELS, Augmentation(), seeded(), MASKS[:39])
-    with pytest.raises(ShapeError, match=r"masks must be .* not \(40, 12, 15\) torch.int64"):
-        prepare(PIXELS, Augmentation(), MASKS.long())
+    with pytest.raises(ShapeError, match=r"masks must be \(B, H, W\) uint8, not \(40, 12, 15\) torch.int64"):
+        prepare_masks(MASKS.long(), Augmentation())
+    with pytest.raises(ShapeError, match=r"masks must be \(B, H, W\) uint8, not \(12, 15\)"):
+        prepare_masks(MASKS[0], Augmentation())
     with pytest.raises(ConfigurationError, match="std above 0"):
         normalise(PIXELS, (0.5,) * 3, (0.1, 0.0, 0.1))

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from minimax_al.data import Augmentation, prepare
 from minimax_al.errors import ConfigurationError, ShapeError, UnknownNameError
 from minimax_al.networks import build_encoder, count_parameters, default_bottleneck, list_encoders
 
@@ -88,19 +89,6 @@ def test_conv4_takes_the_smallest_pictures(size):
     assert torch.isfinite(features).all()
 
 
-def test_pictures_are_upsampled_to_the_input_size():
-    encoder = build_encoder("conv4", width=4, input_size=24).eval()
-    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    plain = build_encoder("conv4", width=4).eval()
-    plain.load_state_dict(encoder.state_dict())
-    larger = nn.functional.interpolate(images, size=(24, 24), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(encoder(images), plain(larger))
-
-
-def test_input_size_lets_vgg_take_small_pictures():
-    assert shape_of(on_meta("vgg16_bn", input_size=32), 8, 8) == (2, 25_088)
-
-
 def test_channels_last_gives_the_same_features():
     encoder = build_encoder("conv4", width=4).eval()
     images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
@@ -110,8 +98,11 @@ def test_channels_last_gives_the_same_features():
 
 
 def test_a_picture_too_small_for_vgg_is_refused_with_the_size_it_needs():
-    with pytest.raises(ShapeError, match=r"8×8 pixels are too small for encoder 'vgg16_bn'.*32×32"):
+    refusal = r"8×8 pixels are too small for encoder 'vgg16_bn'.*32×32: set augmentation\.input_size=32 or more"
+    with pytest.raises(ShapeError, match=refusal):
         on_meta("vgg16_bn")(torch.zeros(1, 3, 8, 8, device="meta"))
+    mended = prepare(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), Augmentation(input_size=32))
+    assert on_meta("vgg16_bn")(mended.float().to("meta")).shape == (2, 25_088)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +126,10 @@ def test_images_of_another_form_are_refused(images, message):
         ("conv4", {"stem": "cifar"}, "stem='cifar' cannot be set for encoder 'conv4': only ResNets"),
         ("resnet18", {"width": 32}, "width=32 cannot be set for encoder 'resnet18': its widths are fixed"),
         ("conv4", {"width": 0}, "width is 0: it must be a positive"),
-        ("conv4", {"input_size": -1}, "input_size is -1: it must be a positive"),
         ("conv4", {"pretrained": True}, "pretrained=True cannot be set for encoder 'conv4': nobody publishes weights"),
         ("resnet18", {"pretrained": True, "stem": "cifar"}, "pretrained weights of 'resnet18' are for stem='imagenet'"),
         ("dconv4", {}, "'dconv4' is for segmentation, not for classification: take one of conv4"),
         ("resnet18", {"task": "segmentation"}, "'resnet18' is for classification, not for segmentation.*drn_d_22"),
-        ("drn_d_22", {"task": "segmentation", "input_size": 64}, "input_size=64 cannot be set.*follow the picture"),
     ],
 )
 def test_settings_without_meaning_are_refused_with_the_reason(name, settings, message):

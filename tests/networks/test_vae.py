@@ -33,20 +33,13 @@ def test_codes_follow_the_mean_and_variance():
     vae = VAE((4, 4), latent_features=2, widths=(4, 4)).eval()
     images = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     noise = torch.empty(1, 2).normal_(generator=torch.Generator().manual_seed(5))
-    output = vae(images, torch.Generator().manual_seed(5))
+    torch.manual_seed(5)
+    output = vae(images)
     code = output.mu + noise * torch.exp(output.logvar / 2)
     torch.testing.assert_close(output.reconstruction, vae.decode(code))
     mu, logvar = vae.encode(images)
     assert torch.equal(mu, output.mu)
     assert torch.equal(logvar, output.logvar)
-
-
-def test_one_generator_state_gives_one_reconstruction():
-    vae = VAE((8, 8), widths=(4, 4, 4, 4)).eval()
-    images = torch.zeros(3, 3, 8, 8)
-    first = vae(images, torch.Generator().manual_seed(1)).reconstruction
-    assert torch.equal(first, vae(images, torch.Generator().manual_seed(1)).reconstruction)
-    assert not torch.equal(first, vae(images, torch.Generator().manual_seed(2)).reconstruction)
 
 
 def test_a_few_steps_reduce_the_loss_on_small_pictures():

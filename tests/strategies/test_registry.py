@@ -43,6 +43,7 @@ def test_a_plus_puts_any_choice_under_minimax_training():
     [
         ("entrpy", "unknown strategy 'entrpy'; did you mean 'entropy'"),
         ("mal+mal", r"unknown strategy 'mal\+mal'; did you mean 'mal'"),
+        ("ensemble+mal", r"unknown strategy 'ensemble\+mal'; did you mean 'ensemble'"),
         ("entrpy+mal", r"unknown strategy 'entrpy\+mal'"),
         ("mal-product+mal", r"unknown strategy 'mal-product\+mal'; did you mean 'mal-product'"),
         ("", r"unknown strategy ''\. Known: badge"),
@@ -62,7 +63,7 @@ def test_unknown_names(name, sentence):
         ("bald", {"passes": 0}, "strategy 'bald', passes: .* greater than 0"),
         ("bald", {"dropout": 0}, "strategy 'bald', dropout: .* greater than 0"),
         ("ensemble", {"members": 1}, "strategy 'ensemble', members: .* greater than or equal to 2"),
-        ("ensemble+mal", {}, r"strategy 'ensemble\+mal', training: Input should be 'supervised'"),
+        ("ensemble", {"training": "minimax"}, "strategy 'ensemble', training: Input should be 'supervised'"),
         ("random", {"passes": 3}, "strategy 'random': unknown key 'passes'"),
     ],
 )
@@ -80,8 +81,19 @@ def test_two_of_one_name_are_an_error(announced):
     announced(("mine", "first.package:Mine"), ("mine", "first.package:Mine"))
     assert "mine" in list_strategies()
     announced(("mal-filter", "first.package:Mine"))
-    with pytest.raises(ConfigurationError, match="two strategies are called 'mal-filter'"):
+    with pytest.raises(ConfigurationError, match=r"'mal-filter' of first\.package:Mine has the name of a combination"):
         get_strategy("random")
+
+
+def test_a_name_that_passes_the_check_builds_and_no_other():
+    for name in [name + ending for name in list_strategies() for ending in ("", "+mal")]:
+        try:
+            registry.check_strategy_name(name)
+        except UnknownNameError:
+            with pytest.raises(UnknownNameError, match="unknown strategy"):
+                get_strategy(name)
+        else:
+            assert get_strategy(name)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import nn
 from minimax_al.errors import NonFiniteScoreError
 from minimax_al.strategies import get_strategy, picks, score_pool
 from minimax_al.testing import make_round
-from minimax_al.testing.contract import _poisoned
+from minimax_al.testing.probes import poisoned
 from minimax_al.testing.stage import Stage
 from minimax_al.training import fit_supervised
 
@@ -48,7 +48,7 @@ def test_non_finite_scores_name_the_picture_wherever_its_batch_is(name, task):
     for position in (0, 8, 14):
         victim = int(round_.unlabelled[position])
         sentence = rf"in round 0 a score of 'squares/{victim:02d}' is NaN or infinite; scores are never replaced"
-        with _poisoned(stage, victim), pytest.raises(NonFiniteScoreError, match=sentence) as caught:
+        with poisoned(stage, victim), pytest.raises(NonFiniteScoreError, match=sentence) as caught:
             stage.query(3)
         assert caught.value.positions == (position,)
         assert isinstance(caught.value.__cause__, NonFiniteScoreError)

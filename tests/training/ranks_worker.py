@@ -126,8 +126,8 @@ class Work:
         for _ in range(3):
             loss = runtime.ranks.mean(network(part.of(x)).cos().flatten(1).sum(dim=1))
             network.zero_grad()
-            runtime.backward(loss)
-        runtime.average_gradients(network.parameters())
+            runtime.fabric.backward(loss)
+        runtime.ranks.average_gradients(network.parameters())
         gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
         kinds = {type(layer) for layer in network if hasattr(layer, "running_mean")}
         network.eval()

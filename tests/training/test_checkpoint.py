@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from minimax_al.errors import CheckpointError
-from minimax_al.training.checkpoint import load_checkpoint, read_state, save_checkpoint
+from minimax_al.training.checkpoint import read_checkpoint, save_checkpoint
 
 
 def trained(seed=0, width=3):
@@ -21,8 +21,9 @@ def test_networks_optimizers_and_state_come_back(tmp_path):
     path = tmp_path / "new" / "folder" / "x.safetensors"
     save_checkpoint(path, {"net": network}, {"net": optimizer}, {"epoch": 3, "loss": 0.1 + 0.2})
     other, other_optimizer = trained(seed=1)
-    assert load_checkpoint(path, {"net": other}, {"net": other_optimizer}) == {"epoch": 3, "loss": 0.1 + 0.2}
-    assert read_state(path) == {"epoch": 3, "loss": 0.1 + 0.2}
+    checkpoint = read_checkpoint(path)
+    checkpoint.restore({"net": other}, {"net": other_optimizer})
+    assert checkpoint.state == {"epoch": 3, "loss": 0.1 + 0.2}
     for key, value in network.state_dict().items():
         assert torch.equal(other.state_dict()[key], value)
     expected, found = optimizer.state_dict(), other_optimizer.state_dict()
@@ -42,18 +43,18 @@ def test_a_damaged_file(tmp_path, damage):
         {"empty": b"", "truncated": whole[:-7], "garbage": b"no checkpoint at all", "header": whole[:40]}[damage]
     )
     with pytest.raises(CheckpointError, match=r"cannot be read .*; remove it to start afresh"):
-        load_checkpoint(path, {"net": network}, {"net": optimizer})
+        read_checkpoint(path)
 
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(tmp_path / "none", {})
+        read_checkpoint(tmp_path / "none")
 
 
 def test_a_file_of_another_program(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        load_checkpoint(tmp_path / "x.safetensors", {})
+        read_checkpoint(tmp_path / "x.safetensors")
 
 
 def test_other_networks(tmp_path):
@@ -62,7 +63,7 @@ def test_other_networks(tmp_path):
     save_checkpoint(path, {"net": network}, {"net": optimizer})
     wider, wider_optimizer = trained(width=5)
     with pytest.raises(CheckpointError, match=r"belongs to other networks: .*size mismatch") as caught:
-        load_checkpoint(path, {"net": wider}, {"net": wider_optimizer})
+        read_checkpoint(path).restore({"net": wider}, {"net": wider_optimizer})
     assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match="belongs to other networks"):
-        load_checkpoint(path, {"net": network}, {"another": optimizer})
+        read_checkpoint(path).restore({"net": network}, {"another": optimizer})

@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from minimax_al.errors import CheckpointError, TrainingDivergedError
+from minimax_al.training import checkpoint, epochs
 from minimax_al.training.epochs import EpochSettings, run_epochs
 from minimax_al.training.seeding import generator_for
 
@@ -140,6 +142,28 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, change, differs):
     settings = EpochSettings(**{"epochs": 2} | {key: value for key, value in change.items() if key != "identity"})
     with pytest.raises(CheckpointError, match=f"was written for another {differs}; remove it to start afresh"):
         run(settings, checkpoint=path, **options)
+
+
+def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
+    path, opened = tmp_path / "toy.safetensors", []
+    run(EpochSettings(epochs=2), checkpoint=path)
+
+    def counting(*arguments, **options):
+        opened.append(arguments[0])
+        return safe_open(*arguments, **options)
+
+    monkeypatch.setattr(checkpoint, "safe_open", counting)
+    run(EpochSettings(epochs=2), checkpoint=path)
+    assert opened == [path]
+
+
+def test_weights_are_digested_for_checkpoints_alone(tmp_path, monkeypatch):
+    digested = []
+    monkeypatch.setattr(epochs, "_start_of", lambda training: digested.append(training) or "start")
+    run(EpochSettings(epochs=1))
+    assert digested == []
+    training, _ = run(EpochSettings(epochs=1), checkpoint=tmp_path / "toy")
+    assert digested == [training]
 
 
 @pytest.mark.parametrize(("pictures", "steps"), [(1, 1), (128, 1), (129, 2), (1000, 8)])

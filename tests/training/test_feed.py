@@ -4,7 +4,7 @@ from torch.overrides import TorchFunctionMode
 from minimax_al.data import Augmentation, ResidentPictures, normalise
 from minimax_al.testing.stage import pixels_of
 from minimax_al.training import Runtime, RuntimeSettings
-from minimax_al.training.feed import Feed
+from minimax_al.training.feed import Feed, seen
 
 
 def test_plain_batches_are_the_normalised_pictures_in_order(round_):
@@ -14,6 +14,18 @@ def test_plain_batches_are_the_normalised_pictures_in_order(round_):
     expected = normalise(pixels_of(round_)[indices], round_.dataset.mean, round_.dataset.std)
     torch.testing.assert_close(torch.cat(batches), expected.double(), rtol=0, atol=0)
     assert list(round_.feed.plain(round_.dataset.train, indices[:0], 2)) == []
+
+
+def test_what_is_scored_is_the_normalised_centre():
+    pixels = torch.randint(0, 256, (5, 3, 9, 11), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+    runtime = Runtime(RuntimeSettings(device="cpu", precision="fp32"))
+    x = seen(pixels, Augmentation(flip=True, pad_crop=2, crop=5), mean, std, runtime)
+    centre = pixels[:, :, 2:7, 3:8].double() / 255
+    channels = [(centre[:, c] - mean[c]) / std[c] for c in range(3)]
+    assert x.dtype == torch.float32
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(x.double(), torch.stack(channels, dim=1), rtol=0, atol=1e-6)
 
 
 def test_labelled_batches_pair_pictures_with_their_targets(round_):

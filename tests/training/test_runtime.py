@@ -31,12 +31,19 @@ def test_a_device_that_is_not_there(monkeypatch):
 
 @pytest.mark.parametrize(("has_units", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_auto_takes_bf16_where_the_hardware_has_it(monkeypatch, has_units, precision):
-    monkeypatch.setattr(runtime, "cpu_has_bf16_units", lambda: has_units)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_units)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has_units)
     assert resolve_precision("auto", CPU) == precision
     assert resolve_precision("auto", torch.device("cuda")) == precision
     assert resolve_precision("auto", torch.device("mps")) == "fp32"
     assert resolve_precision("fp64", CPU) == "fp64"
+
+
+def test_a_cpu_whose_bf16_units_torch_cannot_use_counts_as_without(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert resolve_precision("auto", CPU) == "fp32"
 
 
 def test_threads_are_left_alone_unless_asked_for(monkeypatch):
@@ -54,6 +61,18 @@ def test_networks_and_pictures_lie_channels_last_in_the_runtimes_dtype(runtime64
     pictures = runtime64.place_pictures(torch.zeros(2, 3, 4, 4))
     assert pictures.dtype == torch.float64
     assert pictures.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_step_moves_the_named_networks_and_forgets_all_gradients(runtime64):
+    networks = {name: runtime64.place(nn.Linear(2, 1, bias=False)) for name in ("first", "second")}
+    optimizers = {name: torch.optim.SGD(network.parameters(), lr=0.5) for name, network in networks.items()}
+    x, before = torch.tensor([[3.0, 4.0]], dtype=torch.float64), networks["first"].weight.detach().clone()
+    unmoved = networks["second"].weight.detach().clone()
+    loss = sum(network(x).sum() for network in networks.values())
+    runtime64.descend(loss, networks, optimizers, ["first"])
+    torch.testing.assert_close(networks["first"].weight, before - 0.5 * x, rtol=0, atol=0)
+    assert torch.equal(networks["second"].weight, unmoved)
+    assert [network.weight.grad for network in networks.values()] == [None, None]
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.float32), ("fp64", torch.float64)])

@@ -92,14 +92,13 @@ def as_dimensions(values: Array, dimensions: str, name: str = "logits") -> Tenso
     return tensor
 
 
-def check_finite(values: Tensor, name: str, *, sample_dimension: int = 0, offset: int = 0) -> None:
+def check_finite(values: Tensor, name: str, *, sample_dimension: int = 0) -> None:
     """Raise where a value is NaN or infinite; such values are never replaced.
 
     Args:
         values: any shape.
         name: what the values are, as the subject of the error.
         sample_dimension: the dimension along which samples are counted.
-        offset: position in the pool of the first sample of `values`.
 
     Raises:
         NonFiniteScoreError: with the positions of the first samples concerned.
@@ -110,16 +109,15 @@ def check_finite(values: Tensor, name: str, *, sample_dimension: int = 0, offset
         return
     finite = values.isfinite()
     others = [dimension for dimension in range(values.dim()) if dimension != sample_dimension]
-    refuse_samples(finite.all(dim=others) if others else finite, name, offset)
+    refuse_samples(finite.all(dim=others) if others else finite, name)
 
 
-def refuse_samples(finite: Tensor, name: str, offset: int = 0) -> None:
+def refuse_samples(finite: Tensor, name: str) -> None:
     """Raise where a sample is marked as not finite.
 
     Args:
         finite: boolean, (N,).
         name: what of the samples, as the subject of the error.
-        offset: position in the pool of the first sample.
 
     Raises:
         NonFiniteScoreError: with the positions of the first samples concerned.
@@ -127,7 +125,7 @@ def refuse_samples(finite: Tensor, name: str, offset: int = 0) -> None:
     found = (~finite).nonzero().flatten()
     if len(found) == 0:
         return
-    positions = tuple(int(position) + offset for position in found[:POSITIONS_KEPT])
+    positions = tuple(int(position) for position in found[:POSITIONS_KEPT])
     first = ", ".join(map(str, positions[:POSITIONS_NAMED])) + (", …" if len(found) > POSITIONS_NAMED else "")
     raise NonFiniteScoreError(
         f"{name} are NaN or infinite for {len(found)} of {len(finite)} samples, at positions {first}; "

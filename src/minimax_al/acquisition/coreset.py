@@ -89,28 +89,39 @@ def k_center_greedy(features: Array, budget: int, centers: Array | None = None, 
         >>> k_center_greedy(pool, 3, centers=torch.tensor([[0.0]]))
         tensor([2, 3, 1])
     """
-    features_ND = as_dimensions(features, "ND", "features")
-    centers_LD = features_ND[:0] if centers is None else as_dimensions(centers, "ND", "centers")
-    if centers_LD.shape[1] != features_ND.shape[1]:
-        widths = centers_LD.shape[1], features_ND.shape[1]
-        raise ShapeError(f"centers have {widths[0]} features each, the samples have {widths[1]}")
+    features_ND, centers_LD = checked_pool(features, centers)
     budget = check_budget(budget, len(features_ND))
     if first is not None and not 0 <= first < len(features_ND):
         raise ConfigurationError(f"first={first!r} is no index of a pool of {len(features_ND)} samples")
-    greedy = _LazyGreedy(features_ND, centers_LD.to(features_ND.device))
+    greedy = LazyGreedy(features_ND, centers_LD)
     if first is None and len(centers_LD) == 0:
         first = greedy.nearest_to_mean()
     with accumulating_in_float32():
         return greedy.run(budget, first)
 
 
-class _Place(NamedTuple):
+def checked_pool(features: Array, centers: Array | None) -> tuple[Tensor, Tensor]:
+    """Features (N, d) and centres (L, d) as tensors on the features' device; no centres are L = 0.
+
+    Raises:
+        ShapeError: other shapes, or two widths.
+    """
+    features_ND = as_dimensions(features, "ND", "features")
+    centers_LD = features_ND[:0] if centers is None else as_dimensions(centers, "ND", "centers")
+    if centers_LD.shape[1] != features_ND.shape[1]:
+        widths = centers_LD.shape[1], features_ND.shape[1]
+        raise ShapeError(f"centers have {widths[0]} features each, the samples have {widths[1]}")
+    return features_ND, centers_LD.to(features_ND.device)
+
+
+class Place(NamedTuple):
     """A place in the order of picking: larger bounds first, then lower indices."""
 
     bound: float
     sample: int
 
-    def precedes(self, other: "_Place") -> bool:
+    def precedes(self, other: "Place") -> bool:
+        """Whether this place is picked before the other one."""
         return (-self.bound, self.sample) < (-other.bound, other.sample)
 
 
@@ -130,7 +141,7 @@ class _Window(NamedTuple):
     places: Tensor
 
 
-class _LazyGreedy:
+class LazyGreedy:
     """Bounds of all samples, and how many centres each has seen.
 
     Centres stand in one sequence: the given ones, then the picks. `bound[i]` is at least the distance from
@@ -149,6 +160,7 @@ class _LazyGreedy:
         self.looked, self.measured = 0, 0
 
     def run(self, budget: int, first: int | None) -> Tensor:
+        """The picks in their order, (b,) int64; `first` is made before the rule decides."""
         if first is not None:
             self.take([first])
         self.bound_all(budget)
@@ -160,10 +172,12 @@ class _LazyGreedy:
         return torch.tensor(self.picks, device=self.features.device)
 
     def take(self, picks: list[int]) -> None:
+        """Count samples among the centres, and out of the game."""
         self.picks += picks
         self.bound[picks] = -torch.inf
 
     def nearest_to_mean(self) -> int:
+        """The best single centre of the pool; of those that are as near up to rounding, the one of lowest index."""
         distances = self.distances_to(self.products.mean)
         uncertainty = self.products.uncertainty_of_mean(len(distances))
         return int((distances <= as_near(float(distances.min()), uncertainty)).nonzero()[0])
@@ -203,18 +217,19 @@ class _LazyGreedy:
             smallest = torch.minimum(smallest, entries)
         return self.centers[top_unchecked(nearest.bincount(minlength=given), count)]
 
-    def shortlist(self) -> tuple[Tensor, _Place]:
+    def shortlist(self) -> tuple[Tensor, Place]:
+        """The samples of the largest bounds, from which blocks are taken, and the first place outside of them."""
         return self.leaders(self.everyone, max(SHORTLIST, len(self.everyone) // POOL_SHARE))
 
-    def leaders(self, rows: Tensor, size: int) -> tuple[Tensor, _Place]:
+    def leaders(self, rows: Tensor, size: int) -> tuple[Tensor, Place]:
         """The first `size` of `rows` in the order of picking, sorted by index, and the place of the next one."""
         if size >= len(rows):
-            return rows, _Place(-torch.inf, len(self.bound))
+            return rows, Place(-torch.inf, len(self.bound))
         places = top_unchecked(self.bound[rows], size + 1)
         following = int(rows[places[-1]])
-        return rows[places[:-1].sort().values], _Place(float(self.bound[following]), following)
+        return rows[places[:-1].sort().values], Place(float(self.bound[following]), following)
 
-    def pick_from(self, shortlist: Tensor, outside: _Place, budget: int) -> bool:
+    def pick_from(self, shortlist: Tensor, outside: Place, budget: int) -> bool:
         """Refresh the leaders of the short list and pick among them; whether the list is worth another try."""
         block, rival = self.leaders(shortlist, self.block_size)
         if outside.precedes(rival):
@@ -300,7 +315,7 @@ class _LazyGreedy:
             self.products.dtype = torch.float32
             self.windows.clear()
 
-    def pick_among(self, rows: Tensor, rival: _Place, budget: int, most: int) -> int:
+    def pick_among(self, rows: Tensor, rival: Place, budget: int, most: int) -> int:
         """Pick from at most so many refreshed rows while their best precedes the rival; how many were picked."""
         rows, following = self.leaders(rows, most)
         rival = following if following.precedes(rival) else rival
@@ -311,7 +326,7 @@ class _LazyGreedy:
         taken: list[int] = []
         while len(self.picks) + len(taken) < budget:
             best = int(bound.argmax())
-            if not _Place(bound[best], indices[best]).precedes(rival):
+            if not Place(bound[best], indices[best]).precedes(rival):
                 break
             if not settled[best]:
                 near = [taken[place] for place in np.flatnonzero(between.lower_of(taken, best) <= bound[best])]

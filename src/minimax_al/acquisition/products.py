@@ -21,6 +21,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,10 @@ WORTHWHILE = 1 << 22
 """Numbers in a pool from which bfloat16 pays; before that, setting it up takes longer than it saves."""
 NOWHERE = 1e38
 """An entry that is beyond any reach."""
+
+_SETTING = Lock()
+_BEFORE: list[bool] = []
+"""What `accumulating_in_float32` found, one entry for each block that is open; the first is the user's."""
 
 
 class Factors(NamedTuple):
@@ -176,14 +181,21 @@ def _aligned(size: int, alignment: int) -> int:
 
 @contextmanager
 def accumulating_in_float32() -> Iterator[None]:
-    """Let no product in bfloat16 add up parts in bfloat16, which CUDA otherwise may."""
+    """Let no product in bfloat16 add up parts in bfloat16, which CUDA otherwise may.
+
+    The setting is the process's: it stays until the last of the threads that are inside such a block has left it.
+    """
     matmul = torch.backends.cuda.matmul
-    before = matmul.allow_bf16_reduced_precision_reduction
-    matmul.allow_bf16_reduced_precision_reduction = False
+    with _SETTING:
+        _BEFORE.append(matmul.allow_bf16_reduced_precision_reduction)
+        matmul.allow_bf16_reduced_precision_reduction = False
     try:
         yield
     finally:
-        matmul.allow_bf16_reduced_precision_reduction = before
+        with _SETTING:
+            before = _BEFORE.pop()
+            if not _BEFORE:
+                matmul.allow_bf16_reduced_precision_reduction = before
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

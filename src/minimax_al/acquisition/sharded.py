@@ -13,12 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, distributed
 
-from minimax_al.acquisition.checks import Array, as_dimensions, check_budget
+from minimax_al.acquisition.checks import Array, check_budget
 from minimax_al.acquisition.coreset import (
     MOST_AT_ONCE,
-    _LazyGreedy,
-    _Place,
+    LazyGreedy,
+    Place,
     as_near,
+    checked_pool,
     k_center_greedy,
     share_of_pool,
 )
@@ -136,7 +137,7 @@ class _ShardedGreedy:
                 shortlist, outside = self.greedy.shortlist()
         return torch.tensor(self.picks, device=self.centers.device)
 
-    def pick_from(self, block: Tensor, rival: _Place) -> int:
+    def pick_from(self, block: Tensor, rival: Place) -> int:
         """Refresh the block, let candidates travel, pick among all ranks' alike; how many were picked."""
         rival = self.first_of_all(rival)
         self.greedy.refresh(block, rival.bound)
@@ -151,10 +152,10 @@ class _ShardedGreedy:
         indices = self.meeting.rows(rows + self.offset, counts)
         bound = self.meeting.rows(self.greedy.bound[rows], counts)
         features = self.meeting.rows(self.greedy.features[rows], counts)
-        candidates = _LazyGreedy(features, features[:0])
+        candidates = LazyGreedy(features, features[:0])
         candidates.products.scale, candidates.bound = self.greedy.products.scale, bound
         # Among candidates, the rival stands where its index would be put.
-        place = _Place(rival.bound, bisect_left(indices.tolist(), rival.sample))
+        place = Place(rival.bound, bisect_left(indices.tolist(), rival.sample))
         candidates.pick_among(candidates.everyone, place, self.budget - len(self.picks), len(features))
         first = sum(counts[: self.meeting.rank])
         self.greedy.bound[rows] = candidates.bound[first : first + len(rows)]
@@ -193,22 +194,17 @@ class _ShardedGreedy:
             self.meeting.rows(rows + self.offset, counts).tolist(), self.meeting.rows(greedy.features[rows], counts)
         )
 
-    def first_of_all(self, place: _Place) -> _Place:
+    def first_of_all(self, place: Place) -> Place:
         """Of all ranks' places, the one that comes first in the order of picking, with its index in the whole pool."""
         places = [
-            _Place(bound, int(sample))
-            for bound, sample in self.meeting.numbers(place.bound, place.sample + self.offset)
+            Place(bound, int(sample)) for bound, sample in self.meeting.numbers(place.bound, place.sample + self.offset)
         ]
         return min(places, key=lambda found: (-found.bound, found.sample))
 
     def _prepare(self, features: Array, centers: Array | None) -> "_Shape | MinimaxALError":
         try:
-            features_nD = as_dimensions(features, "ND", "features")
-            centers_LD = features_nD[:0] if centers is None else as_dimensions(centers, "ND", "centers")
-            if centers_LD.shape[1] != features_nD.shape[1]:
-                widths = centers_LD.shape[1], features_nD.shape[1]
-                raise ShapeError(f"centers have {widths[0]} features each, the samples have {widths[1]}")
-            self.greedy = _LazyGreedy(features_nD, centers_LD.to(features_nD.device))
+            features_nD, centers_LD = checked_pool(features, centers)
+            self.greedy = LazyGreedy(features_nD, centers_LD)
         except MinimaxALError as error:
             return error
         return _Shape(len(features_nD), features_nD.shape[1], features_nD.dtype, len(centers_LD))

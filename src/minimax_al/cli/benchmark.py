@@ -40,7 +40,7 @@ def bench_run(words: Sequence[str]) -> None:
         return
     with shown_progress(terminal()) as on_progress:
         run_grid(options.protocol, options.folder, jobs=options.jobs, on_progress=on_progress)
-    if Runtime(options.protocol.recipe.runtime).rank:
+    if Runtime(options.protocol.recipe.runtime).ranks.rank:
         return  # one of the ranks speaks for all
     left = unfinished(options.protocol, options.folder)
     show(

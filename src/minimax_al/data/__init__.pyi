@@ -1,4 +1,4 @@
-from .augmentation import Augmentation, augment, normalise, prepare
+from .augmentation import Augmentation, augment, normalise, prepare, prepare_masks
 from .batches import Part, epoch_batches, part_of
 from .dataset import IGNORED, UNKNOWN, Dataset, picture_statistics
 from .files import FileOptions
@@ -6,7 +6,8 @@ from .formats import PICTURE_SUFFIXES, read_picture
 from .imbalance import make_imbalanced, subset, with_validation
 from .legend import Legend, read_class_list, read_colour_map
 from .manifest import Manifest, read_manifest
-from .masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders, read_mask
+from .mask_files import read_mask
+from .masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders
 from .pictures import FilePictures, Pictures, ResidentPictures
 from .pool import Move, Pool
 from .scan import Scan, SetAside, scan_folder
@@ -43,6 +44,7 @@ __all__ = [
     "part_of",
     "picture_statistics",
     "prepare",
+    "prepare_masks",
     "read_class_list",
     "read_colour_map",
     "read_manifest",

@@ -80,26 +80,41 @@ def augment(
     return augmented, _resize_masks(targets, settings)[:, 0]
 
 
-@overload
-def prepare(pixels: Tensor, settings: Augmentation) -> Tensor: ...
-@overload
-def prepare(pixels: Tensor, settings: Augmentation, masks: Tensor) -> tuple[Tensor, Tensor]: ...
-def prepare(pixels: Tensor, settings: Augmentation, masks: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+def prepare(pixels: Tensor, settings: Augmentation) -> Tensor:
     """A batch as evaluation sees it: the centre cut out, then resized; nothing is random.
 
     Args:
         pixels: (B, 3, H, W) uint8.
         settings: what to do; flips and padding are left out.
-        masks: (B, H, W) uint8 segmentation targets.
 
     Returns:
-        (B, 3, H', W') uint8; with masks, the pair of these and (B, H', W') uint8.
+        (B, 3, H', W') uint8.
+
+    Raises:
+        ShapeError: pixels of the wrong shape or dtype.
+        ConfigurationError: the crop is larger than the picture.
     """
-    _check(pixels, masks)
-    prepared = _resize(_centre(pixels, settings), settings)
-    if masks is None:
-        return prepared
-    return prepared, _resize_masks(_centre(masks[:, None], settings), settings)[:, 0]
+    check_pixels(pixels)
+    return _resize(_centre(pixels, settings), settings)
+
+
+def prepare_masks(masks: Tensor, settings: Augmentation) -> Tensor:
+    """Segmentation targets cut and resized as `prepare` does with their pictures; numbers stay whole.
+
+    Args:
+        masks: (B, H, W) uint8.
+        settings: what to do; flips and padding are left out.
+
+    Returns:
+        (B, H', W') uint8.
+
+    Raises:
+        ShapeError: masks of the wrong shape or dtype.
+        ConfigurationError: the crop is larger than the mask.
+    """
+    if masks.ndim != 3 or masks.dtype != torch.uint8:
+        raise ShapeError(f"masks must be (B, H, W) uint8, not {tuple(masks.shape)} {masks.dtype}")
+    return _resize_masks(_centre(masks[:, None], settings), settings)[:, 0]
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -2,13 +2,14 @@
 
 from torch import Tensor, nn
 
+from minimax_al.networks.convolution import convolution
 from minimax_al.networks.encoder import Encoder
 
 _DILATED_BLOCKS = ((2, 1), (2, 1), (2, 2), (1, 4))
 """Stride and dilation of the blocks of dconv4."""
 
 
-def conv4(name: str = "conv4", *, width: int = 64, input_size: int | None = None) -> Encoder:
+def conv4(name: str = "conv4", *, width: int = 64) -> Encoder:
     """Build four blocks of 3×3 convolution, batch norm, ReLU and 2×2 max-pooling, then average a 2×2 grid.
 
     Pooling rounds up, and leaves alone what is 2 pixels high or wide, so pictures of any size fit: 32×32 shrinks
@@ -18,18 +19,17 @@ def conv4(name: str = "conv4", *, width: int = 64, input_size: int | None = None
     Args:
         name: what the encoder calls itself.
         width: channels of every block; d is four times as many.
-        input_size: upsample pictures to this size first.
     """
     layers: dict[str, nn.Module] = {}
     channels = 3
     for level in range(1, 5):
-        block = _convolution(channels, width)
+        block = convolution(channels, width)
         block.append(_MaxPool())
         layers[f"block{level}"] = block
         channels = width
     layers["pool"] = nn.AdaptiveAvgPool2d(2)
     layers["flatten"] = nn.Flatten()
-    return Encoder(name, layers, 4 * width, input_size=input_size)
+    return Encoder(name, layers, 4 * width)
 
 
 def dconv4(name: str = "dconv4", *, width: int = 64) -> Encoder:
@@ -44,7 +44,7 @@ def dconv4(name: str = "dconv4", *, width: int = 64) -> Encoder:
     layers: dict[str, nn.Module] = {}
     channels = 3
     for level, (stride, dilation) in enumerate(_DILATED_BLOCKS, start=1):
-        layers[f"block{level}"] = _convolution(channels, width, stride, dilation)
+        layers[f"block{level}"] = convolution(channels, width, stride, dilation)
         channels = width
     return Encoder(name, layers, width, output_stride=8)
 
@@ -57,12 +57,3 @@ class _MaxPool(nn.MaxPool2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that nn.MaxPool2d gives it)
         return super().forward(input) if min(input.shape[2:]) > 2 else input
-
-
-def _convolution(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """A 3×3 convolution that keeps the size (up to its stride), batch norm and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=dilation, dilation=dilation, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )

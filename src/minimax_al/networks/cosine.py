@@ -62,6 +62,31 @@ class CosineClassifier(nn.Module):
         self.bottleneck = None if bottleneck is None else nn.Linear(in_features, bottleneck)
         self.prototypes = LinearLogits(bottleneck or in_features, num_classes, bias=False)
 
+    def directions(self, features: Tensor, *, reverse: bool = False) -> Tensor:
+        """Map features to the unit vectors u that meet the prototypes: `logits = u Wᵀ / T`.
+
+        They are the input of the last layer: the gradient of the cross-entropy with respect to `W` is
+        `(p − e_y) ⊗ u / T` for a picture of class y.
+
+        Args:
+            features: (B, d), the encoder's output.
+            reverse: turn the sign of the gradient that reaches the encoder.
+
+        Returns:
+            (B, bottleneck or d), of length 1, in the dtype of the prototypes; zero where there is no direction.
+
+        Raises:
+            ShapeError: `features` are not (B, d).
+        """
+        check_features(features, self.in_features)
+        if reverse and self.reversal == "before_bottleneck":
+            features = reverse_gradient(features)
+        if self.bottleneck is not None:
+            features = self.bottleneck(features)
+        if reverse and self.reversal == "after_bottleneck":
+            features = reverse_gradient(features)
+        return l2_normalise(features.to(self.prototypes.weight.dtype))
+
     def forward(self, features: Tensor, *, reverse: bool = False) -> Tensor:
         """Map features to logits.
 
@@ -75,15 +100,7 @@ class CosineClassifier(nn.Module):
         Raises:
             ShapeError: `features` are not (B, d).
         """
-        check_features(features, self.in_features)
-        if reverse and self.reversal == "before_bottleneck":
-            features = reverse_gradient(features)
-        if self.bottleneck is not None:
-            features = self.bottleneck(features)
-        if reverse and self.reversal == "after_bottleneck":
-            features = reverse_gradient(features)
-        unit = l2_normalise(features.to(self.prototypes.weight.dtype))
-        logits: Tensor = self.prototypes(unit)
+        logits: Tensor = self.prototypes(self.directions(features, reverse=reverse))
         return logits / self.temperature
 
     def extra_repr(self) -> str:

@@ -20,7 +20,7 @@ _PUBLISHED = {
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Count the trainable numbers of a network; running statistics are none of them.
+    """Count the numbers in a network's parameters, trained or frozen; running statistics are none of them.
 
     Example:
         >>> count_parameters(nn.Linear(3, 2))

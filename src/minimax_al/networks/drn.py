@@ -9,6 +9,7 @@ blocks at levels 1 and 2 and blocks without shortcut at 7 and 8; variant D has p
 
 from torch import Tensor, nn
 
+from minimax_al.networks.convolution import convolution
 from minimax_al.networks.encoder import Encoder
 
 _CHANNELS = (16, 32, 64, 128, 256, 512, 512, 512)
@@ -34,12 +35,12 @@ def drn(name: str) -> Encoder:
         The encoder; its children are `level0` (the 7×7 stem) to `level8`.
     """
     variant, depths = _VARIANTS[name]
-    layers: dict[str, nn.Module] = {"level0": _convolution(3, _CHANNELS[0], kernel_size=7)}
+    layers: dict[str, nn.Module] = {"level0": convolution(3, _CHANNELS[0], kernel_size=7)}
     width = _CHANNELS[0]
     levels = zip(_CHANNELS, _STRIDES, _DILATIONS, depths, strict=True)
     for level, (channels, stride, dilation, depth) in enumerate(levels, start=1):
         if variant == "D" and level in _PLAIN_LEVELS:
-            block = _convolution(width, channels, stride=stride, dilation=dilation)
+            block = convolution(width, channels, stride=stride, dilation=dilation)
         else:
             block = _residual_level(width, channels, depth, stride, dilation, shortcut=level not in _SMOOTHING_LEVELS)
         layers[f"level{level}"] = block
@@ -68,8 +69,8 @@ class ResidualBlock(nn.Module):
         shortcut: bool = True,
     ) -> None:
         super().__init__()
-        self.first = _convolution(in_channels, out_channels, stride, dilation)
-        self.second = _convolution(out_channels, out_channels, dilation=dilation)[:2]
+        self.first = convolution(in_channels, out_channels, stride, dilation)
+        self.second = convolution(out_channels, out_channels, dilation=dilation)[:2]
         self.shortcut: nn.Module | None = None
         if shortcut:
             same = stride == 1 and in_channels == out_channels
@@ -93,25 +94,6 @@ def _residual_level(
         blocks.append(ResidualBlock(in_channels, out_channels, stride, dilation, shortcut=shortcut))
         in_channels, stride = out_channels, 1
     return nn.Sequential(*blocks)
-
-
-def _convolution(
-    in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1, kernel_size: int = 3
-) -> nn.Sequential:
-    """A convolution that keeps the size (up to its stride), batch norm and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=dilation * (kernel_size // 2),
-            dilation=dilation,
-            bias=False,
-        ),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from minimax_al.errors import ShapeError
 
@@ -24,7 +23,6 @@ class Encoder(nn.Module):
         out_features: d, the width of what the last one returns.
         minimum_size: the smallest height and width, in pixels, that the layers can take.
         output_stride: pixels of the picture per step of the feature map; None for one vector a picture.
-        input_size: upsample pictures to squares of this size, in pixels, before the first layer.
     """
 
     def __init__(
@@ -35,14 +33,12 @@ class Encoder(nn.Module):
         *,
         minimum_size: int = 1,
         output_stride: int | None = None,
-        input_size: int | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.out_features = out_features
         self.minimum_size = minimum_size
         self.output_stride = output_stride
-        self.input_size = input_size
         for key, layer in layers.items():
             self.add_module(key, layer)
 
@@ -60,8 +56,6 @@ class Encoder(nn.Module):
         """
         self._check(images)
         x = images
-        if self.input_size is not None:
-            x = F.interpolate(x, size=(self.input_size, self.input_size), mode="bilinear", antialias=True)
         for layer in self.children():
             x = layer(x)
         return x
@@ -76,9 +70,9 @@ class Encoder(nn.Module):
         if not images.is_floating_point():
             raise ShapeError(f"images are {images.dtype}: encoders take normalised floating point pictures")
         height, width = images.shape[2:]
-        if self.input_size is None and min(height, width) < self.minimum_size:
+        if min(height, width) < self.minimum_size:
             raise ShapeError(
                 f"pictures of {height}×{width} pixels are too small for encoder {self.name!r}, which needs "
-                f"{self.minimum_size}×{self.minimum_size}: set input_size={self.minimum_size} or more "
+                f"{self.minimum_size}×{self.minimum_size}: set augmentation.input_size={self.minimum_size} or more "
                 f"to upsample them, or take encoder 'conv4'"
             )

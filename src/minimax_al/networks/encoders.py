@@ -39,9 +39,8 @@ _ENCODERS = {
 _TIMM_BOTTLENECK = 256
 
 _WHY_NOT = {
-    "stem": "only ResNets have two stems; for small pictures set input_size, or take 'conv4'",
+    "stem": "only ResNets have two stems; for small pictures set augmentation.input_size, or take 'conv4'",
     "width": "its widths are fixed; 'conv4' and 'dconv4' have a width to choose",
-    "input_size": "its feature map has to follow the picture's own size",
     "pretrained": "nobody publishes weights for it; give a file of your own",
 }
 
@@ -52,7 +51,6 @@ def build_encoder(
     *,
     task: Task = "classification",
     width: int | None = None,
-    input_size: int | None = None,
     pretrained: bool | Path | str = False,
 ) -> Encoder:
     """Build an encoder, F of the paper, with its library's own initial weights.
@@ -62,7 +60,6 @@ def build_encoder(
         stem: of a ResNet; "cifar" is 3×3 with stride 1 and no max-pooling, for pictures of about 32×32.
         task: "classification" for one vector a picture, "segmentation" for a feature map of output stride 8.
         width: channels of `conv4` and `dconv4` (64 if None).
-        input_size: upsample pictures to squares of this size, in pixels, before the encoder.
         pretrained: True loads the library's published weights, downloading them where they are not cached; a path
             loads a file of weights in the library's layout (see `load_weights`).
 
@@ -84,7 +81,6 @@ def build_encoder(
     settings: dict[str, Any] = {
         "stem": None if stem == "imagenet" else stem,
         "width": width,
-        "input_size": input_size,
         "pretrained": True if pretrained is True else None,
     }
     given = {setting: value for setting, value in settings.items() if value is not None}
@@ -167,5 +163,5 @@ def _check_settings(build: Callable[..., Encoder], name: str, given: dict[str, A
     for setting, value in given.items():
         if setting not in inspect.signature(build).parameters:
             raise ConfigurationError(f"{setting}={value!r} cannot be set for encoder {name!r}: {_WHY_NOT[setting]}")
-        if setting in ("width", "input_size"):
-            check_positive(**{setting: value})
+        if setting == "width":
+            check_positive(width=value)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def l2_normalise(features: Tensor, dim: int = 1) -> Tensor:
+def l2_normalise(features: Tensor) -> Tensor:
     """Divide each feature vector by its ℓ2 norm: `F(x) / ‖F(x)‖` of Eq. 1 and 3.
 
     A zero vector has no direction. It stays zero, and no gradient flows through it: dividing it by a small
@@ -12,7 +12,6 @@ def l2_normalise(features: Tensor, dim: int = 1) -> Tensor:
 
     Args:
         features: (B, d), or (B, d, h, w), floating point.
-        dim: the axis of the vectors.
 
     Returns:
         A tensor like `features` whose vectors have length 1 (or 0).
@@ -23,5 +22,5 @@ def l2_normalise(features: Tensor, dim: int = 1) -> Tensor:
                 [0.0000, 0.0000]])
     """
     smallest = max(1e-12, torch.finfo(features.dtype).tiny)
-    norm = torch.linalg.vector_norm(features, dim=dim, keepdim=True)
+    norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     return torch.where(norm <= smallest, 0.0, features / norm.clamp_min(smallest))

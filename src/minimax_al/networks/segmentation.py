@@ -61,6 +61,28 @@ class PixelCosineClassifier(nn.Module):
         self.bottleneck = None if bottleneck is None else nn.Conv2d(in_features, bottleneck, kernel_size=1)
         self.prototypes = ConvLogits(bottleneck or in_features, num_classes, bias=False)
 
+    def directions(self, features: Tensor, *, reverse: bool = False) -> Tensor:
+        """Map a feature map to the unit vectors that meet the prototypes, as `CosineClassifier.directions` does.
+
+        Args:
+            features: (B, d, h, w), the encoder's output.
+            reverse: turn the sign of the gradient that reaches the encoder.
+
+        Returns:
+            (B, bottleneck or d, h, w), of length 1 over channels, in the dtype of the prototypes.
+
+        Raises:
+            ShapeError: `features` are not (B, d, h, w).
+        """
+        check_features(features, self.in_features, spatial=True)
+        if reverse and self.reversal == "before_bottleneck":
+            features = reverse_gradient(features)
+        if self.bottleneck is not None:
+            features = self.bottleneck(features)
+        if reverse and self.reversal == "after_bottleneck":
+            features = reverse_gradient(features)
+        return l2_normalise(features.to(self.prototypes.weight.dtype))
+
     def forward(self, features: Tensor, *, reverse: bool = False, size: tuple[int, int] | None = None) -> Tensor:
         """Map a feature map to logits of pixels.
 
@@ -76,15 +98,7 @@ class PixelCosineClassifier(nn.Module):
         Raises:
             ShapeError: `features` are not (B, d, h, w).
         """
-        check_features(features, self.in_features, spatial=True)
-        if reverse and self.reversal == "before_bottleneck":
-            features = reverse_gradient(features)
-        if self.bottleneck is not None:
-            features = self.bottleneck(features)
-        if reverse and self.reversal == "after_bottleneck":
-            features = reverse_gradient(features)
-        unit = l2_normalise(features.to(self.prototypes.weight.dtype))
-        logits: Tensor = self.prototypes(unit)
+        logits: Tensor = self.prototypes(self.directions(features, reverse=reverse))
         return _upsample(logits / self.temperature, self.output_stride, size)
 
     def extra_repr(self) -> str:

@@ -13,16 +13,13 @@ TIMM_PREFIX = "timm:"
 _OUTPUT_STRIDE = 8
 
 
-def timm_encoder(
-    name: str, *, task: Task = "classification", input_size: int | None = None, pretrained: bool = False
-) -> Encoder:
+def timm_encoder(name: str, *, task: Task = "classification", pretrained: bool = False) -> Encoder:
     """Build a timm model without its classifier.
 
     Args:
         name: "timm:NAME", where NAME is timm's, with or without the tag of its weights.
         task: "classification" pools as the model does; "segmentation" takes its last feature map at output
             stride 8, for models that timm can dilate. A few of them round the map's size down, not up.
-        input_size: upsample pictures to this size first (classification).
         pretrained: load the published weights, downloading them where they are not cached.
 
     Raises:
@@ -35,9 +32,7 @@ def timm_encoder(
     if task == "classification":
         network = _create(timm, model_name, pretrained=pretrained, num_classes=0)
         width = network.head_hidden_size or network.num_features
-        return Encoder(name, {"timm": _TimmLayer(name, network)}, width, input_size=input_size)
-    if input_size is not None:
-        raise ConfigurationError(f"input_size={input_size!r} cannot be set for segmentation")
+        return Encoder(name, {"timm": _TimmLayer(name, network)}, width)
     network = _create_dilated(timm, model_name, pretrained=pretrained)
     width = network.feature_info.channels()[-1]
     return Encoder(name, {"timm": _TimmLayer(name, network)}, width, output_stride=_OUTPUT_STRIDE)
@@ -59,7 +54,7 @@ class _TimmLayer(nn.Module):
             height, width = images.shape[2:]
             raise ShapeError(
                 f"encoder {self.name!r} cannot take pictures of {height}×{width} pixels ({error}): "
-                f"set input_size to the size that it was made for"
+                f"set augmentation.input_size to the size that it was made for"
             ) from error
         return features[-1] if isinstance(features, list) else features
 

@@ -9,14 +9,13 @@ from minimax_al.networks.encoder import Encoder, Stem
 _RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool")
 
 
-def resnet(name: str, *, stem: Stem = "imagenet", input_size: int | None = None, pretrained: bool = False) -> Encoder:
+def resnet(name: str, *, stem: Stem = "imagenet", pretrained: bool = False) -> Encoder:
     """Build a ResNet without its last layer.
 
     Args:
         name: "resnet18", "resnet34" or "resnet50".
         stem: "imagenet" (7×7 convolution of stride 2, then max-pooling), or "cifar" (3×3 of stride 1 and no
             pooling), which keeps sixteen times as many locations and is far better at 32×32.
-        input_size: upsample pictures to this size first.
         pretrained: load torchvision's ImageNet weights (downloads them where they are not cached).
 
     Raises:
@@ -29,17 +28,18 @@ def resnet(name: str, *, stem: Stem = "imagenet", input_size: int | None = None,
     if stem == "cifar":
         layers["conv1"] = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
         del layers["maxpool"]
-    return Encoder(name, layers | {"flatten": nn.Flatten()}, network.fc.in_features, input_size=input_size)
+    return Encoder(name, layers | {"flatten": nn.Flatten()}, network.fc.in_features)
 
 
-def vgg16_bn(name: str = "vgg16_bn", *, input_size: int | None = None, pretrained: bool = False) -> Encoder:
+def vgg16_bn(name: str = "vgg16_bn", *, pretrained: bool = False) -> Encoder:
     """Build the convolutional part of VGG-16 with batch norm, pooled to 7×7 and flattened: 25,088 features.
+
+    Below 32×32 pixels its five poolings leave nothing of a picture.
 
     Args:
         name: what the encoder calls itself.
-        input_size: upsample pictures to this size first; below 32×32 its five poolings leave nothing.
         pretrained: load torchvision's ImageNet weights (downloads them where they are not cached).
     """
     network = models.vgg16_bn(weights="DEFAULT" if pretrained else None)
     layers = {"features": network.features, "avgpool": network.avgpool, "flatten": nn.Flatten()}
-    return Encoder(name, layers, 512 * 7 * 7, minimum_size=32, input_size=input_size)
+    return Encoder(name, layers, 512 * 7 * 7, minimum_size=32)

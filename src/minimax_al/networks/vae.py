@@ -15,6 +15,9 @@ from minimax_al.errors import ShapeError
 from minimax_al.networks.checks import check_features, check_positive
 from minimax_al.networks.logits import LinearLogits
 
+HIDDEN = 512
+"""Width of the discriminator's two hidden layers."""
+
 
 class VAEOutput(NamedTuple):
     """What one pass of the autoencoder returns."""
@@ -73,20 +76,17 @@ class VAE(nn.Module):
             nn.ConvTranspose2d(widths[0], 3, kernel_size=4, stride=2, padding=1),
         )
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> VAEOutput:
-        """Encode pictures, sample their codes and decode them.
+    def forward(self, images: Tensor) -> VAEOutput:
+        """Encode pictures, sample their codes with torch's global generator, and decode them.
 
         Args:
             images: (B, 3, H, W), floating point, normalised.
-            generator: where the noise of the sampling comes from, on the pictures' device; None for torch's
-                global generator.
 
         Raises:
             ShapeError: the pictures are not of `image_size`.
         """
         mu, logvar = self.encode(images)
-        noise = torch.empty_like(mu).normal_(generator=generator)
-        return VAEOutput(self.decode(mu + noise * (0.5 * logvar).exp()), mu, logvar)
+        return VAEOutput(self.decode(mu + torch.randn_like(mu) * (0.5 * logvar).exp()), mu, logvar)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map pictures (B, 3, H, W) to the mean and log-variance of their codes, each (B, z)."""
@@ -106,26 +106,25 @@ class VAE(nn.Module):
 
 
 class LatentDiscriminator(nn.Module):
-    """Tells labelled from unlabelled pictures by their latent codes: z → hidden → hidden → 1, with ReLU.
+    """Tells labelled from unlabelled pictures by their latent codes: z → 512 → 512 → 1, with ReLU.
 
     Args:
         latent_features: width of the code.
-        hidden: width of the two hidden layers.
 
     Raises:
         ConfigurationError: a size that is not positive.
     """
 
-    def __init__(self, latent_features: int = 32, hidden: int = 512) -> None:
+    def __init__(self, latent_features: int = 32) -> None:
         super().__init__()
-        check_positive(latent_features=latent_features, hidden=hidden)
+        check_positive(latent_features=latent_features)
         self.latent_features = latent_features
         self.layers = nn.Sequential(
-            nn.Linear(latent_features, hidden),
+            nn.Linear(latent_features, HIDDEN),
             nn.ReLU(),
-            nn.Linear(hidden, hidden),
+            nn.Linear(HIDDEN, HIDDEN),
             nn.ReLU(),
-            LinearLogits(hidden, 1),
+            LinearLogits(HIDDEN, 1),
         )
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -4,14 +4,15 @@ from typing import ClassVar
 
 from minimax_al.acquisition import badge
 from minimax_al.networks import Task
-from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
-from minimax_al.training import Models, Round
+from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
+from minimax_al.training import Models, Outputs, Round
 
 
 class Badge(Strategy):
     """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020).
 
-    Under MAL's training the gradient is taken at F's features, as if C had no bottleneck.
+    The last layer is M's; under MAL's training it is C's prototypes, whose input is normalised after the bottleneck.
+    The 1/T in their gradient is one factor for all pictures, and changes no choice.
     """
 
     uses_randomness: ClassVar[bool] = True
@@ -19,6 +20,11 @@ class Badge(Strategy):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Draw `budget` pictures by k-means++ seeding."""
-        scores = score_pool(round_, models, lambda outputs: {"logits": outputs.logits, "features": outputs.features})
-        positions = badge(scores["logits"], scores["features"], budget, generator=round_.generator("query"))
+        scores = score_pool(round_, models, _factors)
+        positions = badge(scores["logits"], scores["inputs"], budget, generator=round_.generator("query"))
         return picks(round_, positions, scores)
+
+
+def _factors(outputs: Outputs) -> Scores:
+    """The gradient is an outer product, and its factors come from these."""
+    return {"logits": outputs.logits, "inputs": outputs.last_layer_input()}

@@ -20,29 +20,31 @@ class MAL(Strategy):
         rule: the reading of Algorithm 2, "the top b samples that meet both conditions".
         filter_factor: k of the rule `filter`, which keeps the k·b pictures that look least labelled.
         entropy_weight: λ in place of the recipe's; 0 is the ablation without minimax entropy.
-        discriminator: False is the ablation without D, which leaves the rule `entropy` alone.
+        discriminator: whether D is trained, in place of the recipe's; without it only the rule `entropy` is left.
     """
 
     training: Literal["minimax"] = "minimax"
     rule: Rule = "intersection"
     filter_factor: PositiveInt = 10
     entropy_weight: NonNegativeFloat | None = None
-    discriminator: bool = True
+    discriminator: bool | None = None
 
     @model_validator(mode="after")
     def _rule_has_what_it_needs(self) -> "MAL":
-        if not self.discriminator and self.rule != "entropy":
-            raise ConfigurationError(
-                f"rule {self.rule!r} asks the discriminator: set discriminator to true, or rule to 'entropy'"
-            )
+        self._check_rule(discriminator=self.discriminator is not False)
         return self
 
     def fit(self, round_: Round) -> Models:
-        """Train F, C and D, then M from F."""
-        changes: dict[str, float | bool] = {"discriminator": self.discriminator}
-        if self.entropy_weight is not None:
-            changes["entropy_weight"] = self.entropy_weight
-        return fit_minimax(round_, round_.recipe.minimax.model_copy(update=changes))
+        """Train F, C and D, then M from F.
+
+        Raises:
+            ConfigurationError: the recipe wants no discriminator, and the rule asks it.
+        """
+        own = {"entropy_weight": self.entropy_weight, "discriminator": self.discriminator}
+        changes = {name: value for name, value in own.items() if value is not None}
+        settings = round_.recipe.minimax.model_copy(update=changes)
+        self._check_rule(discriminator=settings.discriminator)
+        return fit_minimax(round_, settings)
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` pictures that D takes for unlabelled and on which C's entropy is high."""
@@ -61,6 +63,12 @@ class MAL(Strategy):
         if labelledness is not None:
             scores["labelledness_rank"] = ranks(labelledness)
         return picks(round_, positions, scores)
+
+    def _check_rule(self, *, discriminator: bool) -> None:
+        if not discriminator and self.rule != "entropy":
+            raise ConfigurationError(
+                f"rule {self.rule!r} asks the discriminator: set discriminator to true, or rule to 'entropy'"
+            )
 
     def _choose(self, labelledness: Tensor | None, entropies: Tensor, budget: int) -> Tensor:
         settings = {"factor": self.filter_factor} if self.rule == "filter" else {}

@@ -19,6 +19,10 @@ ENTRY_POINTS = "minimax_al.strategies"
 UNDER_MAL = "+mal"
 """Ending of a name: the same choice, under Minimax Active Learning's training. "random+mal" is the control."""
 
+ONE_TRAINING = frozenset({"mal", "ensemble"})
+"""Names that do not take that ending. `mal` trains so by itself, and its results would stand beside it as another
+method's; the members of an ensemble are trained supervised."""
+
 COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mal-threshold": ("mal", {"rule": "threshold"}),
     "mal-filter": ("mal", {"rule": "filter"}),
@@ -26,7 +30,7 @@ COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     # The paper's ablations (Figure 5).
     "mal-no-minimax": ("mal", {"entropy_weight": 0.0}),
     "mal-no-discriminator": ("mal", {"rule": "entropy", "discriminator": False}),
-    "mal-entropy-only": ("mal", {"rule": "entropy"}),
+    "mal-entropy-only": ("mal", {"rule": "entropy", "discriminator": True}),
     "mal-diversity-only": ("mal", {"rule": "diversity"}),
 }
 """Names for settings of other strategies: the readings of Algorithm 2 and the paper's ablations."""
@@ -36,7 +40,8 @@ def get_strategy(name: str, **settings: Any) -> "Strategy":  # noqa: ANN401 - ea
     """The strategy of that name.
 
     Args:
-        name: one of `list_strategies()`; a plain one followed by "+mal" chooses under MAL's training.
+        name: one of `list_strategies()`; a plain one, but for `mal` and `ensemble`, followed by "+mal" chooses under
+            MAL's training.
         settings: fields of the strategy.
 
     Raises:
@@ -70,13 +75,13 @@ def check_strategy_name(name: str) -> None:
         >>> check_strategy_name("entropy+mal")
     """
     base, _ = COMBINATIONS.get(name, (name, {}))
-    # "mal" trains so by itself: under another name its results would stand beside it as another method's.
-    if base.removesuffix(UNDER_MAL) not in _announced() or base == f"mal{UNDER_MAL}":
+    plain = base.removesuffix(UNDER_MAL)
+    if plain not in _announced() or (plain != base and plain in ONE_TRAINING):
         raise UnknownNameError("strategy", name, list_strategies())
 
 
 def list_strategies() -> list[str]:
-    """The names that `get_strategy` knows, sorted; each plain one may also end in "+mal".
+    """The names that `get_strategy` knows, sorted; each plain one but those of `ONE_TRAINING` may also end in "+mal".
 
     Example:
         >>> "mal" in list_strategies()
@@ -91,7 +96,11 @@ def _announced() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINTS):
         other = found.setdefault(point.name, point)
-        if other.value != point.value or point.name in COMBINATIONS:
+        if point.name in COMBINATIONS:
+            raise ConfigurationError(
+                f"strategy {point.name!r} of {point.value} has the name of a combination of minimax-al: rename it"
+            )
+        if other.value != point.value:
             raise ConfigurationError(
                 f"two strategies are called {point.name!r}: {other.value} and {point.value}; uninstall one"
             )

@@ -1,5 +1,7 @@
 """Building a round's networks: from the recipe, with Xavier weights that depend on the seed and the part alone."""
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from minimax_al.networks import (
@@ -36,7 +38,9 @@ def build_task_model(round_: Round, *, encoder: Encoder | None = None, dropout: 
         dropout: before the head.
     """
     kind = PixelTaskModel if round_.dataset.task == "segmentation" else TaskModel
-    model = kind(encoder or _fresh_encoder(round_), round_.dataset.num_classes, dropout)
+    encoder = encoder or _fresh_encoder(round_)
+    with _library_draws(round_):
+        model = kind(encoder, round_.dataset.num_classes, dropout)
     initialise_xavier(model.head, round_.generator("initialise", "head"))
     return model
 
@@ -46,12 +50,12 @@ def build_minimax_networks(
 ) -> tuple[Encoder, AnyClassifier, AnyDiscriminator | None]:
     """F, C and, if the settings want one, D, with Xavier weights."""
     encoder = _fresh_encoder(round_)
-    classifier = _classifier(round_, encoder, settings)
+    with _library_draws(round_):
+        classifier = _classifier(round_, encoder, settings)
+        discriminator = _discriminator(round_, encoder, settings) if settings.discriminator else None
     initialise_xavier(classifier, round_.generator("initialise", "classifier"))
-    if not settings.discriminator:
-        return encoder, classifier, None
-    discriminator = _discriminator(round_, encoder, settings)
-    initialise_xavier(discriminator, round_.generator("initialise", "discriminator"))
+    if discriminator is not None:
+        initialise_xavier(discriminator, round_.generator("initialise", "discriminator"))
     return encoder, classifier, discriminator
 
 
@@ -59,17 +63,25 @@ def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
     """VAAL's autoencoder for pictures as training sees them, and the discriminator on its codes."""
     settings, augmentation = round_.recipe.vaal, round_.recipe.augmentation
     side = augmentation.input_size or augmentation.crop
-    vae = VAE((side, side) if side else round_.dataset.train.size, settings.latent, settings.widths)
-    discriminator = LatentDiscriminator(settings.latent)
+    with _library_draws(round_):
+        vae = VAE((side, side) if side else round_.dataset.train.size, settings.latent, settings.widths)
+        discriminator = LatentDiscriminator(settings.latent)
     initialise_xavier(vae, round_.generator("initialise", "vae"))
     initialise_xavier(discriminator, round_.generator("initialise", "latent discriminator"))
     return vae, discriminator
 
 
+def _library_draws(round_: Round) -> AbstractContextManager[None]:
+    """Inside, what a library draws globally for a new network's weights is the round's, and not the caller's.
+
+    Xavier's rule draws most of them anew; a transformer's class token, which it does not cover, keeps what it got.
+    """
+    return seeded_globally(round_.generator("library").initial_seed(), torch.device("cpu"))
+
+
 def _fresh_encoder(round_: Round) -> Encoder:
     recipe = round_.recipe
-    # What Xavier's rule does not cover, such as a transformer's class token, keeps what its library draws globally.
-    with seeded_globally(round_.generator("library").initial_seed(), torch.device("cpu")):
+    with _library_draws(round_):
         encoder = build_encoder(
             recipe.encoder,
             recipe.stem,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,51 +42,58 @@ def save_checkpoint(
     write_durably(path, save({key: _portable(value) for key, value in tensors.items()}, metadata))
 
 
-def load_checkpoint(
-    path: Path,
-    networks: Mapping[str, nn.Module],
-    optimizers: Mapping[str, torch.optim.Optimizer] | None = None,
-) -> dict[str, Any]:
-    """Read a file of `save_checkpoint` into networks and optimisers of the same names and shapes.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of `save_checkpoint`.
 
-    Returns:
-        The saved state.
-
-    Raises:
-        CheckpointError: the file is damaged, or holds other networks.
+    Attributes:
+        path: the file.
+        tensors: of networks and optimisers, by name.
+        groups: settings of the optimisers, by name.
+        state: what else the writer had to say.
     """
-    state = read_state(path)
-    tensors, metadata = read_tensors(path)
-    try:
-        for name, network in networks.items():
-            network.load_state_dict(_under(tensors, f"network/{name}/"))
-        for name, optimizer in (optimizers or {}).items():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in _under(tensors, f"optimizer/{name}/").items():
-                index, field = key.split("/", 1)
-                moments.setdefault(int(index), {})[field] = value
-            optimizer.load_state_dict({"state": moments, "param_groups": json.loads(metadata["groups"])[name]})
-            _lay_out_like_parameters(optimizer)
-    except (RuntimeError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"checkpoint {str(path)!r} belongs to other networks: {reason}") from error
-    return state
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    groups: Mapping[str, Any]
+    state: Mapping[str, Any]
+
+    def restore(
+        self, networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer] | None = None
+    ) -> None:
+        """Give networks and optimisers of the same names and shapes what was saved of them.
+
+        Raises:
+            CheckpointError: the file holds other networks.
+        """
+        try:
+            for name, network in networks.items():
+                network.load_state_dict(_under(self.tensors, f"network/{name}/"))
+            for name, optimizer in (optimizers or {}).items():
+                moments: dict[int, dict[str, Tensor]] = {}
+                for key, value in _under(self.tensors, f"optimizer/{name}/").items():
+                    index, field = key.split("/", 1)
+                    moments.setdefault(int(index), {})[field] = value
+                optimizer.load_state_dict({"state": moments, "param_groups": self.groups[name]})
+                _lay_out_like_parameters(optimizer)
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"checkpoint {str(self.path)!r} belongs to other networks: {reason}") from error
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """The state that `save_checkpoint` was given, without the tensors.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a file of `save_checkpoint`.
 
     Raises:
         CheckpointError: the file is damaged, or was not written by `save_checkpoint`.
     """
+    tensors, metadata = read_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            state: dict[str, Any] = json.loads(file.metadata()["state"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        return Checkpoint(path, tensors, json.loads(metadata["groups"]), json.loads(metadata["state"]))
+    except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"checkpoint {str(path)!r} cannot be read ({error!r}); remove it to start afresh"
         ) from error
-    return state
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

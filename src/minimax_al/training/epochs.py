@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, Pos
 from torch import Tensor, nn
 
 from minimax_al.errors import CheckpointError, TrainingDivergedError
-from minimax_al.training.checkpoint import load_checkpoint, read_state, save_checkpoint
+from minimax_al.training.checkpoint import read_checkpoint, save_checkpoint
 from minimax_al.training.ranks import ALONE, Ranks
 from minimax_al.training.seeding import derive_seed, seeded_globally
 
@@ -110,7 +110,7 @@ def run_epochs(
         "training": name,
         "settings": settings.model_dump(mode="json"),
         "identity": identity,
-        "start": _start_of(training),
+        "start": _start_of(training) if checkpoint else None,
     }
     history = ranks.together(lambda: _resume(whose, training, checkpoint))
     if len(set(ranks.share(len(history)))) > 1:
@@ -182,11 +182,13 @@ def _means(losses: list[Mapping[str, Tensor]], name: str, epoch: int) -> dict[st
 def _resume(whose: dict[str, Any], training: Training, checkpoint: Path | None) -> list[dict[str, float]]:
     if checkpoint is None or not checkpoint.exists():
         return []
-    found = read_state(checkpoint).get("whose", {})
-    changed = ", ".join(key for key in whose if found.get(key) != whose[key])
+    found = read_checkpoint(checkpoint)
+    theirs = found.state.get("whose", {})
+    changed = ", ".join(key for key in whose if theirs.get(key) != whose[key])
     if changed:
         raise CheckpointError(
             f"checkpoint {str(checkpoint)!r} was written for another {changed}; remove it to start afresh"
         )
-    history: list[dict[str, float]] = load_checkpoint(checkpoint, training.networks, training.optimizers)["history"]
+    found.restore(training.networks, training.optimizers)
+    history: list[dict[str, float]] = found.state["history"]
     return history

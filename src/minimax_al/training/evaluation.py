@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from minimax_al.data import IGNORED, prepare
+from minimax_al.data import IGNORED, prepare_masks
 from minimax_al.errors import DataError
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
@@ -70,7 +70,7 @@ def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
     with torch.inference_mode(), round_.runtime.autocast():
         batches = here.split(size) if len(here) else ()
         for batch, x in zip(batches, round_.feed.plain(dataset.test, here, size), strict=True):
-            masks = round_.runtime.send(_as_seen(dataset.test_targets[batch], round_))
+            masks = round_.runtime.send(prepare_masks(dataset.test_targets[batch], round_.recipe.augmentation))
             for name, logits in _logits(models, x).items():
                 predicted = logits.argmax(dim=1)
                 confusions[name] = confusions[name] + confusion_matrix(predicted, masks, dataset.num_classes)
@@ -79,12 +79,6 @@ def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
     if "classifier" in confusions:
         metrics["classifier_miou"] = mean_iou(confusions["classifier"])
     return Evaluation(metrics, class_iou(confusions["task"]))
-
-
-def _as_seen(masks: Tensor, round_: Round) -> Tensor:
-    """Masks (B, H, W) cut and resized as `Feed.plain` does with their pictures."""
-    no_pictures = masks[:, None].expand(-1, 3, -1, -1)
-    return prepare(no_pictures, round_.recipe.augmentation, masks)[1]
 
 
 def _logits(models: Models, x: Tensor) -> dict[str, Tensor]:

@@ -77,7 +77,7 @@ class Feed:
         """The pictures at `indices` in order, without augmentation, (B, 3, H, W)."""
         batches: Sequence[Tensor] = indices.split(batch_size) if len(indices) else []
         for pixels in pictures.stream(batches):
-            yield self._pictures(prepare(self.runtime.send(pixels), self.augmentation))
+            yield seen(pixels, self.augmentation, self.dataset.mean, self.dataset.std, self.runtime)
 
     def _own_batches(
         self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator
@@ -89,3 +89,21 @@ class Feed:
 
     def _pictures(self, pixels: Tensor) -> Tensor:
         return self.runtime.place_pictures(normalise(pixels, self.dataset.mean, self.dataset.std))
+
+
+def seen(
+    pixels: Tensor, augmentation: Augmentation, mean: tuple[float, ...], std: tuple[float, ...], runtime: Runtime
+) -> Tensor:
+    """Pictures as networks see them where nothing is trained: the centre, normalised, on the device.
+
+    Args:
+        pixels: (B, 3, H, W) uint8, wherever they lie.
+        augmentation: its crop and its size.
+        mean: of each channel, in [0, 1] units.
+        std: of each channel, in [0, 1] units, above 0.
+        runtime: where they go.
+
+    Returns:
+        (B, 3, H', W') in the runtime's dtype, channels last.
+    """
+    return runtime.place_pictures(normalise(prepare(runtime.send(pixels), augmentation), mean, std))

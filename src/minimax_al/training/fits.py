@@ -1,4 +1,4 @@
-"""The two ways to fit a round's models: supervised from scratch, or Minimax Active Learning and then M from F."""
+"""The ways to fit a round's networks: M from scratch; F, C and D and then M from F; VAAL's autoencoder."""
 
 import logging
 from collections.abc import Iterator
@@ -128,10 +128,10 @@ def check_labels(round_: Round) -> None:
             f"{len(labels)} labelled pictures show {len(names) - len(missing)} of {len(names)} classes: "
             "label pictures of at least two classes before training"
         )
-    if missing and round_.dataset.task == "classification":
+    if missing:
         shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
         sentence = f"{len(missing)} of {len(names)} classes have no label yet ({shown})"
-        if round_.recipe.missing_classes == "error":
+        if round_.recipe.missing_classes == "error" and round_.dataset.task == "classification":
             raise DataError(
                 f"{sentence}: label at least one picture of each, or set missing_classes to 'warn' "
                 "to train without them"

@@ -264,12 +264,7 @@ class MinimaxTraining:
 
     def _descend(self, loss: Tensor, *names: str) -> None:
         """One Adam step of the named networks on a loss."""
-        self.runtime.backward(loss)
-        self.runtime.average_gradients(value for name in names for value in self.networks[name].parameters())
-        for name in names:
-            self.optimizers[name].step()
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad()
+        self.runtime.descend(loss, self.networks, self.optimizers, names)
 
 
 @contextmanager

@@ -18,11 +18,13 @@ class Outputs:
         pictures: (B, 3, H, W), normalised.
         features: (B, d), or (B, d, h, w); float32 (float64 under fp64).
         logits: (B, K), or (B, K, H, W); likewise.
+        classifier: C where the logits are C's; None where they are M's.
     """
 
     pictures: Tensor
     features: Tensor
     logits: Tensor
+    classifier: AnyClassifier | None = None
 
     def entropy(self) -> Tensor:
         """Predictive entropy a picture (for segmentation, the mean over its pixels), (B,) in nats."""
@@ -31,6 +33,15 @@ class Outputs:
     def picture_features(self) -> Tensor:
         """One vector a picture, (B, d): for segmentation the mean over locations."""
         return self.features.mean(dim=(2, 3)) if self.features.ndim == 4 else self.features
+
+    def last_layer_input(self) -> Tensor:
+        """What the last layer multiplies, (B, e): M's features, or the unit vectors that meet C's prototypes.
+
+        The gradient of that layer's weights is `(p − e_y) ⊗ last_layer_input`; C's is divided by T, too.
+        """
+        if self.classifier is None:
+            return self.features
+        return self.classifier.directions(self.features).to(self.features.dtype)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ class Models:
         if self.encoder is None or self.classifier is None:
             return self.task_outputs(x)
         features = self.encoder(x)
-        return Outputs(x, features.to(x.dtype), self.classifier(features, **_size(x, features)).to(x.dtype))
+        logits = self.classifier(features, **_size(x, features)).to(x.dtype)
+        return Outputs(x, features.to(x.dtype), logits, self.classifier)
 
     def task_outputs(self, x: Tensor) -> Outputs:
         """Features and logits of M on pictures (B, 3, H, W)."""

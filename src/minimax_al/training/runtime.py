@@ -4,7 +4,7 @@ import atexit
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.util import find_spec
@@ -16,6 +16,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, distributed, nn
 
+from minimax_al.acquisition.products import multiplies_bfloat16
 from minimax_al.errors import ConfigurationError
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
@@ -102,16 +103,6 @@ class Runtime:
         self.ranks = Ranks(self.fabric.global_rank, self.fabric.world_size)
 
     @property
-    def rank(self) -> int:
-        """Number of this process, from 0; rank 0 writes and prints."""
-        return self.ranks.rank
-
-    @property
-    def world_size(self) -> int:
-        """How many processes share the run."""
-        return self.ranks.world_size
-
-    @property
     def dtype(self) -> torch.dtype:
         """The dtype of pictures and parameters: float64 under `fp64`, else float32."""
         return torch.float64 if self.precision == "fp64" else torch.float32
@@ -121,7 +112,7 @@ class Runtime:
 
         Where several ranks share the run its batch norm is over all of them from now on.
         """
-        if self.world_size > 1:
+        if self.ranks.world_size > 1:
             normalise_over_ranks(module, self.device)
         return module.to(self.device, self.dtype).to(memory_format=torch.channels_last)
 
@@ -150,13 +141,27 @@ class Runtime:
         context: AbstractContextManager[None] = self.fabric.autocast()
         return context
 
-    def backward(self, loss: Tensor) -> None:
-        """Back-propagate one loss; with several ranks, `average_gradients` has to follow."""
-        self.fabric.backward(loss)
+    def descend(
+        self,
+        loss: Tensor,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        names: Sequence[str],
+    ) -> None:
+        """One step of some networks of a training on a loss; what reaches the others is forgotten.
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Make this rank's gradients those of the whole batch; nothing to do for one rank alone."""
-        self.ranks.average_gradients(parameters)
+        Args:
+            loss: the mean over the whole batch, known to every rank.
+            networks: of the training, by name.
+            optimizers: theirs, by the same names.
+            names: of those that step.
+        """
+        self.fabric.backward(loss)
+        self.ranks.average_gradients(value for name in names for value in networks[name].parameters())
+        for name in names:
+            optimizers[name].step()
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
 
 
 def check_processes(settings: RuntimeSettings) -> None:
@@ -210,13 +215,4 @@ def resolve_precision(name: str, device: torch.device) -> str:
     """The precision that a setting stands for on a device: one of bf16, fp32, fp64."""
     if name != "auto":
         return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and cpu_has_bf16_units() else "fp32"
-
-
-def cpu_has_bf16_units() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16 or AMX)."""
-    # Torch has no public name for these yet; without them a CPU counts as having no bf16 units.
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(check() for check in checks if check is not None)
+    return "bf16" if multiplies_bfloat16(device) else "fp32"

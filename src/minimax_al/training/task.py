@@ -45,8 +45,5 @@ class TaskTraining:
         with self.runtime.autocast():
             logits = self.networks["task_model"](x_labelled)
         loss = classification_loss(logits.to(self.runtime.dtype), y_labelled, self.runtime.ranks.mean)
-        self.runtime.backward(loss)
-        self.runtime.average_gradients(self.networks["task_model"].parameters())
-        self.optimizers["task_model"].step()
-        self.optimizers["task_model"].zero_grad()
+        self.runtime.descend(loss, self.networks, self.optimizers, ["task_model"])
         return {"classification": loss.detach()}

@@ -80,7 +80,8 @@ class VaalTraining:
         loss_vae = self.runtime.ranks.mean(own.expand(len(pictures)))
         # The VAE wants every picture, labelled or not, to pass for labelled.
         loss_adversary = self.runtime.ranks.mean(F.softplus(-logits.to(dtype)))
-        self._descend("vae", loss_vae + self.settings.adversary_weight * loss_adversary)
+        loss = loss_vae + self.settings.adversary_weight * loss_adversary
+        self.runtime.descend(loss, self.networks, self.optimizers, ["vae"])
         return {"reconstruction": loss_vae.detach(), "adversary": loss_adversary.detach()}
 
     def _discriminator_step(self, pictures: Tensor, labelled: int) -> dict[str, Tensor]:
@@ -89,12 +90,5 @@ class VaalTraining:
                 mu = self.vae.encode(pictures)[0]
             logits = self.networks["discriminator"](mu).to(self.runtime.dtype)
         loss = labelledness_loss(logits[:labelled], logits[labelled:], self.runtime.ranks.mean)
-        self._descend("discriminator", loss)
+        self.runtime.descend(loss, self.networks, self.optimizers, ["discriminator"])
         return {"labelledness": loss.detach()}
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self.runtime.backward(loss)
-        self.runtime.average_gradients(self.networks[name].parameters())
-        self.optimizers[name].step()
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad()

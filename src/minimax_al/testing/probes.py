@@ -1,0 +1,156 @@
+"""What the checks of the contract ask of a query, and how they look at and disturb what it runs in."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minimax_al.strategies import Query
+from minimax_al.testing.stage import Stage
+from minimax_al.training import Models, Round
+
+BUDGET = 5
+PREDICTION = ("predicted", "confidence")
+"""Scores that every strategy reports and none ranks by."""
+
+
+def require(holds: bool, sentence: str) -> None:  # noqa: FBT001 - reads like assert
+    """Raise AssertionError with the sentence unless something holds."""
+    if not holds:
+        raise AssertionError(sentence)
+
+
+def check_budgets(stage: Stage, round_: Round) -> None:
+    """Refuse a query that is wrong at a budget of one picture, of some, or of the whole pool."""
+    for budget in (1, BUDGET, len(round_.unlabelled)):
+        check_query(stage, round_, budget)
+
+
+def check_query(stage: Stage, round_: Round, budget: int) -> None:
+    """Refuse a query that does not name so many distinct unlabelled pictures."""
+    query = stage.query(budget, round_)
+    require(len(query.indices) == budget, f"a budget of {budget} gave {len(query.indices)} pictures")
+    check_distinct(query)
+    check_inside(query, round_)
+    check_unlabelled(query, round_)
+
+
+def check_distinct(query: Query) -> None:
+    """Refuse a query that names a picture twice."""
+    doubled = [index for index, count in zip(*query.indices.unique(return_counts=True), strict=True) if count > 1]
+    require(
+        not doubled,
+        f"index {int(doubled[0]) if doubled else ''} is there more than once in {query.indices.tolist()}; "
+        "choose without replacement",
+    )
+
+
+def check_inside(query: Query, round_: Round) -> None:
+    """Refuse indices that are of no training picture."""
+    pictures = len(round_.dataset.train)
+    outside = query.indices[(query.indices < 0) | (query.indices >= pictures)].tolist()
+    require(not outside, f"indices {outside} are outside of the {pictures} training pictures")
+
+
+def check_unlabelled(query: Query, round_: Round) -> None:
+    """Refuse indices of pictures that have their label."""
+    labelled = query.indices[~torch.isin(query.indices, round_.unlabelled)].tolist()
+    require(
+        not labelled,
+        f"indices {labelled} are not unlabelled; positions among the unlabelled pictures become indices by "
+        "round_.unlabelled[positions], which picks() does",
+    )
+
+
+def picture_names(query: Query, round_: Round) -> list[str]:
+    """The picked pictures by name, in pick order."""
+    return [round_.dataset.train.names[index] for index in query.indices.tolist()]
+
+
+def are_ties(first: Query, only_first: Tensor, second: Query, order: Tensor) -> bool:
+    """Whether the pictures that one of two queries alone picked have the same values in what was ranked by."""
+    only_second = ~torch.isin(order[second.indices], first.indices)
+    ranked_by = [name for name in first.scores if name not in PREDICTION]
+    return bool(ranked_by) and all(
+        torch.allclose(
+            first.picked(name)[only_first].double().sort().values,
+            second.picked(name)[only_second].double().sort().values,
+            rtol=1e-9,
+        )
+        for name in ranked_by
+    )
+
+
+@contextmanager
+def global_seeds(seed: int) -> Iterator[None]:
+    """Seed the global generators inside the block and give their states back afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - the global one is meant
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002 - likewise
+            random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002 - likewise
+        random.setstate(python_state)
+
+
+def global_states() -> dict[str, str]:
+    """The states of the global generators, by library."""
+    return {
+        "torch": str(torch.get_rng_state().tolist()),
+        "NumPy": str([np.asarray(part).tolist() for part in np.random.get_state()]),  # noqa: NPY002 - likewise
+        "random": str(random.getstate()),
+    }
+
+
+def snapshot(models: Models) -> dict[str, Tensor]:
+    """Copies of all parameters and buffers, by network and name."""
+    return {
+        f"{name}.{key}": value.clone()
+        for name, network in models.networks.items()
+        for key, value in network.state_dict().items()
+    }
+
+
+def modes(models: Models) -> dict[str, bool]:
+    """Whether each part of each network is in training mode."""
+    return {
+        f"{name}.{key}".rstrip("."): part.training
+        for name, network in models.networks.items()
+        for key, part in network.named_modules()
+    }
+
+
+def round_state(round_: Round) -> tuple[Tensor, Tensor, Tensor]:
+    """Copies of what a query might change of a round: labelled, unlabelled, targets."""
+    return round_.labelled.clone(), round_.unlabelled.clone(), round_.targets.clone()
+
+
+@contextmanager
+def poisoned(stage: Stage, victim: int) -> Iterator[list[str]]:
+    """Inside the block every network gives NaN on one picture; the list fills with those that saw it."""
+    round_, seen = stage.round_, list[str]()
+    (picture,) = round_.feed.plain(round_.dataset.train, torch.tensor([victim]), 1)
+
+    def poison(module: nn.Module, inputs: tuple[object, ...], output: object) -> Tensor | None:
+        x = inputs[0] if inputs else None
+        if not isinstance(x, Tensor) or not isinstance(output, Tensor) or x.shape[1:] != picture.shape[1:]:
+            return None
+        is_victim = (x == picture).flatten(1).all(dim=1)
+        if not bool(is_victim.any()):
+            return None
+        seen.append(type(module).__name__)
+        return output.masked_fill(is_victim.view(-1, *[1] * (output.ndim - 1)), torch.nan)
+
+    parts = {part for network in stage.models.networks.values() for part in network.modules()}
+    handles = [part.register_forward_hook(poison) for part in parts]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
