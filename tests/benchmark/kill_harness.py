@@ -1,4 +1,4 @@
-"""Works on a results folder and is killed (SIGKILL) at random moments, so many times; then lets the work finish.
+"""Works on results folders and is killed (SIGKILL) at random moments, so many times each; then finishes the work.
 
 Run as a program of its own: it forks before torch has started any thread, so that a child costs no import.
 """
@@ -10,8 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+from minimax_al.benchmark.cell import ProgressCallback
 from minimax_al.benchmark.folder import read_protocol
 from minimax_al.benchmark.grid import work
+
+
+def run_cells(out: Path, on_progress: ProgressCallback | None = None) -> None:
+    """What is left to do."""
+    protocol = read_protocol(out)
+    work(protocol, out, protocol.load(), on_progress=on_progress)
 
 
 def be_killed(out: Path, moments: random.Random) -> bool:
@@ -19,8 +26,7 @@ def be_killed(out: Path, moments: random.Random) -> bool:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        protocol = read_protocol(out)
-        work(protocol, out, protocol.load(), on_progress=lambda _: os.write(writing, b"."))
+        run_cells(out, lambda _: os.write(writing, b"."))
         os._exit(0)
     os.close(writing)
     for _ in range(moments.randint(1, 3)):
@@ -33,10 +39,15 @@ def be_killed(out: Path, moments: random.Random) -> bool:
 
 
 def main() -> None:
-    """`python kill_harness.py OUT KILLS SEED`: prints how many workers were killed while they worked."""
-    out, wanted, moments = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
-    killed = sum(be_killed(out, moments) for _ in range(wanted))
-    sys.stdout.write(str(killed))
+    """`python kill_harness.py KILLS SEED OUT...`: prints how many workers were killed while they worked on each."""
+    kills, moments = int(sys.argv[1]), random.Random(int(sys.argv[2]))
+    folders = [Path(word) for word in sys.argv[3:]]
+    for out in folders:
+        sys.stdout.write(f"{sum(be_killed(out, moments) for _ in range(kills))} ")
+        sys.stdout.flush()
+    # Not before the last fork: a process that has trained has threads, which a child of it would lack.
+    for out in folders:
+        run_cells(out)
 
 
 if __name__ == "__main__":

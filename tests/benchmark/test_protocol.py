@@ -154,3 +154,22 @@ def test_validation_and_labels_must_fit_together():
     protocol = load_protocol("cifar100", start=100, step=50, points=2, validation=60)
     with pytest.raises(ConfigurationError, match="take 150 labels, but 'made' has 140 training pictures"):
         protocol.dataset_for(pictures(10, 20), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "is_the_preset"),
+    [
+        ("shapes", {}, True),
+        ("shapes", {"seeds": 9, "points": 2, "strategies": ("random",)}, True),
+        ("shapes", {"options": {"train": 40}}, False),
+        ("cifar10", {"initial": "balanced"}, False),
+        ("imagenet", {"options": {"stored_size": 256, "workers": 8, "resident": False, "verify": "header"}}, True),
+        ("imagenet", {"options": {"stored_size": 64}}, False),
+        ("imagenet", {"options": {}}, False),
+        ("cifar100-imbalanced", {"imbalanced": False}, False),
+    ],
+)
+def test_a_preset_is_its_pictures_and_numbers_of_labels(preset, changes, is_the_preset):
+    for recipe in ("default", "paper"):
+        assert load_protocol(preset, recipe, **changes).is_preset == is_the_preset
+    assert not load_protocol(preset, name="mine", **changes).is_preset

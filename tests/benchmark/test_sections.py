@@ -73,20 +73,20 @@ def test_the_matrix_shows_difference_p_and_winner():
         for seed in range(7)
         for round_, labels in enumerate((20, 40))
     ]
-    section = comparison_section(paired_comparison(records))
+    section = comparison_section(paired_comparison(records, ("mal", "random")))
     assert table_of(section).rows == [
         ["mal", "1 / 0 / 0", Cell("", tone="muted"), Cell("+20.3", "p .016", "win")],
         ["random", "0 / 0 / 1", Cell("−20.3", "p .016", "loss"), Cell("", tone="muted")],
     ]
     assert "Wilcoxon" in remarks_of(section)[0]
-    untested = comparison_section(paired_comparison([r for r in records if r.seed == 0]))
+    untested = comparison_section(paired_comparison([r for r in records if r.seed == 0], ("mal", "random")))
     assert table_of(untested).rows[0][3] == Cell("+20.0", "not tested")
 
 
 def test_the_split_shows_points_and_area():
     sure, unsure = Estimate(0.05, Interval(0.01, 0.09)), Estimate(-0.01, Interval(-0.03, 0.02))
     point, area = GainPoint(1000, sure, sure, unsure), GainPoint(None, sure, sure, Estimate(0.0, None))
-    section = gain_split_section(GainSplit("mal", "random+mal", "random", (0, 1), (point,), area, ("A note.",)))
+    section = gain_split_section(GainSplit((0, 1), (point,), area, ("A note.",)))
     good = Cell("+5.0", "+1.0 to +9.0", "good")
     assert table_of(section).rows == [
         ["1,000", good, good, Cell("−1.0", "−3.0 to +2.0")],

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minimax_al.errors import ResultsError
-from minimax_al.report.curves import Record, learning_curve, learning_curves, read_records, write_records
+from minimax_al.report.curves import Record, learning_curve, learning_curves, metric_label, read_records, write_records
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
 HEADER = "dataset,strategy,seed,round,labels,metric,value\n"
@@ -152,3 +152,11 @@ def test_seeds_without_a_common_point_are_an_error():
 def test_two_values_for_one_point_are_an_error():
     with pytest.raises(ResultsError, match=r"recorded as 0\.1 and as 0\.2"):
         learning_curve(records_of({0: {20: 0.1}}) + records_of({0: {20: 0.2}}), "digits", "mal")
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [("miou", "mean IoU, %"), ("balanced_accuracy", "balanced accuracy, %"), ("train_seconds", "training, s")],
+)
+def test_labels_name_the_unit(metric, label):
+    assert metric_label(metric) == label

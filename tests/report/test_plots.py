@@ -9,7 +9,7 @@ import pytest
 
 from minimax_al.errors import ConfigurationError
 from minimax_al.report.curves import Curve
-from minimax_al.report.plots import PublishedPoints, metric_label, plot_curves, plot_each_curve
+from minimax_al.report.plots import PublishedPoints, plot_curves, plot_each_curve
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -62,7 +62,6 @@ def test_names_are_text_whatever_they_hold(plot):
 def test_axes_name_their_units():
     assert {"labels", "accuracy, %"} <= set(texts(plot_curves([curve_of("mal")])))
     assert "training, s" in texts(plot_curves([curve_of("mal", metric="train_seconds")]))
-    assert metric_label("miou") == "mean IoU, %"
 
 
 def test_fractions_are_drawn_in_percent_and_seconds_as_they_are():

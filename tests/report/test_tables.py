@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -70,3 +73,8 @@ def test_a_table_shows_one_metric(make):
         make([])
     with pytest.raises(ConfigurationError, match="have accuracy, miou"):
         make([MAL, curve_of("mal", [20], [0.1], metric="miou")])
+
+
+def test_a_table_for_a_paper_loads_no_matplotlib():
+    program = "import sys\nfrom minimax_al.report import to_latex, to_markdown\nsys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import RoundResult, read_rounds, write_round
+from minimax_al.benchmark.results import RoundResult, resume_rounds, write_round
 from minimax_al.benchmark.views import views_of
 from minimax_al.data import IGNORED, Dataset
 from minimax_al.loop import ActiveLearner
@@ -73,7 +73,7 @@ def run_cell(
     """
     learner = _learner(protocol, protocol.dataset_for(dataset, seed), strategy, seed)
     ranks = learner.runtime.ranks
-    results = ranks.share(read_rounds(folder, protocol) if ranks.rank == 0 else [])[0]
+    results = ranks.share(ranks.together(lambda: resume_rounds(folder, protocol) if ranks.rank == 0 else []))[0]
     tell = on_progress or (lambda _: None)
 
     def now(stage: str = "", fraction: float = 0.0) -> Progress:
@@ -135,7 +135,7 @@ def _play_round(learner: ActiveLearner, protocol: Protocol, folder: Path, number
     views = {}
     if query is not None and learner.dataset.task == "segmentation":
         views = views_of(learner.round, models, query.indices)
-    if learner.runtime.rank == 0:
+    if learner.runtime.ranks.rank == 0:
         write_round(folder, result, query=query, views=views, models=models)
     return result
 

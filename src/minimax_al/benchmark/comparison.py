@@ -15,15 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from minimax_al.benchmark.statistics import (
-    Floats,
-    PairedCurves,
-    area_under_curve,
-    only_dataset,
-    paired_curves,
-)
-from minimax_al.errors import ConfigurationError, NonFiniteScoreError, ResultsError, ShapeError
+from minimax_al.benchmark.statistics import Floats, area_under_curve, paired_curves
+from minimax_al.errors import NonFiniteScoreError, ResultsError, ShapeError
 from minimax_al.report.curves import LESS_IS_BETTER, Record
+
+ALPHA = 0.05
+"""Family-wise level of the Holm-corrected tests."""
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
@@ -117,18 +114,16 @@ def holm(p_values: ArrayLike) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All pairs of strategies; entry [i, j] is about strategy i against strategy j.
+    """Areas under the curve of all pairs of strategies; entry [i, j] is about strategy i against strategy j.
 
     Attributes:
         strategies: the A strategies.
         metric: what was compared.
-        labels: at which number of labels; None for the area under the curve.
         difference: (A, A) mean over seeds of i minus j, in the metric's unit.
         p: (A, A) Holm-adjusted p values; NaN on the diagonal and where a pair shares one seed only.
         outcome: (A, A) 1 where i wins, -1 where it loses, 0 for a tie.
         seeds: (A, A) number of seeds that the pair shares.
         test: "wilcoxon" or "t"; None where no pair could be tested.
-        alpha: family-wise level.
         smallest_p: the smallest adjusted p that the test can give with these seeds and pairs; 0.0 for the
             t-test.
         notes: what the reader must know (why this test, what was left out).
@@ -136,13 +131,11 @@ class Comparison:
 
     strategies: tuple[str, ...]
     metric: str
-    labels: int | None
     difference: Floats
     p: Floats
     outcome: NDArray[np.int64]
     seeds: NDArray[np.int64]
     test: Literal["wilcoxon", "t"] | None
-    alpha: float
     smallest_p: float | None
     notes: tuple[str, ...]
 
@@ -152,89 +145,51 @@ class Comparison:
         return int((row > 0).sum()), int((row == 0).sum()), int((row < 0).sum())
 
 
-def paired_comparison(
-    records: Iterable[Record],
-    metric: str = "accuracy",
-    alpha: float = 0.05,
-    *,
-    strategies: Sequence[str] | None = None,
-    dataset: str | None = None,
-    labels: int | None = None,
-    test: Literal["auto", "wilcoxon", "t"] = "auto",
-) -> Comparison:
-    """Compares all pairs of strategies over the seeds that each pair shares.
+def paired_comparison(records: Iterable[Record], strategies: Sequence[str], metric: str = "accuracy") -> Comparison:
+    """Compares the areas under the curves of all pairs of strategies, over the seeds that each pair shares.
+
+    The test is Wilcoxon's where it could reach `ALPHA` with so many seeds and pairs, else the t-test. The choice
+    rests on these numbers alone, never on the values.
 
     Args:
-        records: records of the strategies.
+        records: records of the strategies, on one data set.
+        strategies: which strategies, two or more.
         metric: which metric; for those in `LESS_IS_BETTER` the smaller value wins.
-        alpha: family-wise level of the Holm-corrected tests.
-        strategies: which strategies; None for all that have the metric.
-        dataset: which data set; None where the records are of one.
-        labels: compare at this number of labels; None compares areas under the curve.
-        test: "wilcoxon", "t", or "auto": Wilcoxon where it could reach alpha with so many seeds and pairs,
-            else t. The choice rests on these numbers alone, never on the values.
 
     Returns:
         The matrices, the test and its limits.
 
     Raises:
-        ResultsError: fewer than two strategies, or a pair shares no seed or number of labels.
-        ConfigurationError: alpha or test is out of range.
+        ResultsError: fewer than two strategies, or as `paired_curves` for a pair.
+        ShapeError: a pair shares one number of labels only.
     """
-    if not 0 < alpha < 1:
-        raise ConfigurationError(f"alpha is {alpha!r}; it must lie between 0 and 1, 0.05 say")
-    if test not in ("auto", "wilcoxon", "t"):
-        raise ConfigurationError(f"test is {test!r}; it must be 'auto', 'wilcoxon' or 't'")
-    records = list(records)
-    dataset = only_dataset(records) if dataset is None else dataset
-    if strategies is None:
-        strategies = list(dict.fromkeys(r.strategy for r in records if (r.dataset, r.metric) == (dataset, metric)))
     if len(strategies) < 2:
-        raise ResultsError(f"a comparison needs two strategies with {metric!r}, but there are {len(strategies)}")
+        raise ResultsError(f"a comparison needs two strategies, but there are {len(strategies)}")
+    records = list(records)
     pairs = list(itertools.combinations(range(len(strategies)), 2))
-    curves = [paired_curves(records, (strategies[i], strategies[j]), metric, dataset) for i, j in pairs]
-    differences = [_differences(pair, labels) for pair in curves]
-    chosen, smallest_p, reason = _choose_test([len(d) for d in differences], alpha, test)
-    raw_m = np.array([_p(d, chosen) for d in differences])
-    adjusted_m = np.full_like(raw_m, np.nan)
-    adjusted_m[~np.isnan(raw_m)] = holm(raw_m[~np.isnan(raw_m)])
-    means_m = np.array([d.mean() for d in differences])
+    curves = [paired_curves(records, (strategies[i], strategies[j]), metric) for i, j in pairs]
+    areas = [area_under_curve(pair.labels, pair.values) for pair in curves]
+    differences = [first_S - second_S for first_S, second_S in areas]
+    test, smallest_p, reason = _choose_test([len(d) for d in differences])
+    means_m, p_m = np.array([d.mean() for d in differences]), _adjusted(differences, test)
     better = -1 if metric in LESS_IS_BETTER else 1
     # NaN is not below alpha: a pair that could not be tested is a tie.
-    outcome_m = np.where(adjusted_m < alpha, better * np.sign(means_m), 0)
-    seeds_m = np.array([len(d) for d in differences])
+    outcome_m = np.where(p_m < ALPHA, better * np.sign(means_m), 0)
     size = len(strategies)
     return Comparison(
         strategies=tuple(strategies),
         metric=metric,
-        labels=labels,
         difference=_matrix(pairs, means_m, size, 0.0, mirrored=-1),
-        p=_matrix(pairs, adjusted_m, size, np.nan, mirrored=1),
+        p=_matrix(pairs, p_m, size, np.nan, mirrored=1),
         outcome=_matrix(pairs, outcome_m, size, 0, mirrored=-1).astype(np.int64),
-        seeds=_matrix(pairs, seeds_m, size, 0, mirrored=1).astype(np.int64),
-        test=chosen,
-        alpha=alpha,
+        seeds=_matrix(pairs, np.array([len(d) for d in differences]), size, 0, mirrored=1).astype(np.int64),
+        test=test,
         smallest_p=smallest_p,
         notes=(reason, *dict.fromkeys(note for pair in curves for note in pair.notes)),
     )
 
 
-def _differences(pair: PairedCurves, labels: int | None) -> Floats:
-    if labels is None:
-        first_S, second_S = area_under_curve(pair.labels, pair.values)
-        return np.asarray(first_S - second_S)
-    at = np.flatnonzero(pair.labels == labels)
-    if not at.size:
-        raise ResultsError(
-            f"{' and '.join(pair.strategies)} are not both measured at {labels!r} labels; they are at"
-            f" {', '.join(f'{n:.0f}' for n in pair.labels)}"
-        )
-    return np.asarray(pair.values[0, :, at[0]] - pair.values[1, :, at[0]])
-
-
-def _choose_test(
-    seeds: Sequence[int], alpha: float, test: Literal["auto", "wilcoxon", "t"]
-) -> tuple[Literal["wilcoxon", "t"] | None, float | None, str]:
+def _choose_test(seeds: Sequence[int]) -> tuple[Literal["wilcoxon", "t"] | None, float | None, str]:
     """The test, the smallest adjusted p that it can give, and a sentence that says why."""
     tested = [n for n in seeds if n > 1]
     if not tested:
@@ -245,18 +200,22 @@ def _choose_test(
     limit = (
         f"the smallest adjusted p that the Wilcoxon signed-rank test can give with {n} seeds and {pairs} is {floor:.2g}"
     )
-    if test == "wilcoxon" or (test == "auto" and floor < alpha):
-        blind = "" if floor < alpha else f", not below alpha = {alpha:g}: it can only find ties. Run more seeds"
-        return "wilcoxon", floor, f"Exact Wilcoxon signed-rank test, Holm-corrected; {limit}{blind}."
-    why = f", because {limit}, not below alpha = {alpha:g}" if test == "auto" else ""
+    if floor < ALPHA:
+        return "wilcoxon", floor, f"Exact Wilcoxon signed-rank test, Holm-corrected; {limit}."
+    why = f"because {limit}, not below alpha = {ALPHA:g}"
     caution = "; with so few seeds that cannot be checked, so take the p values as a guide" if n < 10 else ""
-    return "t", 0.0, f"Paired t-test, Holm-corrected{why}. The t-test assumes normal differences{caution}."
+    return "t", 0.0, f"Paired t-test, Holm-corrected, {why}. The t-test assumes normal differences{caution}."
 
 
-def _p(differences_S: Floats, test: Literal["wilcoxon", "t"] | None) -> float:
-    if test is None or differences_S.size < 2:
-        return float("nan")
-    return signed_rank_p(differences_S) if test == "wilcoxon" else paired_t_p(differences_S)
+def _adjusted(differences: Sequence[Floats], test: Literal["wilcoxon", "t"] | None) -> Floats:
+    """(m,) Holm-adjusted p values of the pairs; NaN for a pair with one seed."""
+    p_m = np.full(len(differences), np.nan)
+    for pair, differences_S in enumerate(differences):
+        if len(differences_S) > 1:
+            p_m[pair] = signed_rank_p(differences_S) if test == "wilcoxon" else paired_t_p(differences_S)
+    tested = ~np.isnan(p_m)
+    p_m[tested] = holm(p_m[tested])
+    return p_m
 
 
 def _matrix(

@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from minimax_al.benchmark.facts import facts_of, write_facts
+from minimax_al.benchmark.locks import locked
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.provenance import provenance
 from minimax_al.data import Dataset
@@ -16,32 +17,49 @@ from minimax_al.errors import ResultsError, invalid_setting
 GROWING = {"strategies", "seeds", "data"}
 """Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
 
+PATIENCE_SECONDS = 60.0
+"""How long to wait for another process that prepares the same folder."""
+
 
 def prepare_folder(protocol: Protocol, out: Path, dataset: Dataset) -> None:
     """Write the resolved protocol to a results folder, or check that it is that folder's; note data and provenance.
 
-    Cells that an earlier call asked for stay asked for.
+    Cells that an earlier call asked for stay asked for, also where two calls come at once.
 
     Raises:
-        ResultsError: the folder holds results of another configuration; names the keys that differ.
+        ResultsError: the folder holds results of another configuration (names the keys that differ), cannot be
+            written, or is being prepared by another process all the time.
+        ConfigurationError: the protocol does not fit the data of one of its seeds; then nothing is written.
     """
-    if (out / "protocol.yaml").exists():
-        before = read_protocol(out)
-        differing = _differing(before.model_dump(mode="json"), protocol.model_dump(mode="json"))
-        if differing:
+    with locked(out, PATIENCE_SECONDS) as is_ours:
+        if not is_ours:
             raise ResultsError(
-                f"folder {str(out)!r} holds results of another configuration; these keys differ: "
-                f"{', '.join(differing)}. Give another --out, or the same settings"
+                f"another process has been preparing the folder {str(out)!r} for {PATIENCE_SECONDS:g} seconds: see "
+                "what it waits for, then try again"
             )
-        strategies = tuple(dict.fromkeys([*before.strategies, *protocol.strategies]))
-        changes = {"strategies": strategies, "seeds": max(before.seeds, protocol.seeds)}
-        protocol = protocol.model_copy(update=changes)
-    fields = protocol.model_dump(mode="json")
-    write_durably(out / "protocol.yaml", yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
-    write_facts(facts_of(protocol, dataset), out)
-    earlier = read_provenance(out)
-    if (now := provenance()) not in earlier:
-        write_durably(out / "provenance.yaml", yaml.safe_dump([*earlier, now], sort_keys=False).encode())
+        protocol = _with_earlier_cells(protocol, out)
+        facts, earlier, now = facts_of(protocol, dataset), read_provenance(out), provenance()
+        # What could be refused has been: a folder with a protocol takes no other.
+        fields = protocol.model_dump(mode="json")
+        write_durably(out / "protocol.yaml", yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
+        write_facts(facts, out)
+        if now not in earlier:
+            write_durably(out / "provenance.yaml", yaml.safe_dump([*earlier, now], sort_keys=False).encode())
+
+
+def _with_earlier_cells(protocol: Protocol, out: Path) -> Protocol:
+    """The protocol with the strategies and seeds of a results folder, which must be of the same configuration."""
+    if not (out / "protocol.yaml").exists():
+        return protocol
+    before = read_protocol(out)
+    differing = _differing(before.model_dump(mode="json"), protocol.model_dump(mode="json"))
+    if differing:
+        raise ResultsError(
+            f"folder {str(out)!r} holds results of another configuration; these keys differ: "
+            f"{', '.join(differing)}. Give another --out, or the same settings"
+        )
+    strategies = tuple(dict.fromkeys([*before.strategies, *protocol.strategies]))
+    return protocol.model_copy(update={"strategies": strategies, "seeds": max(before.seeds, protocol.seeds)})
 
 
 def read_protocol(out: Path) -> Protocol:

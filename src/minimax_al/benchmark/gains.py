@@ -13,12 +13,16 @@ from minimax_al.benchmark.statistics import (
     Interval,
     area_under_curve,
     bootstrap_interval,
-    check_bootstrap,
-    labels_to_reach_each,
+    labels_to_reach,
     paired_curves,
     percentiles,
 )
 from minimax_al.report.curves import Record
+
+MAL, CONTROL, BASELINE = "mal", "random+mal", "random"
+"""The strategy whose gain is split; random picks under its training; random picks under plain training."""
+CURVE_RESAMPLES = 2000
+"""Of a bootstrap of whole curves."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +65,17 @@ def labels_saved(
     *,
     generator: np.random.Generator,
     metric: str = "accuracy",
-    dataset: str | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
 ) -> LabelsSaved:
     """How many labels a strategy saves against a reference at each accuracy that the reference reaches.
 
     Both are read off the monotone envelope of the mean curve. Seeds are resampled for both at once.
 
     Args:
-        records: records of both strategies.
+        records: records of both strategies, on one data set.
         strategy: the strategy.
         reference: what it is measured against.
         generator: the source of the resamples.
         metric: which metric; more must be better.
-        dataset: which data set; None where the records are of one.
-        confidence: coverage of the intervals.
-        resamples: bootstrap resamples.
 
     Returns:
         One point for each round in which the reference's best accuracy so far rises.
@@ -85,22 +83,21 @@ def labels_saved(
     Raises:
         ResultsError: as `paired_curves`.
     """
-    check_bootstrap(confidence, resamples)
-    pair = paired_curves(records, (strategy, reference), metric, dataset)
+    pair = paired_curves(records, (strategy, reference), metric)
     ours_SP, theirs_SP = pair.values
     best_P = np.maximum.accumulate(theirs_SP.mean(axis=0))
     rises = [p for p in range(len(best_P)) if p == 0 or best_P[p] > best_P[p - 1]]
     seeds = len(pair.seeds)
     resampled = None
     if seeds > 1:
-        weights_BS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+        weights_BS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), CURVE_RESAMPLES) / seeds
         resampled = weights_BS @ ours_SP, weights_BS @ theirs_SP
     means = ours_SP.mean(axis=0, keepdims=True), theirs_SP.mean(axis=0, keepdims=True)
     points = []
     for p in rises:
         ours, theirs, saved = _saved_at(pair.labels, *means, p)
         reached = bool(np.isfinite(ours[0]))
-        interval = percentiles(_saved_at(pair.labels, *resampled, p)[2], confidence) if resampled else None
+        interval = percentiles(_saved_at(pair.labels, *resampled, p)[2]) if resampled else None
         points.append(
             SavedPoint(
                 accuracy=float(best_P[p]),
@@ -117,8 +114,8 @@ def labels_saved(
 def _saved_at(labels_P: Floats, ours_BP: Floats, theirs_BP: Floats, p: int) -> tuple[Floats, Floats, Floats]:
     """Labels that we and they need for their best accuracy up to point p, and the saving, maybe infinite."""
     accuracy_B = theirs_BP[:, : p + 1].max(axis=1)
-    ours_B = labels_to_reach_each(labels_P, ours_BP, accuracy_B)
-    theirs_B = labels_to_reach_each(labels_P, theirs_BP, accuracy_B)
+    ours_B = labels_to_reach(labels_P, ours_BP, accuracy_B)
+    theirs_B = labels_to_reach(labels_P, theirs_BP, accuracy_B)
     return ours_B, theirs_B, np.where(ours_BP[:, 0] > accuracy_B, np.inf, theirs_B - ours_B)
 
 
@@ -149,37 +146,22 @@ class GainPoint:
 
 @dataclass(frozen=True)
 class GainSplit:
-    """Where a gain comes from.
+    """Where MAL's gain comes from.
 
     Attributes:
-        mal, control, baseline: the strategies.
         seeds: the common seeds.
         points: one for each number of labels.
         area: of the area under the curve; None with one number of labels.
         notes: what was left out.
     """
 
-    mal: str
-    control: str
-    baseline: str
     seeds: tuple[int, ...]
     points: tuple[GainPoint, ...]
     area: GainPoint | None
     notes: tuple[str, ...]
 
 
-def gain_split(
-    records: Iterable[Record],
-    *,
-    generator: np.random.Generator,
-    mal: str = "mal",
-    control: str = "random+mal",
-    baseline: str = "random",
-    metric: str = "accuracy",
-    dataset: str | None = None,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-) -> GainSplit:
+def gain_split(records: Iterable[Record], *, generator: np.random.Generator, metric: str = "accuracy") -> GainSplit:
     """Splits MAL's gain over random picks into what its training gives and what its choice gives.
 
     Algorithm 3 starts MAL's task model from the encoder that Algorithm 1 trained, while a baseline's starts
@@ -187,33 +169,27 @@ def gain_split(
     separates them.
 
     Args:
-        records: records of the three strategies.
+        records: records of `MAL`, `CONTROL` and `BASELINE`, on one data set.
         generator: the source of the resamples.
-        mal: the strategy whose gain is split.
-        control: random picks under its training.
-        baseline: random picks under the baseline's training.
         metric: which metric.
-        dataset: which data set; None where the records are of one.
-        confidence: coverage of the intervals, which are paired over seeds.
-        resamples: bootstrap resamples.
 
     Returns:
-        The gain and its parts at each number of labels, and for the area under the curve.
+        The gain and its parts at each number of labels, and for the area under the curve; intervals are paired
+        over seeds.
 
     Raises:
         ResultsError: as `paired_curves`.
     """
-    curves = paired_curves(records, (mal, control, baseline), metric, dataset)
+    curves = paired_curves(records, (MAL, CONTROL, BASELINE), metric)
 
     def split(values_AS: Floats, labels: int | None) -> GainPoint:
         parts = (values_AS[0] - values_AS[2], values_AS[1] - values_AS[2], values_AS[0] - values_AS[1])
-        return GainPoint(labels, *(_estimate(part_S, generator, confidence, resamples) for part_S in parts))
+        return GainPoint(labels, *(_estimate(part_S, generator) for part_S in parts))
 
     points = tuple(split(curves.values[:, :, p], int(n)) for p, n in enumerate(curves.labels))
     area = split(area_under_curve(curves.labels, curves.values), None) if len(points) > 1 else None
-    return GainSplit(mal, control, baseline, curves.seeds, points, area, curves.notes)
+    return GainSplit(curves.seeds, points, area, curves.notes)
 
 
-def _estimate(values_S: Floats, generator: np.random.Generator, confidence: float, resamples: int) -> Estimate:
-    interval = bootstrap_interval(values_S, generator, confidence=confidence, resamples=resamples)
-    return Estimate(float(values_S.mean()), interval)
+def _estimate(values_S: Floats, generator: np.random.Generator) -> Estimate:
+    return Estimate(float(values_S.mean()), bootstrap_interval(values_S, generator))

@@ -1,27 +1,28 @@
 """All cells of a benchmark: claimed one by one, by any number of processes on any number of machines.
 
-A cell belongs to whoever holds the lock of its folder. The operating system gives the lock back when its holder
-ends, however it ends; so a killed process leaves nothing behind that another would wait for.
+A cell belongs to whoever holds the lock of its folder. A killed process leaves nothing behind that another would wait
+for.
 """
 
 import multiprocessing
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
 
 import torch
-from filelock import FileLock, Timeout
 
 from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
 from minimax_al.benchmark.folder import prepare_folder
+from minimax_al.benchmark.locks import locked
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
 from minimax_al.training import Runtime
+from minimax_al.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,12 @@ def work(protocol: Protocol, out: Path, dataset: Dataset, *, on_progress: Progre
     ranks = Runtime(protocol.recipe.runtime).ranks
     failures: list[tuple[Cell, MinimaxALError]] = []
     for cell in cells_of(protocol):
-        # Rank 0 claims for all that share the run.
-        with _claimed(cell.folder(out)) if ranks.rank == 0 else nullcontext(enter_result=False) as is_claimed:
-            if ranks.share(is_claimed)[0]:
-                try:
+        try:
+            with _claimed(cell.folder(out), ranks) as is_ours:
+                if is_ours:
                     run_cell(protocol, dataset, cell.strategy, cell.seed, cell.folder(out), on_progress=on_progress)
-                except MinimaxALError as error:
-                    failures.append((cell, error))
+        except MinimaxALError as error:
+            failures.append((cell, error))
     if failures:
         cell, reason = failures[0]
         others = f" ({len(failures)} cells failed)" if len(failures) > 1 else ""
@@ -99,22 +99,11 @@ def unfinished(protocol: Protocol, out: Path) -> list[Cell]:
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[bool]:
-    """Whether the cell is ours inside the block; False where another process holds it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+def _claimed(folder: Path, ranks: Ranks) -> Iterator[bool]:
+    """Whether the cell is ours inside the block; rank 0 claims it for all that share the run."""
+    with ExitStack() as claim:
+        is_ours = ranks.together(lambda: ranks.rank == 0 and claim.enter_context(locked(folder)))
+        yield ranks.share(is_ours)[0]
 
 
 def _standing(protocol: Protocol, cell: Cell, out: Path) -> Progress:

@@ -10,7 +10,7 @@ from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, read_scores, read_views
 from minimax_al.benchmark.views import VIEWS_A_ROUND
-from minimax_al.data import Dataset, prepare
+from minimax_al.data import Dataset, prepare, prepare_masks
 from minimax_al.report import PickedRound, Picture, segmentation_strip, thumbnail
 
 PICTURES_A_ROUND = 40
@@ -75,7 +75,8 @@ def _strips(dataset: Dataset, protocol: Protocol, folder: Path, number: int, ind
     """Picture, truth, prediction and entropy of each pick, as the model saw it."""
     views = read_views(folder, number)
     pixels = next(iter(dataset.train.stream([indices]))).cpu()
-    pictures, truths = prepare(pixels, protocol.recipe.augmentation, dataset.train_targets[indices])
+    settings = protocol.recipe.augmentation
+    pictures, truths = prepare(pixels, settings), prepare_masks(dataset.train_targets[indices], settings)
     for picture, *maps in zip(pictures, truths, views["prediction"], views["entropy"], strict=True):
         truth, prediction, entropy = (view.numpy() for view in maps)
         strip = segmentation_strip(picture.permute(1, 2, 0).numpy(), truth, prediction, entropy, dataset.num_classes)

@@ -15,6 +15,9 @@ from minimax_al.strategies import get_strategy
 from minimax_al.training import Recipe
 from minimax_al.training.seeding import derive_seed, generator_for
 
+READING = frozenset({"resident", "verify", "workers"})
+"""Options of sources that say how pictures are read, and change none."""
+
 
 class Protocol(BaseModel):
     """Everything that decides the numbers of a benchmark.
@@ -63,11 +66,7 @@ class Protocol(BaseModel):
     @property
     def is_preset(self) -> bool:
         """Whether data and numbers of labels are those of the preset of this name, under whatever recipe."""
-        if self.name not in list_presets():
-            return False
-        preset = load_protocol(self.name, "paper")
-        fields = ("dataset", "validation", "imbalanced", "start", "step")
-        return all(getattr(self, field) == getattr(preset, field) for field in fields)
+        return self.name in list_presets() and _setting(self) == _setting(load_protocol(self.name, "paper"))
 
     def load(self) -> Dataset:
         """The data set, before any imbalance.
@@ -78,7 +77,7 @@ class Protocol(BaseModel):
         """
         dataset = load_dataset(self.dataset, self.data, **self.options)
         self.check_fits(dataset)
-        if self.validation:
+        if self.validation or self.imbalanced:
             self.dataset_for(dataset, seed=0)  # what is wrong with it is said before anything is written
         return dataset
 
@@ -94,22 +93,22 @@ class Protocol(BaseModel):
         return drawn
 
     def initial_pool(self, dataset: Dataset, seed: int) -> Tensor:
-        """The pictures that are labelled before the first round, (start,) int64: the same for all strategies."""
+        """The pictures that are labelled before the first round, (start,) int64: the same for all strategies.
+
+        Args:
+            dataset: that passes `check_fits`.
+            seed: of the run.
+        """
         generator = generator_for(seed, "initial pool")
         order = torch.randperm(len(dataset.train), generator=generator)
         if self.initial == "random":
             return order[: self.start]
         targets = dataset.train_targets[order]
-        share, left = divmod(self.start, dataset.num_classes)
-        if left:
-            raise ConfigurationError(
-                f"start={self.start} labels cannot be balanced over {dataset.num_classes} classes: "
-                "give a multiple, or set initial to 'random'"
-            )
+        share = self.start // dataset.num_classes
         return torch.cat([order[targets == label][:share] for label in range(dataset.num_classes)])
 
     def check_fits(self, dataset: Dataset) -> None:
-        """Refuse strategies for another task, more labels than pictures, fewer initial labels than classes.
+        """Refuse strategies for another task, more labels than pictures, initial labels that cannot be had.
 
         Raises:
             ConfigurationError: the numbers do not fit the data.
@@ -134,6 +133,35 @@ class Protocol(BaseModel):
                 f"start={self.start} labels cannot show all {dataset.num_classes} classes of {dataset.name!r}: "
                 "raise start, or set recipe.missing_classes to 'warn'"
             )
+        if self.initial == "balanced":
+            self._check_balance(dataset)
+
+    def _check_balance(self, dataset: Dataset) -> None:
+        """Refuse an initial pool that cannot have equally many pictures of each class."""
+        if dataset.task == "segmentation":
+            raise ConfigurationError(
+                f"initial is 'balanced', but {dataset.name!r} has no one class a picture: set initial to 'random'"
+            )
+        share, left = divmod(self.start, dataset.num_classes)
+        if left:
+            raise ConfigurationError(
+                f"start={self.start} labels cannot be balanced over {dataset.num_classes} classes: "
+                "give a multiple, or set initial to 'random'"
+            )
+        count, rarest = torch.bincount(dataset.train_targets, minlength=dataset.num_classes).min(dim=0)
+        if count < share:
+            raise ConfigurationError(
+                f"start={self.start} labels cannot be balanced: they take {share} of each class, but "
+                f"{dataset.name!r} has {int(count)} of {dataset.class_names[int(rarest)]!r}: lower start, or set "
+                "initial to 'random'"
+            )
+
+
+def _setting(protocol: Protocol) -> dict[str, Any]:
+    """What decides whether two protocols ask for the same labels of the same pictures."""
+    fields = {"dataset", "validation", "imbalanced", "start", "step", "initial"}
+    options = {name: value for name, value in protocol.options.items() if name not in READING}
+    return {**protocol.model_dump(include=fields), "options": options}
 
 
 def list_presets() -> list[str]:

@@ -1,21 +1,18 @@
 """The report of a results folder: one page, tidy records, a plot, and tables to paste into a paper."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from minimax_al.benchmark.comparison import paired_comparison
-from minimax_al.benchmark.facts import DatasetFacts, facts_of, read_facts
-from minimax_al.benchmark.folder import read_protocol, read_provenance
-from minimax_al.benchmark.gains import gain_split, labels_saved
-from minimax_al.benchmark.grid import Cell, cells_of
+from minimax_al.benchmark.folder import read_provenance
+from minimax_al.benchmark.gains import BASELINE, CONTROL, MAL, gain_split, labels_saved
+from minimax_al.benchmark.grid import cells_of
 from minimax_al.benchmark.paper import paper_claims, paper_points
 from minimax_al.benchmark.picks import picked_rounds
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.records import finished_rounds, records_of
+from minimax_al.benchmark.records import Results, read_results
 from minimax_al.benchmark.results import RoundResult
 from minimax_al.benchmark.sections import (
     areas_section,
@@ -25,21 +22,17 @@ from minimax_al.benchmark.sections import (
     labels_saved_section,
 )
 from minimax_al.benchmark.statistics import HeadMiddleTail, frequency_groups, head_middle_tail
-from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
-from minimax_al.errors import DataError, ResultsError
 from minimax_al.report import (
     ClassBalance,
     Curve,
     PublishedPoints,
-    Record,
     ReportPage,
     Section,
     Text,
     class_balance_section,
     curves_section,
     figures_section,
-    learning_curves,
     picks_section,
     plot_curves,
     provenance_section,
@@ -50,107 +43,8 @@ from minimax_al.report import (
     write_page,
     write_records,
 )
-from minimax_al.training import HEADLINE
 
-REFERENCE, MAL, CONTROL = "random", "mal", "random+mal"
 RESAMPLING_SEED = 0
-
-
-@dataclass(frozen=True)
-class Results:
-    """A results folder, read.
-
-    Attributes:
-        out: the folder.
-        protocol: that it was run under.
-        facts: of the data set.
-        rounds: the finished rounds of every cell that has any.
-        dataset: with the pictures; None where they are not to be had.
-        absence: why.
-    """
-
-    out: Path
-    protocol: Protocol
-    facts: DatasetFacts
-    rounds: Mapping[Cell, list[RoundResult]]
-    dataset: Dataset | None
-    absence: str = ""
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """Every metric of every finished round."""
-        return records_of(self.protocol, dict(self.rounds))
-
-    @property
-    def headline(self) -> str:
-        """The metric that the data set is judged by."""
-        return HEADLINE[self.facts.task]
-
-    @cached_property
-    def strategies(self) -> list[str]:
-        """Strategies with a finished round, in the protocol's order."""
-        present = {cell.strategy for cell in self.rounds}
-        return [strategy for strategy in self.protocol.strategies if strategy in present]
-
-    @cached_property
-    def finished_strategies(self) -> set[str]:
-        """Strategies with a cell that is run to its end."""
-        return {cell.strategy for cell in self._finished}
-
-    @cached_property
-    def finished_seeds(self) -> set[int]:
-        """Seeds that all of `finished_strategies` have run to their end."""
-        return (
-            set.intersection(
-                *({cell.seed for cell in self._finished if cell.strategy == name} for name in self.finished_strategies)
-            )
-            if self._finished
-            else set()
-        )
-
-    @cached_property
-    def _finished(self) -> list[Cell]:
-        return [cell for cell, rounds in self.rounds.items() if len(rounds) == self.protocol.points]
-
-    def curves(self, metric: str) -> list[Curve]:
-        """The learning curves of all strategies that have a metric."""
-        # A seed that has only begun would cut the curve short for all: it waits until it is finished.
-        ends = {(cell.strategy, cell.seed) for cell in self._finished}
-        counted = [
-            record
-            for record in self.records
-            if record.metric == metric
-            and (record.strategy not in self.finished_strategies or (record.strategy, record.seed) in ends)
-        ]
-        names = [strategy for strategy in self.strategies if strategy in {record.strategy for record in counted}]
-        return learning_curves(counted, self.protocol.name, metric, names) if names else []
-
-
-def read_results(out: Path, data: Path | None = None) -> Results:
-    """Read a results folder.
-
-    Args:
-        out: the folder.
-        data: where the data lie, in place of where the protocol has them.
-
-    Raises:
-        ResultsError: it is none, or nothing in it is finished.
-        DataError: the data are not there, and `data` was given or the folder keeps no facts of them.
-    """
-    protocol = read_protocol(out)
-    if data is not None:
-        protocol = protocol.model_copy(update={"data": data})
-    rounds = finished_rounds(protocol, out)
-    if not rounds:
-        raise ResultsError(f"folder {str(out)!r} holds no finished round yet: run the benchmark first")
-    facts = read_facts(out)
-    try:
-        dataset = protocol.load()
-    except DataError as error:
-        if facts is None or data is not None:
-            raise
-        return Results(out, protocol, facts, rounds, dataset=None, absence=str(error))
-    return Results(out, protocol, facts or facts_of(protocol, dataset), rounds, dataset)
 
 
 def write_report(out: Path, data: Path | None = None) -> Path:
@@ -255,13 +149,13 @@ def _statistics(results: Results, curves: list[Curve]) -> Iterator[Section]:
         return
     records = [record for record in results.records if record.seed in seeds and record.strategy in names]
     generator, metric = np.random.default_rng(RESAMPLING_SEED), results.headline
-    if REFERENCE in names:
-        others = [name for name in names if name != REFERENCE]
+    if BASELINE in names:
+        others = [name for name in names if name != BASELINE]
         yield labels_saved_section(
-            [labels_saved(records, name, REFERENCE, generator=generator, metric=metric) for name in others]
+            [labels_saved(records, name, BASELINE, generator=generator, metric=metric) for name in others]
         )
-    yield comparison_section(paired_comparison(records, metric, strategies=names))
-    if {REFERENCE, MAL, CONTROL} <= set(names):
+    yield comparison_section(paired_comparison(records, names, metric))
+    if {MAL, CONTROL, BASELINE} <= set(names):
         yield gain_split_section(gain_split(records, generator=generator, metric=metric))
 
 

@@ -76,7 +76,7 @@ def write_round(
 def read_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
     """The finished rounds of a cell, in order.
 
-    A damaged round ends the list: it and all later ones are renamed, so that they are run again, and a warning says so.
+    A damaged round ends the list, and a warning says so.
 
     Args:
         folder: of the cell.
@@ -87,12 +87,32 @@ def read_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
         try:
             results.append(_read_round(path, len(results), protocol))
         except (ResultsError, CheckpointError) as error:
-            for number in range(len(results), protocol.points):
-                later = folder / f"round-{number}.json"
-                if later.exists():
-                    later.replace(later.with_suffix(".damaged"))
-            logger.warning("%s; round %d of %r and all after it are run again", error, len(results), str(folder))
+            logger.warning("%s; round %d of %r and all after it must be run again", error, len(results), str(folder))
             break
+    return results
+
+
+def resume_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
+    """The finished rounds of a cell that is about to go on; files of rounds after these are renamed.
+
+    A round after a damaged or an absent one must not count again when that one has been run anew.
+
+    Args:
+        folder: of the cell, in our hands.
+        protocol: that the rounds were run under.
+
+    Raises:
+        ResultsError: a file cannot be renamed.
+    """
+    results = read_rounds(folder, protocol)
+    # The last first: wherever this is interrupted, the next call finds the same rounds to be finished.
+    for number in reversed(range(len(results), protocol.points)):
+        path = folder / f"round-{number}.json"
+        try:
+            if path.exists():
+                path.replace(path.with_suffix(".damaged"))
+        except OSError as error:
+            raise ResultsError(f"file {str(path)!r} cannot be renamed ({error.strerror})") from error
     return results
 
 

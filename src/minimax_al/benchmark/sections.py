@@ -5,12 +5,20 @@ from typing import Literal
 
 import numpy as np
 
-from minimax_al.benchmark.comparison import Comparison
-from minimax_al.benchmark.gains import Estimate, GainPoint, GainSplit, LabelsSaved, SavedPoint
+from minimax_al.benchmark.comparison import ALPHA, Comparison
+from minimax_al.benchmark.gains import (
+    BASELINE,
+    CONTROL,
+    MAL,
+    Estimate,
+    GainPoint,
+    GainSplit,
+    LabelsSaved,
+    SavedPoint,
+)
 from minimax_al.benchmark.statistics import HeadMiddleTail, Interval, area_under_curve
 from minimax_al.report.blocks import Block, Cell, Section, Table, Text
-from minimax_al.report.curves import Curve
-from minimax_al.report.plots import is_time, metric_label
+from minimax_al.report.curves import Curve, is_time, metric_label
 
 
 def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
@@ -97,10 +105,9 @@ def comparison_section(comparison: Comparison) -> Section:
     for i, strategy in enumerate(comparison.strategies):
         cells = [_pair(comparison, i, j, scale) for j in range(len(comparison.strategies))]
         rows.append([strategy, " / ".join(map(str, comparison.tally(strategy))), *cells])
-    where = "area under the curve" if comparison.labels is None else f"{comparison.labels:,} labels"
     caption = (
-        f"Row minus column, mean over common seeds: {metric_label(comparison.metric)}, {where}. Below: adjusted p."
-        f" Coloured where it is under {comparison.alpha:g}."
+        f"Row minus column, mean over common seeds: {metric_label(comparison.metric)}, area under the curve."
+        f" Below: adjusted p. Coloured where it is under {ALPHA:g}."
     )
     table = Table(["", "win / tie / loss", *comparison.strategies], rows, caption)
     return Section("Paired comparison", [table, Text(comparison.notes, quiet=True)])
@@ -132,9 +139,9 @@ def gain_split_section(split: GainSplit) -> Section:
     ]
     columns: list[str | Cell] = [
         "labels",
-        Cell("gain", f"{split.mal} − {split.baseline}"),
-        Cell("training", f"{split.control} − {split.baseline}"),
-        Cell("selection", f"{split.mal} − {split.control}"),
+        Cell("gain", f"{MAL} − {BASELINE}"),
+        Cell("training", f"{CONTROL} − {BASELINE}"),
+        Cell("selection", f"{MAL} − {CONTROL}"),
     ]
     caption = (
         "Percentage points. Training and selection add up to the gain. Below: 95% interval, paired over seeds;"

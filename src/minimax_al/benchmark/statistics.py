@@ -9,16 +9,23 @@ Accuracy below stands for any metric of which more is better. Whether a differen
 `benchmark.comparison`; what one strategy gains on another for `benchmark.gains`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minimax_al.errors import ConfigurationError, NonFiniteScoreError, ResultsError, ShapeError
+from minimax_al.errors import NonFiniteScoreError, ResultsError, ShapeError
 from minimax_al.report.curves import Record, learning_curves
 
 Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+"""Coverage of the intervals."""
+RESAMPLES = 10_000
+"""Of a bootstrap of means."""
+HEAD_ABOVE, TAIL_BELOW = 100, 20
+"""Pictures of a class that is in the head, and in the tail: the field's "many" and "few shot" (Liu et al. 2019)."""
 
 
 @dataclass(frozen=True)
@@ -53,45 +60,36 @@ def area_under_curve(labels: ArrayLike, values: ArrayLike) -> Floats:
     return np.asarray((heights * np.diff(labels_P)).sum(axis=-1) / (labels_P[-1] - labels_P[0]))
 
 
-def labels_to_reach(labels: ArrayLike, values: ArrayLike, accuracy: float) -> float | None:
-    """How many labels a curve needs to reach an accuracy.
-
-    Read off the monotone envelope (the best so far), linear between points. A curve that starts above the
-    accuracy gives its first number of labels: the true one is that or fewer.
-
-    Args:
-        labels: (P,) numbers of labels, strictly ascending.
-        values: (P,) accuracies.
-        accuracy: the accuracy to reach, in the unit of `values`.
-
-    Returns:
-        The number of labels; None where the curve never reaches the accuracy.
-
-    Example:
-        >>> labels_to_reach([100, 200], [0.2, 0.4], 0.3)
-        150.0
-    """
-    labels_P, values_P = _checked_points(labels, values)
-    if values_P.ndim != 1:
-        raise ShapeError(f"labels_to_reach reads one curve, but values have the shape {values_P.shape}")
-    needed = float(labels_to_reach_each(labels_P, values_P[None], np.array([accuracy]))[0])
-    return needed if np.isfinite(needed) else None
-
-
 def _checked_points(labels: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:
     labels_P, values_P = np.asarray(labels, np.float64), np.asarray(values, np.float64)
-    if labels_P.ndim != 1 or not labels_P.size or values_P.shape[-1:] != labels_P.shape:
+    if labels_P.ndim != 1 or values_P.shape[-1:] != labels_P.shape:
         raise ShapeError(
             f"labels of shape {labels_P.shape} do not match values of shape {values_P.shape}; both end in the"
-            " number of points, one or more"
+            " number of points"
         )
     if (np.diff(labels_P) <= 0).any():
         raise ShapeError(f"numbers of labels must ascend strictly, but they are {labels_P.tolist()!r}")
     return labels_P, values_P
 
 
-def labels_to_reach_each(labels_P: Floats, values_BP: Floats, accuracy_B: Floats) -> Floats:
-    """`labels_to_reach` for B curves of the same (P,) labels at once; infinite where one is not reached."""
+def labels_to_reach(labels_P: Floats, values_BP: Floats, accuracy_B: Floats) -> Floats:
+    """How many labels each curve needs to reach an accuracy.
+
+    Read off the monotone envelope (the best so far), linear between points. A curve that starts above the
+    accuracy gives its first number of labels: the true one is that or fewer.
+
+    Args:
+        labels_P: (P,) numbers of labels, strictly ascending.
+        values_BP: (B, P) accuracies of the curves.
+        accuracy_B: (B,) the accuracy that each shall reach, in the unit of the values.
+
+    Returns:
+        (B,) numbers of labels; infinite where a curve never reaches the accuracy.
+
+    Example:
+        >>> labels_to_reach(np.array([100.0, 200.0]), np.array([[0.2, 0.4]]), np.array([0.3]))
+        array([150.])
+    """
     best_BP = np.maximum.accumulate(values_BP, axis=1)
     reached_BP = best_BP >= accuracy_B[:, None]
     after_B = reached_BP.argmax(axis=1)  # the first point at or above
@@ -103,57 +101,37 @@ def labels_to_reach_each(labels_P: Floats, values_BP: Floats, accuracy_B: Floats
     return np.where(reached_BP.any(axis=1), np.where(after_B == 0, labels_P[0], between_B), np.inf)
 
 
-def bootstrap_interval(
-    values: ArrayLike,
-    generator: np.random.Generator,
-    *,
-    statistic: Callable[[Floats], Floats] | None = None,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-) -> Interval | None:
-    """Percentile bootstrap interval of a statistic over seeds.
+def bootstrap_interval(values: ArrayLike, generator: np.random.Generator) -> Interval | None:
+    """95% percentile bootstrap interval of the mean over seeds.
 
-    Below about twenty seeds such an interval is too narrow: for normal values a nominal 95% covers 84% from
-    five seeds and 91% from ten. Read it as the least that the uncertainty can be.
+    Below about twenty seeds such an interval is too narrow: for normal values it covers 84% from five seeds and
+    91% from ten. Read it as the least that the uncertainty can be.
 
     Args:
-        values: (S, ...) one entry a seed; entries are drawn whole, so paired values stay paired.
+        values: (S,) one value a seed.
         generator: the source of the resamples.
-        statistic: (B, S, ...) resamples to (B,) values; None for the mean of (S,) values.
-        confidence: coverage, in (0, 1).
-        resamples: B.
 
     Returns:
         The interval; None with one seed, from which no spread can be told.
 
     Raises:
-        ShapeError: there is no value.
-        ConfigurationError: the confidence or the number of resamples is out of range.
+        ShapeError: there is no value, or more than one a seed.
+        NonFiniteScoreError: a value is NaN.
     """
     values_S = np.asarray(values, np.float64)
-    if values_S.ndim == 0 or not len(values_S):
+    if values_S.ndim != 1 or not len(values_S):
         raise ShapeError(f"a bootstrap needs one value a seed, but got the shape {values_S.shape}")
-    check_bootstrap(confidence, resamples)
     if len(values_S) == 1:
         return None
-    resampled = values_S[generator.integers(len(values_S), size=(resamples, len(values_S)))]
-    return percentiles(resampled.mean(axis=1) if statistic is None else statistic(resampled), confidence)
+    return percentiles(values_S[generator.integers(len(values_S), size=(RESAMPLES, len(values_S)))].mean(axis=1))
 
 
-def check_bootstrap(confidence: float, resamples: int) -> None:
-    """Raises ConfigurationError where the confidence or the number of resamples is out of range."""
-    if not 0 < confidence < 1:
-        raise ConfigurationError(f"confidence is {confidence!r}; it must lie between 0 and 1, 0.95 say")
-    if resamples < 1:
-        raise ConfigurationError(f"resamples is {resamples!r}; it must be 1 or more, 10000 say")
-
-
-def percentiles(results_B: Floats, confidence: float) -> Interval:
-    """The middle `confidence` of the results; never a value between two, since either may be infinite."""
+def percentiles(results_B: Floats) -> Interval:
+    """The middle 95% of the results; never a value between two, since either may be infinite."""
     ordered = np.sort(results_B)
     if np.isnan(ordered[-1]):
         raise NonFiniteScoreError("a bootstrap met NaN; look for NaN among the recorded values")
-    cut = int(np.floor((1 - confidence) / 2 * len(ordered)))
+    cut = int(np.floor((1 - CONFIDENCE) / 2 * len(ordered)))
     return Interval(float(ordered[cut]), float(ordered[-1 - cut]))
 
 
@@ -176,25 +154,23 @@ class PairedCurves:
     notes: tuple[str, ...]
 
 
-def paired_curves(
-    records: Iterable[Record], strategies: Sequence[str], metric: str = "accuracy", dataset: str | None = None
-) -> PairedCurves:
+def paired_curves(records: Iterable[Record], strategies: Sequence[str], metric: str = "accuracy") -> PairedCurves:
     """Aligns strategies on the seeds and the numbers of labels that all of them have.
 
     Args:
-        records: records of any strategies and metrics.
+        records: records of any strategies and metrics on one data set.
         strategies: which strategies.
         metric: which metric.
-        dataset: which data set; None where the records are of one.
 
     Returns:
         The aligned curves, with notes on what was left out.
 
     Raises:
-        ResultsError: a strategy has no such records, or the strategies share no seed or no number of labels.
+        ResultsError: a strategy has no such records, the strategies share no seed or no number of labels, or the
+            records are of several data sets.
     """
     records = list(records)
-    dataset = only_dataset(records) if dataset is None else dataset
+    dataset = _only_dataset(records)
     curves = learning_curves(records, dataset, metric, strategies)
     seeds = set.intersection(*(set(curve.seeds) for curve in curves))
     if not seeds:
@@ -204,7 +180,7 @@ def paired_curves(
     labels = sorted(set.intersection(*(set(curve.labels.tolist()) for curve in curves)))
     if not labels:
         raise ResultsError(f"{', '.join(strategies)} share no number of labels on {dataset!r}; run one protocol")
-    all_seeds = {r.seed for r in records if r.strategy in strategies and (r.dataset, r.metric) == (dataset, metric)}
+    all_seeds = {r.seed for r in records if r.strategy in strategies and r.metric == metric}
     all_labels = set().union(*(set(curve.labels.tolist()) | set(curve.left_out) for curve in curves))
     return PairedCurves(
         strategies=tuple(strategies),
@@ -220,15 +196,10 @@ def _left_out(what: str, missing: set[int]) -> tuple[str, ...]:
     return (f"Left out, because not every strategy has them: {what} {listed}.",) if missing else ()
 
 
-def only_dataset(records: Iterable[Record]) -> str:
-    """The one data set that the records are of.
-
-    Raises:
-        ResultsError: there are no records, or they are of several data sets.
-    """
+def _only_dataset(records: Iterable[Record]) -> str:
     names = sorted({record.dataset for record in records})
     if len(names) != 1:
-        raise ResultsError(f"the records are of {len(names)} data sets ({', '.join(names)}); say which one is meant")
+        raise ResultsError(f"the records are of {len(names)} data sets ({', '.join(names)}); give those of one")
     return names[0]
 
 
@@ -247,36 +218,25 @@ class HeadMiddleTail:
     classes: tuple[int, int, int]
 
 
-def frequency_groups(class_counts: ArrayLike, *, head_above: int = 100, tail_below: int = 20) -> NDArray[np.int64]:
-    """Groups classes by how many pictures they have: 0 head, 1 middle, 2 tail.
-
-    The defaults are the field's "many, medium and few shot" (Liu et al. 2019): above 100, 20 to 100, below
-    20.
+def frequency_groups(class_counts: ArrayLike) -> NDArray[np.int64]:
+    """Groups classes by how many pictures they have: 0 head (above 100), 1 middle, 2 tail (below 20).
 
     Args:
         class_counts: (K,) pictures of each class.
-        head_above: a class with more is in the head.
-        tail_below: a class with fewer is in the tail.
 
     Returns:
         (K,) groups.
     """
-    if tail_below > head_above + 1:
-        raise ConfigurationError(f"tail_below is {tail_below!r}, above head_above ({head_above!r}); groups overlap")
     counts_K = np.asarray(class_counts)
-    return np.select([counts_K > head_above, counts_K < tail_below], [0, 2], 1).astype(np.int64)
+    return np.select([counts_K > HEAD_ABOVE, counts_K < TAIL_BELOW], [0, 2], 1).astype(np.int64)
 
 
-def head_middle_tail(
-    per_class_accuracy: ArrayLike, class_counts: ArrayLike, *, head_above: int = 100, tail_below: int = 20
-) -> HeadMiddleTail:
+def head_middle_tail(per_class_accuracy: ArrayLike, class_counts: ArrayLike) -> HeadMiddleTail:
     """Mean accuracy over the frequent, the middling and the rare classes.
 
     Args:
         per_class_accuracy: (K,) accuracy of each class on the test set.
         class_counts: (K,) pictures of each class in the training pool.
-        head_above: as `frequency_groups`.
-        tail_below: as `frequency_groups`.
 
     Returns:
         The three means.
@@ -296,7 +256,7 @@ def head_middle_tail(
             f"accuracy is not finite for the classes {positions[:5]}; leave out classes without test pictures",
             positions,
         )
-    groups_K = frequency_groups(counts_K, head_above=head_above, tail_below=tail_below)
+    groups_K = frequency_groups(counts_K)
     members = [accuracy_K[groups_K == group] for group in range(3)]
     head, middle, tail = (float(group.mean()) if group.size else None for group in members)
     return HeadMiddleTail(head, middle, tail, (members[0].size, members[1].size, members[2].size))

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from minimax_al.acquisition.scores import entropy_unchecked
 from minimax_al.training import Models, Round
 
 VIEWS_A_ROUND = 12
@@ -24,9 +25,9 @@ def views_of(round_: Round, models: Models, indices: Tensor) -> dict[str, Tensor
     """
 
     def forward(x: Tensor) -> dict[str, Tensor]:
-        log_probs = models.outputs(x).logits.log_softmax(dim=1)
-        share = -(log_probs.exp() * log_probs).sum(dim=1) / math.log(log_probs.shape[1])
-        prediction = log_probs.argmax(dim=1).to(torch.uint8)
+        logits = models.outputs(x).logits
+        share = entropy_unchecked(logits) / math.log(logits.shape[1])
+        prediction = logits.argmax(dim=1).to(torch.uint8)
         return {"prediction": prediction, "entropy": (255 * share).round().clamp(0, 255).to(torch.uint8)}
 
     return round_.stream(forward, indices[:VIEWS_A_ROUND])

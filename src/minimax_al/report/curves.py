@@ -22,6 +22,23 @@ LESS_IS_BETTER = frozenset({"calibration_error", "train_seconds", "query_seconds
 """Metrics of which the smaller value is the better one."""
 
 
+def is_time(metric: str) -> bool:
+    """Whether a metric is in seconds; all others are fractions, shown in percent."""
+    return metric.endswith("_seconds")
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name with its unit, for an axis or a heading.
+
+    Example:
+        >>> metric_label("balanced_accuracy")
+        'balanced accuracy, %'
+    """
+    names = {"miou": "mean IoU", "train": "training"}
+    name = metric.removesuffix("_seconds")
+    return f"{names.get(name, name.replace('_', ' '))}, {'s' if is_time(metric) else '%'}"
+
+
 class Record(NamedTuple):
     """One number of an experiment; the fields are the columns of the CSV file, in this order.
 

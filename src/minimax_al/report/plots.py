@@ -26,7 +26,7 @@ from matplotlib.ticker import FixedLocator, Locator, MaxNLocator, StrMethodForma
 from numpy.typing import NDArray
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.report.curves import Curve
+from minimax_al.report.curves import Curve, is_time, metric_label
 
 # Hues apart for the common colour-vision deficiencies (after Okabe and Ito), of a lightness that reads on
 # white and on near-black; markers tell the rest apart.
@@ -84,23 +84,6 @@ class _Style:
     colour: str
     marker: str
     line: Literal["-", "--"]
-
-
-def is_time(metric: str) -> bool:
-    """Whether a metric is in seconds; all others are fractions, shown in percent."""
-    return metric.endswith("_seconds")
-
-
-def metric_label(metric: str) -> str:
-    """A metric's name with its unit, for an axis or a heading.
-
-    Example:
-        >>> metric_label("balanced_accuracy")
-        'balanced accuracy, %'
-    """
-    names = {"miou": "mean IoU", "train": "training"}
-    name = metric.removesuffix("_seconds")
-    return f"{names.get(name, name.replace('_', ' '))}, {'s' if is_time(metric) else '%'}"
 
 
 def plot_curves(

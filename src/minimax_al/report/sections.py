@@ -25,8 +25,8 @@ from minimax_al.report.blocks import (
     Table,
     Text,
 )
-from minimax_al.report.curves import Curve, Record
-from minimax_al.report.plots import PublishedPoints, metric_label, plot_curves, plot_each_curve
+from minimax_al.report.curves import Curve, Record, metric_label
+from minimax_al.report.plots import PublishedPoints, plot_curves, plot_each_curve
 from minimax_al.report.tables import figures_table, to_latex, to_markdown
 
 _CROWDED = 6  # more curves than this hide one another

@@ -8,8 +8,7 @@ import numpy as np
 
 from minimax_al.errors import ConfigurationError
 from minimax_al.report.blocks import Cell, Table
-from minimax_al.report.curves import LESS_IS_BETTER, Curve
-from minimax_al.report.plots import is_time, metric_label
+from minimax_al.report.curves import LESS_IS_BETTER, Curve, is_time, metric_label
 
 _LATEX = {
     "\\": r"\textbackslash{}",
