@@ -87,3 +87,4 @@ def test_provenance_is_written_beside_results(tiny, tmp_path):
     (content,) = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
     assert torch.__version__.startswith(content["packages"]["torch"])
     assert content["machine"]["threads"] >= 1
+    assert (content["machine"]["device"], content["machine"]["precision"]) == ("cpu", "fp32")

@@ -52,6 +52,14 @@ def test_savings_show_what_is_known():
         Cell("not reached", "", "muted"),
     ]
     assert [cell.text for cell in table.rows[1][1:]] == ["–", "+10", "–", "–"]
+    needed = section.blocks[1]
+    assert needed.rows[0] == [
+        "mal",
+        Cell("≤ 20", "at most 20"),
+        Cell("30", "28 to 36"),
+        Cell("70", "at least 62"),
+        Cell("not reached", "", "muted"),
+    ]
     assert remarks_of(section) == ["bald: Left out: x.", "One seed: no interval can be given."]
 
 
@@ -61,8 +69,9 @@ def curve_of(strategy, labels, *seeds):
 
 def test_areas_are_over_the_common_labels_best_first():
     curves = [curve_of("a", [20, 40, 60], [0.1, 0.3, 0.9]), curve_of("b", [20, 40], [0.2, 0.4], [0.4, 0.6])]
-    assert table_of(areas_section(curves)).rows == [["b", "40.00", "14.14", "2"], ["a", "20.00", "–", "1"]]
-    lonely = areas_section([curve_of("a", [20], [0.1])])
+    rows = table_of(areas_section(curves, np.random.default_rng(0))).rows
+    assert rows == [["b", Cell("40.00", "30.00 to 50.00"), "14.14", "2"], ["a", Cell("20.00"), "–", "1"]]
+    lonely = areas_section([curve_of("a", [20], [0.1])], np.random.default_rng(0))
     assert remarks_of(lonely) == ["Fewer than two numbers of labels are common to all."]
 
 
@@ -105,4 +114,5 @@ def test_groups_of_classes_are_means_over_seeds():
 
 
 def test_sections_render():
-    assert "Area under" in render_page(ReportPage("t", sections=[areas_section([curve_of("a", [1, 2], [0, 1])])]))
+    section = areas_section([curve_of("a", [1, 2], [0, 1])], np.random.default_rng(0))
+    assert "Area under" in render_page(ReportPage("t", sections=[section]))

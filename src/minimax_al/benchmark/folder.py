@@ -38,7 +38,7 @@ def prepare_folder(protocol: Protocol, out: Path, dataset: Dataset) -> None:
                 "what it waits for, then try again"
             )
         protocol = _with_earlier_cells(protocol, out)
-        facts, earlier, now = facts_of(protocol, dataset), read_provenance(out), provenance()
+        facts, earlier, now = facts_of(protocol, dataset), read_provenance(out), provenance(protocol.recipe.runtime)
         # What could be refused has been: a folder with a protocol takes no other.
         fields = protocol.model_dump(mode="json")
         write_durably(out / "protocol.yaml", yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())

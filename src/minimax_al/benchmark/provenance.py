@@ -9,17 +9,24 @@ from typing import Any
 
 import torch
 
+from minimax_al.training import RuntimeSettings
+from minimax_al.training.runtime import resolve_device, resolve_precision
+
 PACKAGES = ("minimax-al", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "pillow", "timm")
 
 
-def provenance() -> dict[str, Any]:
-    """Command, versions, source state and machine of this process, as plain values."""
+def provenance(settings: RuntimeSettings) -> dict[str, Any]:
+    """Command, versions, source state and machine of this process, as plain values.
+
+    Args:
+        settings: device and precision, of which `auto` is resolved here.
+    """
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "source": _source_state(),
-        "machine": _machine(),
+        "machine": _machine(settings),
     }
 
 
@@ -46,11 +53,14 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _machine() -> dict[str, Any]:
+def _machine(settings: RuntimeSettings) -> dict[str, Any]:
+    device = resolve_device(settings.device)
     facts: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "threads": torch.get_num_threads(),
+        "threads": settings.threads or torch.get_num_threads(),
+        "device": device.type,
+        "precision": resolve_precision(settings.precision, device),
     }
     if torch.cuda.is_available():
         facts["accelerator"] = torch.cuda.get_device_name()

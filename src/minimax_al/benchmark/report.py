@@ -142,13 +142,13 @@ def _further_metrics(results: Results) -> Iterator[Section]:
 
 def _statistics(results: Results, curves: list[Curve]) -> Iterator[Section]:
     """Comparisons, on the seeds that all compared strategies have finished."""
-    yield areas_section(curves)
+    generator, metric = np.random.default_rng(RESAMPLING_SEED), results.headline
+    yield areas_section(curves, generator)
     seeds = results.finished_seeds
     names = [name for name in results.strategies if seeds and name in results.finished_strategies]
     if len(names) < 2 or results.protocol.points < 2:
         return
     records = [record for record in results.records if record.seed in seeds and record.strategy in names]
-    generator, metric = np.random.default_rng(RESAMPLING_SEED), results.headline
     if BASELINE in names:
         others = [name for name in names if name != BASELINE]
         yield labels_saved_section(

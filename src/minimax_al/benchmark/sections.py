@@ -1,6 +1,6 @@
 """Sections of a benchmark's report that show its statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,13 +16,13 @@ from minimax_al.benchmark.gains import (
     LabelsSaved,
     SavedPoint,
 )
-from minimax_al.benchmark.statistics import HeadMiddleTail, Interval, area_under_curve
+from minimax_al.benchmark.statistics import HeadMiddleTail, Interval, area_under_curve, bootstrap_interval
 from minimax_al.report.blocks import Block, Cell, Section, Table, Text
 from minimax_al.report.curves import Curve, is_time, metric_label
 
 
 def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
-    """Labels saved against the reference at each accuracy that it reaches, with 95% intervals.
+    """Labels saved against the reference, and needed, at each accuracy that it reaches, with 95% intervals.
 
     Args:
         results: one a strategy, all against one reference.
@@ -36,10 +36,12 @@ def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
         for point in result.points:
             columns.setdefault(point.reference_labels, []).append(point.accuracy)
     heads = [Cell(f"{n:,.0f}", f"{100 * np.mean(accuracies):.1f}%") for n, accuracies in columns.items()]
-    rows: list[list[str | Cell]] = []
+    saved: list[list[str | Cell]] = []
+    needed: list[list[str | Cell]] = []
     for result in results:
         points = {point.reference_labels: point for point in result.points}
-        rows.append([result.strategy, *(_saved(points.get(n)) for n in columns)])
+        saved.append([result.strategy, *(_saved(points.get(n)) for n in columns)])
+        needed.append([result.strategy, *(_needed(points.get(n)) for n in columns)])
     caption = (
         f"Fewer labels than {reference} needs for the same accuracy, at the accuracy that {reference} has"
         " with so many labels. Below: 95% interval, paired bootstrap over seeds; coloured where it leaves out"
@@ -48,8 +50,11 @@ def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
     remarks = [f"{r.strategy}: {note}" for r in results for note in r.notes]
     if any(len(result.seeds) == 1 for result in results):
         remarks.append("One seed: no interval can be given.")
-    table = Table([f"as {reference} with", *heads], rows, caption)
-    return Section("Labels saved", [table, Text(remarks, quiet=True)])
+    tables = [
+        Table([f"as {reference} with", *heads], saved, caption),
+        Table([f"as {reference} with", *heads], needed, "The same as labels that are needed for that accuracy."),
+    ]
+    return Section("Labels saved", [*tables, Text(remarks, quiet=True)])
 
 
 def _saved(point: SavedPoint | None) -> Cell:
@@ -61,6 +66,17 @@ def _saved(point: SavedPoint | None) -> Cell:
     return Cell(text, _interval(point.interval, 1, 0), _tone(point.saved if _sure(point.interval) else 0))
 
 
+def _needed(point: SavedPoint | None) -> Cell:
+    if point is None:
+        return Cell("–", tone="muted")
+    ends = None
+    if point.interval is not None:
+        ends = Interval(point.reference_labels - point.interval.high, point.reference_labels - point.interval.low)
+    if point.labels is None:
+        return Cell("not reached", _range(ends, 1, 0), "muted")
+    return Cell(("≤ " if point.at_least else "") + f"{point.labels:,.0f}", _range(ends, 1, 0))
+
+
 def _sure(interval: Interval | None) -> bool:
     return interval is not None and (interval.low > 0 or interval.high < 0)
 
@@ -69,11 +85,12 @@ def _tone(sign: float) -> Literal["good", "bad", ""]:
     return "good" if sign > 0 else "bad" if sign < 0 else ""
 
 
-def areas_section(curves: Sequence[Curve]) -> Section:
-    """Area under each learning curve, over the range of labels that all curves share.
+def areas_section(curves: Sequence[Curve], generator: np.random.Generator) -> Section:
+    """Area under each learning curve with its 95% interval, over the range of labels that all curves share.
 
     Args:
         curves: the curves, all of one metric.
+        generator: the source of the resamples.
 
     Returns:
         The section; without figures, and said so, where fewer than two numbers of labels are shared.
@@ -86,8 +103,12 @@ def areas_section(curves: Sequence[Curve]) -> Section:
     rows: list[list[str | Cell]] = []
     for strategy, area_S in sorted(areas.items(), key=lambda item: -item[1].mean()):
         spread = f"{scale * area_S.std(ddof=1):.2f}" if area_S.size > 1 else "–"
-        rows.append([strategy, f"{scale * area_S.mean():.2f}", spread, f"{area_S.size}"])
-    caption = f"Mean {metric_label(curves[0].metric)} between {shared[0]:,} and {shared[-1]:,} labels, by trapezoids."
+        interval = _range(bootstrap_interval(area_S, generator), scale, 2)
+        rows.append([strategy, Cell(f"{scale * area_S.mean():.2f}", interval), spread, f"{area_S.size}"])
+    caption = (
+        f"Mean {metric_label(curves[0].metric)} between {shared[0]:,} and {shared[-1]:,} labels, by trapezoids. Below: "
+        "95% interval, bootstrap over seeds, which with few seeds is too narrow."
+    )
     return Section("Area under the curve", [Table(["", "mean", "std", "seeds"], rows, caption)])
 
 
@@ -202,10 +223,19 @@ def signed(value: float, decimals: int) -> str:
 
 
 def _interval(interval: Interval | None, scale: int, decimals: int) -> str:
-    """An open end is one that the measured range of labels cannot show."""
+    """The interval of a difference. An open end is one that the measured range of labels cannot show."""
+    return _between(interval, lambda end: signed(scale * end, decimals))
+
+
+def _range(interval: Interval | None, scale: int, decimals: int) -> str:
+    """The interval of a number without a sign."""
+    return _between(interval, lambda end: f"{scale * end:,.{decimals}f}")
+
+
+def _between(interval: Interval | None, written: Callable[[float], str]) -> str:
     if interval is None:
         return ""
-    low, high = (signed(scale * end, decimals) if np.isfinite(end) else None for end in (interval.low, interval.high))
+    low, high = (written(end) if np.isfinite(end) else None for end in (interval.low, interval.high))
     if low and high:
         return f"{low} to {high}"
     if low or high:
