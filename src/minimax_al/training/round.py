@@ -156,9 +156,19 @@ class Round:
         return slice(part.start * size, part.stop * size)
 
     def _stream(self, forward: Forward, indices: Tensor, pictures: Pictures) -> dict[str, Tensor]:
-        gathered: dict[str, list[Tensor]] = {}
+        gathered: dict[str, Tensor] = {}
+        done = 0
         with torch.inference_mode(), self.runtime.autocast():
             for x in self.feed.plain(pictures, indices, self.recipe.scoring_batch_size):
                 for name, values in forward(x).items():
-                    gathered.setdefault(name, []).append(values)
-        return {name: torch.cat(values).cpu() for name, values in gathered.items()}
+                    if name not in gathered:
+                        gathered[name] = _rows(len(indices), values)
+                    gathered[name][done : done + len(x)] = values
+                done += len(x)
+        return {name: values.cpu() for name, values in gathered.items()}
+
+
+def _rows(count: int, like: Tensor) -> Tensor:
+    """Room for all pictures at once: what is gathered may have gigabytes, and must not be there twice."""
+    with torch.inference_mode(mode=False):  # what callers get is theirs to change
+        return torch.empty((count, *like.shape[1:]), dtype=like.dtype, device=like.device)
