@@ -187,3 +187,26 @@ def test_an_import_tells_of_unsure_answers_and_new_classes(folder, capsys):
     status, out, _ = run(capsys, "import", "campaign", "labels.csv", "--create-classes")
     assert status == 0
     assert out.splitlines()[:2] == ["1 labels added, 0 changed, 0 as they were, 2 unsure (csv)", "New classes: bird"]
+
+
+def test_masks_are_exported_as_masks_and_a_class_called_void_is_told(folder, capsys):
+    words = ("--classes", "ground", "Void", "--task", "segmentation", "--recipe", "quick")
+    told = run(capsys, "new", "masked", "--images", "pictures", *words)[1]
+    assert "class 'Void' is learnt like any other; pixels of no class need none: they are 255 in masks" in told
+    assert "class 'ground'" not in told
+    mask = np.random.default_rng(0).integers(0, 2, (24, 24)).astype(np.uint8)
+    (folder / "drawn/a").mkdir(parents=True)
+    Image.fromarray(mask).save(folder / "drawn/a/0.png")
+    assert run(capsys, "import", "masked", "drawn")[1].startswith("1 labels added")
+    assert run(capsys, "export", "masked", "out")[1] == "1 labels are in out\n"
+    with Image.open(folder / "out/a/0.png.png") as exported:
+        np.testing.assert_array_equal(np.asarray(exported), mask)
+
+
+def test_copies_equal_and_near_duplicates_look_like(folder, capsys):
+    shutil.copy(folder / "pictures/a/0.png", folder / "pictures/a/copy.png")
+    with Image.open(folder / "pictures/a/2.png") as picture:
+        picture.save(folder / "pictures/a/near.bmp")
+    told = run(capsys, "new", "other", "--images", "pictures", "--classes", "cat", "dog")[1]
+    assert "duplicate: a/copy.png equals a/0.png" in told
+    assert "duplicate: a/near.bmp looks like a/2.png" in told

@@ -107,7 +107,8 @@ def test_given_weights_describe_where_the_recipe_takes_them(make_campaign, tmp_p
     campaign = make_campaign(task=task, recipe=recipe, stored_size=16)
     campaign.query(5, "coverage")
     paths = sorted(path.relative_to(campaign.images).as_posix() for path in campaign.images.rglob("*.png"))
-    pixels = np.stack([read_square(campaign.images / path, 16) for path in paths]).astype(np.float64) / 255
+    fit = "centre" if task == "classification" else "stretch"
+    pixels = np.stack([read_square(campaign.images / path, 16, fit=fit) for path in paths]).astype(np.float64) / 255
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     mean, std = x.mean(dim=(0, 2, 3), keepdim=True), x.std(dim=(0, 2, 3), keepdim=True, correction=0)
     with torch.inference_mode():

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from PIL import Image
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
@@ -64,8 +65,13 @@ def test_duplicates_are_listed_with_what_they_equal(make_campaign, save_pictures
     for copy in ("b/z.png", "b/y.png"):
         shutil.copy(images / "a/002.png", images / copy)
     campaign = make_campaign(images=images)
-    assert campaign.duplicates() == [("b/y.png", "a/002.png"), ("b/z.png", "a/002.png")]
-    assert campaign.duplicates(1) == [("b/y.png", "a/002.png")]
+    with Image.open(images / "a/000.png") as picture:
+        picture.save(images / "b/near.png", compress_level=0)  # the same pixels in other bytes
+    campaign.refresh()
+    near, *copies = campaign.duplicates()
+    assert near == ("b/near.png", "a/000.png", False)
+    assert copies == [("b/y.png", "a/002.png", True), ("b/z.png", "a/002.png", True)]
+    assert campaign.duplicates(1) == [near]
 
 
 def test_a_campaign_is_never_made_over_another(campaign, make_campaign, storage):

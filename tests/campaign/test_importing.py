@@ -195,6 +195,35 @@ def test_what_no_format_can_do_is_said(campaign, call, error, match):
         call(campaign)
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("x.json", "{", "coco", r"x\.json' is not JSON"),
+        ("x.json", "[" * 100_000, "coco", r"x\.json' is not JSON"),
+        ("x.json", "3", "coco", r"x\.json' is not as COCO has it"),
+        ("x.json", "{", "label-studio", r"x\.json' is not JSON"),
+        ("x.json", "3", "label-studio", r"x\.json' is not as Label Studio has it: its export 'JSON' is a list"),
+        ("x.json", "[3]", "label-studio", r"task 1 is not as Label Studio has it"),
+        ("x.json", '\ufeff \n[{"id": 1, "data": {}}]', None, "not JSON|not as Label Studio has it|has no labels"),
+        ("x.json", "[]", "imagefolder", "is a file, and labels in the format 'imagefolder' are a folder"),
+        ("x/y.csv", "path,label", "csv", "is a folder, and labels in the format 'csv' are a file"),
+        ("x/y.csv", "path,label", "coco", "is a folder, and labels in the format 'coco' are a file"),
+    ],
+)
+def test_a_format_by_name_is_refused_in_a_sentence(campaign, write, refused):
+    name, content, given, match = refused
+    file = write(name, content)
+    with pytest.raises(DataError, match=match):
+        campaign.import_labels(file.parent if "/" in name else file, format=given)
+    assert campaign.labels() == {}
+
+
+def test_nothing_is_there_whatever_the_format(campaign):
+    for name in ("csv", "imagefolder", "coco", "label-studio"):
+        with pytest.raises(DataError, match="there is no 'nowhere'"):
+            campaign.import_labels("nowhere", format=name)
+
+
 def test_an_export_never_overwrites_a_folder(campaign, tmp_path):
     campaign.label(1, "cat", author="ann")
     (tmp_path / "out").mkdir()
@@ -235,7 +264,11 @@ def test_masks_are_found_by_the_pictures_names(masked, tmp_path):
 @pytest.mark.parametrize(
     ("mask", "match"),
     [
-        (np.zeros((20, 16), np.uint8), r"the mask has 16 x 20 pixels and its picture 20 x 16"),
+        (
+            np.zeros((20, 15), np.uint8),
+            r"the mask has 15 x 20 pixels and its picture 20 x 16: save it in the picture's size$",
+        ),
+        (np.zeros((20, 16), np.uint8), r"has 16 x 20 pixels and its picture 20 x 16: .*as its EXIF data turn it$"),
         (np.full((16, 20), 7, np.uint8), r"7.* the 2 classes are 0 to 1"),
         (np.full((16, 20, 3), (1, 0, 0), np.uint8), r"is in colour \(\(1, 0, 0\) at pixel"),
     ],
@@ -247,9 +280,19 @@ def test_one_wrong_mask_and_none_is_imported(masked, tmp_path, mask, match):
     with pytest.raises(DataError, match=match):
         masked.import_labels(tmp_path / "masks")
     assert masked.labels() == {}
+    assert not any(file.is_file() for file in masked.folder.rglob("*.png"))  # nothing waits for ever
+    assert not any(path.name.startswith(".masks") for path in masked.folder.iterdir())
     if mask.ndim == 2:
         with pytest.raises(DataError, match=match):
             masked.label_mask("a/000.png", mask, author="ann")
+
+
+def test_two_masks_of_one_picture_are_said_in_words(masked, tmp_path):
+    (tmp_path / "masks/a").mkdir(parents=True)
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "masks/a/000.png")
+    Image.fromarray(np.ones((16, 20), np.uint8)).save(tmp_path / "masks/a/000_L.png")
+    with pytest.raises(DataError, match=r"000_L\.png': 'a/000\.png' has another mask in '.*000\.png': keep one$"):
+        masked.import_labels(tmp_path / "masks")
 
 
 def test_a_mask_that_cannot_be_written_is_said(masked, monkeypatch):

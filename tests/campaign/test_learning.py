@@ -60,7 +60,7 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     answer(campaign)
     model = campaign.train()
     assert (model.run, model.strategy, model.labels, model.held_out, model.labels_since) == (1, "badge+mal", 8, 2, 0)
-    assert model.interval[0] <= model.accuracy <= model.interval[1]
+    assert model.interval[0] <= model.score <= model.interval[1]
     assert campaign.train().run == 1  # nothing new to learn from
     campaign.query(6, random_share=0.5)
     picks = campaign.picks()
@@ -306,11 +306,13 @@ def test_masks_are_learnt_too(tmp_path, save_pictures, make_campaign):
         campaign.label_mask(pick.item, mask, author="ann")
     model = campaign.train("entropy")
     assert (model.labels, model.held_out) == (5, 1)
-    assert model.accuracy == model.metrics["pixel_accuracy"]
+    assert (model.metric, model.score) == ("miou", model.metrics["miou"])
+    assert model.interval is None  # one picture says nothing of others
     campaign.query(2, "entropy")
     assert "the model is unsure of it" in campaign.picks()[0].reason
     prediction = campaign.predict(campaign.images).pictures[0]
-    assert prediction.mask.shape == (16, 16)
+    assert prediction.square.shape == prediction.mask.shape[:1] * 2 == (16, 16)
+    assert prediction.mask.shape == (16, 20)
     assert prediction.class_name is None
     square = torch.as_tensor(np.unique(prediction.mask))
     assert set(square.tolist()) <= {0, 1}

@@ -6,7 +6,7 @@ from PIL import Image
 
 from minimax_al.data.dataset import IGNORED
 from minimax_al.data.legend import IGNORED as IGNORED_IN_LEGENDS
-from minimax_al.errors import DataError
+from minimax_al.errors import CampaignError, DataError
 
 CLASSES = ["ground", "bird", "tree"]
 COLOURS = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0), (1, 2, 3)], dtype=np.uint8)
@@ -148,8 +148,54 @@ def test_a_folder_of_jpeg_files_says_why_they_are_no_masks(campaign, save, drawn
 
 
 def test_another_format_under_the_name_of_png_is_said(campaign, save, drawn):
-    with pytest.raises(DataError, match="whatever its name says, it is no PNG file"):
+    with pytest.raises(DataError, match=r"000\.png' is no PNG file, whatever its name says"):
         campaign.import_labels(save("a/000.png", drawn, format="JPEG"))
+
+
+def test_a_mask_that_is_void_everywhere_replaces_nothing(campaign, save, drawn):
+    campaign.import_labels(save("a/000.png", drawn))
+    nothing = np.full_like(drawn, 255)
+    with pytest.raises(DataError, match=r"000\.png': all of the mask is void \(255\), so that it teaches nothing"):
+        campaign.import_labels(save("a/000.png", nothing))
+    with pytest.raises(DataError, match=r"'a/000\.png': all of the mask is void"):
+        campaign.label_mask("a/000.png", nothing, author="ann")
+    np.testing.assert_array_equal(mask_of(campaign, "a/000.png"), drawn)
+
+
+def test_any_damage_of_a_file_is_one_sentence(campaign, save, drawn):
+    """Bytes turned over and files cut short: either the mask is still read, or one sentence names the file."""
+    file = save("a/000.png", drawn) / "a/000.png"
+    whole = file.read_bytes()
+    sentences = []
+    generator = np.random.default_rng(0)
+    for trial in range(80):
+        damaged = bytearray(whole)
+        damaged[generator.integers(len(whole))] ^= 1 << generator.integers(8)
+        file.write_bytes(damaged[: generator.integers(1, len(whole))] if trial % 2 else damaged)
+        try:
+            campaign.import_labels(save("classes.txt", ""))
+        except DataError as error:
+            sentences.append(str(error))
+    assert len(sentences) > 60
+    assert all("000.png" in sentence and "\n" not in sentence for sentence in sentences)
+
+
+def test_a_mask_of_the_campaign_that_is_damaged_or_gone_is_said(campaign, save, drawn):
+    campaign.import_labels(save("a/000.png", drawn))
+    (name,) = campaign.labels().values()
+    file = campaign.masks.path(name)
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(CampaignError, match=r"cannot be read \(it is damaged: .*\): restore it"):
+        campaign.masks.load(name)
+    file.unlink()
+    with pytest.raises(CampaignError, match=r"cannot be read \(it does not exist\): restore it"):
+        campaign.masks.load(name)
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(campaign, save, monkeypatch):
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(DataError, match="the mask has 3000 x 4 pixels and its picture 20 x 16"):
+        campaign.import_labels(save("a/000.png", np.zeros((4, 3000), np.uint8)))
 
 
 def test_void_is_one_number_everywhere():

@@ -27,6 +27,15 @@ def test_every_block_of_labels_gives_one_and_never_its_first(share, block):
     assert set(places) == set(range(1, block))  # all places but the first are drawn
 
 
+@pytest.mark.parametrize("share", [0.01, 0.07, 0.123, 0.15, 0.3, 1 / 3, 0.35, 0.4, 0.45, 0.5])
+def test_any_share_is_held_out_evenly(share):
+    for seed in range(3):
+        held_out = [is_held_out(position, 7, share, seed) for position in range(3000)]
+        assert not held_out[0]
+        for labels in (100, 1000, 3000):
+            assert abs(sum(held_out[:labels]) - share * labels) <= 1
+
+
 def test_each_class_in_proportion_and_apart_from_training(make_campaign, storage):
     campaign = make_campaign(count=40, storage=storage)
     everything = [item + 1 for item in range(40)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from minimax_al.data.formats import centre_square, read_picture, read_square, to_rgb, why_unreadable
+from minimax_al.data.formats import centre_square, read_picture, read_sized, read_square, to_rgb, why_unreadable
 from minimax_al.errors import UnreadablePictureError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -187,6 +187,17 @@ def test_a_large_jpeg_is_decoded_small_and_still_right(save_picture):
     fast = read_square(path, 50).astype(int)
     slow = np.asarray(centre_square(read_picture(path), 50)).astype(int)
     assert np.abs(fast - slow).max() <= 5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(640, 320), (400, 400)])
+def test_the_full_size_is_known_of_a_picture_that_was_decoded_small(save_picture, orientation, size):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = save_picture("large.jpg", size=size, exif=exif)
+    small, full = read_sized(path, shrink_to=32)
+    assert full == read_picture(path).size
+    assert min(small.size) < min(full)
 
 
 def test_the_square_is_the_resized_centre():

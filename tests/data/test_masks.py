@@ -53,6 +53,40 @@ def test_pictures_and_masks_keep_their_pairs(paint, load):
         assert made.train.pixels[position].unique().tolist() == [10 * int(name[-1])]
 
 
+def test_a_mask_is_read_in_the_formats_of_pictures_alone(paint, load, tmp_path):
+    """Others run programs: Pillow gives PostScript to Ghostscript."""
+    paint("a")
+    paint("b")
+    Image.new("L", (8, 6)).save(tmp_path / "masks/b.png", format="EPS")
+    (aside,) = load().set_aside
+    assert aside.reason == "its mask 'b.png' cannot be read: it is not a picture in a known format"
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(paint, load, tmp_path, monkeypatch):
+    paint("a")
+    paint("b", size=(9, 5))
+    Image.new("RGB", (8, 6)).save(tmp_path / "images/b.png")
+    monkeypatch.setattr(Legend, "read", lambda *_: np.zeros((6, 8), np.uint8))
+    with pytest.raises(DataError, match=r"b\.png' has 9 x 5 pixels, but its picture .* has 8 x 6"):
+        load()
+
+
+def test_a_mask_that_lies_on_its_side_is_told_of_exif(paint, load, tmp_path):
+    paint("a")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (8, 6)).save(tmp_path / "images/a.png", exif=turned)
+    with pytest.raises(DataError, match=r"has 8 x 6 pixels, but its picture .* has 6 x 8: .*upright as .* EXIF"):
+        load()
+
+
+def test_pillows_own_limit_and_warnings_stay_below(paint, load, monkeypatch):
+    paint("a")
+    paint("b")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)  # Pillow warns of 48 pixels; warnings are errors in tests
+    assert len(load().train) == 2
+
+
 def test_the_stored_size_stretches_pictures_and_takes_masks_to_the_nearest(paint, load):
     labels = paint("a", size=(12, 8))
     paint("b", size=(6, 16))

@@ -52,6 +52,20 @@ def test_prototypes_keep_their_length_and_features_lose_theirs():
     torch.testing.assert_close(classifier(features()), 3 * plain)
 
 
+@pytest.mark.parametrize("bottleneck", [None, 3])
+def test_directions_are_what_the_prototypes_gradient_is_made_of(bottleneck):
+    """Autograd's gradient of each picture's cross-entropy is (p - e_y) ⊗ u / T."""
+    classifier, targets = build(bottleneck), torch.tensor([0, 3, 1, 1, 2])
+    directions = classifier.directions(features()).detach().numpy()
+    logits = classifier(features())
+    errors = (logits.softmax(dim=1) - F.one_hot(targets, 4)).detach().numpy()
+    for picture, loss in enumerate(F.cross_entropy(logits, targets, reduction="none")):
+        (gradient,) = torch.autograd.grad(loss, classifier.prototypes.weight, retain_graph=True)
+        expected = np.outer(errors[picture], directions[picture]) / classifier.temperature
+        np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-12)
+
+
 @pytest.mark.parametrize("reversal", ["after_bottleneck", "before_bottleneck"])
 @pytest.mark.parametrize("bottleneck", [None, 3])
 def test_reversal_turns_the_features_gradient_and_no_prototypes(bottleneck, reversal):
@@ -112,5 +126,6 @@ def test_an_unknown_place_of_reversal_is_refused_with_the_nearest():
 
 @pytest.mark.parametrize("shape", [(6,), (2, 5), (2, 6, 1, 1)])
 def test_features_of_another_shape_are_refused(shape):
-    with pytest.raises(ShapeError, match=r"expected \(B, 6\)"):
-        build(None)(torch.zeros(shape, dtype=torch.float64))
+    for look in (build(None), build(3).directions):
+        with pytest.raises(ShapeError, match=r"expected \(B, 6\)"):
+            look(torch.zeros(shape, dtype=torch.float64))

@@ -8,9 +8,12 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
+from minimax_al.errors import ConfigurationError
 from minimax_al.strategies import get_strategy
+from minimax_al.training import MinimaxSettings
 
 BUDGET = 6
+SHORT = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 6, "discriminator_hidden": 8}
 
 
 def softmax(logits):
@@ -87,6 +90,20 @@ def test_the_ablations_train_what_they_say(round_):
     assert half.history != models["mal"].history
 
 
+def test_a_recipe_without_a_discriminator_is_kept_or_refused(round_):
+    recipe = round_.recipe.model_copy(update={"minimax": MinimaxSettings(discriminator=False, **SHORT)})
+    without = replace(round_, recipe=recipe)
+    for name in ("mal", "mal-no-minimax", "mal-diversity-only"):
+        with pytest.raises(ConfigurationError, match="asks the discriminator: set discriminator to true, or rule to"):
+            get_strategy(name).fit(without)
+    assert get_strategy("mal", rule="entropy").fit(without).discriminator is None
+    assert get_strategy("entropy+mal").fit(without).discriminator is None
+    # What the strategy itself says goes before the recipe.
+    assert get_strategy("mal", discriminator=True).fit(without).discriminator is not None
+    assert get_strategy("mal-entropy-only").fit(without).discriminator is not None
+    assert get_strategy("mal-no-discriminator").fit(round_).discriminator is None
+
+
 def test_coreset_is_the_farthest_point_again_and_again(round_, supervised_models):
     features = round_.stream(
         lambda x: {"features": supervised_models.task_model.encoder(x)}, torch.arange(len(round_.dataset.train))
@@ -140,6 +157,30 @@ def test_vaal_picks_the_lowest_d(round_, look):
     logits = look(lambda x: discriminator(vae.encode(x)[0])).numpy()
     query = strategy.query(round_, models, BUDGET)
     assert query.indices.tolist() == best(-logits, round_)
+
+
+@pytest.mark.parametrize("under", ["", "+mal"])
+def test_badge_chooses_by_the_gradients_of_the_last_layer(round_, monkeypatch, under):
+    """Autograd's gradient at the predicted class, picture by picture; a common factor, such as C's 1/T, is nothing."""
+    strategy, given = get_strategy("badge" + under), []
+    models = strategy.fit(round_)
+
+    def spy(logits, inputs, budget, generator):
+        given.append((logits, inputs))
+        return torch.arange(budget)
+
+    monkeypatch.setattr("minimax_al.strategies.badge.badge", spy)
+    strategy.query(round_, models, BUDGET)
+    logits, inputs = given[0]
+    embeddings = np.einsum("nk,nd->nkd", softmax(logits.numpy()) - np.eye(3)[logits.argmax(dim=1)], inputs)
+
+    layer = models.classifier.prototypes if under else models.task_model.head
+    (x,) = round_.feed.plain(round_.dataset.train, round_.unlabelled, 100)
+    outputs = models.classifier(models.encoder(x)) if under else models.task_model(x)
+    losses = torch.nn.functional.cross_entropy(outputs, outputs.argmax(dim=1), reduction="none")
+    gradients = [torch.autograd.grad(loss, layer.weight, retain_graph=True)[0] for loss in losses]
+    factor = models.classifier.temperature if under else 1
+    np.testing.assert_allclose(embeddings, factor * torch.stack(gradients), rtol=1e-9, atol=1e-14)
 
 
 def test_random_is_uniform(round_, supervised_models):

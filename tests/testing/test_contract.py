@@ -90,6 +90,12 @@ class UnseededFit(Sound):
         return models
 
 
+class GlobalFit(Sound):
+    def fit(self, round_):
+        torch.nn.Linear(2, 2)
+        return super().fit(round_)
+
+
 class FitInTrainingMode(Sound):
     def fit(self, round_):
         models = super().fit(round_)
@@ -206,6 +212,7 @@ FAULTS = [
     (GlobalNumpy, "spares_global_randomness", "the global generator of NumPy; draw"),
     (SeedsTheWorld, "spares_global_randomness", "drew from, or seeded, the global generator of random"),
     (UnseededFit, "fit_repeats", "two fits of one round differ in task_model.head.weight; draw initial weights"),
+    (GlobalFit, "fit_repeats", "fit drew from, or seeded, the global generator of torch; .* build networks inside"),
     (FitInTrainingMode, "fit_repeats", r"fit left task_model in training mode; return models.evaluating\(\)"),
     (FirstOfThePool, "equivariant", "in another order, .* choose by what the pictures show, not by where they stand"),
     (FailsOnTies, "ties", "raised ZeroDivisionError: no spread"),

@@ -266,7 +266,7 @@ def test_a_training_tells_its_epochs_and_how_good_it_is(do, monkeypatch):
         for epoch in (1, 2):
             on_epoch(strategy, epoch, 2, {"loss": 0.5})
         now = datetime(2026, 1, 2, tzinfo=UTC)
-        return ModelState(1, strategy, 1200, 0, 300, 0.8417, (0.8, 0.9), {}, None, now)
+        return ModelState(1, strategy, 1200, 0, 300, "accuracy", 0.8417, (0.8, 0.9), {}, None, now)
 
     monkeypatch.setattr(Campaign, "train", train)
     status, told = do(kind="train", strategy="entropy")

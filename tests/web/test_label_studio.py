@@ -127,7 +127,7 @@ def keep_a_model(campaign):
     grey = (0.5, 0.5, 0.5)
     folder = run_folder(campaign.folder, trained(campaign, "margin"))
     folder.mkdir(parents=True)
-    save_trained(folder, Trained(model, recipe, "classification", ("cat", "dog"), 16, grey, grey, {}))
+    save_trained(folder, Trained(model, recipe, "classification", ("cat", "dog"), 16, "centre", grey, grey, {}))
 
 
 def test_the_last_model_is_asked_of_pictures_that_it_did_not_choose(backend, campaign, studio):

@@ -68,7 +68,7 @@ def test_a_trained_model_and_the_curve_are_told(client, campaign, clock):
         metrics = {"accuracy": 2 / 3, "calibration_error": math.nan}
         connection.execute(insert(runs).values(**run, metrics=metrics, started_at=clock(), finished_at=clock()))
     told = client.get("/api/status").json()
-    assert told["model"]["accuracy"] == pytest.approx(2 / 3)
+    assert told["model"]["score"] == pytest.approx(2 / 3)
     assert told["model"]["metrics"]["calibration_error"] is None  # JSON has no NaN
     (point,) = told["curve"]
     assert point["labels"] == 5

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from minimax_al.campaign import FORMATS
-from minimax_al.web.transfer import FILES, _plain_name, read_mask
+from minimax_al.web.transfer import FILES, _plain_name
 
 
 def upload(client, filename, content, **params):
@@ -178,23 +178,6 @@ def test_the_name_of_an_upload_leads_nowhere(tmp_path, name):
     assert not plain.startswith(".")
 
 
-NUMBERS = np.array([[0, 1], [255, 1]], dtype=np.uint8)
-
-
-@pytest.mark.parametrize("mode", [None, "RGB", "RGBA"])
-def test_masks_come_as_numbers_also_from_browsers_which_have_colours_only(mode):
-    assert (read_mask(png(NUMBERS, mode), (2, 2)) == NUMBERS).all()
-
-
-def test_masks_come_with_a_palette():
-    image = Image.fromarray(NUMBERS).convert("P")
-    image.putdata(NUMBERS.ravel().tolist())
-    image.putpalette([7, 8, 9] * 256)
-    file = io.BytesIO()
-    image.save(file, format="PNG")
-    assert (read_mask(file.getvalue(), (2, 2)) == NUMBERS).all()
-
-
 def rgba(alpha, blue=0):
     pixels = np.zeros((16, 20, 4), dtype=np.uint8)
     pixels[..., 2], pixels[..., 3] = blue, alpha
@@ -216,18 +199,56 @@ def test_a_mask_is_a_label(masks):
     assert (campaign.masks.load(name) == mask).all()
 
 
+def palette():
+    image = Image.fromarray(MASK).convert("P")
+    image.putdata(MASK.ravel().tolist())
+    image.putpalette([7, 8, 9] * 256)
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
+
+
+MASK = np.where(np.arange(320).reshape(16, 20) % 7 == 0, 255, np.arange(320).reshape(16, 20) % 2).astype(np.uint8)
+KINDS = {
+    "numbers": png(MASK),
+    "16 bits": png(MASK.astype(np.uint16)),
+    "equal colours": png(MASK, "RGB"),
+    "equal colours, opaque": png(MASK, "RGBA"),  # what browsers draw
+    "palette": palette(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_masks_are_taken_as_a_folder_of_them_is(masks, kind, tmp_path):
+    campaign, client = masks
+    assert client.put("/api/masks/1?author=ann", content=KINDS[kind]).status_code == 200
+    (name,) = campaign.labels().values()
+    assert (campaign.masks.load(name) == MASK).all()
+    (tmp_path / "drawn").mkdir(parents=True)
+    (tmp_path / "drawn/0.png").write_bytes(KINDS[kind])
+    done = campaign.import_labels(tmp_path / "drawn")
+    assert (done.added, done.unchanged) == (0, 1)
+
+
+def jpeg():
+    file = io.BytesIO()
+    Image.fromarray(MASK).save(file, format="JPEG")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "cannot be read as PNG"),
-        (png(np.arange(320, dtype=np.uint8).reshape(16, 20))[:-120], "cannot be read as PNG"),
+        (b"", "'0.png.png' is no PNG file"),
+        (jpeg(), "'0.png.png' is no PNG file, whatever its name says: save it as one"),
+        (png(np.arange(320, dtype=np.uint8).reshape(16, 20))[:-40], "'0.png.png' cannot be read: it is damaged"),
         (png(np.zeros((2, 2), np.uint8)), "2 x 2 pixels"),
-        (png(np.full((16, 20), 7, np.uint8)), "number 7"),
-        (png(np.zeros((2, 2), np.uint16)), "no map of class numbers"),
-        (rgba(alpha=128), "no map of class numbers"),
-        (rgba(alpha=255, blue=9), "no map of class numbers"),
+        (png(np.full((16, 20), 7, np.uint8)), "has the label 7 at pixel (row 0, column 0)"),
+        (png(np.full((16, 20), 255, np.uint8)), "all of the mask is void (255), so that it teaches nothing"),
+        (rgba(alpha=128), "is see-through at pixel"),
+        (rgba(alpha=255, blue=9), "is in colour ((0, 0, 9) at pixel"),
     ],
-    ids=["empty", "cut", "small", "class", "16 bits", "clear", "coloured"],
+    ids=["empty", "JPEG", "cut", "small", "class", "void", "clear", "coloured"],
 )
 def test_what_is_no_mask_of_the_picture_is_refused(masks, content, sentence):
     campaign, client = masks
@@ -237,12 +258,28 @@ def test_what_is_no_mask_of_the_picture_is_refused(masks, content, sentence):
     assert campaign.labels() == {}
 
 
-def test_a_mask_of_another_size_or_mode_is_refused_before_it_is_decoded(masks, monkeypatch):
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(masks, monkeypatch):
     campaign, client = masks
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("it was decoded"))
-    for pixels in (np.zeros((3000, 3000, 4), np.uint8), np.zeros((16, 20), np.uint16)):
-        assert client.put("/api/masks/1?author=ann", content=png(pixels)).status_code == 400
+    assert client.put("/api/masks/1?author=ann", content=png(np.zeros((3000, 3000, 4), np.uint8))).status_code == 400
     assert campaign.labels() == {}
+
+
+def test_a_mask_that_is_named_after_another_picture_is_asked_about(masks):
+    campaign, client = masks
+    mask = png(np.zeros((16, 20), np.uint8))
+
+    def send(filename):
+        return client.put("/api/masks/1", params={"author": "ann", "filename": filename}, content=mask)
+
+    for name in ("1.png", "1_L.png", "1.png.png"):
+        refused = send(name)
+        assert refused.status_code == 409
+        assert refused.json()["error"] == f"{name!r} is named after the picture '1.png', and this is '0.png'"
+    assert campaign.labels() == {}
+    for name in ("0.png", "0_mask.png", "0.png.png", "mask.png", "11.png", "%.png", "_.png"):
+        assert send(name).status_code == 200
+    assert client.put("/api/masks/1?author=ann", content=mask).status_code == 200  # whoever is sure gives no name
 
 
 def test_masks_are_of_known_pictures_by_somebody_in_segmentation(masks, onlooker):

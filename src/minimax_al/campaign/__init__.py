@@ -8,7 +8,7 @@ from minimax_al.campaign.answers import Undone
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.formats import FORMATS
 from minimax_al.campaign.importing import Import
-from minimax_al.campaign.items import Refresh
+from minimax_al.campaign.items import Duplicate, Refresh
 from minimax_al.campaign.leases import Lease
 from minimax_al.campaign.rounds import Pick, RoundState
 from minimax_al.campaign.settings import CampaignSettings
@@ -23,6 +23,7 @@ __all__ = [
     "CampaignSettings",
     "ClassCount",
     "CurvePoint",
+    "Duplicate",
     "Import",
     "Lease",
     "ModelState",

@@ -15,12 +15,12 @@ class Measurement(NamedTuple):
 
     Attributes:
         labels: trained on.
-        accuracy: on the held-out pictures.
+        score: on the held-out pictures, a fraction: the accuracy, or for masks the mIoU.
         held_out: how many these were.
     """
 
     labels: int
-    accuracy: float
+    score: float
     held_out: int
 
 
@@ -32,10 +32,10 @@ class Advice:
         decision: "go on", "stop", or "too early" to tell.
         reason: why, in a sentence.
         next_labels: how many further labels `gain` is about.
-        gain: accuracy that these are expected to add, as a fraction; None where nothing could be fitted.
+        gain: what these are expected to add to the score, as a fraction; None where nothing could be fitted.
         low: lower end of the 90 % interval of the gain.
         high: upper end.
-        ceiling: accuracy that the curve tends to.
+        ceiling: the score that the curve tends to.
     """
 
     decision: Literal["go on", "stop", "too early"]
@@ -48,7 +48,13 @@ class Advice:
 
 
 def advise(
-    measurements: Sequence[Measurement], unlabelled: int, next_labels: int, worthwhile_gain: float, seed: int
+    measurements: Sequence[Measurement],
+    unlabelled: int,
+    next_labels: int,
+    worthwhile_gain: float,
+    seed: int,
+    *,
+    metric: str = "accuracy",
 ) -> Advice:
     """Advice from the models trained so far.
 
@@ -56,8 +62,9 @@ def advise(
         measurements: one a trained model, in the order of training.
         unlabelled: pictures that could still be labelled.
         next_labels: how many labels the next round would have.
-        worthwhile_gain: a smaller gain in accuracy is not worth a round.
+        worthwhile_gain: a smaller gain in the score is not worth a round.
         seed: of the bootstrap.
+        metric: what people call the score.
     """
     if unlabelled == 0:
         return Advice("stop", "Every picture has its answer: there is nothing left to ask.", 0)
@@ -75,22 +82,22 @@ def advise(
         return Advice(
             "too early",
             f"Only {points[-1].held_out} labelled pictures are held out; below {FEWEST_HELD_OUT}, "
-            "accuracy is too uncertain to advise on.",
+            f"{metric} is too uncertain to advise on.",
             more,
         )
-    return _from_curve(points, more, worthwhile_gain, seed)
+    return _from_curve(points, more, worthwhile_gain, seed, metric)
 
 
-def _from_curve(points: Sequence[Measurement], more: int, worthwhile: float, seed: int) -> Advice:
+def _from_curve(points: Sequence[Measurement], more: int, worthwhile: float, seed: int, metric: str) -> Advice:
     curve = fit_power_law(
         [point.labels for point in points],
-        [point.accuracy for point in points],
+        [point.score for point in points],
         [point.held_out for point in points],
         seed=seed,
     )
     gain, low, high = curve.gain(points[-1].labels, more)
     expected = (
-        f"The next {more:,} labels are expected to add {100 * gain:.1f} points of accuracy "
+        f"The next {more:,} labels are expected to add {100 * gain:.1f} points of {metric} "
         f"(90 % interval {100 * low:.1f} to {100 * high:.1f})"
     )
     limit = f"{100 * worthwhile:.1f} points that are set as worthwhile"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 from minimax_al.campaign.classes import add_classes
 from minimax_al.campaign.exporting import export_labels
 from minimax_al.campaign.importing import Import, import_labels
-from minimax_al.campaign.items import Progress, Refresh, accept_changed, list_duplicates, refresh_items
+from minimax_al.campaign.items import Duplicate, Progress, Refresh, accept_changed, list_duplicates, refresh_items
 from minimax_al.campaign.labelling import Labelling, utc_now
 from minimax_al.campaign.places import (
     check_apart,
@@ -175,8 +175,8 @@ class Campaign(Labelling):
         with self.store.writing() as connection:
             return accept_changed(connection, paths)
 
-    def duplicates(self, most: int | None = None) -> list[tuple[str, str]]:
-        """Pictures that are never asked about, each with the picture that it equals, by path; at most `most`."""
+    def duplicates(self, most: int | None = None) -> list[Duplicate]:
+        """Pictures that are never asked about, each with the picture that stands for it, by path; at most `most`."""
         with self.store.reading() as connection:
             return list_duplicates(connection, most)
 
@@ -296,15 +296,18 @@ class Campaign(Labelling):
         return read_status(self.store, self.settings, self.folder)
 
     def curve(self) -> list[CurvePoint]:
-        """The learning curve so far: accuracy on the held-out pictures with its 95 % interval, by labels."""
-        return read_curve(self.store)
+        """The learning curve so far: accuracy with its 95 % interval, by labels.
+
+        All points are of the pictures that were held out at the last training: earlier models are measured again.
+        """
+        return read_curve(self.store, self.folder)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Writes one self-contained HTML page; returns where (by default `report.html` in the campaign's folder)."""
         from minimax_al.campaign.reporting import write_report  # noqa: PLC0415 - loads matplotlib
 
         path = Path(out) if out is not None else self.folder / "report.html"
-        write_report(self.store, self.settings, self.status(), path)
+        write_report(self.store, self.settings, self.status(), self.curve(), path)
         return path
 
     def predict(self, images: Path | str, progress: Progress | None = None) -> "Predictions":

@@ -3,7 +3,8 @@
 Pictures are described by the campaign's encoder where its recipe takes published weights, else by their edges.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ from minimax_al.acquisition import k_center_greedy, typicality
 from minimax_al.campaign.datasets import campaign_statistics, load_pictures
 from minimax_al.campaign.description import SIDE, edges, whitened
 from minimax_al.campaign.history import current_labels
-from minimax_al.campaign.learning import Workshop, read_recipe
+from minimax_al.campaign.learning import Workshop
 from minimax_al.campaign.reasons import reason_for
+from minimax_al.campaign.recipes import read_recipe
 from minimax_al.campaign.rounds import Choice, is_candidate
 from minimax_al.campaign.schema import items
+from minimax_al.campaign.squares import FITS
 from minimax_al.data import Pictures, normalise, prepare
 from minimax_al.networks import Encoder, build_encoder
 from minimax_al.training import Recipe, Runtime
@@ -72,24 +75,39 @@ def _pictures(connection: Connection) -> tuple[list[int], list[str], list[str]]:
 
 
 def _by_edges(place: Workshop, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
-    pictures = load_pictures(Path(place.settings.images), names, SIDE)
-    return whitened(torch.cat([edges(pixels) for pixels in _batches(pictures, _AT_ONCE, on_epoch)]))
+    pictures = load_pictures(Path(place.settings.images), names, SIDE, FITS[place.settings.task])
+    return whitened(_joined((edges(pixels) for pixels in _batches(pictures, _AT_ONCE, on_epoch)), len(names)))
 
 
 def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
-    pictures = load_pictures(Path(place.settings.images), names, place.settings.stored_size)
+    fit = FITS[place.settings.task]
+    pictures = load_pictures(Path(place.settings.images), names, place.settings.stored_size, fit)
     mean, std = campaign_statistics(place.store, pictures)
     task = place.settings.task
     encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=recipe.pretrained)
     runtime = Runtime(recipe.runtime)
     network: Encoder = runtime.place(encoder).eval()
-    found = []
-    for pixels in _batches(pictures, recipe.scoring_batch_size, on_epoch):
+
+    def describe(pixels: Tensor) -> Tensor:
         with torch.inference_mode(), runtime.autocast():
             x = normalise(prepare(pixels.to(runtime.device), recipe.augmentation), mean, std)
             features = network(runtime.place_pictures(x)).float()
-        found.append((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
-    return F.normalize(torch.cat(found))
+        return F.normalize((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
+
+    batches = _batches(pictures, recipe.scoring_batch_size, on_epoch)
+    return _joined((describe(pixels) for pixels in batches), len(names))
+
+
+def _joined(parts: Iterable[Tensor], rows: int) -> Tensor:
+    """All parts in one tensor, which is never there twice: of a million pictures it has some gigabytes."""
+    waiting = iter(parts)
+    first = next(waiting)
+    joined = first.new_empty(rows, *first.shape[1:])
+    done = 0
+    for part in chain([first], waiting):
+        joined[done : done + len(part)] = part
+        done += len(part)
+    return joined
 
 
 def _batches(pictures: Pictures, size: int, on_epoch: "EpochCallback | None") -> Iterator[Tensor]:

@@ -1,5 +1,6 @@
 """A campaign's pictures and labels as the data set that the loop learns from."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from minimax_al.campaign.masks import Mask, MaskFiles
 from minimax_al.campaign.material import Known, Material
 from minimax_al.campaign.schema import settings as settings_table
 from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.squares import FITS
 from minimax_al.campaign.store import Store
 from minimax_al.data import UNKNOWN, Dataset, FilePictures, Pictures, picture_statistics
 from minimax_al.data.files import RESIDENT_BYTES
+from minimax_al.data.formats import Fit
 
 Colour = tuple[float, float, float]
 _STATISTICS = "picture_statistics"
@@ -27,10 +30,10 @@ def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, ma
     Raises:
         UnreadablePictureError: a picture cannot be read any more.
     """
-    size = settings.stored_size
+    size, fit = settings.stored_size, FITS[settings.task]
     images = Path(settings.images)
     paths = [known.path for known in material.labelled] + [unknown.path for unknown in material.unlabelled]
-    train = load_pictures(images, paths, size)
+    train = load_pictures(images, paths, size, fit)
     mean, std = campaign_statistics(store, train)
     unknown = len(material.unlabelled)
     return Dataset(
@@ -39,16 +42,23 @@ def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, ma
         class_names=material.class_names,
         train=train,
         train_targets=_targets(material.labelled, settings, masks, unknown),
-        test=load_pictures(images, [one.path for one in material.held_out], size),
+        test=load_pictures(images, [one.path for one in material.held_out], size, fit),
         test_targets=_targets(material.held_out, settings, masks, 0),
         mean=mean,
         std=std,
     )
 
 
-def load_pictures(images: Path, paths: Sequence[str], size: int) -> Pictures:
-    """Pictures by path below a folder: in memory where they fit into half a GiB, else read when they are needed."""
-    files = FilePictures([images / path for path in paths], paths, size)
+def load_pictures(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre") -> Pictures:
+    """Pictures by path below a folder: in memory where they fit into half a GiB, else read when they are needed.
+
+    Args:
+        images: the folder.
+        paths: relative to it.
+        size: side of the squares that they become, in pixels.
+        fit: whether a square is a picture's middle, or all of it, stretched.
+    """
+    files = FilePictures([os.path.join(images, path) for path in paths], paths, size, fit=fit)  # noqa: PTH118 - a million times
     return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 
@@ -58,17 +68,13 @@ def _targets(known: Sequence[Known], settings: CampaignSettings, masks: MaskFile
     size = settings.stored_size
     targets = torch.full((len(known) + unknown, size, size), 255, dtype=torch.uint8)
     for position, one in enumerate(known):
-        targets[position] = torch.from_numpy(_square(masks.load(str(one.mask)), size))
+        targets[position] = torch.from_numpy(_stretched(masks.load(str(one.mask)), size))
     return targets
 
 
-def _square(mask: Mask, size: int) -> Mask:
-    """A mask cut and resized as its picture is, with the nearest class number everywhere."""
-    height, width = mask.shape
-    side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST, box=box))
+def _stretched(mask: Mask, size: int) -> Mask:
+    """A mask stretched as its picture is, with the nearest class number everywhere."""
+    return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
 
 
 def campaign_statistics(store: Store, pictures: Pictures) -> tuple[Colour, Colour]:

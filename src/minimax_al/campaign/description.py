@@ -16,6 +16,7 @@ CELLS = 8
 DIRECTIONS = 8
 COMPONENTS = 64
 _CONTRAST = 0.02  # of grey levels in [0, 1]: fainter edges count for less
+_PART = 1 << 14  # rows
 _FAINTEST = 1e-6  # of the largest variance: directions of less are rounding
 
 
@@ -55,10 +56,15 @@ def whitened(features: Tensor) -> Tensor:
     Returns:
         (N, up to 64) float32; zeros where all rows are alike.
     """
-    centred = features - features.mean(dim=0)
-    variances, directions = torch.linalg.eigh((centred.T @ centred).double() / len(centred))
+    # A part at a time: a centred copy of a million rows would take as much memory as these.
+    mean, parts = features.mean(dim=0), features.split(_PART)
+    scatter = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
+    for part in parts:
+        scatter += (part - mean).T @ (part - mean)
+    variances, directions = torch.linalg.eigh(scatter / len(features))
     strongest, kept = variances[-1], variances[-COMPONENTS:] > _FAINTEST * variances[-1]
     if strongest <= 0:
         return torch.zeros(len(features), 1)
     deviations = (variances[-COMPONENTS:] + strongest * COMPONENTS / len(features)).sqrt()
-    return F.normalize(centred @ (directions[:, -COMPONENTS:] / deviations)[:, kept].float())
+    projection = (directions[:, -COMPONENTS:] / deviations)[:, kept].float()
+    return F.normalize(torch.cat([(part - mean) @ projection for part in parts]))

@@ -11,16 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from minimax_al.campaign.views import why_outside
-from minimax_al.data.formats import read_picture
+from minimax_al.data.formats import read_sized
 from minimax_al.data.scan import printable, why_not
 from minimax_al.errors import UnreadablePictureError
 
 HASH_BYTES = 16
 _CELLS = 8
-_ON_ITS_SIDE = (5, 6, 7, 8)  # orientations of EXIF that exchange width and height
 _LEAST_CONTRAST = 4.0  # grey levels; below, the signs of the differences are noise
 
 
@@ -60,8 +59,7 @@ def examine(root: Path, name: str) -> Fingerprint:
         return Fingerprint(name, f"it {outside}")
     try:
         # A JPEG is decoded at a fraction of its size, to its end all the same.
-        small = read_picture(path, shrink_to=4 * _CELLS)
-        width, height = _upright_size(path, small)
+        small, (width, height) = read_sized(path, shrink_to=4 * _CELLS)
         return Fingerprint(name, None, _sha256(path), perceptual_hash(small), width, height)
     except UnreadablePictureError as error:
         return Fingerprint(name, str(error).removeprefix(f"cannot read the picture {str(path)!r}: "))
@@ -95,23 +93,6 @@ def hash_bytes(hashes: list[str]) -> NDArray[np.uint8]:
 
 def _cells(grey: Image.Image, width: int, height: int) -> NDArray[np.float64]:
     return np.asarray(grey.resize((width, height), Image.Resampling.BOX), dtype=np.float64)
-
-
-def _upright_size(path: Path, small: Image.Image) -> tuple[int, int]:
-    """(width, height) after the camera's rotation, which `small` has had."""
-    with Image.open(path) as header:
-        width, height = header.size
-        if sorted(header.size) == sorted(small.size):
-            return small.size
-        # Decoded at a fraction of its size it may be a square, which no longer says how it was turned.
-        return (height, width) if _lies_on_its_side(header) else (width, height)
-
-
-def _lies_on_its_side(image: Image.Image) -> bool:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
-    except Exception:  # noqa: BLE001 - damaged metadata raises anything, and the pixels are still good
-        return False
 
 
 def _sha256(path: Path) -> str:

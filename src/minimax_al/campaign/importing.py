@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from minimax_al.campaign.answers import take
 from minimax_al.campaign.classes import add_classes, class_ids
-from minimax_al.campaign.formats import Context, Given, detect_format, get_format
+from minimax_al.campaign.formats import Context, Given, check_source, detect_format, get_format
 from minimax_al.campaign.history import Event, Kind, current_labels
 from minimax_al.campaign.lookup import Lookup
 from minimax_al.campaign.masks import MaskFiles, check_mask
@@ -51,11 +51,12 @@ class _Answer(NamedTuple):
     def agrees(self, other: "_Answer") -> bool:
         return (self.class_name, self.mask) == (other.class_name, other.mask)
 
-    @property
-    def shown(self) -> str:
+    def against(self, other: "_Answer") -> str:
+        """What is said of a picture that has this answer here and another elsewhere."""
         if self.mask is not None:
-            return "this mask"
-        return "unsure" if self.class_name is None else repr(self.class_name)
+            return "has another mask"
+        here, there = ("unsure" if one.class_name is None else repr(one.class_name) for one in (self, other))
+        return f"is {here} here but {there}"
 
     @property
     def kind(self) -> Kind:
@@ -91,15 +92,20 @@ def import_labels(
     """
     name = format or detect_format(source, settings.task)
     entry = get_format(name, settings.task)
+    check_source(source, name)
     images = Path(settings.images)
-    with store.reading() as connection:
-        class_names = list(class_ids(connection))
-        lookup = Lookup(connection, images)
-    given = entry.read(source, Context(settings.task, class_names, images, masks, lookup.size_of))
-    checked = _checked(given, lookup, masks, len(class_names))
-    answers = _one_a_picture(checked, lookup, author)
-    if not answers:
-        raise DataError(f"{str(source)!r} has no labels: nothing was imported")
+    with masks.waiting_room() as room:
+        with store.reading() as connection:
+            class_names = list(class_ids(connection))
+            lookup = Lookup(connection, images)
+            given = entry.read(source, Context(settings.task, class_names, images, masks, lookup.size_of))
+            checked = _checked(given, lookup, room, len(class_names))
+            answers = _one_a_picture(checked, lookup, author)
+        if not answers:
+            raise DataError(f"{str(source)!r} has no labels: nothing was imported")
+        for answer in answers.values():
+            if answer.mask is not None:
+                masks.admit(answer.mask, room)
     with store.writing() as connection:
         new = _check_classes(connection, answers.values(), create=create_classes)
         counts = _take(connection, answers, settings, now)
@@ -107,7 +113,7 @@ def import_labels(
 
 
 def _checked(
-    given: Iterable[Given], lookup: Lookup, masks: MaskFiles, classes: int
+    given: Iterable[Given], lookup: Lookup, room: MaskFiles, classes: int
 ) -> Iterator[tuple[Given, str | None]]:
     """Each label, and the name of its mask: masks go to the disk one by one, not all into memory."""
     for one in given:
@@ -115,7 +121,7 @@ def _checked(
             yield one, None
             continue
         check_mask(one.mask, lookup.size_of(one), classes, one.where)
-        yield one, masks.save(one.mask)
+        yield one, room.save(one.mask)
 
 
 def _one_a_picture(given: Iterable[tuple[Given, str | None]], lookup: Lookup, author: str) -> dict[int, _Answer]:
@@ -130,9 +136,7 @@ def _one_a_picture(given: Iterable[tuple[Given, str | None]], lookup: Lookup, au
         answer = _Answer(one.class_name, mask, one.author or author, one.where)
         before = answers.setdefault(known.id, answer)
         if not before.agrees(answer):
-            raise DataError(
-                f"{answer.where}: {known.path!r} is {answer.shown} here but {before.shown} in {before.where}: keep one"
-            )
+            raise DataError(f"{answer.where}: {known.path!r} {answer.against(before)} in {before.where}: keep one")
     return answers
 
 

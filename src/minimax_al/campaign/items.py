@@ -5,21 +5,24 @@ what is there twice, and makes the rest `active`. An interrupted refresh loses n
 """
 
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+import numpy as np
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from minimax_al.campaign.duplicates import settle_new_items
 from minimax_al.campaign.fingerprints import Fingerprint, examine
 from minimax_al.campaign.history import labelled_items
 from minimax_al.campaign.schema import items, labels
-from minimax_al.campaign.store import Store, after_writing
+from minimax_al.campaign.store import Store, after_writing, portions
 from minimax_al.campaign.waiting import update_waiting
 from minimax_al.data.scan import list_files, printable
 from minimax_al.errors import DataError
@@ -27,7 +30,13 @@ from minimax_al.errors import DataError
 Progress = Callable[[int, int], None]
 """Called with (files done, all files)."""
 
-_PORTION = 512
+_PORTION = 500
+"""Files that are looked at, and committed, at a time."""
+_AT_ONCE = 20
+"""Files that a thread takes at a time."""
+_KNOWN: Select[Any] = select(
+    items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.size_bytes, items.c.modified_ns
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,17 @@ class Refresh:
         return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing new"
 
 
-class _Known(NamedTuple):
-    rows: dict[str, Row[Any]]
+class _Look(NamedTuple):
+    """What is other in the folder than in the database.
+
+    Attributes:
+        news: names of files that are new, were changed or are back.
+        gone: pictures whose file is gone, by path.
+        labelled: ids of the pictures about which something stands.
+    """
+
+    news: list[str]
+    gone: dict[str, int]
     labelled: set[int]
 
 
@@ -86,27 +104,19 @@ def refresh_items(
     Raises:
         DataError: the folder is not there, or it is empty where pictures are known.
     """
-    files = list(_stat_files(root))
     with store.reading() as connection:
-        known = {row.path: row for row in connection.execute(select(items))}
-        labelled = labelled_items(connection)
-    if known and not files:
-        raise DataError(
-            f"{str(root)!r} holds no files, but the campaign knows {len(known)}: mount the folder or say where it is"
-        )
-    here = {printable(file.name) for file in files}
-    gone = sorted(path for path, row in known.items() if row.status != "missing" and path not in here)
-    found = _register(store, root, files, _Known(known, labelled), now=now, progress=progress)
+        look = _Look(*_compare(connection, root), labelled_items(connection))
+    found = _register(store, root, look, now=now, progress=progress)
     with store.writing() as connection:
-        _set_status(connection, [known[path].id for path in gone], "missing")
+        _set_status(connection, list(look.gone.values()), "missing")
         settled = settle_new_items(connection, near_bits)
         update_waiting(connection)
-        after_writing(connection, len(found.added) + len(gone))
+        after_writing(connection, len(found.added) + len(look.gone))
     moved = set(settled.moved)
     return replace(
         found,
         added=tuple(name for name in found.added if name not in moved),
-        missing=tuple(path for path in gone if path not in settled.moved_from),
+        missing=tuple(sorted(look.gone.keys() - set(settled.moved_from))),
         exact_duplicates=settled.exact,
         near_duplicates=settled.near,
         moved=settled.moved,
@@ -123,67 +133,145 @@ def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
     return accepted
 
 
-def list_duplicates(connection: Connection, most: int | None = None) -> list[tuple[str, str]]:
-    """Paths of duplicates and of the pictures that stand for them, by path; at most `most`."""
+class Duplicate(NamedTuple):
+    """A picture that another stands for.
+
+    Attributes:
+        path: of the picture.
+        original: path of the other.
+        is_copy: whether its file has the same content; else it looks alike.
+    """
+
+    path: str
+    original: str
+    is_copy: bool
+
+
+def list_duplicates(connection: Connection, most: int | None = None) -> list[Duplicate]:
+    """Duplicates and the pictures that stand for them, by path; at most `most`."""
     original = items.alias("original")
-    pairs = select(items.c.path, original.c.path).join(original, items.c.duplicate_of == original.c.id)
+    is_copy = items.c.content_hash == original.c.content_hash
+    pairs = select(items.c.path, original.c.path, is_copy).join(original, items.c.duplicate_of == original.c.id)
     wanted = pairs.where(items.c.status == "duplicate").order_by(items.c.path).limit(most)
-    return [(copy, of) for copy, of in connection.execute(wanted)]
+    return [Duplicate(copy, of, bool(same)) for copy, of, same in connection.execute(wanted)]
 
 
-def _stat_files(root: Path) -> Iterator[_File]:
-    for name in list_files(root):
-        try:
-            status = os.stat(root / name)  # noqa: PTH116 - a million times
-        except OSError:
-            yield _File(name, 0, 0)  # a dangling link, say: examining it finds the reason
-        else:
-            yield _File(name, status.st_size, status.st_mtime_ns)
+def _compare(connection: Connection, root: Path) -> tuple[list[str], dict[str, int]]:
+    """Names of the files that are news, and the pictures that are gone; looks at a portion of both at a time.
+
+    Raises:
+        DataError: the folder is not there, or it is empty where pictures are known.
+    """
+    is_here = np.zeros(1 + (connection.execute(select(func.max(items.c.id))).scalar() or 0), dtype=bool)
+    there, counted = items.c.status != "missing", select(func.count()).select_from(items)
+    news, files = [], 0
+    for names in _in_portions(list_files(root)):
+        rows = _rows(connection, names)
+        is_here[[row.id for row in rows.values() if row.status != "missing"]] = True
+        news += [name for name in names if _is_news(_stat(root, name), rows.get(printable(name)))]
+        files += len(names)
+    if not files and (known := connection.execute(counted).scalar_one()):
+        raise DataError(
+            f"{str(root)!r} holds no files, but the campaign knows {known}: mount the folder or say where it is"
+        )
+    if is_here.sum() == connection.execute(counted.where(there)).scalar_one():
+        return news, {}
+    known_before = connection.execute(select(items.c.id, items.c.path).where(there))
+    return news, {row.path: row.id for row in known_before if not is_here[row.id]}
 
 
-def _register(
-    store: Store, root: Path, files: Sequence[_File], known: _Known, *, now: datetime, progress: Progress | None
-) -> Refresh:
+def _in_portions(names: Iterable[str]) -> Iterator[list[str]]:
+    waiting = iter(names)
+    while portion := list(islice(waiting, _PORTION)):
+        yield portion
+
+
+def _cut(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
+
+
+def _rows(connection: Connection, names: Sequence[str]) -> dict[str, Row[Any]]:
+    """What the database knows of files, by path."""
+    found: dict[str, Row[Any]] = {}
+    for portion in portions([printable(name) for name in names]):
+        found.update((row.path, row) for row in connection.execute(_KNOWN.where(items.c.path.in_(portion))))
+    return found
+
+
+def _stat(root: Path, name: str) -> _File:
+    try:
+        status = os.stat(f"{root}/{name}")  # noqa: PTH116 - a million times
+    except OSError:
+        return _File(name, 0, 0)  # a dangling link, say: examining it finds the reason
+    return _File(name, status.st_size, status.st_mtime_ns)
+
+
+def _register(store: Store, root: Path, look: _Look, *, now: datetime, progress: Progress | None) -> Refresh:
     """Examines new and changed files and commits them portion by portion."""
-    todo = [file for file in files if _is_news(file, known.rows.get(printable(file.name)))]
     events: dict[str, list[str]] = defaultdict(list)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for start in range(0, len(todo), _PORTION):
-            portion = todo[start : start + _PORTION]
-            # Threads are enough: decoding and hashing let go of the interpreter.
-            fingerprints = list(threads.map(lambda file: examine(root, file.name), portion))
+    done = 0
+    with closing(_examined(root, look.news)) as examined_portions:
+        for examined in examined_portions:
             with store.writing() as connection:
-                for file, fingerprint in zip(portion, fingerprints, strict=True):
-                    for event in _write(connection, file, fingerprint, known, now):
-                        events[event].append(fingerprint.name)
-                update_waiting(connection, [known.rows[one.name].id for one in fingerprints if one.name in known.rows])
+                for event, name in _write(connection, examined, look.labelled, now):
+                    events[event].append(name)
+            done += len(examined)
             if progress is not None:
-                progress(start + len(portion), len(todo))
+                progress(done, len(look.news))
     return Refresh(**{event: tuple(names) for event, names in events.items()})
 
 
+def _examined(root: Path, names: Sequence[str]) -> Generator[list[tuple[_File, Fingerprint]], None, None]:
+    """Examined files, a portion at a time; the next portion is examined while one is written."""
+
+    def look(names: Sequence[str]) -> list[tuple[_File, Fingerprint]]:
+        # The file's time comes first: should it be written meanwhile, the next look sees that.
+        return [(_stat(root, name), examine(root, name)) for name in names]
+
+    # Threads are enough: decoding and hashing let go of the interpreter.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        ahead = deque[Iterator[list[tuple[_File, Fingerprint]]]]()
+        for portion in _in_portions(names):
+            ahead.append(threads.map(look, _cut(portion)))
+            if len(ahead) > 1:
+                yield list(chain.from_iterable(ahead.popleft()))
+        for last in ahead:
+            yield list(chain.from_iterable(last))
+
+
 def _write(
-    connection: Connection, file: _File, fingerprint: Fingerprint, known: _Known, now: datetime
-) -> Iterator[str]:
-    """Writes one examined file; yields what has happened to it, in the words of `Refresh`."""
-    row = known.rows.get(fingerprint.name)
-    values = _values(file, fingerprint)
-    if row is None:
-        connection.execute(items.insert().values(added_at=now, **values))
-    else:
-        status = _status_again(row, fingerprint, has_label=row.id in known.labelled)
-        values |= {"status": status, "duplicate_of": None}
-        if status == "changed":
-            values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
-        connection.execute(update(items).where(items.c.id == row.id).values(**values))
-        if status == "changed":
-            yield "changed"
-        if row.status == "missing" and fingerprint.reason is None:
-            yield "returned"
-    if fingerprint.reason is not None:
-        yield "set_aside"
-    elif row is None:
-        yield "added"
+    connection: Connection, examined: Sequence[tuple[_File, Fingerprint]], labelled: set[int], now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Writes examined files; yields what has happened, in the words of `Refresh`, and to which."""
+    known = _rows(connection, [fingerprint.name for _, fingerprint in examined])
+    added = []
+    for file, fingerprint in examined:
+        row, values = known.get(fingerprint.name), _values(file, fingerprint)
+        if row is None:
+            added.append({"added_at": now, **values})
+        else:
+            yield from _write_again(connection, row, fingerprint, values, has_label=row.id in labelled)
+        if fingerprint.reason is not None:
+            yield "set_aside", fingerprint.name
+        elif row is None:
+            yield "added", fingerprint.name
+    if added:
+        connection.execute(items.insert(), added)
+    update_waiting(connection, [row.id for row in known.values()])
+
+
+def _write_again(
+    connection: Connection, row: Row[Any], fingerprint: Fingerprint, values: dict[str, Any], *, has_label: bool
+) -> Iterator[tuple[str, str]]:
+    """Writes a picture that was known."""
+    status = _status_again(row, fingerprint, has_label=has_label)
+    values |= {"status": status, "duplicate_of": None}
+    if status == "changed":
+        values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
+        yield "changed", fingerprint.name
+    connection.execute(update(items).where(items.c.id == row.id).values(**values))
+    if row.status == "missing" and fingerprint.reason is None:
+        yield "returned", fingerprint.name
 
 
 def _is_news(file: _File, row: Row[Any] | None) -> bool:

@@ -14,16 +14,28 @@ from sqlalchemy import Connection, Row, select
 from torch import Tensor
 
 from minimax_al.campaign.datasets import build_dataset
+from minimax_al.campaign.earlier_models import measure_earlier
 from minimax_al.campaign.masks import MaskFiles
 from minimax_al.campaign.material import gather
+from minimax_al.campaign.measuring import measure
 from minimax_al.campaign.new_folder import new_folder
 from minimax_al.campaign.pixel_views import keep_views
 from minimax_al.campaign.reasons import reason_for
 from minimax_al.campaign.recipes import read_recipe
 from minimax_al.campaign.rounds import Choice
-from minimax_al.campaign.runs import PREDICTIONS, done_run, fail_run, finish_run, run_folder, start_run
+from minimax_al.campaign.runs import (
+    PREDICTIONS,
+    done_run,
+    done_runs,
+    fail_run,
+    finish_run,
+    run_folder,
+    start_run,
+    write_curve,
+)
 from minimax_al.campaign.schema import classes, runs
 from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.squares import FITS
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.trained import Trained, save_trained
 from minimax_al.campaign.training_lock import training_alone
@@ -140,25 +152,34 @@ class Session:
         """The strategy's choice, with scores, suggestions and reasons; needs `fit` before."""
         query = self.learner.query(budget)
         offset = len(self.material.labelled)
-        picked = {name: query.picked(name).tolist() for name in query.scores}
-        ids = self._class_ids()
+        own = [name for name in query.scores if name not in {"predicted", "confidence"}]  # of what scored, not of M
+        picked = {name: query.picked(name).tolist() for name in own}
+        suggested = self._suggestions(query.indices)
         chosen = [self.material.unlabelled[index - offset] for index in query.indices.tolist()]
         if self.place.settings.task == "segmentation":
             keep_views(self.learner, query.indices, chosen, ViewFiles(self.place.folder / VIEWS))
         choices = []
         for place, picture in enumerate(chosen):
             scores = {name: float(values[place]) for name, values in picked.items()}
-            predicted = scores.pop("predicted", None)
+            suggestion, confidence = suggested[place]
             choices.append(
                 Choice(
                     item_id=picture.id,
                     reason=reason_for(self.name, scores, len(query.candidates)),
-                    confidence=scores.pop("confidence", None),
                     scores=scores,
-                    suggestion=None if predicted is None else ids[int(predicted)],
+                    suggestion=suggestion,
+                    confidence=confidence,
                 )
             )
         return choices
+
+    def _suggestions(self, indices: Tensor) -> list[tuple[int | None, float | None]]:
+        """What M takes each picture for: the id of the class and its probability; nothing for masks."""
+        if self.place.settings.task == "segmentation":
+            return [(None, None)] * len(indices)
+        ids, said = self._class_ids(), self._predict(self.learner.dataset.train, indices)
+        labels, confidences = said["predicted"].tolist(), said["confidence"].tolist()
+        return [(ids[label], sure) for label, sure in zip(labels, confidences, strict=True)]
 
     def _start(self, connection: Connection) -> int:
         sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
@@ -171,16 +192,29 @@ class Session:
 
     def _finish(self, run_id: int) -> None:
         """Measures, keeps M, and only then says that the run is done."""
-        found = self.learner.evaluate() if self.material.held_out else Evaluation({}, [])
+        found = self._measure() if self.material.held_out else Evaluation({}, [])
+        trained = self._trained(run_id, found)
         folder = run_folder(self.place.folder, run_id)
         shutil.rmtree(folder, ignore_errors=True)  # what a crash between the two last steps has left
         with new_folder(folder) as part:
-            save_trained(part, self._trained(run_id, found))
+            save_trained(part, trained)
+            write_curve(part, self._measure_earlier(run_id, trained))
             if self.place.settings.task == "classification":
                 np.savez(part / PREDICTIONS, **self._predictions())
         with self.place.store.writing() as connection:
             finish_run(connection, run_id, found.metrics, self.place.now(), self.material.last_label)
         self._remove_old_checkpoints()
+
+    def _measure(self) -> Evaluation:
+        assert self.learner.models is not None
+        return measure(self.learner.round, self.learner.models, self.place.settings.seed)
+
+    def _measure_earlier(self, run_id: int, trained: Trained) -> dict[int, dict[str, float]]:
+        if not self.material.held_out:
+            return {}
+        with self.place.store.reading() as connection:
+            finished = [run for run in done_runs(connection) if run.id != run_id]
+        return measure_earlier(self.learner, trained, self.place.folder, finished)
 
     def _trained(self, run_id: int, found: Evaluation) -> Trained:
         assert self.learner.models is not None
@@ -194,6 +228,7 @@ class Session:
             task=dataset.task,
             class_names=dataset.class_names,
             stored_size=self.place.settings.stored_size,
+            fit=FITS[dataset.task],
             mean=dataset.mean,
             std=dataset.std,
             facts={"run": run_id, "strategy": self.name, **counts, **asdict(found)},
@@ -210,18 +245,19 @@ class Session:
             self._predict(dataset.train, torch.tensor([offset + i for i in sample], dtype=torch.int64)),
             self._predict(dataset.test, torch.arange(len(dataset.test))),
         ]
-        return {"items": np.array(ids, dtype=np.int64), "predicted": torch.cat(said).numpy()}
+        predicted = torch.cat([torch.empty(0, dtype=torch.int64), *(one["predicted"] for one in said if one)])
+        return {"items": np.array(ids, dtype=np.int64), "predicted": predicted.numpy()}
 
-    def _predict(self, pictures: Any, indices: Tensor) -> Tensor:  # noqa: ANN401 - any kind of pictures
+    def _predict(self, pictures: Any, indices: Tensor) -> dict[str, Tensor]:  # noqa: ANN401 - any kind of pictures
+        """M's class and its probability, of each picture; nothing of no pictures."""
         models = self.learner.models
         assert models is not None
-        if not len(indices):
-            return torch.empty(0, dtype=torch.int64)
 
         def forward(x: Tensor) -> dict[str, Tensor]:
-            return {"predicted": models.task_outputs(x).logits.argmax(dim=1)}
+            confidence, predicted = models.task_outputs(x).logits.float().softmax(dim=1).max(dim=1)
+            return {"predicted": predicted, "confidence": confidence}
 
-        return self.learner.round.stream(forward, indices, pictures)["predicted"]
+        return self.learner.round.stream(forward, indices, pictures) if len(indices) else {}
 
     def _class_ids(self) -> list[int]:
         with self.place.store.reading() as connection:

@@ -4,16 +4,21 @@ import difflib
 import hashlib
 import os
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from minimax_al.campaign.formats import Given
 from minimax_al.campaign.schema import items
 from minimax_al.errors import DataError
 
 _MOST_GUESSES = 20_000  # looking for the nearest of more names than this takes seconds
+
+_PICTURE = select(items.c.id, items.c.path, items.c.height, items.c.width)
+_AT_PATH = _PICTURE.where(items.c.path == bindparam("path"))
+_OF_CONTENT = _PICTURE.where(items.c.content_hash == bindparam("content")).order_by(items.c.id)
 
 
 class Known(NamedTuple):
@@ -33,26 +38,19 @@ class Known(NamedTuple):
 
 
 class Lookup:
-    """All pictures of a campaign by path, by path without its ending, and by content.
+    """Finds pictures of a campaign by path and by content, each by one look into the database.
+
+    Nothing is kept of the campaign's other pictures, unless a path without its ending is asked for.
 
     Args:
-        connection: where they are read from, once.
+        connection: where they are looked up; in use as long as this is.
         images: the pictures' folder.
     """
 
     def __init__(self, connection: Connection, images: Path) -> None:
         self.images = images
+        self._connection = connection
         self._root = Path(os.path.realpath(images))
-        self._by_path: dict[str, Known] = {}
-        self._by_stem: dict[str, list[Known]] = defaultdict(list)
-        self._by_content: dict[str, list[Known]] = defaultdict(list)
-        columns = (items.c.id, items.c.path, items.c.height, items.c.width, items.c.content_hash)
-        for *fields, content in connection.execute(select(*columns).order_by(items.c.id)):
-            known = Known(*fields)
-            self._by_path[known.path] = known
-            self._by_stem[str(PurePosixPath(known.path).with_suffix(""))].append(known)
-            if content is not None:
-                self._by_content[content].append(known)
 
     def find(self, given: Given) -> Known:
         """The picture that a label is of.
@@ -79,29 +77,44 @@ class Lookup:
         return known.height, known.width
 
     def _of_name(self, given: Given) -> Known | None:
-        for name in (given.name, self._inside(Path(given.name)), given.file and self._inside(given.file)):
-            if name is not None and (known := self._by_path.get(_normal(str(name)))) is not None:
-                return known
-        return None
+        return (
+            self._at(given.name)
+            or self._at(self._inside(Path(given.name)))
+            or self._at(None if given.file is None else self._inside(given.file))
+        )
 
     def _of_content(self, given: Given) -> Known | None:
         if given.file is None:
             return None
-        inside = self._inside(given.file)
-        if inside is not None and inside in self._by_path:
-            return self._by_path[inside]
+        if (inside := self._at(self._inside(given.file))) is not None:
+            return inside
         with given.file.open("rb") as file:
-            copies = self._by_content.get(hashlib.file_digest(file, "sha256").hexdigest(), [])
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        copies = [Known(*row) for row in self._connection.execute(_OF_CONTENT, {"content": digest})]
         return next((known for known in copies if known.path == given.name), copies[0] if copies else None)
 
     def _of_stem(self, given: Given) -> Known | None:
-        found = self._by_stem.get(_normal(given.name), [])
+        found = self._paths_by_stem.get(_normal(given.name), [])
         if len(found) > 1:
             raise DataError(
-                f"{given.where}: it may be of {found[0].path!r} or of {found[1].path!r}: "
-                f"call it {Path(found[0].path).name + '.png'!r} or {Path(found[1].path).name + '.png'!r}"
+                f"{given.where}: it may be of {found[0]!r} or of {found[1]!r}: "
+                f"call it {Path(found[0]).name + '.png'!r} or {Path(found[1]).name + '.png'!r}"
             )
-        return found[0] if found else None
+        return self._at(found[0]) if found else None
+
+    @cached_property
+    def _paths_by_stem(self) -> dict[str, list[str]]:
+        paths: dict[str, list[str]] = defaultdict(list)
+        for path in self._connection.scalars(select(items.c.path).order_by(items.c.id)):
+            paths[path.removesuffix(PurePosixPath(path).suffix)].append(path)
+        return paths
+
+    def _at(self, name: str | None) -> Known | None:
+        """The picture of that path below the pictures' folder."""
+        if name is None:
+            return None
+        row = self._connection.execute(_AT_PATH, {"path": _normal(name)}).first()
+        return None if row is None else Known(*row)
 
     def _inside(self, path: Path) -> str | None:
         """`path` relative to the pictures' folder; None where it lies elsewhere."""
@@ -124,13 +137,16 @@ class Lookup:
                 f"{given.where}: it is no copy of a picture in {str(self.images)!r}: "
                 "add it there, then run 'mal status'"
             )
-        names = self._by_path if len(self._by_path) <= _MOST_GUESSES else ()
-        close = difflib.get_close_matches(given.name, names, n=1)
+        close = difflib.get_close_matches(given.name, self._guesses(), n=1)
         guess = f" (did you mean {close[0]!r}?)" if close else ""
         return (
             f"{given.where}: {given.name!r} is no picture of this campaign{guess}: "
             f"add it to {str(self.images)!r}, then run 'mal status'"
         )
+
+    def _guesses(self) -> list[str]:
+        names = list(self._connection.scalars(select(items.c.path).order_by(items.c.id).limit(_MOST_GUESSES + 1)))
+        return names if len(names) <= _MOST_GUESSES else []
 
 
 def _normal(name: str) -> str:

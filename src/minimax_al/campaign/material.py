@@ -11,9 +11,10 @@ from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.classes import class_ids
 from minimax_al.campaign.history import current_labels
-from minimax_al.campaign.rounds import candidates
+from minimax_al.campaign.rounds import is_candidate
 from minimax_al.campaign.schema import items, labels
 from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.squares import FITS
 from minimax_al.campaign.validation import held_out_groups
 from minimax_al.errors import DataError
 
@@ -87,7 +88,9 @@ class Material:
             [(known.content_hash, known.target, known.mask) for known in self.labelled],
             [(known.content_hash, known.target, known.mask) for known in self.held_out],
             [unknown.content_hash for unknown in self.unlabelled],
-            [settings.seed, settings.stored_size, settings.task],
+            [settings.seed, settings.stored_size, settings.task]
+            # Older versions cut the middle out of every picture: what they trained has other fingerprints.
+            + ([] if FITS[settings.task] == "centre" else [FITS[settings.task]]),
             dict(strategy),
             dict(recipe),
         ]
@@ -115,9 +118,8 @@ def gather(connection: Connection) -> Material:
             labelled.append(known)
     if not labelled:
         raise DataError("nothing is labelled yet that could be trained on: label the first round, or import labels")
-    wanted = set(candidates(connection))
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
-    rows = connection.execute(select(*columns).order_by(items.c.id))
-    unlabelled = tuple(Unknown(*row) for row in rows if row.id in wanted)
+    rows = connection.execute(select(*columns).where(is_candidate()).order_by(items.c.id))
+    unlabelled = tuple(Unknown(*row) for row in rows)
     last_label: int = connection.execute(select(func.max(labels.c.id))).scalar_one()
     return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled, last_label)

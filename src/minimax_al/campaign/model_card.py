@@ -3,8 +3,20 @@
 import re
 from collections.abc import Sequence
 
+from minimax_al.campaign.headline import HIGH, LOW
 from minimax_al.campaign.status import ModelState
 from minimax_al.campaign.trained import Trained
+
+_EXPLAINED = {
+    "calibration_error": (
+        "The calibration error is the mean distance between confidence and accuracy (Guo et al. 2017)."
+    ),
+    "miou": (
+        "The IoU of a class is how many pixels truth and model share, of all that either has; mIoU is the mean over "
+        "the classes that either shows. Its interval comes from drawing the held-out pictures again (bootstrap)."
+    ),
+}
+"""What metrics mean, by their names."""
 
 
 def model_card(trained: Trained, state: ModelState, onnx_difference: float | None) -> str:
@@ -37,8 +49,22 @@ def model_card(trained: Trained, state: ModelState, onnx_difference: float | Non
             "pictures, and held-out pictures are on the whole harder than average ones. It has seen no pictures of "
             "other kinds than the campaign's, and says one of its classes whatever it is shown."
         ),
+        *_sight(trained),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _sight(trained: Trained) -> list[str]:
+    """What a model of masks sees of a picture."""
+    if trained.task == "classification":
+        return []
+    side = f"a square of {trained.stored_size} x {trained.stored_size} pixels"
+    seen = (
+        f"It sees all of a picture, stretched to {side}, whatever its proportions: stretch its masks back, "
+        "without mixing neighbours."
+    )
+    middle = f"It sees the middle of a picture alone, as wide as the short side, resized to {side}."
+    return [seen if trained.fit == "stretch" else middle]
 
 
 def _since(state: ModelState) -> str:
@@ -48,29 +74,49 @@ def _since(state: ModelState) -> str:
 
 
 def _quality(model: ModelState) -> list[str]:
-    if model.accuracy is None or model.interval is None:
+    if model.score is None:
         return ["No label was held out, so nobody knows. Validate it on pictures of your own before use."]
-    low, high = model.interval
-    rows = [f"| accuracy | {100 * model.accuracy:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}) |"]
+    interval = (
+        ""
+        if model.interval is None
+        else " (95 % interval {:.1f} to {:.1f})".format(*(100 * end for end in model.interval))
+    )
+    rows = [f"| {model.metric_name} | {100 * model.score:.1f} %{interval} |"]
     rows += [
-        f"| {name.replace('_', ' ')} | {100 * value:.1f} % |"
+        f"| {name.replace('_', ' ').replace('miou', 'mIoU')} | {100 * value:.1f} % |"
         for name, value in sorted(model.metrics.items())
-        if name != "accuracy" and "seconds" not in name
+        if name not in {model.metric, LOW, HIGH} and "seconds" not in name
     ]
     return [
         f"On {model.held_out:,} held-out pictures:",
         "\n".join(["| metric | value |", "|---|---|", *rows]),
-        "The calibration error is the mean distance between confidence and accuracy (Guo et al. 2017).",
+        *(words for name, words in _EXPLAINED.items() if name in model.metrics),
     ]
 
 
 def _class_table(trained: Trained) -> list[str]:
+    return _iou_table(trained) if trained.task == "segmentation" else _accuracy_table(trained)
+
+
+def _iou_table(trained: Trained) -> list[str]:
+    ious = trained.facts.get("per_class")
+    if not ious:  # nothing was held out
+        return []
+    rows = [f"| {_plain(name)} | {_percent(iou)} |" for name, iou in zip(trained.class_names, ious, strict=True)]
+    return ["\n".join(["| class | IoU |", "|---|---|", *rows])]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _accuracy_table(trained: Trained) -> list[str]:
     counts = trained.facts.get("per_class_counts")
-    if counts is None:  # masks, or a model of an older version, which did not say
+    if counts is None:  # a model of an older version, which did not say
         return []
     accuracies = [*trained.facts["per_class"], *[None] * len(counts)]
     rows = [
-        f"| {_plain(name)} | {labels:,} | {held_out:,} | {'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
+        f"| {_plain(name)} | {labels:,} | {held_out:,} | {_percent(accuracy)} |"
         for name, (labels, held_out), accuracy in zip(trained.class_names, counts, accuracies, strict=False)
     ]
     return ["\n".join(["| class | trained on | held out | right among these |", "|---|---|---|---|", *rows])]

@@ -1,17 +1,24 @@
 """Which pictures show the same, by their perceptual hashes, without comparing all with all.
 
-Two hashes that differ in at most d bits agree in at least one of d + 1 disjoint bands of bits (the pigeonhole
-principle), so only hashes that share a band are compared. Nothing within the distance is missed.
+Two hashes that differ in at most d bits agree in at least one of d + 1 disjoint bands of bits, and in two of d + 2
+(the pigeonhole principle), so only hashes that share these are compared. Nothing within the distance is missed.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.fingerprints import HASH_BYTES, hash_bytes
+from minimax_al.campaign.fingerprints import hash_bytes
 
-_BITS_OF_BYTE = np.array([byte.bit_count() for byte in range(256)], dtype=np.uint8)
+_BITS_OF = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(
+    axis=1, dtype=np.uint8
+)
+"""How many bits of 16 are set, by their number."""
+_MOST_IN_TWO = 6
+"""Distances up to this look for two bands in common: 28 sortings, but far fewer pictures to compare where many are
+alike in a part, such as things on white ground."""
 
 
 def representatives(hashes: Sequence[str | None], distance: int) -> NDArray[np.int64]:
@@ -32,15 +39,43 @@ def representatives(hashes: Sequence[str | None], distance: int) -> NDArray[np.i
         [0, 1, 0, 3]
     """
     of = np.arange(len(hashes))
-    known = [position for position, text in enumerate(hashes) if text is not None]
-    if not known:
+    positions = np.array([position for position, text in enumerate(hashes) if text is not None], dtype=np.int64)
+    if not len(positions):
         return of
     hashes_NB = hash_bytes([text for text in hashes if text is not None])
-    unique_MB, first, inverse = np.unique(hashes_NB, axis=0, return_index=True, return_inverse=True)
-    leader = _leaders(unique_MB, first, distance)
-    positions = np.array(known)
-    of[positions] = positions[first[leader[inverse.ravel()]]]
+    earliest = first_equal(hashes_NB)
+    first = np.flatnonzero(earliest == np.arange(len(earliest)))
+    leader = _leaders(hashes_NB[first], first, distance)
+    of[positions] = positions[first[leader[np.searchsorted(first, earliest)]]]
     return of
+
+
+def first_equal(rows_NB: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For every row the position of the first row that equals it.
+
+    Args:
+        rows_NB: (N, B) uint8.
+
+    Returns:
+        (N,) positions, each at most its own.
+
+    Example:
+        >>> first_equal(np.array([[1, 2], [1, 3], [1, 2]], dtype=np.uint8)).tolist()
+        [0, 1, 0]
+    """
+    words = _words(rows_NB)
+    order = np.lexsort(words.T)  # stable: of equal rows the first stays first
+    is_start = np.ones(len(words), dtype=bool)
+    is_start[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
+    first = np.empty(len(words), dtype=np.int64)
+    first[order] = order[np.flatnonzero(is_start)[np.cumsum(is_start) - 1]]
+    return first
+
+
+def _words(rows_NB: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Rows of bytes as rows of whole numbers, which are compared and sorted at once."""
+    padded = np.pad(rows_NB, ((0, 0), (0, -rows_NB.shape[1] % 8)))
+    return np.ascontiguousarray(padded).view(np.uint64)
 
 
 def _leaders(unique_MB: NDArray[np.uint8], first: NDArray[np.int64], distance: int) -> NDArray[np.int64]:
@@ -61,18 +96,30 @@ def _leaders(unique_MB: NDArray[np.uint8], first: NDArray[np.int64], distance: i
 
 
 def _close_pairs(unique_MB: NDArray[np.uint8], distance: int) -> Iterator[NDArray[np.int64]]:
-    """Pairs of rows (2, P) within the distance; a pair may come from several bands."""
-    bits = np.unpackbits(unique_MB, axis=1)
-    for band in np.array_split(np.arange(8 * HASH_BYTES), distance + 1):
-        packed = np.packbits(bits[:, band], axis=1)
-        _, key = np.unique(packed, axis=0, return_inverse=True)
-        order = np.argsort(key.ravel(), kind="stable")
-        sorted_key = key.ravel()[order]
-        # Neighbours in the sorted order, then the next but one, … as long as any share the band.
-        for shift in range(1, len(order)):
-            same = np.flatnonzero(sorted_key[shift:] == sorted_key[:-shift])
-            if not len(same):
-                break
-            left, right = order[same], order[same + shift]
-            close = _BITS_OF_BYTE[unique_MB[left] ^ unique_MB[right]].sum(axis=1) <= distance
-            yield np.stack([left[close], right[close]])
+    """Pairs of rows (2, P) within the distance, each pair once."""
+    bits, words = np.unpackbits(unique_MB, axis=1), unique_MB.view(np.uint16)
+    in_common = 2 if distance <= _MOST_IN_TWO else 1
+    count = distance + in_common
+    # A band is every so manyth bit: neighbours in a picture go with one another, and tell less.
+    bands = [first_equal(np.packbits(bits[:, offset::count], axis=1)) for offset in range(count)]
+    for chosen in combinations(range(count), in_common):
+        key = np.zeros(len(unique_MB), dtype=np.int64)
+        for band in chosen:
+            key = key * len(key) + bands[band]
+        for left, right in _equal_pairs(key):
+            close = _BITS_OF[words[left] ^ words[right]].sum(axis=1) <= distance
+            left, right = left[close], right[close]  # noqa: PLW2901
+            # One that has more bands in common comes with the first of them.
+            common = sum((bands[band][left] == bands[band][right]).astype(int) for band in range(chosen[-1] + 1))
+            yield np.stack([left, right])[:, common == in_common]
+
+
+def _equal_pairs(key: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Positions of all pairs of equal keys: neighbours in sorted order, then the next but one, and so on."""
+    order = np.argsort(key, kind="stable")
+    sorted_key = key[order]
+    place, shift = np.arange(len(order)), 1
+    while len(place := place[place + shift < len(order)]):
+        place = place[sorted_key[place] == sorted_key[place + shift]]
+        yield order[place], order[place + shift]
+        shift += 1

@@ -41,7 +41,7 @@ def package_model(trained: Trained, state: ModelState, store: Store, images: Pat
         _write_json(part / "preprocessing.json", preprocessing(trained))
         difference = None
         if onnx:
-            squares = load_pictures(images, _some_paths(store), trained.stored_size)
+            squares = load_pictures(images, _some_paths(store), trained.stored_size, trained.fit)
             (pixels,) = squares.stream([torch.arange(len(squares))])
             difference = export_onnx(trained, part / "model.onnx", prepare(pixels.cpu(), trained.recipe.augmentation))
         (part / "README.md").write_text(model_card(trained, state, difference), encoding="utf-8")
@@ -53,9 +53,12 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [
         {"step": "upright", "by": "EXIF orientation"},
         {"step": "mode", "to": "RGB", "transparency": "over white"},
-        {"step": "centre square", "side": "the short side"},
-        {"step": "resize", "to": trained.stored_size, "filter": "bilinear, antialiased"},
     ]
+    resize = {"step": "resize", "to": trained.stored_size, "filter": "bilinear, antialiased"}
+    if trained.fit == "centre":
+        steps += [{"step": "centre square", "side": "the short side"}, resize]
+    else:
+        steps.append({**resize, "proportions": "not kept: both sides become this long"})
     if augmentation.crop is not None:
         steps.append({"step": "centre crop", "to": augmentation.crop})
     if augmentation.input_size is not None:

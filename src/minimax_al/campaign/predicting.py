@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from minimax_al.campaign.datasets import load_pictures
-from minimax_al.campaign.masks import Mask
+from minimax_al.campaign.masks import IGNORED, Mask
+from minimax_al.campaign.squares import in_place
 from minimax_al.campaign.trained import Trained
 from minimax_al.data import Pictures, normalise, prepare, scan_folder
+from minimax_al.data.formats import Fit, read_size
 from minimax_al.data.scan import Progress, SetAside
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
@@ -29,13 +31,29 @@ class Prediction:
         path: relative to the folder.
         class_name: the likeliest class; None for masks.
         confidence: its probability, in [0, 1]; for masks the mean over pixels.
-        mask: (S, S) class numbers of the square that the model sees; None for classes.
+        square: (S, S) class numbers of what the model sees; None for classes.
+        size: (height, width) of the picture; None where it is not known.
+        share: side of that square, as a part of the square that the picture became.
+        fit: how the picture became a square.
     """
 
     path: str
     class_name: str | None
     confidence: float
-    mask: Mask | None = None
+    square: Mask | None = None
+    size: tuple[int, int] | None = None
+    share: float = 1.0
+    fit: Fit = "stretch"
+
+    @property
+    def mask(self) -> Mask | None:
+        """Class numbers in the picture's own size, 255 where the model saw nothing; made anew when asked for.
+
+        None for classes; the square where the picture's size is not known.
+        """
+        if self.square is None or self.size is None:
+            return self.square
+        return in_place(self.square, self.size, self.share, IGNORED, self.fit)
 
 
 @dataclass(frozen=True)
@@ -54,9 +72,9 @@ class Predictions:
         """Write classes as a CSV file `path,class,confidence`, or masks as a folder of PNG files.
 
         Args:
-            out: the file, or the folder of masks; there the mask of a picture PATH is PATH.png.
+            out: the file, or the folder of masks; there the mask of a picture PATH is PATH.png, in its size.
         """
-        masks = [picture for picture in self.pictures if picture.mask is not None]
+        masks = [picture for picture in self.pictures if picture.square is not None]
         for picture in masks:
             content = io.BytesIO()
             Image.fromarray(np.asarray(picture.mask, dtype=np.uint8)).save(content, format="PNG")
@@ -85,12 +103,20 @@ def predict_folder(trained: Trained, images: Path, progress: Progress | None = N
         raise DataError(
             f"{str(images)!r} has no pictures that can be read ({len(scan.set_aside)} files were set aside)"
         )
-    pictures = load_pictures(images, scan.pictures, trained.stored_size)
-    return Predictions(tuple(predict(trained, pictures)), scan.set_aside)
+    pictures = load_pictures(images, scan.pictures, trained.stored_size, trained.fit)
+    said = predict(trained, pictures)
+    if trained.task == "segmentation":
+        said = (replace(one, size=read_size(images / one.path)[::-1]) for one in said)
+    return Predictions(tuple(said), scan.set_aside)
 
 
 def predict(trained: Trained, pictures: Pictures) -> Iterator[Prediction]:
-    """Predictions for pictures, in their order."""
+    """Predictions for pictures, in their order.
+
+    Args:
+        trained: the model.
+        pictures: squares of `trained.stored_size`, made as `trained.fit` says.
+    """
     runtime = Runtime(trained.recipe.runtime)
     model = runtime.place(trained.model)
     batches = torch.arange(len(pictures)).split(trained.recipe.scoring_batch_size)
@@ -108,4 +134,5 @@ def _of_batch(trained: Trained, names: Sequence[str], probabilities: Tensor) -> 
         if said.ndim == 0:
             yield Prediction(name, trained.class_names[int(said)], float(sure))
         else:
-            yield Prediction(name, None, float(sure.mean()), said.to(torch.uint8).numpy())
+            square = said.to(torch.uint8).numpy()
+            yield Prediction(name, None, float(sure.mean()), square, share=trained.share, fit=trained.fit)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from minimax_al.campaign.headline import HEADLINES, NAMES
 from minimax_al.campaign.history import labelled_at
 from minimax_al.campaign.rounds import Pick, list_picks
 from minimax_al.campaign.schema import rounds
 from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.status import Status, read_curve
+from minimax_al.campaign.status import CurvePoint, ModelState, Status
 from minimax_al.campaign.store import Store
 from minimax_al.data.formats import read_picture
 from minimax_al.errors import UnreadablePictureError
@@ -35,13 +36,16 @@ _THUMBNAIL = 96
 _SHOWN = 24  # pictures a round
 
 
-def write_report(store: Store, settings: CampaignSettings, status: Status, out: Path) -> None:
+def write_report(
+    store: Store, settings: CampaignSettings, status: Status, curve: Sequence[CurvePoint], out: Path
+) -> None:
     """Writes the page.
 
     Args:
         store: the campaign's database.
         settings: of the campaign.
         status: as of now.
+        curve: the learning curve so far.
         out: the HTML file, replaced in one step.
     """
     page = ReportPage(
@@ -49,7 +53,7 @@ def write_report(store: Store, settings: CampaignSettings, status: Status, out: 
         eyebrow="Labelling campaign",
         summary=summary_sentences(status),
         sections=[
-            *_curve_sections(store),
+            *_curve_sections(curve, HEADLINES[settings.task]),
             _class_section(status),
             _picks_section(store, settings),
             set_aside_section(status.set_aside),
@@ -70,26 +74,35 @@ def summary_sentences(status: Status) -> list[str]:
         )
     ]
     model = status.model
-    if model is not None and model.accuracy is not None and model.interval is not None:
-        low, high = model.interval
-        sentences.append(
-            f"The model of run {model.run}, trained on {model.labels:,} labels, is right on "
-            f"{100 * model.accuracy:.1f} % of {model.held_out:,} held-out pictures "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)."
+    if model is not None and model.score is not None:
+        score, trained = (
+            f"{100 * model.score:.1f} %",
+            f"The model of run {model.run}, trained on {model.labels:,} labels,",
         )
+        reached = (
+            f"is right on {score} of" if model.metric == "accuracy" else f"has an {model.metric_name} of {score} on"
+        )
+        sentences.append(f"{trained} {reached} {model.held_out:,} held-out pictures{_interval(model)}.")
         if model.agreement is not None:
             sentences.append(f"It agrees with the model before it on {100 * model.agreement:.1f} % of the pictures.")
     return [*sentences, f"Advice: {status.advice.decision}. {status.advice.reason}"]
 
 
-def _curve_sections(store: Store) -> list[Section]:
+def _interval(model: ModelState) -> str:
+    if model.interval is None:
+        return ""
+    low, high = model.interval
+    return f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def _curve_sections(curve: Sequence[CurvePoint], metric: str) -> list[Section]:
     records = [
-        Record("campaign", "accuracy so far", 0, number, point.labels, "accuracy", point.accuracy)
-        for number, point in enumerate(read_curve(store))
+        Record("campaign", f"{NAMES[metric]} so far", 0, number, point.labels, metric, point.score)
+        for number, point in enumerate(curve)
     ]
     if not records:
         return []
-    curves = learning_curves(records, "campaign", "accuracy")
+    curves = learning_curves(records, "campaign", metric)
     return [curves_section(curves), figures_section(curves)]
 
 

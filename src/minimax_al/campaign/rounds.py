@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, select, union, update
 
-from minimax_al.campaign.history import answer_in, is_settled, what_holds
+from minimax_al.campaign.history import answer_in, holding, is_settled, what_holds
 from minimax_al.campaign.schema import classes, items, picks, rounds
 from minimax_al.campaign.store import after_writing, portions
 from minimax_al.errors import BudgetError, CampaignError, DataError
@@ -99,10 +99,25 @@ class RoundState:
 
 def candidates(connection: Connection) -> list[int]:
     """Ids of the pictures that may be asked about, ascending: active, and nothing is said of them or a duplicate."""
+    return list(connection.scalars(select(items.c.id).where(is_candidate()).order_by(items.c.id)))
+
+
+def count_candidates(connection: Connection) -> int:
+    """How many pictures may be asked about; takes time for what was answered, not for the pool."""
+    answered, copy = select(holding().c.item_id).cte("answered"), items.alias("copy")
+    stood_for = select(copy.c.duplicate_of).join(answered, copy.c.id == answered.c.item_id)
+    settled = union(select(answered.c.item_id), stood_for.where(copy.c.duplicate_of.is_not(None)))
+    active = select(func.count()).select_from(items).where(items.c.status == "active")
+    every: int = connection.execute(active).scalar_one()
+    done: int = connection.execute(active.where(items.c.id.in_(settled))).scalar_one()
+    return every - done
+
+
+def is_candidate() -> ColumnElement[bool]:
+    """SQL: a row of `items` may be asked about."""
     twin = items.alias("twin")
     twin_settled = exists().where(twin.c.duplicate_of == items.c.id, is_settled(twin.c.id))
-    statement = select(items.c.id).where(items.c.status == "active", ~is_settled(items.c.id), ~twin_settled)
-    return list(connection.scalars(statement.order_by(items.c.id)))
+    return and_(items.c.status == "active", ~is_settled(items.c.id), ~twin_settled)
 
 
 def round_state(connection: Connection, number: int | None = None) -> RoundState | None:

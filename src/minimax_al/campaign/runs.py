@@ -1,17 +1,34 @@
 """Training runs in the database: what was trained on what, how it ended, how good it is."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select, update
 
 from minimax_al.campaign.schema import runs
+from minimax_al.durable import write_durably
 
 PREDICTIONS = "predictions.npz"
+CURVE = "curve.json"
+
+
+class Measured(NamedTuple):
+    """How good a run's model is.
+
+    Attributes:
+        labels: trained on.
+        held_out: pictures that it was measured on.
+        metrics: what they say.
+    """
+
+    labels: int
+    held_out: int
+    metrics: Mapping[str, float]
 
 
 def start_run(
@@ -74,6 +91,33 @@ def done_run(connection: Connection, fingerprint: str) -> Row[Any] | None:
 def run_folder(campaign: Path, run_id: int) -> Path:
     """Where a run keeps its model."""
     return campaign / "models" / f"run-{run_id:04d}"
+
+
+def write_curve(folder: Path, metrics: Mapping[int, Mapping[str, float]]) -> None:
+    """Keeps in a run's folder what earlier runs' models say of its held-out pictures, by run."""
+    write_durably(folder / CURVE, json.dumps(metrics).encode())
+
+
+def measured_alike(campaign: Path, finished: Sequence[Row[Any]]) -> list[Measured]:
+    """All models that were measured on the pictures of the last run, in the order of training.
+
+    Runs of an older version, which measured nothing again, count as they were measured.
+    """
+    if not finished:
+        return []
+    last, again = finished[-1], _read_curve(run_folder(campaign, finished[-1].id))
+    if again is None:
+        return [Measured(run.labels, run.held_out, run.metrics) for run in finished]
+    earlier = [Measured(run.labels, last.held_out, again[str(run.id)]) for run in finished if str(run.id) in again]
+    return [*earlier, Measured(last.labels, last.held_out, last.metrics)]
+
+
+def _read_curve(folder: Path) -> dict[str, dict[str, float]] | None:
+    try:
+        content: dict[str, dict[str, float]] = json.loads((folder / CURVE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content
 
 
 def agreement(campaign: Path, before: int, after: int) -> float | None:

@@ -89,7 +89,8 @@ class CampaignSettings(BaseModel):
             the same; None finds exact duplicates only.
         lease_seconds: how long a picture is kept for the person who was shown it.
         stored_size: side of the square that a picture becomes before it is cut for training, in pixels.
-        worthwhile_gain: advice is to stop where the next labels are not expected to raise accuracy by this much.
+        worthwhile_gain: advice is to stop where the next labels are not expected to raise the score (accuracy, or mIoU
+            of masks) by this much.
         recipe: fields of `minimax_al.training.Recipe`, checked when something is trained; or `standard` or `quick`
             (see `RECIPES`), which set `stored_size` too.
     """

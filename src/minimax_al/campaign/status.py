@@ -1,4 +1,4 @@
-"""Where a campaign stands: progress, classes, accuracy with its uncertainty, and what to do next."""
+"""Where a campaign stands: progress, classes, how good its model is and how sure that is, and what to do next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Row, func, select
 
 from minimax_al.campaign.advice import Advice, Measurement, advise
 from minimax_al.campaign.classes import class_ids
+from minimax_al.campaign.headline import HEADLINES, NAMES, read_interval, read_score
 from minimax_al.campaign.history import current_labels, holding
 from minimax_al.campaign.material import USABLE
-from minimax_al.campaign.power_law import wilson_interval
-from minimax_al.campaign.rounds import RoundState, candidates, round_state
-from minimax_al.campaign.runs import agreement, done_runs
+from minimax_al.campaign.rounds import RoundState, count_candidates, round_state
+from minimax_al.campaign.runs import Measured, agreement, done_runs, measured_alike
 from minimax_al.campaign.schema import items, rounds, runs
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.settings import CampaignSettings, Task
 from minimax_al.campaign.store import Store
 from minimax_al.campaign.validation import held_out_groups
 
@@ -46,9 +46,10 @@ class ModelState:
         labels: trained on.
         labels_since: labels that hold now, could be trained on, and were said since it was trained.
         held_out: pictures that it was measured on.
-        accuracy: on these; None without any.
-        interval: 95 % Wilson interval of the accuracy; for masks, where the pictures and not their pixels count
-            as trials, it is rather too wide.
+        metric: what it is judged by, "accuracy" or for masks "miou".
+        score: that metric on these pictures; None without any.
+        interval: 95 % interval of the score: Wilson's of an accuracy, a bootstrap over pictures of an mIoU; None where
+            it is not known.
         metrics: everything that was measured.
         agreement: share of a fixed sample of pictures for which it says the same as the model before; None where
             it is the first.
@@ -60,11 +61,17 @@ class ModelState:
     labels: int
     labels_since: int
     held_out: int
-    accuracy: float | None
+    metric: str
+    score: float | None
     interval: tuple[float, float] | None
     metrics: Mapping[str, float]
     agreement: float | None
     trained_at: datetime
+
+    @property
+    def metric_name(self) -> str:
+        """What people call the metric."""
+        return NAMES[self.metric]
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,15 @@ class CurvePoint:
 
     Attributes:
         labels: trained on.
-        accuracy: on the held-out pictures; for masks, the share of their pixels.
-        low: lower end of the 95 % Wilson interval of the accuracy.
+        score: on the held-out pictures, the accuracy or for masks the mIoU.
+        low: lower end of its 95 % interval; None where it is not known.
         high: upper end.
     """
 
     labels: int
-    accuracy: float
-    low: float
-    high: float
+    score: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
         labelled: Sequence[Row[Any]] = connection.execute(current_labels()).all()
         held_out = held_out_groups(connection)
         finished = done_runs(connection)
-        unlabelled = len(candidates(connection))
+        unlabelled = count_candidates(connection)
         counted = connection.execute(select(items.c.status, func.count().label("n")).group_by(items.c.status))
         by_status: dict[str, int] = {row.status: row.n for row in counted}
         now = holding()
@@ -140,34 +147,34 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
             if settings.task == "classification"
             else (),
             round=round_state(connection),
-            model=_model_state(finished, labelled, folder) if finished else None,
-            advice=_advice(connection, finished, unlabelled, settings),
+            model=_model_state(finished, labelled, folder, settings.task) if finished else None,
+            advice=_advice(connection, measured_alike(folder, finished), unlabelled, settings),
             set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
             notes=tuple(_notes(connection, by_status, labelled)),
         )
 
 
-def measurements(finished: Sequence[Row[Any]]) -> list[Measurement]:
-    """The points of the learning curve: runs that were measured, in the order of training."""
-    return [
-        Measurement(run.labels, accuracy, run.held_out) for run in finished if (accuracy := _accuracy(run)) is not None
-    ]
+def measurements(finished: Sequence[Measured]) -> list[Measurement]:
+    """The points of the learning curve: models that were measured, in the order of training."""
+    return [Measurement(run.labels, score, run.held_out) for run in finished if (score := _score(run)) is not None]
 
 
-def read_curve(store: Store) -> list[CurvePoint]:
-    """The learning curve, by labels: of several models trained on as many labels the last."""
+def read_curve(store: Store, folder: Path) -> list[CurvePoint]:
+    """The learning curve, by labels: of several models trained on as many labels the last.
+
+    All of them are measured on the same pictures, those that are held out now.
+    """
     with store.reading() as connection:
-        latest = {point.labels: point for point in measurements(done_runs(connection))}
+        finished = measured_alike(folder, done_runs(connection))
+    latest = {run.labels: (score, run) for run in finished if (score := _score(run)) is not None}
     return [
-        CurvePoint(labels, point.accuracy, *wilson_interval(point.accuracy, point.held_out))
-        for labels, point in sorted(latest.items())
+        CurvePoint(labels, score, *(read_interval(run.metrics, run.held_out) or (None, None)))
+        for labels, (score, run) in sorted(latest.items())
     ]
 
 
-def _accuracy(run: Row[Any]) -> float | None:
-    """Share of the held-out pictures (for masks, of their pixels) that was right."""
-    accuracy: float | None = run.metrics.get("accuracy", run.metrics.get("pixel_accuracy"))
-    return accuracy if run.held_out else None
+def _score(run: Row[Any] | Measured) -> float | None:
+    return read_score(run.metrics) if run.held_out else None
 
 
 def _class_counts(names: Mapping[str, int], labelled: Sequence[Row[Any]], held_out: set[int]) -> tuple[ClassCount, ...]:
@@ -186,27 +193,30 @@ def _labels_since(run: Row[Any], labelled: Sequence[Row[Any]]) -> int:
     return sum(label > run.last_label for label in usable)
 
 
-def _model_state(finished: list[Row[Any]], labelled: Sequence[Row[Any]], folder: Path) -> ModelState:
+def _model_state(finished: list[Row[Any]], labelled: Sequence[Row[Any]], folder: Path, task: Task) -> ModelState:
     run = finished[-1]
-    accuracy = _accuracy(run)
     return ModelState(
         run=run.id,
         strategy=run.strategy,
         labels=run.labels,
         labels_since=_labels_since(run, labelled),
         held_out=run.held_out,
-        accuracy=accuracy,
-        interval=None if accuracy is None else wilson_interval(accuracy, run.held_out),
+        metric=HEADLINES[task],
+        score=_score(run),
+        interval=read_interval(run.metrics, run.held_out),
         metrics=run.metrics,
         agreement=agreement(folder, finished[-2].id, run.id) if len(finished) > 1 else None,
         trained_at=run.finished_at,
     )
 
 
-def _advice(connection: Connection, finished: list[Row[Any]], unlabelled: int, settings: CampaignSettings) -> Advice:
+def _advice(
+    connection: Connection, finished: Sequence[Measured], unlabelled: int, settings: CampaignSettings
+) -> Advice:
     latest = select(rounds.c.budget).order_by(rounds.c.number.desc()).limit(1)
     next_labels = connection.execute(latest).scalar() or 100
-    return advise(measurements(finished), unlabelled, next_labels, settings.worthwhile_gain, settings.seed)
+    points, metric = measurements(finished), NAMES[HEADLINES[settings.task]]
+    return advise(points, unlabelled, next_labels, settings.worthwhile_gain, settings.seed, metric=metric)
 
 
 def _notes(connection: Connection, by_status: Mapping[str, int], labelled: Sequence[Row[Any]]) -> list[str]:

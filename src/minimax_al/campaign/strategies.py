@@ -31,7 +31,7 @@ _NOT_FOR_MASKS = {"badge", "batchbald"}
 
 
 def strategy_names(task: str | None = None) -> list[str]:
-    """The names that a query knows, sorted; those of `list_strategies` may also end in "+mal".
+    """The names that a query knows, sorted; plain ones of `list_strategies` may also end in "+mal".
 
     Args:
         task: only those for this one.

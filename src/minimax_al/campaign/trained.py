@@ -8,6 +8,7 @@ from typing import Any
 
 from safetensors.torch import save
 
+from minimax_al.data.formats import Fit
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, CheckpointError
 from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
@@ -28,6 +29,7 @@ class Trained:
         task: "classification" or "segmentation".
         class_names: of its logits, in order.
         stored_size: side of the square that a picture becomes first, in pixels.
+        fit: how it becomes one: "centre" cuts out the middle, "stretch" keeps all.
         mean: of the pictures' channels, in [0, 1] units.
         std: of the pictures' channels.
         facts: run, strategy, labels, held_out, metrics, and per class the accuracy and how many labels.
@@ -38,9 +40,15 @@ class Trained:
     task: str
     class_names: tuple[str, ...]
     stored_size: int
+    fit: Fit
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     facts: Mapping[str, Any]
+
+    @property
+    def share(self) -> float:
+        """Side of the square that the model sees, as a part of the square that a picture becomes first."""
+        return (self.recipe.augmentation.crop or self.stored_size) / self.stored_size
 
     @property
     def input_size(self) -> int:
@@ -58,6 +66,7 @@ def save_trained(folder: Path, trained: Trained) -> None:
         "task": trained.task,
         "class_names": list(trained.class_names),
         "stored_size": trained.stored_size,
+        "fit": trained.fit,
         "mean": list(trained.mean),
         "std": list(trained.std),
         "facts": dict(trained.facts),
@@ -91,6 +100,7 @@ def load_trained(folder: Path) -> Trained:
         task=description["task"],
         class_names=tuple(description["class_names"]),
         stored_size=description["stored_size"],
+        fit=description.get("fit", "centre"),  # older versions knew of nothing else
         mean=tuple(description["mean"]),
         std=tuple(description["std"]),
         facts=description["facts"],

@@ -1,12 +1,15 @@
 """Which labels are kept for validation: a random slice, fixed for ever, each class in proportion.
 
-Every class's labels are counted in blocks of 1/share as they come; in each block one, drawn by a seeded hash, is
-held out, never the first, so that every class can be trained on from its first label. Duplicates are one picture
-here: no copy of a held-out picture is trained on. What was decided once is never changed by a relabel or an undo.
+Every class's labels are counted as they come, and cut into blocks of about 1/share; in each block one, drawn by a
+seeded hash, is held out, never the first, so that every class can be trained on from its first label. Duplicates are
+one picture here: no copy of a held-out picture is trained on. What was decided once is never changed by a relabel or
+an undo.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from sqlalchemy import Connection, func, select
 
@@ -57,10 +60,12 @@ def is_held_out(position: int, stratum: int, share: float, seed: int) -> bool:
     """
     if share == 0:
         return False
-    length = round(1 / share)
-    block, place = divmod(position, length)
+    # Where 1/share is whole, so are the blocks; else some are one longer. For shares up to 1/2 each has two or more.
+    exact = Fraction(share).limit_denominator(1000)
+    block = int(exact * position)
+    start, end = (math.ceil(number / exact) for number in (block, block + 1))
     digest = hashlib.blake2b(f"{seed}|{stratum}|{block}".encode(), digest_size=8).digest()
-    return place == 1 + int.from_bytes(digest, "little") % (length - 1)
+    return position - start == 1 + int.from_bytes(digest, "little") % (end - start - 1)
 
 
 def held_out_groups(connection: Connection) -> set[int]:

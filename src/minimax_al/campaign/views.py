@@ -1,6 +1,6 @@
 """What can be looked at of a picture: its own file, its label's mask, and what a model says of every pixel.
 
-A view is a grey PNG file in the picture's proportions, at the resolution at which the model saw the picture.
+A view is a grey PNG file in the picture's proportions, at about the resolution at which the model saw the picture.
 """
 
 import io
@@ -8,11 +8,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from minimax_al.campaign.masks import IGNORED
+from minimax_al.campaign.squares import Pixels, in_place
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 
@@ -25,7 +24,6 @@ ViewKind = Literal["label", "prediction", "entropy"]
 VIEWS = "views"
 """The folder of a campaign's views."""
 
-Pixels = NDArray[np.uint8]
 _OUTSIDE: dict[SaidKind, int] = {"prediction": IGNORED, "entropy": 0}
 
 
@@ -49,29 +47,16 @@ class ViewFiles:
         Args:
             content_hash: of the picture's file.
             kind: "prediction" or "entropy".
-            square: (S, S), what the model says of the middle of the picture.
+            square: (S, S), what the model says of the picture that was stretched to a square.
             size: (height, width) of the picture.
-            share: side of the square that the model sees, as a part of the picture's short side.
+            share: side of the square that the model sees, as a part of the square that the picture became.
         """
+        # No pixel that the model speaks of is left out: its square's side covers the short side.
+        scale = len(square) / (share * min(size))
+        height, width = (max(1, round(length * scale)) for length in size)
         file = io.BytesIO()
-        Image.fromarray(in_place(square, size, share, _OUTSIDE[kind])).save(file, format="PNG")
+        Image.fromarray(in_place(square, (height, width), share, _OUTSIDE[kind])).save(file, format="PNG")
         write_durably(self.path(content_hash, kind), file.getvalue())
-
-
-def in_place(square: Pixels, size: tuple[int, int], share: float, outside: int) -> Pixels:
-    """The square in the middle of a canvas of the picture's proportions.
-
-    Example:
-        >>> in_place(np.ones((2, 2), np.uint8), (10, 20), 1.0, outside=255).tolist()
-        [[255, 1, 1, 255], [255, 1, 1, 255]]
-    """
-    side = len(square)
-    scale = side / (share * min(size))
-    height, width = (max(side, round(length * scale)) for length in size)
-    canvas = np.full((height, width), outside, dtype=np.uint8)
-    top, left = (height - side) // 2, (width - side) // 2
-    canvas[top : top + side, left : left + side] = square
-    return canvas
 
 
 def why_outside(images: Path, file: Path) -> str | None:

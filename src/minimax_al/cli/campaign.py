@@ -144,18 +144,19 @@ def report(folder: Path, /, out: Path | None = None) -> None:
         show(f"Report: {campaign.report(out)}")
 
 
-def export(folder: Path, out: Path, /, format: str = "csv") -> None:
+def export(folder: Path, out: Path, /, format: str | None = None) -> None:
     """Write a campaign's labels: csv, parquet, imagefolder, coco, label-studio, masks.
 
     Args:
         folder: of the campaign.
         out: file or folder to write.
-        format: of the export.
+        format: of the export; by default csv, and masks for masks.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        show(f"{campaign.export(format, out)} labels are in {out}")
+        usual = "masks" if campaign.settings.task == "segmentation" else "csv"
+        show(f"{campaign.export(format or usual, out)} labels are in {out}")
 
 
 def predict(folder: Path, /, images: Path, out: Path = Path("predictions.csv")) -> None:

@@ -68,11 +68,17 @@ def show_status(campaign: "Campaign") -> None:
 
 
 def show_new(campaign: "Campaign") -> None:
-    """Print some of the files that a new campaign does not ask about, each with the reason."""
+    """Print some of the files that a new campaign does not ask about, each with the reason; and odd classes."""
+    from minimax_al.data.legend import VOID_NAMES
+
     aside, twice = campaign.status().set_aside, campaign.duplicates()
     place = quote(str(campaign.folder))
     _show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal report {place} lists them")
-    _show_some("duplicate", [f"{path} equals {original}" for path, original in twice], _ALL_DUPLICATES)
+    alike = [f"{one.path} {'equals' if one.is_copy else 'looks like'} {one.original}" for one in twice]
+    _show_some("duplicate", alike, _ALL_DUPLICATES)
+    for name in campaign.classes if campaign.settings.task == "segmentation" else ():
+        if name.lower() in VOID_NAMES:
+            show(f"class {name!r} is learnt like any other; pixels of no class need none: they are 255 in masks")
 
 
 def _show_some(kind: str, files: list[str], where: str) -> None:
@@ -93,15 +99,15 @@ def next_command(folder: Path, now: "Status") -> str:
     if now.unlabelled and (now.advice.decision != "stop" or now.model is None):
         usual = _BUDGET if now.round is None else now.round.picks
         return f"mal query {place} --budget {min(usual, (now.unlabelled + 1) // 2)}"
-    export = "masks --format masks" if now.task == "segmentation" else "labels.csv"
+    export = "masks" if now.task == "segmentation" else "labels.csv"
     return f"mal export {place} {export}" if now.model is None else f"mal package {place} model"
 
 
 def _model_line(model: "ModelState") -> str:
     words = [f"model trained on {model.labels:,} labels"]
-    if model.accuracy is not None and model.interval is not None:
-        low, high = model.interval
-        words.append(f"accuracy {model.accuracy:.1%} (95 %: {low:.1%} to {high:.1%}) on {model.held_out:,} held out")
+    if model.score is not None:
+        interval = "" if model.interval is None else " (95 %: {:.1%} to {:.1%})".format(*model.interval)
+        words.append(f"{model.metric_name} {model.score:.1%}{interval} on {model.held_out:,} held out")
     if model.agreement is not None:
         words.append(f"says of {model.agreement:.0%} of the pictures what the model before said")
     if model.labels_since:

@@ -8,17 +8,17 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from minimax_al.errors import UnreadablePictureError
+from minimax_al.errors import DataError, UnreadablePictureError
 
 MAX_PIXELS = 178_956_970
 """Pillow's own hard limit against decompression bombs: 512 MiB of RGB pixels."""
@@ -36,6 +36,9 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "AVIF", "JPEG200
 Verification = Literal["decode", "header", "none"]
 """How a file is checked: every pixel decoded, its header alone, or not at all."""
 
+Fit = Literal["centre", "stretch"]
+"""How a picture becomes a square: its middle is cut out, as wide as the short side; or all of it is stretched."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,6 +48,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_ITS_SIDE = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
 
 def read_picture(path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -59,19 +63,81 @@ def read_picture(path: Path | str, shrink_to: int | None = None, max_pixels: int
     Raises:
         UnreadablePictureError: the file cannot be decoded; says which and why.
     """
+    return read_sized(path, shrink_to, max_pixels)[0]
+
+
+def read_sized(
+    path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, tuple[int, int]]:
+    """What `read_picture` gives, and the (width, height) that the picture has without `shrink_to`, upright.
+
+    Raises:
+        UnreadablePictureError: the file cannot be decoded; says which and why.
+    """
     decoded = _decode(path, shrink_to, max_pixels)
     if isinstance(decoded, str):
         raise UnreadablePictureError(f"cannot read the picture {os.fspath(path)!r}: {decoded}")
     return decoded
 
 
-def read_square(path: Path | str, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """The centre square of the picture in `path`, resized to (size, size, 3) uint8 (bilinear, antialiased).
+def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(width, height) of the picture in `path`, upright; no pixel is decoded where the file allows it.
+
+    Raises:
+        UnreadablePictureError: the file's header cannot be read; says which file and why.
+    """
+    try:
+        with _quiet_pillow(max_pixels), Image.open(path, formats=_formats()) as image:
+            return (image.height, image.width) if _turn(image) in _ON_ITS_SIDE else image.size
+    except Exception as error:  # a damaged file makes a decoder raise anything
+        reason = _reason(error, max_pixels)
+        raise UnreadablePictureError(f"cannot read the picture {os.fspath(path)!r}: {reason}") from error
+
+
+def read_as_is(
+    file: Path | BinaryIO,
+    check_size: Callable[[tuple[int, int]], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    formats: tuple[str, ...] | None = None,
+) -> Image.Image:
+    """The values that a picture file holds, in the file's own mode and direction: for pictures that are data.
+
+    Args:
+        file: where it lies, or its content.
+        check_size: called with (height, width) before the pixels are decoded; refuses a size by raising DataError.
+        max_pixels: a file whose header promises more is refused before it is decoded.
+        formats: those of Pillow's that are allowed; by default all that pictures may have.
+
+    Raises:
+        UnreadablePictureError: the file cannot be decoded; says why, and not which.
+    """
+    try:
+        with _quiet_pillow(max_pixels), Image.open(file, formats=formats or _formats()) as image:
+            if check_size is not None:
+                check_size((image.height, image.width))
+            _check_pixels(image, max_pixels)
+            image.load()
+            return image
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file makes a decoder raise anything
+        raise UnreadablePictureError(_reason(error, max_pixels)) from error
+
+
+def read_square(path: Path | str, size: int, max_pixels: int = MAX_PIXELS, fit: Fit = "centre") -> NDArray[np.uint8]:
+    """The picture in `path` as a square, (size, size, 3) uint8 (bilinear, antialiased).
+
+    Args:
+        path: the file.
+        size: side of the square, in pixels.
+        max_pixels: a file whose header promises more is refused before it is decoded.
+        fit: whether the centre square is cut out, or the whole picture stretched.
 
     Raises:
         UnreadablePictureError: the file cannot be decoded; says which and why.
     """
-    return np.asarray(centre_square(read_picture(path, size, max_pixels), size))
+    picture = read_picture(path, size, max_pixels)
+    return np.asarray(centre_square(picture, size) if fit == "centre" else stretched(picture, (size, size)))
 
 
 def why_unreadable(path: Path | str, verify: Verification = "decode", max_pixels: int = MAX_PIXELS) -> str | None:
@@ -96,6 +162,11 @@ def centre_square(image: Image.Image, size: int) -> Image.Image:
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def stretched(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """All of `image`, resized to (width, height) whatever its proportions (bilinear, antialiased)."""
+    return image.resize(size, Image.Resampling.BILINEAR)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -125,18 +196,19 @@ def _to_8_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.rint(numbers * (255 / white)).astype(np.uint8)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes a picture upright."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - damaged metadata raises anything, and the pixels are still good
-        return image
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _decode(
     path: Path | str, shrink_to: int | None, max_pixels: int, *, header_only: bool = False
-) -> Image.Image | str:
+) -> tuple[Image.Image, tuple[int, int]] | str:
+    """The picture and its full size, upright; or why it cannot be used."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a million paths are kept as plain strings
         if not stat.S_ISREG(status.st_mode):
@@ -144,14 +216,17 @@ def _decode(
         if status.st_size == 0:
             return "it is empty (0 bytes)"
         with _quiet_pillow(max_pixels), Image.open(path, formats=_formats()) as image:
-            if image.width * image.height > max_pixels:
+            width, height = image.size
+            if width * height > max_pixels:
                 return _oversized(image, max_pixels)
             if header_only:
-                return image
+                return image, image.size
             if shrink_to is not None:
                 image.draft(None, (2 * shrink_to, 2 * shrink_to))
             image.load()
-            return to_rgb(_upright(image))
+            turn = _turn(image)
+            upright = image if turn is None else image.transpose(turn)
+            return to_rgb(upright), (height, width) if turn in _ON_ITS_SIDE else (width, height)
     except Exception as error:  # noqa: BLE001 - a damaged file makes a decoder raise anything
         return _reason(error, max_pixels)
 
@@ -161,6 +236,11 @@ def _formats() -> tuple[str, ...]:
     """Formats that this build of Pillow reads; not all that it could, as some run other programs (EPS)."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _check_pixels(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise UnreadablePictureError(_oversized(image, max_pixels))
 
 
 def _oversized(image: Image.Image, max_pixels: int) -> str:

@@ -62,6 +62,11 @@ class Legend:
         return cls(_classes(numbers), {label: numbers[name] for label, name in enumerate(names)})
 
     @classmethod
+    def of_numbers(cls, class_names: Sequence[str]) -> "Legend":
+        """Masks whose numbers are those of the classes, whatever these are called; 255 is void."""
+        return cls(tuple(class_names), {number: number for number in range(len(class_names))})
+
+    @classmethod
     def of_colours(cls, colours: Mapping[str, Rgb], class_names: Sequence[str] | None = None) -> "Legend":
         """Masks in colour; classes are numbered in the order of the map.
 

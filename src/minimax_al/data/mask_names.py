@@ -15,3 +15,16 @@ COLOUR_MAPS = (
     "labelmap.txt",
 )
 """Names of files that say which colour is which class; the last is what CVAT puts beside its masks."""
+
+
+def shorter_names(stem: str) -> list[str]:
+    """What the picture of a mask may be called, where the mask's name has more than that.
+
+    Args:
+        stem: the mask's name without its last ending.
+
+    Example:
+        >>> shorter_names("7_L"), shorter_names("7")
+        (['7'], [])
+    """
+    return [stem.removesuffix(ending) for ending in MASK_ENDINGS if ending and stem.endswith(ending)]

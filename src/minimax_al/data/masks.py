@@ -8,19 +8,20 @@ memory as targets, and the pictures beside them: 200 kB a picture at 224 x 224.
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, SupportsInt
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from minimax_al.data.dataset import IGNORED, Dataset, picture_statistics
-from minimax_al.data.formats import MAX_PIXELS, read_picture, why_unreadable
+from minimax_al.data.formats import MAX_PIXELS, read_picture, stretched
 from minimax_al.data.legend import Legend
-from minimax_al.data.mask_names import LOSSY_SUFFIXES, MASK_ENDINGS
+from minimax_al.data.mask_files import read_mask
+from minimax_al.data.mask_names import MASK_ENDINGS
 from minimax_al.data.pictures import ResidentPictures
 from minimax_al.data.scan import Progress, SetAside, list_files, printable, sift, why_not
 from minimax_al.errors import ConfigurationError, DataError, UnreadablePictureError
@@ -150,30 +151,6 @@ def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, opt
     )
 
 
-def read_mask(path: Path, legend: Legend, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Class numbers of a mask file's pixels, (H, W), 255 where void.
-
-    Raises:
-        UnreadablePictureError: the file cannot be decoded; says why.
-        DataError: a value is no class, or the format does not keep values; says which and where.
-    """
-    if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise DataError(
-            f"the mask {str(path)!r} is a JPEG, which changes the values that it is given: save masks as PNG"
-        )
-    try:
-        with Image.open(path) as mask:
-            if mask.width * mask.height <= max_pixels:
-                mask.load()
-                return legend.read(mask, str(path))
-    except DataError:
-        raise
-    except Exception as error:  # a damaged file makes a decoder raise anything
-        reason = why_unreadable(path, max_pixels=max_pixels) or f"it is damaged: {error}"
-        raise UnreadablePictureError(reason) from error
-    raise UnreadablePictureError(f"it has {mask.width} x {mask.height} pixels, more than the limit of {max_pixels}")
-
-
 def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
     """Picture files by their path in `folder` without its ending."""
     found: dict[str, Path] = {}
@@ -204,12 +181,11 @@ def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentP
         except UnreadablePictureError as error:
             return str(error).removeprefix(f"cannot read the picture {os.fspath(pair.picture)!r}: ")
         try:
-            mask = read_mask(pair.mask, legend, options.max_pixels)
+            mask = read_mask(pair.mask, legend, options.max_pixels, partial(_check_same_size, pair, picture))
         except UnreadablePictureError as error:
             return f"its mask {pair.mask.name!r} cannot be read: {error}"
-        _check_same_size(pair, picture, mask)
-        pixels_NCHW[position] = _stretch(picture, (width, height), Image.Resampling.BILINEAR).transpose(2, 0, 1)
-        masks_NHW[position] = _stretch(Image.fromarray(mask), (width, height), Image.Resampling.NEAREST)
+        pixels_NCHW[position] = np.asarray(stretched(picture, (width, height))).transpose(2, 0, 1)
+        masks_NHW[position] = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         if (masks_NHW[position] == IGNORED).all():
             return _all_void(pair, options)
         return None
@@ -222,16 +198,13 @@ def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentP
     return ResidentPictures(pixels, [names[i] for i in usable]), masks, set_aside
 
 
-def _stretch(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> NDArray[np.uint8]:
-    return np.asarray(image.resize(size, resampling))
-
-
-def _check_same_size(pair: Pair, picture: Image.Image, mask: NDArray[np.uint8]) -> None:
-    height, width = mask.shape
+def _check_same_size(pair: Pair, picture: Image.Image, size: tuple[int, int]) -> None:
+    height, width = size
     if (width, height) != picture.size:
+        turned = ", upright as the picture's EXIF data turn it" if (height, width) == picture.size else ""
         raise DataError(
             f"the mask {str(pair.mask)!r} has {width} x {height} pixels, but its picture {pair.name!r} has "
-            f"{picture.width} x {picture.height}: a mask needs the size of its picture"
+            f"{picture.width} x {picture.height}: a mask needs the size of its picture{turned}"
         )
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from minimax_al.data.formats import MAX_PIXELS, read_square
+from minimax_al.data.formats import MAX_PIXELS, Fit, read_square
 from minimax_al.errors import ConfigurationError, DataError, ShapeError, UnreadablePictureError
 
 MAX_WORKERS = 16
@@ -101,7 +101,7 @@ class ResidentPictures:
 class FilePictures:
     """Pictures decoded from files when they are asked for, each as a square of `stored_size` pixels.
 
-    The short side is resized to `stored_size` (bilinear, antialiased) and the centre is kept. Worker
+    Pictures are resized (bilinear, antialiased): the short side, of which the centre is kept, or both sides. Worker
     processes decode whole batches ahead of their use; the result does not depend on their number.
 
     Args:
@@ -110,6 +110,7 @@ class FilePictures:
         stored_size: side of the square, in pixels.
         workers: decoding processes; 0 decodes in this process, None chooses by `default_workers`.
         max_pixels: files with more pixels are refused before they are decoded.
+        fit: "centre" keeps the centre square of each picture, "stretch" all of it.
 
     Raises:
         ConfigurationError: a size or a number of workers that cannot be.
@@ -123,6 +124,8 @@ class FilePictures:
         stored_size: int,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        *,
+        fit: Fit = "centre",
     ) -> None:
         if stored_size < 1:
             raise ConfigurationError(f"stored_size={stored_size!r} must be at least 1 pixel")
@@ -136,6 +139,7 @@ class FilePictures:
         self.size = (stored_size, stored_size)
         self.workers = default_workers() if workers is None else workers
         self.max_pixels = max_pixels
+        self.fit = fit
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -149,6 +153,7 @@ class FilePictures:
             self.stored_size,
             self.workers,
             self.max_pixels,
+            fit=self.fit,
         )
 
     def to(self, device: torch.device | str) -> Self:  # noqa: ARG002 - the protocol's; files lie on no device
@@ -164,7 +169,7 @@ class FilePictures:
         checked = [check_indices(batch, len(self)) for batch in batches]
         workers = self.workers if len(checked) > 1 else 0
         paths = self._packed_paths if workers else self.paths
-        decoder = _BatchDecoder(paths, self.stored_size, self.max_pixels)
+        decoder = _BatchDecoder(paths, self.stored_size, self.max_pixels, self.fit)
         with warnings.catch_warnings():
             # The number of workers is the caller's choice, and forked workers only decode.
             warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -251,17 +256,18 @@ class _BatchDecoder(TorchDataset[Tensor]):
     An error raised in a worker would reach the caller with the worker's traceback inside its message.
     """
 
-    def __init__(self, paths: "Sequence[str] | _PackedPaths", stored_size: int, max_pixels: int) -> None:
+    def __init__(self, paths: "Sequence[str] | _PackedPaths", stored_size: int, max_pixels: int, fit: Fit) -> None:
         self.paths = paths
         self.stored_size = stored_size
         self.max_pixels = max_pixels
+        self.fit = fit
 
     def __getitem__(self, batch: object) -> Tensor:
         indices = cast("NDArray[np.int64]", batch).tolist()
         pixels_NHWC = np.empty((len(indices), self.stored_size, self.stored_size, 3), dtype=np.uint8)
         try:
             for position, index in enumerate(indices):
-                pixels_NHWC[position] = read_square(self.paths[index], self.stored_size, self.max_pixels)
+                pixels_NHWC[position] = read_square(self.paths[index], self.stored_size, self.max_pixels, self.fit)
         except UnreadablePictureError as error:
             return cast("Tensor", error)
         return torch.from_numpy(np.ascontiguousarray(pixels_NHWC.transpose(0, 3, 1, 2)))

@@ -1,6 +1,6 @@
 """Several views of one picture side by side: what a segmentation model made of it."""
 
-import colorsys
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,15 +41,42 @@ def segmentation_strip(picture: Pixels, truth: Pixels, prediction: Pixels, entro
 
 
 def class_colours(num_classes: int) -> Pixels:
-    """A colour for each label, (256, 3) uint8: well-spread hues for the classes, grey for everything else.
+    """A colour for each label, (256, 3) uint8: for the classes as unlike as can be, grey for everything else.
+
+    Each colour is, of a grid, the one farthest from grey and from all before it, as eyes see distances (CIELAB). So a
+    class keeps its colour when others join.
 
     Example:
         >>> class_colours(3)[255].tolist()
         [128, 128, 128]
     """
     colours = np.full((256, 3), 128, dtype=np.uint8)
-    for label in range(num_classes):
-        # Steps of the golden ratio keep neighbouring labels far apart, however many there are.
-        hue, value = (0.58 + label * 0.618034) % 1, 0.95 - 0.3 * (label % 2)
-        colours[label] = [round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, 0.65, value)]
+    colours[:num_classes] = _unlike()[:num_classes]
     return colours
+
+
+@cache
+def _unlike() -> Pixels:
+    """255 colours, each as far as can be from all before it and from grey."""
+    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = _lab(grid)
+    # Nearly black and nearly white ones are lost in shadows and skies.
+    is_plain = (places[:, 0] > 30) & (places[:, 0] < 92)
+    grid, places = grid[is_plain], places[is_plain]
+    apart = np.linalg.norm(places - _lab(np.array([[128, 128, 128]], dtype=np.uint8)), axis=1)
+    chosen = []
+    for _ in range(255):
+        chosen.append(int(apart.argmax()))
+        apart = np.minimum(apart, np.linalg.norm(places - places[chosen[-1]], axis=1))
+    return grid[chosen]
+
+
+def _lab(colours: Pixels) -> NDArray[np.float64]:
+    """Colours of sRGB, (N, 3), as L*, a* and b* (CIE 1976, white D65)."""
+    share = colours / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ np.array([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]])
+    ratio = xyz / np.array([0.9505, 1.0, 1.089])
+    f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)

@@ -62,8 +62,8 @@ def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
 
 def _train(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
     model = campaign.train(order.strategy, on_epoch)
-    accuracy = "" if model.accuracy is None else f": accuracy {model.accuracy:.1%} on {model.held_out:,} pictures"
-    return f"trained on {model.labels:,} labels{accuracy}"
+    score = "" if model.score is None else f": {model.metric_name} {model.score:.1%} on {model.held_out:,} pictures"
+    return f"trained on {model.labels:,} labels{score}"
 
 
 def _query(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:

@@ -219,8 +219,9 @@ class Model(_Answer):
     labels: int
     labels_since: int
     held_out: int
-    accuracy: float | None
-    interval: tuple[float, float] | None
+    metric: Annotated[Literal["accuracy", "miou"], Field(description="what it is judged by")]
+    score: Annotated[float | None, Field(description="that metric, a fraction")]
+    interval: Annotated[tuple[float, float] | None, Field(description="its 95 % interval, where that is known")]
     metrics: dict[str, float | None]
     agreement: float | None
     trained_at: datetime
@@ -239,12 +240,12 @@ class Advice(_Answer):
 
 
 class CurvePoint(_Answer):
-    """A point of the learning curve, with the 95 % interval of its accuracy."""
+    """A point of the learning curve, with the 95 % interval of its score where that is known."""
 
     labels: int
-    accuracy: float
-    low: float
-    high: float
+    score: float
+    low: float | None
+    high: float | None
 
 
 class Job(_Answer):

@@ -21,7 +21,7 @@ _MEANINGS = {
     403: "The request comes from another site, or names another host",
     404: "There is no such picture or round, or nothing to show of it",
     408: "The body has not arrived in time",
-    409: "Not now: a round is open, none is, or a job runs",
+    409: "Not now: a round is open, none is, or a job runs; or not so: a mask is named after another picture",
     413: "The body is larger than this route takes",
     422: "The request is not of the form that the route takes",
     429: "Too many uploads are under way: the same request may do well later",

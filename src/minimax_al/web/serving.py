@@ -62,7 +62,7 @@ def serve(
     run(app, host, port, announce)
 
 
-def run(app: FastAPI, host: str, port: int, announce: Callable[[int], None]) -> None:
+def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -> None:
     """Serves an application until SIGINT or SIGTERM.
 
     Args:

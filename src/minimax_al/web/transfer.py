@@ -1,28 +1,26 @@
 """Labels in and out: files of labels, and masks."""
 
-import io
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
-from PIL import Image
 from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.masks import Mask, check_mask_size
+from minimax_al.campaign.mask_owner import other_owner
+from minimax_al.campaign.masks import check_mask_size
 from minimax_al.campaign.schema import items
+from minimax_al.data.legend import Legend
+from minimax_al.data.mask_files import read_png_mask
 from minimax_al.errors import DataError, MinimaxALError
 from minimax_al.web.models import Author, IfWaiting, Import, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
-from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.refusals import conflict, declared, not_found
 from minimax_al.web.repeats import RequestWord
 from minimax_al.web.state import TheCampaign, TheState
 
@@ -37,9 +35,17 @@ FILES: dict[ExportFormat, tuple[str, str]] = {
 }
 """How their files end, and how they are announced."""
 
+FileName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=255,
+        description="of the mask; refused with 409 where it is named after another picture",
+    ),
+]
+
 _NAME_LENGTH = 60
-_MASK_MODES = ("L", "P", "1", "RGB", "RGBA")
-_SIZE = select(items.c.height, items.c.width).where(items.c.id == bindparam("item"))
+_PICTURE = select(items.c.path, items.c.height, items.c.width).where(items.c.id == bindparam("item"))
 
 router = APIRouter(prefix="/api", tags=["transfer"], responses=declared(400, 422))
 
@@ -104,69 +110,52 @@ def import_labels(
     return Import(**fields)
 
 
-@router.put("/masks/{item}", responses=declared(404, 408, 413, 429), openapi_extra=_takes("image/png"))
+@router.put("/masks/{item}", responses=declared(404, 408, 409, 413, 429), openapi_extra=_takes("image/png"))
 async def put_mask(
-    item: ItemId, author: Author, body: RawBody, state: TheState, word: RequestWord, *, if_waiting: IfWaiting = False
+    item: ItemId,
+    author: Author,
+    body: RawBody,
+    state: TheState,
+    word: RequestWord,
+    *,
+    if_waiting: IfWaiting = False,
+    filename: FileName = None,
 ) -> Labelled:
-    """Labels a picture with a mask: a PNG of class numbers, 255 where ignored, in the picture's size."""
+    """Labels a picture with a mask: a PNG of class numbers, 255 where ignored, in the picture's size.
+
+    Numbers may be kept in any mode, and in colour where red, green and blue are equal: browsers draw in nothing else.
+    """
 
     def say() -> list[int]:
-        mask = read_mask(body, _size(state.campaign, item))
+        path, size = _picture(state.campaign, item)
+        if filename is not None:
+            _check_owner(state.campaign, filename, path)
+        legend, name = Legend.of_numbers(state.campaign.classes), filename or f"{path}.png"
+        mask = read_png_mask(body, legend, name, lambda found: check_mask_size(found, size, repr(path)))
         return state.campaign.label_mask(item, mask, author, request=word, if_waiting=if_waiting)
 
     late = await to_thread.run_sync(say, limiter=state.decoders)
     return Labelled(labelled=1 - len(late), answered_before=late)
 
 
-def _size(campaign: Campaign, item: int) -> tuple[int, int]:
-    """(height, width) of a picture whose file is there."""
+def _check_owner(campaign: Campaign, filename: str, path: str) -> None:
+    with campaign.store.reading() as connection:
+        other = other_owner(connection, filename, path)
+    if other is not None:
+        raise conflict(f"{filename!r} is named after the picture {other!r}, and this is {path!r}")
+
+
+def _picture(campaign: Campaign, item: int) -> tuple[str, tuple[int, int]]:
+    """Path and (height, width) of a picture whose file is there."""
     try:
         campaign.picture(item)
     except DataError as error:
         raise not_found(error) from error
     with campaign.store.reading() as connection:
-        height, width = connection.execute(_SIZE, {"item": item}).one()
+        path, height, width = connection.execute(_PICTURE, {"item": item}).one()
     if height is None or width is None:
         raise DataError(f"picture {item} cannot be read, so a mask says nothing")
-    return height, width
-
-
-def read_mask(content: bytes, size: tuple[int, int]) -> Mask:
-    """A PNG file of class numbers: grey, palette, or equal parts of red, green and blue without transparency.
-
-    Browsers draw in colour only, so that the last is what a page can make.
-
-    Args:
-        content: of the file; decoded only where it claims to be of that size.
-        size: (height, width) of the picture.
-
-    Raises:
-        DataError: it is none.
-    """
-    with _readable():
-        image = Image.open(io.BytesIO(content), formats=("PNG",))
-    if image.mode not in _MASK_MODES:
-        raise _no_numbers(image.mode)
-    check_mask_size((image.height, image.width), size, "the file")
-    with _readable():
-        pixels = np.array(image)
-    if pixels.ndim == 2:
-        return pixels.astype(np.uint8)
-    if np.ptp(pixels[..., :3], axis=2).any() or (pixels[..., 3:] != 255).any():
-        raise _no_numbers(image.mode)
-    return np.ascontiguousarray(pixels[..., 0])
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # a damaged file makes a decoder raise anything
-        raise DataError(f"the mask cannot be read as PNG: {error}") from error
-
-
-def _no_numbers(mode: str) -> DataError:
-    return DataError(f"a mask of mode {mode} is no map of class numbers: save 8-bit numbers, or a palette")
+    return path, (height, width)
 
 
 def _plain_name(filename: str) -> str:

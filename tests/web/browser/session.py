@@ -205,7 +205,7 @@ def next_round(session: Session, budget: int, *, train: bool) -> None:
         session.shot("06-training")
         ann.job_ends()
         session.figures["training, seconds"] = round(time.perf_counter() - start, 1)
-        ann.page.wait_for_selector("#accuracy-number:has-text('%')", timeout=PATIENCE)
+        ann.page.wait_for_selector("#score-number:has-text('%')", timeout=PATIENCE)
     ann.page.fill("#budget", str(budget))
     ann.page.click("#query")
     ann.page.wait_for_selector(f"{SINGLE}, #warnings > *", timeout=JOB_PATIENCE)

@@ -3,6 +3,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from minimax_al.campaign import Campaign
 
@@ -95,6 +96,40 @@ def test_pictures_in_label_studio_come_here_after_a_click(ann):
     page.click("#recall")
     person.shows("single")
     assert person.picture() in {pick.path for pick in campaign.picks()}
+
+
+def test_a_mask_file_that_is_named_after_another_picture_is_asked_about(modules, tmp_path):
+    people, shown, session = modules
+    shown.draw_pictures(tmp_path / "pictures", each=2)
+    classes = ["ground", "thing", "sky"]
+    with (
+        Campaign.create(tmp_path / "campaign", tmp_path / "pictures", classes, "segmentation") as campaign,
+        people.served(campaign) as address,
+        session.sync_playwright() as playwright,
+        people.launch(playwright) as browser,
+    ):
+        page = browser.new_page()
+        person = people.Person(page, "ann", {}, classes)
+        person.open(address)
+        assert "a mask for each" in page.inner_text(".steps")
+        assert "key" not in page.inner_text(".steps")
+        campaign.query(4)
+        page.reload()
+        path = person.picture()
+        legend = page.locator("#legend li").all_inner_texts()
+        assert [entry.split() for entry in legend] == [["0", "ground"], ["1", "thing"], ["2", "sky"]]
+        other = next(pick.path for pick in campaign.picks() if Path(pick.path).stem != Path(path).stem)
+        with Image.open(campaign.images / path) as picture:
+            mask = Image.new("L", picture.size, 1)
+        mask.save(tmp_path / f"{Path(other).stem}.png")
+        page.set_input_files("#mask-file", tmp_path / f"{Path(other).stem}.png")
+        page.wait_for_selector(f"text=is named after the picture '{other}', and this is '{path}'")
+        assert campaign.labels() == {}
+        page.click("text=Save it here")
+        page.wait_for_selector(f"text=saved as the mask of {Path(path).name}")
+        assert list(campaign.labels()) == [path]
+        assert page.locator("#warnings > *").count() == 0
+        assert all("409" in problem for problem in person.problems)
 
 
 @pytest.fixture(scope="module")

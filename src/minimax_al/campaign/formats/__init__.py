@@ -1,11 +1,11 @@
 """Label formats: each reads and writes one way in which other programs keep labels."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from minimax_al.campaign.formats import class_folders, coco, label_studio, mask_folder, table
+from minimax_al.campaign.formats.json_file import begins_as_list
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.settings import Task
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
@@ -74,17 +74,22 @@ def detect_format(source: Path, task: Task) -> str:
         case ".parquet" | ".pq":
             return "parquet"
         case ".json":
-            return "label-studio" if isinstance(_json(source), list) else "coco"
+            return "label-studio" if begins_as_list(source) else "coco"
         case suffix:
             raise DataError(f"{str(source)!r} ends in {suffix!r}: labels come as .csv, .parquet, .json or a folder")
 
 
-def _json(source: Path) -> object:
-    try:
-        content: object = json.loads(source.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{str(source)!r} is not JSON: {error}") from error
-    return content
+def check_source(source: Path, name: str) -> None:
+    """Refuses a file where the format of that name is a folder, and the other way round.
+
+    Raises:
+        DataError: it is not there, or of the other kind.
+    """
+    if not source.exists():
+        raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
+    if source.is_dir() is not FORMATS[name].is_folder:
+        given, wanted = ("folder", "file") if source.is_dir() else ("file", "folder")
+        raise DataError(f"{str(source)!r} is a {given}, and labels in the format {name!r} are a {wanted}: give that")
 
 
-__all__ = ["FORMATS", "Context", "Format", "Given", "Labelled", "detect_format", "get_format"]
+__all__ = ["FORMATS", "Context", "Format", "Given", "Labelled", "check_source", "detect_format", "get_format"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minimax_al.campaign.formats.json_file import read_json
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled, check_drawn
 from minimax_al.campaign.formats.polygons import fill_polygon
 from minimax_al.campaign.formats.run_length import Binary, decode_coco, encode_coco
@@ -25,7 +26,7 @@ def read(source: Path, context: Context) -> Iterator[Given]:
     Raises:
         DataError: the file is no such JSON, or a picture has annotations of several classes.
     """
-    content = json.loads(source.read_bytes())
+    content: Any = read_json(source)
     try:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         annotations: dict[Any, list[Any]] = defaultdict(list)

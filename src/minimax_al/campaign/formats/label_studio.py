@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 
+from minimax_al.campaign.formats.json_file import read_json
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled, check_drawn
 from minimax_al.campaign.formats.polygons import fill_polygon
 from minimax_al.campaign.formats.run_length import Binary, decode_label_studio, encode_label_studio
@@ -29,7 +30,9 @@ def read(source: Path, context: Context) -> Iterator[Given]:
     Raises:
         DataError: the file is no such JSON, or a task has several choices.
     """
-    content = json.loads(source.read_bytes())
+    content: Any = read_json(source)
+    if not isinstance(content, list):
+        raise DataError(f"{str(source)!r} is not as Label Studio has it: its export 'JSON' is a list of tasks")
     for number, task in enumerate(content, start=1):
         where = f"{str(source)!r}, task {task.get('id', number) if isinstance(task, Mapping) else number}"
         try:

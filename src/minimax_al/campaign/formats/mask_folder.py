@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from minimax_al.campaign.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.masks import Mask, check_mask_size
 from minimax_al.data.formats import PICTURE_SUFFIXES
 from minimax_al.data.legend import Legend, in_order, read_colour_map
-from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, MASK_ENDINGS
+from minimax_al.data.mask_files import read_png_mask
+from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, shorter_names
 from minimax_al.data.scan import list_files
 from minimax_al.errors import DataError
 
@@ -33,7 +34,9 @@ def read(source: Path, context: Context) -> Iterator[Given]:
     others = [name for name in files if _suffix(name) in PICTURE_SUFFIXES - {_ENDING}]
     if not masks:
         raise DataError(f"{str(source)!r} has no masks{_why_none(others)}: put one PNG file there for each picture")
-    pictures = _pictures(context.images) if others or any(map(_shorter, masks)) else ()
+    pictures = (
+        _pictures(context.images) if others or any(shorter_names(name[: -len(_ENDING)]) for name in masks) else ()
+    )
     # Some people keep pictures and masks side by side; any other picture is a mask that would be missed.
     for name in others:
         if name not in pictures:
@@ -69,32 +72,21 @@ def _pictures(images: Path) -> set[str]:
     return names | {name[: -len(_suffix(name))] for name in names}
 
 
-def _shorter(name: str) -> list[str]:
-    """What the picture of a mask may be called, where the mask's name has more than that."""
-    stem = name[: -len(_ENDING)]
-    return [stem.removesuffix(ending) for ending in MASK_ENDINGS if ending and stem.endswith(ending)]
-
-
 def _picture(name: str, pictures: Collection[str]) -> str:
     """What the picture of a mask is called; a picture of the mask's whole name comes first."""
     stem = name[: -len(_ENDING)]
-    return next((key for key in (stem, *_shorter(name)) if key in pictures), stem)
+    return next((key for key in (stem, *shorter_names(stem)) if key in pictures), stem)
 
 
 def _legend(source: Path, class_names: Sequence[str]) -> Legend:
     found = next((source / name for name in COLOUR_MAPS if (source / name).is_file()), None)
     if found is None:
-        return Legend(tuple(class_names), {number: number for number in range(len(class_names))})
+        return Legend.of_numbers(class_names)
     return Legend.of_colours(in_order(read_colour_map(found), class_names), class_names)
 
 
 def _read_mask(path: Path, given: Given, legend: Legend, context: Context) -> Mask:
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            check_mask_size((image.height, image.width), context.size_of(given), given.where)
-            image.load()
-            return np.ascontiguousarray(legend.read(image, str(path)))
-    except UnidentifiedImageError as error:
-        raise DataError(f"{given.where}: whatever its name says, it is no PNG file: save it as one") from error
-    except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{given.where}: it cannot be read as a mask ({error})") from error
+    size = context.size_of(given)
+    return np.ascontiguousarray(
+        read_png_mask(path, legend, str(path), lambda found: check_mask_size(found, size, given.where))
+    )

@@ -107,7 +107,8 @@ class Suggestions:
             if self._loaded is None or self._loaded[0] != run_id:
                 self._loaded = run_id, load_trained(run_folder(self.campaign.folder, run_id))
             trained = self._loaded[1]
-            said = list(predict(trained, load_pictures(self.campaign.images, paths, trained.stored_size)))
+            pictures = load_pictures(self.campaign.images, paths, trained.stored_size, trained.fit)
+            said = list(predict(trained, pictures))
         return {
             one.path: class_prediction(str(one.class_name), one.confidence, model_version(run_id), configuration)
             for one in said

@@ -14,17 +14,13 @@ from numpy.typing import NDArray
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.formats import MAX_PIXELS
 from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
+from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
 from minimax_al.data.sources.folder import TEST_FOLDERS
 from minimax_al.errors import ConfigurationError, DataError
 
 CLASS_LIST = "classes.txt"
-COLOUR_MAPS = tuple(
-    f"{stem}.{suffix}"
-    for stem in ("colours", "colors", "colour_map", "color_map", "class_dict")
-    for suffix in ("csv", "json", "yaml", "yml")
-)
 
 
 def load(

@@ -79,9 +79,9 @@ export function getPicks(wanted) {
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
-/** A mask for a picture; `ifWaiting` as for `label`. */
-export const putMask = (author, item, file, { key, ifWaiting }) =>
-  call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting })}`, { raw: file, key, patience: LONG });
+/** A mask for a picture; `ifWaiting` as for `label`. With `sure` false, 409 says that it is named after another picture. */
+export const putMask = (author, item, file, { key, ifWaiting, sure }) =>
+  call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
 
 export const pictureUrl = (item) => `pictures/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;

@@ -1,4 +1,4 @@
-/** The learning curve as SVG: accuracy by labels, its interval, and what the next labels are expected to add. */
+/** The learning curve as SVG: the score by labels, its interval where that is known, and what the next labels are expected to add. */
 
 import { draw, percent } from "./dom.js";
 
@@ -16,22 +16,23 @@ export function ticks(low, high, parts) {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 
-/** The curve; `points`: { labels, accuracy, low, high }, at least one. `advice`: as the status has it. */
+/** The curve; `points`: { labels, score, low, high }, the last two null where they are not known, at least one. `advice`: as the status has it. */
 export function drawCurve(points, advice) {
   const last = points.at(-1);
   const next = advice?.gain === null || advice?.gain === undefined ? null : expected(last, advice);
   const all = next === null ? points : [...points, next];
   const x = scale(0, Math.max(...all.map(({ labels }) => labels)) * 1.04, EDGE.left, WIDTH - EDGE.right);
-  const low = Math.max(0, Math.min(...all.map((point) => point.low)) - 0.03);
-  const high = Math.min(1, Math.max(...all.map((point) => point.high)) + 0.03);
+  const low = Math.max(0, Math.min(...all.map((point) => point.low ?? point.score)) - 0.03);
+  const high = Math.min(1, Math.max(...all.map((point) => point.high ?? point.score)) + 0.03);
   const y = scale(low, high, HEIGHT - EDGE.bottom, EDGE.top);
-  const summary = points.map((point) => `${point.labels} labels: ${percent(point.accuracy)} (${percent(point.low)} to ${percent(point.high)})`);
+  const sure = points.filter((point) => point.low !== null);
+  const summary = points.map(inWords);
   const parts = [
     draw("title", {}, `Learning curve. ${summary.join("; ")}`),
     ...yAxis(y, low, high),
     ...xAxis(x),
-    draw("polygon", { class: "band", points: outline(points, x, y) }),
-    draw("polyline", { class: "line", points: points.map((point) => `${x(point.labels)},${y(point.accuracy)}`).join(" ") }),
+    draw("polygon", { class: "band", points: outline(sure, x, y) }),
+    draw("polyline", { class: "line", points: points.map((point) => `${x(point.labels)},${y(point.score)}`).join(" ") }),
     ...(next === null ? [] : forecast(last, next, x, y)),
     ...points.flatMap((point) => mark(point, x, y)),
   ];
@@ -40,9 +41,9 @@ export function drawCurve(points, advice) {
 
 const scale = (from, to, start, end) => (value) => Number((start + ((value - from) / (to - from || 1)) * (end - start)).toFixed(1));
 
-function expected({ labels, accuracy }, { next_labels: more, gain, low, high }) {
-  const at = (points) => Math.min(1, accuracy + points);
-  return { labels: labels + more, accuracy: at(gain), low: at(low), high: at(high) };
+function expected({ labels, score }, { next_labels: more, gain, low, high }) {
+  const at = (points) => Math.min(1, score + points);
+  return { labels: labels + more, score: at(gain), low: at(low), high: at(high) };
 }
 
 function outline(points, x, y) {
@@ -72,17 +73,19 @@ const inverse = (x, pixel) => (pixel - x(0)) / ((x(1000) - x(0)) / 1000);
 function forecast(last, next, x, y) {
   const [fromX, toX] = [x(last.labels), x(next.labels)];
   return [
-    draw("line", { class: "forecast", x1: fromX, y1: y(last.accuracy), x2: toX, y2: y(next.accuracy) }),
+    draw("line", { class: "forecast", x1: fromX, y1: y(last.score), x2: toX, y2: y(next.score) }),
     draw("line", { class: "forecast-interval", x1: toX, x2: toX, y1: y(next.low), y2: y(next.high) }),
-    draw("circle", { class: "forecast-dot", cx: toX, cy: y(next.accuracy), r: 3 }, draw("title", {}, `Expected at ${next.labels} labels: ${percent(next.accuracy)}`)),
+    draw("circle", { class: "forecast-dot", cx: toX, cy: y(next.score), r: 3 }, draw("title", {}, `Expected at ${next.labels} labels: ${percent(next.score)}`)),
   ];
 }
 
 function mark(point, x, y) {
   const at = x(point.labels);
-  const words = `${point.labels.toLocaleString("en")} labels: ${percent(point.accuracy)}, 95 % interval ${percent(point.low)} to ${percent(point.high)}`;
-  return [
-    draw("line", { class: "interval", x1: at, x2: at, y1: y(point.low), y2: y(point.high) }),
-    draw("circle", { class: "dot", cx: at, cy: y(point.accuracy), r: 3.5 }, draw("title", {}, words)),
-  ];
+  const dot = draw("circle", { class: "dot", cx: at, cy: y(point.score), r: 3.5 }, draw("title", {}, inWords(point)));
+  return point.low === null ? [dot] : [draw("line", { class: "interval", x1: at, x2: at, y1: y(point.low), y2: y(point.high) }), dot];
+}
+
+function inWords({ labels, score, low, high }) {
+  const interval = low === null ? "" : `, 95 % interval ${percent(low)} to ${percent(high)}`;
+  return `${labels.toLocaleString("en")} labels: ${percent(score)}${interval}`;
 }

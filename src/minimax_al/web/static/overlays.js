@@ -54,11 +54,11 @@ export async function lay(name = kind) {
 function legendEntry(name, index) {
   const swatch = make("i", { class: "swatch" });
   swatch.style.backgroundColor = state.campaign.colours[index];
-  return make("li", {}, swatch, name);
+  return make("li", {}, swatch, make("b", {}, String(index)), ` ${name}`);
 }
 
 /** A mask goes to the server at once; the picture stays until it is there. */
-async function send(file, picks = targets(), key = api.newKey()) {
+async function send(file, { picks = targets(), key = api.newKey(), sure = false } = {}) {
   byId("mask-file").value = "";
   const [pick] = picks;
   if (picks.length !== 1) {
@@ -68,7 +68,7 @@ async function send(file, picks = targets(), key = api.newKey()) {
   byId("mask-label").classList.add("busy");
   say(`Sending ${file.name}: not saved yet`);
   try {
-    const { answered_before: late } = await api.putMask(state.author, pick.item, file, { key, ifWaiting: pick.answer === "waiting" });
+    const { answered_before: late } = await api.putMask(state.author, pick.item, file, { key, sure, ifWaiting: pick.answer === "waiting" });
     const before = [{ pick, answer: pick.answer, class_name: null }];
     const entries = [{ kind: "label", className: null, items: [pick.item], tries: 1, refused: null }];
     remember({ kind: "label", className: null, before, entries, saved: true });
@@ -80,7 +80,9 @@ async function send(file, picks = targets(), key = api.newKey()) {
     update({ saves: state.saves + 1, moment: state.moment + 1 });
     if (late.length > 0) leaveAlone(entries[0], late);
   } catch (error) {
-    const again = make("button", { type: "button", class: "link", onclick: () => send(file, picks, key) }, "Try again");
+    // A refusal is final under its key; a lost request is the same when it comes again.
+    const [words, next] = error.status === 409 ? ["Save it here", { picks, sure: true }] : ["Try again", { picks, key, sure }];
+    const again = make("button", { type: "button", class: "link", onclick: () => send(file, next) }, words);
     warn("mask", `${file.name} is not saved: ${error.message}.`, again);
     say("The mask is not saved");
   } finally {

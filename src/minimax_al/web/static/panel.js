@@ -7,6 +7,7 @@ import { on, state } from "./state.js";
 import { describe, isLatest, undo } from "./work.js";
 
 const SHOWN = 5; // recent actions
+const METRICS = { accuracy: "accuracy", miou: "mIoU" };
 const DECISIONS = { "go on": ["Go on", "good"], stop: ["You can stop", "stop"], "too early": ["Too early to tell", "quiet"] };
 
 /** Keeps the panel as the state is. */
@@ -74,18 +75,23 @@ function row(action) {
   );
 }
 
+function measuredOn({ score, interval, held_out: held }) {
+  if (score === null) return "no labels are held out";
+  return `${interval === null ? "" : `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `}on ${held} held out`;
+}
+
 function model() {
   const { model: trained, curve, advice } = state.status;
   byId("model-none").hidden = trained !== null;
-  byId("accuracy").hidden = trained === null;
+  byId("score").hidden = trained === null;
   byId("curve").replaceChildren(...(curve.length > 0 ? [drawCurve(curve, advice)] : []));
   const [words, tone] = DECISIONS[advice.decision];
   byId("advice-word").textContent = words;
   byId("advice-word").dataset.tone = tone;
   byId("advice-reason").textContent = advice.reason;
   if (trained === null) return;
-  byId("accuracy-number").textContent = trained.accuracy === null ? "not measured" : percent(trained.accuracy);
-  byId("accuracy-interval").textContent = trained.interval === null ? "no labels are held out" : `${percent(trained.interval[0], 0)} to ${percent(trained.interval[1], 0)} on ${trained.held_out} held out`;
+  byId("score-number").textContent = trained.score === null ? "not measured" : percent(trained.score);
+  byId("score-words").textContent = `${METRICS[trained.metric]}, ${measuredOn(trained)}`;
   const facts = [`Trained on ${count(trained.labels, "label")}`];
   if (trained.labels_since > 0) facts.push(`${trained.labels_since} new since`);
   if (trained.agreement !== null) facts.push(`says the same as the model before on ${percent(trained.agreement, 0)}`);

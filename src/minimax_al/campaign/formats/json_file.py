@@ -1,0 +1,27 @@
+"""Files of JSON, as Label Studio and COCO have them."""
+
+import json
+from pathlib import Path
+
+from minimax_al.errors import DataError
+
+
+def read_json(source: Path) -> object:
+    """What a file of JSON holds.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
+    try:
+        content: object = json.loads(source.read_bytes())
+    except OSError as error:
+        raise DataError(f"{str(source)!r} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{str(source)!r} is not JSON: {error}") from error
+    return content
+
+
+def begins_as_list(source: Path) -> bool:
+    """Whether a file of JSON holds a list: its first letter says so, and the rest may be long."""
+    with source.open("rb") as file:
+        return file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")

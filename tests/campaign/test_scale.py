@@ -1,0 +1,179 @@
+"""What a pool of a million pictures needs of the code: statements and memory that do not grow with the pool."""
+
+import shutil
+import tracemalloc
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, insert
+
+from minimax_al.campaign import cold_start, duplicates
+from minimax_al.campaign import items as items_module
+from minimax_al.campaign.description import whitened
+from minimax_al.campaign.near_duplicates import first_equal, representatives
+from minimax_al.campaign.rounds import candidates, count_candidates
+from minimax_al.campaign.schema import items
+
+from .fakes import random_picture
+
+
+@contextmanager
+def statements_of(campaign):
+    """The SQL that a campaign sends meanwhile; many rows sent at once are one statement."""
+    said = []
+
+    def hear(*told):
+        said.append(told[2])
+
+    event.listen(campaign.store.engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        event.remove(campaign.store.engine, "before_cursor_execute", hear)
+
+
+def pretend_pictures(campaign, count):
+    """Rows of pictures, as if files had been found."""
+    rows = [
+        {
+            "path": f"pretended/{number:07d}.jpg",
+            "status": "active",
+            "content_hash": f"{number:064x}",
+            "perceptual_hash": f"{number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}",
+            "width": 300,
+            "height": 300,
+            "size_bytes": 1000,
+            "modified_ns": number,
+            "added_at": datetime(2026, 1, 2, tzinfo=UTC),
+        }
+        for number in range(count)
+    ]
+    with campaign.store.writing() as connection:
+        connection.execute(insert(items), rows)
+
+
+def test_a_look_takes_as_many_statements_for_more_pictures_of_a_portion(make_campaign, save_pictures):
+    counts = []
+    for count in (4, 40):
+        images = save_pictures(count, folder=f"pictures {count}")
+        campaign = make_campaign(folder=f"campaign {count}", images=images)
+        save_pictures(count, folder=f"pictures {count}", first=count)
+        with statements_of(campaign) as added:
+            assert len(campaign.refresh().added) == count
+        with statements_of(campaign) as nothing:
+            assert str(campaign.refresh()) == "nothing new"
+        counts.append((len(added), len(nothing)))
+    assert counts[0] == counts[1]
+
+
+def test_portions_are_put_together_again(make_campaign, save_pictures, monkeypatch):
+    monkeypatch.setattr(items_module, "_PORTION", 4)
+    monkeypatch.setattr(items_module, "_AT_ONCE", 3)
+    campaign = make_campaign(images=save_pictures(11))
+    (campaign.images / "a/004.png").unlink()
+    (campaign.images / "b/003.png").unlink()
+    random_picture(99).save(campaign.images / "b/005.png")
+    save_pictures(2, first=11)
+    found = campaign.refresh()
+    assert (found.added, found.missing) == (("a/012.png", "b/011.png"), ("a/004.png", "b/003.png"))
+    assert str(campaign.refresh()) == "nothing new"
+    assert campaign.status().items == {"active": 11, "missing": 2}
+
+
+def test_a_look_that_finds_nothing_new_compares_no_pictures(campaign, monkeypatch):
+    monkeypatch.setattr(duplicates, "_present", lambda _: pytest.fail("all pictures were read"))
+    assert str(campaign.refresh()) == "nothing new"
+
+
+def test_a_folder_that_moves_takes_as_many_statements_whatever_its_size(make_campaign, save_pictures):
+    counts = []
+    for count in (4, 12):
+        campaign = make_campaign(folder=f"campaign {count}", images=save_pictures(count, folder=f"pictures {count}"))
+        campaign.label("a/000.png", "cat", author="ann")
+        shutil.move(campaign.images / "a", campaign.images / "z")
+        with statements_of(campaign) as said:
+            assert len(campaign.refresh().moved) == count // 2
+        assert campaign.labels() == {"z/000.png": "cat"}
+        counts.append(len(said))
+    assert counts[0] == counts[1]
+
+
+def test_an_import_looks_up_its_own_pictures_alone(campaign, tmp_path):
+    (tmp_path / "one.csv").write_text("path,label\na/000.png,cat\n")
+    with statements_of(campaign) as said:
+        campaign.import_labels(tmp_path / "one.csv")
+    read = [statement for statement in said if "FROM items" in statement.replace("\n", "")]
+    assert read
+    assert all("WHERE items.path =" in statement or "WHERE items.id IN" in statement for statement in read)
+
+
+def test_a_look_holds_no_object_for_a_known_picture(campaign):
+    pretend_pictures(campaign, 20_000)
+    with campaign.store.reading() as connection:
+        tracemalloc.start()
+        try:
+            present = duplicates._present(connection)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(present.ids) == 20_012
+    assert held < 200 * len(present.ids)  # bytes; rows as objects have 700
+
+
+def test_candidates_are_counted_as_they_are_listed(campaign):
+    shutil.copy(campaign.images / "a/000.png", campaign.images / "copy.png")
+    campaign.refresh()
+    campaign.label("copy.png", "cat", author="ann")
+    campaign.unsure("b/001.png", author="ann")
+    campaign.skip("b/003.png", author="ann")
+    with campaign.store.reading() as connection:
+        assert count_candidates(connection) == len(candidates(connection)) == 10
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.binary(min_size=9, max_size=9).map(lambda row: bytes(byte % 2 for byte in row)), max_size=40))
+def test_the_first_of_equal_rows_is_found(rows):
+    found = first_equal(np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, 9))
+    assert found.tolist() == [rows.index(row) for row in rows]
+
+
+def test_only_hashes_that_share_two_bands_are_compared(monkeypatch):
+    """A thousand pictures that are alike in a part must not make all others be looked at a thousand times."""
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2, (5000, 128), dtype=np.uint8)
+    for band in (slice(0, None, 6), slice(3, None, 6)):
+        bits[:1000, band] = bits[0, band]
+    hashes = [row.tobytes().hex() for row in np.packbits(bits, axis=1)]
+    compared = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, chosen):
+            compared.append(len(chosen))
+            return np.asarray(self)[chosen]
+
+    monkeypatch.setattr("minimax_al.campaign.near_duplicates._BITS_OF", _bits_of_16().view(Counted))
+    assert representatives(hashes, 4).tolist() == list(range(5000))
+    assert sum(compared) <= 1.01 * 1000 * 999 / 2
+
+
+def _bits_of_16():
+    return np.array([number.bit_count() for number in range(1 << 16)], dtype=np.uint8)
+
+
+def test_descriptions_are_joined_in_order():
+    parts = [torch.arange(12.0).reshape(6, 2)[start : start + 2] for start in (0, 2, 4)]
+    assert torch.equal(cold_start._joined(iter(parts), 6), torch.cat(parts))
+
+
+def test_whitening_a_part_at_a_time_changes_nothing(monkeypatch):
+    features = torch.randn(100, 20, generator=torch.Generator().manual_seed(0)) + 3
+    whole = whitened(features)
+    monkeypatch.setattr("minimax_al.campaign.description._PART", 7)
+    parts = whitened(features)
+    # A principal direction may come with either sign.
+    torch.testing.assert_close(parts @ parts.T, whole @ whole.T, atol=1e-4, rtol=0)

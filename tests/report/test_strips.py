@@ -1,0 +1,45 @@
+"""Colours of classes are told apart; views lie side by side."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from minimax_al.errors import ShapeError
+from minimax_al.report.strips import GAP, class_colours, segmentation_strip
+
+
+def lab(colours):
+    """L*, a* and b* by another program: Little CMS, which Pillow brings; its bytes are L* * 2.55, and a* and b*."""
+    to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    places = np.asarray(ImageCms.applyTransform(Image.fromarray(colours[None]), to_lab))[0].astype(np.int16)
+    places[:, 1:] = np.where(places[:, 1:] > 127, places[:, 1:] - 256, places[:, 1:])
+    return places * [100 / 255, 1, 1]
+
+
+@pytest.mark.parametrize(("classes", "apart"), [(2, 90), (11, 45), (20, 33), (40, 22)])
+def test_any_two_classes_and_void_are_told_apart(classes, apart):
+    """Side by side, two colours differ to the eye from a distance of about 2; laid over a picture, of about 20."""
+    places = lab(np.vstack([class_colours(classes)[:classes], class_colours(classes)[255:]]))
+    assert min(np.linalg.norm(one - other) for one, other in combinations(places, 2)) > apart
+
+
+def test_a_class_keeps_its_colour_when_others_join():
+    many = class_colours(255)
+    for classes in (1, 7, 30):
+        few = class_colours(classes)
+        np.testing.assert_array_equal(few[:classes], many[:classes])
+        assert (few[classes:] == 128).all()
+    assert len({tuple(colour) for colour in many[:255].tolist()}) == 255
+
+
+def test_views_lie_side_by_side():
+    picture, mask = np.full((4, 5, 3), 9, np.uint8), np.zeros((4, 5), np.uint8)
+    strip = segmentation_strip(picture, mask, mask + 1, mask + 200, 2)
+    assert strip.shape == (4, 4 * 5 + 3 * GAP, 3)
+    width = 5 + GAP
+    for place, colour in enumerate([(9, 9, 9), class_colours(2)[0], class_colours(2)[1], (200, 200, 200)]):
+        assert (strip[:, place * width : place * width + 5] == colour).all()
+    with pytest.raises(ShapeError, match=r"truth has shape \(4, 4\)"):
+        segmentation_strip(picture, mask[:, :4], mask, mask, 2)
