@@ -271,9 +271,26 @@ def test_a_damaged_model_is_said(make_coloured):
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_trained(folder)
+    description = (folder / "model.json").read_text()
+    for damaged in ("", "{}", "[1]", description[:-9], description.replace('"conv4"', '"conv5"')):
+        (folder / "model.json").write_text(damaged)
+        with pytest.raises(CheckpointError, match="describes no model that this version can build"):
+            load_trained(folder)
     (folder / "model.json").unlink()
     with pytest.raises(CampaignError, match="train again"):
         load_trained(folder)
+
+
+def test_a_status_does_without_predictions_that_a_power_cut_has_left_in_part(make_coloured):
+    campaign = make_coloured()
+    answer(campaign)
+    campaign.train("entropy")
+    campaign.train("margin")
+    assert campaign.status().model.agreement is not None
+    file = campaign.folder / "models" / "run-0002" / "predictions.npz"
+    for damaged in (file.read_bytes()[:-30], b"PK", b""):
+        file.write_bytes(damaged)
+        assert campaign.status().model.agreement is None
 
 
 def test_the_onnx_file_says_what_the_model_says(make_coloured, tmp_path):

@@ -23,9 +23,10 @@ from minimax_al.campaign.recipes import read_recipe
 from minimax_al.campaign.rounds import Choice, is_candidate
 from minimax_al.campaign.schema import items
 from minimax_al.campaign.squares import FITS
-from minimax_al.data import Pictures, normalise, prepare
+from minimax_al.data import Pictures
 from minimax_al.networks import Encoder, build_encoder
 from minimax_al.training import Recipe, Runtime
+from minimax_al.training.feed import seen
 
 if TYPE_CHECKING:
     from minimax_al.training.epochs import EpochCallback
@@ -90,8 +91,7 @@ def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch:
 
     def describe(pixels: Tensor) -> Tensor:
         with torch.inference_mode(), runtime.autocast():
-            x = normalise(prepare(pixels.to(runtime.device), recipe.augmentation), mean, std)
-            features = network(runtime.place_pictures(x)).float()
+            features = network(seen(pixels, recipe.augmentation, mean, std, runtime)).float()
         return F.normalize((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
 
     batches = _batches(pictures, recipe.scoring_batch_size, on_epoch)

@@ -15,12 +15,13 @@ from minimax_al.campaign.datasets import load_pictures
 from minimax_al.campaign.masks import IGNORED, Mask
 from minimax_al.campaign.squares import in_place
 from minimax_al.campaign.trained import Trained
-from minimax_al.data import Pictures, normalise, prepare, scan_folder
+from minimax_al.data import Pictures, scan_folder
 from minimax_al.data.formats import Fit, read_size
 from minimax_al.data.scan import Progress, SetAside
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.training import Runtime
+from minimax_al.training.feed import seen
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def predict(trained: Trained, pictures: Pictures) -> Iterator[Prediction]:
     batches = torch.arange(len(pictures)).split(trained.recipe.scoring_batch_size)
     for batch, pixels in zip(batches, pictures.stream(batches), strict=True):
         with torch.inference_mode(), runtime.autocast():
-            x = normalise(prepare(pixels.to(runtime.device), trained.recipe.augmentation), trained.mean, trained.std)
-            probabilities = model(runtime.place_pictures(x)).float().softmax(dim=1).cpu()
+            x = seen(pixels, trained.recipe.augmentation, trained.mean, trained.std, runtime)
+            probabilities = model(x).float().softmax(dim=1).cpu()
         names = [pictures.names[index] for index in batch.tolist()]
         yield from _of_batch(trained, names, probabilities)
 

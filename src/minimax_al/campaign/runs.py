@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,8 +136,8 @@ def agreement(campaign: Path, before: int, after: int) -> float | None:
 
 
 def _predictions(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    file = folder / PREDICTIONS
-    if not file.exists():
+    try:
+        with (folder / PREDICTIONS).open("rb") as file, np.load(file) as arrays:
+            return arrays["items"], arrays["predicted"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # a power cut may have left a part
         return None
-    with np.load(file) as arrays:
-        return arrays["items"], arrays["predicted"]

@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from minimax_al.data.formats import Fit
 from minimax_al.durable import write_durably
-from minimax_al.errors import CampaignError, CheckpointError
+from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError
 from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
 from minimax_al.training import Recipe
 from minimax_al.training.checkpoint import read_tensors
@@ -79,26 +79,34 @@ def load_trained(folder: Path) -> Trained:
 
     Raises:
         CampaignError: it is not there.
-        CheckpointError: the weights are damaged, or another network's.
+        CheckpointError: weights or description are damaged, or another network's, or of a version that is too old.
     """
     try:
-        description = json.loads((folder / DESCRIPTION).read_bytes())
+        described = _described(json.loads((folder / DESCRIPTION).read_bytes()))
     except OSError as error:
         raise CampaignError(f"the model in {str(folder)!r} cannot be read ({error}): train again") from error
-    recipe = Recipe.model_validate(description["recipe"])
-    encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
-    kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
-    model = kind(encoder, len(description["class_names"]))
+    except (ValueError, KeyError, TypeError, ConfigurationError) as error:
+        raise CheckpointError(
+            f"{str(folder / DESCRIPTION)!r} describes no model that this version can build ({error}): train again"
+        ) from error
     tensors, _ = read_tensors(folder / WEIGHTS)
     try:
-        model.load_state_dict(tensors)
+        described.model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{str(folder / WEIGHTS)!r} holds another network's weights: {error}") from error
+    return described
+
+
+def _described(description: Mapping[str, Any]) -> Trained:
+    """The model of a description, its weights yet to come."""
+    recipe, class_names = Recipe.model_validate(description["recipe"]), tuple(description["class_names"])
+    encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
+    kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
     return Trained(
-        model=model.eval(),
+        model=kind(encoder, len(class_names)).eval(),
         recipe=recipe,
         task=description["task"],
-        class_names=tuple(description["class_names"]),
+        class_names=class_names,
         stored_size=description["stored_size"],
         fit=description.get("fit", "centre"),  # older versions knew of nothing else
         mean=tuple(description["mean"]),
