@@ -166,3 +166,15 @@ def test_names_roots_and_options_that_do_not_exist(tmp_path, save):
         *("arrays", "cifar10", "cifar100", "digits", "folder", "imagenet", "inaturalist2018", "manifest"),
         *("bdd100k", "camvid", "masks", "shapes", "voc"),
     }
+
+
+@pytest.mark.parametrize(
+    ("option", "match"),
+    [
+        ({"size": "big"}, "size='big' is not allowed: Input should be a valid integer"),
+        ({"train": [3]}, r"train=\[3\] is not allowed"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_in_a_sentence(option, match):
+    with pytest.raises(ConfigurationError, match=match):
+        load_dataset("shapes", **option)

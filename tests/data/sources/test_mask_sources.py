@@ -7,7 +7,7 @@ from PIL import Image
 
 from minimax_al.data import load_dataset
 from minimax_al.data.sources import bdd100k, camvid, shapes, voc
-from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
+from minimax_al.errors import ConfigurationError, DataError
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_camvid(paint, tmp_path):
 def test_camvid_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"CamVid needs the folder .*train'"):
         load_dataset("camvid", tmp_path)
-    with pytest.raises(UnknownNameError, match="part of CamVid 'tset'; did you mean 'test'"):
+    with pytest.raises(ConfigurationError, match="test='tset' is not allowed: Input should be 'test' or 'val'"):
         load_dataset("camvid", tmp_path, test="tset")
 
 

@@ -7,8 +7,9 @@ A source is a module with a function `load(root, ...) -> Dataset`; its keyword a
 import inspect
 from importlib import import_module
 from pathlib import Path
+from typing import Any, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.files import FileOptions
@@ -63,7 +64,8 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
         if option not in known and not (reads_files and option in FileOptions.model_fields):
             names = [*known, *(FileOptions.model_fields if reads_files else ())]
             raise UnknownNameError(f"option of the dataset {name!r}:", option, names)
-    given = {key: value for key, value in options.items() if key in known}
+    kinds = get_type_hints(load)
+    given = {key: _as_kind(key, value, kinds[key]) for key, value in options.items() if key in known}
     if reads_files:
         given["files"] = _file_options({key: value for key, value in options.items() if key not in known})
     if name in WITHOUT_ROOT:
@@ -73,6 +75,13 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
     if root is None:
         raise ConfigurationError(f"the dataset {name!r} is read from disk: give its root (a folder or a file)")
     return _checked(load(Path(root), **given))
+
+
+def _as_kind(key: str, value: object, kind: Any) -> object:  # noqa: ANN401 - an annotation
+    try:
+        return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError as error:
+        raise ConfigurationError(f"{key}={value!r} is not allowed: {error.errors()[0]['msg']}") from None
 
 
 def _file_options(options: dict[str, object]) -> FileOptions:

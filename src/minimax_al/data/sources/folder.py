@@ -19,7 +19,7 @@ from minimax_al.errors import DataError, nearest
 TEST_FOLDERS = ("test", "val", "validation")
 
 
-def load(root: Path, test_size: float = 0.2, seed: int = 0, files: FileOptions | None = None) -> Dataset:
+def load(root: Path, test_size: int | float = 0.2, seed: int = 0, files: FileOptions | None = None) -> Dataset:
     """The data set in the folder `root`; each class folder's name is a class.
 
     Args:

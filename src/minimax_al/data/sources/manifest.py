@@ -14,7 +14,7 @@ from minimax_al.data.split import stratified_test_mask
 def load(
     root: Path,
     class_names: Sequence[str] | None = None,
-    test_size: float = 0.2,
+    test_size: int | float = 0.2,
     seed: int = 0,
     files: FileOptions | None = None,
 ) -> Dataset:

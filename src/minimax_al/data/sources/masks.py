@@ -30,7 +30,7 @@ def load(
     masks: str = "masks",
     classes: Sequence[str] | None = None,
     colours: Mapping[str, Sequence[int]] | str | Path | None = None,
-    test_size: float = 0.2,
+    test_size: int | float = 0.2,
     seed: int = 0,
     size: Size = DEFAULT_SIZE,
     max_pixels: int = MAX_PIXELS,
