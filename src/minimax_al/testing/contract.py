@@ -122,9 +122,11 @@ def spares_global_randomness(stage: Stage) -> None:
 
 
 def fit_repeats(stage: Stage) -> None:
-    """Fitting the same round twice gives the same networks, in evaluation mode."""
+    """Fitting the same round twice gives the same networks, in evaluation mode, and spares the global generators."""
     with global_seeds(1):
+        before = global_states()
         again = stage.strategy.fit(stage.round_)
+        changed = [name for name, state in global_states().items() if state != before[name]]
     training = [name for name, network in again.networks.items() if any(part.training for part in network.modules())]
     require(
         not training, f"fit left {', '.join(training)} in training mode; return models.evaluating(), or call .eval()"
@@ -135,6 +137,11 @@ def fit_repeats(stage: Stage) -> None:
         first.keys() == second.keys() and not differing,
         f"two fits of one round differ in {', '.join(differing[:3]) or 'their networks'}; draw initial weights and "
         "batches from round_.generator(...)",
+    )
+    require(
+        not changed,
+        f"fit drew from, or seeded, the global generator of {', '.join(changed)}; draw from round_.generator(...), and "
+        "build networks inside torch.random.fork_rng()",
     )
 
 

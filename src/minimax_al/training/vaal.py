@@ -26,7 +26,9 @@ class VaalSettings(EpochSettings):
     Attributes:
         latent: width of the latent code.
         widths: channels of the autoencoder's convolutions; VAAL's own are slow on a CPU.
-        beta: weight of the KL term.
+        beta: weight of the KL term. The term is a sum over the code and the error a mean over a picture's numbers, so
+            at 1, the paper's, the code of a small picture says next to nothing about it; about 1 / (3·height·width)
+            weighs both as a likelihood of variance 1 does.
         adversary_weight: weight of the adversarial term in the VAE's loss.
         vae_steps: VAE steps before each step of the discriminator, on the same batches.
     """
