@@ -238,7 +238,7 @@ def campaign_steps(plan: Plan) -> Iterator[Step]:
     yield mal("status", folder)[0]
     step, said = mal("export", folder, root / "labels.csv")
     yield step._replace(note=said.split(" are")[0])
-    step, said = mal("query", folder, "--budget", budget, name="query, the second")
+    step, said = mal("query", folder, "--budget", budget, name="query")
     yield step._replace(note=f"{len(said.split()):,} by badge+mal")
     for strategy in plan.cold:
         mal("close", folder)
