@@ -111,3 +111,11 @@ def test_training_starts_from_the_weights(make_campaign, weights):
     given = torch.load(weights, weights_only=True)
     first = next(iter(given))
     torch.testing.assert_close(found[first], given[first], rtol=0, atol=1e-6)
+
+
+def test_where_weights_are_given_mals_training_is_left_out_unless_asked_for(weights):
+    given = {"images": "/pictures", "recipe": "quick"}
+    assert make_settings(**given).strategy == "badge+mal"
+    assert make_settings(**given, pretrained=weights).strategy == "badge"
+    assert make_settings(**given, pretrained=weights, strategy="mal").strategy == "mal"
+    assert make_settings(**given, pretrained=weights, task="segmentation").strategy == "mal"

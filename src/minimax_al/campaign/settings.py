@@ -68,12 +68,19 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
 may have a million pictures; every epoch is kept, so that whoever interrupts loses minutes; classes may be late."""
 
 STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
-"""What chooses unless something else is asked for, by task: under MAL's training BADGE's choice did best in
-`docs/results.md`; it is for classification alone."""
+"""What chooses unless something else is asked for, by task; `docs/results.md` says why. BADGE is for classification."""
+
+FROM_WEIGHTS = "badge"
+"""Likewise where training starts from given weights: there MAL's training takes long, and gives nothing more."""
 
 
 IN_RECIPE = ("encoder", "pretrained")
 """Fields of a recipe that may be given by themselves, beside a campaign's settings."""
+
+
+def _default_strategy(valid: Mapping[str, Any]) -> str:
+    task = valid.get("task", "classification")
+    return FROM_WEIGHTS if task == "classification" and valid.get("recipe", {}).get("pretrained") else STRATEGIES[task]
 
 
 class CampaignSettings(BaseModel):
@@ -82,7 +89,8 @@ class CampaignSettings(BaseModel):
     Attributes:
         images: the folder of pictures, absolute.
         task: one class a picture, or one class a pixel.
-        strategy: how pictures are chosen and models trained when nothing else is asked for; default `STRATEGIES`.
+        strategy: how pictures are chosen and models trained when nothing else is asked for; default `STRATEGIES`, or
+            `FROM_WEIGHTS` where the recipe starts from given weights.
         seed: everything random follows from it.
         validation_share: part of the labels that is kept for validation and never trained on; 0 keeps none.
         near_duplicate_bits: pictures whose 128-bit perceptual hashes differ in at most so many bits count as
@@ -99,14 +107,14 @@ class CampaignSettings(BaseModel):
 
     images: str
     task: Task = "classification"
-    strategy: str = Field(default_factory=lambda data: STRATEGIES.get(data.get("task"), "mal"))
+    recipe: dict[str, Any] = {}
+    strategy: str = Field(default_factory=_default_strategy)
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
     near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 4
     lease_seconds: PositiveInt = 600
     stored_size: PositiveInt = 256
     worthwhile_gain: PositiveFloat = 0.005
-    recipe: dict[str, Any] = {}
 
     @field_validator("validation_share")
     @classmethod

@@ -11,6 +11,7 @@ COLD_START = ("coverage", "typicality")
 USUAL: Mapping[str, Mapping[str, str]] = {
     "classification": {
         "badge+mal": "pictures of which the model is unsure, unlike one another",
+        "badge": "pictures of which the model is unsure, unlike one another; short training",
         "mal": "pictures of which the model is unsure, unlike those with labels",
         "margin": "pictures between two classes; short training",
         "coverage": "pictures of all kinds; needs no labels",
