@@ -123,7 +123,7 @@ def answers(address):
 def open_round(campaign, items, suggestion=1):
     """A round as a model would open it; the run's id."""
     with campaign.store.writing() as connection:
-        now = campaign._now()
+        now = campaign.now()
         run_id = start_run(connection, "entropy", f"run {now}", labels=1, held_out=0, now=now)
         finish_run(connection, run_id, {}, now, last_label=0)
         choices = [Choice(item, f"why {item}", {"entropy": 0.5}, False, suggestion, 0.75) for item in items]
