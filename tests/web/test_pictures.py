@@ -1,7 +1,9 @@
+import contextlib
 import hashlib
 import io
 import os
 
+import anyio
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,7 @@ from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.schema import items
+from minimax_al.web import pictures
 from minimax_al.web.pictures import SHOWN
 from minimax_al.web.thumbnails import LONG_SIDE, Thumbnails
 
@@ -256,3 +259,27 @@ def test_views_are_of_known_kinds_and_pictures(onlooker):
     assert onlooker.get("/views/1/label.png").status_code == 404
     assert onlooker.get("/views/999/label.png").status_code == 404
     assert onlooker.get("/views/1/secrets.png").status_code == 422
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_a_browser_that_leaves_leaves_no_file_open(tmp_path, taken):
+    (tmp_path / "picture").write_bytes(bytes(3 * pictures._CHUNK))
+    file = (tmp_path / "picture").open("rb")
+    response = pictures._FileResponse(file, "image/png", {})
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+        if len(sent) > taken:
+            raise OSError("gone")
+
+    async def receive():
+        await anyio.sleep_forever()
+
+    async def leave():
+        with contextlib.suppress(BaseException):
+            await response({"type": "http", "asgi": {"spec_version": "2.4"}}, receive, send)
+
+    anyio.run(leave)
+    assert len(sent) == taken + 1
+    assert file.closed

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
@@ -11,6 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import bindparam, select
+from starlette.types import Receive, Scope, Send
 
 from minimax_al.campaign import Campaign, ViewKind
 from minimax_al.campaign.schema import items
@@ -99,7 +101,7 @@ def _picture(state: State, item: int, known: str | None) -> Response:
         file.close()
         return Response(transcode(source.path), media_type="image/jpeg", headers={"ETag": tag})
     headers = {"ETag": tag, "Content-Length": str(os.fstat(file.fileno()).st_size)}
-    return StreamingResponse(_chunks(file), media_type=media_type, headers=headers)
+    return _FileResponse(file, media_type, headers)
 
 
 def _thumbnail(state: State, item: int, known: str | None) -> Response:
@@ -148,10 +150,17 @@ def _media_type(start: bytes) -> str | None:
     return next((media_type for media_type, pattern in SHOWN.items() if pattern.match(start)), None)
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+class _FileResponse(StreamingResponse):
+    """An open file, which is closed also where the browser leaves before it has all, or any, of it."""
+
+    def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(iter(partial(file.read, _CHUNK), b""), media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 def _sha256(path: Path) -> str:
