@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -201,32 +202,26 @@ class Person(threading.Thread):
         self.ledger.note(Said(self.name, item, "label", class_name))
 
     def _undo(self, item: int) -> None:
-        # Sent again after it was done, there is nothing left to take back: 400 says so.
-        self._ask("undo", item=item, may_be_done=True)
+        self._ask("undo", item=item)
         self.ledger.note(Said(self.name, item, "undo", None))
 
-    def _ask(self, route: str, *, may_be_done: bool = False, **body: object) -> Any:  # noqa: ANN401 - JSON
-        return self._send(
-            "POST", f"api/{route}", f"POST /api/{route}", {"author": self.name, **body}, may_be_done=may_be_done
-        ).json()
+    def _ask(self, route: str, **body: object) -> Any:  # noqa: ANN401 - JSON
+        return self._send("POST", f"api/{route}", f"POST /api/{route}", {"author": self.name, **body}).json()
 
-    def _send(
-        self, method: str, path: str, route: str, body: object = None, *, may_be_done: bool = False
-    ) -> httpx.Response:
-        """Sends until there is an answer, as the page does."""
-        sent_before = False
+    def _send(self, method: str, path: str, route: str, body: object = None) -> httpx.Response:
+        """Sends until there is an answer, as the page does: always with the same key, so that it is done once."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
         while True:
             page = self.server.page()
             start = time.perf_counter()
             try:
-                answer = self.client.request(method, page + path, json=body)
+                answer = self.client.request(method, page + path, json=body, headers=headers)
             except httpx.TransportError:
-                sent_before = True
                 self.ledger.resent += 1
                 time.sleep(0.05)
                 continue
             self.ledger.times[route].append(time.perf_counter() - start)
-            if answer.is_success or (may_be_done and sent_before and answer.status_code == 400):
+            if answer.is_success:
                 return answer
             raise RuntimeError(f"{route} answered {answer.status_code}: {answer.text}")
 
