@@ -6,7 +6,7 @@
     python benchmarks/acquisition.py --case kcenter-50k --case badge-50k --device cuda
 
 Every measurement runs in a process of its own, on as many threads as the environment gives (`OMP_NUM_THREADS`).
-The table, its CSV and a picture of how time grows with sizes go to `benchmarks/results/`; they say machine, versions
+The table, its CSV and an image of how time grows with sizes go to `benchmarks/results/`; they say machine, versions
 and command. A contestant that is not installed is left out and named. A naive version, whose picks all take equally
 long, may be asked for fewer; its time for the whole budget is then marked with ~. CPU time counts this process alone,
 so that its ratios hold on a machine that others use too.
@@ -110,15 +110,15 @@ def _reason_to_skip(pool: int, contestant: Contestant, device: str) -> str:
 
 
 def write(rows: Sequence[dict[str, Any]], growth: Sequence[dict[str, Any]], stem: Path, heading: str) -> None:
-    """Write tables as CSV and Markdown, and the picture of growth."""
+    """Write tables as CSV and Markdown, and the image of growth."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     _write_csv(stem.with_suffix(".csv"), COLUMNS, rows)
     lines = [heading, "", *_table(rows)]
     if growth:
         _write_csv(stem.with_name(f"{stem.name}-growth.csv"), GROWTH_COLUMNS, growth)
-        picture = stem.with_name(f"{stem.name}-growth.svg")
-        draw_growth(growth, picture)
-        title = f"How CPU time grows with one size at a time; slopes in log–log scale, also drawn in {picture.name}"
+        image = stem.with_name(f"{stem.name}-growth.svg")
+        draw_growth(growth, image)
+        title = f"How CPU time grows with one size at a time; slopes in log–log scale, also drawn in {image.name}"
         lines += ["", title, "", *slopes(growth)]
     stem.with_suffix(".md").write_text("\n".join([*lines, ""]))
 

@@ -4,13 +4,13 @@
     python benchmarks/campaign_load.py --kill
     python benchmarks/campaign_load.py --storage postgresql+psycopg://USER@HOST/DATABASE
 
-Twenty people lease and label 5,000 generated pictures over HTTP on loopback; now and then one looks at the status,
+Twenty people lease and label 5,000 generated images over HTTP on loopback; now and then one looks at the status,
 takes a label back, or says another. With `--kill` the server is killed (SIGKILL) in the middle and started again;
 people send again what was not acknowledged. Then a fresh `Campaign.open` must show that
 
 * every acknowledged answer is in the history, in each person's order, and nothing else is;
-* every picture has the label that follows from the history, and one that was acknowledged;
-* no picture was ever leased to two people at once.
+* every image has the label that follows from the history, and one that was acknowledged;
+* no image was ever leased to two people at once.
 
 Prints requests a second, and the median and 99th percentile of every route's time. Exits with 1 on any fault.
 """
@@ -38,7 +38,7 @@ from PIL import Image
 from sqlalchemy import select, text
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.schema import classes, labels
+from minimax_al.campaign.store.schema import classes, labels
 
 CLASSES = ("cat", "dog", "fox")
 PATIENCE_SECONDS = 60.0
@@ -78,12 +78,12 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, author: str, items: Sequence[int]) -> None:
-        """Notes that somebody was given pictures; a fault where somebody else holds one."""
+        """Notes that somebody was given images; a fault where somebody else holds one."""
         with self._lock:
             for item in items:
                 other = self._holders.setdefault(item, author)
                 if other != author:
-                    self.faults.append(f"picture {item} was leased to {author} while {other} had it")
+                    self.faults.append(f"image {item} was leased to {author} while {other} had it")
 
     def note(self, said: Said) -> None:
         """Notes an answer that was acknowledged."""
@@ -94,7 +94,7 @@ class Ledger:
                 self.half.set()
 
     def give(self, item: int) -> None:
-        """Notes that somebody is about to let go of a picture: called before the server can know."""
+        """Notes that somebody is about to let go of an image: called before the server can know."""
         with self._lock:
             self._holders.pop(item, None)
 
@@ -151,7 +151,7 @@ class Server:
 
 
 class Person(threading.Thread):
-    """Leases pictures and labels them until none is left.
+    """Leases images and labels them until none is left.
 
     Args:
         name: who answers.
@@ -179,7 +179,7 @@ class Person(threading.Thread):
             self.ledger.faults.append(f"{self.name} had to stop: {type(error).__name__}: {error}")
 
     def _look_at(self, item: int) -> None:
-        self._send("GET", f"pictures/{item}", "GET /pictures")
+        self._send("GET", f"images/{item}", "GET /images")
         if self.done % 5 == 0:
             self._send("GET", f"thumbnails/{item}", "GET /thumbnails")
         if self.done % 20 == 0:
@@ -226,19 +226,19 @@ class Person(threading.Thread):
             raise RuntimeError(f"{route} answered {answer.status_code}: {answer.text}")
 
 
-def work(folder: Path, people: int, pictures: int, *, kill: bool) -> tuple[Ledger, float]:
+def work(folder: Path, people: int, images: int, *, kill: bool) -> tuple[Ledger, float]:
     """Lets people label a campaign's open round through a server.
 
     Args:
         folder: of the campaign.
         people: how many.
-        pictures: in the round.
+        images: in the round.
         kill: whether the server is killed when half of them are labelled.
 
     Returns:
         What they have seen, and the seconds that it took.
     """
-    server, ledger = Server(folder), Ledger(middle=pictures // 2)
+    server, ledger = Server(folder), Ledger(middle=images // 2)
     server.start()
     start = time.perf_counter()
     crowd = [Person(f"person {number}", server, ledger) for number in range(people)]
@@ -257,7 +257,7 @@ def work(folder: Path, people: int, pictures: int, *, kill: bool) -> tuple[Ledge
         server.stop()
 
 
-def check(campaign: Campaign, ledger: Ledger, pictures: int) -> list[str]:
+def check(campaign: Campaign, ledger: Ledger, images: int) -> list[str]:
     """What is wrong with a campaign after people have worked on it; nothing, it is hoped."""
     history = _history(campaign)
     faults = list(ledger.faults)
@@ -270,10 +270,10 @@ def check(campaign: Campaign, ledger: Ledger, pictures: int) -> list[str]:
     paths = {pick.path: pick.item for pick in campaign.picks()}
     follows = _replayed(history)
     holds = {paths[path]: class_name for path, class_name in campaign.labels().items()}
-    faults += [f"picture {item} has the label {holds.get(item)!r}, but {name!r} follows from the history"
+    faults += [f"image {item} has the label {holds.get(item)!r}, but {name!r} follows from the history"
                for item, name in follows.items() if holds.get(item) != name]  # fmt: skip
-    if len(holds) != pictures or campaign.round().waiting:
-        faults.append(f"{len(holds)} of {pictures} pictures are labelled, and {campaign.round().waiting} wait")
+    if len(holds) != images or campaign.round().waiting:
+        faults.append(f"{len(holds)} of {images} images are labelled, and {campaign.round().waiting} wait")
     return faults
 
 
@@ -284,7 +284,7 @@ def _history(campaign: Campaign) -> list[Said]:
 
 
 def _replayed(history: Sequence[Said]) -> dict[int, str | None]:
-    """The label of every picture: what stands of its history, the latest first."""
+    """The label of every image: what stands of its history, the latest first."""
     standing: dict[int, list[Said]] = defaultdict(list)
     for row in history:
         said = standing[row.item]
@@ -302,28 +302,28 @@ def _difference(kept: Sequence[Said], promised: Sequence[Said]) -> str:
     return f"{len(kept)}, the first other one {kept[place]} in place of {promised[place]}"
 
 
-def make_campaign(root: Path, pictures: int, storage: str | None) -> Path:
-    """A campaign over generated pictures, all in one open round; returns its folder."""
+def make_campaign(root: Path, images: int, storage: str | None) -> Path:
+    """A campaign over generated images, all in one open round; returns its folder."""
     noise = np.random.default_rng(0)
-    for number in range(pictures):
-        path = root / "pictures" / f"{number // 500:03d}" / f"{number:06d}.png"
+    for number in range(images):
+        path = root / "images" / f"{number // 500:03d}" / f"{number:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
     folder = root / "campaign"
     with Campaign.create(
-        folder, root / "pictures", CLASSES, storage=storage, near_duplicate_bits=None, lease_seconds=3600
+        folder, root / "images", CLASSES, storage=storage, near_duplicate_bits=None, lease_seconds=3600
     ) as campaign:
-        campaign.query(pictures, "random")
+        campaign.query(images, "random")
     return folder
 
 
-def run(people: int, pictures: int, *, kill: bool = False, storage: str | None = None) -> tuple[Ledger, float]:
+def run(people: int, images: int, *, kill: bool = False, storage: str | None = None) -> tuple[Ledger, float]:
     """The whole thing in a temporary folder; faults are in the ledger."""
     with tempfile.TemporaryDirectory(prefix="campaign-load-") as root:
-        folder = make_campaign(Path(root), pictures, storage)
-        ledger, seconds = work(folder, people, pictures, kill=kill)
+        folder = make_campaign(Path(root), images, storage)
+        ledger, seconds = work(folder, people, images, kill=kill)
         with Campaign.open(folder) as campaign:
-            ledger.faults = check(campaign, ledger, pictures)
+            ledger.faults = check(campaign, ledger, images)
             if campaign.store.schema is not None:
                 with campaign.store.writing() as connection:
                     connection.execute(text(f'DROP SCHEMA "{campaign.store.schema}" CASCADE'))
@@ -349,7 +349,7 @@ def main() -> int:
     """Runs what the words ask for; the exit status is 1 where anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=20)
-    parser.add_argument("--labels", type=int, default=5000, help="pictures to label")
+    parser.add_argument("--labels", type=int, default=5000, help="images to label")
     parser.add_argument("--kill", action="store_true", help="kill the server in the middle")
     parser.add_argument("--storage", help="a PostgreSQL URL; by default a SQLite file")
     words = parser.parse_args()
@@ -357,9 +357,9 @@ def main() -> int:
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     database = "PostgreSQL" if words.storage else f"SQLite {sqlite3.sqlite_version}"
     print(f"{os.cpu_count()} cores{load}; {platform.system()}, Python {platform.python_version()}, {database}")  # noqa: T201
-    print(f"{words.people} people, {words.labels:,} pictures{', server killed once' if words.kill else ''}")  # noqa: T201
+    print(f"{words.people} people, {words.labels:,} images{', server killed once' if words.kill else ''}")  # noqa: T201
     print("\n".join(summary(ledger, seconds)))  # noqa: T201
-    print("\n".join(ledger.faults) or "no fault: every acknowledged answer is there once, no picture was leased twice")  # noqa: T201
+    print("\n".join(ledger.faults) or "no fault: every acknowledged answer is there once, no image was leased twice")  # noqa: T201
     return 1 if ledger.faults else 0
 
 

@@ -1,19 +1,19 @@
-"""A whole labelling campaign over very many pictures, by the commands that people give: seconds and peak memory.
+"""A whole labelling campaign over very many images, by the commands that people give: seconds and peak memory.
 
-    python benchmarks/campaign_million.py --pictures 2000 --folder /tmp/rehearsal
-    python benchmarks/campaign_million.py --pictures 1000000 --folder /data/million --name campaign-million
+    python benchmarks/campaign_million.py --images 2000 --folder /tmp/rehearsal
+    python benchmarks/campaign_million.py --images 1000000 --folder /data/million --name campaign-million
 
-Draws distinct JPEG files of 64×64 pixels, in folders of a thousand, whose class can be learnt; pictures that are there
+Draws distinct JPEG files of 64×64 pixels, in folders of a thousand, whose class can be learnt; images that are there
 already are used again, and the drawing is not timed. Every step is a process of its own:
 
 `mal new`, a first `mal query` at random, the labelling page's routes, `mal import` of the answers, `mal train`, `mal
 status`, `mal export`, and a second `mal query` with the campaign's default strategy, which scores the whole pool.
 
-The recipe is `quick` (12 × 25 steps of 32 labelled and 32 unlabelled pictures, drawn from the whole pool) with conv4 in
-place of a ResNet-18 and pictures of 32 pixels, so that a million can be scored on a CPU.
+The recipe is `quick` (12 × 25 steps of 32 labelled and 32 unlabelled images, drawn from the whole pool) with conv4 in
+place of a ResNet-18 and images of 32 pixels, so that a million can be scored on a CPU.
 
 `peak memory` is the largest resident set of the command's process, `worker` that of the largest process that it
-started to decode pictures; the two share some pages. Writes a table to `results/` where it is given a name.
+started to decode images; the two share some pages. Writes a table to `results/` where it is given a name.
 """
 
 import argparse
@@ -65,16 +65,16 @@ code = 0
 """
 HASH_ONLY = """
 import hashlib
-from minimax_al.campaign import items
-from minimax_al.campaign.fingerprints import Fingerprint
+from minimax_al.campaign.images import refresh
+from minimax_al.campaign.images.fingerprints import Fingerprint
 
 def examine(root, name):
     digest = hashlib.sha256((root / name).read_bytes()).hexdigest()
     return Fingerprint(name, None, digest, digest[:32], 64, 64)
 
-items.examine = examine
+refresh.examine = examine
 """
-"""In place of decoding, which takes the same for every picture, whatever their number."""
+"""In place of decoding, which takes the same for every image, whatever their number."""
 
 SERVER = "import sys; from minimax_al.cli import main; sys.exit(main())"
 
@@ -100,12 +100,12 @@ class Step(NamedTuple):
 
 
 def draw_folder(root: Path, number: int, count: int) -> None:
-    """Draws one folder of pictures: coloured blobs, and a bright shape that is their class; a function of its number.
+    """Draws one folder of images: coloured blobs, and a bright shape that is their class; a function of its number.
 
     Args:
-        root: of all pictures.
+        root: of all images.
         number: of the folder.
-        count: pictures in it.
+        count: images in it.
     """
     folder = root / f"{number:04d}"
     if folder.is_dir() and len(list(folder.iterdir())) == count:
@@ -117,11 +117,11 @@ def draw_folder(root: Path, number: int, count: int) -> None:
     down, right = np.exp(-(((grid - places) / widths) ** 2)).astype(np.float32)
     colours = noise.normal(0, 70, (count, BLOBS, 3)).astype(np.float32)
     across = (right[..., None] * colours[:, :, None]).reshape(count, BLOBS, SIDE * 3)
-    pictures = 110 + (down.transpose(0, 2, 1) @ across).reshape(count, SIDE, SIDE, 3)
+    images = 110 + (down.transpose(0, 2, 1) @ across).reshape(count, SIDE, SIDE, 3)
     kinds = [class_number(number, place) for place in range(count)]
-    pictures += 160 * _shapes(np.array(kinds), noise, grid)[..., None]
-    pictures += noise.normal(0, 8, (SIDE, SIDE, 3)).astype(np.float32)
-    for place, pixels in enumerate(pictures.clip(0, 255).astype(np.uint8)):
+    images += 160 * _shapes(np.array(kinds), noise, grid)[..., None]
+    images += noise.normal(0, 8, (SIDE, SIDE, 3)).astype(np.float32)
+    for place, pixels in enumerate(images.clip(0, 255).astype(np.uint8)):
         Image.fromarray(pixels).save(folder / f"{place:03d}.jpg", quality=85)
 
 
@@ -145,20 +145,20 @@ def _shapes(kinds: Any, noise: np.random.Generator, grid: Any) -> Any:  # noqa: 
 
 
 def class_number(folder: int, place: int) -> int:
-    """The class of a picture; the last one is rare."""
+    """The class of an image; the last one is rare."""
     lot = (folder * IN_A_FOLDER + place) * 2_654_435_761 % 2**32 / 2**32
     return min(int(lot / 0.23), len(CLASSES) - 1)
 
 
 def truth(path: str) -> str:
-    """The class of a picture, by its path."""
+    """The class of an image, by its path."""
     folder, file = path.split("/")
     return CLASSES[class_number(int(folder), int(file.removesuffix(".jpg")))]
 
 
-def draw_all(root: Path, pictures: int, processes: int) -> None:
-    """Draws all pictures that are not there yet."""
-    counts = [min(IN_A_FOLDER, pictures - start) for start in range(0, pictures, IN_A_FOLDER)]
+def draw_all(root: Path, images: int, processes: int) -> None:
+    """Draws all images that are not there yet."""
+    counts = [min(IN_A_FOLDER, images - start) for start in range(0, images, IN_A_FOLDER)]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         list(pool.map(draw_folder, [root] * len(counts), range(len(counts)), counts, chunksize=4))
 
@@ -194,15 +194,15 @@ class Plan(NamedTuple):
 
     Attributes:
         root: the folder of everything.
-        pictures: how many.
+        images: how many.
         labels: of the first round.
         budget: of the second one.
         cold: strategies that need no label, asked at the end.
-        decode: whether `mal new` decodes the pictures; else it hashes them only.
+        decode: whether `mal new` decodes the images; else it hashes them only.
     """
 
     root: Path
-    pictures: int
+    images: int
     labels: int
     budget: int
     cold: Sequence[str]
@@ -212,7 +212,7 @@ class Plan(NamedTuple):
 def campaign_steps(plan: Plan) -> Iterator[Step]:
     """All commands of a campaign, one after the other."""
     root, budget, labels = plan.root, plan.budget, plan.labels
-    folder, images = root / f"campaign-{plan.pictures}", root / f"pictures-{plan.pictures}"
+    folder, images = root / f"campaign-{plan.images}", root / f"images-{plan.images}"
     answers, log = root / "answers.csv", root / "log.txt"
 
     def mal(*words: object, name: str = "") -> tuple[Step, str]:
@@ -277,8 +277,8 @@ def _routes(client: httpx.Client, process: int) -> Iterator[Step]:
 
     step, leased = ask("POST", "api/lease", author="ann", count=10)
     picks = [pick["item"] for pick in leased.json()["picks"]]
-    yield show(step._replace(note="10 pictures"))
-    yield show(twice("GET", f"pictures/{picks[0]}"))
+    yield show(step._replace(note="10 images"))
+    yield show(twice("GET", f"images/{picks[0]}"))
     yield show(twice("GET", f"thumbnails/{picks[0]}"))
     yield show(ask("POST", "api/label", author="ann", items=[picks[0]], class_name=CLASSES[0])[0])
     yield show(twice("POST", "api/lease", author="ann", count=10))
@@ -305,12 +305,12 @@ def row(step: Step) -> str:
     return f"| {step.name} | {seconds} | {cpu} | {step.peak:,.0f} | {worker} | {step.note} |"
 
 
-def table(steps: Sequence[Step], pictures: int, words: Sequence[str]) -> str:
+def table(steps: Sequence[Step], images: int, words: Sequence[str]) -> str:
     """The whole result, as Markdown."""
     from machine import machine  # noqa: PLC0415 - loads torch, which nobody needs before
 
     given = shlex.join(["python", "benchmarks/campaign_million.py", *words])
-    head = f"`{given}`: {pictures:,} pictures, on {machine(PACKAGES)}"
+    head = f"`{given}`: {images:,} images, on {machine(PACKAGES)}"
     columns = "| step | seconds | CPU seconds | peak memory (MiB) | worker (MiB) | what came of it |"
     return "\n".join([head, "", columns, "|---|---:|---:|---:|---:|---|", *map(row, steps), ""])
 
@@ -318,26 +318,26 @@ def table(steps: Sequence[Step], pictures: int, words: Sequence[str]) -> str:
 def main() -> None:
     """Does what the words ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=2000)
-    parser.add_argument("--folder", type=Path, required=True, help="for pictures and campaign; needs 4 KB a picture")
-    parser.add_argument("--labels", type=int, default=3000, help="to import, at most half of the pictures")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--folder", type=Path, required=True, help="for images and campaign; needs 4 KB an image")
+    parser.add_argument("--labels", type=int, default=3000, help="to import, at most half of the images")
     parser.add_argument("--budget", type=int, default=1000, help="of the second query, at most a quarter")
     parser.add_argument("--cold", nargs="*", default=[], choices=["coverage", "typicality"], help="first queries, too")
-    parser.add_argument("--without-decoding", action="store_true", help="`mal new` hashes the pictures only")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that draw pictures")
+    parser.add_argument("--without-decoding", action="store_true", help="`mal new` hashes the images only")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that draw images")
     parser.add_argument("--only-draw", action="store_true")
     parser.add_argument("--name", help="of the table in benchmarks/results")
     words = parser.parse_args()
-    draw_all(words.folder / f"pictures-{words.pictures}", words.pictures, words.processes)
+    draw_all(words.folder / f"images-{words.images}", words.images, words.processes)
     if words.only_draw:
         return
-    labels, budget = min(words.labels, words.pictures // 2), min(words.budget, words.pictures // 4)
-    plan = Plan(words.folder, words.pictures, labels, budget, words.cold, not words.without_decoding)
+    labels, budget = min(words.labels, words.images // 2), min(words.budget, words.images // 4)
+    plan = Plan(words.folder, words.images, labels, budget, words.cold, not words.without_decoding)
     told = [word if word != str(words.folder) else "FOLDER" for word in sys.argv[1:]]
     steps = []
     for step in campaign_steps(plan):
         steps.append(step)
-        page = table(steps, words.pictures, told)  # after every step: whoever stops it keeps what was measured
+        page = table(steps, words.images, told)  # after every step: whoever stops it keeps what was measured
         if words.name:
             (RESULTS / f"{words.name}.md").write_text(page, encoding="utf-8")
     print(page)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Pictures of how time grows: log–log, with slopes, on white so that they read on any page."""
+"""Images of how time grows: log–log, with slopes, on white so that they read on any page."""
 
 import math
 from collections.abc import Sequence

@@ -9,8 +9,8 @@ pool. Four contestants do the same work on the same networks:
 
     bare    forward and backward passes of the three losses (scoring: the forward pass) on fixed tensors; no optimiser
     steps   the same with Adam's steps; training only
-    ours    epochs of `MinimaxTraining` from pictures that are resident (scoring: `MAL.query`)
-    plain   a DataLoader with torchvision's transforms, picture by picture, and a loop around the same networks
+    ours    epochs of `MinimaxTraining` from images that are resident (scoring: `MAL.query`)
+    plain   a DataLoader with torchvision's transforms, image by image, and a loop around the same networks
 
 They take turns; a ratio is the median over turns of one contestant's time by the bare passes' in the same turn, so
 that a change of the machine's load between turns does not count.
@@ -41,7 +41,7 @@ from minimax_al.training.epochs import run_epochs
 
 RESULTS = Path(__file__).parent / "results"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-COLUMNS = ("case", "work", "contestant", "pictures_per_second", "ratio", "lowest", "highest", "turns")
+COLUMNS = ("case", "work", "contestant", "images_per_second", "ratio", "lowest", "highest", "turns")
 
 
 def losses_and_backward(
@@ -89,7 +89,7 @@ def train_bare(stage: Stage, *, with_steps: bool) -> Callable[[], None]:
 
 
 def train_ours(stage: Stage) -> Callable[[], None]:
-    """One epoch through `run_epochs`, from resident pictures."""
+    """One epoch through `run_epochs`, from resident images."""
     training, case = stage.training(), stage.case
     turns = iter(range(1 << 30))
 
@@ -108,7 +108,7 @@ def train_ours(stage: Stage) -> Callable[[], None]:
 
 
 def train_plain(stage: Stage) -> Callable[[], None]:
-    """A DataLoader for either kind of picture, torch's default Adam, and the loop that one would write."""
+    """A DataLoader for either kind of image, torch's default Adam, and the loop that one would write."""
     case, device = stage.case, stage.runtime.device
     names = ("encoder", "classifier", "discriminator")
     networks = {
@@ -135,7 +135,7 @@ def train_plain(stage: Stage) -> Callable[[], None]:
         for network in networks.values():
             network.train()
         for (x, y), (u, _) in islice(pairs, case.steps):
-            x_labelled, x_unlabelled = (stage.send(pictures) for pictures in (x, u))
+            x_labelled, x_unlabelled = (stage.send(images) for images in (x, u))
             losses_and_backward(stage, networks, (x_labelled, y.to(device), x_unlabelled), after)
 
     return turn
@@ -202,7 +202,7 @@ def measure(stage: Stage, work: str, turns: int, clock: Callable[[], float]) -> 
         for name, turn in contestants.items():
             seconds[name].append(_timed(turn, stage.runtime.device, clock))
     case = stage.case
-    pictures = 2 * case.batch * case.steps if work == "training" else case.pool
+    images = 2 * case.batch * case.steps if work == "training" else case.pool
     rows: list[dict[str, Any]] = []
     for name, times in seconds.items():
         ratios = [time_ / bare for time_, bare in zip(times, seconds["bare"], strict=True)]
@@ -211,14 +211,14 @@ def measure(stage: Stage, work: str, turns: int, clock: Callable[[], float]) -> 
                 "case": case.name,
                 "work": work,
                 "contestant": name,
-                "pictures_per_second": pictures / statistics.median(times),
+                "images_per_second": images / statistics.median(times),
                 "ratio": statistics.median(ratios),
                 "lowest": min(ratios),
                 "highest": max(ratios),
                 "turns": turns,
             }
         )
-        _say("{case} {work} {contestant}: {pictures_per_second:.0f} pictures/s, {ratio:.3f} × bare".format(**rows[-1]))
+        _say("{case} {work} {contestant}: {images_per_second:.0f} images/s, {ratio:.3f} × bare".format(**rows[-1]))
     return rows
 
 
@@ -243,13 +243,13 @@ def write(rows: Sequence[dict[str, Any]], folder: Path, name: str, heading: str)
         writer.writeheader()
         writer.writerows(rows)
     table = [
-        "| case | work | contestant | pictures/s | time ÷ bare passes (lowest … highest) |",
+        "| case | work | contestant | images/s | time ÷ bare passes (lowest … highest) |",
         "|---|---|---|---:|---:|",
     ]
     for row in rows:
         spread = f"{row['ratio']:.3f} ({row['lowest']:.2f} … {row['highest']:.2f})"
         table.append(
-            f"| {row['case']} | {row['work']} | {row['contestant']} | {row['pictures_per_second']:.0f} | {spread} |"
+            f"| {row['case']} | {row['work']} | {row['contestant']} | {row['images_per_second']:.0f} | {spread} |"
         )
     (folder / f"{name}.md").write_text("\n".join([heading, "", *table, ""]))
 

@@ -1,4 +1,4 @@
-"""What the contestants of `training.py` share: pictures, networks, a runtime, a plain DataLoader."""
+"""What the contestants of `training.py` share: images, networks, a runtime, a plain DataLoader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 
-from minimax_al.data import Augmentation, Dataset, ResidentPictures
+from minimax_al.data import Augmentation, Dataset, ResidentImages
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import MinimaxSettings, MinimaxTraining, Models, Recipe, Round, Runtime, RuntimeSettings
 from minimax_al.training.build import build_minimax_networks, build_task_model
@@ -26,11 +26,11 @@ class Case:
         name: of the case.
         encoder: by name.
         width: of the encoder; None is its default.
-        batch: pictures of each kind a step.
+        batch: images of each kind a step.
         steps: in one turn.
-        pool: pictures scored in one turn.
-        scoring_batch: pictures a batch of scoring.
-        side: of the pictures, in pixels.
+        pool: images scored in one turn.
+        scoring_batch: images a batch of scoring.
+        side: of the images, in pixels.
     """
 
     name: str
@@ -54,7 +54,7 @@ CASES = {
 
 
 class Stage:
-    """Pictures, networks and a runtime that all contestants of a case share."""
+    """Images, networks and a runtime that all contestants of a case share."""
 
     def __init__(self, case: Case, settings: RuntimeSettings, workers: int) -> None:
         self.case, self.workers = case, workers
@@ -64,7 +64,7 @@ class Stage:
         targets = torch.randint(CLASSES, (count,), generator=generator)
         targets[:CLASSES] = torch.arange(CLASSES)
         self.pixels, self.targets = pixels, targets
-        pictures = ResidentPictures(pixels)
+        images = ResidentImages(pixels)
         recipe = Recipe(
             encoder=case.encoder,
             stem="cifar" if case.encoder.startswith("resnet") else "imagenet",
@@ -75,9 +75,7 @@ class Stage:
             runtime=settings,
         )
         names = tuple(f"class {index}" for index in range(CLASSES))
-        dataset = Dataset(
-            "noise", "classification", names, pictures, targets, pictures, targets, (0.5,) * 3, (0.25,) * 3
-        )
+        dataset = Dataset("noise", "classification", names, images, targets, images, targets, (0.5,) * 3, (0.25,) * 3)
         learner = ActiveLearner(dataset, "mal", recipe)
         labelled = torch.arange(2 * case.batch)
         learner.teach(labelled, targets[labelled])
@@ -107,23 +105,23 @@ class Stage:
         return models.classifier(features), models.discriminator(features)
 
     def fixed(self, size: int) -> Tensor:
-        """A batch of normalised pictures on the device."""
+        """A batch of normalised images on the device."""
         return next(self.round.feed.plain(self.round.dataset.train, torch.arange(size), size))
 
-    def send(self, pictures: Tensor) -> Tensor:
+    def send(self, images: Tensor) -> Tensor:
         """A DataLoader's batch on the device."""
-        return pictures.to(self.runtime.device, self.runtime.dtype, non_blocking=True)
+        return images.to(self.runtime.device, self.runtime.dtype, non_blocking=True)
 
     def loader(self, indices: range, batch: int, transforms: Sequence[Any], *, shuffle: bool) -> DataLoader[Any]:
-        """What a plain loop reads from: one picture after the other through torchvision's transforms."""
+        """What a plain loop reads from: one image after the other through torchvision's transforms."""
         normalising = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]
         transform = v2.Compose([*transforms, *normalising])
-        pictures = _Plain(
+        images = _Plain(
             self.pixels[indices.start : indices.stop], self.targets[indices.start : indices.stop], transform
         )
         pinned = self.runtime.device.type == "cuda"
         return DataLoader(
-            pictures,
+            images,
             batch,
             shuffle=shuffle,
             drop_last=shuffle,

@@ -3,9 +3,9 @@
     python examples/minimax_one_file.py
 
 Ebrahimi, Gan, Salahi, Darrell: Minimax Active Learning, 2020. An encoder F and a cosine classifier C play a game
-over the entropy H of C's predictions on unlabelled pictures: C raises it, F lowers it, until features gather around
-prototypes that lie between labelled and unlabelled pictures. A discriminator D learns to tell labelled features from
-unlabelled ones. The next pictures to label are those that D takes for unlabelled and on which C is unsure.
+over the entropy H of C's predictions on unlabelled images: C raises it, F lowers it, until features gather around
+prototypes that lie between labelled and unlabelled images. A discriminator D learns to tell labelled features from
+unlabelled ones. The next images to label are those that D takes for unlabelled and on which C is unsure.
 """
 
 import argparse
@@ -36,7 +36,7 @@ class ReverseGradient(torch.autograd.Function):
 
 
 def encoder() -> nn.Module:
-    """F: pictures (B, 1, 8, 8) to features (B, 128)."""
+    """F: images (B, 1, 8, 8) to features (B, 128)."""
 
     def block(before: int, after: int) -> list[nn.Module]:
         return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
@@ -59,7 +59,7 @@ class CosineClassifier(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D, Eq. 3: one logit a picture, high = labelled."""
+    """D, Eq. 3: one logit an image, high = labelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
-    """Eq. 2: Σ_k p_k log p_k = −H, averaged over pictures."""
+    """Eq. 2: Σ_k p_k log p_k = −H, averaged over images."""
     log_p = logits.log_softmax(dim=1)
     return (log_p.exp() * log_p).sum(dim=1).mean()
 
@@ -121,7 +121,7 @@ def update(*optimizers: torch.optim.Optimizer) -> None:
 
 @torch.no_grad()
 def query(networks: tuple[nn.Module, ...], x: Tensor, unlabelled: Tensor, budget: int) -> Tensor:
-    """Algorithm 2: the first `budget` pictures that are in both lists, lowest D and highest entropy, as they grow."""
+    """Algorithm 2: the first `budget` images that are in both lists, lowest D and highest entropy, as they grow."""
     f, c, d = networks
     features = f(x[unlabelled])
     log_p = c(features).log_softmax(dim=1)

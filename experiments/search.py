@@ -1,4 +1,4 @@
-"""A planned search over settings: every variant of a plan, run on validation pictures, side by side.
+"""A planned search over settings: every variant of a plan, run on validation images, side by side.
 
     python experiments/search.py experiments/cifar100-search/plan.yaml --data cifar100.npz --out runs/search
 

@@ -1,10 +1,10 @@
-"""What the discriminator D and the entropy know of the unlabelled pictures, round by round, from a results folder.
+"""What the discriminator D and the entropy know of the unlabelled images, round by round, from a results folder.
 
     python experiments/what_d_sees.py runs/digits --out experiments/digits-d
 
-For every round that asked D, of every cell: the AUC with which low D and high entropy find the pictures that the
+For every round that asked D, of every cell: the AUC with which low D and high entropy find the images that the
 classifier gets wrong (one half is chance), how alike D and entropy rank the pool, and how alike the D of two seeds of
-one strategy rank the pictures that neither has labelled (not where each seed has a pool of its own, as under
+one strategy rank the images that neither has labelled (not where each seed has a pool of its own, as under
 imbalance). Reads the scores that the benchmark keeps; trains nothing.
 """
 
@@ -66,13 +66,13 @@ def read(results: Path) -> tuple[list[dict[str, object]], list[dict[str, object]
                 }
             )
             scored[cell, result.round] = {"candidates": candidates.numpy(), **scores}
-    # The same number is another picture where every seed draws its own pool.
+    # The same number is another image where every seed draws its own pool.
     own_pools = protocol.imbalanced or protocol.validation > 0
     return signals, [] if own_pools else agreements(scored)
 
 
 def agreements(scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]]) -> list[dict[str, object]]:
-    """Spearman correlation of D, and of the entropy, between two seeds, on the pictures that both may still choose."""
+    """Spearman correlation of D, and of the entropy, between two seeds, on the images that both may still choose."""
     rows: list[dict[str, object]] = []
     for (first, number), (second, other) in combinations(scored, 2):
         if (first.strategy, number) != (second.strategy, other):

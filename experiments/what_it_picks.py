@@ -1,10 +1,10 @@
-"""What MAL's two conditions pick from one and the same pool, as pictures and in figures, from a results folder.
+"""What MAL's two conditions pick from one and the same pool, as images and in figures, from a results folder.
 
     python experiments/what_it_picks.py runs/cifar100-small --out experiments/cifar100-small
 
-From the scores that the strategy `mal` left in every round, each rule chooses as many pictures as the round queried:
+From the scores that the strategy `mal` left in every round, each rule chooses as many images as the round queried:
 at random, the highest entropy, the lowest D, and the paper's intersection. `picks.csv` says of each choice how many
-pictures the classifier got wrong, how many classes it holds, and how unevenly; `picks.webp` shows the first of each, in
+images the classifier got wrong, how many classes it holds, and how unevenly; `picks.webp` shows the first of each, in
 the first and in the last round of the first seed. Trains nothing.
 """
 
@@ -96,10 +96,10 @@ def draw(path: Path, results: Path, protocol: Protocol, dataset: Dataset, cell: 
     figure, axes = plt.subplots(len(strips), SHOWN, figsize=(SHOWN * 0.95, len(strips) * 1.25), squeeze=False)
     for row, (labels, rule, indices, predicted) in zip(axes, strips, strict=True):
         pixels = next(iter(pool.train.stream([indices]))).permute(0, 2, 3, 1).numpy()
-        for axis, picture, index, taken_for in zip(row, pixels, indices, predicted, strict=False):
+        for axis, image, index, taken_for in zip(row, pixels, indices, predicted, strict=False):
             truth = dataset.class_names[int(pool.train_targets[index])]
             guess = dataset.class_names[int(taken_for)]
-            axis.imshow(picture)
+            axis.imshow(image)
             axis.set_title(truth, fontsize=6, pad=2, color="black" if truth == guess else "#b00020")
             axis.set_xlabel("" if truth == guess else f"→ {guess}", fontsize=5.5, labelpad=1, color="#b00020")
         row[0].set_ylabel(f"{labels:,} labels\n{RULES[rule]}", fontsize=6.5, rotation=0, ha="right", va="center")

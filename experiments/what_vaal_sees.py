@@ -2,8 +2,8 @@
 
     python experiments/what_vaal_sees.py 1.0 0.0052 --seeds 3 --out experiments/digits-vaal
 
-200 pictures of the digits 0 to 4 have labels. Writes, for each β and seed, the AUC with which low D finds the digits 5
-to 9 among the unlabelled pictures (one half is chance), and what the code keeps of a picture: the KL term, in nats.
+200 images of the digits 0 to 4 have labels. Writes, for each β and seed, the AUC with which low D finds the digits 5
+to 9 among the unlabelled images (one half is chance), and what the code keeps of an image: the KL term, in nats.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def measure(beta: float, seed: int) -> dict[str, float]:
-    """AUC of low D for the unseen classes, and the mean KL term over all training pictures."""
+    """AUC of low D for the unseen classes, and the mean KL term over all training images."""
     dataset, recipe = load_dataset("digits"), load_protocol("digits").recipe
     recipe = recipe.model_copy(update={"vaal": recipe.vaal.model_copy(update={"beta": beta})})
     seen = torch.nonzero(dataset.train_targets < 5).flatten()
@@ -40,9 +40,9 @@ def measure(beta: float, seed: int) -> dict[str, float]:
     learner.teach(labelled, dataset.train_targets[labelled])
     vae, discriminator, _ = fit_vaal(learner.round)
 
-    (pictures,) = learner.round.feed.plain(dataset.train, torch.arange(len(dataset.train)), len(dataset.train))
+    (images,) = learner.round.feed.plain(dataset.train, torch.arange(len(dataset.train)), len(dataset.train))
     with torch.no_grad():
-        mu, logvar = vae.encode(pictures)
+        mu, logvar = vae.encode(images)
         logits = discriminator(mu).cpu()
     nats = (0.5 * (mu.square() + logvar.exp() - 1 - logvar)).sum(dim=1).mean()
     pool = learner.pool.unlabelled

@@ -21,12 +21,12 @@ import uvicorn
 from PIL import Image
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.formats.run_length import encode_label_studio
-from minimax_al.campaign.label_studio import LabelStudio, Pull, pull, push
-from minimax_al.campaign.rounds import Choice, add_round
-from minimax_al.campaign.runs import finish_run, start_run
+from minimax_al.campaign.exchange.formats.run_length import encode_label_studio
+from minimax_al.campaign.progress.runs import finish_run, start_run
+from minimax_al.campaign.rounds.rounds import Choice, add_round
 from minimax_al.errors import CampaignError, UnknownNameError
-from minimax_al.web.label_studio import create_backend
+from minimax_al.label_studio import LabelStudio, Pull, pull, push
+from minimax_al.web.label_studio_backend import create_backend
 
 BIN = Path(os.environ.get("LABEL_STUDIO_BIN", ".venv-label-studio/bin")).absolute()
 EMAIL, KEY = "ann@example.org", "0123456789abcdef0123456789abcdef01234567"
@@ -92,12 +92,12 @@ def make_campaign(tmp_path):
     made = []
 
     def make(**options):
-        images = tmp_path / "pictures"
+        images = tmp_path / "images"
         images.mkdir()
         for number in range(8):
             pixels = np.random.default_rng(number).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-            picture = Image.fromarray(pixels).resize((40, 30), Image.Resampling.BICUBIC)
-            picture.save(images / f"größe {number}{'.tif' if number == 3 else '.png'}")
+            image = Image.fromarray(pixels).resize((40, 30), Image.Resampling.BICUBIC)
+            image.save(images / f"größe {number}{'.tif' if number == 3 else '.png'}")
         made.append(Campaign.create(tmp_path / "campaign", images, ["cat", 'the "best"', "n/a"], **options))
         return made[-1]
 
@@ -160,10 +160,10 @@ def test_a_round_goes_there_and_comes_back(make_campaign, studio, client):
     tasks = tasks_of(studio, first.project)
     assert list(tasks) == [4, 2, 7, 1, 5]
     for task in tasks.values():
-        picture = studio.get(task["data"]["image"])
-        assert picture.headers["content-type"] == "image/png"
-        shown = np.asarray(Image.open(BytesIO(picture.content)))
-        np.testing.assert_array_equal(shown, np.asarray(Image.open(campaign.picture(task["data"]["item"]))))
+        image = studio.get(task["data"]["image"])
+        assert image.headers["content-type"] == "image/png"
+        shown = np.asarray(Image.open(BytesIO(image.content)))
+        np.testing.assert_array_equal(shown, np.asarray(Image.open(campaign.image(task["data"]["item"]))))
         (prediction,) = task["predictions"]
         assert (prediction["model_version"], prediction["score"]) == (version, 0.75)
     assert studio.get(f"/api/projects/{first.project}/").json()["model_version"] == version
@@ -228,12 +228,12 @@ def test_masks_come_back_as_they_were_drawn(make_campaign, studio, client, tmp_p
     np.testing.assert_array_equal(campaign.masks.load(campaign.labels()[paths[second]]), expected)
     expected[15:, 10:30] = 2
     np.testing.assert_array_equal(campaign.masks.load(campaign.labels()[paths[first]]), expected)
-    # Our own code, read by Label Studio: its export of masks as pictures.
+    # Our own code, read by Label Studio: its export of masks as images.
     export = studio.get(f"/api/projects/{project}/export", params={"exportType": "BRUSH_TO_PNG"})
     with zipfile.ZipFile(BytesIO(export.content)) as files:
         (name,) = (name for name in files.namelist() if name.startswith(f"task-{other['id']}-"))
-        with files.open(name) as file, Image.open(file) as picture:
-            np.testing.assert_array_equal(np.asarray(picture) > 0, disc)
+        with files.open(name) as file, Image.open(file) as image:
+            np.testing.assert_array_equal(np.asarray(image) > 0, disc)
 
 
 @pytest.fixture

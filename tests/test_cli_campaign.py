@@ -14,20 +14,20 @@ from minimax_al.cli.printing import shown_epochs
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Six pictures, unlike one another, in two subfolders; the working directory is where they lie."""
+    """Six images, unlike one another, in two subfolders; the working directory is where they lie."""
     noise = np.random.default_rng(0)
     for number in range(6):
-        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(noise.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
-    (tmp_path / "pictures" / "broken.jpg").write_text("no picture")
+    (tmp_path / "images" / "broken.jpg").write_text("no image")
     monkeypatch.chdir(tmp_path)
-    assert main(["new", "campaign", "--images", "pictures", "--classes", "cat", "dog"]) == 0
+    assert main(["new", "campaign", "--images", "images", "--classes", "cat", "dog"]) == 0
     return tmp_path
 
 
 def save_noise(path, seed):
-    """A picture like no other seed's."""
+    """An image like no other seed's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
 
@@ -44,7 +44,7 @@ def test_a_round_by_commands(folder, capsys):
     assert status == 0
     picked = out.split()
     assert len(set(picked)) == 4
-    assert "Round 1: 4 pictures by random (badge+mal chooses once pictures have labels; none has one yet)" in err
+    assert "Round 1: 4 images by random (badge+mal chooses once images have labels; none has one yet)" in err
     assert err.endswith("Next: mal label campaign\n")
     (folder / "labels.csv").write_text("path,label\n" + "".join(f"{path},cat\n" for path in picked))
     assert run(capsys, "import", "campaign", "labels.csv")[1].startswith("4 labels added")
@@ -57,14 +57,14 @@ def test_a_round_by_commands(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["new", "campaign", "--images", "pictures", "--classes", "a", "b"], "campaign"),
+        (["new", "campaign", "--images", "images", "--classes", "a", "b"], "campaign"),
         (["new", "other", "--images", "nowhere", "--classes", "a", "b"], "nowhere"),
         (["status", "nowhere"], "nowhere"),
         (["query", "campaign", "--budget", "7"], "7"),
         (["import", "campaign", "nowhere.csv"], "nowhere.csv"),
         (["export", "campaign", "out.xyz", "--format", "cvs"], "did you mean 'csv'"),
         (["train", "campaign"], "nothing is labelled yet"),
-        (["predict", "campaign", "--images", "pictures"], "nothing was trained yet"),
+        (["predict", "campaign", "--images", "images"], "nothing was trained yet"),
         (["package", "campaign", "out"], "nothing was trained yet"),
         (["close", "campaign"], "no round was opened yet"),
     ],
@@ -97,7 +97,9 @@ def test_a_token_may_come_from_the_environment(folder, capsys, monkeypatch, word
     served = []
     monkeypatch.setenv("MINIMAX_AL_TOKEN", TOKEN)
     monkeypatch.setattr("minimax_al.web.serve", lambda campaign, **given: served.append(given["token"]))
-    monkeypatch.setattr("minimax_al.web.label_studio.serve_backend", lambda *_, **given: served.append(given["token"]))
+    monkeypatch.setattr(
+        "minimax_al.web.label_studio_backend.serve_backend", lambda *_, **given: served.append(given["token"])
+    )
     assert run(capsys, "label", "campaign", *words)[0] == 0
     key = ["--project", "1", "--api-key", "key"]
     assert run(capsys, "label-studio", "serve", "campaign", *key, *words)[0] == 0
@@ -119,18 +121,18 @@ def test_an_empty_variable_is_no_token_and_an_empty_flag_is_refused(folder, caps
 def test_a_new_campaign_names_what_it_does_not_ask_about(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for number in range(10):
-        save_noise(tmp_path / "pictures" / f"{number}.png", number)
+        save_noise(tmp_path / "images" / f"{number}.png", number)
     for number in range(7):
-        (tmp_path / "pictures" / f"broken-{number}.jpg").write_text("no picture")
-    shutil.copy("pictures/3.png", "pictures/copy of 3.png")
-    status, out, _ = run(capsys, "new", "my campaign", "--images", "pictures", "--classes", "cat", "dog")
+        (tmp_path / "images" / f"broken-{number}.jpg").write_text("no image")
+    shutil.copy("images/3.png", "images/copy of 3.png")
+    status, out, _ = run(capsys, "new", "my campaign", "--images", "images", "--classes", "cat", "dog")
     assert status == 0
     assert [line.split(":")[1] for line in out.splitlines() if line.startswith("set aside: broken")] == [
         f" broken-{number}.jpg" for number in range(5)
     ]
     assert "set aside: 2 more; mal report 'my campaign' lists them" in out
     assert "duplicate: copy of 3.png equals 3.png" in out
-    assert "10 pictures, 1 duplicate, 7 files set aside; 0 labelled" in out
+    assert "10 images, 1 duplicate, 7 files set aside; 0 labelled" in out
     budget = re.search(r"Next: mal query 'my campaign' --budget (\d+)\n", out)
     assert run(capsys, "query", "my campaign", "--budget", budget[1])[0] == 0
 
@@ -173,12 +175,12 @@ def test_words_are_those_of_the_command(folder, capsys):
     assert "or import with --create-classes to add it" in run(capsys, "import", "campaign", "labels.csv")[2]
 
 
-def test_pictures_come_back_from_label_studio_by_a_command(folder, capsys):
+def test_images_come_back_from_label_studio_by_a_command(folder, capsys):
     assert run(capsys, "query", "campaign", "--budget", "4")[0] == 0
     with Campaign.open("campaign") as campaign:
         campaign.lend([pick.item for pick in campaign.picks()], "Label Studio, project 1")
         assert campaign.lease("ann", 4).picks == ()
-        assert run(capsys, "label-studio", "recall", "campaign")[1].startswith("4 pictures are taken back")
+        assert run(capsys, "label-studio", "recall", "campaign")[1].startswith("4 images are taken back")
         assert len(campaign.lease("ann", 4).picks) == 4
 
 
@@ -191,7 +193,7 @@ def test_an_import_tells_of_unsure_answers_and_new_classes(folder, capsys):
 
 def test_masks_are_exported_as_masks_and_a_class_called_void_is_told(folder, capsys):
     words = ("--classes", "ground", "Void", "--task", "segmentation", "--recipe", "quick")
-    told = run(capsys, "new", "masked", "--images", "pictures", *words)[1]
+    told = run(capsys, "new", "masked", "--images", "images", *words)[1]
     assert "class 'Void' is learnt like any other; pixels of no class need none: they are 255 in masks" in told
     assert "class 'ground'" not in told
     mask = np.random.default_rng(0).integers(0, 2, (24, 24)).astype(np.uint8)
@@ -204,9 +206,9 @@ def test_masks_are_exported_as_masks_and_a_class_called_void_is_told(folder, cap
 
 
 def test_copies_equal_and_near_duplicates_look_like(folder, capsys):
-    shutil.copy(folder / "pictures/a/0.png", folder / "pictures/a/copy.png")
-    with Image.open(folder / "pictures/a/2.png") as picture:
-        picture.save(folder / "pictures/a/near.bmp")
-    told = run(capsys, "new", "other", "--images", "pictures", "--classes", "cat", "dog")[1]
+    shutil.copy(folder / "images/a/0.png", folder / "images/a/copy.png")
+    with Image.open(folder / "images/a/2.png") as image:
+        image.save(folder / "images/a/near.bmp")
+    told = run(capsys, "new", "other", "--images", "images", "--classes", "cat", "dog")[1]
     assert "duplicate: a/copy.png equals a/0.png" in told
     assert "duplicate: a/near.bmp looks like a/2.png" in told

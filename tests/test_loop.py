@@ -48,7 +48,7 @@ def play(learner, budgets):
 
 
 @pytest.mark.parametrize("strategy", ["mal", "vaal", "coreset", "random"])
-def test_a_pool_is_used_up_to_its_last_picture(learner, strategy):
+def test_a_pool_is_used_up_to_its_last_image(learner, strategy):
     active = learner(strategy)
     picked = play(active, [8, 12, 1])
     assert sorted([*FIRST, *itertools.chain.from_iterable(picked)]) == list(range(24))
@@ -99,16 +99,16 @@ def test_a_fit_goes_on_from_its_checkpoint(learner, tmp_path):
     [
         ([2, 2], [0, 0], PoolError, "index 2 is given twice"),
         ([1], [0], PoolError, "index 1 has a label already"),
-        ([24], [0], PoolError, "index 24 is not in the pool of 24 pictures"),
+        ([24], [0], PoolError, "index 24 is not in the pool of 24 images"),
         ([-1], [0], PoolError, "index -1 is not in the pool"),
-        ([], [], ShapeError, "0 pictures need answers .* in whole numbers"),
+        ([], [], ShapeError, "0 images need answers .* in whole numbers"),
         (torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64), PoolError, "no index to label"),
         ([2.5], [0], ShapeError, "indices must be one row of whole numbers"),
         (torch.tensor(2), torch.tensor(0), ShapeError, "indices must be one row of whole numbers"),
         ([2], [3], DataError, "answer 3 is no class: there are 3, counted from 0"),
         ([2, 3], [0, -1], DataError, "answer -1 is no class"),
-        ([2], [0.9], ShapeError, r"1 pictures need answers of shape \(1,\) in whole numbers, not \(1,\) torch.float32"),
-        ([2, 3], [0], ShapeError, r"2 pictures need answers of shape \(2,\) in whole numbers, not \(1,\)"),
+        ([2], [0.9], ShapeError, r"1 images need answers of shape \(1,\) in whole numbers, not \(1,\) torch.float32"),
+        ([2, 3], [0], ShapeError, r"2 images need answers of shape \(2,\) in whole numbers, not \(1,\)"),
     ],
 )
 def test_wrong_answers_change_nothing(learner, indices, given, error, sentence):
@@ -155,10 +155,10 @@ def test_nothing_is_asked_of_models_that_do_not_know_the_latest_answers(learner)
 def test_labels_that_do_not_suffice(learner, caplog):
     active = learner()
     one_class = ActiveLearner(active.dataset, "mal", active.recipe)
-    with pytest.raises(DataError, match="0 labelled pictures show 0 of 3 classes"):
+    with pytest.raises(DataError, match="0 labelled images show 0 of 3 classes"):
         one_class.fit()
     one_class.teach([0, 3], [0, 0])
-    with pytest.raises(DataError, match="2 labelled pictures show 1 of 3 classes"):
+    with pytest.raises(DataError, match="2 labelled images show 1 of 3 classes"):
         one_class.fit()
     one_class.teach([1], [1])
     with pytest.raises(DataError, match=r"1 of 3 classes have no label yet \('blue'\)"):
@@ -168,17 +168,17 @@ def test_labels_that_do_not_suffice(learner, caplog):
     assert "'blue'" in caplog.text
 
 
-def test_no_test_pictures(learner):
+def test_no_test_images(learner):
     active = learner()
     active.dataset = replace(
         active.dataset, test=active.dataset.test.subset([]), test_targets=active.dataset.test_targets[:0]
     )
     active.fit()
-    with pytest.raises(DataError, match="'squares' has no test pictures to evaluate on"):
+    with pytest.raises(DataError, match="'squares' has no test images to evaluate on"):
         active.evaluate()
 
 
-def test_non_finite_scores_name_the_pictures(learner):
+def test_non_finite_scores_name_the_images(learner):
     active = learner()
     models = active.fit()
     active.teach([2], [2])

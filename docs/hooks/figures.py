@@ -18,7 +18,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: objec
 
     def figure(found: re.Match[str]) -> str:
         caption, path = found[1], folder / found[2]
-        shown = _drawing(path) if path.suffix == ".svg" else _picture(path, caption)
+        shown = _drawing(path) if path.suffix == ".svg" else _image(path, caption)
         return "\n".join(['<figure class="drawing">', shown, f"<figcaption>{caption}</figcaption>", "</figure>"])
 
     return _FIGURE.sub(figure, markdown)
@@ -30,5 +30,5 @@ def _drawing(path: Path) -> str:
     return "\n".join(line for line in svg.splitlines() if line.strip())
 
 
-def _picture(path: Path, caption: str) -> str:
+def _image(path: Path, caption: str) -> str:
     return f'<img alt="{escape(caption)}" src="data:image/webp;base64,{b64encode(path.read_bytes()).decode()}">'

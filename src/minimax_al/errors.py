@@ -6,13 +6,13 @@ The command line prints that sentence without a traceback and exits with status 
     MinimaxALError
     ├── ConfigurationError (ValueError)     a setting is wrong or unknown
     │   └── UnknownNameError                a name is in no registry; says the nearest one
-    ├── DataError (ValueError)              pictures or labels cannot be used as they are
+    ├── DataError (ValueError)              images or labels cannot be used as they are
     │   ├── ManifestError                   a line of a CSV or Parquet manifest; says file and line
-    │   └── UnreadablePictureError          one picture cannot be decoded; says why
+    │   └── UnreadableImageError          one image cannot be decoded; says why
     ├── PoolError (ValueError)              an index is not in the pool, or is moved twice
-    ├── BudgetError (ValueError)            a query of fewer than one or more than all unlabelled pictures
+    ├── BudgetError (ValueError)            a query of fewer than one or more than all unlabelled images
     ├── ShapeError (ValueError)             a tensor of the wrong shape or dtype
-    ├── NonFiniteScoreError (ValueError)    a score is NaN or infinite; names the pictures
+    ├── NonFiniteScoreError (ValueError)    a score is NaN or infinite; names the images
     ├── TrainingDivergedError (RuntimeError) a loss is NaN or infinite; says epoch and loss
     ├── CheckpointError (RuntimeError)      a checkpoint is damaged or belongs to something else
     ├── ResultsError (RuntimeError)         a results folder is of another configuration, or unusable
@@ -51,15 +51,15 @@ class UnknownNameError(ConfigurationError):
 
 
 class DataError(MinimaxALError, ValueError):
-    """Pictures or labels cannot be used as they are."""
+    """Images or labels cannot be used as they are."""
 
 
 class ManifestError(DataError):
     """A line of a manifest is wrong; the sentence says the file and the line."""
 
 
-class UnreadablePictureError(DataError):
-    """One picture cannot be decoded."""
+class UnreadableImageError(DataError):
+    """One image cannot be decoded."""
 
 
 class PoolError(MinimaxALError, ValueError):
@@ -67,7 +67,7 @@ class PoolError(MinimaxALError, ValueError):
 
 
 class BudgetError(MinimaxALError, ValueError):
-    """A query asks for fewer than one picture or for more than there are."""
+    """A query asks for fewer than one image or for more than there are."""
 
 
 class ShapeError(MinimaxALError, ValueError):
@@ -78,7 +78,7 @@ class NonFiniteScoreError(MinimaxALError, ValueError):
     """A score is NaN or infinite.
 
     Attributes:
-        positions: where in the tensor the first offending values stand; callers that know the pictures behind
+        positions: where in the tensor the first offending values stand; callers that know the images behind
             the positions raise again with their names.
     """
 

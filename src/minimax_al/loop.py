@@ -18,18 +18,19 @@ import torch
 from torch import Tensor
 
 from minimax_al.acquisition.checks import check_budget
-from minimax_al.data import IGNORED, UNKNOWN, Dataset, Pool
+from minimax_al.data import UNKNOWN, Dataset, Pool
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
 from minimax_al.training.epochs import EpochCallback
+from minimax_al.vocabulary import IGNORED
 
 
 class ActiveLearner:
     """A pool, what is known of it, and a strategy that asks for more.
 
     Args:
-        dataset: pictures, classes and test pictures. Its training targets are never looked at.
+        dataset: images, classes and test images. Its training targets are never looked at.
         strategy: by name, or with settings of its own.
         recipe: how networks are built and trained; default the paper's.
         seed: everything random follows from it. Same seed, same machine, same picks; on a GPU up to its rounding.
@@ -95,7 +96,7 @@ class ActiveLearner:
         return self.models
 
     def query(self, budget: int) -> Query:
-        """Choose the pictures to ask about next.
+        """Choose the images to ask about next.
 
         Args:
             budget: how many, from 1 to all unlabelled ones.
@@ -103,7 +104,7 @@ class ActiveLearner:
         Raises:
             BudgetError: the budget is not in that range.
             ConfigurationError: nothing is trained on the answers so far.
-            NonFiniteScoreError: a score is NaN or infinite; names the pictures.
+            NonFiniteScoreError: a score is NaN or infinite; names the images.
         """
         budget = check_budget(budget, len(self.pool.unlabelled))
         if self.models is None:
@@ -114,13 +115,13 @@ class ActiveLearner:
         """Take answers, and end the round.
 
         Args:
-            indices: of training pictures that have no answer yet, (n,).
+            indices: of training images that have no answer yet, (n,).
             answers: class indices (n,) int64, or masks (n, H, W) uint8.
             by: who gave them.
 
         Raises:
             PoolError: an index is not in the pool, twice in the list, or has its answer already.
-            ShapeError: not one answer a picture, or not in whole numbers.
+            ShapeError: not one answer an image, or not in whole numbers.
             DataError: an answer is no class.
         """
         indices, answers = torch.as_tensor(indices).cpu(), torch.as_tensor(answers).cpu()
@@ -130,7 +131,7 @@ class ActiveLearner:
         self.models = None
 
     def evaluate(self) -> Evaluation:
-        """Judge the models on the test pictures; see `minimax_al.training.evaluate`."""
+        """Judge the models on the test images; see `minimax_al.training.evaluate`."""
         if self.models is None:
             raise ConfigurationError("nothing is trained on the labels so far: call fit() before evaluate()")
         return evaluate(self.round, self.models)
@@ -139,7 +140,7 @@ class ActiveLearner:
         expected = (*indices.shape, *self.targets.shape[1:])
         if tuple(answers.shape) != expected or answers.is_floating_point():
             raise ShapeError(
-                f"{indices.numel()} pictures need answers of shape {expected} in whole numbers, "
+                f"{indices.numel()} images need answers of shape {expected} in whole numbers, "
                 f"not {tuple(answers.shape)} {answers.dtype}"
             )
         counted = answers[answers != IGNORED] if self.dataset.task == "segmentation" else answers
@@ -149,7 +150,7 @@ class ActiveLearner:
 
 
 def _on_device(dataset: Dataset, runtime: Runtime) -> Dataset:
-    """The same data set; pictures that are resident are resident on the runtime's device."""
+    """The same data set; images that are resident are resident on the runtime's device."""
     return replace(dataset, train=dataset.train.to(runtime.device), test=dataset.test.to(runtime.device))
 
 

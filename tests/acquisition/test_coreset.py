@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minimax_al.acquisition import coreset, k_center_greedy, products
+from minimax_al.acquisition import bounded_products, coreset, k_center_greedy
 from minimax_al.errors import BudgetError, ConfigurationError, NonFiniteScoreError, ShapeError
 
 
@@ -64,8 +64,8 @@ KINDS = [random, clustered, low_rank, far_from_the_origin, tight_far_clusters, u
 @pytest.fixture(autouse=True)
 def _bfloat16(monkeypatch):
     """Low precision also for small pools and on any machine."""
-    monkeypatch.setattr(products, "WORTHWHILE", 0)
-    monkeypatch.setattr(products, "multiplies_bfloat16", lambda _: True)
+    monkeypatch.setattr(bounded_products, "WORTHWHILE", 0)
+    monkeypatch.setattr(bounded_products, "multiplies_bfloat16", lambda _: True)
 
 
 @pytest.fixture
@@ -79,14 +79,14 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(coreset, "SHORTLIST", 40)
     monkeypatch.setattr(coreset, "POOL_SHARE", 4)
     monkeypatch.setattr(coreset, "CHUNK_ROWS", 50)
-    monkeypatch.setattr(products, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(bounded_products, "CHUNK_ROWS", 50)
     monkeypatch.setattr(coreset, "PAIR_CHUNK", {"cpu": 5})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("labelled", "fast"), [(0, True), (1, True), (60, True), (60, False)])
 def test_picks_are_those_of_a_naive_greedy_rule(kind, labelled, fast, monkeypatch):
-    monkeypatch.setattr(products, "multiplies_bfloat16", lambda _: fast)
+    monkeypatch.setattr(bounded_products, "multiplies_bfloat16", lambda _: fast)
     samples = kind(1500 + labelled, 40, torch.Generator().manual_seed(labelled))
     pool, centers = samples[labelled:], samples[:labelled] if labelled else None
     assert k_center_greedy(pool, 150, centers).tolist() == naive(pool, 150, centers)
@@ -222,7 +222,7 @@ def test_the_first_bounds_and_the_error_bound_hold(kind):
         torch.cdist(samples[40:].double(), samples[:40].double(), compute_mode="donot_use_mm_for_euclid_dist")
         .square()
         .amin(dim=1)
-        * greedy.products.scale**2
+        * greedy.bounded_products.scale**2
     )
     assert bool((greedy.bound >= exact).all())
     greedy.refresh(greedy.everyone, 0.0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minimax_al.acquisition.products import Products, _relative_error, sum_by_halves, summation_error
+from minimax_al.acquisition.bounded_products import Products, _relative_error, sum_by_halves, summation_error
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 

@@ -57,7 +57,7 @@ def test_no_jobs_are_refused_on_the_command_line_too(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_too_many_validation_pictures_are_refused_before_anything_is_written(tmp_path, capsys):
+def test_too_many_validation_images_are_refused_before_anything_is_written(tmp_path, capsys):
     assert main(["bench", "run", "digits", "--validation", "5000", "--out", str(tmp_path / "out")]) == 2
-    assert "validation=5000 pictures cannot be kept of 1297" in capsys.readouterr().err
+    assert "validation=5000 images cannot be kept of 1297" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -70,7 +70,7 @@ def test_a_damaged_provenance_is_told_of_before_anything_is_written(tiny, tmp_pa
         ("digits", {"imbalanced": True, "points": 50}, "50 points .* take 1000 labels, but 'digits-imbalanced' has"),
         ("digits", {"start": 25}, "start=25 labels cannot be balanced over 10 classes"),
         ("digits", {"imbalanced": True, "start": 300, "points": 2}, "they take 30 of each class, but .* has 1 of"),
-        ("shapes", {"initial": "balanced"}, "initial is 'balanced', but 'shapes' has no one class a picture"),
+        ("shapes", {"initial": "balanced"}, "initial is 'balanced', but 'shapes' has no one class an image"),
         ("shapes", {"imbalanced": True}, "no more than the 4 classes"),
     ],
 )

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from minimax_al.benchmark import list_presets, load_protocol
-from minimax_al.data import Dataset, ResidentPictures, make_imbalanced, with_validation
+from minimax_al.data import Dataset, ResidentImages, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 from minimax_al.training.seeding import derive_seed
 
@@ -15,11 +15,11 @@ PAPER = {  # SPEC: start, step, points, seeds
 }
 
 
-def pictures(classes, each):
+def images(classes, each):
     targets = torch.arange(classes).repeat_interleave(each)
     pixels = torch.zeros(len(targets), 3, 8, 8, dtype=torch.uint8)
     names = tuple(f"c{index}" for index in range(classes))
-    resident = ResidentPictures(pixels)
+    resident = ResidentImages(pixels)
     return Dataset("made", "classification", names, resident, targets, resident, targets, (0.5,) * 3, (0.5,) * 3)
 
 
@@ -106,7 +106,7 @@ def test_initial_pools_depend_on_the_seed_alone(tiny):
 
 
 def test_imbalance_is_drawn_from_the_seed_alone(tiny):
-    dataset = pictures(classes=10, each=100)
+    dataset = images(classes=10, each=100)
     protocol = tiny.model_copy(update={"imbalanced": True, "start": 10, "step": 10})
     drawn = protocol.dataset_for(dataset, seed=5)
     expected = make_imbalanced(dataset, derive_seed(5, "imbalance"))
@@ -117,7 +117,7 @@ def test_imbalance_is_drawn_from_the_seed_alone(tiny):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"points": 100}, r"take 2000 labels, but 'digits' has 1297 training pictures"),
+        ({"points": 100}, r"take 2000 labels, but 'digits' has 1297 training images"),
         ({"start": 5}, r"start=5 labels cannot show all 10 classes"),
     ],
 )
@@ -132,8 +132,8 @@ def test_a_start_that_cannot_be_balanced(tiny):
         protocol.initial_pool(protocol.load(), 0)
 
 
-def test_validation_pictures_leave_the_pool_and_stand_for_the_test_set():
-    dataset = pictures(10, 20)
+def test_validation_images_leave_the_pool_and_stand_for_the_test_set():
+    dataset = images(10, 20)
     protocol = load_protocol("cifar100", start=20, step=10, points=2, validation=50)
     drawn, again, other = (protocol.dataset_for(dataset, seed) for seed in (0, 0, 1))
     assert (len(drawn.train), len(drawn.test)) == (150, 50)
@@ -143,17 +143,15 @@ def test_validation_pictures_leave_the_pool_and_stand_for_the_test_set():
 
 
 @pytest.mark.parametrize("count", [0, 200])
-def test_validation_needs_pictures_and_leaves_some(count):
-    with pytest.raises(
-        ConfigurationError, match=f"validation={count} pictures cannot be kept of 200 training pictures"
-    ):
-        with_validation(pictures(10, 20), count, seed=0)
+def test_validation_needs_images_and_leaves_some(count):
+    with pytest.raises(ConfigurationError, match=f"validation={count} images cannot be kept of 200 training images"):
+        with_validation(images(10, 20), count, seed=0)
 
 
 def test_validation_and_labels_must_fit_together():
     protocol = load_protocol("cifar100", start=100, step=50, points=2, validation=60)
-    with pytest.raises(ConfigurationError, match="take 150 labels, but 'made' has 140 training pictures"):
-        protocol.dataset_for(pictures(10, 20), seed=0)
+    with pytest.raises(ConfigurationError, match="take 150 labels, but 'made' has 140 training images"):
+        protocol.dataset_for(images(10, 20), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +167,7 @@ def test_validation_and_labels_must_fit_together():
         ("cifar100-imbalanced", {"imbalanced": False}, False),
     ],
 )
-def test_a_preset_is_its_pictures_and_numbers_of_labels(preset, changes, is_the_preset):
+def test_a_preset_is_its_images_and_numbers_of_labels(preset, changes, is_the_preset):
     for recipe in ("default", "paper"):
         assert load_protocol(preset, recipe, **changes).is_preset == is_the_preset
     assert not load_protocol(preset, name="mine", **changes).is_preset

@@ -50,7 +50,7 @@ def test_the_page_holds_every_part(results):
         "Paired comparison",
         "Where the gain comes from",
         "Class balance",
-        "Picked pictures",
+        "Picked images",
         "Time",
         "Provenance",
     ]
@@ -97,16 +97,16 @@ def test_a_folder_without_results(tiny, tmp_path):
 def on_disk(tiny, tmp_path):
     """A protocol whose data lie in a file."""
     digits = tiny.load()
-    pictures = {
+    images = {
         part: next(iter(source.stream([torch.arange(60)]))).permute(0, 2, 3, 1).numpy()
         for part, source in (("train", digits.train), ("test", digits.test))
     }
-    path = tmp_path / "pictures.npz"
+    path = tmp_path / "images.npz"
     np.savez(
         path,
-        X_train=pictures["train"],
+        X_train=images["train"],
         y_train=digits.train_targets[:60],
-        X_test=pictures["test"],
+        X_test=images["test"],
         y_test=digits.test_targets[:60],
         class_names=digits.class_names,
     )
@@ -122,7 +122,7 @@ def test_a_report_is_made_where_the_data_are_not(on_disk, tmp_path):
     moved = on_disk.data.rename(tmp_path / "elsewhere.npz")
     page = write_report(out).read_text()
     assert headings(page) == headings(whole)
-    assert "60 training and 60 test pictures" in page
+    assert "60 training and 60 test images" in page
     assert "Not shown: " in page
     assert str(on_disk.data) in page
     assert "<img" in whole
@@ -148,5 +148,5 @@ def test_damaged_facts_and_older_folders(on_disk, tmp_path):
     (out / "dataset.json").unlink()
     assert "60 training" in write_report(out).read_text()
     on_disk.data.unlink()
-    with pytest.raises(DataError, match=r"pictures\.npz"):
+    with pytest.raises(DataError, match=r"images\.npz"):
         write_report(out)

@@ -1,98 +1,10 @@
-import json
-import os
+"""Campaigns for every room's tests."""
 
-import pytest
-from sqlalchemy import create_engine, text
-
-from minimax_al.campaign import Campaign
-
-from .fakes import Clock, random_picture
-
-POSTGRESQL = os.environ.get("MINIMAX_AL_TEST_POSTGRESQL")
-TINY_RECIPE = {
-    "encoder": "conv4",
-    "width": 4,
-    "augmentation": {"flip": True},
-    "missing_classes": "warn",
-    "task": {"epochs": 2, "batch_size": 8, "checkpoint_every": 1},
-    "minimax": {"epochs": 2, "batch_size": 8, "checkpoint_every": 1},
-    "runtime": {"device": "cpu", "precision": "fp32"},
-}
-
-
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch):
-    """Most tests are not about power cuts, and need not wait for the disk."""
-    monkeypatch.setattr("minimax_al.campaign.store.SYNCHRONOUS", "OFF")
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def save_pictures(tmp_path):
-    """Writes pictures and returns their folder."""
-
-    def save(count=12, folder="pictures", size=(20, 16), first=0):
-        root = tmp_path / folder
-        for number in range(first, first + count):
-            path = root / "ab"[number % 2] / f"{number:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            random_picture(number, size).save(path)
-        return root
-
-    return save
-
-
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param(
-            "postgresql",
-            marks=pytest.mark.skipif(
-                POSTGRESQL is None, reason="MINIMAX_AL_TEST_POSTGRESQL names no PostgreSQL server"
-            ),
-        ),
-    ]
+from ..support.campaigns import (  # noqa: F401, TID252 - fixtures
+    _quick_disk,
+    campaign,
+    clock,
+    make_campaign,
+    save_images,
+    storage,
 )
-def storage(request, tmp_path):
-    """What a campaign's `storage` is: both databases have to pass the same tests."""
-    if request.param == "sqlite":
-        yield None
-        return
-    yield POSTGRESQL
-    engine = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for file in tmp_path.rglob("storage.json"):  # this test's own: others may run at the same time
-            schema = json.loads(file.read_text())["schema"]
-            connection.execute(text(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'))
-    engine.dispose()
-
-
-@pytest.fixture
-def make_campaign(tmp_path, save_pictures, clock):
-    """Makes campaigns that are closed when the test ends."""
-    made = []
-
-    def make(count=12, classes=("cat", "dog", "n/a"), folder="campaign", images=None, **options):
-        root = save_pictures(count) if images is None else images
-        campaign = Campaign.create(tmp_path / folder, root, list(classes), clock=clock, **options)
-        made.append(campaign)
-        return campaign
-
-    def track(campaign):
-        made.append(campaign)
-        return campaign
-
-    make.track = track
-    yield make
-    for campaign in made:
-        campaign.close()
-
-
-@pytest.fixture
-def campaign(make_campaign, storage):
-    """A campaign of 12 pictures without labels, on each database."""
-    return make_campaign(storage=storage)

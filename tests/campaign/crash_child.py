@@ -15,8 +15,8 @@ from pathlib import Path
 from sqlalchemy import Engine, event, text
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.migrations import Migration, latest_version, migrate
-from minimax_al.campaign.store import Store, sqlite_url
+from minimax_al.campaign.store.database import Store, sqlite_url
+from minimax_al.campaign.store.migrations import Migration, latest_version, migrate
 
 
 def label(campaign, job, ack):

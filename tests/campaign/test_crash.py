@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.migrations import latest_version, version_of
-from minimax_al.campaign.schema import picks
-from minimax_al.campaign.store import Store, sqlite_url
+from minimax_al.campaign.store.database import Store, sqlite_url
+from minimax_al.campaign.store.migrations import latest_version, version_of
+from minimax_al.campaign.store.schema import picks
 
-from .conftest import TINY_RECIPE
+from ..support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 
 KILLS = int(os.environ.get("MINIMAX_AL_KILLS", "4"))
 CLASSES = ["cat", "dog"]
@@ -69,9 +69,9 @@ def children():
 
 
 @pytest.fixture
-def template(tmp_path, save_pictures):
+def template(tmp_path, save_images):
     """A campaign with an open round, some labels and a file of more, to be copied for every crash."""
-    images = save_pictures(40)
+    images = save_images(40)
     with Campaign.create(tmp_path / "template", images, CLASSES) as campaign:
         campaign.query(12)
         for pick in campaign.picks()[:3]:
@@ -90,7 +90,7 @@ class Crash:
         self.kind = kind
         self.folder = template.parent / f"crash-{number}"
         self.acks = template.parent / f"acks-{number}"
-        self.images = template.parent / "pictures"
+        self.images = template.parent / "images"
         if kind != "create":
             shutil.copytree(template, self.folder)
         self.job = {
@@ -206,8 +206,8 @@ def test_query(children, template):
     torment(children, template, "query", finish_query)
 
 
-def test_refresh(children, template, save_pictures):
-    save_pictures(20, first=40)
+def test_refresh(children, template, save_images):
+    save_images(20, first=40)
     torment(children, template, "refresh", finish_refresh)
 
 
@@ -267,7 +267,7 @@ def test_migration_from_the_first_version(children, template):
     for file in template.glob("campaign.db*"):
         file.unlink()
     database = sqlite3.connect(template / "campaign.db")
-    database.executescript(Path(__file__).with_name("version_1.sql").read_text())
+    database.executescript((Path(__file__).with_name("store") / "version_1.sql").read_text())
     database.execute("PRAGMA journal_mode=WAL")
     database.close()
     for crash in killed_at_statements(children, template, "open"):

@@ -15,58 +15,58 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
         ({"classes": ["cat", " dog"]}, ConfigurationError, "class name ' dog' cannot be"),
         ({"classes": ["cat", ""]}, ConfigurationError, "class name '' cannot be"),
         ({"classes": ["cat", "d\nog"]}, ConfigurationError, "cannot be: give printable text"),
-        ({"images": "nowhere"}, DataError, "'nowhere' does not exist: give a folder of pictures"),
+        ({"images": "nowhere"}, DataError, "'nowhere' does not exist: give a folder of images"),
         ({"task": "detection"}, ConfigurationError, "settings of the campaign, task: .*'detection' was given"),
         ({"seed": -1}, ConfigurationError, "settings of the campaign, seed: "),
         ({"strategy": "mla"}, UnknownNameError, "unknown strategy 'mla'; did you mean 'mal'"),
-        ({"strategy": "coverage"}, ConfigurationError, "chooses pictures and trains nothing"),
+        ({"strategy": "coverage"}, ConfigurationError, "chooses images and trains nothing"),
         ({"sead": 1}, ConfigurationError, "settings of the campaign: unknown key 'sead'; did you mean 'seed'"),
         ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
         ({"storage": "oracle://x"}, ConfigurationError, "is no database for campaigns"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_pictures, changes, error, match):
-    options = {"images": save_pictures(2), "classes": ["cat", "dog"]} | changes
+def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_images, changes, error, match):
+    options = {"images": save_images(2), "classes": ["cat", "dog"]} | changes
     with pytest.raises(error, match=match):
         Campaign.create(tmp_path / "campaign", **options)
     assert not (tmp_path / "campaign").exists()
 
 
-@pytest.mark.parametrize("folder", ["pictures", "pictures/deep/campaign", "link/campaign"])
-def test_nothing_is_made_among_the_pictures(tmp_path, save_pictures, folder):
-    images = save_pictures(2)
+@pytest.mark.parametrize("folder", ["images", "images/deep/campaign", "link/campaign"])
+def test_nothing_is_made_among_the_images(tmp_path, save_images, folder):
+    images = save_images(2)
     (tmp_path / "link").symlink_to(images)
     before = sorted(images.rglob("*"))
-    with pytest.raises(ConfigurationError, match=r"lies in the folder of its pictures .*: give a folder beside it"):
+    with pytest.raises(ConfigurationError, match=r"lies in the folder of its images .*: give a folder beside it"):
         Campaign.create(tmp_path / folder, images, ["cat", "dog"])
     assert sorted(images.rglob("*")) == before
 
 
-def test_a_campaign_does_not_move_its_pictures_around_itself(campaign):
-    with pytest.raises(ConfigurationError, match="lies in the folder of its pictures"):
+def test_a_campaign_does_not_move_its_images_around_itself(campaign):
+    with pytest.raises(ConfigurationError, match="lies in the folder of its images"):
         campaign.configure(images=campaign.folder.parent)
 
 
 @pytest.mark.parametrize(
     ("files", "said"), [([], "0 other files:"), (["a.txt", "b.png"], r"2 other files \('a\.txt': its ending '\.txt'")]
 )
-def test_a_folder_without_a_picture_is_refused_and_nothing_is_left(tmp_path, files, said):
-    (tmp_path / "pictures").mkdir()
+def test_a_folder_without_a_image_is_refused_and_nothing_is_left(tmp_path, files, said):
+    (tmp_path / "images").mkdir()
     for name in files:
-        (tmp_path / "pictures" / name).write_text("no picture")
-    with pytest.raises(DataError, match=rf"holds no picture that can be used, and {said}.*\.jpeg, .*\.png") as refused:
-        Campaign.create(tmp_path / "campaign", tmp_path / "pictures", ["cat", "dog"])
+        (tmp_path / "images" / name).write_text("no image")
+    with pytest.raises(DataError, match=rf"holds no image that can be used, and {said}.*\.jpeg, .*\.png") as refused:
+        Campaign.create(tmp_path / "campaign", tmp_path / "images", ["cat", "dog"])
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "campaign").exists()
 
 
-def test_duplicates_are_listed_with_what_they_equal(make_campaign, save_pictures):
-    images = save_pictures(4)
+def test_duplicates_are_listed_with_what_they_equal(make_campaign, save_images):
+    images = save_images(4)
     for copy in ("b/z.png", "b/y.png"):
         shutil.copy(images / "a/002.png", images / copy)
     campaign = make_campaign(images=images)
-    with Image.open(images / "a/000.png") as picture:
-        picture.save(images / "b/near.png", compress_level=0)  # the same pixels in other bytes
+    with Image.open(images / "a/000.png") as image:
+        image.save(images / "b/near.png", compress_level=0)  # the same pixels in other bytes
     campaign.refresh()
     near, *copies = campaign.duplicates()
     assert near == ("b/near.png", "a/000.png", False)
@@ -82,15 +82,15 @@ def test_a_campaign_is_never_made_over_another(campaign, make_campaign, storage)
     assert len(campaign.labels()) == 1
 
 
-def test_labels_may_come_along(make_campaign, save_pictures, tmp_path):
+def test_labels_may_come_along(make_campaign, save_images, tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\na/000.png,cat\nb/001.png,\n")
-    assert make_campaign(images=save_pictures(4), labels=tmp_path / "labels.csv").labels() == {"a/000.png": "cat"}
+    assert make_campaign(images=save_images(4), labels=tmp_path / "labels.csv").labels() == {"a/000.png": "cat"}
 
 
-def test_labels_that_cannot_be_taken_are_said_and_the_campaign_is_there(make_campaign, save_pictures, tmp_path):
+def test_labels_that_cannot_be_taken_are_said_and_the_campaign_is_there(make_campaign, save_images, tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\na/000.png,cta\n")
     with pytest.raises(CampaignError, match=r"is made, but without labels: .*line 2: unknown class 'cta'"):
-        make_campaign(images=save_pictures(4), labels=tmp_path / "labels.csv")
+        make_campaign(images=save_images(4), labels=tmp_path / "labels.csv")
     campaign = make_campaign.track(Campaign.open(tmp_path / "campaign"))
     assert campaign.labels() == {}
     assert campaign.status().unlabelled == 4

@@ -1,23 +1,23 @@
-"""The learning curve compares models on the same pictures; suggestions are those of the model that is evaluated."""
+"""The learning curve compares models on the same images; suggestions are those of the model that is evaluated."""
 
 import shutil
 
 import pytest
 
-from minimax_al.campaign.datasets import load_pictures
-from minimax_al.campaign.material import gather
-from minimax_al.campaign.predicting import predict
-from minimax_al.campaign.runs import run_folder
-from minimax_al.campaign.trained import load_trained
+from minimax_al.campaign.model.datasets import load_images
+from minimax_al.campaign.model.prediction import predict
+from minimax_al.campaign.model.trained import load_trained
+from minimax_al.campaign.model.training_data import gather
+from minimax_al.campaign.progress.runs import run_folder
 
-from .conftest import TINY_RECIPE
+from ..support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 
 CLASSES = ["cat", "dog"]
 
 
 @pytest.fixture
 def campaign(make_campaign):
-    """Labels by the parity of the picture's number: noise, of which every model is about half right."""
+    """Labels by the parity of the image's number: noise, of which every model is about half right."""
     return make_campaign(count=40, classes=CLASSES, stored_size=16, recipe=TINY_RECIPE, near_duplicate_bits=None)
 
 
@@ -28,8 +28,8 @@ def label(campaign, items):
 
 def said(campaign, run, paths):
     trained = load_trained(run_folder(campaign.folder, run))
-    pictures = load_pictures(campaign.images, paths, trained.stored_size, trained.fit)
-    return {one.path: one for one in predict(trained, pictures)}
+    images = load_images(campaign.images, paths, trained.stored_size, trained.fit)
+    return {one.path: one for one in predict(trained, images)}
 
 
 def truth(campaign):
@@ -37,7 +37,7 @@ def truth(campaign):
         return {known.path: CLASSES[known.target] for known in gather(connection).held_out}
 
 
-def test_all_points_are_of_the_pictures_that_are_held_out_now(campaign):
+def test_all_points_are_of_the_images_that_are_held_out_now(campaign):
     runs = []
     for items in (range(1, 13), range(13, 25), range(25, 37)):
         label(campaign, items)
@@ -53,7 +53,7 @@ def test_all_points_are_of_the_pictures_that_are_held_out_now(campaign):
     assert len(held_out) > runs[0].held_out
 
 
-def test_models_that_are_gone_or_saw_other_pictures_are_no_point(campaign):
+def test_models_that_are_gone_or_saw_other_images_are_no_point(campaign):
     for items in (range(1, 9), range(9, 17), range(17, 25)):
         label(campaign, items)
         campaign.train("entropy")

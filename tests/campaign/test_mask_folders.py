@@ -15,7 +15,7 @@ CSV = "name,red,green,blue\ntree,0,255,0\nbird,255,0,0\nground,0,0,0\nvoid,1,2,3
 
 @pytest.fixture
 def campaign(make_campaign):
-    """A campaign of masks over pictures of 20 x 16 pixels."""
+    """A campaign of masks over images of 20 x 16 pixels."""
     return make_campaign(task="segmentation", count=6, classes=CLASSES)
 
 
@@ -86,21 +86,21 @@ def test_a_class_that_is_called_void_keeps_its_number(make_campaign, save, drawn
 
 
 @pytest.mark.parametrize("ending", ["_L", "_mask", "_label"])
-def test_a_masks_name_may_have_more_than_its_pictures(campaign, save, drawn, ending):
+def test_a_masks_name_may_have_more_than_its_images(campaign, save, drawn, ending):
     campaign.import_labels(save(f"a/000{ending}.png", drawn))
     np.testing.assert_array_equal(mask_of(campaign, "a/000.png"), drawn)
 
 
-def test_a_picture_of_the_masks_whole_name_comes_first(make_campaign, save_pictures, save, drawn):
-    images = save_pictures(2)
+def test_a_image_of_the_masks_whole_name_comes_first(make_campaign, save_images, save, drawn):
+    images = save_images(2)
     Image.fromarray(drawn).resize((20, 16)).save(images / "a/000_L.bmp")
     campaign = make_campaign(images=images, task="segmentation", classes=CLASSES)
     campaign.import_labels(save("a/000_L.png", drawn))
     assert list(campaign.labels()) == ["a/000_L.bmp"]
 
 
-def test_pictures_beside_their_masks_are_no_masks(make_campaign, save_pictures, save, drawn):
-    images = save_pictures(2)
+def test_images_beside_their_masks_are_no_masks(make_campaign, save_images, save, drawn):
+    images = save_images(2)
     jpeg = Image.new("RGB", (20, 16), "red")
     jpeg.save(images / "a/red.jpg")
     campaign = make_campaign(images=images, task="segmentation", classes=CLASSES)
@@ -125,7 +125,7 @@ MISTAKES = [
     ("a/002.png", in_colour, "ground,0,0,0\n", r"the class 'bird' has no colour"),
     ("a/002.jpg", lambda drawn: drawn, None, r"002\.jpg' is no PNG file: save it as one, or take it away"),
     ("a/002.tif", lambda drawn: drawn, None, r"002\.tif' is no PNG file"),
-    ("a/099_L.png", lambda drawn: drawn, None, r"'a/099_L' is no picture of this campaign"),
+    ("a/099_L.png", lambda drawn: drawn, None, r"'a/099_L' is no image of this campaign"),
 ]
 
 
@@ -143,7 +143,7 @@ def test_a_mistake_is_named_and_nothing_is_imported(campaign, save, drawn, mista
 
 def test_a_folder_of_jpeg_files_says_why_they_are_no_masks(campaign, save, drawn):
     save("a/000.jpg", drawn)
-    with pytest.raises(DataError, match=r"no masks, but 2 pictures such as 'a/000\.jpg', and JPEG changes the values"):
+    with pytest.raises(DataError, match=r"no masks, but 2 images such as 'a/000\.jpg', and JPEG changes the values"):
         campaign.import_labels(save("a/002.jpg", drawn))
 
 
@@ -194,7 +194,7 @@ def test_a_mask_of_the_campaign_that_is_damaged_or_gone_is_said(campaign, save, 
 
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(campaign, save, monkeypatch):
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("it was decoded"))
-    with pytest.raises(DataError, match="the mask has 3000 x 4 pixels and its picture 20 x 16"):
+    with pytest.raises(DataError, match="the mask has 3000 x 4 pixels and its image 20 x 16"):
         campaign.import_labels(save("a/000.png", np.zeros((4, 3000), np.uint8)))
 
 

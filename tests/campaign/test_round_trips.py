@@ -6,17 +6,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minimax_al.campaign import FORMATS, Campaign
-from minimax_al.campaign.formats.class_folders import class_of_folder, folder_of_class
-from minimax_al.campaign.formats.run_length import (
+from minimax_al.campaign.exchange.formats.class_folders import class_of_folder, folder_of_class
+from minimax_al.campaign.exchange.formats.run_length import (
     decode_coco,
     decode_label_studio,
     encode_coco,
     encode_label_studio,
 )
-from minimax_al.campaign.history import current_labels
+from minimax_al.campaign.store.history import current_labels
 from minimax_al.errors import DataError
 
-from .fakes import random_picture
+from ..support.fakes import random_image  # noqa: TID252 - the same images
 
 CLASSES = ["cat", "dog, big", 'the "best"', "n/a", "..", ".git", "a%2Fb", "ä ö/ü", "鷺", "thumbs.db", "=1+1"]
 ENDINGS = {"csv": ".csv", "parquet": ".parquet", "coco": ".json", "label-studio": ".json"}
@@ -25,10 +25,10 @@ NAMES = ["a b.png", "größe/鷺.png", "it's 100%.png", "x,y.png", 'q"q.png', "d
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     for seed, name in enumerate(NAMES):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        random_picture(seed, (9, 7)).save(root / name)
+        random_image(seed, (9, 7)).save(root / name)
     return root
 
 
@@ -117,7 +117,7 @@ def test_cocos_compressed_text_is_read():
 @pytest.mark.parametrize(
     ("decode", "match"),
     [
-        (lambda: decode_coco([3, 2], (2, 2)), "the runs cover 5 pixels, and the picture has 4"),
+        (lambda: decode_coco([3, 2], (2, 2)), "the runs cover 5 pixels, and the image has 4"),
         (lambda: decode_coco([5, -1], (2, 2)), "the runs cover 4 pixels"),
         (lambda: decode_label_studio(encode_label_studio(np.ones((2, 2), bool)), (3, 3)), "is of 4 pixels"),
         (lambda: decode_label_studio(encode_label_studio(np.ones((9, 9), bool))[:7], (9, 9)), "ends too early"),

@@ -1,4 +1,4 @@
-"""What a pool of a million pictures needs of the code: statements and memory that do not grow with the pool."""
+"""What a pool of a million images needs of the code: statements and memory that do not grow with the pool."""
 
 import shutil
 import tracemalloc
@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, insert
 
-from minimax_al.campaign import cold_start, duplicates
-from minimax_al.campaign import items as items_module
-from minimax_al.campaign.description import whitened
-from minimax_al.campaign.near_duplicates import first_equal, representatives
-from minimax_al.campaign.rounds import candidates, count_candidates
-from minimax_al.campaign.schema import items
+from minimax_al.campaign.images import duplicates
+from minimax_al.campaign.images import refresh as refresh_module
+from minimax_al.campaign.images.near_duplicates import first_equal, representatives
+from minimax_al.campaign.model import cold_start
+from minimax_al.campaign.model.hog import whitened
+from minimax_al.campaign.rounds.rounds import candidates, count_candidates
+from minimax_al.campaign.store.schema import items
 
-from .fakes import random_picture
+from ..support.fakes import random_image  # noqa: TID252 - the same images
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def statements_of(campaign):
         event.remove(campaign.store.engine, "before_cursor_execute", hear)
 
 
-def pretend_pictures(campaign, count):
-    """Rows of pictures, as if files had been found."""
+def pretend_images(campaign, count):
+    """Rows of images, as if files had been found."""
     rows = [
         {
             "path": f"pretended/{number:07d}.jpg",
@@ -57,12 +58,12 @@ def pretend_pictures(campaign, count):
         connection.execute(insert(items), rows)
 
 
-def test_a_look_takes_as_many_statements_for_more_pictures_of_a_portion(make_campaign, save_pictures):
+def test_a_look_takes_as_many_statements_for_more_images_of_a_portion(make_campaign, save_images):
     counts = []
     for count in (4, 40):
-        images = save_pictures(count, folder=f"pictures {count}")
+        images = save_images(count, folder=f"images {count}")
         campaign = make_campaign(folder=f"campaign {count}", images=images)
-        save_pictures(count, folder=f"pictures {count}", first=count)
+        save_images(count, folder=f"images {count}", first=count)
         with statements_of(campaign) as added:
             assert len(campaign.refresh().added) == count
         with statements_of(campaign) as nothing:
@@ -71,29 +72,29 @@ def test_a_look_takes_as_many_statements_for_more_pictures_of_a_portion(make_cam
     assert counts[0] == counts[1]
 
 
-def test_portions_are_put_together_again(make_campaign, save_pictures, monkeypatch):
-    monkeypatch.setattr(items_module, "_PORTION", 4)
-    monkeypatch.setattr(items_module, "_AT_ONCE", 3)
-    campaign = make_campaign(images=save_pictures(11))
+def test_portions_are_put_together_again(make_campaign, save_images, monkeypatch):
+    monkeypatch.setattr(refresh_module, "_PORTION", 4)
+    monkeypatch.setattr(refresh_module, "_AT_ONCE", 3)
+    campaign = make_campaign(images=save_images(11))
     (campaign.images / "a/004.png").unlink()
     (campaign.images / "b/003.png").unlink()
-    random_picture(99).save(campaign.images / "b/005.png")
-    save_pictures(2, first=11)
+    random_image(99).save(campaign.images / "b/005.png")
+    save_images(2, first=11)
     found = campaign.refresh()
     assert (found.added, found.missing) == (("a/012.png", "b/011.png"), ("a/004.png", "b/003.png"))
     assert str(campaign.refresh()) == "nothing new"
     assert campaign.status().items == {"active": 11, "missing": 2}
 
 
-def test_a_look_that_finds_nothing_new_compares_no_pictures(campaign, monkeypatch):
-    monkeypatch.setattr(duplicates, "_present", lambda _: pytest.fail("all pictures were read"))
+def test_a_look_that_finds_nothing_new_compares_no_images(campaign, monkeypatch):
+    monkeypatch.setattr(duplicates, "_present", lambda _: pytest.fail("all images were read"))
     assert str(campaign.refresh()) == "nothing new"
 
 
-def test_a_folder_that_moves_takes_as_many_statements_whatever_its_size(make_campaign, save_pictures):
+def test_a_folder_that_moves_takes_as_many_statements_whatever_its_size(make_campaign, save_images):
     counts = []
     for count in (4, 12):
-        campaign = make_campaign(folder=f"campaign {count}", images=save_pictures(count, folder=f"pictures {count}"))
+        campaign = make_campaign(folder=f"campaign {count}", images=save_images(count, folder=f"images {count}"))
         campaign.label("a/000.png", "cat", author="ann")
         shutil.move(campaign.images / "a", campaign.images / "z")
         with statements_of(campaign) as said:
@@ -103,7 +104,7 @@ def test_a_folder_that_moves_takes_as_many_statements_whatever_its_size(make_cam
     assert counts[0] == counts[1]
 
 
-def test_an_import_looks_up_its_own_pictures_alone(campaign, tmp_path):
+def test_an_import_looks_up_its_own_images_alone(campaign, tmp_path):
     (tmp_path / "one.csv").write_text("path,label\na/000.png,cat\n")
     with statements_of(campaign) as said:
         campaign.import_labels(tmp_path / "one.csv")
@@ -112,8 +113,8 @@ def test_an_import_looks_up_its_own_pictures_alone(campaign, tmp_path):
     assert all("WHERE items.path =" in statement or "WHERE items.id IN" in statement for statement in read)
 
 
-def test_a_look_holds_no_object_for_a_known_picture(campaign):
-    pretend_pictures(campaign, 20_000)
+def test_a_look_holds_no_object_for_a_known_image(campaign):
+    pretend_images(campaign, 20_000)
     with campaign.store.reading() as connection:
         tracemalloc.start()
         try:
@@ -143,7 +144,7 @@ def test_the_first_of_equal_rows_is_found(rows):
 
 
 def test_only_hashes_that_share_two_bands_are_compared(monkeypatch):
-    """A thousand pictures that are alike in a part must not make all others be looked at a thousand times."""
+    """A thousand images that are alike in a part must not make all others be looked at a thousand times."""
     generator = np.random.default_rng(0)
     bits = generator.integers(0, 2, (5000, 128), dtype=np.uint8)
     for band in (slice(0, None, 6), slice(3, None, 6)):
@@ -156,7 +157,7 @@ def test_only_hashes_that_share_two_bands_are_compared(monkeypatch):
             compared.append(len(chosen))
             return np.asarray(self)[chosen]
 
-    monkeypatch.setattr("minimax_al.campaign.near_duplicates._BITS_OF", _bits_of_16().view(Counted))
+    monkeypatch.setattr("minimax_al.campaign.images.near_duplicates._BITS_OF", _bits_of_16().view(Counted))
     assert representatives(hashes, 4).tolist() == list(range(5000))
     assert sum(compared) <= 1.01 * 1000 * 999 / 2
 
@@ -173,7 +174,7 @@ def test_descriptions_are_joined_in_order():
 def test_whitening_a_part_at_a_time_changes_nothing(monkeypatch):
     features = torch.randn(100, 20, generator=torch.Generator().manual_seed(0)) + 3
     whole = whitened(features)
-    monkeypatch.setattr("minimax_al.campaign.description._PART", 7)
+    monkeypatch.setattr("minimax_al.campaign.model.hog._PART", 7)
     parts = whitened(features)
     # A principal direction may come with either sign.
     torch.testing.assert_close(parts @ parts.T, whole @ whole.T, atol=1e-4, rtol=0)

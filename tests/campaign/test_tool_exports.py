@@ -1,18 +1,18 @@
-"""COCO and Label Studio's JSON as tools write them, with pictures that were never pushed, and what is no outline."""
+"""COCO and Label Studio's JSON as tools write them, with images that were never pushed, and what is no outline."""
 
 import json
 
 import numpy as np
 import pytest
 
-from minimax_al.campaign.formats.label_studio import path_of_task
-from minimax_al.campaign.formats.run_length import encode_label_studio
+from minimax_al.campaign.exchange.formats.label_studio import path_of_task
+from minimax_al.campaign.exchange.formats.run_length import encode_label_studio
 from minimax_al.errors import DataError
 
 
 @pytest.fixture
 def campaign(make_campaign):
-    """A campaign of masks over pictures of 20 x 16 pixels."""
+    """A campaign of masks over images of 20 x 16 pixels."""
     return make_campaign(task="segmentation", count=6, classes=["ground", "bird"])
 
 
@@ -86,8 +86,8 @@ BIRD[4:8, 5:15] = True
         {"note": "a car", "photo": "top.png"},
     ],
 )
-def test_pictures_that_were_uploaded_to_label_studio_are_found(make_campaign, save_pictures, write, data):
-    images = save_pictures(2)
+def test_images_that_were_uploaded_to_label_studio_are_found(make_campaign, save_images, write, data):
+    images = save_images(2)
     (images / "a/000.png").rename(images / "top.png")
     campaign = make_campaign(images=images, task="segmentation", classes=["ground", "bird"])
     assert campaign.import_labels(write([task(data, BIRD)])).added == 1

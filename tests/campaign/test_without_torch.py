@@ -20,7 +20,7 @@ with Campaign.open(folder / "c") as campaign:
     campaign.picks()
     campaign.curve()
     campaign.pick(pick.item)
-    campaign.picture(pick.item)
+    campaign.image(pick.item)
     campaign.view(pick.item, "label")
     campaign.configure(strategy="entropy")
 heavy = {"torch", "torchvision", "matplotlib", "scipy", "sklearn"} & set(sys.modules)
@@ -28,9 +28,9 @@ assert not heavy, heavy
 """
 
 
-def test_a_campaign_needs_no_torch_until_it_trains(tmp_path, save_pictures):
+def test_a_campaign_needs_no_torch_until_it_trains(tmp_path, save_images):
     done = subprocess.run(
-        [sys.executable, "-c", SESSION, str(tmp_path), str(save_pictures())],
+        [sys.executable, "-c", SESSION, str(tmp_path), str(save_images())],
         capture_output=True,
         text=True,
         check=False,

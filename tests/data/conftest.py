@@ -8,8 +8,8 @@ REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 @pytest.fixture
-def save_picture(tmp_path):
-    """Writes a picture of random pixels (or the one given) and returns its path."""
+def save_image(tmp_path):
+    """Writes an image of random pixels (or the one given) and returns its path."""
 
     def save(name, pixels=None, size=(12, 10), **options):
         path = tmp_path / name

@@ -24,19 +24,19 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def one_by_one(pictures, settings, generator, fill):
-    """The same draws, then one plain NumPy picture after the other."""
-    count, _, height, width = pictures.shape
+def one_by_one(images, settings, generator, fill):
+    """The same draws, then one plain NumPy image after the other."""
+    count, _, height, width = images.shape
     pad = settings.pad_crop
     new_height, new_width = (settings.crop, settings.crop) if settings.crop else (height, width)
     if not settings.flip and not settings.crop and not pad:
-        return pictures
+        return images
     tops = torch.randint(height + 2 * pad - new_height + 1, (count,), generator=generator)
     lefts = torch.randint(width + 2 * pad - new_width + 1, (count,), generator=generator)
     flips = torch.rand(count, generator=generator) < 0.5 if settings.flip else torch.zeros(count).bool()
     results = []
-    for picture, top, left, flip in zip(pictures.numpy(), tops, lefts, flips, strict=True):
-        padded = np.pad(picture, [(0, 0), (pad, pad), (pad, pad)], constant_values=fill)
+    for image, top, left, flip in zip(images.numpy(), tops, lefts, flips, strict=True):
+        padded = np.pad(image, [(0, 0), (pad, pad), (pad, pad)], constant_values=fill)
         cut = padded[:, top : top + new_height, left : left + new_width]
         results.append(cut[:, :, ::-1].copy() if flip else cut)
     return torch.from_numpy(np.stack(results))
@@ -72,9 +72,9 @@ def test_prepare_cuts_the_centre_and_draws_nothing():
 def test_resizing_equals_pillow(size):
     resized = prepare(PIXELS, Augmentation(input_size=size))
     assert resized.dtype == torch.uint8
-    for picture, ours in zip(PIXELS[:5], resized[:5], strict=True):
-        image = Image.fromarray(picture.permute(1, 2, 0).numpy())
-        theirs = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
+    for image, ours in zip(PIXELS[:5], resized[:5], strict=True):
+        whole = Image.fromarray(image.permute(1, 2, 0).numpy())
+        theirs = np.asarray(whole.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
         assert np.abs(ours.permute(1, 2, 0).numpy() - theirs).max() <= 1
 
 
@@ -111,15 +111,15 @@ def test_settings_are_frozen():
     "function",
     [lambda s: augment(PIXELS, s, seeded()), lambda s: prepare(PIXELS, s), lambda s: prepare_masks(MASKS, s)],
 )
-def test_a_crop_larger_than_the_picture(function):
-    with pytest.raises(ConfigurationError, match="crop=13 is larger than the pictures of 12 x 15 pixels"):
+def test_a_crop_larger_than_the_image(function):
+    with pytest.raises(ConfigurationError, match="crop=13 is larger than the images of 12 x 15 pixels"):
         function(Augmentation(crop=13))
 
 
 def test_wrong_tensors():
-    with pytest.raises(ShapeError, match=r"pictures must be \(N, 3, H, W\) uint8"):
+    with pytest.raises(ShapeError, match=r"images must be \(N, 3, H, W\) uint8"):
         augment(PIXELS.float(), Augmentation(), seeded())
-    with pytest.raises(ShapeError, match=r"masks must be \(40, 12, 15\) uint8 like their pictures, not \(39, 12, 15\)"):
+    with pytest.raises(ShapeError, match=r"masks must be \(40, 12, 15\) uint8 like their images, not \(39, 12, 15\)"):
         augment(PIXELS, Augmentation(), seeded(), MASKS[:39])
     with pytest.raises(ShapeError, match=r"masks must be \(B, H, W\) uint8, not \(40, 12, 15\) torch.int64"):
         prepare_masks(MASKS.long(), Augmentation())

@@ -33,9 +33,9 @@ def test_the_generator_decides():
 @pytest.mark.parametrize(
     ("count", "batch_size", "steps", "error", "sentence"),
     [
-        (0, 4, 1, DataError, "no pictures to draw batches from"),
-        (1, 4, 1, DataError, r"a batch of one picture cannot train batch norm \(there is only one picture\)"),
-        (9, 1, 1, DataError, r"a batch of one picture cannot train batch norm \(batch_size=1\)"),
+        (0, 4, 1, DataError, "no images to draw batches from"),
+        (1, 4, 1, DataError, r"a batch of one image cannot train batch norm \(there is only one image\)"),
+        (9, 1, 1, DataError, r"a batch of one image cannot train batch norm \(batch_size=1\)"),
         (9, 0, 1, ConfigurationError, "batch_size=0 and steps=1 must both be at least 1"),
         (9, 4, 0, ConfigurationError, "batch_size=4 and steps=0 must both be at least 1"),
     ],

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from minimax_al.data import Dataset, ResidentPictures, load_dataset, make_imbalanced, picture_statistics, subset
+from minimax_al.data import Dataset, ResidentImages, image_statistics, load_dataset, make_imbalanced, subset
 from minimax_al.data.split import stratified_test_mask
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 
 
-def random_pictures(count, seed=0):
+def random_images(count, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return ResidentPictures(torch.randint(0, 256, (count, 3, 4, 4), dtype=torch.uint8, generator=generator))
+    return ResidentImages(torch.randint(0, 256, (count, 3, 4, 4), dtype=torch.uint8, generator=generator))
 
 
 def classification(**changes):
@@ -19,9 +19,9 @@ def classification(**changes):
         "name": "made",
         "task": "classification",
         "class_names": ("a", "b"),
-        "train": random_pictures(6),
+        "train": random_images(6),
         "train_targets": torch.tensor([0, 1, 0, 1, -1, 0]),
-        "test": random_pictures(2),
+        "test": random_images(2),
         "test_targets": torch.tensor([0, 1]),
         "mean": (0.5, 0.5, 0.5),
         "std": (0.2, 0.2, 0.2),
@@ -34,7 +34,7 @@ def cifar_like(per_class=500, classes=100):
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     return classification(
         class_names=tuple(str(i) for i in range(classes)),
-        train=ResidentPictures(torch.arange(count * 3).to(torch.uint8).view(count, 3, 1, 1)),
+        train=ResidentImages(torch.arange(count * 3).to(torch.uint8).view(count, 3, 1, 1)),
         train_targets=(torch.arange(count) % classes)[order],
     )
 
@@ -58,7 +58,7 @@ def cifar_like(per_class=500, classes=100):
         ),
         ({"test_targets": torch.tensor([0, -1])}, DataError, "a test target is -1"),
         ({"train_targets": torch.tensor([0, 1, -2, 0, 0, 0])}, DataError, "a train target is -2"),
-        ({"train": random_pictures(0), "train_targets": torch.zeros(0).long()}, DataError, "no training pictures"),
+        ({"train": random_images(0), "train_targets": torch.zeros(0).long()}, DataError, "no training images"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, error, sentence):
@@ -79,18 +79,18 @@ def test_segmentation_targets():
 
 
 def test_statistics_equal_numpy():
-    pictures = random_pictures(300)
-    mean, std = picture_statistics(pictures)
-    values = pictures.pixels.double().numpy() / 255
+    images = random_images(300)
+    mean, std = image_statistics(images)
+    values = images.pixels.double().numpy() / 255
     np.testing.assert_allclose(mean, values.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(std, values.std((0, 2, 3)), rtol=1e-10)
-    assert picture_statistics(pictures, sample=50) == picture_statistics(pictures, sample=50)
-    assert picture_statistics(pictures, sample=50) != (mean, std)
+    assert image_statistics(images, sample=50) == image_statistics(images, sample=50)
+    assert image_statistics(images, sample=50) != (mean, std)
 
 
 def test_a_channel_without_variation_can_be_divided_by():
-    flat = ResidentPictures(torch.full((4, 3, 2, 2), 7, dtype=torch.uint8))
-    assert picture_statistics(flat)[1] == (1 / 255,) * 3
+    flat = ResidentImages(torch.full((4, 3, 2, 2), 7, dtype=torch.uint8))
+    assert image_statistics(flat)[1] == (1 / 255,) * 3
 
 
 def test_the_papers_imbalanced_counts():
@@ -111,7 +111,7 @@ def test_imbalance_is_drawn_anew_for_each_seed():
     assert not torch.equal(torch.bincount(first.train_targets), torch.bincount(other.train_targets))
 
 
-def test_imbalance_keeps_each_picture_with_its_target():
+def test_imbalance_keeps_each_image_with_its_target():
     balanced = cifar_like(20, 10)
     rare = make_imbalanced(balanced, 0, ratios=(0.1, 1.0))
     place = [int(name) for name in rare.train.names]
@@ -127,7 +127,7 @@ def test_ratios_that_cannot_be(ratios):
 
 
 def test_imbalance_needs_known_classes():
-    with pytest.raises(DataError, match="'made' needs one known class a picture"):
+    with pytest.raises(DataError, match="'made' needs one known class an image"):
         make_imbalanced(classification(), 0, (0.5, 1.0))
 
 
@@ -153,7 +153,7 @@ def test_the_stratified_split_keeps_proportions_and_one_of_each():
 
 @pytest.mark.parametrize("test_size", [1.0, -0.1, 3])
 def test_a_split_that_cannot_be(test_size):
-    with pytest.raises(ConfigurationError, match=r"test_size=.* of 4 labelled pictures in 2 classes cannot be kept"):
+    with pytest.raises(ConfigurationError, match=r"test_size=.* of 4 labelled images in 2 classes cannot be kept"):
         stratified_test_mask(np.array([0, 0, 1, 1]), test_size, seed=0)
 
 

@@ -68,7 +68,7 @@ def test_a_parquet_file_reads_as_its_csv(manifest, tmp_path):
         ("path,label\nx/1.png,a\n2.png,b\nx/../x/1.png,a\n", r"line 4: 'x/\.\./x/1\.png' is there already, in line 2"),
         ("path,label\n1.png,a,b\n", "line 2: 3 fields under 2 columns"),
         ("path,label,split\n1.png,a,tset\n", "line 2: unknown split 'tset': train or test"),
-        ("path,label,split\n1.png,,test\n", "line 2: a test picture has a blank label"),
+        ("path,label,split\n1.png,,test\n", "line 2: a test image has a blank label"),
         ('path,label\n"1.png,a\n', r"line 2: not CSV \("),
     ],
 )

@@ -13,16 +13,16 @@ LEGEND = Legend.of_names(["ground", "cell", "void"])
 
 @pytest.fixture
 def paint(tmp_path):
-    """Writes a picture and a mask of one name; returns the labels of the mask."""
+    """Writes an image and a mask of one name; returns the labels of the mask."""
 
     def write(name, labels=None, size=(8, 6), grey=0, mask_name=None):
         generator = np.random.default_rng(sum(name.encode()))
         if labels is None:
             labels = generator.integers(0, 2, size[::-1], dtype=np.uint8)
-        picture, mask = tmp_path / f"images/{name}.png", tmp_path / f"masks/{mask_name or name}.png"
-        for path in (picture, mask):
+        image, mask = tmp_path / f"images/{name}.png", tmp_path / f"masks/{mask_name or name}.png"
+        for path in (image, mask):
             path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, (grey,) * 3).save(picture)
+        Image.new("RGB", size, (grey,) * 3).save(image)
         Image.fromarray(labels).save(mask)
         return labels
 
@@ -38,7 +38,7 @@ def load(tmp_path):
     return load_pairs
 
 
-def test_pictures_and_masks_keep_their_pairs(paint, load):
+def test_images_and_masks_keep_their_pairs(paint, load):
     labels = {f"{part}/{i}": paint(f"{part}/{i}", grey=10 * i) for part in "ab" for i in range(3)}
     made = load()
     assert (made.task, made.class_names, made.train.size, len(made.test)) == (
@@ -53,13 +53,13 @@ def test_pictures_and_masks_keep_their_pairs(paint, load):
         assert made.train.pixels[position].unique().tolist() == [10 * int(name[-1])]
 
 
-def test_a_mask_is_read_in_the_formats_of_pictures_alone(paint, load, tmp_path):
+def test_a_mask_is_read_in_the_formats_of_images_alone(paint, load, tmp_path):
     """Others run programs: Pillow gives PostScript to Ghostscript."""
     paint("a")
     paint("b")
     Image.new("L", (8, 6)).save(tmp_path / "masks/b.png", format="EPS")
     (aside,) = load().set_aside
-    assert aside.reason == "its mask 'b.png' cannot be read: it is not a picture in a known format"
+    assert aside.reason == "its mask 'b.png' cannot be read: it is not an image in a known format"
 
 
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(paint, load, tmp_path, monkeypatch):
@@ -67,7 +67,7 @@ def test_a_mask_of_another_size_is_refused_before_it_is_decoded(paint, load, tmp
     paint("b", size=(9, 5))
     Image.new("RGB", (8, 6)).save(tmp_path / "images/b.png")
     monkeypatch.setattr(Legend, "read", lambda *_: np.zeros((6, 8), np.uint8))
-    with pytest.raises(DataError, match=r"b\.png' has 9 x 5 pixels, but its picture .* has 8 x 6"):
+    with pytest.raises(DataError, match=r"b\.png' has 9 x 5 pixels, but its image .* has 8 x 6"):
         load()
 
 
@@ -76,7 +76,7 @@ def test_a_mask_that_lies_on_its_side_is_told_of_exif(paint, load, tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (8, 6)).save(tmp_path / "images/a.png", exif=turned)
-    with pytest.raises(DataError, match=r"has 8 x 6 pixels, but its picture .* has 6 x 8: .*upright as .* EXIF"):
+    with pytest.raises(DataError, match=r"has 8 x 6 pixels, but its image .* has 6 x 8: .*upright as .* EXIF"):
         load()
 
 
@@ -87,7 +87,7 @@ def test_pillows_own_limit_and_warnings_stay_below(paint, load, monkeypatch):
     assert len(load().train) == 2
 
 
-def test_the_stored_size_stretches_pictures_and_takes_masks_to_the_nearest(paint, load):
+def test_the_stored_size_stretches_images_and_takes_masks_to_the_nearest(paint, load):
     labels = paint("a", size=(12, 8))
     paint("b", size=(6, 16))
     made = load(4)
@@ -108,7 +108,7 @@ def test_halves_stay_halves_at_any_size(tmp_path, load):
         assert torch.equal(bright, made.train_targets[0] == 1)
 
 
-def test_a_mask_may_be_called_a_little_more_than_its_picture(paint, load):
+def test_a_mask_may_be_called_a_little_more_than_its_image(paint, load):
     for ending in ("_mask", "_train_id", "_L", ""):
         paint(f"a{ending}1", mask_name=f"a{ending}1{ending}")
     assert len(load().train) == 4
@@ -118,30 +118,30 @@ def test_files_that_cannot_be_decoded_are_set_aside_with_their_pair(paint, load,
     for name in ("a", "b", "c", "d"):
         paint(name)
     (tmp_path / "images/a.png").write_bytes(b"")
-    (tmp_path / "masks/b.png").write_text("no picture")
+    (tmp_path / "masks/b.png").write_text("no image")
     (tmp_path / "images/list.txt").write_text("a")
     told = []
     made = load(progress=lambda done, total: told.append((done, total)))
     assert made.train.names == ("images/c.png", "images/d.png")
     assert len(made.train_targets) == 2
     assert made.set_aside == (
-        SetAside("images/list.txt", "its ending '.txt' is none of a picture format that is read"),
+        SetAside("images/list.txt", "its ending '.txt' is none of an image format that is read"),
         SetAside("images/a.png", "it is empty (0 bytes)"),
-        SetAside("images/b.png", "its mask 'b.png' cannot be read: it is not a picture in a known format"),
+        SetAside("images/b.png", "its mask 'b.png' cannot be read: it is not an image in a known format"),
     )
     assert told[-1] == (4, 4)
     paint("e", size=(20, 20))
     assert "limit" in load(max_pixels=100).set_aside[-1].reason
     for name in ("c", "d", "e"):
         (tmp_path / f"images/{name}.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of 5 training pictures is usable with its mask \('images/list.txt'"):
+    with pytest.raises(DataError, match=r"none of 5 training images is usable with its mask \('images/list.txt'"):
         load()
 
 
-def test_a_mask_of_another_size_than_its_picture(paint, load, tmp_path):
+def test_a_mask_of_another_size_than_its_image(paint, load, tmp_path):
     paint("a")
     Image.new("RGB", (6, 8)).save(tmp_path / "images/a.png")
-    with pytest.raises(DataError, match=r"a\.png' has 8 x 6 pixels, but its picture 'images/a\.png' has 6 x 8"):
+    with pytest.raises(DataError, match=r"a\.png' has 8 x 6 pixels, but its image 'images/a\.png' has 6 x 8"):
         load()
 
 
@@ -153,18 +153,18 @@ def test_a_label_outside_of_the_classes_names_value_file_and_pixel(paint, load):
         load()
 
 
-def test_a_picture_without_mask_and_a_mask_without_picture(paint, load, tmp_path):
+def test_a_image_without_mask_and_a_mask_without_image(paint, load, tmp_path):
     paint("a")
     paint("b")
     (tmp_path / "masks/b.png").rename(tmp_path / "masks/c.png")
-    with pytest.raises(DataError, match=r"the picture 'images/b\.png' has no mask: looked for 'b\.png' in"):
+    with pytest.raises(DataError, match=r"the image 'images/b\.png' has no mask: looked for 'b\.png' in"):
         load()
     (tmp_path / "images/b.png").unlink()
-    with pytest.raises(DataError, match=r"the mask 'masks/c\.png' has no picture: looked for 'c' in"):
+    with pytest.raises(DataError, match=r"the mask 'masks/c\.png' has no image: looked for 'c' in"):
         load()
 
 
-def test_two_pictures_of_one_name(paint, load, tmp_path):
+def test_two_images_of_one_name(paint, load, tmp_path):
     paint("a")
     Image.new("RGB", (8, 6)).save(tmp_path / "images/a.jpg")
     with pytest.raises(DataError, match=r"'a\.jpg' and 'a\.png' in .*images' have the same name 'a'"):
@@ -189,7 +189,7 @@ def test_masks_that_are_void_throughout(paint, load):
     with pytest.raises(DataError, match=r"all pixels of the mask .*b\.png' are void \(255\)"):
         load(void_masks_are_errors=True)
     paint("a", void)
-    with pytest.raises(DataError, match=r"none of 2 training pictures is usable .* are void"):
+    with pytest.raises(DataError, match=r"none of 2 training images is usable .* are void"):
         load()
 
 

@@ -53,7 +53,7 @@ def test_tensors_are_of_indices():
     assert pool.unlabelled.tolist() == [0, 1, 2]
 
 
-def test_a_million_pictures_are_quick_to_keep():
+def test_a_million_images_are_quick_to_keep():
     pool = Pool(1_000_000, torch.arange(0, 1_000_000, 10))
     pool.label(torch.arange(1, 1_000_000, 10))
     assert len(pool.labelled) == 200_000
@@ -63,7 +63,7 @@ def test_a_million_pictures_are_quick_to_keep():
 @pytest.mark.parametrize(
     ("indices", "sentence"),
     [
-        ([7], r"index 7 is not in the pool of 5 pictures \(0 to 4\)"),
+        ([7], r"index 7 is not in the pool of 5 images \(0 to 4\)"),
         ([-1], "index -1 is not in the pool"),
         ([1], "index 1 has a label already"),
         ([2, 3, 2], "index 2 is given twice"),
@@ -93,7 +93,7 @@ def test_the_pool_does_not_follow_its_callers_array():
 
 
 def test_impossible_pools():
-    with pytest.raises(PoolError, match="a pool of 0 pictures"):
+    with pytest.raises(PoolError, match="a pool of 0 images"):
         Pool(0)
     with pytest.raises(PoolError, match="no time zone"):
         Pool(3, [1], at=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point

@@ -8,58 +8,58 @@ from minimax_al.data import SetAside, scan_folder
 from minimax_al.errors import DataError
 
 
-def test_every_file_is_a_picture_or_set_aside_with_a_reason(save_picture, tmp_path):
-    good = [save_picture(name).relative_to(tmp_path).as_posix() for name in ("b.PNG", "a/deep/x.jpg", "a/猫.webp")]
-    truncated = save_picture("a/cut.png", size=(64, 64))
+def test_every_file_is_a_image_or_set_aside_with_a_reason(save_image, tmp_path):
+    good = [save_image(name).relative_to(tmp_path).as_posix() for name in ("b.PNG", "a/deep/x.jpg", "a/猫.webp")]
+    truncated = save_image("a/cut.png", size=(64, 64))
     truncated.write_bytes(truncated.read_bytes()[:3000])
     (tmp_path / "empty.jpg").touch()
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "phone.HEIC").write_bytes(b"\0" * 50)
     (tmp_path / "README").write_text("no ending")
     scan = scan_folder(tmp_path)
-    assert sorted(scan.pictures) == sorted(good)
+    assert sorted(scan.images) == sorted(good)
     assert [path.is_file() for path in scan.paths] == [True] * 3
     reasons = {entry.path: entry.reason for entry in scan.set_aside}
     assert reasons.keys() == {"a/cut.png", "empty.jpg", "text.jpg", "notes.txt", "phone.HEIC", "README"}
     assert reasons["a/cut.png"].startswith("it is damaged: ")
     assert reasons["empty.jpg"] == "it is empty (0 bytes)"
-    assert reasons["text.jpg"] == "it is not a picture in a known format"
-    assert reasons["phone.HEIC"] == "its ending '.HEIC' is none of a picture format that is read"
+    assert reasons["text.jpg"] == "it is not an image in a known format"
+    assert reasons["phone.HEIC"] == "its ending '.HEIC' is none of an image format that is read"
     assert reasons["README"] == "it has no ending"
 
 
-def test_the_order_is_fixed(save_picture, tmp_path):
+def test_the_order_is_fixed(save_image, tmp_path):
     for name in ("b/2.png", "b/10.png", "a/1.png", "0.png"):
-        save_picture(name)
-    assert scan_folder(tmp_path).pictures == ("0.png", "a/1.png", "b/10.png", "b/2.png")
+        save_image(name)
+    assert scan_folder(tmp_path).images == ("0.png", "a/1.png", "b/10.png", "b/2.png")
 
 
-def test_hidden_files_are_not_the_users(save_picture, tmp_path):
-    save_picture("a.png")
-    save_picture(".thumbnails/a.png")
-    save_picture("__MACOSX/a.png")
+def test_hidden_files_are_not_the_users(save_image, tmp_path):
+    save_image("a.png")
+    save_image(".thumbnails/a.png")
+    save_image("__MACOSX/a.png")
     (tmp_path / "Thumbs.db").write_bytes(b"x")
     (tmp_path / ".DS_Store").write_bytes(b"x")
     scan = scan_folder(tmp_path)
-    assert scan.pictures == ("a.png",)
+    assert scan.images == ("a.png",)
     assert scan.set_aside == ()
 
 
-def test_links_are_followed_once(save_picture, tmp_path):
-    save_picture("elsewhere/a.png")
+def test_links_are_followed_once(save_image, tmp_path):
+    save_image("elsewhere/a.png")
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(root)
     (root / "gone.png").symlink_to(tmp_path / "nothing.png")
     scan = scan_folder(root)
-    assert scan.pictures == ("link/a.png",)
+    assert scan.images == ("link/a.png",)
     assert scan.set_aside == (SetAside("gone.png", "it does not exist"),)
 
 
-def test_a_name_that_is_no_text_is_set_aside(save_picture, tmp_path):
-    source = save_picture("a.png")
+def test_a_name_that_is_no_text_is_set_aside(save_image, tmp_path):
+    source = save_image("a.png")
     try:
         source.rename(tmp_path / os.fsdecode(b"b\xff.png"))
     except OSError:
@@ -67,26 +67,26 @@ def test_a_name_that_is_no_text_is_set_aside(save_picture, tmp_path):
     assert scan_folder(tmp_path).set_aside == (SetAside("b\\xff.png", "its name is not valid UTF-8: rename it"),)
 
 
-def test_the_depth_of_checks_is_a_choice(save_picture, tmp_path):
-    cut = save_picture("cut.png", size=(64, 64))
+def test_the_depth_of_checks_is_a_choice(save_image, tmp_path):
+    cut = save_image("cut.png", size=(64, 64))
     cut.write_bytes(cut.read_bytes()[:3000])
-    (tmp_path / "text.jpg").write_text("no picture")
-    assert scan_folder(tmp_path, "decode").pictures == ()
-    assert scan_folder(tmp_path, "header").pictures == ("cut.png",)
-    assert scan_folder(tmp_path, "none").pictures == ("cut.png", "text.jpg")
+    (tmp_path / "text.jpg").write_text("no image")
+    assert scan_folder(tmp_path, "decode").images == ()
+    assert scan_folder(tmp_path, "header").images == ("cut.png",)
+    assert scan_folder(tmp_path, "none").images == ("cut.png", "text.jpg")
 
 
-def test_oversized_pictures_are_set_aside(save_picture, tmp_path):
-    save_picture("large.png", size=(50, 50))
-    save_picture("small.png", size=(5, 5))
+def test_oversized_images_are_set_aside(save_image, tmp_path):
+    save_image("large.png", size=(50, 50))
+    save_image("small.png", size=(5, 5))
     scan = scan_folder(tmp_path, max_pixels=100)
-    assert scan.pictures == ("small.png",)
+    assert scan.images == ("small.png",)
     assert "50 x 50 pixels, more than the limit of 100" in scan.set_aside[0].reason
 
 
-def test_progress_counts_to_the_end(save_picture, tmp_path):
+def test_progress_counts_to_the_end(save_image, tmp_path):
     for i in range(70):
-        save_picture(f"{i}.png", size=(2, 2))
+        save_image(f"{i}.png", size=(2, 2))
     seen = []
     scan_folder(tmp_path, progress=lambda done, total: seen.append((done, total)))
     done = [files for files, _ in seen]
@@ -96,18 +96,18 @@ def test_progress_counts_to_the_end(save_picture, tmp_path):
     assert {total for _, total in seen} == {70}
 
 
-def test_no_folder(save_picture, tmp_path):
-    with pytest.raises(DataError, match=r"nowhere' does not exist: give a folder of pictures"):
+def test_no_folder(save_image, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere' does not exist: give a folder of images"):
         scan_folder(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"a\.png' is a file: give a folder of pictures"):
-        scan_folder(save_picture("a.png"))
+    with pytest.raises(DataError, match=r"a\.png' is a file: give a folder of images"):
+        scan_folder(save_image("a.png"))
     (tmp_path / "sub").mkdir()
-    assert scan_folder(tmp_path / "sub").pictures == ()
+    assert scan_folder(tmp_path / "sub").images == ()
 
 
 def test_scanning_does_not_load_torch():
     program = (
-        "import sys; import minimax_al.data; from minimax_al.data import scan, manifest, formats;"
+        "import sys; import minimax_al.data; from minimax_al.data import scan, manifest, decode;"
         "from minimax_al.data import scan_folder, read_manifest; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

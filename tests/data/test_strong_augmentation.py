@@ -45,7 +45,7 @@ FACTORS = torch.tensor([0.0, 0.3, 1.0, 1.9])
     ],
 )
 def test_colours_change_as_torchvision_changes_them(x, ours, theirs):
-    expected = torch.stack([theirs(picture, factor) for picture, factor in zip(x, FACTORS.tolist(), strict=True)])
+    expected = torch.stack([theirs(image, factor) for image, factor in zip(x, FACTORS.tolist(), strict=True)])
     torch.testing.assert_close(ours(x, FACTORS), expected, atol=2e-4, rtol=0)
 
 
@@ -62,7 +62,7 @@ def test_solarise_inverts_what_is_above_the_threshold(x):
     assert torch.equal(solarise(x, thresholds)[3], x[3])
 
 
-def test_warp_turns_a_square_picture_as_torchvision_does():
+def test_warp_turns_a_square_image_as_torchvision_does():
     x = torch.rand(2, 3, 9, 9, generator=seeded())
     turn = math.radians(20)
     matrix = torch.tensor([[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0]]).expand(2, 2, 3)
@@ -86,12 +86,12 @@ def test_a_hole_is_square_and_where_it_is_said_to_be(x):
     assert holes.tolist() == [0, 16, 4, 4]
 
 
-def test_most_pictures_change_and_none_alike(pixels):
+def test_most_images_change_and_none_alike(pixels):
     same = pixels[:1].expand(64, -1, -1, -1)
     changed = strongly_augment(same, seeded())
     assert changed.shape == pixels.shape
     assert changed.dtype == torch.uint8
-    assert len({picture.numpy().tobytes() for picture in changed}) > 60
+    assert len({image.numpy().tobytes() for image in changed}) > 60
 
 
 def test_same_generator_same_changes(pixels):
@@ -107,7 +107,7 @@ def test_a_rank_changes_its_part_as_one_rank_would(pixels):
     assert torch.equal(torch.rand(3, generator=first), torch.rand(3, generator=whole))
 
 
-def test_tiny_pictures_pass(pixels):
+def test_tiny_images_pass(pixels):
     assert strongly_augment(pixels[..., :2, :2], seeded()).shape == (64, 3, 2, 2)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import distributed
 
 from minimax_al import acquisition
-from minimax_al.acquisition import products
+from minimax_al.acquisition import bounded_products
 
 GENERATOR = torch.Generator().manual_seed(0)
 POOL, LABELLED = torch.randn(700, 24, generator=GENERATOR), torch.randn(300, 24, generator=GENERATOR)
@@ -75,7 +75,7 @@ def test_all_public_names_are_here():
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_device_changes_nothing(name, device, monkeypatch):
-    monkeypatch.setattr(products, "WORTHWHILE", 0)
+    monkeypatch.setattr(bounded_products, "WORTHWHILE", 0)
     function, *inputs = CASES[name]
     expected = function(*inputs)
     with device():

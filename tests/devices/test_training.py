@@ -22,7 +22,7 @@ def with_minimax(round_, **settings):
 
 
 def there(round_, runtime, *, resident=True):
-    """The same round on the accelerator; pictures that are not resident there travel batch by batch."""
+    """The same round on the accelerator; images that are not resident there travel batch by batch."""
     dataset = round_.dataset
     if resident:
         dataset = replace(dataset, train=dataset.train.to(runtime.device), test=dataset.test.to(runtime.device))
@@ -103,7 +103,7 @@ def test_no_step_of_training_waits_for_the_device(settings, resident, device, ru
         assert places.waits == []
 
 
-def test_pictures_travel_without_waiting(device, runtime_there):
+def test_images_travel_without_waiting(device, runtime_there):
     runtime = runtime_there(make_round().recipe.runtime)
     with device() as places:
         assert runtime.send(torch.ones(100_000)).is_cuda

@@ -34,7 +34,7 @@ def hasty(monkeypatch):
 
 @pytest.fixture
 def photos(workplace):
-    """A folder of pictures, small but each unlike the others."""
+    """A folder of images, small but each unlike the others."""
     folder = workplace / "photos"
     folder.mkdir()
     generator = np.random.default_rng(0)

@@ -54,14 +54,14 @@ def test_prototypes_keep_their_length_and_features_lose_theirs():
 
 @pytest.mark.parametrize("bottleneck", [None, 3])
 def test_directions_are_what_the_prototypes_gradient_is_made_of(bottleneck):
-    """Autograd's gradient of each picture's cross-entropy is (p - e_y) ⊗ u / T."""
+    """Autograd's gradient of each image's cross-entropy is (p - e_y) ⊗ u / T."""
     classifier, targets = build(bottleneck), torch.tensor([0, 3, 1, 1, 2])
     directions = classifier.directions(features()).detach().numpy()
     logits = classifier(features())
     errors = (logits.softmax(dim=1) - F.one_hot(targets, 4)).detach().numpy()
-    for picture, loss in enumerate(F.cross_entropy(logits, targets, reduction="none")):
+    for image, loss in enumerate(F.cross_entropy(logits, targets, reduction="none")):
         (gradient,) = torch.autograd.grad(loss, classifier.prototypes.weight, retain_graph=True)
-        expected = np.outer(errors[picture], directions[picture]) / classifier.temperature
+        expected = np.outer(errors[image], directions[image]) / classifier.temperature
         np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-12)
 

@@ -24,7 +24,7 @@ def test_logits_equal_the_formula():
     np.testing.assert_allclose(discriminator(features).detach().numpy(), expected, rtol=1e-12)
 
 
-def test_one_axis_remains_even_for_one_picture():
+def test_one_axis_remains_even_for_one_image():
     assert Discriminator(6)(torch.randn(1, 6)).shape == (1,)
 
 

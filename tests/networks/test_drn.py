@@ -44,7 +44,7 @@ def test_dilations_replace_strides_and_nothing_is_pooled(name):
 
 @pytest.mark.parametrize("name", [*TRUNKS, "dconv4"])
 @pytest.mark.parametrize("size", [(64, 64), (65, 50), (97, 8), (1, 1)])
-def test_the_map_is_an_eighth_of_the_picture_rounded_up(name, size):
+def test_the_map_is_an_eighth_of_the_image_rounded_up(name, size):
     encoder = on_meta(name)
     expected = (2, encoder.out_features, -(-size[0] // 8), -(-size[1] // 8))
     assert encoder(torch.zeros(2, 3, *size, device="meta")).shape == expected

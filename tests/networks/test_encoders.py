@@ -42,7 +42,7 @@ def test_torchvisions_weights_load_by_name_and_give_torchvisions_features():
 
 @pytest.mark.parametrize("size", [(32, 32), (8, 8), (33, 47), (224, 224)])
 @pytest.mark.parametrize(("name", "stem"), [("resnet18", "imagenet"), ("resnet18", "cifar"), ("conv4", "imagenet")])
-def test_one_vector_a_picture_of_any_size(name, stem, size):
+def test_one_vector_a_image_of_any_size(name, stem, size):
     encoder = on_meta(name, stem=stem)
     assert shape_of(encoder, *size) == (2, encoder.out_features)
 
@@ -82,7 +82,7 @@ def test_conv4_pools_down_to_two_pixels_and_no_further(size, expected):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 5), (8, 8), (9, 31)])
-def test_conv4_takes_the_smallest_pictures(size):
+def test_conv4_takes_the_smallest_images(size):
     encoder = build_encoder("conv4", width=8)
     features = encoder(torch.randn(4, 3, *size, generator=torch.Generator().manual_seed(0)))
     assert features.shape == (4, 32)
@@ -97,7 +97,7 @@ def test_channels_last_gives_the_same_features():
     torch.testing.assert_close(encoder(images.to(memory_format=torch.channels_last)), expected)
 
 
-def test_a_picture_too_small_for_vgg_is_refused_with_the_size_it_needs():
+def test_a_image_too_small_for_vgg_is_refused_with_the_size_it_needs():
     refusal = r"8×8 pixels are too small for encoder 'vgg16_bn'.*32×32: set augmentation\.input_size=32 or more"
     with pytest.raises(ShapeError, match=refusal):
         on_meta("vgg16_bn")(torch.zeros(1, 3, 8, 8, device="meta"))

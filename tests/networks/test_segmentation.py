@@ -135,7 +135,7 @@ def test_the_discriminator_learns_to_tell_two_planted_pools_apart():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 20)])
-def test_the_task_models_logits_have_the_pictures_size(size):
+def test_the_task_models_logits_have_the_images_size(size):
     model = PixelTaskModel(build_encoder("dconv4", task="segmentation", width=8), 5).eval()
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     logits = model(images)

@@ -36,7 +36,7 @@ def test_mc_dropout_varies_the_logits_and_leaves_batch_norm_alone():
     assert torch.equal(model(images()), model(images()))
 
 
-def test_mc_dropout_of_one_picture_does_not_depend_on_its_batch():
+def test_mc_dropout_of_one_image_does_not_depend_on_its_batch():
     model = TaskModel(build_encoder("conv4", width=8), 5, dropout=0.5)
     enable_mc_dropout(model)
     features = model.encoder(images())
@@ -73,7 +73,7 @@ def test_each_kind_of_encoder_has_its_task_model():
     spatial = build_encoder("dconv4", task="segmentation", width=8)
     with pytest.raises(ConfigurationError, match="'dconv4' gives one feature vector a location: PixelTaskModel"):
         TaskModel(spatial, 5)
-    with pytest.raises(ConfigurationError, match="'conv4' gives one feature vector a picture: TaskModel"):
+    with pytest.raises(ConfigurationError, match="'conv4' gives one feature vector an image: TaskModel"):
         PixelTaskModel(build_encoder("conv4", width=8), 5)
 
 

@@ -28,7 +28,7 @@ def test_a_tag_of_weights_is_part_of_the_name():
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "convnext_atto"])
-def test_for_segmentation_the_map_keeps_an_eighth_of_the_picture(name):
+def test_for_segmentation_the_map_keeps_an_eighth_of_the_image(name):
     encoder = on_meta(f"timm:{name}", task="segmentation")
     assert encoder.output_stride == 8
     assert encoder(torch.zeros(2, 3, 64, 48, device="meta")).shape == (2, encoder.out_features, 8, 6)
@@ -36,7 +36,7 @@ def test_for_segmentation_the_map_keeps_an_eighth_of_the_picture(name):
 
 def test_a_transformer_refuses_other_sizes():
     images = torch.zeros(1, 3, 32, 32, device="meta")
-    with pytest.raises(ShapeError, match=r"cannot take pictures of 32×32 pixels.*set augmentation\.input_size"):
+    with pytest.raises(ShapeError, match=r"cannot take images of 32×32 pixels.*set augmentation\.input_size"):
         on_meta("timm:vit_tiny_patch16_224")(images)
 
 

@@ -1,4 +1,4 @@
-"""VAAL's autoencoder: the reconstruction has the picture's size, the loss is the formula's."""
+"""VAAL's autoencoder: the reconstruction has the image's size, the loss is the formula's."""
 
 import math
 
@@ -12,7 +12,7 @@ from minimax_al.networks import VAE, LatentDiscriminator, vae_loss
 
 
 @pytest.mark.parametrize("size", [(8, 8), (32, 32), (64, 64), (96, 80), (224, 224), (33, 47), (1, 1)])
-def test_the_reconstruction_has_the_pictures_size(size):
+def test_the_reconstruction_has_the_images_size(size):
     with torch.device("meta"):
         output = VAE(size)(torch.zeros(2, 3, *size))
     assert output.reconstruction.shape == (2, 3, *size)
@@ -42,7 +42,7 @@ def test_codes_follow_the_mean_and_variance():
     assert torch.equal(logvar, output.logvar)
 
 
-def test_a_few_steps_reduce_the_loss_on_small_pictures():
+def test_a_few_steps_reduce_the_loss_on_small_images():
     torch.manual_seed(0)
     vae = VAE((8, 8), latent_features=4, widths=(8, 16, 16, 16))
     images = torch.randn(4, 3, 8, 8).repeat(8, 1, 1, 1)
@@ -87,7 +87,7 @@ def test_the_loss_does_not_grow_with_the_batch():
     torch.testing.assert_close(vae_loss(*doubled), vae_loss(*tensors))
 
 
-def test_the_latent_discriminator_gives_one_logit_a_picture():
+def test_the_latent_discriminator_gives_one_logit_a_image():
     discriminator = LatentDiscriminator()
     assert discriminator(torch.randn(1, 32)).shape == (1,)
     widths = [(layer.in_features, layer.out_features) for layer in discriminator.layers if isinstance(layer, nn.Linear)]

@@ -6,7 +6,7 @@ from torchvision import models
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import TaskModel, build_encoder
 
-PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def library():
 
 def features(network):
     with torch.inference_mode():
-        return network.eval()(PICTURES)
+        return network.eval()(IMAGES)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_timms_layout_for_timms_models(tmp_path, task):
     save_file(network.state_dict(), tmp_path / "timm.safetensors")
     encoder = build_encoder("timm:resnet18", task=task, pretrained=tmp_path / "timm.safetensors")
     with torch.inference_mode():
-        expected = network.forward_features(PICTURES) if task == "segmentation" else network.forward(PICTURES)
+        expected = network.forward_features(IMAGES) if task == "segmentation" else network.forward(IMAGES)
     if task == "classification":
         network.reset_classifier(0)
         expected = features(network)

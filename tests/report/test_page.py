@@ -13,7 +13,7 @@ from minimax_al.report.blocks import (
     Facts,
     Figure,
     Gallery,
-    Picture,
+    Image,
     ReportPage,
     Section,
     Table,
@@ -66,7 +66,7 @@ def everything(text: str) -> ReportPage:
         Text([text], quiet=True),
         Table([text, Cell(text, text)], [[text, Cell(text, text, "win")], [text, "1"]], text),
         Figure(plot_curves([CURVE]), text, text),
-        Gallery([Picture(thumbnail(pixels), text, text, [(text, text)])], text, omitted=3),
+        Gallery([Image(thumbnail(pixels), text, text, [(text, text)])], text, omitted=3),
         Bars([Bar(text, 1.0), Bar(text, 2.0, 2)], text),
         Facts([(text, text)]),
         Code(text),
@@ -96,7 +96,7 @@ def test_the_page_asks_for_nothing_outside_itself():
     assert "script-src" not in policy
 
 
-def test_pictures_and_drawings_have_words():
+def test_images_and_drawings_have_words():
     page = Outline(render_page(everything("x")))
     assert all(image["alt"] for image in page.named("img"))
     assert all(drawing.get("role") == "img" for drawing in page.named("svg"))

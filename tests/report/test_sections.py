@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minimax_al.errors import ShapeError
-from minimax_al.report.blocks import Bars, Disclosure, Facts, Figure, Gallery, Picture, ReportPage, Table, Text
+from minimax_al.report.blocks import Bars, Disclosure, Facts, Figure, Gallery, Image, ReportPage, Table, Text
 from minimax_al.report.curves import Curve, Record
 from minimax_al.report.page import render_page
 from minimax_al.report.plots import PublishedPoints
@@ -65,11 +65,11 @@ def test_figures_come_with_what_a_paper_needs():
 
 
 def test_picks_are_folded_by_run_in_the_order_of_rounds():
-    picture = Picture("data:,", "a.png")
+    image = Image("data:,", "a.png")
     rounds = [
-        PickedRound("mal", 0, 2, 60, [picture], omitted=19),
-        PickedRound("mal", 0, 1, 40, [picture] * 20),
-        PickedRound("random", None, 1, 40, [picture]),
+        PickedRound("mal", 0, 2, 60, [image], omitted=19),
+        PickedRound("mal", 0, 1, 40, [image] * 20),
+        PickedRound("random", None, 1, 40, [image]),
     ]
     folds = blocks_of(picks_section(rounds), Disclosure)
     assert [(fold.summary, fold.open) for fold in folds] == [("mal, seed 0", True), ("random", False)]
@@ -146,7 +146,7 @@ def test_all_sections_render():
     sections = [
         curves_section([curve_of("mal")]),
         figures_section([curve_of("mal")]),
-        picks_section([PickedRound("mal", 0, 1, 40, [Picture("data:,", "a")])], "a note"),
+        picks_section([PickedRound("mal", 0, 1, 40, [Image("data:,", "a")])], "a note"),
         class_balance_section([balance(0, [1, 2], (0, 1))]),
         set_aside_section([("a", "b")]),
         provenance_section({"a": 1, "b": {"c": 2}}),

@@ -20,7 +20,7 @@ def lab(colours):
 
 @pytest.mark.parametrize(("classes", "apart"), [(2, 90), (11, 45), (20, 33), (40, 22)])
 def test_any_two_classes_and_void_are_told_apart(classes, apart):
-    """Side by side, two colours differ to the eye from a distance of about 2; laid over a picture, of about 20."""
+    """Side by side, two colours differ to the eye from a distance of about 2; laid over an image, of about 20."""
     places = lab(np.vstack([class_colours(classes)[:classes], class_colours(classes)[255:]]))
     assert min(np.linalg.norm(one - other) for one, other in combinations(places, 2)) > apart
 
@@ -35,11 +35,11 @@ def test_a_class_keeps_its_colour_when_others_join():
 
 
 def test_views_lie_side_by_side():
-    picture, mask = np.full((4, 5, 3), 9, np.uint8), np.zeros((4, 5), np.uint8)
-    strip = segmentation_strip(picture, mask, mask + 1, mask + 200, 2)
+    image, mask = np.full((4, 5, 3), 9, np.uint8), np.zeros((4, 5), np.uint8)
+    strip = segmentation_strip(image, mask, mask + 1, mask + 200, 2)
     assert strip.shape == (4, 4 * 5 + 3 * GAP, 3)
     width = 5 + GAP
     for place, colour in enumerate([(9, 9, 9), class_colours(2)[0], class_colours(2)[1], (200, 200, 200)]):
         assert (strip[:, place * width : place * width + 5] == colour).all()
     with pytest.raises(ShapeError, match=r"truth has shape \(4, 4\)"):
-        segmentation_strip(picture, mask[:, :4], mask, mask, 2)
+        segmentation_strip(image, mask[:, :4], mask, mask, 2)

@@ -12,16 +12,16 @@ from minimax_al.report.thumbnails import thumbnail
 def decoded(uri: str) -> Image.Image:
     prefix = "data:image/png;base64,"
     assert uri.startswith(prefix)
-    picture = Image.open(io.BytesIO(base64.b64decode(uri.removeprefix(prefix))))
-    picture.load()
-    return picture
+    image = Image.open(io.BytesIO(base64.b64decode(uri.removeprefix(prefix))))
+    image.load()
+    return image
 
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def test_small_pictures_are_enlarged_pixel_by_pixel():
+def test_small_images_are_enlarged_pixel_by_pixel():
     pixels = noise(8, 8, 3)
     assert np.array_equal(decoded(thumbnail(pixels)), pixels.repeat(8, axis=0).repeat(8, axis=1))
 
@@ -30,23 +30,23 @@ def test_the_factor_is_whole():
     assert decoded(thumbnail(noise(28, 20, 3), 64)).size == (40, 56)
 
 
-def test_pictures_of_about_the_size_stay_as_they_are():
+def test_images_of_about_the_size_stay_as_they_are():
     pixels = noise(40, 64, 3)
     assert np.array_equal(decoded(thumbnail(pixels)), pixels)
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(480, 640, (64, 48)), (3, 1000, (64, 1)), (640, 480, (48, 64))])
-def test_large_pictures_keep_their_shape(height, width, size):
+def test_large_images_keep_their_shape(height, width, size):
     assert decoded(thumbnail(noise(height, width, 3))).size == size
 
 
-def test_large_pictures_are_antialiased():
+def test_large_images_are_antialiased():
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 255
     assert np.abs(np.asarray(decoded(thumbnail(stripes)), int) - 127).max() <= 2
 
 
-def test_grey_pictures_may_have_one_channel_or_none():
+def test_grey_images_may_have_one_channel_or_none():
     pixels = noise(8, 8)
     assert thumbnail(pixels) == thumbnail(pixels[:, :, None])
     assert decoded(thumbnail(pixels)).mode == "L"
@@ -66,7 +66,7 @@ def test_views_that_are_not_contiguous_are_read_right():
         (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
     ],
 )
-def test_what_is_no_picture_is_refused(pixels, message):
+def test_what_is_no_image_is_refused(pixels, message):
     with pytest.raises(ShapeError, match=message):
         thumbnail(pixels)
 

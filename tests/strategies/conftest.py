@@ -22,7 +22,7 @@ def supervised_models(round_):
 
 @pytest.fixture
 def look(round_):
-    """The unlabelled pictures as networks see them, in one batch."""
+    """The unlabelled images as networks see them, in one batch."""
 
     def through(network):
         (x,) = round_.feed.plain(round_.dataset.train, round_.unlabelled, 100)

@@ -1,4 +1,4 @@
-"""What each strategy picks, beside its definition written out on all unlabelled pictures at once."""
+"""What each strategy picks, beside its definition written out on all unlabelled images at once."""
 
 import itertools
 from dataclasses import replace
@@ -161,7 +161,7 @@ def test_vaal_picks_the_lowest_d(round_, look):
 
 @pytest.mark.parametrize("under", ["", "+mal"])
 def test_badge_chooses_by_the_gradients_of_the_last_layer(round_, monkeypatch, under):
-    """Autograd's gradient at the predicted class, picture by picture; a common factor, such as C's 1/T, is nothing."""
+    """Autograd's gradient at the predicted class, image by image; a common factor, such as C's 1/T, is nothing."""
     strategy, given = get_strategy("badge" + under), []
     models = strategy.fit(round_)
 

@@ -41,7 +41,7 @@ def test_picks_turn_positions_into_indices(round_):
         for task in get_strategy(name).tasks
     ],
 )
-def test_non_finite_scores_name_the_picture_wherever_its_batch_is(name, task):
+def test_non_finite_scores_name_the_image_wherever_its_batch_is(name, task):
     round_ = make_round(task)
     strategy = get_strategy(name)
     stage = Stage(strategy, round_, strategy.fit(round_))
@@ -55,7 +55,7 @@ def test_non_finite_scores_name_the_picture_wherever_its_batch_is(name, task):
     assert len(stage.query(3).indices) == 3
 
 
-def test_a_broken_network_names_a_few_pictures(round_):
+def test_a_broken_network_names_a_few_images(round_):
     models = fit_supervised(round_)
     nn.init.constant_(models.task_model.head.bias, torch.inf)
     with pytest.raises(NonFiniteScoreError, match="'squares/03', 'squares/06', 'squares/07'") as caught:

@@ -40,7 +40,7 @@ class Twice(Sound):
 
 
 class TwiceWhenTied(Sound):
-    """Picks by value: pictures of one score come as often as there are such."""
+    """Picks by value: images of one score come as often as there are such."""
 
     def choose(self, round_, scores, budget):
         values = scores["entropy"].sort(descending=True).values[:budget]
@@ -163,7 +163,7 @@ class FailsOnTies(Sound):
 
 class FailsOnDuplicates(Sound):
     def choose(self, round_, scores, budget):
-        assert len(scores["entropy"].round(decimals=9).unique()) in {1, len(scores["entropy"])}, "two pictures alike"
+        assert len(scores["entropy"].round(decimals=9).unique()) in {1, len(scores["entropy"])}, "two images alike"
         return super().choose(round_, scores, budget)
 
 
@@ -204,7 +204,7 @@ FAULTS = [
     (Twice, "distinct", "is there more than once .*; choose without replacement"),
     (TwiceWhenTied, "ties", "is there more than once"),
     (TwiceWhenTied, "duplicates", "is there more than once"),
-    (Outside, "inside_pool", r"indices \[24\] are outside of the 24 training pictures"),
+    (Outside, "inside_pool", r"indices \[24\] are outside of the 24 training images"),
     (PositionsForIndices, "never_labelled", r"are not unlabelled; positions .* which picks\(\) does"),
     (GlobalTorch, "seed_stable", "two queries of one round picked .* never from a global generator"),
     (GlobalTorch, "spares_global_randomness", "the global generator of torch; draw"),
@@ -214,9 +214,9 @@ FAULTS = [
     (UnseededFit, "fit_repeats", "two fits of one round differ in task_model.head.weight; draw initial weights"),
     (GlobalFit, "fit_repeats", "fit drew from, or seeded, the global generator of torch; .* build networks inside"),
     (FitInTrainingMode, "fit_repeats", r"fit left task_model in training mode; return models.evaluating\(\)"),
-    (FirstOfThePool, "equivariant", "in another order, .* choose by what the pictures show, not by where they stand"),
+    (FirstOfThePool, "equivariant", "in another order, .* choose by what the images show, not by where they stand"),
     (FailsOnTies, "ties", "raised ZeroDivisionError: no spread"),
-    (FailsOnDuplicates, "duplicates", "two pictures alike"),
+    (FailsOnDuplicates, "duplicates", "two images alike"),
     (NeedsTwoClasses, "one_class", "one class alone"),
     (NeedsMore, "whole_pool", "some have to be left"),
     (ExplainsInPart, "explains", r"score 'entropy' has shape \(5,\); give one value a candidate, \(15,\)"),
@@ -226,7 +226,7 @@ FAULTS = [
         "names_non_finite",
         "a network gave NaN on 'squares/14' and the query went on; score with score_pool",
     ),
-    (NamesNobody, "names_non_finite", "the error does not name the picture 'squares/14'"),
+    (NamesNobody, "names_non_finite", "the error does not name the image 'squares/14'"),
     (ScoresInTrainingMode, "leaves_all_alone", "the query changed task_model.encoder.block1.1.running_mean"),
     (LeavesTrainingMode, "leaves_all_alone", "the query switched task_model.head to training mode"),
     (Trains, "leaves_all_alone", "the query changed task_model.head.bias"),
@@ -272,7 +272,7 @@ def test_unknown_checks():
 def test_the_round_is_small_and_mixed():
     round_ = make_round()
     assert sorted([*round_.labelled.tolist(), *round_.unlabelled.tolist()]) == list(range(24))
-    # A position among the unlabelled pictures is hardly ever the index of that picture.
+    # A position among the unlabelled images is hardly ever the index of that image.
     assert (round_.unlabelled == torch.arange(15)).sum() == 0
     assert (round_.targets[round_.unlabelled] == -1).all()
     assert (round_.targets[round_.labelled] == round_.dataset.train_targets[round_.labelled]).all()

@@ -62,14 +62,14 @@ class Work:
         return replace(round_, recipe=recipe, runtime=Runtime(recipe.runtime))
 
     def learn(self, task, **minimax):
-        """Algorithm 1 and 3, and what the test pictures say of it."""
+        """Algorithm 1 and 3, and what the test images say of it."""
         round_ = self.several(task, **minimax)
         models = fit_minimax(round_)
         state = {f"{name}.{key}": v for name, net in models.networks.items() for key, v in net.state_dict().items()}
         return {"state": state, "history": dict(models.history), "metrics": evaluate(round_, models).metrics}
 
     def stream(self):
-        """Scores of pictures in an order of their own, by a function that does not depend on the training."""
+        """Scores of images in an order of their own, by a function that does not depend on the training."""
         round_ = self.several()
         order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
         seen = []
@@ -140,7 +140,7 @@ class Work:
         }
 
     def one_fails(self):
-        """A picture of the last rank's gets no number; the others must hear of it."""
+        """An image of the last rank's gets no number; the others must hear of it."""
         round_ = self.several()
         models = get_strategy("random").fit(round_)
         last = round_.unlabelled[-1]

@@ -48,7 +48,7 @@ def test_a_round_is_fitted_with_consistency(round_, with_recipe, update, weight)
     )  # fmt: skip
     models = fit_minimax(with_recipe(round_, minimax=settings))
     assert {"consistency", "confident", "entropy", "labelledness"} < models.history["minimax"][0].keys()
-    assert models.history["minimax"][-1]["confident"] == 1  # with threshold 0 every picture counts
+    assert models.history["minimax"][-1]["confident"] == 1  # with threshold 0 every image counts
 
     plain = fit_minimax(with_recipe(round_, minimax=settings.model_copy(update={"consistency_weight": 0.0})))
     assert "consistency" not in plain.history["minimax"][0]
@@ -63,7 +63,7 @@ def test_agreement_grows_when_it_alone_is_learnt(round_, with_recipe):
     assert history[-1]["consistency"] < 0.8 * history[0]["consistency"]
 
 
-def test_without_unlabelled_pictures_there_is_nothing_to_agree_on(round_, with_recipe):
+def test_without_unlabelled_images_there_is_nothing_to_agree_on(round_, with_recipe):
     settings = MinimaxSettings(epochs=1, steps_per_epoch=2, batch_size=6, consistency_weight=1.0)
     everything = torch.arange(len(round_.targets))
     full = replace(

@@ -166,7 +166,7 @@ def test_weights_are_digested_for_checkpoints_alone(tmp_path, monkeypatch):
     assert digested == [training]
 
 
-@pytest.mark.parametrize(("pictures", "steps"), [(1, 1), (128, 1), (129, 2), (1000, 8)])
-def test_an_epoch_is_one_pass(pictures, steps):
-    assert EpochSettings().steps(pictures) == steps
-    assert EpochSettings(steps_per_epoch=3).steps(pictures) == 3
+@pytest.mark.parametrize(("images", "steps"), [(1, 1), (128, 1), (129, 2), (1000, 8)])
+def test_an_epoch_is_one_pass(images, steps):
+    assert EpochSettings().steps(images) == steps
+    assert EpochSettings(steps_per_epoch=3).steps(images) == 3

@@ -1,13 +1,13 @@
 import torch
 from torch.overrides import TorchFunctionMode
 
-from minimax_al.data import Augmentation, ResidentPictures, normalise
+from minimax_al.data import Augmentation, ResidentImages, normalise
 from minimax_al.testing.stage import pixels_of
 from minimax_al.training import Runtime, RuntimeSettings
 from minimax_al.training.feed import Feed, seen
 
 
-def test_plain_batches_are_the_normalised_pictures_in_order(round_):
+def test_plain_batches_are_the_normalised_images_in_order(round_):
     indices = torch.tensor([5, 1, 23, 0, 7])
     batches = list(round_.feed.plain(round_.dataset.train, indices, 2))
     assert [len(batch) for batch in batches] == [2, 2, 1]
@@ -28,21 +28,21 @@ def test_what_is_scored_is_the_normalised_centre():
     torch.testing.assert_close(x.double(), torch.stack(channels, dim=1), rtol=0, atol=1e-6)
 
 
-def test_labelled_batches_pair_pictures_with_their_targets(round_):
+def test_labelled_batches_pair_images_with_their_targets(round_):
     feed = Feed(round_.dataset, Augmentation(flip=False), round_.runtime)
-    targets = torch.arange(24)  # each picture its own class: pairs can be told apart
-    pictures = normalise(pixels_of(round_), round_.dataset.mean, round_.dataset.std).double()
+    targets = torch.arange(24)  # each image its own class: pairs can be told apart
+    images = normalise(pixels_of(round_), round_.dataset.mean, round_.dataset.std).double()
     generator = torch.Generator().manual_seed(0)
     count = torch.zeros(24, dtype=torch.int64)
     for x, y in feed.labelled(round_.labelled, targets, 4, 9, generator):
-        assert torch.equal(x, pictures[y])
+        assert torch.equal(x, images[y])
         count[y] += 1
-    # Four passes over nine pictures.
+    # Four passes over nine images.
     assert count[round_.labelled].tolist() == [4] * 9
     assert int(count.sum()) == 36
 
 
-def test_masks_are_flipped_with_their_pictures():
+def test_masks_are_flipped_with_their_images():
     from minimax_al.testing import make_round
 
     round_ = make_round("segmentation")
@@ -50,7 +50,7 @@ def test_masks_are_flipped_with_their_pictures():
     flips = 0
     for x, masks in feed.labelled(round_.labelled, round_.targets, 9, 4, torch.Generator().manual_seed(0)):
         assert masks.dtype == torch.int64
-        for picture, mask in zip(x, masks, strict=True):
+        for image, mask in zip(x, masks, strict=True):
             label = int(mask.max())
             if label == 0:
                 continue
@@ -58,7 +58,7 @@ def test_masks_are_flipped_with_their_pictures():
             flips += side.start == 8
             assert (mask[:, side] == label).all()
             other = slice(8 - side.start, 16 - side.start)
-            assert picture[label][:, side].mean() > picture[label][:, other].mean() + 1
+            assert image[label][:, side].mean() > image[label][:, other].mean() + 1
     assert 0 < flips < 24
 
 
@@ -79,10 +79,10 @@ def test_moves_to_other_devices_than_cuda_are_waited_for():
     """Apple's may read memory of the CPU after it was given to something else."""
     runtime = Runtime(RuntimeSettings(device="cpu"))
     runtime.device = torch.device("meta")
-    pictures = ResidentPictures(torch.zeros(4, 3, 2, 2, dtype=torch.uint8)).to("meta")
+    images = ResidentImages(torch.zeros(4, 3, 2, 2, dtype=torch.uint8)).to("meta")
     with Moves() as moves:
         runtime.send(torch.zeros(3))
-        list(pictures.stream([torch.tensor([1, 2])]))
-        normalise(pictures.pixels, (0.5,) * 3, (0.5,) * 3)
+        list(images.stream([torch.tensor([1, 2])]))
+        normalise(images.pixels, (0.5,) * 3, (0.5,) * 3)
     assert moves.waited
     assert all(moves.waited)

@@ -187,7 +187,7 @@ def test_without_anything_unlabelled_the_game_is_supervised_training(round_):
 
 
 @pytest.mark.parametrize("fit", [fit_minimax, fit_vaal])
-def test_the_last_unlabelled_picture_can_be_played_with(round_, fit):
+def test_the_last_unlabelled_image_can_be_played_with(round_, fit):
     fit(replace(round_, unlabelled=round_.unlabelled[-1:]))
 
 
@@ -199,12 +199,12 @@ def relabelled(round_, labels, **fields):
 
 @pytest.mark.parametrize("fit", [fit_minimax, fit_supervised])
 def test_labels_that_nothing_can_be_learnt_from(round_, with_recipe, fit, caplog):
-    with pytest.raises(DataError, match="9 labelled pictures show 1 of 3 classes: label pictures of at least two"):
+    with pytest.raises(DataError, match="9 labelled images show 1 of 3 classes: label images of at least two"):
         fit(relabelled(round_, [1] * 9))
-    with pytest.raises(DataError, match="0 labelled pictures show 0 of 3 classes"):
+    with pytest.raises(DataError, match="0 labelled images show 0 of 3 classes"):
         fit(replace(round_, labelled=round_.labelled[:0]))
     some = relabelled(round_, [0, 1] * 4 + [0])
-    with pytest.raises(DataError, match=r"1 of 3 classes have no label yet \('blue'\): label at least one picture"):
+    with pytest.raises(DataError, match=r"1 of 3 classes have no label yet \('blue'\): label at least one image"):
         fit(some)
     fit(with_recipe(some, missing_classes="warn"))
     assert "1 of 3 classes have no label yet ('blue'): they cannot be predicted in this round" in caplog.text
@@ -248,7 +248,7 @@ def test_vaals_discriminator_finds_the_classes_without_a_label(round_, with_reci
 
 
 def test_a_vaal_step_moves_the_vae_by_its_loss_and_the_discriminator_by_its_own(round_, runtime64):
-    """The VAE wants all pictures to pass for labelled; D wants to tell them apart; neither moves the other."""
+    """The VAE wants all images to pass for labelled; D wants to tell them apart; neither moves the other."""
     from minimax_al.training.build import build_vaal_networks
 
     vae, discriminator = build_vaal_networks(round_)

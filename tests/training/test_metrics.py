@@ -11,7 +11,7 @@ from minimax_al.training.evaluation import accuracy, calibration_error
 def predictions():
     generator = torch.Generator().manual_seed(0)
     targets = torch.randint(0, 4, (500,), generator=generator)
-    targets[targets == 2] = 3  # a class that no picture is of
+    targets[targets == 2] = 3  # a class that no image is of
     logits = 2 * torch.randn(500, 5, generator=generator) + torch.nn.functional.one_hot(targets, 5)
     return logits, targets
 

@@ -89,7 +89,7 @@ def test_streamed_scores(found):
     for results in here:
         assert torch.equal(results["mean"], alone["mean"])
         assert torch.equal(results["few"], alone["few"])
-    # What stays is not gathered; a rank that saw no picture has no row.
+    # What stays is not gathered; a rank that saw no image has no row.
     assert torch.equal(torch.cat([results["own"] for results in here]), alone["own"])
     assert [results["none"].shape for results in here] == [(2, 768), (0, 768)]
 
@@ -144,7 +144,7 @@ def test_augmentation_draws_for_the_whole_batch():
     pieces = [augment(part.of(pixels), settings, generators[rank], part=part) for rank, part in enumerate(parts)]
     assert torch.equal(torch.cat(pieces), whole)
     assert all(torch.equal(generator.get_state(), generators[2].get_state()) for generator in generators)
-    with pytest.raises(ShapeError, match="7 pictures cannot be Part"):
+    with pytest.raises(ShapeError, match="7 images cannot be Part"):
         augment(pixels, settings, generators[0], part=parts[0])
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from minimax_al.data import ResidentPictures
+from minimax_al.data import ResidentImages
 from minimax_al.errors import ConfigurationError
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Runtime, RuntimeSettings, fit_minimax, runtime
@@ -54,13 +54,13 @@ def test_threads_are_left_alone_unless_asked_for(monkeypatch):
     assert asked == [3]
 
 
-def test_networks_and_pictures_lie_channels_last_in_the_runtimes_dtype(runtime64):
+def test_networks_and_images_lie_channels_last_in_the_runtimes_dtype(runtime64):
     network = runtime64.place(nn.Conv2d(3, 4, 3))
     assert network.weight.dtype == torch.float64
     assert network.weight.is_contiguous(memory_format=torch.channels_last)
-    pictures = runtime64.place_pictures(torch.zeros(2, 3, 4, 4))
-    assert pictures.dtype == torch.float64
-    assert pictures.is_contiguous(memory_format=torch.channels_last)
+    images = runtime64.place_images(torch.zeros(2, 3, 4, 4))
+    assert images.dtype == torch.float64
+    assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_step_moves_the_named_networks_and_forgets_all_gradients(runtime64):
@@ -141,9 +141,9 @@ def test_what_compiling_needs(monkeypatch):
     assert not can_compile(cuda)
 
 
-def test_pictures_are_resident_on_the_learners_device(round_, monkeypatch):
+def test_images_are_resident_on_the_learners_device(round_, monkeypatch):
     places = []
-    monkeypatch.setattr(ResidentPictures, "to", lambda pictures, device: places.append(device) or pictures)
+    monkeypatch.setattr(ResidentImages, "to", lambda images, device: places.append(device) or images)
     learner = ActiveLearner(round_.dataset, "mal", round_.recipe)
     assert places == [CPU, CPU]
     assert learner.dataset.train is round_.dataset.train

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from minimax_al.data import Augmentation, ResidentPictures, load_dataset
+from minimax_al.data import Augmentation, ResidentImages, load_dataset
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
@@ -102,7 +102,7 @@ def test_entropy_is_a_mean_over_pixels_in_training_and_in_scoring():
 
 
 @pytest.mark.parametrize("name", ["entropy", "margin", "least_confidence"])
-def test_scores_a_picture_are_means_over_its_pixels(round_, name):
+def test_scores_a_image_are_means_over_its_pixels(round_, name):
     models = fit_supervised(round_)
     query = get_strategy(name).query(round_, models, 3)
     (x,) = round_.feed.plain(round_.dataset.train, round_.unlabelled, 100)
@@ -137,12 +137,12 @@ def test_picks_do_not_depend_on_the_batches_of_scoring(round_, with_recipe, name
         Augmentation(flip=True, pad_crop=2, crop=12, input_size=24),
     ],
 )
-def test_picture_and_mask_stay_aligned(round_, augmentation):
-    """Pictures whose red tells their masks, black where the padding lies."""
+def test_image_and_mask_stay_aligned(round_, augmentation):
+    """Images whose red tells their masks, black where the padding lies."""
     pixels, masks = told_by_red()
     if augmentation.input_size:  # what is resized has no hard edges between pixels
         masks[:], pixels[:] = masks[:, :1, :1], pixels[:, :, :1, :1]
-    dataset = replace(round_.dataset, train=ResidentPictures(pixels), mean=(0.0, 0.0, 0.0), std=(1 / 255,) * 3)
+    dataset = replace(round_.dataset, train=ResidentImages(pixels), mean=(0.0, 0.0, 0.0), std=(1 / 255,) * 3)
     feed = Feed(dataset, augmentation, round_.runtime)
     seen = set()
     for x, y in feed.labelled(torch.arange(24), masks, 8, 6, torch.Generator().manual_seed(1)):
@@ -182,7 +182,7 @@ def test_strategies_for_classification_say_so(shapes, name):
         ActiveLearner(shapes, name, recipe())
 
 
-def test_any_size_of_picture_is_learnt_from():
+def test_any_size_of_image_is_learnt_from():
     """Sides that neither the output stride nor the autoencoder's halvings divide."""
     odd = load_dataset("shapes", size=19, train=8, test=3)
     for name in ("vaal", "mal"):
@@ -219,10 +219,10 @@ class _Reader(nn.Module):
 
 
 @pytest.mark.parametrize("crop", [None, 9])
-def test_evaluation_cuts_masks_as_it_cuts_pictures(round_, with_recipe, crop):
+def test_evaluation_cuts_masks_as_it_cuts_images(round_, with_recipe, crop):
     pixels, masks = told_by_red()
     dataset = replace(
-        round_.dataset, test=ResidentPictures(pixels), test_targets=masks, mean=(0.0, 0.0, 0.0), std=(1 / 255,) * 3
+        round_.dataset, test=ResidentImages(pixels), test_targets=masks, mean=(0.0, 0.0, 0.0), std=(1 / 255,) * 3
     )
     round_ = with_recipe(replace(round_, dataset=dataset), augmentation=Augmentation(crop=crop))
     assert evaluate(round_, Models(_Reader())).metrics == {"miou": 1.0, "pixel_accuracy": 1.0}
@@ -236,14 +236,14 @@ def test_test_masks_that_are_void_throughout(round_):
 
 
 def test_labels_that_nothing_can_be_learnt_from(round_):
-    with pytest.raises(DataError, match="all pixels of the 9 labelled pictures are void"):
+    with pytest.raises(DataError, match="all pixels of the 9 labelled images are void"):
         fit_supervised(replace(round_, targets=torch.full_like(round_.targets, 255)))
     one = torch.where(round_.targets == 1, 1, torch.full_like(round_.targets, 255))
-    with pytest.raises(DataError, match="9 labelled pictures show 1 of 3 classes"):
+    with pytest.raises(DataError, match="9 labelled images show 1 of 3 classes"):
         fit_minimax(replace(round_, targets=one))
 
 
-def test_a_void_picture_among_the_labelled_is_no_obstacle(round_):
+def test_a_void_image_among_the_labelled_is_no_obstacle(round_):
     targets = round_.targets.clone()
     targets[round_.labelled[:5]] = 255
     fitted = fit_minimax(replace(round_, targets=targets))

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from minimax_al.campaign import Campaign
 from minimax_al.web import create_app
 
-from ..campaign.fakes import Clock, random_picture  # noqa: TID252 - the same time and pictures
+from ..support.fakes import Clock, random_image  # noqa: TID252 - the same time and images
 
 HOME = "http://localhost:8765"
 
@@ -14,7 +14,7 @@ HOME = "http://localhost:8765"
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch):
     """These tests are not about power cuts, and need not wait for the disk."""
-    monkeypatch.setattr("minimax_al.campaign.store.SYNCHRONOUS", "OFF")
+    monkeypatch.setattr("minimax_al.campaign.store.database.SYNCHRONOUS", "OFF")
 
 
 @pytest.fixture
@@ -23,18 +23,18 @@ def clock():
 
 
 @pytest.fixture(scope="session")
-def eight_pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("eight") / "pictures"
+def eight_images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("eight") / "images"
     folder.mkdir()
     for number in range(8):
-        random_picture(number).save(folder / f"{number}.png")
+        random_image(number).save(folder / f"{number}.png")
     return folder
 
 
 @pytest.fixture
-def images(tmp_path, eight_pictures):
-    """Eight small pictures that a test may change."""
-    return shutil.copytree(eight_pictures, tmp_path / "pictures")
+def images(tmp_path, eight_images):
+    """Eight small images that a test may change."""
+    return shutil.copytree(eight_images, tmp_path / "images")
 
 
 @pytest.fixture
@@ -53,17 +53,17 @@ def make_campaign(tmp_path, images, clock):
 
 
 @pytest.fixture(scope="session")
-def open_round(tmp_path_factory, eight_pictures):
-    """A campaign of eight pictures, all in an open round: to copy, as that is faster than to make one."""
+def open_round(tmp_path_factory, eight_images):
+    """A campaign of eight images, all in an open round: to copy, as that is faster than to make one."""
     folder = tmp_path_factory.mktemp("template") / "campaign"
-    with Campaign.create(folder, eight_pictures, ["cat", "dog"], clock=Clock()) as campaign:
+    with Campaign.create(folder, eight_images, ["cat", "dog"], clock=Clock()) as campaign:
         campaign.query(8)
     return folder
 
 
 @pytest.fixture
 def campaign(tmp_path, open_round, clock):
-    """A campaign of eight pictures that no test may change, all in an open round."""
+    """A campaign of eight images that no test may change, all in an open round."""
     with Campaign.open(shutil.copytree(open_round, tmp_path / "herons"), clock=clock) as campaign:
         yield campaign
 
@@ -97,11 +97,11 @@ def onlooker(tmp_path_factory, open_round):
 
 
 @pytest.fixture(scope="session")
-def onlooker_of_masks(tmp_path_factory, eight_pictures):
+def onlooker_of_masks(tmp_path_factory, eight_images):
     """Likewise, over a segmentation campaign."""
     folder = tmp_path_factory.mktemp("masks") / "herons"
     with (
-        Campaign.create(folder, eight_pictures, ["cat", "dog"], "segmentation") as campaign,
+        Campaign.create(folder, eight_images, ["cat", "dog"], "segmentation") as campaign,
         TestClient(create_app(campaign), base_url=HOME) as client,
     ):
         yield client

@@ -24,7 +24,7 @@ ROUTES = (
     "POST /api/unsure",
     "POST /api/undo",
     "GET /api/picks",
-    "GET /pictures/{item}",
+    "GET /images/{item}",
     "GET /thumbnails/{item}",
     "GET /views/{item}/{kind}.png",
     "POST /api/jobs",
@@ -37,7 +37,7 @@ ROUTES = (
 )
 
 load_all_checks()
-# A picture that is not there is refused, though its number has the right form.
+# An image that is not there is refused, though its number has the right form.
 UNDECIDED = CHECKS.get_by_names(["positive_data_acceptance"])
 
 few_examples = settings(

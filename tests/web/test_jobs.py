@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from minimax_al.campaign import Campaign, ModelState
-from minimax_al.campaign.training_lock import training_alone
+from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.web import create_app, job
 from minimax_al.web.jobs import JobRunsError, Jobs
 from minimax_al.web.models import JobOrder
@@ -242,7 +242,7 @@ def test_the_next_round_is_opened_by_a_process_of_its_own(campaign):
     jobs = Jobs(campaign)
     jobs.start(JobOrder(kind="query", budget=3, strategy="random"))
     jobs._reader.join(timeout=120)
-    assert (jobs.now.state, jobs.now.message) == ("done", "round 2 is open: 3 pictures by random")
+    assert (jobs.now.state, jobs.now.message) == ("done", "round 2 is open: 3 images by random")
     assert campaign.round().number == 2
 
 
@@ -271,13 +271,13 @@ def test_a_training_tells_its_epochs_and_how_good_it_is(do, monkeypatch):
     monkeypatch.setattr(Campaign, "train", train)
     status, told = do(kind="train", strategy="entropy")
     epochs = [{"training": "entropy", "epoch": epoch, "epochs": 2} for epoch in (1, 2)]
-    message = "trained on 1,200 labels: accuracy 84.2% on 300 pictures"
+    message = "trained on 1,200 labels: accuracy 84.2% on 300 images"
     assert (status, told) == (0, [*epochs, {"state": "done", "message": message}])
 
 
 def test_what_a_campaign_refuses_is_told_in_its_sentence(do, campaign):
     campaign.close_round()
-    sentence = "a budget of 99 was given; it must be from 1 to the 8 unlabelled pictures"
+    sentence = "a budget of 99 was given; it must be from 1 to the 8 unlabelled images"
     assert do(kind="query", budget=99, strategy="random") == (1, [{"state": "failed", "message": sentence}])
 
 

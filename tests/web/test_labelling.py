@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.schema import labels
+from minimax_al.campaign.store.schema import labels
 
 
 def post(client, route, **body):
@@ -60,7 +60,7 @@ def test_a_label_that_comes_late_is_kept_and_the_other_person_is_left_in_peace(c
     assert item not in items_of(post(client, "lease", author="bob", count=8))
 
 
-def test_many_pictures_at_once_each_counted_once(client, campaign):
+def test_many_images_at_once_each_counted_once(client, campaign):
     items = items_of(post(client, "lease", author="ann", count=8))
     assert post(client, "label", author="ann", items=[*items, items[0]], class_name="cat") == {
         "labelled": 8,
@@ -130,7 +130,7 @@ def test_before_the_first_round_there_is_nothing_to_do(make_campaign, make_clien
     ("route", "body", "status", "sentence"),
     [
         ("label", {"items": [1], "class_name": "bird"}, 400, "unknown class 'bird'"),
-        ("label", {"items": [99], "class_name": "cat"}, 404, "99 is no picture of this campaign"),
+        ("label", {"items": [99], "class_name": "cat"}, 404, "99 is no image of this campaign"),
         ("label", {"items": [1]}, 422, "class_name"),
         ("label", {"items": [], "class_name": "cat"}, 422, "items"),
         ("label", {"items": [2**40], "class_name": "cat"}, 422, "items.0"),
@@ -208,7 +208,7 @@ def test_a_busy_database_is_not_the_requests_fault(campaign, make_client, route,
 
 @pytest.mark.parametrize(("route", "more"), [("label", {"class_name": "cat"}), ("unsure", {})], ids=["label", "unsure"])
 def test_a_page_that_lay_frozen_leaves_alone_what_others_said_meanwhile(client, campaign, clock, route, more):
-    """Its lease is over, somebody else has had the picture, and the person at it knows nothing of that."""
+    """Its lease is over, somebody else has had the image, and the person at it knows nothing of that."""
     mine, theirs = items_of(post(client, "lease", author="ann", count=2))
     clock.advance(campaign.settings.lease_seconds + 1)
     assert theirs in items_of(post(client, "lease", author="bob", count=8))

@@ -17,7 +17,7 @@ def load():
 
 
 def test_three_people_and_a_server_that_dies_lose_nothing(load):
-    ledger, seconds = load.run(people=3, pictures=60, kill=True)
+    ledger, seconds = load.run(people=3, images=60, kill=True)
     assert ledger.faults == []
     assert {author for author, said in ledger.said.items() if said} <= {f"person {number}" for number in range(3)}
     labelled = {one.item for said in ledger.said.values() for one in said if one.kind == "label"}
@@ -61,13 +61,13 @@ def test_work_that_was_left_is_a_fault(load, finished):
     campaign, ledger = finished
     campaign.undo("ann", 4)
     ledger.note(load.Said("ann", 4, "undo", None))
-    assert load.check(campaign, ledger, 8) == ["7 of 8 pictures are labelled, and 1 wait"]
+    assert load.check(campaign, ledger, 8) == ["7 of 8 images are labelled, and 1 wait"]
 
 
-def test_a_picture_in_two_hands_is_a_fault(load):
+def test_a_image_in_two_hands_is_a_fault(load):
     ledger = load.Ledger(middle=1)
     ledger.take("ann", [1, 2])
     ledger.take("ann", [1])
     ledger.give(1)
     ledger.take("bob", [1, 2])
-    assert ledger.faults == ["picture 2 was leased to bob while ann had it"]
+    assert ledger.faults == ["image 2 was leased to bob while ann had it"]

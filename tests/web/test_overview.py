@@ -3,7 +3,7 @@ import math
 import pytest
 
 from minimax_al.campaign import FORMATS, strategy_names
-from minimax_al.campaign.strategies import USUAL
+from minimax_al.campaign.rounds.strategies import USUAL
 from minimax_al.web.models import Job
 
 
@@ -61,7 +61,7 @@ def test_before_the_first_round_there_is_none(make_campaign, make_client):
 def test_a_trained_model_and_the_curve_are_told(client, campaign, clock):
     from sqlalchemy import insert
 
-    from minimax_al.campaign.schema import runs
+    from minimax_al.campaign.store.schema import runs
 
     run = {"strategy": "mal", "fingerprint": "0", "labels": 5, "held_out": 3, "state": "done"}
     with campaign.store.writing() as connection:

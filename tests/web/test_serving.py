@@ -150,7 +150,7 @@ with Campaign.open(sys.argv[1]) as campaign, TestClient(create_app(campaign), ba
     for path in ("/", "/api/campaign", "/api/status", "/api/job", "/api/picks", "/api/export/csv", "/openapi.json"):
         assert client.get(path).status_code == 200, path
     item = client.post("/api/lease", json={"author": "ann", "count": 1}).json()["picks"][0]["item"]
-    for path in (f"/pictures/{item}", f"/thumbnails/{item}"):
+    for path in (f"/images/{item}", f"/thumbnails/{item}"):
         assert client.get(path).status_code == 200, path
     assert client.post("/api/label", json={"author": "ann", "items": [item], "class_name": "cat"}).status_code == 200
     labels = b"path,label\\n0.png,cat\\n"

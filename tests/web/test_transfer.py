@@ -81,7 +81,7 @@ def test_a_format_without_a_place_for_masks_is_refused(make_campaign, make_clien
     ("filename", "content", "sentence"),
     [
         ("labels.csv", b"path,label\n0.png,cat\n1.png,bird\n", "'labels.csv', line 3: unknown class 'bird'"),
-        ("labels.csv", b"path,label\n99.png,cat\n", "'99.png' is no picture"),
+        ("labels.csv", b"path,label\n99.png,cat\n", "'99.png' is no image"),
         ("labels.csv", b"", "'labels.csv'"),
         ("labels.xyz", b"", "ends in '.xyz'"),
         ("labels", b"", "ends in ''"),
@@ -250,7 +250,7 @@ def jpeg():
     ],
     ids=["empty", "JPEG", "cut", "small", "class", "void", "clear", "coloured"],
 )
-def test_what_is_no_mask_of_the_picture_is_refused(masks, content, sentence):
+def test_what_is_no_mask_of_the_image_is_refused(masks, content, sentence):
     campaign, client = masks
     answer = client.put("/api/masks/1?author=ann", content=content)
     assert answer.status_code == 400
@@ -265,7 +265,7 @@ def test_a_mask_of_another_size_is_refused_before_it_is_decoded(masks, monkeypat
     assert campaign.labels() == {}
 
 
-def test_a_mask_that_is_named_after_another_picture_is_asked_about(masks):
+def test_a_mask_that_is_named_after_another_image_is_asked_about(masks):
     campaign, client = masks
     mask = png(np.zeros((16, 20), np.uint8))
 
@@ -275,14 +275,14 @@ def test_a_mask_that_is_named_after_another_picture_is_asked_about(masks):
     for name in ("1.png", "1_L.png", "1.png.png"):
         refused = send(name)
         assert refused.status_code == 409
-        assert refused.json()["error"] == f"{name!r} is named after the picture '1.png', and this is '0.png'"
+        assert refused.json()["error"] == f"{name!r} is named after the image '1.png', and this is '0.png'"
     assert campaign.labels() == {}
     for name in ("0.png", "0_mask.png", "0.png.png", "mask.png", "11.png", "%.png", "_.png"):
         assert send(name).status_code == 200
     assert client.put("/api/masks/1?author=ann", content=mask).status_code == 200  # whoever is sure gives no name
 
 
-def test_masks_are_of_known_pictures_by_somebody_in_segmentation(masks, onlooker):
+def test_masks_are_of_known_images_by_somebody_in_segmentation(masks, onlooker):
     _, client = masks
     mask = png(np.zeros((16, 20), np.uint8))
     assert client.put("/api/masks/99?author=ann", content=mask).status_code == 404

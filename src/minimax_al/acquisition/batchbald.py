@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from minimax_al.acquisition.bounded_products import operand_error, summation_error
 from minimax_al.acquisition.checks import Array, as_dimensions, check_budget, check_finite
-from minimax_al.acquisition.products import operand_error, summation_error
 from minimax_al.acquisition.scores import entropy_unchecked
 from minimax_al.errors import ConfigurationError
 

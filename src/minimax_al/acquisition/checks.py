@@ -158,7 +158,7 @@ def check_budget(budget: int, available: int) -> int:
         BudgetError: below one, above `available`, or no whole number.
     """
     try:
-        # bool is an int to Python, but no number of pictures.
+        # bool is an int to Python, but no number of images.
         whole = operator.index(cast("int", None if isinstance(budget, bool) else budget))
     except TypeError as error:
         raise BudgetError(f"a budget must be a whole number, not {budget!r}") from error

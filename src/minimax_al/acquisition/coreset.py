@@ -23,8 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minimax_al.acquisition.checks import Array, as_dimensions, check_budget
-from minimax_al.acquisition.products import (
+from minimax_al.acquisition.bounded_products import (
     CENTERS_ALIGNMENT,
     CHUNK_ROWS,
     UNDERFLOW,
@@ -32,6 +31,7 @@ from minimax_al.acquisition.products import (
     Products,
     accumulating_in_float32,
 )
+from minimax_al.acquisition.checks import Array, as_dimensions, check_budget
 from minimax_al.acquisition.rules import top_unchecked
 from minimax_al.errors import ConfigurationError, ShapeError
 

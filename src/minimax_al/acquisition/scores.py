@@ -86,7 +86,7 @@ def least_confidence(logits: Array) -> Tensor:
 
 
 def pixel_entropy(logits: Array) -> Tensor:
-    """Mean entropy of the pixels of each picture; large = uncertain.
+    """Mean entropy of the pixels of each image; large = uncertain.
 
     Args:
         logits: shape (N, K, H, W).

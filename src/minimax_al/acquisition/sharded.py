@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, distributed
 
+from minimax_al.acquisition.bounded_products import accumulating_in_float32
 from minimax_al.acquisition.checks import Array, check_budget
 from minimax_al.acquisition.coreset import (
     MOST_AT_ONCE,
@@ -23,7 +24,6 @@ from minimax_al.acquisition.coreset import (
     k_center_greedy,
     share_of_pool,
 )
-from minimax_al.acquisition.products import accumulating_in_float32
 from minimax_al.errors import MinimaxALError, ShapeError
 
 

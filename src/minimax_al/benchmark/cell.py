@@ -17,10 +17,11 @@ from torch import Tensor
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, resume_rounds, write_round
 from minimax_al.benchmark.views import views_of
-from minimax_al.data import IGNORED, Dataset
+from minimax_al.data import Dataset
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import Query
 from minimax_al.training import HEADLINE
+from minimax_al.vocabulary import IGNORED
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _play_round(learner: ActiveLearner, protocol: Protocol, folder: Path, number
 
 
 def class_counts(dataset: Dataset, targets: Tensor) -> list[int]:
-    """Pictures of each class among targets (n,); for masks (n, H, W), pictures that show the class at all."""
+    """Images of each class among targets (n,); for masks (n, H, W), images that show the class at all."""
     if dataset.task == "classification":
         return torch.bincount(targets, minlength=dataset.num_classes).tolist()
     shown = torch.stack([torch.bincount(mask.flatten().long(), minlength=IGNORED + 1) > 0 for mask in targets])

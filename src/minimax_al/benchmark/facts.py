@@ -22,10 +22,10 @@ class DatasetFacts:
     Attributes:
         task: "classification" or "segmentation".
         class_names: one a class.
-        train: number of pictures to choose from, before any imbalance.
-        test: number of test pictures.
+        train: number of images to choose from, before any imbalance.
+        test: number of test images.
         set_aside: files that could not be used: path and reason.
-        totals: training pictures of each class in the run of a seed; none in segmentation.
+        totals: training images of each class in the run of a seed; none in segmentation.
     """
 
     task: Literal["classification", "segmentation"]

@@ -11,10 +11,10 @@ from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, read_scores, read_views
 from minimax_al.benchmark.views import VIEWS_A_ROUND
 from minimax_al.data import Dataset, prepare, prepare_masks
-from minimax_al.report import PickedRound, Picture, segmentation_strip, thumbnail
+from minimax_al.report import Image, PickedRound, segmentation_strip, thumbnail
 
-PICTURES_A_ROUND = 40
-PICTURES_A_PAGE = 4000
+IMAGES_PER_ROUND = 40
+IMAGES_PER_PAGE = 4000
 STRIP_SIZE = 480
 
 
@@ -29,9 +29,9 @@ def picked_rounds(
         out: results folder.
         rounds: finished rounds by cell.
     """
-    shown = min(protocol.step, PICTURES_A_ROUND)
+    shown = min(protocol.step, IMAGES_PER_ROUND)
     total = shown * sum(bool(result.picks) for results in rounds.values() for result in results)
-    seeds = {cell.seed for cell in rounds} if total <= PICTURES_A_PAGE else {min(cell.seed for cell in rounds)}
+    seeds = {cell.seed for cell in rounds} if total <= IMAGES_PER_PAGE else {min(cell.seed for cell in rounds)}
     return [
         picked
         for cell, results in sorted(rounds.items(), key=lambda item: protocol.strategies.index(item[0].strategy))
@@ -47,17 +47,17 @@ def _of_cell(
     for result in results:
         if not result.picks:
             continue
-        indices = torch.tensor(result.picks[: VIEWS_A_ROUND if pixels else PICTURES_A_ROUND], dtype=torch.int64)
+        indices = torch.tensor(result.picks[: VIEWS_A_ROUND if pixels else IMAGES_PER_ROUND], dtype=torch.int64)
         sources = (
             _strips(dataset, protocol, cell.folder(out), result.round, indices) if pixels else _plain(dataset, indices)
         )
         scores = _scores_of(cell.folder(out), result.round, indices)
-        pictures = [
-            _picture(dataset, int(index), source, {name: values[row] for name, values in scores.items()})
+        images = [
+            _image(dataset, int(index), source, {name: values[row] for name, values in scores.items()})
             for row, (index, source) in enumerate(zip(indices, sources, strict=True))
         ]
-        labels, omitted = result.labels + len(result.picks), len(result.picks) - len(pictures)
-        yield PickedRound(cell.strategy, cell.seed, result.round, labels, pictures, omitted, wide=pixels)
+        labels, omitted = result.labels + len(result.picks), len(result.picks) - len(images)
+        yield PickedRound(cell.strategy, cell.seed, result.round, labels, images, omitted, wide=pixels)
 
 
 def _scores_of(folder: Path, number: int, indices: Tensor) -> dict[str, Tensor]:
@@ -72,23 +72,23 @@ def _plain(dataset: Dataset, indices: Tensor) -> Iterator[str]:
 
 
 def _strips(dataset: Dataset, protocol: Protocol, folder: Path, number: int, indices: Tensor) -> Iterator[str]:
-    """Picture, truth, prediction and entropy of each pick, as the model saw it."""
+    """Image, truth, prediction and entropy of each pick, as the model saw it."""
     views = read_views(folder, number)
     pixels = next(iter(dataset.train.stream([indices]))).cpu()
     settings = protocol.recipe.augmentation
-    pictures, truths = prepare(pixels, settings), prepare_masks(dataset.train_targets[indices], settings)
-    for picture, *maps in zip(pictures, truths, views["prediction"], views["entropy"], strict=True):
+    images, truths = prepare(pixels, settings), prepare_masks(dataset.train_targets[indices], settings)
+    for image, *maps in zip(images, truths, views["prediction"], views["entropy"], strict=True):
         truth, prediction, entropy = (view.numpy() for view in maps)
-        strip = segmentation_strip(picture.permute(1, 2, 0).numpy(), truth, prediction, entropy, dataset.num_classes)
+        strip = segmentation_strip(image.permute(1, 2, 0).numpy(), truth, prediction, entropy, dataset.num_classes)
         yield thumbnail(strip, size=STRIP_SIZE)
 
 
-def _picture(dataset: Dataset, index: int, source: str, scores: Mapping[str, Tensor]) -> Picture:
+def _image(dataset: Dataset, index: int, source: str, scores: Mapping[str, Tensor]) -> Image:
     """One pick: its class (where it has one), what the model took it for, and its scores."""
     name = dataset.train.names[index]
     title = dataset.class_names[int(dataset.train_targets[index])] if dataset.task == "classification" else name
     values = [(score.replace("_", " "), _shown(dataset, score, value)) for score, value in scores.items()]
-    return Picture(source, name, title, values)
+    return Image(source, name, title, values)
 
 
 def _shown(dataset: Dataset, name: str, value: Tensor) -> str:

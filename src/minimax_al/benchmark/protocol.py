@@ -16,7 +16,7 @@ from minimax_al.training import Recipe
 from minimax_al.training.seeding import derive_seed, generator_for
 
 READING = frozenset({"resident", "verify", "workers"})
-"""Options of sources that say how pictures are read, and change none."""
+"""Options of sources that say how images are read, and change none."""
 
 
 class Protocol(BaseModel):
@@ -27,7 +27,7 @@ class Protocol(BaseModel):
         dataset: name of the source.
         data: folder or file of the data; None where the source brings its own.
         options: of the source.
-        validation: training pictures that are evaluated on in place of the test set, drawn anew for every seed; they
+        validation: training images that are evaluated on in place of the test set, drawn anew for every seed; they
             leave the pool. For choosing settings without a look at the test set; 0 takes the test set.
         imbalanced: keep random shares of the classes, drawn anew for every seed (the paper's section 4.1).
         start: labels of the initial pool.
@@ -73,7 +73,7 @@ class Protocol(BaseModel):
 
         Raises:
             DataError: it is not there, or cannot be used; says where it looked.
-            ConfigurationError: the protocol asks for more labels than there are pictures.
+            ConfigurationError: the protocol asks for more labels than there are images.
         """
         dataset = load_dataset(self.dataset, self.data, **self.options)
         self.check_fits(dataset)
@@ -93,7 +93,7 @@ class Protocol(BaseModel):
         return drawn
 
     def initial_pool(self, dataset: Dataset, seed: int) -> Tensor:
-        """The pictures that are labelled before the first round, (start,) int64: the same for all strategies.
+        """The images that are labelled before the first round, (start,) int64: the same for all strategies.
 
         Args:
             dataset: that passes `check_fits`.
@@ -108,7 +108,7 @@ class Protocol(BaseModel):
         return torch.cat([order[targets == label][:share] for label in range(dataset.num_classes)])
 
     def check_fits(self, dataset: Dataset) -> None:
-        """Refuse strategies for another task, more labels than pictures, initial labels that cannot be had.
+        """Refuse strategies for another task, more labels than images, initial labels that cannot be had.
 
         Raises:
             ConfigurationError: the numbers do not fit the data.
@@ -119,12 +119,12 @@ class Protocol(BaseModel):
         if wanted > len(dataset.train):
             raise ConfigurationError(
                 f"{self.points} points from {self.start} labels in steps of {self.step} take {wanted} labels, "
-                f"but {dataset.name!r} has {len(dataset.train)} training pictures: lower points, start or step"
+                f"but {dataset.name!r} has {len(dataset.train)} training images: lower points, start or step"
             )
         blank = (dataset.train_targets < 0).nonzero() if dataset.task == "classification" else torch.empty(0)
         if len(blank):
             raise ConfigurationError(
-                f"{dataset.name!r} does not say the class of {len(blank)} training pictures "
+                f"{dataset.name!r} does not say the class of {len(blank)} training images "
                 f"({dataset.train.names[int(blank[0])]!r} first): a benchmark has to know all answers"
             )
         must_cover = dataset.task == "classification" and self.recipe.missing_classes == "error"
@@ -137,10 +137,10 @@ class Protocol(BaseModel):
             self._check_balance(dataset)
 
     def _check_balance(self, dataset: Dataset) -> None:
-        """Refuse an initial pool that cannot have equally many pictures of each class."""
+        """Refuse an initial pool that cannot have equally many images of each class."""
         if dataset.task == "segmentation":
             raise ConfigurationError(
-                f"initial is 'balanced', but {dataset.name!r} has no one class a picture: set initial to 'random'"
+                f"initial is 'balanced', but {dataset.name!r} has no one class an image: set initial to 'random'"
             )
         share, left = divmod(self.start, dataset.num_classes)
         if left:
@@ -158,7 +158,7 @@ class Protocol(BaseModel):
 
 
 def _setting(protocol: Protocol) -> dict[str, Any]:
-    """What decides whether two protocols ask for the same labels of the same pictures."""
+    """What decides whether two protocols ask for the same labels of the same images."""
     fields = {"dataset", "validation", "imbalanced", "start", "step", "initial"}
     options = {name: value for name, value in protocol.options.items() if name not in READING}
     return {**protocol.model_dump(include=fields), "options": options}

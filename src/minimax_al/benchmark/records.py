@@ -25,7 +25,7 @@ class Results:
         protocol: that it was run under.
         facts: of the data set.
         rounds: the finished rounds of every cell that has any.
-        dataset: with the pictures; None where they are not to be had.
+        dataset: with the images; None where they are not to be had.
         absence: why.
     """
 

@@ -50,7 +50,7 @@ RESAMPLING_SEED = 0
 def write_report(out: Path, data: Path | None = None) -> Path:
     """Write `report.html`, `curves.csv`, `curve.svg`, `table.md` and `table.tex` into a results folder.
 
-    Where the data set is not at hand, all but the picked pictures is there.
+    Where the data set is not at hand, all but the picked images is there.
 
     Args:
         out: the folder.
@@ -104,11 +104,11 @@ def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
     missing = len(cells_of(protocol)) * protocol.points - sum(map(len, results.rounds.values()))
     yield (
         f"{len(curves)} strategies, {protocol.seeds} seeds, from {protocol.start} labels in steps of {protocol.step}; "
-        f"{results.facts.train:,} training and {results.facts.test:,} test pictures."
+        f"{results.facts.train:,} training and {results.facts.test:,} test images."
     )
     if protocol.validation:
         yield (
-            f"Measured on {protocol.validation:,} pictures that were taken out of the training set; the test set was "
+            f"Measured on {protocol.validation:,} images that were taken out of the training set; the test set was "
             "not looked at."
         )
     if missing:
@@ -194,12 +194,12 @@ def _by_frequency(result: RoundResult, counts: list[int]) -> HeadMiddleTail:
 
 
 def _picks(results: Results) -> Section:
-    """What was picked; a sentence where the pictures are not to be had."""
+    """What was picked; a sentence where the images are not to be had."""
     if results.dataset is None:
-        return Section("Picked pictures", [Text([f"Not shown: {results.absence}"], quiet=True)])
-    note = "Below each picture: its class, what the model took it for before labelling, its scores; rank 1 is first."
+        return Section("Picked images", [Text([f"Not shown: {results.absence}"], quiet=True)])
+    note = "Below each image: its class, what the model took it for before labelling, its scores; rank 1 is first."
     if results.facts.task == "segmentation":
-        note = "From left to right: picture, truth, prediction before labelling, entropy (white: all classes alike)."
+        note = "From left to right: image, truth, prediction before labelling, entropy (white: all classes alike)."
     return picks_section(picked_rounds(results.dataset, results.protocol, results.out, results.rounds), note)
 
 

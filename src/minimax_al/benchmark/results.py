@@ -31,10 +31,10 @@ class RoundResult:
 
     Attributes:
         round: from 0.
-        labels: labelled pictures that this round's models were trained on.
+        labels: labelled images that this round's models were trained on.
         metrics: fractions in [0, 1], by name.
-        per_class: M's accuracy (segmentation: IoU) of each class on the test pictures; None where there are none.
-        class_counts: labelled pictures (segmentation: with any pixel) of each class.
+        per_class: M's accuracy (segmentation: IoU) of each class on the test images; None where there are none.
+        class_counts: labelled images (segmentation: with any pixel) of each class.
         picks: indices chosen at the end of the round, in pick order; empty in the last round.
         seconds: wall time of `train`, `evaluate` and `query`.
         losses: the last epoch's mean losses, by training.

@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 """Of a bootstrap of means."""
 HEAD_ABOVE, TAIL_BELOW = 100, 20
-"""Pictures of a class that is in the head, and in the tail: the field's "many" and "few shot" (Liu et al. 2019)."""
+"""Images of a class that is in the head, and in the tail: the field's "many" and "few shot" (Liu et al. 2019)."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +219,10 @@ class HeadMiddleTail:
 
 
 def frequency_groups(class_counts: ArrayLike) -> NDArray[np.int64]:
-    """Groups classes by how many pictures they have: 0 head (above 100), 1 middle, 2 tail (below 20).
+    """Groups classes by how many images they have: 0 head (above 100), 1 middle, 2 tail (below 20).
 
     Args:
-        class_counts: (K,) pictures of each class.
+        class_counts: (K,) images of each class.
 
     Returns:
         (K,) groups.
@@ -236,14 +236,14 @@ def head_middle_tail(per_class_accuracy: ArrayLike, class_counts: ArrayLike) -> 
 
     Args:
         per_class_accuracy: (K,) accuracy of each class on the test set.
-        class_counts: (K,) pictures of each class in the training pool.
+        class_counts: (K,) images of each class in the training pool.
 
     Returns:
         The three means.
 
     Raises:
         ShapeError: the two have different shapes.
-        NonFiniteScoreError: an accuracy is not finite (a class without test pictures has none: leave it out).
+        NonFiniteScoreError: an accuracy is not finite (a class without test images has none: leave it out).
     """
     accuracy_K, counts_K = np.asarray(per_class_accuracy, np.float64), np.asarray(class_counts)
     if accuracy_K.ndim != 1 or accuracy_K.shape != counts_K.shape:
@@ -253,7 +253,7 @@ def head_middle_tail(per_class_accuracy: ArrayLike, class_counts: ArrayLike) -> 
     if not np.isfinite(accuracy_K).all():
         positions = tuple(np.flatnonzero(~np.isfinite(accuracy_K)).tolist())
         raise NonFiniteScoreError(
-            f"accuracy is not finite for the classes {positions[:5]}; leave out classes without test pictures",
+            f"accuracy is not finite for the classes {positions[:5]}; leave out classes without test images",
             positions,
         )
     groups_K = frequency_groups(counts_K)

@@ -1,4 +1,4 @@
-"""What a segmentation model made of the pictures that were picked, kept for the report."""
+"""What a segmentation model made of the images that were picked, kept for the report."""
 
 import math
 
@@ -15,7 +15,7 @@ def views_of(round_: Round, models: Models, indices: Tensor) -> dict[str, Tensor
     """Prediction and entropy of every pixel of the first picks.
 
     Args:
-        round_: where the pictures are.
+        round_: where the images are.
         models: what looks at them.
         indices: the picks, in pick order.
 

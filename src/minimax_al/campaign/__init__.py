@@ -3,18 +3,18 @@
 Nothing here loads torch until something is trained or asked of a model.
 """
 
-from minimax_al.campaign.advice import Advice
-from minimax_al.campaign.answers import Undone
 from minimax_al.campaign.campaign import Campaign
-from minimax_al.campaign.formats import FORMATS
-from minimax_al.campaign.importing import Import
-from minimax_al.campaign.items import Duplicate, Refresh
-from minimax_al.campaign.leases import Lease
-from minimax_al.campaign.rounds import Pick, RoundState
+from minimax_al.campaign.exchange.formats import FORMATS
+from minimax_al.campaign.exchange.importing import Import
+from minimax_al.campaign.images.refresh import Duplicate, Refresh
+from minimax_al.campaign.images.views import ViewKind
+from minimax_al.campaign.progress.advice import Advice
+from minimax_al.campaign.progress.status import ClassCount, CurvePoint, ModelState, Status
+from minimax_al.campaign.rounds.answers import Undone
+from minimax_al.campaign.rounds.leases import Lease
+from minimax_al.campaign.rounds.rounds import Pick, RoundState
+from minimax_al.campaign.rounds.strategies import strategy_names
 from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.status import ClassCount, CurvePoint, ModelState, Status
-from minimax_al.campaign.strategies import strategy_names
-from minimax_al.campaign.views import ViewKind
 
 __all__ = [
     "FORMATS",

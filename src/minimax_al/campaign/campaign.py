@@ -1,8 +1,8 @@
-"""A campaign: people label the pictures that it asks for, and it learns from them.
+"""A campaign: people label the images that it asks for, and it learns from them.
 
     campaign = Campaign.create("herons", images="photos", classes=["grey heron", "egret", "neither"])
     campaign.query(200)                       # the first round is drawn at random
-    lease = campaign.lease("ann", 20)         # ann's pictures; nobody else is shown them
+    lease = campaign.lease("ann", 20)         # ann's images; nobody else is shown them
     campaign.label(lease.picks[0].item, "egret", author="ann")
     campaign.train()
     campaign.query(200)                       # Minimax Active Learning chooses
@@ -19,33 +19,40 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from minimax_al.campaign.classes import add_classes
-from minimax_al.campaign.exporting import export_labels
-from minimax_al.campaign.importing import Import, import_labels
-from minimax_al.campaign.items import Duplicate, Progress, Refresh, accept_changed, list_duplicates, refresh_items
-from minimax_al.campaign.labelling import Labelling, utc_now
-from minimax_al.campaign.places import (
+from minimax_al.campaign.exchange.exporting import export_labels
+from minimax_al.campaign.exchange.importing import Import, import_labels
+from minimax_al.campaign.folder import (
     check_apart,
     check_usable,
     images_folder,
     make_place,
     open_place,
-    read_settings,
-    write_settings,
 )
-from minimax_al.campaign.querying import open_round
-from minimax_al.campaign.rounds import Choice, RoundState
-from minimax_al.campaign.runs import done_runs, run_folder
-from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, Task, make_settings, with_recipe
-from minimax_al.campaign.status import CurvePoint, ModelState, Status, read_curve, read_status
-from minimax_al.campaign.store import WAIT_SECONDS, Store
-from minimax_al.campaign.strategies import COLD_START, check_choosing, check_training
+from minimax_al.campaign.images.refresh import (
+    Duplicate,
+    Progress,
+    Refresh,
+    accept_changed,
+    list_duplicates,
+    refresh_items,
+)
+from minimax_al.campaign.progress.runs import done_runs, run_folder
+from minimax_al.campaign.progress.status import CurvePoint, ModelState, Status, read_curve, read_status
+from minimax_al.campaign.rounds.labelling import Labelling, utc_now
+from minimax_al.campaign.rounds.querying import open_round
+from minimax_al.campaign.rounds.rounds import Choice, RoundState
+from minimax_al.campaign.rounds.strategies import COLD_START, check_choosing, check_training
+from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, make_settings, with_recipe
+from minimax_al.campaign.store.classes import add_classes
+from minimax_al.campaign.store.database import WAIT_SECONDS, Store
+from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
+from minimax_al.vocabulary import Task
 
 if TYPE_CHECKING:
-    from minimax_al.campaign.learning import StartCallback, Workshop
-    from minimax_al.campaign.predicting import Predictions
-    from minimax_al.campaign.trained import Trained
+    from minimax_al.campaign.model.learning import StartCallback, Workshop
+    from minimax_al.campaign.model.prediction import Predictions
+    from minimax_al.campaign.model.trained import Trained
     from minimax_al.training.epochs import EpochCallback
 
 
@@ -73,13 +80,13 @@ class Campaign(Labelling):
         progress: Progress | None = None,
         **settings: object,
     ) -> Self:
-        """Makes a campaign over a folder of pictures, and looks at them all.
+        """Makes a campaign over a folder of images, and looks at them all.
 
         Args:
             folder: for the campaign; made, or empty of a campaign.
-            images: the pictures; nothing is ever written there.
+            images: the images; nothing is ever written there.
             classes: at least two names, in order.
-            task: one class a picture, or one class a pixel.
+            task: one class an image, or one class a pixel.
             labels: labels that are there already, as in `import_labels`.
             storage: `postgresql+psycopg://USER@HOST/DATABASE`; None keeps a SQLite file in the folder.
             clock: gives the time, with a time zone.
@@ -89,8 +96,8 @@ class Campaign(Labelling):
 
         Raises:
             CampaignError: there is a campaign already; or its labels cannot be taken (it is then made without).
-            ConfigurationError: classes, storage or a setting that cannot be, or a folder among the pictures.
-            DataError: there is no such folder of pictures, or none in it can be used.
+            ConfigurationError: classes, storage or a setting that cannot be, or a folder among the images.
+            DataError: there is no such folder of images, or none in it can be used.
         """
         place = Path(folder)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
@@ -163,7 +170,7 @@ class Campaign(Labelling):
             add_classes(connection, names)
 
     def refresh(self, progress: Progress | None = None) -> Refresh:
-        """Looks at the folder of pictures again: what is new, moved, changed or gone.
+        """Looks at the folder of images again: what is new, moved, changed or gone.
 
         Args:
             progress: called now and then with (files examined, files to examine).
@@ -171,12 +178,12 @@ class Campaign(Labelling):
         return refresh_items(self.store, self.images, self.settings.near_duplicate_bits, self.now(), progress)
 
     def accept_changed(self, paths: Sequence[str] | None = None) -> int:
-        """Says that the labels of changed pictures (all, or those given) still hold; returns how many."""
+        """Says that the labels of changed images (all, or those given) still hold; returns how many."""
         with self.store.writing() as connection:
             return accept_changed(connection, paths)
 
     def duplicates(self, most: int | None = None) -> list[Duplicate]:
-        """Pictures that are never asked about, each with the picture that stands for it, by path; at most `most`."""
+        """Images that are never asked about, each with the image that stands for it, by path; at most `most`."""
         with self.store.reading() as connection:
             return list_duplicates(connection, most)
 
@@ -188,9 +195,9 @@ class Campaign(Labelling):
         on_epoch: "EpochCallback | None" = None,
         on_start: "StartCallback | None" = None,
     ) -> RoundState:
-        """Opens a round: chooses the pictures to label next. Trains first where labels have come since.
+        """Opens a round: chooses the images to label next. Trains first where labels have come since.
 
-        Without any label the pictures are drawn at random, unless the strategy looks at the pictures alone, as
+        Without any label the images are drawn at random, unless the strategy looks at the images alone, as
         "coverage" (k-center greedy) and "typicality" (TypiClust) do.
 
         Args:
@@ -203,14 +210,14 @@ class Campaign(Labelling):
         Raises:
             UnknownNameError: there is no such strategy.
             CampaignError: a round is open, or another training runs.
-            BudgetError: there are not so many pictures to choose from.
+            BudgetError: there are not so many images to choose from.
             DataError: the labels cannot be trained on.
         """
         name = strategy or self.settings.strategy
         check_choosing(name)
 
         def choose(count: int) -> tuple[Sequence[Choice], int | None]:
-            from minimax_al.campaign import cold_start, learning  # noqa: PLC0415 - load torch
+            from minimax_al.campaign.model import cold_start, learning  # noqa: PLC0415 - load torch
 
             if name in COLD_START:
                 return cold_start.choose_by_features(self._workshop(), name, count, on_epoch), None
@@ -282,7 +289,7 @@ class Campaign(Labelling):
             CampaignError: another training runs.
             DataError: the labels cannot be trained on: nothing is labelled, or one class only.
         """
-        from minimax_al.campaign.learning import train  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.model.learning import train  # noqa: PLC0415 - loads torch
 
         name = strategy or self.settings.strategy
         check_training(name)
@@ -298,25 +305,25 @@ class Campaign(Labelling):
     def curve(self) -> list[CurvePoint]:
         """The learning curve so far: accuracy with its 95 % interval, by labels.
 
-        All points are of the pictures that were held out at the last training: earlier models are measured again.
+        All points are of the images that were held out at the last training: earlier models are measured again.
         """
         return read_curve(self.store, self.folder)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Writes one self-contained HTML page; returns where (by default `report.html` in the campaign's folder)."""
-        from minimax_al.campaign.reporting import write_report  # noqa: PLC0415 - loads matplotlib
+        from minimax_al.campaign.progress.reporting import write_report  # noqa: PLC0415 - loads matplotlib
 
         path = Path(out) if out is not None else self.folder / "report.html"
         write_report(self.store, self.settings, self.status(), self.curve(), path)
         return path
 
     def predict(self, images: Path | str, progress: Progress | None = None) -> "Predictions":
-        """What the last trained model says of all pictures below a folder.
+        """What the last trained model says of all images below a folder.
 
         Raises:
             CampaignError: nothing was trained yet.
         """
-        from minimax_al.campaign.predicting import predict_folder  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.model.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
         return predict_folder(self._trained(self._last_run()), Path(images), progress)
 
@@ -330,7 +337,7 @@ class Campaign(Labelling):
         Raises:
             CampaignError: nothing was trained yet, the folder is there, or the ONNX file disagrees with the model.
         """
-        from minimax_al.campaign.packaging import package_model  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.package.packaging import package_model  # noqa: PLC0415 - loads torch
 
         self._last_run()  # or it says what is missing
         state = self.status().model
@@ -347,7 +354,7 @@ class Campaign(Labelling):
         return last
 
     def _trained(self, run: int) -> "Trained":
-        from minimax_al.campaign.trained import load_trained  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.model.trained import load_trained  # noqa: PLC0415 - loads torch
 
         return load_trained(run_folder(self.folder, run))
 
@@ -360,7 +367,7 @@ class Campaign(Labelling):
             ) from error
 
     def _workshop(self) -> "Workshop":
-        from minimax_al.campaign.learning import Workshop  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.model.learning import Workshop  # noqa: PLC0415 - loads torch
 
         return Workshop(self.folder, self.store, self.settings, self.masks, self.now)
 
@@ -383,6 +390,6 @@ def _check(settings: CampaignSettings, given: Mapping[str, object]) -> None:
     """Refuses a strategy that cannot train; and a recipe of one's own, whose encoder is built to see that it can be."""
     check_training(settings.strategy)
     if isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):
-        from minimax_al.campaign.recipes import check_recipe  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.model.recipes import check_recipe  # noqa: PLC0415 - loads torch
 
         check_recipe(settings)

@@ -1,14 +1,13 @@
-"""What a campaign is set to: where its pictures lie, what is asked about them, how it trains."""
+"""What a campaign is set to: where its images lie, what is asked about them, how it trains."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
-
-Task = Literal["classification", "segmentation"]
+from minimax_al.vocabulary import Task
 
 _STANDARD = {"epochs": 30, "batch_size": 64, "schedule": "cosine", "checkpoint_every": 1}
 _QUICK = {
@@ -65,7 +64,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Recipes by name, by task: `standard` for a GPU, `quick` for a CPU. Neither takes more steps for a larger pool, which
-may have a million pictures; every epoch is kept, so that whoever interrupts loses minutes; classes may be late."""
+may have a million images; every epoch is kept, so that whoever interrupts loses minutes; classes may be late."""
 
 STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
 """What chooses unless something else is asked for, by task; `docs/results.md` says why. BADGE is for classification."""
@@ -87,16 +86,16 @@ class CampaignSettings(BaseModel):
     """Settings of a campaign, kept in its database.
 
     Attributes:
-        images: the folder of pictures, absolute.
-        task: one class a picture, or one class a pixel.
-        strategy: how pictures are chosen and models trained when nothing else is asked for; default `STRATEGIES`, or
+        images: the folder of images, absolute.
+        task: one class an image, or one class a pixel.
+        strategy: how images are chosen and models trained when nothing else is asked for; default `STRATEGIES`, or
             `FROM_WEIGHTS` where the recipe starts from given weights.
         seed: everything random follows from it.
         validation_share: part of the labels that is kept for validation and never trained on; 0 keeps none.
-        near_duplicate_bits: pictures whose 128-bit perceptual hashes differ in at most so many bits count as
+        near_duplicate_bits: images whose 128-bit perceptual hashes differ in at most so many bits count as
             the same; None finds exact duplicates only.
-        lease_seconds: how long a picture is kept for the person who was shown it.
-        stored_size: side of the square that a picture becomes before it is cut for training, in pixels.
+        lease_seconds: how long an image is kept for the person who was shown it.
+        stored_size: side of the square that an image becomes before it is cut for training, in pixels.
         worthwhile_gain: advice is to stop where the next labels are not expected to raise the score (accuracy, or mIoU
             of masks) by this much.
         recipe: fields of `minimax_al.training.Recipe`, checked when something is trained; or `standard` or `quick`
@@ -131,7 +130,7 @@ def make_settings(**given: object) -> CampaignSettings:
         ConfigurationError: an unknown setting, or a value that cannot be.
 
     Example:
-        >>> make_settings(images="/pictures").recipe["missing_classes"]
+        >>> make_settings(images="/images").recipe["missing_classes"]
         'warn'
     """
     given = with_recipe({"recipe": "standard", "task": "classification", **given})

@@ -55,7 +55,7 @@ def bench_report(out: Path, /, data: Path | None = None) -> None:
 
     Args:
         out: the results folder.
-        data: where the data lie now; by default where they were, and without pictures if they are gone.
+        data: where the data lie now; by default where they were, and without images if they are gone.
     """
     from minimax_al.benchmark import write_report
 

@@ -20,16 +20,16 @@ def new(
     encoder: str | None = None,
     pretrained: Literal["published"] | Path | None = None,
 ) -> None:
-    """Make a labelling campaign over a folder of pictures.
+    """Make a labelling campaign over a folder of images.
 
     Args:
         folder: for the campaign.
-        images: folder of the pictures; nothing is written there.
+        images: folder of the images; nothing is written there.
         classes: names, at least two.
-        task: one class a picture, or one a pixel.
+        task: one class an image, or one a pixel.
         labels: labels that there are already, in any format that `mal import` reads.
         storage: a PostgreSQL URL, its password in PGPASSWORD or ~/.pgpass; by default a SQLite file in the folder.
-        recipe: `standard` trains at 224 or 256 pixels and wants a GPU; `quick` trains smaller pictures in minutes on a
+        recipe: `standard` trains at 224 or 256 pixels and wants a GPU; `quick` trains smaller images in minutes on a
             CPU.
         encoder: the network, of those that `mal names encoders` lists, or timm:NAME (extra `timm`); by default
             the recipe's.
@@ -45,18 +45,18 @@ def new(
 
 
 def query(folder: Path, /, budget: int, strategy: str | None = None, random_share: float = 0.0) -> None:
-    """Choose the pictures of a campaign to label next; trains first where labels have come.
+    """Choose the images of a campaign to label next; trains first where labels have come.
 
     Args:
         folder: of the campaign.
-        budget: how many pictures.
+        budget: how many images.
         strategy: what chooses; by default the campaign's, BADGE under MAL's training unless set otherwise (`mal` for
             masks), and at random while there are no labels. `coverage` and `typicality` need none.
             `mal names strategies` lists the others.
         random_share: part of the budget that is drawn at random besides.
     """
     from minimax_al.campaign import Campaign
-    from minimax_al.campaign.reasons import FIRST_ROUND
+    from minimax_al.campaign.rounds.reasons import FIRST_ROUND
 
     with Campaign.open(folder) as campaign, shown_epochs() as shown:
         state = campaign.query(budget, strategy, random_share, *shown)
@@ -65,13 +65,13 @@ def query(folder: Path, /, budget: int, strategy: str | None = None, random_shar
     for pick in picks:
         show(pick.path)
     sys.stdout.flush()
-    why = f" ({asked} chooses once pictures have labels; none has one yet)" if picks[0].reason == FIRST_ROUND else ""
-    print(f"Round {state.number}: {state.picks} pictures by {state.strategy}{why}, listed above", file=sys.stderr)
+    why = f" ({asked} chooses once images have labels; none has one yet)" if picks[0].reason == FIRST_ROUND else ""
+    print(f"Round {state.number}: {state.picks} images by {state.strategy}{why}, listed above", file=sys.stderr)
     print(f"Next: mal label {quote(str(folder))}", file=sys.stderr)
 
 
 def close(folder: Path, /) -> None:
-    """Close a campaign's open round; its unanswered pictures may be picked again.
+    """Close a campaign's open round; its unanswered images may be picked again.
 
     Args:
         folder: of the campaign.
@@ -160,11 +160,11 @@ def export(folder: Path, out: Path, /, format: str | None = None) -> None:
 
 
 def predict(folder: Path, /, images: Path, out: Path = Path("predictions.csv")) -> None:
-    """Say what a campaign's model takes the pictures of a folder for.
+    """Say what a campaign's model takes the images of a folder for.
 
     Args:
         folder: of the campaign.
-        images: folder of pictures.
+        images: folder of images.
         out: CSV file to write; for segmentation, a folder of masks.
     """
     from minimax_al.campaign import Campaign
@@ -172,7 +172,7 @@ def predict(folder: Path, /, images: Path, out: Path = Path("predictions.csv")) 
     with Campaign.open(folder) as campaign:
         predictions = campaign.predict(images)
     predictions.write(out)
-    show(f"{len(predictions.pictures)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
+    show(f"{len(predictions.images)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
 
 
 def package(folder: Path, out: Path, /, onnx: bool = True) -> None:

@@ -13,15 +13,15 @@ from minimax_al.cli.web import token_or_variable
 
 if TYPE_CHECKING:
     from minimax_al.campaign import Campaign
-    from minimax_al.campaign.label_studio import LabelStudio
+    from minimax_al.label_studio import LabelStudio
 
 _URL = "http://localhost:8080"
 
 
 def push(
-    folder: Path, /, project: str, url: str = _URL, api_key: str | None = None, pictures_url: str | None = None
+    folder: Path, /, project: str, url: str = _URL, api_key: str | None = None, images_url: str | None = None
 ) -> None:
-    """Send a campaign's open round to a project of Label Studio, each picture once.
+    """Send a campaign's open round to a project of Label Studio, each image once.
 
     Args:
         folder: of the campaign.
@@ -29,14 +29,14 @@ def push(
         url: where Label Studio is.
         api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
             this machine cannot read, as they can a command's words.
-        pictures_url: where Label Studio's users find the folder of pictures; by default the files are uploaded.
+        images_url: where Label Studio's users find the folder of images; by default the files are uploaded.
     """
-    from minimax_al.campaign import label_studio
+    from minimax_al import label_studio
 
     with _both(folder, url, api_key) as (campaign, client):
-        done = label_studio.push(campaign, client, project, pictures_url=pictures_url)
+        done = label_studio.push(campaign, client, project, images_url=images_url)
     made = " (new)" if done.made else ""
-    show(f"{done.sent} pictures sent to project {done.project}{made}, {done.renewed} brought up to date")
+    show(f"{done.sent} images sent to project {done.project}{made}, {done.renewed} brought up to date")
     show(f"{done.there} were there already, {done.answered} are labelled there: {done.url}")
     if done.held:
         show(f"{done.held} are before people on the labelling page: push again later for those that they leave")
@@ -53,7 +53,7 @@ def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = N
         api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
             this machine cannot read, as they can a command's words.
     """
-    from minimax_al.campaign import label_studio
+    from minimax_al import label_studio
 
     with _both(folder, url, api_key) as (campaign, client):
         done = label_studio.pull(campaign, client, project)
@@ -71,7 +71,7 @@ def recall(folder: Path, /) -> None:
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        show(f"{campaign.recall()} pictures are taken back. Next: mal label {quote(str(folder))}")
+        show(f"{campaign.recall()} images are taken back. Next: mal label {quote(str(folder))}")
 
 
 def serve(
@@ -97,7 +97,7 @@ def serve(
         token: what Label Studio must show; by default what the environment variable MINIMAX_AL_TOKEN has. Beyond this
             machine there always is one, made where none is given.
     """
-    from minimax_al.web.label_studio import serve_backend
+    from minimax_al.web.label_studio_backend import serve_backend
 
     def tell(address: str, password: str | None) -> None:
         show(f"ML backend: {address}\nIn the project's settings, under Model, connect a model with this address.")
@@ -118,7 +118,7 @@ def serve(
 @contextmanager
 def _both(folder: Path, url: str, api_key: str | None) -> Iterator[tuple["Campaign", "LabelStudio"]]:
     from minimax_al.campaign import Campaign
-    from minimax_al.campaign.label_studio import LabelStudio
+    from minimax_al.label_studio import LabelStudio
 
     key = os.environ.get("LABEL_STUDIO_API_KEY", "") if api_key is None else api_key
     with Campaign.open(folder) as campaign, LabelStudio(url, key) as client:

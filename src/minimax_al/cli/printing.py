@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from minimax_al.campaign import Campaign, ModelState, Status
-    from minimax_al.campaign.learning import StartCallback
+    from minimax_al.campaign.model.learning import StartCallback
     from minimax_al.training.epochs import EpochCallback
 
 
@@ -20,7 +20,7 @@ _BUDGET = 100
 _SHOWN = 5
 _ALL_DUPLICATES = "Campaign.duplicates() in Python lists all"
 _STATUS = {
-    "active": ("picture", "pictures"),
+    "active": ("image", "images"),
     "duplicate": ("duplicate", "duplicates"),
     "set-aside": ("file set aside", "files set aside"),
 }
@@ -53,12 +53,12 @@ def show_status(campaign: "Campaign") -> None:
     """Print where a campaign stands, its advice, and the command to go on with."""
     now = campaign.status()
     counted = ((now.items[status], _STATUS.get(status, (status, status))) for status in sorted(now.items))
-    pictures = ", ".join(f"{number:,} {one if number == 1 else many}" for number, (one, many) in counted)
-    show(f"{pictures}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} to ask about")
+    images = ", ".join(f"{number:,} {one if number == 1 else many}" for number, (one, many) in counted)
+    show(f"{images}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} to ask about")
     if now.classes:
         show(", ".join(f"{entry.name} {entry.labels:,}" for entry in now.classes))
     if now.round is not None and now.round.is_open:
-        show(f"round {now.round.number} is open: {now.round.waiting:,} of {now.round.picks:,} pictures wait")
+        show(f"round {now.round.number} is open: {now.round.waiting:,} of {now.round.picks:,} images wait")
     if now.model is not None:
         show(_model_line(now.model))
     for note in now.notes:
@@ -109,7 +109,7 @@ def _model_line(model: "ModelState") -> str:
         interval = "" if model.interval is None else " (95 %: {:.1%} to {:.1%})".format(*model.interval)
         words.append(f"{model.metric_name} {model.score:.1%}{interval} on {model.held_out:,} held out")
     if model.agreement is not None:
-        words.append(f"says of {model.agreement:.0%} of the pictures what the model before said")
+        words.append(f"says of {model.agreement:.0%} of the images what the model before said")
     if model.labels_since:
         words.append(f"{model.labels_since:,} labels have come since")
     return "; ".join(words)

@@ -1,4 +1,4 @@
-"""Pictures to batches: sources, the pool's bookkeeping, imbalance, augmentation, batches.
+"""Images to batches: sources, the pool's bookkeeping, imbalance, augmentation, batches.
 
 Names are loaded when they are first used, so that `minimax_al.data.scan` and `minimax_al.data.manifest` serve
 programs that never load torch.

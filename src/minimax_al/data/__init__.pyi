@@ -1,14 +1,14 @@
 from .augmentation import Augmentation, augment, normalise, prepare, prepare_masks
 from .batches import Part, epoch_batches, part_of
-from .dataset import IGNORED, UNKNOWN, Dataset, picture_statistics
+from .dataset import IGNORED, UNKNOWN, Dataset, image_statistics
+from .decode import IMAGE_SUFFIXES, read_image
 from .files import FileOptions
-from .formats import PICTURE_SUFFIXES, read_picture
+from .images import FileImages, Images, ResidentImages
 from .imbalance import make_imbalanced, subset, with_validation
 from .legend import Legend, read_class_list, read_colour_map
 from .manifest import Manifest, read_manifest
 from .mask_files import read_mask
 from .masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders
-from .pictures import FilePictures, Pictures, ResidentPictures
 from .pool import Move, Pool
 from .scan import Scan, SetAside, scan_folder
 from .sources import SOURCES, load_dataset
@@ -16,40 +16,40 @@ from .strong_augmentation import strongly_augment
 
 __all__ = [
     "IGNORED",
-    "PICTURE_SUFFIXES",
+    "IMAGE_SUFFIXES",
     "SOURCES",
     "UNKNOWN",
     "Augmentation",
     "Dataset",
+    "FileImages",
     "FileOptions",
-    "FilePictures",
+    "Images",
     "Legend",
     "Manifest",
     "MaskOptions",
     "Move",
     "Pairs",
     "Part",
-    "Pictures",
     "Pool",
-    "ResidentPictures",
+    "ResidentImages",
     "Scan",
     "SetAside",
     "augment",
     "dataset_from_pairs",
     "epoch_batches",
+    "image_statistics",
     "load_dataset",
     "make_imbalanced",
     "normalise",
     "pair_folders",
     "part_of",
-    "picture_statistics",
     "prepare",
     "prepare_masks",
     "read_class_list",
     "read_colour_map",
+    "read_image",
     "read_manifest",
     "read_mask",
-    "read_picture",
     "scan_folder",
     "strongly_augment",
     "subset",

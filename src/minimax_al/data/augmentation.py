@@ -1,4 +1,4 @@
-"""Random changes to batches of pictures, on the device where they lie.
+"""Random changes to batches of images, on the device where they lie.
 
 All random numbers come from an explicit CPU generator and are then moved, so that a CPU and a GPU make the
 same picks.
@@ -12,16 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minimax_al.data.batches import Part
-from minimax_al.data.dataset import IGNORED
-from minimax_al.data.pictures import check_pixels
+from minimax_al.data.images import check_pixels
 from minimax_al.errors import ConfigurationError, ShapeError
+from minimax_al.vocabulary import IGNORED
 
 
 class Augmentation(BaseModel):
-    """How pictures are changed before the encoder sees them.
+    """How images are changed before the encoder sees them.
 
     Attributes:
-        flip: in training, mirror each picture left to right with probability 1/2.
+        flip: in training, mirror each image left to right with probability 1/2.
         pad_crop: in training, pad every side with as many black pixels, then cut the original size at random.
         crop: side of the square that is cut, at random in training and from the centre in evaluation; None
             keeps all.
@@ -61,7 +61,7 @@ def augment(
         generator: a CPU generator.
         masks: (B, H, W) uint8 segmentation targets, changed in the same way (padding and resizing keep them
             whole numbers: 255 outside, nearest neighbour).
-        part: which pictures of a batch that ranks share these are: the whole batch's numbers are drawn, so that
+        part: which images of a batch that ranks share these are: the whole batch's numbers are drawn, so that
             all ranks' generators stay alike. Default all of it.
 
     Returns:
@@ -69,7 +69,7 @@ def augment(
 
     Raises:
         ShapeError: pixels or masks of the wrong shape or dtype, or not as many as in the part.
-        ConfigurationError: the crop is larger than the picture.
+        ConfigurationError: the crop is larger than the image.
     """
     _check(pixels, masks)
     rows, columns = _draw_windows(pixels, settings, generator, part or Part(0, len(pixels), len(pixels)))
@@ -92,14 +92,14 @@ def prepare(pixels: Tensor, settings: Augmentation) -> Tensor:
 
     Raises:
         ShapeError: pixels of the wrong shape or dtype.
-        ConfigurationError: the crop is larger than the picture.
+        ConfigurationError: the crop is larger than the image.
     """
     check_pixels(pixels)
     return _resize(_centre(pixels, settings), settings)
 
 
 def prepare_masks(masks: Tensor, settings: Augmentation) -> Tensor:
-    """Segmentation targets cut and resized as `prepare` does with their pictures; numbers stay whole.
+    """Segmentation targets cut and resized as `prepare` does with their images; numbers stay whole.
 
     Args:
         masks: (B, H, W) uint8.
@@ -143,24 +143,24 @@ def _check(pixels: Tensor, masks: Tensor | None) -> None:
     check_pixels(pixels)
     expected = (pixels.shape[0], *pixels.shape[2:])
     if masks is not None and (tuple(masks.shape) != expected or masks.dtype != torch.uint8):
-        raise ShapeError(f"masks must be {expected} uint8 like their pictures, not {tuple(masks.shape)} {masks.dtype}")
+        raise ShapeError(f"masks must be {expected} uint8 like their images, not {tuple(masks.shape)} {masks.dtype}")
 
 
 def _crop_size(height: int, width: int, crop: int | None) -> tuple[int, int]:
     if crop is None:
         return height, width
     if crop > min(height, width):
-        raise ConfigurationError(f"crop={crop} is larger than the pictures of {height} x {width} pixels")
+        raise ConfigurationError(f"crop={crop} is larger than the images of {height} x {width} pixels")
     return crop, crop
 
 
 def _draw_windows(
     pixels: Tensor, settings: Augmentation, generator: torch.Generator, part: Part
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Rows (B, h) and columns (B, w) of the padded picture that make the new one; None keeps them all."""
+    """Rows (B, h) and columns (B, w) of the padded image that make the new one; None keeps them all."""
     height, width = pixels.shape[2:]
     if len(pixels) != part.stop - part.start:
-        raise ShapeError(f"{len(pixels)} pictures cannot be {part} of their batch")
+        raise ShapeError(f"{len(pixels)} images cannot be {part} of their batch")
     new_height, new_width = _crop_size(height, width, settings.crop)
     spare_rows = height + 2 * settings.pad_crop - new_height
     spare_columns = width + 2 * settings.pad_crop - new_width

@@ -1,4 +1,4 @@
-"""Which pictures each training step sees, and which of them each rank."""
+"""Which images each training step sees, and which of them each rank."""
 
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ def epoch_batches(indices: Tensor, batch_size: int, steps: int, generator: torch
 
     Args:
         indices: (N,) int64 to draw from.
-        batch_size: pictures in a batch; N when there are fewer.
+        batch_size: images in a batch; N when there are fewer.
         steps: how many batches.
         generator: a CPU generator.
 
@@ -50,7 +50,7 @@ def epoch_batches(indices: Tensor, batch_size: int, steps: int, generator: torch
 
     Raises:
         ConfigurationError: `batch_size` or `steps` below 1.
-        DataError: there is nothing to draw from, or a batch would hold one picture, which batch norm cannot
+        DataError: there is nothing to draw from, or a batch would hold one image, which batch norm cannot
             train on.
 
     Example:
@@ -70,9 +70,9 @@ def _batch_size(indices: Tensor, batch_size: int, steps: int) -> int:
     if batch_size < 1 or steps < 1:
         raise ConfigurationError(f"batch_size={batch_size!r} and steps={steps!r} must both be at least 1")
     if len(indices) == 0:
-        raise DataError("there are no pictures to draw batches from: label some, or leave some unlabelled")
+        raise DataError("there are no images to draw batches from: label some, or leave some unlabelled")
     size = min(batch_size, len(indices))
     if size == 1:
-        cause = "there is only one picture" if len(indices) == 1 else f"batch_size={batch_size!r}"
-        raise DataError(f"a batch of one picture cannot train batch norm ({cause}): it takes at least two")
+        cause = "there is only one image" if len(indices) == 1 else f"batch_size={batch_size!r}"
+        raise DataError(f"a batch of one image cannot train batch norm ({cause}): it takes at least two")
     return size

@@ -1,4 +1,4 @@
-"""A data set: pictures and targets to choose from, pictures and targets to test on."""
+"""A data set: images and targets to choose from, images and targets to test on."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,48 +7,46 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from minimax_al.data.pictures import Pictures
+from minimax_al.data.images import Images
 from minimax_al.data.scan import SetAside
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
+from minimax_al.vocabulary import IGNORED as IGNORED  # noqa: PLC0414 - part of the public names of minimax_al.data
+from minimax_al.vocabulary import Task
 
-Task = Literal["classification", "segmentation"]
 Colour = tuple[float, float, float]
 
 UNKNOWN = -1
-"""Target of a picture whose class nobody has said yet."""
-
-IGNORED = 255
-"""Target of a pixel that neither trains nor counts."""
+"""Target of an image whose class nobody has said yet."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Pictures with their targets.
+    """Images with their targets.
 
     Attributes:
         name: what curves and tables call it.
         task: "classification" or "segmentation".
         class_names: one a class, in the order of the targets' numbers.
-        train: the pictures to choose from.
+        train: the images to choose from.
         train_targets: (N,) int64, -1 where the class is unknown; segmentation: (N, H, W) uint8, 255 where
             ignored.
-        test: the pictures to measure on; may be none.
+        test: the images to measure on; may be none.
         test_targets: as `train_targets`, all known.
-        mean: mean of the training pictures' red, green and blue, in [0, 1] units.
+        mean: mean of the training images' red, green and blue, in [0, 1] units.
         std: their standard deviations, in [0, 1] units.
         set_aside: files that could not be used, and why.
 
     Raises:
-        ShapeError: targets of the wrong shape or dtype, or not one a picture.
+        ShapeError: targets of the wrong shape or dtype, or not one an image.
         DataError: fewer than two classes, a class named twice, a target outside of the classes.
     """
 
     name: str
     task: Task
     class_names: tuple[str, ...]
-    train: Pictures
+    train: Images
     train_targets: Tensor
-    test: Pictures
+    test: Images
     test_targets: Tensor
     mean: Colour
     std: Colour
@@ -59,7 +57,7 @@ class Dataset:
             raise ConfigurationError(f"unknown task {self.task!r}: classification or segmentation")
         _check_class_names(self.class_names)
         if len(self.train) == 0:
-            raise DataError(f"{self.name!r} has no training pictures")
+            raise DataError(f"{self.name!r} has no training images")
         _check_targets(self, "train")
         _check_targets(self, "test")
 
@@ -69,20 +67,20 @@ class Dataset:
         return len(self.class_names)
 
 
-def picture_statistics(pictures: Pictures, sample: int = 4096) -> tuple[Colour, Colour]:
+def image_statistics(images: Images, sample: int = 4096) -> tuple[Colour, Colour]:
     """Mean and standard deviation of each channel, in [0, 1] units.
 
     Args:
-        pictures: those to look at.
-        sample: at most as many pictures are read; which ones is the same whenever it is asked.
+        images: those to look at.
+        sample: at most as many images are read; which ones is the same whenever it is asked.
 
     Returns:
         (mean, std), each of red, green and blue. A channel that never varies gets a std of one grey level,
         1/255, so that it can be divided by.
     """
-    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[:sample]
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:sample]
     sums, squares, pixels = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
-    for batch in pictures.stream(torch.split(order.sort().values, 128)):
+    for batch in images.stream(torch.split(order.sort().values, 128)):
         values = batch.cpu().transpose(0, 1).reshape(3, -1).double() / 255
         sums += values.sum(1)
         squares += values.square().sum(1)
@@ -106,15 +104,15 @@ def _check_class_names(names: tuple[str, ...]) -> None:
 
 
 def _check_targets(dataset: Dataset, part: Literal["train", "test"]) -> None:
-    targets, pictures = (
+    targets, images = (
         (dataset.train_targets, dataset.train) if part == "train" else (dataset.test_targets, dataset.test)
     )
     classification = dataset.task == "classification"
-    shape = (len(pictures),) if classification else (len(pictures), *pictures.size)
+    shape = (len(images),) if classification else (len(images), *images.size)
     dtype = torch.int64 if classification else torch.uint8
     if tuple(targets.shape) != shape or targets.dtype != dtype:
         raise ShapeError(
-            f"{part} targets for {dataset.task} of {len(pictures)} pictures must be {shape} {dtype}, "
+            f"{part} targets for {dataset.task} of {len(images)} images must be {shape} {dtype}, "
             f"not {tuple(targets.shape)} {targets.dtype}"
         )
     known = targets if classification else targets[targets != IGNORED]

@@ -1,4 +1,4 @@
-"""Lists of picture files to a data set: resident when small, streamed when large, the unusable set aside."""
+"""Lists of image files to a data set: resident when small, streamed when large, the unusable set aside."""
 
 import os
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from minimax_al.data.dataset import Dataset, picture_statistics
-from minimax_al.data.formats import MAX_PIXELS, Verification, read_square
-from minimax_al.data.pictures import FilePictures, Pictures, ResidentPictures
+from minimax_al.data.dataset import Dataset, image_statistics
+from minimax_al.data.decode import MAX_PIXELS, Verification, read_square
+from minimax_al.data.images import FileImages, Images, ResidentImages
 from minimax_al.data.scan import Progress, SetAside, sift, sort_out, why_not
-from minimax_al.errors import DataError, UnreadablePictureError
+from minimax_al.errors import DataError, UnreadableImageError
 
 RESIDENT_BYTES = 1 << 29
 """Up to this size (half a GiB) a part of a data set is kept in memory when nothing else is asked for."""
 
 
 class FileOptions(BaseModel):
-    """How the files of a data set are read; options of every source that reads picture files.
+    """How the files of a data set are read; options of every source that reads image files.
 
     Attributes:
-        stored_size: side of the square that every picture becomes, in pixels.
-        resident: keep decoded pictures in memory; None does so up to half a GiB.
+        stored_size: side of the square that every image becomes, in pixels.
+        resident: keep decoded images in memory; None does so up to half a GiB.
         verify: how streamed files are checked beforehand ("decode", "header", "none"); resident ones are
             all decoded.
-        workers: decoding processes for streamed pictures; None chooses by the number of cores.
-        max_pixels: larger pictures are set aside before they are decoded.
+        workers: decoding processes for streamed images; None chooses by the number of cores.
+        max_pixels: larger images are set aside before they are decoded.
         progress: called now and then with (files done, all files).
     """
 
@@ -79,7 +79,7 @@ def dataset_from_files(
     verify: Verification = "decode",
     set_aside: Sequence[SetAside] = (),
 ) -> Dataset:
-    """A classification data set of picture files.
+    """A classification data set of image files.
 
     Args:
         name: what curves and tables call it.
@@ -91,22 +91,22 @@ def dataset_from_files(
         set_aside: what the source itself could not use.
 
     Raises:
-        DataError: no training picture can be used.
+        DataError: no training image can be used.
     """
     check = options.verify or verify
-    train_pictures, train_targets, train_aside = _read(train, options, check)
-    test_pictures, test_targets, test_aside = _read(test, options, check)
+    train_images, train_targets, train_aside = _read(train, options, check)
+    test_images, test_targets, test_aside = _read(test, options, check)
     unused = (*set_aside, *train_aside, *test_aside)
-    if not len(train_pictures):
-        raise DataError(f"{name}: none of {len(train)} training files is a usable picture{_first(unused)}")
-    mean, std = picture_statistics(train_pictures)
+    if not len(train_images):
+        raise DataError(f"{name}: none of {len(train)} training files is a usable image{_first(unused)}")
+    mean, std = image_statistics(train_images)
     return Dataset(
         name=name,
         task="classification",
         class_names=tuple(class_names),
-        train=train_pictures,
+        train=train_images,
         train_targets=train_targets,
-        test=test_pictures,
+        test=test_images,
         test_targets=test_targets,
         mean=mean,
         std=std,
@@ -118,19 +118,19 @@ def _first(set_aside: Sequence[SetAside]) -> str:
     return f" ({set_aside[0].path!r}: {set_aside[0].reason})" if set_aside else ""
 
 
-def _read(files: FileList, options: FileOptions, verify: Verification) -> tuple[Pictures, torch.Tensor, list[SetAside]]:
+def _read(files: FileList, options: FileOptions, verify: Verification) -> tuple[Images, torch.Tensor, list[SetAside]]:
     small = len(files) * 3 * options.stored_size**2 <= RESIDENT_BYTES
-    pictures: Pictures
+    images: Images
     if options.resident or (options.resident is None and small):
-        pictures, usable, set_aside = _decode_all(files, options)
+        images, usable, set_aside = _decode_all(files, options)
     else:
         usable, set_aside = sort_out(files.paths, files.names, verify, options.max_pixels, options.progress)
         kept = files.take(usable)
-        pictures = FilePictures(kept.paths, kept.names, options.stored_size, options.workers, options.max_pixels)
-    return pictures, torch.tensor(files.targets, dtype=torch.int64)[usable], set_aside
+        images = FileImages(kept.paths, kept.names, options.stored_size, options.workers, options.max_pixels)
+    return images, torch.tensor(files.targets, dtype=torch.int64)[usable], set_aside
 
 
-def _decode_all(files: FileList, options: FileOptions) -> tuple[ResidentPictures, list[int], list[SetAside]]:
+def _decode_all(files: FileList, options: FileOptions) -> tuple[ResidentImages, list[int], list[SetAside]]:
     """Decodes and checks in one go; threads write into one block of memory."""
     size = options.stored_size
     pixels_NCHW = np.empty((len(files), 3, size, size), dtype=np.uint8)
@@ -142,11 +142,11 @@ def _decode_all(files: FileList, options: FileOptions) -> tuple[ResidentPictures
             return reason
         try:
             pixels_NCHW[position] = read_square(path, size, options.max_pixels).transpose(2, 0, 1)
-        except UnreadablePictureError as error:
-            return str(error).removeprefix(f"cannot read the picture {os.fspath(path)!r}: ")
+        except UnreadableImageError as error:
+            return str(error).removeprefix(f"cannot read the image {os.fspath(path)!r}: ")
         return None
 
     usable, set_aside = sift(decode, files.names, options.progress)
     pixels = torch.from_numpy(pixels_NCHW)
     kept = pixels if len(usable) == len(files) else pixels[usable]
-    return ResidentPictures(kept, [files.names[i] for i in usable]), usable, set_aside
+    return ResidentImages(kept, [files.names[i] for i in usable]), usable, set_aside

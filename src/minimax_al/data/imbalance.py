@@ -1,4 +1,4 @@
-"""Data sets with fewer pictures: a part of one, one that keeps its test set back, or one with rare classes."""
+"""Data sets with fewer images: a part of one, one that keeps its test set back, or one with rare classes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minimax_al.data.dataset import Dataset, picture_statistics
+from minimax_al.data.dataset import Dataset, image_statistics
 from minimax_al.errors import ConfigurationError, DataError
 
 PAPER_RATIOS = (10**-2, 10**-1.5, 10**-1, 10**-0.5, 1.0)
 
 
 def subset(dataset: Dataset, train_indices: Tensor | Sequence[int], name: str | None = None) -> Dataset:
-    """`dataset` with the training pictures at `train_indices` alone; the test set stays.
+    """`dataset` with the training images at `train_indices` alone; the test set stays.
 
     Args:
         dataset: where to take from.
@@ -22,12 +22,12 @@ def subset(dataset: Dataset, train_indices: Tensor | Sequence[int], name: str | 
         name: of the new data set; by default that of the old.
     """
     chosen = torch.as_tensor(train_indices, dtype=torch.int64)
-    pictures = dataset.train.subset(chosen)
-    mean, std = picture_statistics(pictures)
+    images = dataset.train.subset(chosen)
+    mean, std = image_statistics(images)
     return replace(
         dataset,
         name=name or dataset.name,
-        train=pictures,
+        train=images,
         train_targets=dataset.train_targets[chosen.to(dataset.train_targets.device)],
         mean=mean,
         std=std,
@@ -35,13 +35,13 @@ def subset(dataset: Dataset, train_indices: Tensor | Sequence[int], name: str | 
 
 
 def with_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """`dataset` with training pictures in place of its test set, drawn at random; they leave the training set.
+    """`dataset` with training images in place of its test set, drawn at random; they leave the training set.
 
     Settings are chosen on these, so that the test set is looked at once, when all is settled.
 
     Args:
-        dataset: where to take from; its test pictures are not kept.
-        count: pictures to draw, from 1 to all but one.
+        dataset: where to take from; its test images are not kept.
+        count: images to draw, from 1 to all but one.
         seed: of the draw.
 
     Raises:
@@ -49,7 +49,7 @@ def with_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
     """
     if not 1 <= count < len(dataset.train):
         raise ConfigurationError(
-            f"validation={count} pictures cannot be kept of {len(dataset.train)} training pictures of {dataset.name!r}"
+            f"validation={count} images cannot be kept of {len(dataset.train)} training images of {dataset.name!r}"
         )
     order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
     kept = order[:count].sort().values
@@ -61,7 +61,7 @@ def make_imbalanced(dataset: Dataset, seed: int, ratios: Sequence[float] = PAPER
     """`dataset` with rare classes (CIFAR100-Imbalanced of the paper, section 4.1).
 
     The classes are dealt at random into as many equal groups as there are ratios, anew for every seed. A
-    class of n pictures keeps round(n * ratio) of them, at least one, drawn at random. The test set stays.
+    class of n images keeps round(n * ratio) of them, at least one, drawn at random. The test set stays.
 
     Args:
         dataset: classification, every class known.
@@ -70,7 +70,7 @@ def make_imbalanced(dataset: Dataset, seed: int, ratios: Sequence[float] = PAPER
 
     Raises:
         ConfigurationError: a ratio outside of (0, 1], or more ratios than classes.
-        DataError: a segmentation data set, or a picture of unknown class.
+        DataError: a segmentation data set, or an image of unknown class.
     """
     if not ratios or not all(0 < ratio <= 1 for ratio in ratios) or len(ratios) > dataset.num_classes:
         raise ConfigurationError(
@@ -78,7 +78,7 @@ def make_imbalanced(dataset: Dataset, seed: int, ratios: Sequence[float] = PAPER
         )
     targets = dataset.train_targets.cpu()
     if dataset.task != "classification" or bool((targets < 0).any()):
-        raise DataError(f"{dataset.name!r} needs one known class a picture to be made imbalanced")
+        raise DataError(f"{dataset.name!r} needs one known class an image to be made imbalanced")
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(dataset.num_classes, generator=generator).numpy()
     kept = []

@@ -95,7 +95,7 @@ class Legend:
         """Class numbers of a mask's pixels.
 
         Args:
-            mask: the picture file's content.
+            mask: the image file's content.
             name: what errors call it.
 
         Returns:

@@ -1,4 +1,4 @@
-"""A manifest: a CSV or Parquet table of pictures, `path,label[,split]`.
+"""A manifest: a CSV or Parquet table of images, `path,label[,split]`.
 
 A blank label means that nobody has said the class yet. Relative paths start at the manifest's folder.
 `split` is "train" or "test" ("val" and "validation" count as test; blank as train). Other columns are left
@@ -19,7 +19,7 @@ SPLITS = {"": "train", "train": "train", "test": "test", "val": "test", "validat
 
 
 class Row(NamedTuple):
-    """One picture of a manifest.
+    """One image of a manifest.
 
     Attributes:
         path: the file, absolute or relative to the working directory.
@@ -59,7 +59,7 @@ class Manifest:
 
 
 def read_manifest(path: Path | str, class_names: Sequence[str] | None = None, *, also: Sequence[str] = ()) -> Manifest:
-    """Reads and checks a manifest; the pictures themselves are not looked at.
+    """Reads and checks a manifest; the images themselves are not looked at.
 
     Args:
         path: a `.csv` file (UTF-8, commas) or a `.parquet` file (extra `parquet`).
@@ -88,7 +88,7 @@ def read_manifest(path: Path | str, class_names: Sequence[str] | None = None, *,
         lines_of[key] = line
         rows.append(row)
     if not rows:
-        raise ManifestError(f"{str(source)!r} has no rows: add one line a picture below the header")
+        raise ManifestError(f"{str(source)!r} has no rows: add one line an image below the header")
     labels = known if known is not None else tuple(sorted({row.label for row in rows if row.label is not None}))
     return Manifest(source, tuple(rows), labels)
 
@@ -96,7 +96,7 @@ def read_manifest(path: Path | str, class_names: Sequence[str] | None = None, *,
 def _row(source: Path, line: int, cells: Mapping[str, str], class_names: tuple[str, ...] | None) -> Row:
     name, label = cells["path"].strip(), cells["label"].strip()
     if not name:
-        raise ManifestError(f"{_at(source, line)}: the path is blank: name a picture or delete the line")
+        raise ManifestError(f"{_at(source, line)}: the path is blank: name an image or delete the line")
     if label and class_names is not None and label not in class_names:
         raise ManifestError(f"{_at(source, line)}: unknown label {label!r}{nearest(label, class_names)}")
     split = cells.get("split")
@@ -105,7 +105,7 @@ def _row(source: Path, line: int, cells: Mapping[str, str], class_names: tuple[s
             raise ManifestError(f"{_at(source, line)}: unknown split {split!r}: train or test")
         split = SPLITS[split.strip().lower()]
     if split == "test" and not label:
-        raise ManifestError(f"{_at(source, line)}: a test picture has a blank label: label it or move it to train")
+        raise ManifestError(f"{_at(source, line)}: a test image has a blank label: label it or move it to train")
     return Row(source.parent / name, name, label or None, split, line)
 
 

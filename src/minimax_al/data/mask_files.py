@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.formats import MAX_PIXELS, read_as_is
+from minimax_al.data.decode import MAX_PIXELS, read_as_is
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_names import LOSSY_SUFFIXES
-from minimax_al.errors import DataError, UnreadablePictureError
+from minimax_al.errors import DataError, UnreadableImageError
 
 PNG = ("PNG",)
 """The one format in which campaigns take masks."""
@@ -31,7 +31,7 @@ def read_mask(
         check_size: called with (height, width) before the pixels are decoded; refuses a size by raising DataError.
 
     Raises:
-        UnreadablePictureError: the file cannot be decoded; says why.
+        UnreadableImageError: the file cannot be decoded; says why.
         DataError: a value is no class, or the format does not keep values; says which and where.
     """
     if path.suffix.lower() in LOSSY_SUFFIXES:
@@ -57,7 +57,7 @@ def read_png_mask(
     """
     try:
         image = read_as_is(io.BytesIO(file) if isinstance(file, bytes) else file, check_size, formats=PNG)
-    except UnreadablePictureError as error:
+    except UnreadableImageError as error:
         if _is_png(file):
             raise DataError(f"the mask {name!r} cannot be read: {error}") from error
         raise DataError(f"the mask {name!r} is no PNG file, whatever its name says: save it as one") from error

@@ -1,7 +1,7 @@
 """What files of masks are called, and the files beside them that say what their colours mean."""
 
 MASK_ENDINGS = ("", "_mask", "_label", "_labels", "_train_id", "_L")
-"""What a mask's name may have after that of its picture."""
+"""What a mask's name may have after that of its image."""
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 """File name endings, in lower case, of a format that changes the values that it is given."""
@@ -18,7 +18,7 @@ COLOUR_MAPS = (
 
 
 def shorter_names(stem: str) -> list[str]:
-    """What the picture of a mask may be called, where the mask's name has more than that.
+    """What the image of a mask may be called, where the mask's name has more than that.
 
     Args:
         stem: the mask's name without its last ending.

@@ -1,8 +1,8 @@
-"""Pictures with masks: pairs of files to a segmentation data set in memory.
+"""Images with masks: pairs of files to a segmentation data set in memory.
 
-Every pixel has a label, so nothing may be cut off: a picture is stretched to the stored size (bilinear,
+Every pixel has a label, so nothing may be cut off: an image is stretched to the stored size (bilinear,
 antialiased) and its mask taken to the same size (nearest neighbour), as the paper does with BDD100K. Masks stay in
-memory as targets, and the pictures beside them: 200 kB a picture at 224 x 224.
+memory as targets, and the images beside them: 200 kB an image at 224 x 224.
 """
 
 import os
@@ -17,14 +17,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from minimax_al.data.dataset import IGNORED, Dataset, picture_statistics
-from minimax_al.data.formats import MAX_PIXELS, read_picture, stretched
+from minimax_al.data.dataset import Dataset, image_statistics
+from minimax_al.data.decode import MAX_PIXELS, read_image, stretched
+from minimax_al.data.images import ResidentImages
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_mask
 from minimax_al.data.mask_names import MASK_ENDINGS
-from minimax_al.data.pictures import ResidentPictures
 from minimax_al.data.scan import Progress, SetAside, list_files, printable, sift, why_not
-from minimax_al.errors import ConfigurationError, DataError, UnreadablePictureError
+from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
+from minimax_al.vocabulary import IGNORED
 
 DEFAULT_SIZE = 224
 """The paper's height and width of BDD100K."""
@@ -34,10 +35,10 @@ Size = int | Sequence[int]
 
 
 class Pair(NamedTuple):
-    """A picture file, its mask, and what the picture is called."""
+    """An image file, its mask, and what the image is called."""
 
     name: str
-    picture: Path
+    image: Path
     mask: Path
 
 
@@ -62,7 +63,7 @@ class MaskOptions:
 
     Attributes:
         size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger pictures are set aside before they are decoded.
+        max_pixels: larger images are set aside before they are decoded.
         progress: called now and then with (pairs done, all pairs).
         void_masks_are_errors: whether a mask without any labelled pixel is an error; else it is set aside.
     """
@@ -85,38 +86,38 @@ class MaskOptions:
         return sides[0], sides[1]
 
 
-def pair_folders(root: Path, pictures: Path, masks: Path) -> Pairs:
-    """Pictures and masks of the same name (but for `MASK_ENDINGS`) in two folders and their subfolders.
+def pair_folders(root: Path, images: Path, masks: Path) -> Pairs:
+    """Images and masks of the same name (but for `MASK_ENDINGS`) in two folders and their subfolders.
 
     Args:
         root: what names are relative to.
-        pictures: folder of the pictures.
+        images: folder of the images.
         masks: folder of the masks.
 
     Raises:
-        DataError: a folder is missing, a picture has no mask, a mask has no picture, or two have one name.
+        DataError: a folder is missing, an image has no mask, a mask has no image, or two have one name.
     """
-    pictures_by_key, no_pictures = _by_key(root, pictures)
+    images_by_key, no_images = _by_key(root, images)
     masks_by_key, no_masks = _by_key(root, masks)
     pairs = []
-    for key, picture in pictures_by_key.items():
+    for key, image in images_by_key.items():
         mask = next((masks_by_key.pop(key + end) for end in MASK_ENDINGS if key + end in masks_by_key), None)
         if mask is None:
             raise DataError(
-                f"the picture {picture.relative_to(root).as_posix()!r} has no mask: looked for {key + '.png'!r} "
+                f"the image {image.relative_to(root).as_posix()!r} has no mask: looked for {key + '.png'!r} "
                 f"in {str(masks)!r}"
             )
-        pairs.append(Pair(picture.relative_to(root).as_posix(), picture, mask))
+        pairs.append(Pair(image.relative_to(root).as_posix(), image, mask))
     if masks_by_key:
         key, mask = next(iter(masks_by_key.items()))
         raise DataError(
-            f"the mask {mask.relative_to(root).as_posix()!r} has no picture: looked for {key!r} in {str(pictures)!r}"
+            f"the mask {mask.relative_to(root).as_posix()!r} has no image: looked for {key!r} in {str(images)!r}"
         )
-    return Pairs(tuple(pairs), (*no_pictures, *no_masks))
+    return Pairs(tuple(pairs), (*no_images, *no_masks))
 
 
 def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, options: MaskOptions) -> Dataset:
-    """A segmentation data set of picture and mask files.
+    """A segmentation data set of image and mask files.
 
     Args:
         name: what curves and tables call it.
@@ -126,24 +127,24 @@ def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, opt
         options: how to read them.
 
     Raises:
-        DataError: a mask does not fit its picture or the classes; no training pair can be used; or the training
+        DataError: a mask does not fit its image or the classes; no training pair can be used; or the training
             masks show fewer than two classes.
     """
-    train_pictures, train_masks, train_aside = _read(train, legend, options)
-    test_pictures, test_masks, test_aside = _read(test, legend, options)
+    train_images, train_masks, train_aside = _read(train, legend, options)
+    test_images, test_masks, test_aside = _read(test, legend, options)
     unused = (*train.set_aside, *test.set_aside, *train_aside, *test_aside)
-    if not len(train_pictures):
+    if not len(train_images):
         first = f" ({unused[0].path!r}: {unused[0].reason})" if unused else ""
-        raise DataError(f"{name}: none of {len(train)} training pictures is usable with its mask{first}")
+        raise DataError(f"{name}: none of {len(train)} training images is usable with its mask{first}")
     _check_shown(name, legend, train_masks)
-    mean, std = picture_statistics(train_pictures)
+    mean, std = image_statistics(train_images)
     return Dataset(
         name=name,
         task="segmentation",
         class_names=legend.class_names,
-        train=train_pictures,
+        train=train_images,
         train_targets=train_masks,
-        test=test_pictures,
+        test=test_images,
         test_targets=test_masks,
         mean=mean,
         std=std,
@@ -152,7 +153,7 @@ def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, opt
 
 
 def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
-    """Picture files by their path in `folder` without its ending."""
+    """Image files by their path in `folder` without its ending."""
     found: dict[str, Path] = {}
     others = []
     for file in list_files(folder):
@@ -168,7 +169,7 @@ def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
     return found, others
 
 
-def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentPictures, Tensor, list[SetAside]]:
+def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentImages, Tensor, list[SetAside]]:
     """Decodes and checks in one go; threads write into two blocks of memory."""
     height, width = options.height_and_width
     pixels_NCHW = np.empty((len(pairs), 3, height, width), dtype=np.uint8)
@@ -177,14 +178,14 @@ def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentP
     def decode(position: int) -> str | None:
         pair = pairs.pairs[position]
         try:
-            picture = read_picture(pair.picture, max_pixels=options.max_pixels)
-        except UnreadablePictureError as error:
-            return str(error).removeprefix(f"cannot read the picture {os.fspath(pair.picture)!r}: ")
+            image = read_image(pair.image, max_pixels=options.max_pixels)
+        except UnreadableImageError as error:
+            return str(error).removeprefix(f"cannot read the image {os.fspath(pair.image)!r}: ")
         try:
-            mask = read_mask(pair.mask, legend, options.max_pixels, partial(_check_same_size, pair, picture))
-        except UnreadablePictureError as error:
+            mask = read_mask(pair.mask, legend, options.max_pixels, partial(_check_same_size, pair, image))
+        except UnreadableImageError as error:
             return f"its mask {pair.mask.name!r} cannot be read: {error}"
-        pixels_NCHW[position] = np.asarray(stretched(picture, (width, height))).transpose(2, 0, 1)
+        pixels_NCHW[position] = np.asarray(stretched(image, (width, height))).transpose(2, 0, 1)
         masks_NHW[position] = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         if (masks_NHW[position] == IGNORED).all():
             return _all_void(pair, options)
@@ -195,16 +196,16 @@ def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentP
     pixels, masks = torch.from_numpy(pixels_NCHW), torch.from_numpy(masks_NHW)
     if set_aside:
         pixels, masks = pixels[usable], masks[usable]
-    return ResidentPictures(pixels, [names[i] for i in usable]), masks, set_aside
+    return ResidentImages(pixels, [names[i] for i in usable]), masks, set_aside
 
 
-def _check_same_size(pair: Pair, picture: Image.Image, size: tuple[int, int]) -> None:
+def _check_same_size(pair: Pair, image: Image.Image, size: tuple[int, int]) -> None:
     height, width = size
-    if (width, height) != picture.size:
-        turned = ", upright as the picture's EXIF data turn it" if (height, width) == picture.size else ""
+    if (width, height) != image.size:
+        turned = ", upright as the image's EXIF data turn it" if (height, width) == image.size else ""
         raise DataError(
-            f"the mask {str(pair.mask)!r} has {width} x {height} pixels, but its picture {pair.name!r} has "
-            f"{picture.width} x {picture.height}: a mask needs the size of its picture{turned}"
+            f"the mask {str(pair.mask)!r} has {width} x {height} pixels, but its image {pair.name!r} has "
+            f"{image.width} x {image.height}: a mask needs the size of its image{turned}"
         )
 
 
@@ -212,7 +213,7 @@ def _all_void(pair: Pair, options: MaskOptions) -> str:
     if options.void_masks_are_errors:
         raise DataError(
             f"all pixels of the mask {str(pair.mask)!r} are void ({IGNORED}), so it teaches nothing: "
-            "label some, or take picture and mask away"
+            "label some, or take image and mask away"
         )
     return f"all pixels of its mask {pair.mask.name!r} are void"
 

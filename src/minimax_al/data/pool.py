@@ -1,4 +1,4 @@
-"""The pool's bookkeeping: which pictures have a label, since which round, from whom and when."""
+"""The pool's bookkeeping: which images have a label, since which round, from whom and when."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ Indices = Tensor | NDArray[Any] | Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One picture's way from unlabelled to labelled.
+    """One image's way from unlabelled to labelled.
 
     Attributes:
-        index: the picture, by its place in the training set.
+        index: the image, by its place in the training set.
         round: 0 for the pool's first labels, then 1, 2, … for each call of `Pool.label`.
         by: who said the label.
         at: when, with a time zone.
@@ -40,12 +40,12 @@ class _Batch(NamedTuple):
 
 
 class Pool:
-    """Labelled and unlabelled pictures of one training set, by index.
+    """Labelled and unlabelled images of one training set, by index.
 
     An index moves once, from unlabelled to labelled. Anything else is an error and leaves the pool as it was.
 
     Args:
-        size: pictures in the training set.
+        size: images in the training set.
         labelled: the first labels, as round 0.
         by: who said them.
         at: when; by default now.
@@ -62,7 +62,7 @@ class Pool:
 
     def __init__(self, size: int, labelled: Indices = (), by: str = "initial", at: datetime | None = None) -> None:
         if size < 1:
-            raise PoolError(f"a pool of {size!r} pictures leaves nothing to choose: give at least one")
+            raise PoolError(f"a pool of {size!r} images leaves nothing to choose: give at least one")
         self.size = size
         self._is_labelled = np.zeros(size, dtype=bool)
         self._batches: list[_Batch] = []
@@ -102,7 +102,7 @@ class Pool:
                 yield Move(index, batch.round, batch.by, batch.at)
 
     def label(self, indices: Indices, by: str = "oracle", at: datetime | None = None) -> None:
-        """Moves pictures from unlabelled to labelled, as one round.
+        """Moves images from unlabelled to labelled, as one round.
 
         Args:
             indices: (B,) whole numbers.
@@ -115,7 +115,7 @@ class Pool:
         """
         chosen = _as_indices(indices)
         if chosen.size == 0:
-            raise PoolError("no index to label was given: a round moves at least one picture")
+            raise PoolError("no index to label was given: a round moves at least one image")
         self._move(chosen, self._round + 1, by, at)
 
     def state(self) -> dict[str, Any]:
@@ -165,14 +165,14 @@ class Pool:
     def _check(self, indices: NDArray[np.int64]) -> None:
         outside = indices[(indices < 0) | (indices >= self.size)]
         if outside.size:
-            raise PoolError(f"index {outside[0]} is not in the pool of {self.size} pictures (0 to {self.size - 1})")
+            raise PoolError(f"index {outside[0]} is not in the pool of {self.size} images (0 to {self.size - 1})")
         known = indices[self._is_labelled[indices]]
         if known.size:
             raise PoolError(f"index {known[0]} has a label already ({known.size} such): query unlabelled indices alone")
         ordered = np.sort(indices)
         doubled = ordered[1:][ordered[1:] == ordered[:-1]]
         if doubled.size:
-            raise PoolError(f"index {doubled[0]} is given twice: each picture moves once")
+            raise PoolError(f"index {doubled[0]} is given twice: each image moves once")
 
 
 def _as_indices(indices: Indices) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
-"""Which files of a folder are pictures that can be used, and why the others cannot.
+"""Which files of a folder are images that can be used, and why the others cannot.
 
-Nothing is dropped in silence: every file that is not hidden is either among the pictures or set aside with
+Nothing is dropped in silence: every file that is not hidden is either among the images or set aside with
 a reason.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from minimax_al.data.formats import MAX_PIXELS, PICTURE_SUFFIXES, Verification, why_unreadable
+from minimax_al.data.decode import IMAGE_SUFFIXES, MAX_PIXELS, Verification, why_unreadable
 from minimax_al.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -42,18 +42,18 @@ class Scan:
 
     Attributes:
         root: the folder.
-        pictures: files that can be used, relative to `root`, with forward slashes, sorted.
+        images: files that can be used, relative to `root`, with forward slashes, sorted.
         set_aside: all others, and why.
     """
 
     root: Path
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     set_aside: tuple[SetAside, ...]
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The pictures' full paths."""
-        return tuple(self.root / name for name in self.pictures)
+        """The images' full paths."""
+        return tuple(self.root / name for name in self.images)
 
 
 def scan_folder(
@@ -68,7 +68,7 @@ def scan_folder(
         root: the folder.
         verify: "decode" proves that every pixel can be read; "header" looks at each file's format and size
             only, for pools of a million; "none" goes by the files' endings.
-        max_pixels: larger pictures are set aside before they are decoded.
+        max_pixels: larger images are set aside before they are decoded.
         progress: called now and then with (files done, all files).
 
     Raises:
@@ -88,7 +88,7 @@ def list_files(root: Path) -> Iterator[str]:
     """
     if not root.is_dir():
         kind = "is a file" if root.is_file() else "does not exist"
-        raise DataError(f"{str(root)!r} {kind}: give a folder of pictures")
+        raise DataError(f"{str(root)!r} {kind}: give a folder of images")
     return _walk(root)
 
 
@@ -105,7 +105,7 @@ def sort_out(
         paths: the files.
         names: what to call each where it is set aside.
         verify: how closely to look, as in `scan_folder`.
-        max_pixels: larger pictures are set aside.
+        max_pixels: larger images are set aside.
         progress: called now and then with (files done, all files).
     """
     return sift(lambda i: why_not(paths[i], names[i]) or why_unreadable(paths[i], verify, max_pixels), names, progress)
@@ -139,8 +139,8 @@ def sift(
 def why_not(path: Path | str, name: str) -> str | None:
     """Why a file's name alone rules it out; None when it does not."""
     suffix = Path(path).suffix
-    if suffix.lower() not in PICTURE_SUFFIXES:
-        return f"its ending {suffix!r} is none of a picture format that is read" if suffix else "it has no ending"
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        return f"its ending {suffix!r} is none of an image format that is read" if suffix else "it has no ending"
     if printable(name) != name:
         return "its name is not valid UTF-8: rename it"
     return None

@@ -1,4 +1,4 @@
-"""A fixed part of the labelled pictures kept for the test, each class in proportion."""
+"""A fixed part of the labelled images kept for the test, each class in proportion."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +7,11 @@ from minimax_al.errors import ConfigurationError
 
 
 def stratified_test_mask(targets: NDArray[np.int64], test_size: int | float, seed: int) -> NDArray[np.bool_]:
-    """Which pictures to keep for the test: each class in proportion, at least one of each left for training.
+    """Which images to keep for the test: each class in proportion, at least one of each left for training.
 
     Args:
-        targets: (N,) class numbers; pictures of unknown class (-1) are never taken.
-        test_size: a number of pictures, or a fraction of the labelled ones in [0, 1).
+        targets: (N,) class numbers; images of unknown class (-1) are never taken.
+        test_size: a number of images, or a fraction of the labelled ones in [0, 1).
         seed: of the draw.
 
     Returns:
@@ -29,8 +29,8 @@ def stratified_test_mask(targets: NDArray[np.int64], test_size: int | float, see
     wanted = round(test_size * labelled) if isinstance(test_size, float) else test_size
     if test_size < 0 or wanted > max(labelled - len(classes), 0):
         raise ConfigurationError(
-            f"test_size={test_size!r} of {labelled} labelled pictures in {len(classes)} classes cannot "
-            "be kept: give a fraction below 1 that leaves one picture of each class for training"
+            f"test_size={test_size!r} of {labelled} labelled images in {len(classes)} classes cannot "
+            "be kept: give a fraction below 1 that leaves one image of each class for training"
         )
     generator = np.random.default_rng(seed)
     mask = np.zeros(len(targets), dtype=bool)

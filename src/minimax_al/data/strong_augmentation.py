@@ -1,9 +1,9 @@
-"""Strong random changes to batches of pictures, for trainings that ask for the same answer before and after them.
+"""Strong random changes to batches of images, for trainings that ask for the same answer before and after them.
 
-RandAugment (Cubuk, Zoph, Shlens, Le 2020) as FixMatch uses it (Sohn et al. 2020): two changes a picture, drawn from
+RandAugment (Cubuk, Zoph, Shlens, Le 2020) as FixMatch uses it (Sohn et al. 2020): two changes an image, drawn from
 twelve, then a square cut out. Whole batches are changed at once on the device where they lie; what is drawn for one
-picture does not depend on the others. Unlike there, positions and shapes change before colours, whatever the order of
-the draw, so that each picture is resampled once.
+image does not depend on the others. Unlike there, positions and shapes change before colours, whatever the order of
+the draw, so that each image is resampled once.
 """
 
 import math
@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minimax_al.data.batches import Part
-from minimax_al.data.pictures import check_pixels
+from minimax_al.data.images import check_pixels
 
 CHANGES = (
     "rotate", "shear_x", "shear_y", "translate_x", "translate_y",
     "brightness", "contrast", "saturation", "sharpness",
     "posterise", "solarise", "identity",
 )  # fmt: skip
-"""What may happen to a picture."""
+"""What may happen to an image."""
 
-CHANGES_A_PICTURE = 2
+CHANGES_PER_IMAGE = 2
 LARGEST_ANGLE = math.radians(30)
 LARGEST_SHEAR = 0.3
 LARGEST_SHIFT = 0.3  # of the side
@@ -34,15 +34,15 @@ GREY = 127 / 255
 
 
 def strongly_augment(pixels: Tensor, generator: torch.Generator, *, part: Part | None = None) -> Tensor:
-    """Two random changes a picture, and a square hole.
+    """Two random changes an image, and a square hole.
 
     Args:
         pixels: (B, 3, H, W) uint8.
         generator: a CPU generator.
-        part: which pictures of a batch that ranks share these are. Default all of it.
+        part: which images of a batch that ranks share these are. Default all of it.
 
     Returns:
-        (B, 3, H, W) uint8. What comes from outside the picture is grey.
+        (B, 3, H, W) uint8. What comes from outside the image is grey.
 
     Raises:
         ShapeError: pixels of the wrong shape or dtype.
@@ -63,8 +63,8 @@ def strongly_augment(pixels: Tensor, generator: torch.Generator, *, part: Part |
 
 
 def _draw(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Strengths (count, changes) in [-1, 1], 0 where a change is not for the picture; holes (count, 3) in [0, 1)."""
-    chosen = torch.rand(count, len(CHANGES), generator=generator).argsort(dim=1) < CHANGES_A_PICTURE
+    """Strengths (count, changes) in [-1, 1], 0 where a change is not for the image; holes (count, 3) in [0, 1)."""
+    chosen = torch.rand(count, len(CHANGES), generator=generator).argsort(dim=1) < CHANGES_PER_IMAGE
     strengths = torch.rand(count, len(CHANGES), generator=generator) * 2 - 1
     return strengths * chosen, torch.rand(count, 3, generator=generator)
 
@@ -80,7 +80,7 @@ def _matrices(strengths: dict[str, Tensor]) -> Tensor:
 
 
 def warp(x: Tensor, matrices: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) read at affinely moved places, bilinearly; grey where they come from outside.
+    """Images (B, C, H, W) read at affinely moved places, bilinearly; grey where they come from outside.
 
     Args:
         x: in [0, 1].
@@ -91,12 +91,12 @@ def warp(x: Tensor, matrices: Tensor) -> Tensor:
 
 
 def brightness(x: Tensor, factors: Tensor) -> Tensor:
-    """Times a factor a picture (B,); 0 is black."""
+    """Times a factor an image (B,); 0 is black."""
     return _blend(x, torch.zeros_like(x), factors)
 
 
 def contrast(x: Tensor, factors: Tensor) -> Tensor:
-    """Away from the picture's mean grey by a factor (B,); 0 is that grey everywhere."""
+    """Away from the image's mean grey by a factor (B,); 0 is that grey everywhere."""
     return _blend(x, _luma(x).mean(dim=(1, 2, 3), keepdim=True), factors)
 
 
@@ -106,7 +106,7 @@ def saturation(x: Tensor, factors: Tensor) -> Tensor:
 
 
 def sharpness(x: Tensor, factors: Tensor) -> Tensor:
-    """Away from a blurred picture by a factor (B,); 0 is blurred. The border stays."""
+    """Away from a blurred image by a factor (B,); 0 is blurred. The border stays."""
     kernel = _constant([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], x) / 13
     blurred = x.clone()
     if min(x.shape[2:]) > 2:

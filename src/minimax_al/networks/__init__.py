@@ -3,7 +3,7 @@
 from minimax_al.networks.cosine import CosineClassifier, Reversal
 from minimax_al.networks.counts import count_parameters, describe, published_counts
 from minimax_al.networks.discriminator import Discriminator
-from minimax_al.networks.encoder import Encoder, Stem, Task
+from minimax_al.networks.encoder import Encoder, Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
 from minimax_al.networks.initialisation import initialise_xavier
 from minimax_al.networks.normalisation import l2_normalise
@@ -11,6 +11,7 @@ from minimax_al.networks.reversal import reverse_gradient
 from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
 from minimax_al.networks.task_model import TaskModel, enable_mc_dropout
 from minimax_al.networks.vae import VAE, LatentDiscriminator, VAEOutput, vae_loss
+from minimax_al.vocabulary import Task
 
 __all__ = [
     "VAE",

@@ -1,4 +1,4 @@
-"""Small encoders for small pictures, tests and CPUs."""
+"""Small encoders for small images, tests and CPUs."""
 
 from torch import Tensor, nn
 
@@ -12,7 +12,7 @@ _DILATED_BLOCKS = ((2, 1), (2, 1), (2, 2), (1, 4))
 def conv4(name: str = "conv4", *, width: int = 64) -> Encoder:
     """Build four blocks of 3×3 convolution, batch norm, ReLU and 2×2 max-pooling, then average a 2×2 grid.
 
-    Pooling rounds up, and leaves alone what is 2 pixels high or wide, so pictures of any size fit: 32×32 shrinks
+    Pooling rounds up, and leaves alone what is 2 pixels high or wide, so images of any size fit: 32×32 shrinks
     to 16, 8, 4 and 2; 8×8 to 4 and 2. The grid of 2×2 keeps where things are: without it handwritten digits are
     told apart no better than by logistic regression on their pixels.
 
@@ -35,7 +35,7 @@ def conv4(name: str = "conv4", *, width: int = 64) -> Encoder:
 def dconv4(name: str = "dconv4", *, width: int = 64) -> Encoder:
     """Build four blocks of 3×3 convolution, batch norm and ReLU for segmentation, with output stride 8.
 
-    The first three blocks halve the picture; the last two are dilated, by 2 and 4, to see further around.
+    The first three blocks halve the image; the last two are dilated, by 2 and 4, to see further around.
 
     Args:
         name: what the encoder calls itself.

@@ -66,7 +66,7 @@ class CosineClassifier(nn.Module):
         """Map features to the unit vectors u that meet the prototypes: `logits = u Wᵀ / T`.
 
         They are the input of the last layer: the gradient of the cross-entropy with respect to `W` is
-        `(p − e_y) ⊗ u / T` for a picture of class y.
+        `(p − e_y) ⊗ u / T` for an image of class y.
 
         Args:
             features: (B, d), the encoder's output.

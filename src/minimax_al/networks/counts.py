@@ -7,10 +7,11 @@ from torch import nn
 
 from minimax_al.networks.cosine import CosineClassifier
 from minimax_al.networks.discriminator import Discriminator
-from minimax_al.networks.encoder import Stem, Task
+from minimax_al.networks.encoder import Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck
 from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
 from minimax_al.networks.task_model import TaskModel
+from minimax_al.vocabulary import Task
 
 _PUBLISHED = {
     "resnet18": {"encoder": "11.18M", "classifier": "156.93K", "discriminator": "525.83K", "task_model": "11.23M"},

@@ -8,7 +8,7 @@ from minimax_al.networks.normalisation import l2_normalise
 
 
 class Discriminator(nn.Module):
-    """Tells labelled from unlabelled pictures by their features: d → hidden → hidden → 1, with ReLU.
+    """Tells labelled from unlabelled images by their features: d → hidden → hidden → 1, with ReLU.
 
     Eq. 3: it sees `F(x) / ‖F(x)‖ · 1/T`, the encoder's normalised output, not the classifier's bottleneck. It
     normalises and divides by itself: callers pass `F(x)` as it is, detached where only D may move.

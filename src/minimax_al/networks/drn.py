@@ -1,8 +1,8 @@
 """Dilated residual networks, the paper's encoders for segmentation.
 
 Yu, Koltun and Funkhouser, "Dilated Residual Networks", CVPR 2017. Eight levels of 16, 32, 64, 128, 256, 512,
-512 and 512 channels. Levels 2, 3 and 4 halve the picture; levels 5 and 6 dilate their convolutions by 2 and 4
-instead of striding, so the feature map keeps an eighth of the picture's size; nothing is max-pooled. Levels 7
+512 and 512 channels. Levels 2, 3 and 4 halve the image; levels 5 and 6 dilate their convolutions by 2 and 4
+instead of striding, so the feature map keeps an eighth of the image's size; nothing is max-pooled. Levels 7
 and 8, with dilation falling to 2 and 1, remove the grid that dilation leaves behind. Variant C has residual
 blocks at levels 1 and 2 and blocks without shortcut at 7 and 8; variant D has plain convolutions at all four.
 """

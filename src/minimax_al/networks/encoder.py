@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from minimax_al.errors import ShapeError
 
-Task = Literal["classification", "segmentation"]
 Stem = Literal["imagenet", "cifar"]
 
 
@@ -22,7 +21,7 @@ class Encoder(nn.Module):
         layers: the layers in order, by name.
         out_features: d, the width of what the last one returns.
         minimum_size: the smallest height and width, in pixels, that the layers can take.
-        output_stride: pixels of the picture per step of the feature map; None for one vector a picture.
+        output_stride: pixels of the image per step of the feature map; None for one vector an image.
     """
 
     def __init__(
@@ -68,11 +67,11 @@ class Encoder(nn.Module):
         if images.ndim != 4 or images.shape[1] != 3:
             raise ShapeError(f"images have shape {tuple(images.shape)}: encoders take (B, 3, height, width)")
         if not images.is_floating_point():
-            raise ShapeError(f"images are {images.dtype}: encoders take normalised floating point pictures")
+            raise ShapeError(f"images are {images.dtype}: encoders take normalised floating point images")
         height, width = images.shape[2:]
         if min(height, width) < self.minimum_size:
             raise ShapeError(
-                f"pictures of {height}×{width} pixels are too small for encoder {self.name!r}, which needs "
+                f"images of {height}×{width} pixels are too small for encoder {self.name!r}, which needs "
                 f"{self.minimum_size}×{self.minimum_size}: set augmentation.input_size={self.minimum_size} or more "
                 f"to upsample them, or take encoder 'conv4'"
             )

@@ -10,10 +10,11 @@ from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.networks.checks import check_choice, check_positive
 from minimax_al.networks.conv4 import conv4, dconv4
 from minimax_al.networks.drn import drn
-from minimax_al.networks.encoder import Encoder, Stem, Task
+from minimax_al.networks.encoder import Encoder, Stem
 from minimax_al.networks.timm_encoders import TIMM_PREFIX, timm_encoder
 from minimax_al.networks.torchvision_encoders import resnet, vgg16_bn
 from minimax_al.networks.weights import load_weights
+from minimax_al.vocabulary import Task
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ _ENCODERS = {
 _TIMM_BOTTLENECK = 256
 
 _WHY_NOT = {
-    "stem": "only ResNets have two stems; for small pictures set augmentation.input_size, or take 'conv4'",
+    "stem": "only ResNets have two stems; for small images set augmentation.input_size, or take 'conv4'",
     "width": "its widths are fixed; 'conv4' and 'dconv4' have a width to choose",
     "pretrained": "nobody publishes weights for it; give a file of your own",
 }
@@ -57,8 +58,8 @@ def build_encoder(
 
     Args:
         name: one of `list_encoders()`, or "timm:NAME" for any model of the extra `timm`.
-        stem: of a ResNet; "cifar" is 3×3 with stride 1 and no max-pooling, for pictures of about 32×32.
-        task: "classification" for one vector a picture, "segmentation" for a feature map of output stride 8.
+        stem: of a ResNet; "cifar" is 3×3 with stride 1 and no max-pooling, for images of about 32×32.
+        task: "classification" for one vector an image, "segmentation" for a feature map of output stride 8.
         width: channels of `conv4` and `dconv4` (64 if None).
         pretrained: True loads the library's published weights, downloading them where they are not cached; a path
             loads a file of weights in the library's layout (see `load_weights`).

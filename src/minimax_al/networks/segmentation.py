@@ -19,7 +19,7 @@ class PixelCosineClassifier(nn.Module):
 
     The features of each location are ℓ2-normalised over channels; a 1×1 convolution without bias, whose K
     filters are the prototypes, and the division by T give logits (B, K, h, w); bilinear upsampling brings
-    them to the picture's size.
+    them to the image's size.
 
     Args:
         in_features: d, channels of the encoder's output.
@@ -89,7 +89,7 @@ class PixelCosineClassifier(nn.Module):
         Args:
             features: (B, d, h, w), the encoder's output.
             reverse: turn the sign of the gradient that reaches the encoder.
-            size: (H, W) of the picture; None for (h, w) times the output stride, which is the same for sides
+            size: (H, W) of the image; None for (h, w) times the output stride, which is the same for sides
                 that the stride divides.
 
         Returns:
@@ -108,7 +108,7 @@ class PixelCosineClassifier(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """Tells labelled from unlabelled pictures by their feature maps, of any height and width.
+    """Tells labelled from unlabelled images by their feature maps, of any height and width.
 
     Three 3×3 convolutions of stride 2 with ReLU, the mean over what is left of the map, and one small linear
     layer. Its input is the map ℓ2-normalised over channels and divided by T, as Eq. 3 has it for vectors.
@@ -146,7 +146,7 @@ class PixelDiscriminator(nn.Module):
             features: (B, d, h, w), the encoder's output.
 
         Returns:
-            Logits (B,), one a picture; positive means labelled.
+            Logits (B,), one an image; positive means labelled.
 
         Raises:
             ShapeError: `features` are not (B, d, h, w).
@@ -158,13 +158,13 @@ class PixelDiscriminator(nn.Module):
 
 
 class PixelTaskModel(nn.Module):
-    """An encoder with a plain 1×1 convolution as its head, upsampled to the picture's size (Algorithm 3).
+    """An encoder with a plain 1×1 convolution as its head, upsampled to the image's size (Algorithm 3).
 
     Args:
         encoder: maps images to (B, d, h, w). It is used as it is, not copied.
         num_classes: K.
         dropout: probability of dropping a channel of the whole map before the head; that is one draw of the
-            head's weights a picture, as dropout of features is for `TaskModel`.
+            head's weights an image, as dropout of features is for `TaskModel`.
 
     Attributes:
         encoder: the encoder.
@@ -180,7 +180,7 @@ class PixelTaskModel(nn.Module):
         check_positive(num_classes=num_classes)
         check_dropout(dropout)
         if encoder.output_stride is None:
-            raise ConfigurationError(f"encoder {encoder.name!r} gives one feature vector a picture: TaskModel takes it")
+            raise ConfigurationError(f"encoder {encoder.name!r} gives one feature vector an image: TaskModel takes it")
         self.encoder = encoder
         self.output_stride = encoder.output_stride
         self.dropout = nn.Dropout2d(dropout)

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from minimax_al.errors import ConfigurationError, MissingDependencyError, ShapeError
-from minimax_al.networks.encoder import Encoder, Task
+from minimax_al.networks.encoder import Encoder
+from minimax_al.vocabulary import Task
 
 TIMM_PREFIX = "timm:"
 _OUTPUT_STRIDE = 8
@@ -39,7 +40,7 @@ def timm_encoder(name: str, *, task: Task = "classification", pretrained: bool =
 
 
 class _TimmLayer(nn.Module):
-    """A timm model whose complaint about a picture's size becomes one sentence of ours."""
+    """A timm model whose complaint about an image's size becomes one sentence of ours."""
 
     def __init__(self, name: str, network: nn.Module) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class _TimmLayer(nn.Module):
         except AssertionError as error:  # transformers assert the size that they were built for
             height, width = images.shape[2:]
             raise ShapeError(
-                f"encoder {self.name!r} cannot take pictures of {height}×{width} pixels ({error}): "
+                f"encoder {self.name!r} cannot take images of {height}×{width} pixels ({error}): "
                 f"set augmentation.input_size to the size that it was made for"
             ) from error
         return features[-1] if isinstance(features, list) else features

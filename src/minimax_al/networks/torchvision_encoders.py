@@ -34,7 +34,7 @@ def resnet(name: str, *, stem: Stem = "imagenet", pretrained: bool = False) -> E
 def vgg16_bn(name: str = "vgg16_bn", *, pretrained: bool = False) -> Encoder:
     """Build the convolutional part of VGG-16 with batch norm, pooled to 7×7 and flattened: 25,088 features.
 
-    Below 32×32 pixels its five poolings leave nothing of a picture.
+    Below 32×32 pixels its five poolings leave nothing of an image.
 
     Args:
         name: what the encoder calls itself.

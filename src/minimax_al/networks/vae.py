@@ -23,7 +23,7 @@ class VAEOutput(NamedTuple):
     """What one pass of the autoencoder returns."""
 
     reconstruction: Tensor
-    """(B, 3, H, W), of the pictures' own size."""
+    """(B, 3, H, W), of the images' own size."""
     mu: Tensor
     """(B, latent_features): the mean of the latent code, which the discriminator sees."""
     logvar: Tensor
@@ -31,15 +31,15 @@ class VAEOutput(NamedTuple):
 
 
 class VAE(nn.Module):
-    """A convolutional variational autoencoder for pictures of one size.
+    """A convolutional variational autoencoder for images of one size.
 
-    The encoder halves the picture once for each width (4×4 convolutions of stride 2, batch norm, ReLU), the
+    The encoder halves the image once for each width (4×4 convolutions of stride 2, batch norm, ReLU), the
     decoder mirrors it with transposed convolutions; between them stand linear layers to and from the code.
-    Pictures whose sides are no multiple of 2^len(widths) are padded by their edge pixels at the right and the
+    Images whose sides are no multiple of 2^len(widths) are padded by their edge pixels at the right and the
     bottom, and the reconstruction is cropped: with VAAL's four widths 8×8 becomes 16×16, and 224 stays 224.
 
     Args:
-        image_size: (height, width) of the pictures, in pixels.
+        image_size: (height, width) of the images, in pixels.
         latent_features: width of the latent code.
         widths: channels of the encoder's convolutions.
 
@@ -77,19 +77,19 @@ class VAE(nn.Module):
         )
 
     def forward(self, images: Tensor) -> VAEOutput:
-        """Encode pictures, sample their codes with torch's global generator, and decode them.
+        """Encode images, sample their codes with torch's global generator, and decode them.
 
         Args:
             images: (B, 3, H, W), floating point, normalised.
 
         Raises:
-            ShapeError: the pictures are not of `image_size`.
+            ShapeError: the images are not of `image_size`.
         """
         mu, logvar = self.encode(images)
         return VAEOutput(self.decode(mu + torch.randn_like(mu) * (0.5 * logvar).exp()), mu, logvar)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map pictures (B, 3, H, W) to the mean and log-variance of their codes, each (B, z)."""
+        """Map images (B, 3, H, W) to the mean and log-variance of their codes, each (B, z)."""
         if images.ndim != 4 or images.shape[1:] != (3, *self.image_size):
             raise ShapeError(
                 f"images have shape {tuple(images.shape)}: this autoencoder was built for "
@@ -99,14 +99,14 @@ class VAE(nn.Module):
         return self.mu(hidden), self.logvar(hidden)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Map codes (B, latent_features) to pictures (B, 3, H, W)."""
+        """Map codes (B, latent_features) to images (B, 3, H, W)."""
         height, width = self.image_size
-        pictures: Tensor = self.decoder(codes)
-        return pictures[:, :, :height, :width]
+        images: Tensor = self.decoder(codes)
+        return images[:, :, :height, :width]
 
 
 class LatentDiscriminator(nn.Module):
-    """Tells labelled from unlabelled pictures by their latent codes: z → 512 → 512 → 1, with ReLU.
+    """Tells labelled from unlabelled images by their latent codes: z → 512 → 512 → 1, with ReLU.
 
     Args:
         latent_features: width of the code.

@@ -86,13 +86,13 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """A thumbnail with what is to be said about it.
 
     Attributes:
         source: a data URI, from `report.thumbnails`.
-        name: the picture's name; alternative text and tooltip.
-        title: one line below the picture, a class say.
+        name: the image's name; alternative text and tooltip.
+        title: one line below the image, a class say.
         values: pairs of a name and a value below, the scores say.
     """
 
@@ -107,14 +107,14 @@ class Gallery:
     """Thumbnails in a grid.
 
     Attributes:
-        pictures: what is shown.
+        images: what is shown.
         caption: what they have in common.
         omitted: how many more there are that are not shown.
-        wide: each picture is a strip of several views, and takes the room it needs.
+        wide: each image is a strip of several views, and takes the room it needs.
     """
 
     kind: ClassVar[str] = "gallery"
-    pictures: Sequence[Picture]
+    images: Sequence[Image]
     caption: str = ""
     omitted: int = 0
     wide: bool = False
@@ -122,7 +122,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a class and how many pictures it has, say; `group` picks one of three tints (0, 1, 2)."""
+    """One bar: a class and how many images it has, say; `group` picks one of three tints (0, 1, 2)."""
 
     label: str
     value: float

@@ -1,6 +1,6 @@
 """One self-contained HTML page: no request leaves it and no script runs in it.
 
-The page forbids itself both (Content-Security-Policy), so a name or a picture that slipped in could not break
+The page forbids itself both (Content-Security-Policy), so a name or an image that slipped in could not break
 it.
 """
 

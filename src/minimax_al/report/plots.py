@@ -1,6 +1,6 @@
 """Learning curves as SVG: one plot, or one small plot a strategy.
 
-A strategy keeps its colour and marker in every plot. Colour says how pictures are chosen, the line how the
+A strategy keeps its colour and marker in every plot. Colour says how images are chosen, the line how the
 model is trained: solid on labels alone, dashed ("+mal") on the unlabelled pool too. Text and axes take the
 colour of the text around the plot, so the same SVG reads on light and dark pages; alone, it follows the
 reader's own preference.

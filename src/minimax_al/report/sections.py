@@ -1,4 +1,4 @@
-"""Sections of a report that need nothing but records, pictures and counts.
+"""Sections of a report that need nothing but records, images and counts.
 
 Benchmark and campaign both use them.
 """
@@ -20,7 +20,7 @@ from minimax_al.report.blocks import (
     Facts,
     Figure,
     Gallery,
-    Picture,
+    Image,
     Section,
     Table,
     Text,
@@ -112,7 +112,7 @@ class PickedRound:
         seed: the run's seed; None where there is one run only (a campaign).
         round: the round.
         labels: size of the labelled pool after these picks.
-        pictures: thumbnails in the order of picking, with scores as their values.
+        images: thumbnails in the order of picking, with scores as their values.
         omitted: how many picks have no thumbnail here.
         wide: each thumbnail is a strip of several views.
     """
@@ -121,17 +121,17 @@ class PickedRound:
     seed: int | None
     round: int
     labels: int
-    pictures: Sequence[Picture]
+    images: Sequence[Image]
     omitted: int = 0
     wide: bool = False
 
 
 def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
-    """The pictures picked in every round, one fold a run; the first is open.
+    """The images picked in every round, one fold a run; the first is open.
 
     Args:
         rounds: the rounds of any number of runs.
-        note: what the scores below the pictures mean.
+        note: what the scores below the images mean.
 
     Returns:
         The section.
@@ -143,8 +143,8 @@ def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
     for (strategy, seed), of_run in runs.items():
         galleries = [
             Gallery(
-                picked.pictures,
-                f"Round {picked.round}: {len(picked.pictures) + picked.omitted:,} picked, {picked.labels:,} labels",
+                picked.images,
+                f"Round {picked.round}: {len(picked.images) + picked.omitted:,} picked, {picked.labels:,} labels",
                 picked.omitted,
                 picked.wide,
             )
@@ -152,7 +152,7 @@ def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
         ]
         rounds_said = f"{len(galleries)} round{'s' * (len(galleries) != 1)}"
         folds.append(Disclosure(_run(strategy, seed), galleries, rounds_said, open=not folds))
-    return Section("Picked pictures", [*([Text([note], quiet=True)] if note else []), *folds])
+    return Section("Picked images", [*([Text([note], quiet=True)] if note else []), *folds])
 
 
 def _run(strategy: str, seed: int | None) -> str:
@@ -168,7 +168,7 @@ class ClassBalance:
         seed: the run's seed; None where there is one run only.
         round: the round.
         class_names: (K,) names.
-        counts: (K,) labelled pictures of each class.
+        counts: (K,) labelled images of each class.
         groups: (K,) 0 head, 1 middle, 2 tail of the pool; empty where the pool is balanced or unknown.
     """
 

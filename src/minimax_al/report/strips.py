@@ -1,4 +1,4 @@
-"""Several views of one picture side by side: what a segmentation model made of it."""
+"""Several views of one image side by side: what a segmentation model made of it."""
 
 from functools import cache
 
@@ -13,11 +13,11 @@ GAP = 2
 """Pixels between two views."""
 
 
-def segmentation_strip(picture: Pixels, truth: Pixels, prediction: Pixels, entropy: Pixels, num_classes: int) -> Pixels:
-    """Picture, truth, prediction and entropy, from left to right.
+def segmentation_strip(image: Pixels, truth: Pixels, prediction: Pixels, entropy: Pixels, num_classes: int) -> Pixels:
+    """Image, truth, prediction and entropy, from left to right.
 
     Args:
-        picture: (H, W, 3) uint8.
+        image: (H, W, 3) uint8.
         truth: classes (H, W) uint8; anything above the last class is void, and grey.
         prediction: classes (H, W) uint8.
         entropy: (H, W) uint8, from 0 (sure) to 255 (all classes equally likely).
@@ -27,14 +27,14 @@ def segmentation_strip(picture: Pixels, truth: Pixels, prediction: Pixels, entro
         (H, 4·W + 3·GAP, 3) uint8.
 
     Raises:
-        ShapeError: a view is of another size than the picture.
+        ShapeError: a view is of another size than the image.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for name, view in (("truth", truth), ("prediction", prediction), ("entropy", entropy)):
         if view.shape != (height, width):
-            raise ShapeError(f"{name} has shape {view.shape}; the picture's is {(height, width)}")
+            raise ShapeError(f"{name} has shape {view.shape}; the image's is {(height, width)}")
     colours = class_colours(num_classes)
-    views = [picture, colours[truth], colours[prediction], np.repeat(entropy[:, :, None], 3, axis=2)]
+    views = [image, colours[truth], colours[prediction], np.repeat(entropy[:, :, None], 3, axis=2)]
     gap = np.full((height, GAP, 3), 128, dtype=np.uint8)
     joined = [part for view in views for part in (view, gap)][:-1]
     return np.concatenate(joined, axis=1)

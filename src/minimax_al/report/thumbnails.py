@@ -1,4 +1,4 @@
-"""Small pictures inside a page."""
+"""Small images inside a page."""
 
 import base64
 import io
@@ -12,9 +12,9 @@ from minimax_al.errors import ConfigurationError, ShapeError
 
 
 def thumbnail(pixels_HWC: NDArray[np.uint8], size: int = 64) -> str:
-    """A picture as a data URI, its longer side at most `size` pixels.
+    """An image as a data URI, its longer side at most `size` pixels.
 
-    Small pictures are enlarged by a whole factor, pixel by pixel, so that handwritten digits of 8×8 can be
+    Small images are enlarged by a whole factor, pixel by pixel, so that handwritten digits of 8×8 can be
     read; large ones are reduced with antialiasing.
 
     Args:
@@ -30,16 +30,16 @@ def thumbnail(pixels_HWC: NDArray[np.uint8], size: int = 64) -> str:
     """
     if size < 1:
         raise ConfigurationError(f"size is {size!r}; a thumbnail has at least one pixel")
-    picture = Image.fromarray(_checked(pixels_HWC))
-    longest = max(picture.size)
+    image = Image.fromarray(_checked(pixels_HWC))
+    longest = max(image.size)
     if longest > size:
-        width, height = (max(1, round(side * size / longest)) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        width, height = (max(1, round(side * size / longest)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     elif longest * 2 <= size:
         factor = size // longest
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
+    image.save(file, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 

@@ -1,25 +1,25 @@
-"""BADGE: pictures whose gradients would be large and different."""
+"""BADGE: images whose gradients would be large and different."""
 
 from typing import ClassVar
 
 from minimax_al.acquisition import badge
-from minimax_al.networks import Task
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
 from minimax_al.training import Models, Outputs, Round
+from minimax_al.vocabulary import Task
 
 
 class Badge(Strategy):
     """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020).
 
     The last layer is M's; under MAL's training it is C's prototypes, whose input is normalised after the bottleneck.
-    The 1/T in their gradient is one factor for all pictures, and changes no choice.
+    The 1/T in their gradient is one factor for all images, and changes no choice.
     """
 
     uses_randomness: ClassVar[bool] = True
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
-        """Draw `budget` pictures by k-means++ seeding."""
+        """Draw `budget` images by k-means++ seeding."""
         scores = score_pool(round_, models, _factors)
         positions = badge(scores["logits"], scores["inputs"], budget, generator=round_.generator("query"))
         return picks(round_, positions, scores)

@@ -1,4 +1,4 @@
-"""BALD: pictures about which dropout's many models disagree."""
+"""BALD: images about which dropout's many models disagree."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated
@@ -18,7 +18,7 @@ class Bald(Strategy):
     """Highest mutual information of prediction and parameters under MC dropout (Houlsby et al. 2011; Gal et al. 2017).
 
     Dropout stands before the head alone, so the encoder runs once however many passes there are. One pass is one
-    model: it drops the same features for every picture. Batch norm stays in evaluation mode throughout.
+    model: it drops the same features for every image. Batch norm stays in evaluation mode throughout.
 
     Attributes:
         passes: T, sampled models.
@@ -38,7 +38,7 @@ class Bald(Strategy):
         masks_Td = dropout_masks(round_, models, self.passes, self.dropout)
 
         def score(outputs: Outputs) -> Scores:
-            return {"mutual_information": mutual_information(dropout_passes(models, outputs.pictures, masks_Td))}
+            return {"mutual_information": mutual_information(dropout_passes(models, outputs.images, masks_Td))}
 
         scores = score_pool(round_, models, score)
         return picks(round_, top(scores["mutual_information"], budget), scores)
@@ -56,7 +56,7 @@ def dropout_passes(models: Models, x: Tensor, masks_Td: Tensor) -> Iterator[Tens
 
     Args:
         models: with the task model to sample from.
-        x: pictures (B, 3, H, W).
+        x: images (B, 3, H, W).
         masks_Td: one mask a pass, (T, d).
 
     Yields:
@@ -69,7 +69,7 @@ def dropout_passes(models: Models, x: Tensor, masks_Td: Tensor) -> Iterator[Tens
 
 
 def mutual_information(passes: Iterable[Tensor]) -> Tensor:
-    """BALD a picture from passes that come one by one; the mean over pixels in segmentation.
+    """BALD an image from passes that come one by one; the mean over pixels in segmentation.
 
     Args:
         passes: logits (B, K), or (B, K, H, W), one tensor a model.
@@ -78,7 +78,7 @@ def mutual_information(passes: Iterable[Tensor]) -> Tensor:
         (B,), in nats.
 
     Raises:
-        NonFiniteScoreError: a logit is NaN or infinite; says which pictures of the batch.
+        NonFiniteScoreError: a logit is NaN or infinite; says which images of the batch.
     """
     accumulator = BaldAccumulator()
     for logits in passes:

@@ -1,4 +1,4 @@
-"""BatchBALD: pictures that together, not one by one, tell most about the model."""
+"""BatchBALD: images that together, not one by one, tell most about the model."""
 
 from typing import ClassVar
 
@@ -6,17 +6,17 @@ import torch
 from pydantic import PositiveInt
 
 from minimax_al.acquisition import batchbald, top
-from minimax_al.networks import Task
 from minimax_al.strategies.bald import Bald, dropout_masks, dropout_passes, mutual_information
 from minimax_al.strategies.strategy import Query, Scores, picks, score_pool
 from minimax_al.training import Models, Outputs, Round
+from minimax_al.vocabulary import Task
 
 
 class BatchBald(Bald):
     """Greedy joint mutual information under MC dropout (Kirsch, van Amersfoort and Gal 2019).
 
     Attributes:
-        candidates: only so many pictures of the highest BALD score are considered; bounds time and memory.
+        candidates: only so many images of the highest BALD score are considered; bounds time and memory.
         samples: joint configurations that are sampled once there are too many to enumerate.
     """
 
@@ -26,14 +26,14 @@ class BatchBald(Bald):
     samples: PositiveInt = 2_000
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
-        """Choose `budget` pictures of high joint mutual information."""
+        """Choose `budget` images of high joint mutual information."""
         masks_Td = dropout_masks(round_, models, self.passes, self.dropout)
 
         def individual(outputs: Outputs) -> Scores:
-            return {"mutual_information": mutual_information(dropout_passes(models, outputs.pictures, masks_Td))}
+            return {"mutual_information": mutual_information(dropout_passes(models, outputs.images, masks_Td))}
 
         def joint(outputs: Outputs) -> Scores:
-            passes = torch.stack(list(dropout_passes(models, outputs.pictures, masks_Td)), dim=1)
+            passes = torch.stack(list(dropout_passes(models, outputs.images, masks_Td)), dim=1)
             return {"logits_BTK": passes}
 
         scores = score_pool(round_, models, individual)

@@ -1,4 +1,4 @@
-"""Ensembles: pictures about which independently trained models disagree."""
+"""Ensembles: images about which independently trained models disagree."""
 
 from itertools import chain
 from typing import Literal
@@ -40,16 +40,16 @@ class Ensemble(Strategy):
         return Models(first.task_model, others=others, history=first.history)
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
-        """Choose the `budget` pictures on which the members disagree most."""
+        """Choose the `budget` images on which the members disagree most."""
 
         def score(outputs: Outputs) -> Scores:
-            others = (member(outputs.pictures).to(outputs.logits.dtype) for member in models.others.values())
+            others = (member(outputs.images).to(outputs.logits.dtype) for member in models.others.values())
             passes = chain([outputs.logits], others)
             if self.measure == "mutual_information":
                 return {self.measure: mutual_information(passes)}
             votes_TNK = torch.stack([_checked(logits) for logits in passes])
             measures = {"variation_ratio": variation_ratio(votes_TNK), "mutual_information": bald(votes_TNK)}
-            return {name: values.view(len(outputs.pictures), -1).mean(dim=1) for name, values in measures.items()}
+            return {name: values.view(len(outputs.images), -1).mean(dim=1) for name, values in measures.items()}
 
         scores = score_pool(round_, models, score)
         # A few members have few shares of votes: whole pools are equal in them.
@@ -58,6 +58,6 @@ class Ensemble(Strategy):
 
 
 def _checked(logits: Tensor) -> Tensor:
-    """One row a sample, once no picture of the batch has a logit that is NaN or infinite."""
+    """One row a sample, once no image of the batch has a logit that is NaN or infinite."""
     check_finite(logits, "logits")
     return as_samples(logits)

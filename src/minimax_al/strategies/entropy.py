@@ -1,4 +1,4 @@
-"""Entropy sampling: the pictures on which the prediction is most spread out."""
+"""Entropy sampling: the images on which the prediction is most spread out."""
 
 from minimax_al.acquisition import top
 from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool

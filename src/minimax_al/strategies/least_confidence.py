@@ -1,7 +1,7 @@
-"""Least confidence: the pictures whose most probable class is least probable."""
+"""Least confidence: the images whose most probable class is least probable."""
 
 from minimax_al.acquisition import least_confidence, top
-from minimax_al.strategies.pixels import picture_mean
+from minimax_al.strategies.pixels import image_mean
 from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
 from minimax_al.training import Models, Round
 
@@ -14,6 +14,6 @@ class LeastConfidence(Strategy):
         scores = score_pool(
             round_,
             models,
-            lambda outputs: {"least_confidence": picture_mean(least_confidence, outputs.logits)},
+            lambda outputs: {"least_confidence": image_mean(least_confidence, outputs.logits)},
         )
         return picks(round_, top(scores["least_confidence"], budget), scores)

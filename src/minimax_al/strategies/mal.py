@@ -18,7 +18,7 @@ class MAL(Strategy):
 
     Attributes:
         rule: the reading of Algorithm 2, "the top b samples that meet both conditions".
-        filter_factor: k of the rule `filter`, which keeps the k·b pictures that look least labelled.
+        filter_factor: k of the rule `filter`, which keeps the k·b images that look least labelled.
         entropy_weight: λ in place of the recipe's; 0 is the ablation without minimax entropy.
         discriminator: whether D is trained, in place of the recipe's; without it only the rule `entropy` is left.
     """
@@ -47,7 +47,7 @@ class MAL(Strategy):
         return fit_minimax(round_, settings)
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
-        """Choose the `budget` pictures that D takes for unlabelled and on which C's entropy is high."""
+        """Choose the `budget` images that D takes for unlabelled and on which C's entropy is high."""
         discriminator = models.discriminator
 
         def score(outputs: Outputs) -> Scores:

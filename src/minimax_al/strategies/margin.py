@@ -1,7 +1,7 @@
-"""Margin sampling: the pictures on which the two most probable classes are closest."""
+"""Margin sampling: the images on which the two most probable classes are closest."""
 
 from minimax_al.acquisition import margin, top
-from minimax_al.strategies.pixels import picture_mean
+from minimax_al.strategies.pixels import image_mean
 from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
 from minimax_al.training import Models, Round
 
@@ -14,5 +14,5 @@ class Margin(Strategy):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` smallest margins."""
-        scores = score_pool(round_, models, lambda outputs: {"margin": picture_mean(margin, outputs.logits)})
+        scores = score_pool(round_, models, lambda outputs: {"margin": image_mean(margin, outputs.logits)})
         return picks(round_, top(scores["margin"], budget, largest=False), scores)

@@ -9,11 +9,11 @@ from minimax_al.training import Models, Round
 
 
 class Random(Strategy):
-    """Unlabelled pictures drawn uniformly without replacement; looks at none of them."""
+    """Unlabelled images drawn uniformly without replacement; looks at none of them."""
 
     uses_randomness: ClassVar[bool] = True
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:  # noqa: ARG002 - no model is asked
-        """Draw `budget` unlabelled pictures."""
+        """Draw `budget` unlabelled images."""
         positions = torch.randperm(len(round_.unlabelled), generator=round_.generator("query"))[:budget]
         return picks(round_, positions, {})

@@ -1,4 +1,4 @@
-"""What a strategy is: a named method that trains, scores the unlabelled pictures, and chooses among them."""
+"""What a strategy is: a named method that trains, scores the unlabelled images, and chooses among them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,21 +11,21 @@ from torch import Tensor
 
 from minimax_al.acquisition.checks import check_finite
 from minimax_al.errors import ConfigurationError, NonFiniteScoreError
-from minimax_al.networks import Task
 from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
+from minimax_al.vocabulary import Task
 
 Scores = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Query:
-    """The pictures to label next, and why.
+    """The images to label next, and why.
 
     Attributes:
-        indices: into the training pictures, in pick order, (b,) int64.
-        candidates: the pictures that were chosen among, ascending, (U,) int64.
+        indices: into the training images, in pick order, (b,) int64.
+        candidates: the images that were chosen among, ascending, (U,) int64.
         scores: one value a candidate by name, (U,): what the strategy ranked by, and in classification the
-            `predicted` class index and its `confidence` where a model looked at the pictures.
+            `predicted` class index and its `confidence` where a model looked at the images.
     """
 
     indices: Tensor
@@ -33,7 +33,7 @@ class Query:
     scores: Mapping[str, Tensor]
 
     def picked(self, name: str) -> Tensor:
-        """One score of the picked pictures, in pick order, (b,)."""
+        """One score of the picked images, in pick order, (b,)."""
         return self.scores[name][torch.searchsorted(self.candidates, self.indices)]
 
 
@@ -72,15 +72,15 @@ class Strategy(BaseModel, ABC):
 
     @abstractmethod
     def query(self, round_: Round, models: Models, budget: int) -> Query:
-        """Choose unlabelled pictures.
+        """Choose unlabelled images.
 
         Args:
             round_: what is labelled and what is not.
             models: what `fit` returned.
-            budget: pictures to choose, from 1 to all unlabelled ones.
+            budget: images to choose, from 1 to all unlabelled ones.
 
         Returns:
-            `budget` distinct unlabelled pictures, in pick order.
+            `budget` distinct unlabelled images, in pick order.
         """
 
 
@@ -92,20 +92,20 @@ def score_pool(
     *,
     stays: Sequence[str] = (),
 ) -> Scores:
-    """Score pictures in one pass, batch by batch.
+    """Score images in one pass, batch by batch.
 
     Args:
-        round_: where the pictures are.
+        round_: where the images are.
         models: the networks that look at them.
         score: from the networks' outputs on a batch to values by name, each (B, …).
-        indices: which pictures; default all unlabelled ones.
+        indices: which images; default all unlabelled ones.
         stays: names of large values that stay on the rank that computed them, where several share the run.
 
     Returns:
-        Each value over all pictures, on the CPU; in classification also `predicted` and `confidence`, (n,).
+        Each value over all images, on the CPU; in classification also `predicted` and `confidence`, (n,).
 
     Raises:
-        NonFiniteScoreError: a logit or a value is NaN or infinite; names the pictures, and its positions are
+        NonFiniteScoreError: a logit or a value is NaN or infinite; names the images, and its positions are
             among `indices`.
     """
     indices = round_.unlabelled if indices is None else indices
@@ -128,18 +128,18 @@ def score_pool(
 
 
 def _naming(error: NonFiniteScoreError, round_: Round, indices: Tensor, done: int) -> NonFiniteScoreError:
-    """The error of a batch, told of pictures: those of the batch stand in `indices` from place `done` on."""
+    """The error of a batch, told of images: those of the batch stand in `indices` from place `done` on."""
     positions = tuple(done + position for position in error.positions)
     names = ", ".join(repr(round_.dataset.train.names[int(indices[position])]) for position in positions)
     return NonFiniteScoreError(
         f"in round {round_.number} a score of {names} is NaN or infinite; scores are never replaced: "
-        "look at these pictures, or at the model",
+        "look at these images, or at the model",
         positions,
     )
 
 
 def picks(round_: Round, positions: Tensor, scores: Scores) -> Query:
-    """The query for positions among the unlabelled pictures; keeps the scores that are one value a picture."""
+    """The query for positions among the unlabelled images; keeps the scores that are one value an image."""
     kept = {name: values for name, values in scores.items() if values.ndim == 1}
     return Query(round_.unlabelled[positions.cpu()], round_.unlabelled, kept)
 

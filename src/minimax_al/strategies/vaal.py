@@ -1,4 +1,4 @@
-"""VAAL: pictures whose latent codes a discriminator takes for unlabelled."""
+"""VAAL: images whose latent codes a discriminator takes for unlabelled."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from minimax_al.training import Models, Outputs, Round, fit_vaal
 class Vaal(Strategy):
     """Lowest D(z) of an adversarially trained autoencoder (Sinha, Ebrahimi and Darrell 2019).
 
-    The autoencoder and its discriminator see pictures alone; the task model is trained as for every other method.
+    The autoencoder and its discriminator see images alone; the task model is trained as for every other method.
     """
 
     def fit(self, round_: Round) -> Models:
@@ -27,13 +27,13 @@ class Vaal(Strategy):
         )
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
-        """Choose the `budget` pictures that look least labelled."""
+        """Choose the `budget` images that look least labelled."""
         vae, discriminator = models.others["vae"], models.others["latent_discriminator"]
         assert isinstance(vae, VAE)
 
         def score(outputs: Outputs) -> Scores:
-            mu, _ = vae.encode(outputs.pictures)
-            return {"labelledness": discriminator(mu).to(outputs.pictures.dtype)}
+            mu, _ = vae.encode(outputs.images)
+            return {"labelledness": discriminator(mu).to(outputs.images.dtype)}
 
         scores = score_pool(round_, models, score)
         return picks(round_, top(scores["labelledness"], budget, largest=False), scores)

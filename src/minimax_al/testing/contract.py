@@ -8,7 +8,6 @@ from types import MappingProxyType
 import torch
 
 from minimax_al.errors import NonFiniteScoreError, UnknownNameError
-from minimax_al.networks import Task
 from minimax_al.strategies import Strategy, get_strategy
 from minimax_al.testing.probes import (
     BUDGET,
@@ -20,14 +19,15 @@ from minimax_al.testing.probes import (
     check_unlabelled,
     global_seeds,
     global_states,
+    image_names,
     modes,
-    picture_names,
     poisoned,
     require,
     round_state,
     snapshot,
 )
 from minimax_al.testing.stage import Stage, make_round, pixels_of, rearranged, with_pixels
+from minimax_al.vocabulary import Task
 
 
 def check_strategy(
@@ -70,7 +70,7 @@ def check_strategy(
 
 
 def exact_count(stage: Stage) -> None:
-    """A query returns as many pictures as it was asked for, as one row of int64 indices."""
+    """A query returns as many images as it was asked for, as one row of int64 indices."""
     for budget in (1, BUDGET):
         indices = stage.query(budget).indices
         require(
@@ -81,17 +81,17 @@ def exact_count(stage: Stage) -> None:
 
 
 def distinct(stage: Stage) -> None:
-    """A query names each picture once."""
+    """A query names each image once."""
     check_distinct(stage.query(BUDGET))
 
 
 def inside_pool(stage: Stage) -> None:
-    """Every index is of a training picture."""
+    """Every index is of a training image."""
     check_inside(stage.query(BUDGET), stage.round_)
 
 
 def never_labelled(stage: Stage) -> None:
-    """No index is of a picture that has its label."""
+    """No index is of an image that has its label."""
     check_unlabelled(stage.query(BUDGET), stage.round_)
     check_unlabelled(stage.query(len(stage.round_.unlabelled)), stage.round_)
 
@@ -146,7 +146,7 @@ def fit_repeats(stage: Stage) -> None:
 
 
 def equivariant(stage: Stage) -> None:
-    """With the pictures in another order the same pictures are picked; pictures of equal score may stand in.
+    """With the images in another order the same images are picked; images of equal score may stand in.
 
     Does not apply to strategies that draw random numbers to choose.
     """
@@ -155,22 +155,22 @@ def equivariant(stage: Stage) -> None:
     order = torch.randperm(len(stage.round_.dataset.train), generator=torch.Generator().manual_seed(7))
     other = rearranged(stage.round_, order)
     first, second = stage.query(BUDGET), stage.query(BUDGET, other)
-    names = [set(picture_names(query, round_)) for query, round_ in ((first, stage.round_), (second, other))]
+    names = [set(image_names(query, round_)) for query, round_ in ((first, stage.round_), (second, other))]
     require(
         names[0] == names[1] or are_ties(first, ~torch.isin(first.indices, order[second.indices]), second, order),
-        f"with the pictures in another order, {sorted(names[1] - names[0])} were picked in place of "
-        f"{sorted(names[0] - names[1])}; choose by what the pictures show, not by where they stand",
+        f"with the images in another order, {sorted(names[1] - names[0])} were picked in place of "
+        f"{sorted(names[0] - names[1])}; choose by what the images show, not by where they stand",
     )
 
 
 def ties(stage: Stage) -> None:
-    """A pool of equal pictures, in which all scores tie, is chosen from like any other."""
+    """A pool of equal images, in which all scores tie, is chosen from like any other."""
     pixels = pixels_of(stage.round_)
     check_budgets(stage, with_pixels(stage.round_, pixels[:1].expand_as(pixels).clone()))
 
 
 def duplicates(stage: Stage) -> None:
-    """A pool in which every picture is there twice is chosen from like any other."""
+    """A pool in which every image is there twice is chosen from like any other."""
     pixels, unlabelled = pixels_of(stage.round_), stage.round_.unlabelled
     half = len(unlabelled) // 2
     pixels[unlabelled[half : 2 * half]] = pixels[unlabelled[:half]]
@@ -178,7 +178,7 @@ def duplicates(stage: Stage) -> None:
 
 
 def one_class(stage: Stage) -> None:
-    """A pool whose pictures are all of one class is chosen from like any other."""
+    """A pool whose images are all of one class is chosen from like any other."""
     pixels, unlabelled = pixels_of(stage.round_), stage.round_.unlabelled
     noise = torch.randint(0, 8, pixels[unlabelled].shape, generator=torch.Generator().manual_seed(3))
     pixels[unlabelled] = (pixels[unlabelled[:1]] // 2 + noise).to(torch.uint8)
@@ -186,7 +186,7 @@ def one_class(stage: Stage) -> None:
 
 
 def whole_pool(stage: Stage) -> None:
-    """A budget of the whole pool picks all of it, down to a pool of one picture."""
+    """A budget of the whole pool picks all of it, down to a pool of one image."""
     check_query(stage, stage.round_, len(stage.round_.unlabelled))
     last = replace(stage.round_, unlabelled=stage.round_.unlabelled[-1:])
     check_query(stage, last, 1)
@@ -209,9 +209,9 @@ def explains(stage: Stage) -> None:
 
 
 def names_non_finite(stage: Stage) -> None:
-    """A picture on which a network gives NaN stops the query, by its name.
+    """An image on which a network gives NaN stops the query, by its name.
 
-    Does not apply to strategies that show the picture to no network.
+    Does not apply to strategies that show the image to no network.
     """
     victim = int(stage.round_.unlabelled[len(stage.round_.unlabelled) // 2])
     name = stage.round_.dataset.train.names[victim]
@@ -219,7 +219,7 @@ def names_non_finite(stage: Stage) -> None:
         try:
             stage.query(BUDGET)
         except NonFiniteScoreError as error:
-            require(name in str(error), f"the error does not name the picture {name!r}: {error}; use score_pool")
+            require(name in str(error), f"the error does not name the image {name!r}: {error}; use score_pool")
             return
     require(
         not seen,

@@ -24,22 +24,22 @@ def require(holds: bool, sentence: str) -> None:  # noqa: FBT001 - reads like as
 
 
 def check_budgets(stage: Stage, round_: Round) -> None:
-    """Refuse a query that is wrong at a budget of one picture, of some, or of the whole pool."""
+    """Refuse a query that is wrong at a budget of one image, of some, or of the whole pool."""
     for budget in (1, BUDGET, len(round_.unlabelled)):
         check_query(stage, round_, budget)
 
 
 def check_query(stage: Stage, round_: Round, budget: int) -> None:
-    """Refuse a query that does not name so many distinct unlabelled pictures."""
+    """Refuse a query that does not name so many distinct unlabelled images."""
     query = stage.query(budget, round_)
-    require(len(query.indices) == budget, f"a budget of {budget} gave {len(query.indices)} pictures")
+    require(len(query.indices) == budget, f"a budget of {budget} gave {len(query.indices)} images")
     check_distinct(query)
     check_inside(query, round_)
     check_unlabelled(query, round_)
 
 
 def check_distinct(query: Query) -> None:
-    """Refuse a query that names a picture twice."""
+    """Refuse a query that names an image twice."""
     doubled = [index for index, count in zip(*query.indices.unique(return_counts=True), strict=True) if count > 1]
     require(
         not doubled,
@@ -49,29 +49,29 @@ def check_distinct(query: Query) -> None:
 
 
 def check_inside(query: Query, round_: Round) -> None:
-    """Refuse indices that are of no training picture."""
-    pictures = len(round_.dataset.train)
-    outside = query.indices[(query.indices < 0) | (query.indices >= pictures)].tolist()
-    require(not outside, f"indices {outside} are outside of the {pictures} training pictures")
+    """Refuse indices that are of no training image."""
+    images = len(round_.dataset.train)
+    outside = query.indices[(query.indices < 0) | (query.indices >= images)].tolist()
+    require(not outside, f"indices {outside} are outside of the {images} training images")
 
 
 def check_unlabelled(query: Query, round_: Round) -> None:
-    """Refuse indices of pictures that have their label."""
+    """Refuse indices of images that have their label."""
     labelled = query.indices[~torch.isin(query.indices, round_.unlabelled)].tolist()
     require(
         not labelled,
-        f"indices {labelled} are not unlabelled; positions among the unlabelled pictures become indices by "
+        f"indices {labelled} are not unlabelled; positions among the unlabelled images become indices by "
         "round_.unlabelled[positions], which picks() does",
     )
 
 
-def picture_names(query: Query, round_: Round) -> list[str]:
-    """The picked pictures by name, in pick order."""
+def image_names(query: Query, round_: Round) -> list[str]:
+    """The picked images by name, in pick order."""
     return [round_.dataset.train.names[index] for index in query.indices.tolist()]
 
 
 def are_ties(first: Query, only_first: Tensor, second: Query, order: Tensor) -> bool:
-    """Whether the pictures that one of two queries alone picked have the same values in what was ranked by."""
+    """Whether the images that one of two queries alone picked have the same values in what was ranked by."""
     only_second = ~torch.isin(order[second.indices], first.indices)
     ranked_by = [name for name in first.scores if name not in PREDICTION]
     return bool(ranked_by) and all(
@@ -133,15 +133,15 @@ def round_state(round_: Round) -> tuple[Tensor, Tensor, Tensor]:
 
 @contextmanager
 def poisoned(stage: Stage, victim: int) -> Iterator[list[str]]:
-    """Inside the block every network gives NaN on one picture; the list fills with those that saw it."""
+    """Inside the block every network gives NaN on one image; the list fills with those that saw it."""
     round_, seen = stage.round_, list[str]()
-    (picture,) = round_.feed.plain(round_.dataset.train, torch.tensor([victim]), 1)
+    (image,) = round_.feed.plain(round_.dataset.train, torch.tensor([victim]), 1)
 
     def poison(module: nn.Module, inputs: tuple[object, ...], output: object) -> Tensor | None:
         x = inputs[0] if inputs else None
-        if not isinstance(x, Tensor) or not isinstance(output, Tensor) or x.shape[1:] != picture.shape[1:]:
+        if not isinstance(x, Tensor) or not isinstance(output, Tensor) or x.shape[1:] != image.shape[1:]:
             return None
-        is_victim = (x == picture).flatten(1).all(dim=1)
+        is_victim = (x == image).flatten(1).all(dim=1)
         if not bool(is_victim.any()):
             return None
         seen.append(type(module).__name__)

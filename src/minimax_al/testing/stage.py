@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from minimax_al.data import Augmentation, Dataset, ResidentPictures
-from minimax_al.networks import Task
+from minimax_al.data import Augmentation, Dataset, ResidentImages
 from minimax_al.strategies import Query, Strategy
 from minimax_al.training import (
     MinimaxSettings,
@@ -18,12 +17,13 @@ from minimax_al.training import (
     TaskSettings,
     VaalSettings,
 )
+from minimax_al.vocabulary import Task
 
 SIDE = 16
 CLASSES = ("red", "green", "blue")
 LABELLED = (1, 0, 5, 2, 8, 12, 4, 21, 17)
-"""Scattered, so that a position among the unlabelled pictures seldom is the index of one."""
-PICTURES = 24
+"""Scattered, so that a position among the unlabelled images seldom is the index of one."""
+IMAGES = 24
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Stage:
 
 
 def make_round(task: Task = "classification", *, seed: int = 0) -> Round:
-    """A round of 24 pictures, 9 of them labelled, that every strategy fits within a second.
+    """A round of 24 images, 9 of them labelled, that every strategy fits within a second.
 
     Args:
         task: `classification` or `segmentation`.
-        seed: of pictures and round.
+        seed: of images and round.
     """
     dataset = _squares(task, seed)
     labelled = torch.tensor(LABELLED)
@@ -67,27 +67,27 @@ def make_round(task: Task = "classification", *, seed: int = 0) -> Round:
         runtime=RuntimeSettings(device="cpu", precision="fp64"),
     )
     targets = dataset.train_targets.clone()
-    targets[unlabelled_among(PICTURES, labelled)] = 255 if segmentation else -1
+    targets[unlabelled_among(IMAGES, labelled)] = 255 if segmentation else -1
     return Round(
         dataset=dataset,
         targets=targets,
         labelled=labelled,
-        unlabelled=unlabelled_among(PICTURES, labelled),
+        unlabelled=unlabelled_among(IMAGES, labelled),
         recipe=recipe,
         runtime=Runtime(recipe.runtime),
         seed=seed,
     )
 
 
-def unlabelled_among(pictures: int, labelled: Tensor) -> Tensor:
-    """All indices below `pictures` but the labelled ones, ascending."""
-    is_unlabelled = torch.ones(pictures, dtype=torch.bool)
+def unlabelled_among(images: int, labelled: Tensor) -> Tensor:
+    """All indices below `images` but the labelled ones, ascending."""
+    is_unlabelled = torch.ones(images, dtype=torch.bool)
     is_unlabelled[labelled] = False
     return is_unlabelled.nonzero().flatten()
 
 
 def rearranged(round_: Round, order: Tensor) -> Round:
-    """The same round with its pictures in another order: picture `order[i]` moves to place i."""
+    """The same round with its images in another order: image `order[i]` moves to place i."""
     place = order.argsort()
     dataset = replace(
         round_.dataset,
@@ -104,34 +104,34 @@ def rearranged(round_: Round, order: Tensor) -> Round:
 
 
 def with_pixels(round_: Round, pixels: Tensor) -> Round:
-    """The same round with other pixels (N, 3, H, W) uint8 in its training pictures."""
-    train = ResidentPictures(pixels, round_.dataset.train.names)
+    """The same round with other pixels (N, 3, H, W) uint8 in its training images."""
+    train = ResidentImages(pixels, round_.dataset.train.names)
     return replace(round_, dataset=replace(round_.dataset, train=train))
 
 
 def pixels_of(round_: Round) -> Tensor:
-    """The training pictures' pixels, (N, 3, H, W) uint8."""
+    """The training images' pixels, (N, 3, H, W) uint8."""
     return torch.cat(list(round_.dataset.train.stream([torch.arange(len(round_.dataset.train))])))
 
 
 def _squares(task: Task, seed: int) -> Dataset:
     """Noise tinted in the colour of the class; for segmentation, a tinted half."""
     generator = torch.Generator().manual_seed(seed)
-    classes = torch.arange(PICTURES) % len(CLASSES)
-    pixels = torch.randint(0, 128, (PICTURES, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
-    masks = torch.zeros(PICTURES, SIDE, SIDE, dtype=torch.uint8)
-    for picture, label in enumerate(classes.tolist()):
-        pixels[picture, label, :, : SIDE // 2] += 100
-        masks[picture, :, : SIDE // 2] = label
+    classes = torch.arange(IMAGES) % len(CLASSES)
+    pixels = torch.randint(0, 128, (IMAGES, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+    masks = torch.zeros(IMAGES, SIDE, SIDE, dtype=torch.uint8)
+    for image, label in enumerate(classes.tolist()):
+        pixels[image, label, :, : SIDE // 2] += 100
+        masks[image, :, : SIDE // 2] = label
     targets = masks if task == "segmentation" else classes
-    pictures = ResidentPictures(pixels, [f"squares/{picture:02d}" for picture in range(PICTURES)])
+    images = ResidentImages(pixels, [f"squares/{image:02d}" for image in range(IMAGES)])
     return Dataset(
         name="squares",
         task=task,
         class_names=CLASSES,
-        train=pictures,
+        train=images,
         train_targets=targets,
-        test=pictures,
+        test=images,
         test_targets=targets,
         mean=(0.3, 0.3, 0.3),
         std=(0.2, 0.2, 0.2),

@@ -17,7 +17,7 @@ PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class RankBatchNorm(_BatchNorm):
-    """Normalises by mean and variance of all ranks' pictures together; in evaluation it is plain batch norm."""
+    """Normalises by mean and variance of all ranks' images together; in evaluation it is plain batch norm."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.BatchNorm2d gives it
         """Normalise this rank's part (B, C, …) of a batch.

@@ -60,7 +60,7 @@ def build_minimax_networks(
 
 
 def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
-    """VAAL's autoencoder for pictures as training sees them, and the discriminator on its codes."""
+    """VAAL's autoencoder for images as training sees them, and the discriminator on its codes."""
     settings, augmentation = round_.recipe.vaal, round_.recipe.augmentation
     side = augmentation.input_size or augmentation.crop
     with _library_draws(round_):

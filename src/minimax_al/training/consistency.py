@@ -1,6 +1,6 @@
 """Consistency under strong augmentation, beside the minimax entropy: not the paper's, but what scarce labels gain from.
 
-FixMatch (Sohn et al. 2020), Eq. 4: where the model is sure of an unlabelled picture, it should say the same of a
+FixMatch (Sohn et al. 2020), Eq. 4: where the model is sure of an unlabelled image, it should say the same of a
 strongly changed copy.
 """
 
@@ -16,13 +16,13 @@ def consistency_loss(
     """Cross-entropy of the strong views under what the model says of the weak ones, where it is sure.
 
     Args:
-        logits: of the pictures as training otherwise sees them, (B, K); no gradient flows to them.
+        logits: of the images as training otherwise sees them, (B, K); no gradient flows to them.
         logits_strong: of their strongly changed copies, (B, K).
-        threshold: least probability of the likeliest class for a picture to count, in [0, 1].
+        threshold: least probability of the likeliest class for an image to count, in [0, 1].
         mean: over this batch, or over all ranks' parts of it.
 
     Returns:
-        The loss in nats, averaged over all pictures, and the share of pictures that counted; scalars.
+        The loss in nats, averaged over all images, and the share of images that counted; scalars.
     """
     confidences, said = logits.detach().softmax(dim=1).max(dim=1)
     sure = (confidences >= threshold).to(logits_strong.dtype)

@@ -25,7 +25,7 @@ class EpochSettings(BaseModel):
     Attributes:
         epochs: passes; what a pass is, the training says.
         steps_per_epoch: overrides the length of a pass, in batches.
-        batch_size: pictures a batch, of each kind.
+        batch_size: images a batch, of each kind.
         learning_rate: of Adam.
         weight_decay: of Adam.
         schedule: `constant`, or `cosine` from the learning rate down to zero, step by step.
@@ -42,9 +42,9 @@ class EpochSettings(BaseModel):
     schedule: Literal["constant", "cosine"] = "constant"
     checkpoint_every: PositiveInt = 10
 
-    def steps(self, pictures: int) -> int:
-        """Batches an epoch: `steps_per_epoch`, or as many as one pass over so many pictures takes."""
-        return self.steps_per_epoch or math.ceil(pictures / self.batch_size)
+    def steps(self, images: int) -> int:
+        """Batches an epoch: `steps_per_epoch`, or as many as one pass over so many images takes."""
+        return self.steps_per_epoch or math.ceil(images / self.batch_size)
 
     def adam(self, network: nn.Module) -> torch.optim.Adam:
         """Adam over the parameters of a network that is already on its device."""

@@ -1,15 +1,16 @@
-"""How good M is, and C∘F beside it, on pictures with known answers."""
+"""How good M is, and C∘F beside it, on images with known answers."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from minimax_al.data import IGNORED, prepare_masks
+from minimax_al.data import prepare_masks
 from minimax_al.errors import DataError
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 from minimax_al.training.segmentation_metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
+from minimax_al.vocabulary import IGNORED
 
 HEADLINE = {"classification": "accuracy", "segmentation": "miou"}
 """The metric that a task is judged by."""
@@ -17,11 +18,11 @@ HEADLINE = {"classification": "accuracy", "segmentation": "miou"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What test pictures say of the models.
+    """What test images say of the models.
 
     Attributes:
         metrics: fractions in [0, 1], by name.
-        per_class: M's accuracy on the test pictures of each class, (K,), None for a class without any; in
+        per_class: M's accuracy on the test images of each class, (K,), None for a class without any; in
             segmentation the intersection over union, None for a class that neither M nor the truth shows.
     """
 
@@ -30,17 +31,17 @@ class Evaluation:
 
 
 def evaluate(round_: Round, models: Models) -> Evaluation:
-    """Judge models on the dataset's test pictures.
+    """Judge models on the dataset's test images.
 
     Returns:
         In classification `accuracy`, `balanced_accuracy` and `calibration_error` of M, and `classifier_accuracy` of C∘F
         where there is one; in segmentation `miou`, `pixel_accuracy` and `classifier_miou`.
 
     Raises:
-        DataError: there are no test pictures, or all their pixels are void.
+        DataError: there are no test images, or all their pixels are void.
     """
     if len(round_.dataset.test) == 0:
-        raise DataError(f"{round_.dataset.name!r} has no test pictures to evaluate on")
+        raise DataError(f"{round_.dataset.name!r} has no test images to evaluate on")
     return _evaluate_pixels(round_, models) if round_.dataset.task == "segmentation" else _evaluate(round_, models)
 
 
@@ -97,13 +98,13 @@ def accuracy(logits: Tensor, targets: Tensor) -> float:
 
 
 def class_accuracies(logits: Tensor, targets: Tensor) -> dict[int, float]:
-    """Accuracy on the pictures of each class that `targets` hold, by class."""
+    """Accuracy on the images of each class that `targets` hold, by class."""
     correct = (logits.argmax(dim=1) == targets).double()
     return {int(label): float(correct[targets == label].mean()) for label in targets.unique()}
 
 
 def calibration_error(logits: Tensor, targets: Tensor, bins: int = 15) -> float:
-    """Expected calibration error: |accuracy − confidence| over bins of equal width, weighted by their pictures.
+    """Expected calibration error: |accuracy − confidence| over bins of equal width, weighted by their images.
 
     Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. 3.
 

@@ -1,4 +1,4 @@
-"""A round's pictures as batches on the device: augmented for training, plain for scoring."""
+"""A round's images as batches on the device: augmented for training, plain for scoring."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from torch import Tensor
 from minimax_al.data import (
     Augmentation,
     Dataset,
+    Images,
     Part,
-    Pictures,
     augment,
     epoch_batches,
     normalise,
@@ -22,12 +22,12 @@ from minimax_al.training.runtime import Runtime
 
 @dataclass(frozen=True)
 class Feed:
-    """Turns indices into batches of normalised pictures on the runtime's device.
+    """Turns indices into batches of normalised images on the runtime's device.
 
     Where several ranks share the run, a batch of training is this rank's part of it: sizes below are of the whole.
 
     Attributes:
-        dataset: where the pictures are.
+        dataset: where the images are.
         augmentation: what training does to them.
         runtime: where they go.
     """
@@ -39,12 +39,12 @@ class Feed:
     def labelled(
         self, indices: Tensor, targets: Tensor, batch_size: int, steps: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """`steps` augmented batches of pictures and targets, cycling through the labelled pictures.
+        """`steps` augmented batches of images and targets, cycling through the labelled images.
 
         Args:
-            indices: the labelled pictures, (L,) int64.
+            indices: the labelled images, (L,) int64.
             targets: of the whole training set, (N,) int64 or (N, H, W) uint8.
-            batch_size: pictures a batch; fewer where there are fewer labelled pictures.
+            batch_size: images a batch; fewer where there are fewer labelled images.
             steps: batches.
             generator: decides order and augmentation.
         """
@@ -55,13 +55,13 @@ class Feed:
                 pixels_here, targets_here = augment(pixels_here, self.augmentation, generator, targets_here, part=part)
             else:
                 pixels_here = augment(pixels_here, self.augmentation, generator, part=part)
-            yield self._pictures(pixels_here), targets_here.long()
+            yield self._images(pixels_here), targets_here.long()
 
     def unlabelled(self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """`steps` augmented batches of pictures, (B, 3, H, W), cycling through the unlabelled ones."""
+        """`steps` augmented batches of images, (B, 3, H, W), cycling through the unlabelled ones."""
         batches, part = self._own_batches(indices, batch_size, steps, generator)
         for pixels in self.dataset.train.stream(batches):
-            yield self._pictures(augment(self.runtime.send(pixels), self.augmentation, generator, part=part))
+            yield self._images(augment(self.runtime.send(pixels), self.augmentation, generator, part=part))
 
     def unlabelled_twice(
         self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator
@@ -71,12 +71,12 @@ class Feed:
         for pixels in self.dataset.train.stream(batches):
             weak = augment(self.runtime.send(pixels), self.augmentation, generator, part=part)
             strong = strongly_augment(weak, generator, part=part)
-            yield self._pictures(weak), self._pictures(strong)
+            yield self._images(weak), self._images(strong)
 
-    def plain(self, pictures: Pictures, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """The pictures at `indices` in order, without augmentation, (B, 3, H, W)."""
+    def plain(self, images: Images, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """The images at `indices` in order, without augmentation, (B, 3, H, W)."""
         batches: Sequence[Tensor] = indices.split(batch_size) if len(indices) else []
-        for pixels in pictures.stream(batches):
+        for pixels in images.stream(batches):
             yield seen(pixels, self.augmentation, self.dataset.mean, self.dataset.std, self.runtime)
 
     def _own_batches(
@@ -87,14 +87,14 @@ class Feed:
         part = self.runtime.ranks.part(len(batches[0]))
         return [part.of(batch) for batch in batches], part
 
-    def _pictures(self, pixels: Tensor) -> Tensor:
-        return self.runtime.place_pictures(normalise(pixels, self.dataset.mean, self.dataset.std))
+    def _images(self, pixels: Tensor) -> Tensor:
+        return self.runtime.place_images(normalise(pixels, self.dataset.mean, self.dataset.std))
 
 
 def seen(
     pixels: Tensor, augmentation: Augmentation, mean: tuple[float, ...], std: tuple[float, ...], runtime: Runtime
 ) -> Tensor:
-    """Pictures as networks see them where nothing is trained: the centre, normalised, on the device.
+    """Images as networks see them where nothing is trained: the centre, normalised, on the device.
 
     Args:
         pixels: (B, 3, H, W) uint8, wherever they lie.
@@ -106,4 +106,4 @@ def seen(
     Returns:
         (B, 3, H', W') in the runtime's dtype, channels last.
     """
-    return runtime.place_pictures(normalise(prepare(runtime.send(pixels), augmentation), mean, std))
+    return runtime.place_images(normalise(prepare(runtime.send(pixels), augmentation), mean, std))

@@ -6,7 +6,6 @@ from copy import deepcopy
 
 from torch import Tensor
 
-from minimax_al.data import IGNORED
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.networks import VAE, LatentDiscriminator
 from minimax_al.training.build import (
@@ -20,12 +19,13 @@ from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 from minimax_al.training.task import TaskTraining
 from minimax_al.training.vaal import VaalTraining
+from minimax_al.vocabulary import IGNORED
 
 logger = logging.getLogger(__name__)
 
 
 def fit_supervised(round_: Round, *, dropout: float = 0.0) -> Models:
-    """Train M from Xavier initialisation on the labelled pictures (every baseline of the paper).
+    """Train M from Xavier initialisation on the labelled images (every baseline of the paper).
 
     Args:
         round_: what is labelled, and the recipe.
@@ -99,7 +99,7 @@ def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str,
 def _pairs(
     round_: Round, name: str, batch_size: int, epoch: int, steps: int, *, twice: bool = False
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Labelled pictures, their targets, and as many unlabelled ones, if wanted `twice`: one tuple a step."""
+    """Labelled images, their targets, and as many unlabelled ones, if wanted `twice`: one tuple a step."""
     labelled = round_.labelled_batches(name, batch_size, epoch, steps)
     if len(round_.unlabelled) == 0:
         return ((x, y, x) for x, y in labelled)
@@ -120,27 +120,26 @@ def check_labels(round_: Round) -> None:
     labels = round_.targets[round_.labelled]
     present = set(labels.unique().tolist())
     if present == {IGNORED} and round_.dataset.task == "segmentation":
-        raise DataError(f"all pixels of the {len(labels)} labelled pictures are void ({IGNORED}): label some of them")
+        raise DataError(f"all pixels of the {len(labels)} labelled images are void ({IGNORED}): label some of them")
     names = round_.dataset.class_names
     missing = [name for index, name in enumerate(names) if index not in present]
     if len(names) - len(missing) < 2:
         raise DataError(
-            f"{len(labels)} labelled pictures show {len(names) - len(missing)} of {len(names)} classes: "
-            "label pictures of at least two classes before training"
+            f"{len(labels)} labelled images show {len(names) - len(missing)} of {len(names)} classes: "
+            "label images of at least two classes before training"
         )
     if missing:
         shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
         sentence = f"{len(missing)} of {len(names)} classes have no label yet ({shown})"
         if round_.recipe.missing_classes == "error" and round_.dataset.task == "classification":
             raise DataError(
-                f"{sentence}: label at least one picture of each, or set missing_classes to 'warn' "
-                "to train without them"
+                f"{sentence}: label at least one image of each, or set missing_classes to 'warn' to train without them"
             )
         logger.warning("%s: they cannot be predicted in this round", sentence)
 
 
 def fit_vaal(round_: Round) -> tuple[VAE, LatentDiscriminator, list[dict[str, float]]]:
-    """Train VAAL's autoencoder and its discriminator on labelled and unlabelled pictures.
+    """Train VAAL's autoencoder and its discriminator on labelled and unlabelled images.
 
     Returns:
         Both networks in evaluation mode, and the losses of every epoch.

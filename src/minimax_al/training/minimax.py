@@ -2,8 +2,8 @@
 
 Ebrahimi, Gan, Salahi, Darrell: Minimax Active Learning, 2020. With W the prototypes and T the temperature,
 
-    Eq. 1   L_CE  = −E_(x,y)∼L  log softmax_y( Wᵀ F(x) / (T ‖F(x)‖) )         labelled pictures
-    Eq. 2   L_Ent =  E_x∼U  Σ_k p_k log p_k  = −H,  p = softmax(C(F(x)))       unlabelled pictures
+    Eq. 1   L_CE  = −E_(x,y)∼L  log softmax_y( Wᵀ F(x) / (T ‖F(x)‖) )         labelled images
+    Eq. 2   L_Ent =  E_x∼U  Σ_k p_k log p_k  = −H,  p = softmax(C(F(x)))       unlabelled images
     Eq. 3   L_BCE = −E_x∼L log σ(D(x)) − E_x∼U log(1 − σ(D(x))),  D(x) = D( F(x) / (T ‖F(x)‖) )
 
     F minimises L_CE − λ L_Ent      (low entropy: unlabelled features gather around prototypes)
@@ -18,7 +18,7 @@ Where the paper leaves a choice, this is what is done, each with the setting tha
       is Eq. 1 to the letter). The bottleneck learns with F (`reversal="before_bottleneck"`: with C).
     * D reads F's features detached, since line 11 updates θ_D alone (`detach=False`).
     * Each line that updates is an optimiser step of its own (`update="joint"`: one step on the summed loss).
-    * An epoch is one pass over the unlabelled pictures, the labelled ones cycling (`steps_per_epoch`).
+    * An epoch is one pass over the unlabelled images, the labelled ones cycling (`steps_per_epoch`).
 
 F runs once on each batch, and D reads what those runs gave. Two of them cannot be one where lines 6 and 9 are steps of
 their own: F has moved between them, so features of x_U from before the first step have another gradient. In a joint
@@ -38,20 +38,20 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from minimax_al.data import IGNORED
 from minimax_al.networks import Reversal
 from minimax_al.training.batch_norm import BATCH_NORM
 from minimax_al.training.consistency import consistency_loss
 from minimax_al.training.epochs import EpochSettings
 from minimax_al.training.ranks import ALONE, Mean
 from minimax_al.training.runtime import Runtime
+from minimax_al.vocabulary import IGNORED
 
 
 class MinimaxSettings(EpochSettings):
     """Settings of Algorithm 1; the defaults are the paper's.
 
     Attributes:
-        entropy_weight: λ, the weight of the entropy term; 0 trains F and C on labelled pictures alone.
+        entropy_weight: λ, the weight of the entropy term; 0 trains F and C on labelled images alone.
         temperature: T of the softmax and of D's input.
         bottleneck: width of C's bottleneck; `auto` is the paper's for the encoder, None is Eq. 1 to the letter.
         reversal: where gradients turn, after C's bottleneck or before it.
@@ -60,8 +60,8 @@ class MinimaxSettings(EpochSettings):
         detach: whether D's loss stops at F's features.
         discriminator: whether D is trained at all.
         discriminator_hidden: width of D's two hidden layers.
-        consistency_weight: of the consistency term on unlabelled pictures, FixMatch's; the paper has none.
-        consistency_threshold: probability from which C is sure enough of a picture for that term.
+        consistency_weight: of the consistency term on unlabelled images, FixMatch's; the paper has none.
+        consistency_threshold: probability from which C is sure enough of an image for that term.
     """
 
     entropy_weight: NonNegativeFloat = 0.1
@@ -82,7 +82,7 @@ class MinimaxSettings(EpochSettings):
 
 
 def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean) -> Tensor:
-    """Eq. 1: cross-entropy, averaged over pictures, or over the pixels that are not ignored.
+    """Eq. 1: cross-entropy, averaged over images, or over the pixels that are not ignored.
 
     Args:
         logits: (B, K), or (B, K, H, W); already divided by the temperature.
@@ -99,7 +99,7 @@ def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean
 
 
 def negative_entropy(logits: Tensor, mean: Mean = ALONE.mean) -> Tensor:
-    """Eq. 2 as Algorithm 1 uses it: Σ_k p_k log p_k = −H, averaged over pictures, or over pixels.
+    """Eq. 2 as Algorithm 1 uses it: Σ_k p_k log p_k = −H, averaged over images, or over pixels.
 
     Args:
         logits: (B, K), or (B, K, H, W).
@@ -113,11 +113,11 @@ def negative_entropy(logits: Tensor, mean: Mean = ALONE.mean) -> Tensor:
 
 
 def labelledness_loss(logits_labelled: Tensor, logits_unlabelled: Tensor, mean: Mean = ALONE.mean) -> Tensor:
-    """Eq. 3: binary cross-entropy with target 1 for labelled and 0 for unlabelled pictures.
+    """Eq. 3: binary cross-entropy with target 1 for labelled and 0 for unlabelled images.
 
     Args:
-        logits_labelled: D's logits on labelled pictures, (B,).
-        logits_unlabelled: D's logits on unlabelled pictures, (B',).
+        logits_labelled: D's logits on labelled images, (B,).
+        logits_unlabelled: D's logits on unlabelled images, (B',).
         mean: over each batch, or over all ranks' parts of it.
 
     Returns:
@@ -130,9 +130,9 @@ class MinimaxTraining:
     """Algorithm 1: F, C and D, one Adam each, learning from a labelled and an unlabelled batch at a time.
 
     Args:
-        encoder: F, pictures to features.
+        encoder: F, images to features.
         classifier: C, features to logits; takes `reverse=True` to turn the gradient on its way to F.
-        discriminator: D, features to one logit a picture; None trains none.
+        discriminator: D, features to one logit an image; None trains none.
         settings: of the algorithm.
         runtime: where and in which precision.
     """
@@ -167,7 +167,7 @@ class MinimaxTraining:
 
         Returns:
             The losses before the step: `classification` and `entropy` (+H) in nats, `labelledness`, and with x_strong
-            `consistency` and the share of pictures that it counted, `confident`.
+            `consistency` and the share of images that it counted, `confident`.
         """
         if not self.settings.learns_from_unlabelled:
             losses, features = self._supervised_step(x_labelled, y_labelled, x_unlabelled)
@@ -210,7 +210,7 @@ class MinimaxTraining:
     def _unlabelled_loss(
         self, x_unlabelled: Tensor, features: Tensor, features_strong: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What F and C learn from unlabelled pictures: λ·L_Ent through the reversal, and consistency if asked for."""
+        """What F and C learn from unlabelled images: λ·L_Ent through the reversal, and consistency if asked for."""
         logits = self._classify(features, x_unlabelled, reverse=True)
         loss_ent = negative_entropy(logits, self.mean)
         loss, losses = self.settings.entropy_weight * loss_ent, {"entropy": -loss_ent.detach()}
@@ -224,7 +224,7 @@ class MinimaxTraining:
     def _supervised_step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Lines 4–6 alone: with λ = 0 nothing of F or C may depend on an unlabelled picture, statistics included."""
+        """Lines 4–6 alone: with λ = 0 nothing of F or C may depend on an unlabelled image, statistics included."""
         features_labelled = self._encode(x_labelled)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         self._descend(loss_ce, "encoder", "classifier")
@@ -250,8 +250,8 @@ class MinimaxTraining:
         features = self._encode(torch.cat(given) if len(given) > 1 else given[0])
         return tuple(features.split([len(batch) for batch in given]))
 
-    def _encode(self, pictures: Tensor) -> Tensor:
-        return self._forward("encoder", pictures)
+    def _encode(self, images: Tensor) -> Tensor:
+        return self._forward("encoder", images)
 
     def _classify(self, features: Tensor, x: Tensor, *, reverse: bool = False) -> Tensor:
         size = {"size": x.shape[2:]} if features.ndim == 4 else {}

@@ -15,23 +15,23 @@ class Outputs:
     """One batch as the networks that score see it.
 
     Attributes:
-        pictures: (B, 3, H, W), normalised.
+        images: (B, 3, H, W), normalised.
         features: (B, d), or (B, d, h, w); float32 (float64 under fp64).
         logits: (B, K), or (B, K, H, W); likewise.
         classifier: C where the logits are C's; None where they are M's.
     """
 
-    pictures: Tensor
+    images: Tensor
     features: Tensor
     logits: Tensor
     classifier: AnyClassifier | None = None
 
     def entropy(self) -> Tensor:
-        """Predictive entropy a picture (for segmentation, the mean over its pixels), (B,) in nats."""
+        """Predictive entropy an image (for segmentation, the mean over its pixels), (B,) in nats."""
         return pixel_entropy(self.logits) if self.logits.ndim == 4 else entropy(self.logits)
 
-    def picture_features(self) -> Tensor:
-        """One vector a picture, (B, d): for segmentation the mean over locations."""
+    def image_features(self) -> Tensor:
+        """One vector an image, (B, d): for segmentation the mean over locations."""
         return self.features.mean(dim=(2, 3)) if self.features.ndim == 4 else self.features
 
     def last_layer_input(self) -> Tensor:
@@ -86,7 +86,7 @@ class Models:
         """Features and logits of the networks that score: C∘F where there is one, else M.
 
         Args:
-            x: pictures (B, 3, H, W).
+            x: images (B, 3, H, W).
         """
         if self.encoder is None or self.classifier is None:
             return self.task_outputs(x)
@@ -95,15 +95,15 @@ class Models:
         return Outputs(x, features.to(x.dtype), logits, self.classifier)
 
     def task_outputs(self, x: Tensor) -> Outputs:
-        """Features and logits of M on pictures (B, 3, H, W)."""
+        """Features and logits of M on images (B, 3, H, W)."""
         features = self.task_model.encoder(x)
         return Outputs(x, features.to(x.dtype), self.task_logits(features, x))
 
     def task_logits(self, features: Tensor, x: Tensor) -> Tensor:
-        """M's logits from its encoder's features on pictures x."""
+        """M's logits from its encoder's features on images x."""
         return self.task_model.classify(features, **_size(x, features)).to(x.dtype)
 
 
 def _size(x: Tensor, features: Tensor) -> dict[str, tuple[int, int]]:
-    """Pixel networks are told the size of the picture, which upsampling alone does not know."""
+    """Pixel networks are told the size of the image, which upsampling alone does not know."""
     return {"size": (x.shape[2], x.shape[3])} if features.ndim == 4 else {}

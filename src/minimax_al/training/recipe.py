@@ -21,11 +21,11 @@ class Recipe(BaseModel):
         width: channels of the encoders `conv4` and `dconv4`; None is their default.
         pretrained: where encoders start from in place of Xavier's weights: true for those that their library publishes,
             or the path of a file (see `minimax_al.networks.build_encoder`).
-        augmentation: what training does to pictures.
+        augmentation: what training does to images.
         minimax: settings of Algorithm 1.
         task: settings of Algorithm 3 and of every supervised training.
         vaal: settings of VAAL's autoencoder and its discriminator.
-        scoring_batch_size: pictures a batch where nothing is trained.
+        scoring_batch_size: images a batch where nothing is trained.
         missing_classes: `error` refuses to train while a class has no label, `warn` says so and goes on.
         runtime: device and precision.
     """

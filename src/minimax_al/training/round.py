@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from minimax_al.data import Dataset, Pictures
+from minimax_al.data import Dataset, Images
 from minimax_al.training.epochs import EpochCallback, EpochSettings, Training, run_epochs
 from minimax_al.training.feed import Feed
 from minimax_al.training.recipe import Recipe
@@ -17,7 +17,7 @@ from minimax_al.training.runtime import Runtime
 from minimax_al.training.seeding import derive_seed, generator_for
 
 Forward = Callable[[Tensor], dict[str, Tensor]]
-"""A batch of pictures (B, 3, H, W) on the device → named tensors whose first dimension is B."""
+"""A batch of images (B, 3, H, W) on the device → named tensors whose first dimension is B."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Round:
     """Everything that one round trains on and draws from.
 
     Attributes:
-        dataset: pictures and classes. Its training targets are not looked at: the answers are in `targets`.
+        dataset: images and classes. Its training targets are not looked at: the answers are in `targets`.
         targets: the answers so far, (N,) int64 with −1 where there is none, or masks (N, H, W) uint8.
         labelled: indices with an answer, in the order of labelling, (L,) int64.
         unlabelled: all other indices, ascending, (U,) int64.
@@ -52,7 +52,7 @@ class Round:
 
     @cached_property
     def feed(self) -> Feed:
-        """Batches of this round's pictures."""
+        """Batches of this round's images."""
         return Feed(self.dataset, self.recipe.augmentation, self.runtime)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
@@ -109,57 +109,57 @@ class Round:
         )
 
     def labelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Augmented labelled pictures and their targets for one epoch of a training."""
+        """Augmented labelled images and their targets for one epoch of a training."""
         generator = self.generator(name, "labelled", epoch)
         return self.feed.labelled(self.labelled, self.targets, batch_size, steps, generator)
 
     def unlabelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[Tensor]:
-        """Augmented unlabelled pictures for one epoch of a training."""
+        """Augmented unlabelled images for one epoch of a training."""
         generator = self.generator(name, "unlabelled", epoch)
         return self.feed.unlabelled(self._trainable_pool(), batch_size, steps, generator)
 
     def unlabelled_pairs(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The pictures of `unlabelled_batches`, each batch with a strongly changed copy of itself."""
+        """The images of `unlabelled_batches`, each batch with a strongly changed copy of itself."""
         generator = self.generator(name, "unlabelled", epoch)
         return self.feed.unlabelled_twice(self._trainable_pool(), batch_size, steps, generator)
 
     def _trainable_pool(self) -> Tensor:
-        # The last picture of a pool comes twice in its batch: batch norm cannot train on one.
+        # The last image of a pool comes twice in its batch: batch norm cannot train on one.
         return self.unlabelled.repeat(2) if len(self.unlabelled) == 1 else self.unlabelled
 
     def stream(
-        self, forward: Forward, indices: Tensor, pictures: Pictures | None = None, *, stays: Sequence[str] = ()
+        self, forward: Forward, indices: Tensor, images: Images | None = None, *, stays: Sequence[str] = ()
     ) -> dict[str, Tensor]:
-        """Run a function over pictures, batch by batch, and gather what it returns.
+        """Run a function over images, batch by batch, and gather what it returns.
 
         Where several ranks share the run, each runs it over `shown_here` and all gather the same.
 
         Args:
-            forward: from a batch of pictures to named tensors with first dimension B; runs without gradients and
+            forward: from a batch of images to named tensors with first dimension B; runs without gradients and
                 under the runtime's precision.
-            indices: which pictures, in which order, (n,) int64.
-            pictures: default the training set's.
+            indices: which images, in which order, (n,) int64.
+            images: default the training set's.
             stays: names of large tensors that are not gathered from the other ranks.
 
         Returns:
-            Each named tensor over all pictures, on the CPU; those of `stays` over the pictures shown here.
+            Each named tensor over all images, on the CPU; those of `stays` over the images shown here.
         """
         ranks = self.runtime.ranks
         here = indices[self.shown_here(len(indices))]
-        source = self.dataset.train if pictures is None else pictures
+        source = self.dataset.train if images is None else images
         return ranks.concatenate(ranks.together(lambda: self._stream(forward, here, source)), stays)
 
     def shown_here(self, count: int) -> slice:
-        """Which of `count` streamed pictures this rank sees: whole batches, so that ranks do not change a batch."""
+        """Which of `count` streamed images this rank sees: whole batches, so that ranks do not change a batch."""
         size = self.recipe.scoring_batch_size
         part = self.runtime.ranks.part(-(-count // size))
         return slice(part.start * size, part.stop * size)
 
-    def _stream(self, forward: Forward, indices: Tensor, pictures: Pictures) -> dict[str, Tensor]:
+    def _stream(self, forward: Forward, indices: Tensor, images: Images) -> dict[str, Tensor]:
         gathered: dict[str, Tensor] = {}
         done = 0
         with torch.inference_mode(), self.runtime.autocast():
-            for x in self.feed.plain(pictures, indices, self.recipe.scoring_batch_size):
+            for x in self.feed.plain(images, indices, self.recipe.scoring_batch_size):
                 for name, values in forward(x).items():
                     if name not in gathered:
                         gathered[name] = _rows(len(indices), values)
@@ -169,6 +169,6 @@ class Round:
 
 
 def _rows(count: int, like: Tensor) -> Tensor:
-    """Room for all pictures at once: what is gathered may have gigabytes, and must not be there twice."""
+    """Room for all images at once: what is gathered may have gigabytes, and must not be there twice."""
     with torch.inference_mode(mode=False):  # what callers get is theirs to change
         return torch.empty((count, *like.shape[1:]), dtype=like.dtype, device=like.device)

@@ -16,7 +16,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, distributed, nn
 
-from minimax_al.acquisition.products import multiplies_bfloat16
+from minimax_al.acquisition.bounded_products import multiplies_bfloat16
 from minimax_al.errors import ConfigurationError
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
@@ -52,7 +52,7 @@ class RuntimeSettings(BaseModel):
 
 
 class Runtime:
-    """A device and a precision, ready to place networks and pictures, and this process's place among the ranks.
+    """A device and a precision, ready to place networks and images, and this process's place among the ranks.
 
     Attributes:
         device: of this process.
@@ -104,7 +104,7 @@ class Runtime:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of pictures and parameters: float64 under `fp64`, else float32."""
+        """The dtype of images and parameters: float64 under `fp64`, else float32."""
         return torch.float64 if self.precision == "fp64" else torch.float32
 
     def place(self, module: ModuleT) -> ModuleT:
@@ -132,9 +132,9 @@ class Runtime:
         # Elsewhere a copy that is not waited for may read memory that is given to somebody else by then.
         return tensor.to(self.device)
 
-    def place_pictures(self, pictures: Tensor) -> Tensor:
-        """Move normalised pictures (B, 3, H, W) to the device, in this runtime's dtype, channels last."""
-        return pictures.to(self.device, self.dtype, memory_format=torch.channels_last)
+    def place_images(self, images: Tensor) -> Tensor:
+        """Move normalised images (B, 3, H, W) to the device, in this runtime's dtype, channels last."""
+        return images.to(self.device, self.dtype, memory_format=torch.channels_last)
 
     def autocast(self) -> AbstractContextManager[None]:
         """The precision in which forward passes run."""

@@ -6,8 +6,8 @@ Classes that neither the prediction nor the truth shows say nothing of a model; 
 import torch
 from torch import Tensor
 
-from minimax_al.data import IGNORED
 from minimax_al.errors import ShapeError
+from minimax_al.vocabulary import IGNORED
 
 
 def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Tensor:

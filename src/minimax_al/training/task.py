@@ -13,14 +13,14 @@ from minimax_al.training.runtime import Runtime
 
 
 class TaskSettings(EpochSettings):
-    """Settings of the task model's training; an epoch is one pass over the labelled pictures."""
+    """Settings of the task model's training; an epoch is one pass over the labelled images."""
 
 
 class TaskTraining:
     """M and its Adam, learning from a labelled batch at a time.
 
     Args:
-        task_model: M, pictures to logits.
+        task_model: M, images to logits.
         settings: of the training.
         runtime: where and in which precision.
     """

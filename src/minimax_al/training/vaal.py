@@ -1,6 +1,6 @@
 """Variational Adversarial Active Learning (Sinha, Ebrahimi, Darrell, ICCV 2019): the paper's strongest baseline.
 
-A variational autoencoder maps labelled and unlabelled pictures into one latent space so that a discriminator
+A variational autoencoder maps labelled and unlabelled images into one latent space so that a discriminator
 cannot tell them apart; the discriminator tries to. With z the code's mean and D(z) the logit of "labelled",
 
     VAE:  mean squared error + β KL(q(z|x) ‖ N(0, I)) + adversary_weight · BCE(D(z), 1), on both batches
@@ -21,13 +21,13 @@ from minimax_al.training.runtime import Runtime
 
 
 class VaalSettings(EpochSettings):
-    """Settings of VAAL; an epoch is one pass over the unlabelled pictures.
+    """Settings of VAAL; an epoch is one pass over the unlabelled images.
 
     Attributes:
         latent: width of the latent code.
         widths: channels of the autoencoder's convolutions; VAAL's own are slow on a CPU.
-        beta: weight of the KL term. The term is a sum over the code and the error a mean over a picture's numbers, so
-            at 1, the paper's, the code of a small picture says next to nothing about it; about 1 / (3·height·width)
+        beta: weight of the KL term. The term is a sum over the code and the error a mean over an image's numbers, so
+            at 1, the paper's, the code of a small image says next to nothing about it; about 1 / (3·height·width)
             weighs both as a likelihood of variance 1 does.
         adversary_weight: weight of the adversarial term in the VAE's loss.
         vae_steps: VAE steps before each step of the discriminator, on the same batches.
@@ -44,8 +44,8 @@ class VaalTraining:
     """VAE and discriminator, one Adam each.
 
     Args:
-        vae: pictures to reconstruction, mean and log-variance of the code.
-        discriminator: codes to one logit a picture.
+        vae: images to reconstruction, mean and log-variance of the code.
+        discriminator: codes to one logit an image.
         settings: of the training.
         runtime: where and in which precision.
     """
@@ -67,29 +67,29 @@ class VaalTraining:
         Returns:
             The losses before the last steps: `reconstruction` (with the KL term), `adversary`, `labelledness`.
         """
-        pictures = torch.cat([x_labelled, x_unlabelled])
+        images = torch.cat([x_labelled, x_unlabelled])
         for _ in range(self.settings.vae_steps):
-            losses = self._vae_step(pictures)
-        return losses | self._discriminator_step(pictures, len(x_labelled))
+            losses = self._vae_step(images)
+        return losses | self._discriminator_step(images, len(x_labelled))
 
-    def _vae_step(self, pictures: Tensor) -> dict[str, Tensor]:
+    def _vae_step(self, images: Tensor) -> dict[str, Tensor]:
         with self.runtime.autocast():
-            reconstruction, mu, logvar = self.networks["vae"](pictures)
+            reconstruction, mu, logvar = self.networks["vae"](images)
             logits = self.networks["discriminator"](mu)
         dtype = self.runtime.dtype
-        own = vae_loss(reconstruction.to(dtype), pictures, mu.to(dtype), logvar.to(dtype), self.settings.beta)
-        # A mean over this rank's pictures counts as many times as there are pictures.
-        loss_vae = self.runtime.ranks.mean(own.expand(len(pictures)))
-        # The VAE wants every picture, labelled or not, to pass for labelled.
+        own = vae_loss(reconstruction.to(dtype), images, mu.to(dtype), logvar.to(dtype), self.settings.beta)
+        # A mean over this rank's images counts as many times as there are images.
+        loss_vae = self.runtime.ranks.mean(own.expand(len(images)))
+        # The VAE wants every image, labelled or not, to pass for labelled.
         loss_adversary = self.runtime.ranks.mean(F.softplus(-logits.to(dtype)))
         loss = loss_vae + self.settings.adversary_weight * loss_adversary
         self.runtime.descend(loss, self.networks, self.optimizers, ["vae"])
         return {"reconstruction": loss_vae.detach(), "adversary": loss_adversary.detach()}
 
-    def _discriminator_step(self, pictures: Tensor, labelled: int) -> dict[str, Tensor]:
+    def _discriminator_step(self, images: Tensor, labelled: int) -> dict[str, Tensor]:
         with self.runtime.autocast():
             with torch.no_grad():
-                mu = self.vae.encode(pictures)[0]
+                mu = self.vae.encode(images)[0]
             logits = self.networks["discriminator"](mu).to(self.runtime.dtype)
         loss = labelledness_loss(logits[:labelled], logits[labelled:], self.runtime.ranks.mean)
         self.runtime.descend(loss, self.networks, self.optimizers, ["discriminator"])

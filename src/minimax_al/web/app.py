@@ -9,10 +9,10 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from minimax_al.campaign import Campaign
-from minimax_al.web import labelling, overview, page, pictures, transfer, work
+from minimax_al.web import images, labelling, overview, page, transfer, work
 from minimax_al.web.bodies import BodyLimit
+from minimax_al.web.cache import SharedReading
 from minimax_al.web.jobs import Jobs
-from minimax_al.web.readings import SharedReading
 from minimax_al.web.refusals import declared, say_no_in_one_sentence
 from minimax_al.web.security import (
     HEADERS,
@@ -56,7 +56,7 @@ def create_app(
     )
     app.state.shared = state
     say_no_in_one_sentence(app)
-    for part in (page, overview, labelling, pictures, work, transfer):
+    for part in (page, overview, labelling, images, work, transfer):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
     return app

@@ -1,4 +1,4 @@
-"""Masks and uncertainty as they are laid over a picture."""
+"""Masks and uncertainty as they are laid over an image."""
 
 import io
 from functools import cache
@@ -10,7 +10,7 @@ from PIL import Image
 
 from minimax_al.report.strips import class_colours
 
-_OPAQUE = 255  # the page lays it over the picture as strongly as people want
+_OPAQUE = 255  # the page lays it over the image as strongly as people want
 _HEAT = (255, 64, 0)
 
 

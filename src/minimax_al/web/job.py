@@ -62,13 +62,13 @@ def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
 
 def _train(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
     model = campaign.train(order.strategy, on_epoch)
-    score = "" if model.score is None else f": {model.metric_name} {model.score:.1%} on {model.held_out:,} pictures"
+    score = "" if model.score is None else f": {model.metric_name} {model.score:.1%} on {model.held_out:,} images"
     return f"trained on {model.labels:,} labels{score}"
 
 
 def _query(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
     state = campaign.query(order.budget, order.strategy, order.random_share, on_epoch)
-    return f"round {state.number} is open: {state.picks:,} pictures by {state.strategy}"
+    return f"round {state.number} is open: {state.picks:,} images by {state.strategy}"
 
 
 def _tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`

@@ -2,7 +2,7 @@
 
 The process tells of its progress in lines of JSON. It ends with the server: asked to when the server stops in good
 order, and by itself when its standard input closes because the server died. Other servers and commands may have the
-same campaign open: whoever trains keeps the others from it (`minimax_al.campaign.training_lock`).
+same campaign open: whoever trains keeps the others from it (`minimax_al.campaign.model.training_lock`).
 """
 
 import json

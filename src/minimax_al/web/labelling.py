@@ -1,4 +1,4 @@
-"""What people do: take pictures, say what they show, take it back, look over what was said."""
+"""What people do: take images, say what they show, take it back, look over what was said."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import CampaignError, DataError
+from minimax_al.web.idempotency import RequestWord
 from minimax_al.web.models import (
     Answered,
     AnswerKind,
@@ -26,7 +27,6 @@ from minimax_al.web.models import (
     UnsureRequest,
 )
 from minimax_al.web.refusals import declared, is_passing, not_found
-from minimax_al.web.repeats import RequestWord
 from minimax_al.web.state import TheCampaign
 
 router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 408, 413, 422))
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 40
 
 @router.post("/lease")
 def lease(asked: LeaseRequest, campaign: TheCampaign) -> Lease:
-    """Keeps pictures for somebody; those that they hold already come first, and are kept longer."""
+    """Keeps images for somebody; those that they hold already come first, and are kept longer."""
     return Lease.model_validate(campaign.lease(asked.author, asked.count))
 
 
@@ -46,26 +46,26 @@ def release(asked: Somebody, campaign: TheCampaign) -> Released:
 
 @router.post("/label", responses=declared(404))
 def label(asked: LabelRequest, campaign: TheCampaign, word: RequestWord) -> Labelled:
-    """Labels pictures with a class, whether somebody else holds them or not."""
+    """Labels images with a class, whether somebody else holds them or not."""
     items = asked.distinct
-    with _known_pictures():
+    with _known_images():
         late = campaign.label(items, asked.class_name, asked.author, request=word, if_waiting=asked.if_waiting)
     return Labelled(labelled=len(items) - len(late), answered_before=late)
 
 
 @router.post("/skip", responses=declared(404))
 def skip(asked: Items, campaign: TheCampaign, word: RequestWord) -> Answered:
-    """Leaves pictures out of this round; a later one may ask again."""
-    with _known_pictures():
+    """Leaves images out of this round; a later one may ask again."""
+    with _known_images():
         campaign.skip(asked.distinct, asked.author, request=word)
     return Answered(answered=len(asked.distinct))
 
 
 @router.post("/unsure", responses=declared(404))
 def unsure(asked: UnsureRequest, campaign: TheCampaign, word: RequestWord) -> Answered:
-    """Says that nobody can tell what pictures show."""
+    """Says that nobody can tell what images show."""
     items = asked.distinct
-    with _known_pictures():
+    with _known_images():
         late = campaign.unsure(items, asked.author, request=word, if_waiting=asked.if_waiting)
     return Answered(answered=len(items) - len(late), answered_before=late)
 
@@ -73,7 +73,7 @@ def unsure(asked: UnsureRequest, campaign: TheCampaign, word: RequestWord) -> An
 @router.post("/undo", responses=declared(404))
 def undo(asked: UndoRequest, campaign: TheCampaign, word: RequestWord) -> Undone:
     """Takes back what somebody said last. Without a key, a request that is sent again takes back what was before."""
-    with _known_pictures():
+    with _known_images():
         undone = campaign.undo(asked.author, asked.item, request=word, kind=asked.kind, class_name=asked.class_name)
     return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
 
@@ -88,7 +88,7 @@ def picks(
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> PickList:
-    """The pictures of a round in order, filtered, a page of them."""
+    """The images of a round in order, filtered, a page of them."""
     if round is not None:
         _check_round(campaign, round)
     matching = [
@@ -101,8 +101,8 @@ def picks(
 
 
 @contextmanager
-def _known_pictures() -> Iterator[None]:
-    """404 for pictures that are not there: of all that a campaign refuses, only that is a `DataError` here."""
+def _known_images() -> Iterator[None]:
+    """404 for images that are not there: of all that a campaign refuses, only that is a `DataError` here."""
     try:
         yield
     except DataError as error:

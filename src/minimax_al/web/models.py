@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-ItemId = Annotated[int, Field(ge=1, le=2**31 - 1, description="id of a picture")]
+ItemId = Annotated[int, Field(ge=1, le=2**31 - 1, description="id of an image")]
 RoundNumber = Annotated[int, Field(ge=1, le=2**31 - 1, description="of a round, from 1")]
 Author = Annotated[
     str,
@@ -33,25 +33,25 @@ class Somebody(_Sent):
 
 
 class LeaseRequest(Somebody):
-    """A request for pictures."""
+    """A request for images."""
 
-    count: Annotated[int, Field(ge=1, le=200, description="most pictures")]
+    count: Annotated[int, Field(ge=1, le=200, description="most images")]
 
 
 class Items(Somebody):
-    """A request about some pictures."""
+    """A request about some images."""
 
     items: Annotated[list[ItemId], Field(min_length=1, max_length=200)]
 
     @property
     def distinct(self) -> list[int]:
-        """The pictures, each once, in their order."""
+        """The images, each once, in their order."""
         return list(dict.fromkeys(self.items))
 
 
 IfWaiting = Annotated[
     bool,
-    Field(description="the client knows of no answer: pictures that somebody has answered meanwhile are left alone"),
+    Field(description="the client knows of no answer: images that somebody has answered meanwhile are left alone"),
 ]
 
 
@@ -62,13 +62,13 @@ class UnsureRequest(Items):
 
 
 class LabelRequest(UnsureRequest):
-    """A class for some pictures."""
+    """A class for some images."""
 
     class_name: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class UndoRequest(Somebody):
-    """Takes back the last answer, or the last one about one picture."""
+    """Takes back the last answer, or the last one about one image."""
 
     item: ItemId | None = None
     kind: Annotated[
@@ -84,7 +84,7 @@ class JobOrder(_Sent):
     kind: Annotated[
         JobKind, Field(description="train on the labels, or choose the next round (and train where needed)")
     ]
-    budget: Annotated[int, Field(ge=1, le=2**31 - 1, description="of a query: how many pictures")] = 100
+    budget: Annotated[int, Field(ge=1, le=2**31 - 1, description="of a query: how many images")] = 100
     strategy: Annotated[str | None, Field(max_length=200, description="by default the campaign's")] = None
     random_share: Annotated[float, Field(ge=0, le=1, description="of a query: part drawn at random besides")] = 0.0
 
@@ -108,10 +108,10 @@ class Refusal(_Answer):
 
 
 class Pick(_Answer):
-    """A picture of a round."""
+    """An image of a round."""
 
     item: int
-    path: Annotated[str, Field(description="relative to the pictures' folder")]
+    path: Annotated[str, Field(description="relative to the images' folder")]
     round: int
     rank: Annotated[int, Field(description="place in the round, from 0")]
     reason: Annotated[str, Field(description="why it was picked")]
@@ -126,34 +126,34 @@ class Pick(_Answer):
 
 
 class Lease(_Answer):
-    """Pictures kept for one person."""
+    """Images kept for one person."""
 
     picks: list[Pick]
     until: Annotated[datetime, Field(description="when they return to the queue")]
-    waiting: Annotated[int, Field(description="unanswered pictures of the round")]
+    waiting: Annotated[int, Field(description="unanswered images of the round")]
     with_others: Annotated[int, Field(description="how many of these other people hold")]
     next_free_at: Annotated[datetime | None, Field(description="when the first of those returns")]
     lent: Annotated[int, Field(description="how many lie in Label Studio, and are leased to nobody until recalled")]
 
 
 class Released(_Answer):
-    """How many pictures were given back."""
+    """How many images were given back."""
 
     released: int
 
 
-AnsweredBefore = Annotated[list[int], Field(description="pictures that were left alone, see `if_waiting`")]
+AnsweredBefore = Annotated[list[int], Field(description="images that were left alone, see `if_waiting`")]
 
 
 class Labelled(_Answer):
-    """How many pictures have the label now."""
+    """How many images have the label now."""
 
     labelled: int
     answered_before: AnsweredBefore = []
 
 
 class Answered(_Answer):
-    """How many pictures have the answer now."""
+    """How many images have the answer now."""
 
     answered: int
     answered_before: AnsweredBefore = []
@@ -166,11 +166,11 @@ class Undone(_Answer):
     path: str
     kind: Literal["label", "unsure", "skip"]
     class_name: str | None
-    pick: Annotated[Pick | None, Field(description="none where no round has asked about the picture")]
+    pick: Annotated[Pick | None, Field(description="none where no round has asked about the image")]
 
 
 class PickList(_Answer):
-    """Some of a round's pictures."""
+    """Some of a round's images."""
 
     picks: list[Pick]
     total: Annotated[int, Field(description="how many match")]
@@ -264,7 +264,7 @@ class Status(_Answer):
     """Where the campaign stands."""
 
     task: Literal["classification", "segmentation"]
-    items: Annotated[dict[str, int], Field(description="pictures by status")]
+    items: Annotated[dict[str, int], Field(description="images by status")]
     labelled: int
     held_out: int
     unsure: int

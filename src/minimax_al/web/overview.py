@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from minimax_al.campaign import FORMATS, Campaign, RoundState, strategy_names
-from minimax_al.campaign.strategies import USUAL
+from minimax_al.campaign.rounds.strategies import USUAL
 from minimax_al.errors import CampaignError
 from minimax_al.report.strips import class_colours
 from minimax_al.web.models import Advice, CampaignInfo, ClassCount, CurvePoint, Model, Round, Status
@@ -43,7 +43,7 @@ def info(campaign: TheCampaign) -> CampaignInfo:
 def status(state: TheState) -> Status:
     """Progress, classes, model, learning curve, advice, and the machine's job.
 
-    The round and the job are as they are now; with very many pictures the rest may be some seconds old.
+    The round and the job are as they are now; with very many images the rest may be some seconds old.
     """
     campaign, job = state.campaign, state.jobs.now
     latest = latest_round(campaign)

@@ -8,8 +8,8 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from minimax_al.campaign import Campaign, Status
+from minimax_al.web.cache import SharedReading
 from minimax_al.web.jobs import Jobs
-from minimax_al.web.readings import SharedReading
 from minimax_al.web.thumbnails import Thumbnails
 
 
@@ -22,7 +22,7 @@ class State:
         jobs: the one that runs, if one does.
         readings: of the campaign's status.
         thumbnails: those made so far.
-        decoders: how many pictures are decoded at a time.
+        decoders: how many images are decoded at a time.
     """
 
     campaign: Campaign

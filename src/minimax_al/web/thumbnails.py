@@ -1,4 +1,4 @@
-"""Small pictures for the grid, and pictures in formats that browsers show."""
+"""Small images for the grid, and images in formats that browsers show."""
 
 import io
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from threading import Lock
 
 from PIL import Image
 
-from minimax_al.data.formats import read_picture
+from minimax_al.data.decode import read_image
 
 LONG_SIDE = 320
 """Of a thumbnail, in pixels."""
@@ -19,7 +19,7 @@ KEPT_BYTES = 64 << 20
 class Thumbnails:
     """Thumbnails that were asked for, the latest kept in memory.
 
-    They are not kept on the disk: a person seldom looks at another's pictures, and browsers keep what they have seen.
+    They are not kept on the disk: a person seldom looks at another's images, and browsers keep what they have seen.
 
     Args:
         limit: bytes that are kept.
@@ -39,7 +39,7 @@ class Thumbnails:
             digest: of its content, by which the thumbnail is found again.
 
         Raises:
-            UnreadablePictureError: the file cannot be decoded.
+            UnreadableImageError: the file cannot be decoded.
         """
         with self._lock:
             if digest in self._kept:
@@ -56,26 +56,26 @@ class Thumbnails:
 
 
 def make_thumbnail(path: Path) -> bytes:
-    """A JPEG of the picture, upright, with a long side of at most `LONG_SIDE`; a JPEG is decoded at a fraction.
+    """A JPEG of the image, upright, with a long side of at most `LONG_SIDE`; a JPEG is decoded at a fraction.
 
     Raises:
-        UnreadablePictureError: the file cannot be decoded.
+        UnreadableImageError: the file cannot be decoded.
     """
-    picture = read_picture(path, shrink_to=LONG_SIDE // 2)  # at least twice as much is decoded
-    picture.thumbnail((LONG_SIDE, LONG_SIDE), reducing_gap=2.0)
-    return _as_jpeg(picture, quality=85)
+    image = read_image(path, shrink_to=LONG_SIDE // 2)  # at least twice as much is decoded
+    image.thumbnail((LONG_SIDE, LONG_SIDE), reducing_gap=2.0)
+    return _as_jpeg(image, quality=85)
 
 
 def transcode(path: Path) -> bytes:
-    """A JPEG of the picture, upright, in full size; for formats that browsers do not show.
+    """A JPEG of the image, upright, in full size; for formats that browsers do not show.
 
     Raises:
-        UnreadablePictureError: the file cannot be decoded.
+        UnreadableImageError: the file cannot be decoded.
     """
-    return _as_jpeg(read_picture(path), quality=95)
+    return _as_jpeg(read_image(path), quality=95)
 
 
-def _as_jpeg(picture: Image.Image, quality: int) -> bytes:
+def _as_jpeg(image: Image.Image, quality: int) -> bytes:
     file = io.BytesIO()
-    picture.save(file, format="JPEG", quality=quality)
+    image.save(file, format="JPEG", quality=quality)
     return file.getvalue()

@@ -12,16 +12,16 @@ from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.mask_owner import other_owner
-from minimax_al.campaign.masks import check_mask_size
-from minimax_al.campaign.schema import items
+from minimax_al.campaign.images.mask_files import check_mask_size
+from minimax_al.campaign.images.mask_owner import other_owner
+from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.errors import DataError, MinimaxALError
+from minimax_al.web.idempotency import RequestWord
 from minimax_al.web.models import Author, IfWaiting, Import, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import conflict, declared, not_found
-from minimax_al.web.repeats import RequestWord
 from minimax_al.web.state import TheCampaign, TheState
 
 ExportFormat = Literal["csv", "parquet", "coco", "label-studio"]
@@ -40,12 +40,12 @@ FileName = Annotated[
     Query(
         min_length=1,
         max_length=255,
-        description="of the mask; refused with 409 where it is named after another picture",
+        description="of the mask; refused with 409 where it is named after another image",
     ),
 ]
 
 _NAME_LENGTH = 60
-_PICTURE = select(items.c.path, items.c.height, items.c.width).where(items.c.id == bindparam("item"))
+_IMAGE = select(items.c.path, items.c.height, items.c.width).where(items.c.id == bindparam("item"))
 
 router = APIRouter(prefix="/api", tags=["transfer"], responses=declared(400, 422))
 
@@ -121,13 +121,13 @@ async def put_mask(
     if_waiting: IfWaiting = False,
     filename: FileName = None,
 ) -> Labelled:
-    """Labels a picture with a mask: a PNG of class numbers, 255 where ignored, in the picture's size.
+    """Labels an image with a mask: a PNG of class numbers, 255 where ignored, in the image's size.
 
     Numbers may be kept in any mode, and in colour where red, green and blue are equal: browsers draw in nothing else.
     """
 
     def say() -> list[int]:
-        path, size = _picture(state.campaign, item)
+        path, size = _image(state.campaign, item)
         if filename is not None:
             _check_owner(state.campaign, filename, path)
         legend, name = Legend.of_numbers(state.campaign.classes), filename or f"{path}.png"
@@ -142,19 +142,19 @@ def _check_owner(campaign: Campaign, filename: str, path: str) -> None:
     with campaign.store.reading() as connection:
         other = other_owner(connection, filename, path)
     if other is not None:
-        raise conflict(f"{filename!r} is named after the picture {other!r}, and this is {path!r}")
+        raise conflict(f"{filename!r} is named after the image {other!r}, and this is {path!r}")
 
 
-def _picture(campaign: Campaign, item: int) -> tuple[str, tuple[int, int]]:
-    """Path and (height, width) of a picture whose file is there."""
+def _image(campaign: Campaign, item: int) -> tuple[str, tuple[int, int]]:
+    """Path and (height, width) of an image whose file is there."""
     try:
-        campaign.picture(item)
+        campaign.image(item)
     except DataError as error:
         raise not_found(error) from error
     with campaign.store.reading() as connection:
-        path, height, width = connection.execute(_PICTURE, {"item": item}).one()
+        path, height, width = connection.execute(_IMAGE, {"item": item}).one()
     if height is None or width is None:
-        raise DataError(f"picture {item} cannot be read, so a mask says nothing")
+        raise DataError(f"image {item} cannot be read, so a mask says nothing")
     return path, (height, width)
 
 

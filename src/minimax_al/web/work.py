@@ -21,7 +21,7 @@ def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
     """Starts a training, or the choice of the next round; `GET /api/job` follows it."""
     if order.kind == "query" and (open_round := _open_round(campaign)) is not None:
         raise conflict(
-            f"round {open_round.number} is still open: {open_round.waiting} of {open_round.picks} pictures wait for an "
+            f"round {open_round.number} is still open: {open_round.waiting} of {open_round.picks} images wait for an "
             "answer; label or skip them, or close the round"
         )
     try:
@@ -38,7 +38,7 @@ async def job(jobs: TheJobs) -> Job:
 
 @router.post("/close-round", responses=declared(400, 408, 409, 413, 422))
 def close_round(asked: RoundMeant, campaign: TheCampaign) -> Closed:
-    """Closes a round, if it is the open one; its unanswered pictures may be picked again."""
+    """Closes a round, if it is the open one; its unanswered images may be picked again."""
     with _open(campaign):
         campaign.close_round(asked.round)
     return Closed(closed=asked.round)

@@ -72,14 +72,14 @@ def test_grey_arrays_and_byte_names(save):
         ({"y_test": None}, r"has no 'y_test'; expected X_train, .*, found X_train"),
         ({"X_train": np.zeros((8, 5, 6, 3))}, r"X_train in '.*made\.npz' is float64, not uint8: scale"),
         ({"X_train": np.zeros((8, 3, 5, 6), dtype=np.uint8)}, r"has the shape \(8, 3, 5, 6\).*channels last"),
-        ({"y_train": np.zeros(7, dtype=int)}, "X_train has 8 pictures but y_train 7 labels"),
+        ({"y_train": np.zeros(7, dtype=int)}, "X_train has 8 images but y_train 7 labels"),
         ({"y_train": np.zeros((8, 1), dtype=int)}, r"y_train.* is \(8, 1\) int64, not \(N,\) whole numbers"),
         ({"y_train": np.full(8, 0.5)}, "y_train.* is .*float64, not"),
         ({"y_train": np.full(8, 3)}, "a train target is 3, but the 3 classes are 0 to 2"),
         ({"y_test": np.full(3, -1)}, "a test target is -1"),
         ({"class_names": np.array([1, 2, 3])}, r"class_names in '.*' is \(3,\) int64, not \(K,\) text"),
         ({"class_names": np.array(["a", "b", "c"], dtype=object)}, "cannot be read as plain arrays .*fixed-width"),
-        ({"X_train": np.zeros((0, 5, 6, 3), np.uint8), "y_train": np.zeros(0, int)}, "X_train holds no pictures"),
+        ({"X_train": np.zeros((0, 5, 6, 3), np.uint8), "y_train": np.zeros(0, int)}, "X_train holds no images"),
     ],
 )
 def test_wrong_arrays(save, changes, sentence):
@@ -150,7 +150,7 @@ def test_missing_cifar_says_where_and_how(tmp_path):
 def test_names_roots_and_options_that_do_not_exist(tmp_path, save):
     with pytest.raises(UnknownNameError, match=r"unknown dataset 'cifar1000'; did you mean 'cifar100'\? Known: arrays"):
         load_dataset("cifar1000", tmp_path)
-    with pytest.raises(ConfigurationError, match="the dataset 'digits' brings its own pictures: leave out the root"):
+    with pytest.raises(ConfigurationError, match="the dataset 'digits' brings its own images: leave out the root"):
         load_dataset("digits", tmp_path)
     with pytest.raises(ConfigurationError, match="the dataset 'folder' is read from disk: give its root"):
         load_dataset("folder")

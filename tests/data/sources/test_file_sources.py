@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from minimax_al.data import FilePictures, ResidentPictures, SetAside, load_dataset
-from minimax_al.errors import DataError, ManifestError, UnreadablePictureError
+from minimax_al.data import FileImages, ResidentImages, SetAside, load_dataset
+from minimax_al.errors import DataError, ManifestError, UnreadableImageError
 
 
 @pytest.fixture
 def paint(tmp_path):
-    """Writes a picture of one grey value under `tmp_path`."""
+    """Writes an image of one grey value under `tmp_path`."""
 
     def write(name, grey=0):
         path = tmp_path / name
@@ -23,8 +23,8 @@ def paint(tmp_path):
     return write
 
 
-def greys(pictures):
-    (pixels,) = pictures.stream([torch.arange(len(pictures))])
+def greys(images):
+    (pixels,) = images.stream([torch.arange(len(images))])
     return pixels[:, 0, 0, 0].tolist()
 
 
@@ -71,18 +71,18 @@ def test_unusable_files_are_listed_and_the_rest_keeps_its_targets(paint, tmp_pat
         for i, name in enumerate(("a/1.png", "a/2.png", "b/1.png")):
             paint(f"{part}/{name}", 10 * i)
     (tmp_path / "train/a/1.png").write_bytes(b"")
-    (tmp_path / "test/b/0.jpg").write_text("no picture")
+    (tmp_path / "test/b/0.jpg").write_text("no image")
     (tmp_path / "train/b/list.csv").write_text("x")
     paint("train/loose.png")
     paint("unlabelled/1.png")
     made = load_dataset("folder", tmp_path, stored_size=4, resident=resident, workers=0)
-    assert isinstance(made.train, ResidentPictures if resident else FilePictures)
+    assert isinstance(made.train, ResidentImages if resident else FileImages)
     assert made.set_aside == (
         SetAside("train/loose.png", "it lies in no class folder"),
         SetAside("unlabelled", "a folder beside the training and test parts is not read"),
         SetAside("train/a/1.png", "it is empty (0 bytes)"),
-        SetAside("train/b/list.csv", "its ending '.csv' is none of a picture format that is read"),
-        SetAside("test/b/0.jpg", "it is not a picture in a known format"),
+        SetAside("train/b/list.csv", "its ending '.csv' is none of an image format that is read"),
+        SetAside("test/b/0.jpg", "it is not an image in a known format"),
     )
     assert made.train.names == ("train/a/2.png", "train/b/1.png")
     assert made.train_targets.tolist() == [0, 1]
@@ -93,15 +93,15 @@ def test_unusable_files_are_listed_and_the_rest_keeps_its_targets(paint, tmp_pat
 def test_folders_that_cannot_be_used(paint, tmp_path):
     with pytest.raises(DataError, match=r"none' is not a folder"):
         load_dataset("folder", tmp_path / "none")
-    with pytest.raises(DataError, match="has no class folders: put each class's pictures in a folder of its name"):
+    with pytest.raises(DataError, match="has no class folders: put each class's images in a folder of its name"):
         load_dataset("folder", tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    with pytest.raises(DataError, match="is a folder without pictures"):
+    with pytest.raises(DataError, match="is a folder without images"):
         load_dataset("folder", tmp_path)
     (tmp_path / "a" / "1.txt").write_text("x")
     (tmp_path / "b" / "1.png").write_text("x")
-    sentence = r"none of 2 training files is a usable picture \('a/1\.txt': its ending"
+    sentence = r"none of 2 training files is a usable image \('a/1\.txt': its ending"
     with pytest.raises(DataError, match=sentence):
         load_dataset("folder", tmp_path, test_size=0)
 
@@ -121,7 +121,7 @@ def test_progress_is_told(paint, tmp_path):
     assert seen == [(2, 2)]
 
 
-def test_a_manifest_with_unlabelled_pictures(paint, tmp_path):
+def test_a_manifest_with_unlabelled_images(paint, tmp_path):
     lines = ["path,label"]
     for i in range(10):
         paint(f"pics/{i}.png", i)
@@ -133,8 +133,8 @@ def test_a_manifest_with_unlabelled_pictures(paint, tmp_path):
     assert (made.train_targets == -1).sum() == 2
     assert torch.bincount(made.test_targets).tolist() == [1, 1]
     assert made.set_aside == (SetAside("pics/missing.png", "it does not exist"),)
-    for pictures, targets in ((made.train, made.train_targets), (made.test, made.test_targets)):
-        for grey, target in zip(greys(pictures), targets.tolist(), strict=True):
+    for images, targets in ((made.train, made.train_targets), (made.test, made.test_targets)):
+        for grey, target in zip(greys(images), targets.tolist(), strict=True):
             assert target == (grey % 2 if grey < 8 else -1)
 
 
@@ -204,7 +204,7 @@ def test_official_sets_are_streamed_without_a_check_beforehand(paint, tmp_path):
     (tmp_path / "val/n01/2.JPEG").write_bytes(b"x")
     made = load_dataset("imagenet", tmp_path, stored_size=4, resident=False, workers=0)
     assert made.set_aside == ()
-    with pytest.raises(UnreadablePictureError, match=r"2\.JPEG': it is not a picture"):
+    with pytest.raises(UnreadableImageError, match=r"2\.JPEG': it is not an image"):
         greys(made.test)
     checked = load_dataset("imagenet", tmp_path, stored_size=4, resident=False, workers=0, verify="header")
     assert [entry.path for entry in checked.set_aside] == ["val/n01/2.JPEG"]

@@ -12,12 +12,12 @@ from minimax_al.errors import ConfigurationError, DataError
 
 @pytest.fixture
 def paint(tmp_path):
-    """Writes a picture of one grey value and a mask of labels of two classes, or a palette mask."""
+    """Writes an image of one grey value and a mask of labels of two classes, or a palette mask."""
 
-    def write(picture, mask, labels=(0, 1), grey=0, size=(9, 7)):
-        for name in (picture, mask):
+    def write(image, mask, labels=(0, 1), grey=0, size=(9, 7)):
+        for name in (image, mask):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, (grey,) * 3).save(tmp_path / picture)
+        Image.new("RGB", size, (grey,) * 3).save(tmp_path / image)
         pixels = np.full(size[::-1], labels[0], dtype=np.uint8)
         pixels[:, 3:] = labels[1]
         image = Image.fromarray(pixels)
@@ -55,21 +55,21 @@ def test_camvid_that_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "masks", "ending"),
+    ("images", "masks", "ending"),
     [
         ("bdd100k/images/10k", "bdd100k/labels/sem_seg/masks", ""),
         ("images/10k", "labels/seg", "_train_id"),
         ("bdd100k/seg/images", "bdd100k/seg/labels", "_train_id"),
     ],
 )
-def test_bdd100k(paint, tmp_path, pictures, masks, ending):
+def test_bdd100k(paint, tmp_path, images, masks, ending):
     for part, count in (("train", 3), ("val", 2)):
         for i in range(count):
-            paint(f"{pictures}/{part}/0a{i}.jpg", f"{masks}/{part}/0a{i}{ending}.png", (i, 18 if i else 255))
+            paint(f"{images}/{part}/0a{i}.jpg", f"{masks}/{part}/0a{i}{ending}.png", (i, 18 if i else 255))
     made = load_dataset("bdd100k", tmp_path)
     assert (made.class_names, made.num_classes, made.train.size) == (bdd100k.CLASSES, 19, (224, 224))
     assert labels_of(made.train_targets) == [[0, 255], [1, 18], [2, 18]]
-    assert made.test.names == tuple(f"{pictures}/val/0a{i}.jpg" for i in range(2))
+    assert made.test.names == tuple(f"{images}/val/0a{i}.jpg" for i in range(2))
 
 
 def test_bdd100k_that_is_not_there(tmp_path):
@@ -93,7 +93,7 @@ def test_voc(paint, tmp_path):
     with pytest.raises(DataError, match=r"2007_3\.jpg' has no mask: looked for .*2007_3\.png"):
         load_dataset("voc", tmp_path)
     (tmp_path / "JPEGImages/2007_3.jpg").unlink()
-    with pytest.raises(DataError, match=r"val\.txt' lists '2007_3', but there is no picture"):
+    with pytest.raises(DataError, match=r"val\.txt' lists '2007_3', but there is no image"):
         load_dataset("voc", tmp_path)
     (lists / "val.txt").unlink()
     with pytest.raises(DataError, match=r"needs the list .*val\.txt"):
@@ -103,24 +103,24 @@ def test_voc(paint, tmp_path):
 @pytest.mark.parametrize("layout", ["{folder}/{part}", "{part}/{folder}"])
 def test_masks_that_are_split_already(paint, tmp_path, layout):
     for part, count in (("train", 3), ("val", 2)):
-        picture, mask = (layout.format(folder=folder, part=part) for folder in ("images", "masks"))
+        image, mask = (layout.format(folder=folder, part=part) for folder in ("images", "masks"))
         for i in range(count):
-            paint(f"{picture}/{i}.jpg", f"{mask}/{i}.png")
+            paint(f"{image}/{i}.jpg", f"{mask}/{i}.png")
     made = load_dataset("masks", tmp_path, classes=["ground", "cell"])
     assert (len(made.train), len(made.test), made.name) == (3, 2, tmp_path.name)
 
 
 def test_masks_are_split_by_the_seed(paint, tmp_path):
     for i in range(10):
-        paint(f"pictures/{i}.jpg", f"truth/{i}.png", grey=i)
+        paint(f"images/{i}.jpg", f"truth/{i}.png", grey=i)
     (tmp_path / "classes.txt").write_text("ground\ncell\n")
-    options = {"images": "pictures", "masks": "truth", "size": 4}
+    options = {"images": "images", "masks": "truth", "size": 4}
     made, again, other = (load_dataset("masks", tmp_path, seed=seed, **options) for seed in (1, 1, 2))
     assert (len(made.train), len(made.test)) == (8, 2)
-    assert sorted(made.train.names + made.test.names) == [f"pictures/{i}.jpg" for i in range(10)]
+    assert sorted(made.train.names + made.test.names) == [f"images/{i}.jpg" for i in range(10)]
     assert made.test.names == again.test.names != other.test.names
     assert len(load_dataset("masks", tmp_path, test_size=3, **options).test) == 3
-    with pytest.raises(ConfigurationError, match="test_size=10 of 10 pictures cannot be kept"):
+    with pytest.raises(ConfigurationError, match="test_size=10 of 10 images cannot be kept"):
         load_dataset("masks", tmp_path, test_size=10, **options)
 
 
@@ -194,8 +194,8 @@ def test_real_camvid(real_data, tmp_path):
         for folder in (part, f"{part}annot"):
             (tmp_path / folder).mkdir()
         for i in np.flatnonzero(split == number)[::40]:
-            picture = Image.open(io.BytesIO(blob[offsets[i] : offsets[i + 1]].tobytes()))
-            picture.save(tmp_path / part / f"{i:04d}.png", compress_level=0)
+            image = Image.open(io.BytesIO(blob[offsets[i] : offsets[i + 1]].tobytes()))
+            image.save(tmp_path / part / f"{i:04d}.png", compress_level=0)
             Image.fromarray(labels[i].astype(np.uint8)).save(tmp_path / f"{part}annot/{i:04d}.png")
     made = load_dataset("camvid", tmp_path)
     assert (len(made.train), len(made.test), made.class_names, made.set_aside) == (10, 6, camvid.CLASSES, ())

@@ -69,9 +69,9 @@ class Person:
     Attributes:
         page: in a context of its own.
         name: who they are.
-        truth: the class of each picture.
+        truth: the class of each image.
         classes: in the campaign's order.
-        seen: pictures that were shown to them in the single view.
+        seen: images that were shown to them in the single view.
         problems: what the browser complained about.
     """
 
@@ -102,30 +102,30 @@ class Person:
         """Waits until the middle of the page shows this."""
         self.page.wait_for_selector(f"main > [data-phase={phase}]:not([hidden])", timeout=timeout)
 
-    def picture(self) -> str:
-        """The path of the picture on the screen, once it is to be seen."""
-        self.page.wait_for_selector("#stage .picture.loaded", timeout=PATIENCE)
+    def image(self) -> str:
+        """The path of the image on the screen, once it is to be seen."""
+        self.page.wait_for_selector("#stage .image.loaded", timeout=PATIENCE)
         path = self.page.get_attribute("#file", "title")
         assert path is not None
         return path
 
     def key_of(self, path: str) -> str:
-        """The key of the picture's true class."""
+        """The key of the image's true class."""
         return CLASS_KEYS[self.classes.index(self.truth[path])]
 
     def press(self, key: str) -> str:
-        """Presses a key that answers the picture on the screen; waits for what comes next. Returns what was shown."""
-        path = self.picture()
+        """Presses a key that answers the image on the screen; waits for what comes next. Returns what was shown."""
+        path = self.image()
         self.seen.append(path)
         self.page.keyboard.press(key)
         self.page.wait_for_function(LEFT, arg=path, timeout=PATIENCE)
         return path
 
     def label(self, count: int) -> float:
-        """Labels so many pictures by keys; returns the seconds that it took."""
+        """Labels so many images by keys; returns the seconds that it took."""
         start = time.perf_counter()
         for _ in range(count):
-            self.press(self.key_of(self.picture()))
+            self.press(self.key_of(self.image()))
         return time.perf_counter() - start
 
     def saved(self) -> None:

@@ -1,7 +1,7 @@
 """People at the labelling page: a scripted session in a real Chromium, checked against the campaign on the disk.
 
-    python tests/web/browser/session.py --shots shots                          # drawn pictures
-    python tests/web/browser/session.py --shots shots --pictures PATH_TO_CLASS_FOLDERS --classes 10 --each 40
+    python tests/web/browser/session.py --shots shots                          # drawn images
+    python tests/web/browser/session.py --shots shots --images PATH_TO_CLASS_FOLDERS --classes 10 --each 40
 
 Needs Playwright's Python package and a Chromium or Chrome of the system (or its path in `CHROMIUM`).
 """
@@ -20,12 +20,12 @@ from typing import Any
 
 from people import BACK, CLASS_KEYS, EPOCH_OR_END, LEFT, PATIENCE, SAYS, SINGLE, Person, launch, served
 from playwright.sync_api import sync_playwright
-from shown import copy_flat, draw_pictures
+from shown import copy_flat, draw_images
 
 from minimax_al.campaign import Campaign
 
 JOB_PATIENCE = 600_000  # milliseconds
-FILES = re.compile(r"/(pictures|thumbnails)/\d+$")
+FILES = re.compile(r"/(images|thumbnails)/\d+$")
 LIGHT = {
     "encoder": "conv4",
     "width": 16,
@@ -77,8 +77,8 @@ def first_round(session: Session, budget: int) -> None:
     with session.disk() as campaign:
         assert campaign.round().picks == budget
         holders = {pick.path: pick.lease_holder for pick in campaign.picks()}
-    assert holders[ann.picture()] == "ann"
-    assert holders[bob.picture()] == "bob"
+    assert holders[ann.image()] == "ann"
+    assert holders[bob.image()] == "bob"
     session.shot("02-single")
 
 
@@ -86,7 +86,7 @@ def second_thoughts(session: Session) -> None:
     """Skip, unsure, undo and undo again."""
     ann = session.ann
     skipped, unsure = ann.press("s"), ann.press("u")
-    wrong = ann.picture()
+    wrong = ann.image()
     ann.press(CLASS_KEYS[(ann.classes.index(ann.truth[wrong]) + 1) % len(ann.classes)])
     ann.page.keyboard.press("z")
     ann.page.wait_for_function(BACK, arg=wrong)
@@ -103,10 +103,10 @@ def second_thoughts(session: Session) -> None:
     assert session.labels()[wrong] == ann.truth[wrong]
 
 
-def no_picture(session: Session) -> None:
-    """A picture that does not come cannot be labelled, but skipped."""
+def no_image(session: Session) -> None:
+    """An image that does not come cannot be labelled, but skipped."""
     page = session.ann.page
-    page.route(FILES, lambda route: route.fulfill(body="no picture"))
+    page.route(FILES, lambda route: route.fulfill(body="no image"))
     page.reload()
     session.ann.shows("single")
     page.wait_for_selector(".stage-message:not(:empty)")
@@ -125,7 +125,7 @@ def no_picture(session: Session) -> None:
 
 
 def both_label(session: Session, turns: int) -> None:
-    """Two people label at once and never see one picture."""
+    """Two people label at once and never see one image."""
     ann, bob = session.ann, session.bob
     for _ in range(turns):
         ann.label(1)
@@ -139,7 +139,7 @@ def lost_network(session: Session) -> None:
     ann.saved()
     context = ann.page.context
     context.set_offline(True)
-    said = [ann.press(ann.key_of(ann.picture())) for _ in range(2)]
+    said = [ann.press(ann.key_of(ann.image())) for _ in range(2)]
     ann.page.wait_for_selector("#save-state[data-stage=offline]")
     assert "2 answers are kept in this browser" in ann.page.inner_text("#trouble")
     session.shot("03-offline")
@@ -151,11 +151,11 @@ def lost_network(session: Session) -> None:
     ann.page.wait_for_function("() => document.querySelectorAll('#author[open]').length === 0")
     wait_for(lambda: set(said) <= set(session.labels()))
     ann.shows("single")
-    assert ann.picture() not in said
+    assert ann.image() not in said
 
 
 def grid(session: Session) -> None:
-    """Selected pictures get one label with one key."""
+    """Selected images get one label with one key."""
     ann = session.ann
     ann.page.keyboard.press("g")
     ann.shows("grid")
@@ -216,7 +216,7 @@ def next_round(session: Session, budget: int, *, train: bool) -> None:
     bob.shows("single")
     with session.disk() as campaign:
         state = campaign.round()
-        first = campaign.pick(ann.picture())
+        first = campaign.pick(ann.image())
         assert (state.number, state.picks) == (2, budget)
         assert not train or campaign.status().model is not None
     if first.suggestion is not None:
@@ -291,10 +291,10 @@ def looks(session: Session) -> None:
 
 
 def play(session: Session, budget: int, *, train: bool) -> None:
-    """From a folder of pictures to an exported file."""
+    """From a folder of images to an exported file."""
     first_round(session, budget)
     second_thoughts(session)
-    no_picture(session)
+    no_image(session)
     both_label(session, max(1, budget // 10))
     lost_network(session)
     grid(session)
@@ -324,12 +324,12 @@ def wait_for(condition: Any, seconds: float = 20) -> None:
 def run(
     place: Path, truth: dict[str, str], budget: int, *, shots: Path | None, train: bool, **settings: Any
 ) -> dict[str, float]:
-    """The whole session over the pictures in `place/pictures`; returns its figures."""
+    """The whole session over the images in `place/images`; returns its figures."""
     classes = sorted(set(truth.values()))
     folder = place / "session"
     with (
         Campaign.create(
-            folder, place / "pictures", classes, recipe=LIGHT, stored_size=64, near_duplicate_bits=None, **settings
+            folder, place / "images", classes, recipe=LIGHT, stored_size=64, near_duplicate_bits=None, **settings
         ) as campaign,
         served(campaign) as address,
         sync_playwright() as playwright,
@@ -353,9 +353,9 @@ def main() -> None:
     """Runs the session and prints its figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shots", type=Path, help="folder for screenshots")
-    parser.add_argument("--pictures", type=Path, help="class folders; without, pictures are drawn")
+    parser.add_argument("--images", type=Path, help="class folders; without, images are drawn")
     parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--each", type=int, default=40, help="pictures of each class")
+    parser.add_argument("--each", type=int, default=40, help="images of each class")
     parser.add_argument("--budget", type=int, default=100, help="of the first round")
     parser.add_argument("--strategy", default="mal")
     given = parser.parse_args()
@@ -363,10 +363,10 @@ def main() -> None:
         given.shots.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        if given.pictures is None:
-            truth = draw_pictures(place / "pictures", given.each)
+        if given.images is None:
+            truth = draw_images(place / "images", given.each)
         else:
-            truth = copy_flat(given.pictures, place / "pictures", given.classes, given.each)
+            truth = copy_flat(given.images, place / "images", given.classes, given.each)
         figures = run(place, truth, given.budget, shots=given.shots, train=True, strategy=given.strategy)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 

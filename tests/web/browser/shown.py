@@ -1,4 +1,4 @@
-"""Folders of pictures whose names tell nothing, and the classes that they show."""
+"""Folders of images whose names tell nothing, and the classes that they show."""
 
 import colorsys
 import random
@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 
-def draw_pictures(folder: Path, each: int) -> dict[str, str]:
+def draw_images(folder: Path, each: int) -> dict[str, str]:
     """Draws squares, discs and triangles under names that tell nothing; returns the class of each file."""
     folder.mkdir(parents=True)
     dice = random.Random(0)
@@ -31,7 +31,7 @@ def draw_pictures(folder: Path, each: int) -> dict[str, str]:
 
 
 def copy_flat(source: Path, folder: Path, classes: int, each: int) -> dict[str, str]:
-    """Copies pictures of the largest classes under names that tell nothing; returns the class of each file."""
+    """Copies images of the largest classes under names that tell nothing; returns the class of each file."""
     folder.mkdir(parents=True)
     places = {place: sorted(place.iterdir())[:each] for place in sorted(source.iterdir()) if place.is_dir()}
     largest = sorted(places, key=lambda place: -len(places[place]))[:classes]

@@ -26,7 +26,7 @@ def modules():
 def test_two_people_label_train_look_over_and_export(modules, tmp_path):
     _, shown, session = modules
     # What is trained is the campaign's to test; here the second round is drawn, in a process that loads no torch.
-    truth = shown.draw_pictures(tmp_path / "pictures", each=10)
+    truth = shown.draw_images(tmp_path / "images", each=10)
     figures = session.run(tmp_path, truth, budget=20, shots=None, train=False, strategy="random")
     assert figures["labels"] >= 20
 
@@ -35,10 +35,10 @@ def test_two_people_label_train_look_over_and_export(modules, tmp_path):
 def ann(modules, tmp_path):
     """A campaign with an open round, and Ann at its page."""
     people, shown, session = modules
-    truth = shown.draw_pictures(tmp_path / "pictures", each=3)
+    truth = shown.draw_images(tmp_path / "images", each=3)
     classes = sorted(set(truth.values()))
     with (
-        Campaign.create(tmp_path / "campaign", tmp_path / "pictures", classes) as campaign,
+        Campaign.create(tmp_path / "campaign", tmp_path / "images", classes) as campaign,
         people.served(campaign) as address,
         session.sync_playwright() as playwright,
         people.launch(playwright) as browser,
@@ -51,7 +51,7 @@ def ann(modules, tmp_path):
 
 def test_a_page_that_lay_frozen_leaves_alone_what_was_said_meanwhile(ann):
     campaign, person = ann
-    page, path = person.page, person.picture()
+    page, path = person.page, person.image()
     debugger = page.context.new_cdp_session(page)
     debugger.send("Page.setWebLifecycleState", {"state": "frozen"})
     campaign.label(path, "square", author="bob")
@@ -70,7 +70,7 @@ def test_a_page_that_lay_frozen_leaves_alone_what_was_said_meanwhile(ann):
 
 def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
     campaign, person = ann
-    page, path = person.page, person.picture()
+    page, path = person.page, person.image()
     page.context.set_offline(True)
     person.press("1")
     page.keyboard.press("z")
@@ -84,26 +84,26 @@ def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
     assert page.locator("#warnings > *").count() == 0
 
 
-def test_pictures_in_label_studio_come_here_after_a_click(ann):
+def test_images_in_label_studio_come_here_after_a_click(ann):
     campaign, person = ann
     page = person.page
     campaign.release("ann")
     assert campaign.lend([pick.path for pick in campaign.picks()], "Label Studio, project 1") == 6
     page.reload()
     person.shows("others")
-    assert "6 pictures of this round lie in Label Studio" in page.inner_text("#lent")
+    assert "6 images of this round lie in Label Studio" in page.inner_text("#lent")
     assert page.is_hidden("#others-text")
     page.click("#recall")
     person.shows("single")
-    assert person.picture() in {pick.path for pick in campaign.picks()}
+    assert person.image() in {pick.path for pick in campaign.picks()}
 
 
-def test_a_mask_file_that_is_named_after_another_picture_is_asked_about(modules, tmp_path):
+def test_a_mask_file_that_is_named_after_another_image_is_asked_about(modules, tmp_path):
     people, shown, session = modules
-    shown.draw_pictures(tmp_path / "pictures", each=2)
+    shown.draw_images(tmp_path / "images", each=2)
     classes = ["ground", "thing", "sky"]
     with (
-        Campaign.create(tmp_path / "campaign", tmp_path / "pictures", classes, "segmentation") as campaign,
+        Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, "segmentation") as campaign,
         people.served(campaign) as address,
         session.sync_playwright() as playwright,
         people.launch(playwright) as browser,
@@ -115,15 +115,15 @@ def test_a_mask_file_that_is_named_after_another_picture_is_asked_about(modules,
         assert "key" not in page.inner_text(".steps")
         campaign.query(4)
         page.reload()
-        path = person.picture()
+        path = person.image()
         legend = page.locator("#legend li").all_inner_texts()
         assert [entry.split() for entry in legend] == [["0", "ground"], ["1", "thing"], ["2", "sky"]]
         other = next(pick.path for pick in campaign.picks() if Path(pick.path).stem != Path(path).stem)
-        with Image.open(campaign.images / path) as picture:
-            mask = Image.new("L", picture.size, 1)
+        with Image.open(campaign.images / path) as image:
+            mask = Image.new("L", image.size, 1)
         mask.save(tmp_path / f"{Path(other).stem}.png")
         page.set_input_files("#mask-file", tmp_path / f"{Path(other).stem}.png")
-        page.wait_for_selector(f"text=is named after the picture '{other}', and this is '{path}'")
+        page.wait_for_selector(f"text=is named after the image '{other}', and this is '{path}'")
         assert campaign.labels() == {}
         page.click("text=Save it here")
         page.wait_for_selector(f"text=saved as the mask of {Path(path).name}")
@@ -137,9 +137,9 @@ def page(modules, tmp_path_factory):
     """A page that has loaded nothing but can import the page's modules."""
     people, shown, session = modules
     place = tmp_path_factory.mktemp("modules")
-    shown.draw_pictures(place / "pictures", each=2)
+    shown.draw_images(place / "images", each=2)
     with (
-        Campaign.create(place / "campaign", place / "pictures", ["disc", "square"]) as campaign,
+        Campaign.create(place / "campaign", place / "images", ["disc", "square"]) as campaign,
         people.served(campaign) as address,
         session.sync_playwright() as playwright,
         people.launch(playwright) as browser,

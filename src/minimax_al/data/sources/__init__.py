@@ -42,7 +42,7 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
     Args:
         name: one of `SOURCES`.
         root: the folder, `.npz` file or manifest to read; those of `WITHOUT_ROOT` need none.
-        **options: of the source; those of `FileOptions` for every source that reads picture files.
+        **options: of the source; those of `FileOptions` for every source that reads image files.
 
     Raises:
         UnknownNameError: no source has this name.
@@ -70,7 +70,7 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
         given["files"] = _file_options({key: value for key, value in options.items() if key not in known})
     if name in WITHOUT_ROOT:
         if root is not None:
-            raise ConfigurationError(f"the dataset {name!r} brings its own pictures: leave out the root {str(root)!r}")
+            raise ConfigurationError(f"the dataset {name!r} brings its own images: leave out the root {str(root)!r}")
         return _checked(load(**given))
     if root is None:
         raise ConfigurationError(f"the dataset {name!r} is read from disk: give its root (a folder or a file)")

@@ -1,4 +1,4 @@
-"""Pictures and labels in one `.npz` file of NumPy arrays.
+"""Images and labels in one `.npz` file of NumPy arrays.
 
 `X_train` and `X_test` are (N, H, W, 3) or (N, H, W) uint8, `y_train` and `y_test` (N,) whole numbers (-1 in
 `y_train` where the class is unknown), `class_names` (K,) text.
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minimax_al.data.dataset import Dataset, picture_statistics
-from minimax_al.data.pictures import ResidentPictures
+from minimax_al.data.dataset import Dataset, image_statistics
+from minimax_al.data.images import ResidentImages
 from minimax_al.errors import DataError
 
 KEYS = ("X_train", "y_train", "X_test", "y_test", "class_names")
@@ -50,7 +50,7 @@ def dataset_from_arrays(
     Args:
         name: what curves and tables call it.
         class_names: in the order of the labels.
-        train: pictures (N, H, W, 3) or (N, H, W) uint8, and labels (N,) whole numbers, -1 where unknown.
+        train: images (N, H, W, 3) or (N, H, W) uint8, and labels (N,) whole numbers, -1 where unknown.
         test: likewise, all labels known.
         where: end of an error's sentence that says where the arrays are from.
 
@@ -61,20 +61,20 @@ def dataset_from_arrays(
     labels = {part: _labels(arrays[1], f"y_{part}{where}") for part, arrays in (("train", train), ("test", test))}
     for part in ("train", "test"):
         if len(pixels[part]) != len(labels[part]):
-            raise DataError(f"X_{part} has {len(pixels[part])} pictures but y_{part} {len(labels[part])} labels{where}")
-    pictures = {
-        part: ResidentPictures(block, [f"{part}/{i:05d}" for i in range(len(block))]) for part, block in pixels.items()
+            raise DataError(f"X_{part} has {len(pixels[part])} images but y_{part} {len(labels[part])} labels{where}")
+    images = {
+        part: ResidentImages(block, [f"{part}/{i:05d}" for i in range(len(block))]) for part, block in pixels.items()
     }
-    if not len(pictures["train"]):
-        raise DataError(f"X_train holds no pictures{where}")
-    mean, std = picture_statistics(pictures["train"])
+    if not len(images["train"]):
+        raise DataError(f"X_train holds no images{where}")
+    mean, std = image_statistics(images["train"])
     return Dataset(
         name=name,
         task="classification",
         class_names=class_names,
-        train=pictures["train"],
+        train=images["train"],
         train_targets=labels["train"],
-        test=pictures["test"],
+        test=images["test"],
         test_targets=labels["test"],
         mean=mean,
         std=std,

@@ -1,13 +1,13 @@
-"""BDD100K's semantic segmentation as its authors publish it: 7,000 training and 1,000 validation pictures.
+"""BDD100K's semantic segmentation as its authors publish it: 7,000 training and 1,000 validation images.
 
-Pictures lie in `images/10k/{train,val}` and masks in `labels/sem_seg/masks/{train,val}`; the older archive has
+Images lie in `images/10k/{train,val}` and masks in `labels/sem_seg/masks/{train,val}`; the older archive has
 `seg/images` and `seg/labels`, its masks named `*_train_id.png`. The masks hold Cityscapes' 19 training labels and 255.
 """
 
 from pathlib import Path
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
@@ -17,7 +17,7 @@ CLASSES = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation"),
     *("terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"),
 )
-PICTURES = ("images/10k", "seg/images")
+IMAGES = ("images/10k", "seg/images")
 MASKS = ("labels/sem_seg/masks", "labels/seg", "seg/labels")
 
 
@@ -28,20 +28,20 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """7,000 pictures to choose from and 1,000 to test on, in 19 classes.
+    """7,000 images to choose from and 1,000 to test on, in 19 classes.
 
     Args:
         root: the folder with `images` and `labels` (or `seg`), or the one that holds it as `bdd100k`.
         size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger pictures are set aside.
-        progress: called now and then with (pictures done, all pictures).
+        max_pixels: larger images are set aside.
+        progress: called now and then with (images done, all images).
 
     Raises:
-        DataError: a folder is missing, or masks do not fit pictures or classes.
+        DataError: a folder is missing, or masks do not fit images or classes.
     """
     tree = root / "bdd100k" if (root / "bdd100k").is_dir() else root
-    pictures, masks = _first_folder(tree, PICTURES), _first_folder(tree, MASKS)
-    train, test = (pair_folders(root, pictures / part, masks / part) for part in ("train", "val"))
+    images, masks = _first_folder(tree, IMAGES), _first_folder(tree, MASKS)
+    train, test = (pair_folders(root, images / part, masks / part) for part in ("train", "val"))
     return dataset_from_pairs("bdd100k", Legend.of_names(CLASSES), train, test, MaskOptions(size, max_pixels, progress))
 
 

@@ -1,4 +1,4 @@
-"""CamVid in its usual layout: `train/`, `val/` and `test/` with pictures, `trainannot/` and so on with label numbers.
+"""CamVid in its usual layout: `train/`, `val/` and `test/` with images, `trainannot/` and so on with label numbers.
 
 The labels are 0 to 10 for the eleven classes and 11 for void. A file `classes.txt`, one name a line, may name others.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import VOID_NAMES, Legend, read_class_list
 from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
@@ -18,7 +18,7 @@ CLASSES = (
 )
 CLASS_LIST = "classes.txt"
 MASKS = "annot"
-"""What a folder of masks has after the name of the folder of its pictures."""
+"""What a folder of masks has after the name of the folder of its images."""
 
 TestPart = Literal["test", "val"]
 
@@ -31,17 +31,17 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """367 pictures to choose from and 233 to test on.
+    """367 images to choose from and 233 to test on.
 
     Args:
         root: the folder with `train`, `trainannot` and so on.
         test: the part to test on; all of `val` is one video that training has too.
         size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger pictures are set aside.
-        progress: called now and then with (pictures done, all pictures).
+        max_pixels: larger images are set aside.
+        progress: called now and then with (images done, all images).
 
     Raises:
-        DataError: a folder is missing, or masks do not fit pictures or classes.
+        DataError: a folder is missing, or masks do not fit images or classes.
     """
     if test not in get_args(TestPart):
         raise UnknownNameError("part of CamVid", test, get_args(TestPart))

@@ -9,7 +9,7 @@ from minimax_al.data.sources.cifar import load_cifar
 
 
 def load(root: Path) -> Dataset:
-    """50,000 pictures of 32 x 32 pixels to choose from and 10,000 to test on, in 10 classes.
+    """50,000 images of 32 x 32 pixels to choose from and 10,000 to test on, in 10 classes.
 
     Args:
         root: the folder that holds (or is) the unpacked archive, or an `.npz` file of its arrays.

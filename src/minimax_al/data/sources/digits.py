@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from minimax_al.data.dataset import Dataset, picture_statistics
-from minimax_al.data.pictures import ResidentPictures
+from minimax_al.data.dataset import Dataset, image_statistics
+from minimax_al.data.images import ResidentImages
 from minimax_al.data.split import stratified_test_mask
 
 TEST_SIZE = 500
@@ -25,8 +25,8 @@ def load() -> Dataset:
     for part, mask in (("train", ~in_test), ("test", in_test)):
         positions = np.flatnonzero(mask)
         names = [f"{part}/{position:04d}" for position in positions]
-        parts[part] = ResidentPictures(pixels[positions], names)
-    mean, std = picture_statistics(parts["train"])
+        parts[part] = ResidentImages(pixels[positions], names)
+    mean, std = image_statistics(parts["train"])
     return Dataset(
         name="digits",
         task="classification",

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from minimax_al.data.dataset import Dataset
+from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
-from minimax_al.data.formats import PICTURE_SUFFIXES
 from minimax_al.data.scan import SetAside, is_hidden, list_files, printable
 from minimax_al.data.split import stratified_test_mask
 from minimax_al.errors import DataError, nearest
@@ -24,23 +24,23 @@ def load(root: Path, test_size: int | float = 0.2, seed: int = 0, files: FileOpt
 
     Args:
         root: the folder.
-        test_size: without a test folder, this part of the pictures (or so many) is kept for the test.
+        test_size: without a test folder, this part of the images (or so many) is kept for the test.
         seed: of that draw.
         files: how the files are read.
 
     Raises:
-        DataError: no class folders, no pictures, or a class in the test that training lacks.
+        DataError: no class folders, no images, or a class in the test that training lacks.
     """
     train_root, test_root = _parts(root)
     class_names = class_folders(train_root)
     if not class_names:
         raise DataError(
-            f"{str(train_root)!r} has no class folders: put each class's pictures in a folder of its name, "
-            "or list pictures without a class in a manifest"
+            f"{str(train_root)!r} has no class folders: put each class's images in a folder of its name, "
+            "or list images without a class in a manifest"
         )
     train = list_classes(root, train_root, class_names)
     if not len(train):
-        raise DataError(f"{str(train_root)!r} is a folder without pictures: its class folders hold no files")
+        raise DataError(f"{str(train_root)!r} is a folder without images: its class folders hold no files")
     if test_root is not None:
         _check_test_classes(test_root, class_names)
         test = list_classes(root, test_root, class_names)
@@ -100,13 +100,13 @@ def _check_test_classes(test_root: Path, class_names: list[str]) -> None:
 
 
 def _not_read(root: Path, train_root: Path, test_root: Path | None) -> list[SetAside]:
-    """Pictures outside of every class folder, and folders beside the training and test parts."""
+    """Images outside of every class folder, and folders beside the training and test parts."""
     parts = {part for part in (root, train_root, test_root) if part is not None}
     loose = [
         SetAside(printable(entry.relative_to(root).as_posix()), "it lies in no class folder")
         for part in sorted(parts)
         for entry in sorted(part.iterdir())
-        if entry.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(entry.name) and entry.is_file()
+        if entry.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(entry.name) and entry.is_file()
     ]
     if train_root == root:
         return loose

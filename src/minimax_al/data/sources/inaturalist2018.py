@@ -1,4 +1,4 @@
-"""iNaturalist 2018 as published: `train2018.json`, `val2018.json` and the pictures in `train_val2018/`."""
+"""iNaturalist 2018 as published: `train2018.json`, `val2018.json` and the images in `train_val2018/`."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from minimax_al.errors import DataError
 
 
 def load(root: Path, files: FileOptions | None = None) -> Dataset:
-    """437,513 pictures to choose from and 24,426 to test on, of 8,142 species.
+    """437,513 images to choose from and 24,426 to test on, of 8,142 species.
 
     Files are not checked beforehand unless the options ask for it: one that cannot be read is named when it
     is met.

@@ -1,4 +1,4 @@
-"""The pictures that a CSV or Parquet manifest lists."""
+"""The images that a CSV or Parquet manifest lists."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ def load(
     Args:
         root: the CSV or Parquet file, see `minimax_al.data.manifest`.
         class_names: the classes, in order; by default the labels in the file, sorted.
-        test_size: without a `split` column, this part of the labelled pictures (or so many) is kept for the
+        test_size: without a `split` column, this part of the labelled images (or so many) is kept for the
             test.
         seed: of that draw.
         files: how the files are read.
 
     Raises:
         ManifestError: a line of the manifest is wrong.
-        DataError: no picture can be used.
+        DataError: no image can be used.
     """
     manifest = read_manifest(root, class_names)
     number = {label: i for i, label in enumerate(manifest.class_names)}

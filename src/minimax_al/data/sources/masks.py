@@ -1,7 +1,7 @@
-"""Any folder of pictures beside a folder of masks: `images/` and `masks/`, files of the same names in both.
+"""Any folder of images beside a folder of masks: `images/` and `masks/`, files of the same names in both.
 
 Masks hold label numbers, named by `classes.txt` (one name a line), or colours, named by a colour map: a file
-`colours.csv`, `.json` or `.yaml`. The pictures may be split already, as `images/train` and `images/val` or as
+`colours.csv`, `.json` or `.yaml`. The images may be split already, as `images/train` and `images/val` or as
 `train/images` and `val/images`; otherwise a fixed random part of them is kept for the test.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
 from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
@@ -36,23 +36,23 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The pictures and masks in the folder `root`.
+    """The images and masks in the folder `root`.
 
     Args:
         root: the folder.
-        images: name of the folder of pictures.
+        images: name of the folder of images.
         masks: name of the folder of masks.
         classes: names in the order of the masks' labels; by default what `classes.txt` lists. Those called void,
             ignore or unlabelled stand for no class.
         colours: colour of each class, or the file of a colour map; by default the first such file in `root`.
-        test_size: where no test part is there, this part of the pictures (or so many) is kept for the test.
+        test_size: where no test part is there, this part of the images (or so many) is kept for the test.
         seed: of that draw.
         size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger pictures are set aside.
-        progress: called now and then with (pictures done, all pictures).
+        max_pixels: larger images are set aside.
+        progress: called now and then with (images done, all images).
 
     Raises:
-        DataError: a folder, the classes or a file of a pair is missing; or a mask does not fit its picture or the
+        DataError: a folder, the classes or a file of a pair is missing; or a mask does not fit its image or the
             classes, or is void throughout.
         ConfigurationError: `test_size` or `size` cannot be.
     """
@@ -100,12 +100,12 @@ def _parts(root: Path, images: str, masks: str, test_size: float, seed: int) -> 
     return pairs.take(np.flatnonzero(~in_test)), Pairs(pairs.take(np.flatnonzero(in_test)).pairs)
 
 
-def _test_mask(pictures: int, test_size: float, seed: int) -> NDArray[np.bool_]:
-    wanted = round(test_size * pictures) if isinstance(test_size, float) else test_size
-    if not 0 <= wanted < max(pictures, 1):
+def _test_mask(images: int, test_size: float, seed: int) -> NDArray[np.bool_]:
+    wanted = round(test_size * images) if isinstance(test_size, float) else test_size
+    if not 0 <= wanted < max(images, 1):
         raise ConfigurationError(
-            f"test_size={test_size!r} of {pictures} pictures cannot be kept: give a fraction below 1 that leaves one"
+            f"test_size={test_size!r} of {images} images cannot be kept: give a fraction below 1 that leaves one"
         )
-    mask = np.zeros(pictures, dtype=bool)
-    mask[np.random.default_rng(seed).permutation(pictures)[:wanted]] = True
+    mask = np.zeros(images, dtype=bool)
+    mask[np.random.default_rng(seed).permutation(images)[:wanted]] = True
     return mask

@@ -1,6 +1,6 @@
 """Circles, squares and triangles on textured ground, drawn from a seed: the segmentation set that needs no file.
 
-Made so that choosing matters: two pictures of five show little or nothing, and triangles are rare.
+Made so that choosing matters: two images of five show little or nothing, and triangles are rare.
 """
 
 import math
@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minimax_al.data.dataset import Dataset, picture_statistics
-from minimax_al.data.pictures import ResidentPictures
+from minimax_al.data.dataset import Dataset, image_statistics
+from minimax_al.data.images import ResidentImages
 from minimax_al.errors import ConfigurationError
 
 CLASSES = ("background", "circle", "square", "triangle")
 SHARES = (0.55, 0.35, 0.10)
 """How often a shape is a circle, a square, a triangle."""
 HOW_MANY = (0.15, 0.45, 0.25, 0.15)
-"""How often a picture shows no shape, one, two, three."""
+"""How often an image shows no shape, one, two, three."""
 RADII = (0.22, 0.38)
 """Smallest and largest distance of a shape's corner from its middle, as a share of the side."""
 HUES = (0.0, 1 / 3, 2 / 3)
@@ -33,27 +33,27 @@ _STRIPES = ((0, math.pi), (1, 8), (0, 2 * math.pi))
 
 
 def load(*, size: int = 48, train: int = 400, test: int = 100, seed: int = 0) -> Dataset:
-    """Pictures to choose from and to test on, each a function of the arguments.
+    """Images to choose from and to test on, each a function of the arguments.
 
     Args:
         size: height and width, in pixels.
-        train: pictures to choose from.
-        test: pictures to test on.
+        train: images to choose from.
+        test: images to test on.
         seed: of everything that is drawn.
 
     Raises:
-        ConfigurationError: a size that is too small to draw in, or no pictures.
+        ConfigurationError: a size that is too small to draw in, or no images.
     """
     if size < _SMALLEST or train < 1 or test < 0:
         raise ConfigurationError(
-            f"size={size!r}, train={train!r}, test={test!r}: shapes need {_SMALLEST} pixels, and training a picture"
+            f"size={size!r}, train={train!r}, test={test!r}: shapes need {_SMALLEST} pixels, and training an image"
         )
     parts = {}
     for number, (part, count) in enumerate((("train", train), ("test", test))):
         pixels_NCHW, masks_NHW = draw(count, size, np.random.default_rng((seed, number)))
         names = [f"{part}/{i:04d}" for i in range(count)]
-        parts[part] = ResidentPictures(torch.from_numpy(pixels_NCHW), names), torch.from_numpy(masks_NHW)
-    mean, std = picture_statistics(parts["train"][0])
+        parts[part] = ResidentImages(torch.from_numpy(pixels_NCHW), names), torch.from_numpy(masks_NHW)
+    mean, std = image_statistics(parts["train"][0])
     return Dataset(
         name="shapes",
         task="segmentation",
@@ -68,7 +68,7 @@ def load(*, size: int = 48, train: int = 400, test: int = 100, seed: int = 0) ->
 
 
 def draw(count: int, size: int, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pictures and their masks.
+    """Images and their masks.
 
     Args:
         count: N.
@@ -78,16 +78,16 @@ def draw(count: int, size: int, generator: np.random.Generator) -> tuple[NDArray
     Returns:
         (N, 3, S, S) pixels, and (N, S, S) class numbers.
     """
-    pictures = _ground(count, size, generator)
+    images = _ground(count, size, generator)
     masks = np.zeros((count, size, size), dtype=np.uint8)
     shapes = generator.choice(len(HOW_MANY), size=count, p=HOW_MANY)
     for place in range(len(HOW_MANY) - 1):
         kinds = generator.choice(len(SHARES), size=count, p=SHARES) + 1
         inside = _inside(kinds, size, generator) & (shapes > place)[:, None, None]
-        pictures = np.where(inside[:, None], _colours(kinds, generator), pictures)
+        images = np.where(inside[:, None], _colours(kinds, generator), images)
         masks = np.where(inside, kinds[:, None, None], masks).astype(np.uint8)
-    pictures += generator.normal(0, NOISE, pictures.shape)
-    return pictures.clip(0, 255).astype(np.uint8), masks
+    images += generator.normal(0, NOISE, images.shape)
+    return images.clip(0, 255).astype(np.uint8), masks
 
 
 def _ground(count: int, size: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ def _ground(count: int, size: int, generator: np.random.Generator) -> NDArray[np
 
 
 def _inside(kinds: NDArray[np.int64], size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Which pixels belong to one shape a picture, of these kinds, (N, S, S)."""
+    """Which pixels belong to one shape an image, of these kinds, (N, S, S)."""
     count = len(kinds)
     radius = generator.uniform(*RADII, count)[:, None, None]
     row, column = (generator.uniform(0.15, 0.85, count)[:, None, None] for _ in range(2))

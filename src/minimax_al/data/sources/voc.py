@@ -7,7 +7,7 @@ than the twenty of VOC and background.
 from pathlib import Path
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.formats import MAX_PIXELS
+from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import Legend, read_class_list
 from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
 from minimax_al.data.scan import Progress
@@ -27,16 +27,16 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The pictures of `train.txt` to choose from, those of `val.txt` to test on.
+    """The images of `train.txt` to choose from, those of `val.txt` to test on.
 
     Args:
         root: the folder with `JPEGImages`, such as `VOCdevkit/VOC2012`.
         size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger pictures are set aside.
-        progress: called now and then with (pictures done, all pictures).
+        max_pixels: larger images are set aside.
+        progress: called now and then with (images done, all images).
 
     Raises:
-        DataError: a folder, a list, or a file of a list is missing, or masks do not fit pictures or classes.
+        DataError: a folder, a list, or a file of a list is missing, or masks do not fit images or classes.
     """
     names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else CLASSES
     train, test = (_listed(root, root / "ImageSets" / "Segmentation" / f"{part}.txt") for part in ("train", "val"))
@@ -49,9 +49,9 @@ def _listed(root: Path, file: Path) -> Pairs:
     pairs = []
     for stem in file.read_text(encoding="utf-8").split():
         pair = Pair(f"JPEGImages/{stem}.jpg", root / f"JPEGImages/{stem}.jpg", root / f"SegmentationClass/{stem}.png")
-        if not pair.picture.is_file():
-            raise DataError(f"{str(file)!r} lists {stem!r}, but there is no picture {str(pair.picture)!r}")
+        if not pair.image.is_file():
+            raise DataError(f"{str(file)!r} lists {stem!r}, but there is no image {str(pair.image)!r}")
         if not pair.mask.is_file():
-            raise DataError(f"the picture {pair.name!r} has no mask: looked for {str(pair.mask)!r}")
+            raise DataError(f"the image {pair.name!r} has no mask: looked for {str(pair.mask)!r}")
         pairs.append(pair)
     return Pairs(tuple(pairs))

@@ -47,11 +47,11 @@ const post = (path, json, options) => call("POST", path, { json, ...options });
 export const getCampaign = () => get("api/campaign");
 /** Progress, model, curve, advice and the job. */
 export const getStatus = () => get("api/status");
-/** Pictures for a person: theirs first, then free ones. */
+/** Images for a person: theirs first, then free ones. */
 export const lease = (author, count) => post("api/lease", { author, count });
-/** Gives all of a person's pictures back; works while the page is being left. */
+/** Gives all of a person's images back; works while the page is being left. */
 export const release = (author) => post("api/release", { author }, { keepalive: true });
-/** One class for some pictures; `ifWaiting`: for those only that nobody has answered meanwhile. */
+/** One class for some images; `ifWaiting`: for those only that nobody has answered meanwhile. */
 export const label = (author, items, className, { key, ifWaiting }) =>
   post("api/label", { author, items, class_name: className, if_waiting: ifWaiting }, { key });
 /** Not now. */
@@ -69,7 +69,7 @@ export const closeRound = (round) => post("api/close-round", { round });
 /** Hands out here, too, what of this round lies in Label Studio. */
 export const recall = (round) => post("api/recall", { round });
 
-/** Pictures of a round: { round, answer, class_name, offset, limit }. */
+/** Images of a round: { round, answer, class_name, offset, limit }. */
 export function getPicks(wanted) {
   const given = Object.entries(wanted).filter(([, value]) => value !== null && value !== undefined && value !== "");
   return get(`api/picks?${new URLSearchParams(given)}`);
@@ -79,11 +79,11 @@ export function getPicks(wanted) {
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
-/** A mask for a picture; `ifWaiting` as for `label`. With `sure` false, 409 says that it is named after another picture. */
+/** A mask for an image; `ifWaiting` as for `label`. With `sure` false, 409 says that it is named after another image. */
 export const putMask = (author, item, file, { key, ifWaiting, sure }) =>
   call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
 
-export const pictureUrl = (item) => `pictures/${item}`;
+export const imageUrl = (item) => `images/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;
 export const viewUrl = (item, kind) => `views/${item}/${kind}.png`;
 export const exportUrl = (format) => `api/export/${format}`;

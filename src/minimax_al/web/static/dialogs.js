@@ -84,7 +84,7 @@ function unsent() {
 
 function unsentRow(entry) {
   const what = entry.kind === "undo" ? "taking back" : (entry.className ?? entry.kind);
-  const which = entry.items.length === 1 ? `picture ${entry.items[0]}` : count(entry.items.length, "picture");
+  const which = entry.items.length === 1 ? `image ${entry.items[0]}` : count(entry.items.length, "image");
   const why = entry.refused ?? (entry.tries > 0 ? `tried ${count(entry.tries, "time")}` : "on its way");
   const give = make("button", { type: "button", onclick: () => discard(entry) }, "Discard");
   const at = Number(entry.id.split("-")[0]);

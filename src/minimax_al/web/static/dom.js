@@ -28,7 +28,7 @@ function fill(element, attributes, children) {
 /** A key as it is printed on a button. */
 export const kbd = (key) => make("kbd", { "aria-hidden": "true" }, key);
 
-/** "1 picture", "12 pictures". */
+/** "1 image", "12 images". */
 export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 /** 0.8417 → "84.2 %". */

@@ -1,6 +1,6 @@
 /** Thumbnails to move among and select: a listbox with a roving focus. */
 
-import { pictureUrl, thumbnailUrl } from "./api.js";
+import { imageUrl, thumbnailUrl } from "./api.js";
 import { byId, fileName, make } from "./dom.js";
 
 export class Gallery {
@@ -19,7 +19,7 @@ export class Gallery {
     root.addEventListener("focusin", ({ target }) => this.#activate(this.#itemOf(target)));
   }
 
-  /** Shows these pictures; tiles that stay are not drawn anew. */
+  /** Shows these images; tiles that stay are not drawn anew. */
   show(picks) {
     const focused = this.root.contains(document.activeElement);
     const place = this.picks.findIndex(({ item }) => item === this.active);
@@ -34,14 +34,14 @@ export class Gallery {
     if (focused && this.active !== null) this.tiles.get(this.active).focus({ preventScroll: true });
   }
 
-  /** The pictures that a key would answer: the selected ones, else the one with the focus. */
+  /** The images that a key would answer: the selected ones, else the one with the focus. */
   targets() {
     const large = byId("large").open;
     const chosen = large ? [] : this.picks.filter(({ item }) => this.selected.has(item));
     return chosen.length > 0 ? chosen : this.picks.filter(({ item }) => item === this.active);
   }
 
-  /** Selects the picture with the focus, or no longer. */
+  /** Selects the image with the focus, or no longer. */
   toggle(item = this.active) {
     if (item === null) return;
     if (!this.selected.delete(item)) this.selected.add(item);
@@ -49,7 +49,7 @@ export class Gallery {
     this.#paint();
   }
 
-  /** Selects these pictures and no others. */
+  /** Selects these images and no others. */
   select(items) {
     this.selected = new Set(items);
     this.#paint();
@@ -70,17 +70,17 @@ export class Gallery {
     if (byId("large").open) this.open();
   }
 
-  /** Shows the picture with the focus as large as it goes. */
+  /** Shows the image with the focus as large as it goes. */
   open() {
     const pick = this.picks.find(({ item }) => item === this.active);
     if (pick === undefined) return;
-    byId("large-picture").src = pictureUrl(pick.item);
-    byId("large-picture").alt = fileName(pick.path);
+    byId("large-image").src = imageUrl(pick.item);
+    byId("large-image").alt = fileName(pick.path);
     byId("large-caption").textContent = [fileName(pick.path), this.describe(pick).caption].filter(Boolean).join(" · ");
     if (!byId("large").open) byId("large").showModal();
   }
 
-  /** The large picture is the one with the focus, whatever was answered meanwhile. */
+  /** The large image is the one with the focus, whatever was answered meanwhile. */
   #follow() {
     if (this.active === null) byId("large").close();
     else this.open();
@@ -144,7 +144,7 @@ export class Gallery {
   }
 }
 
-/** Lays a picture of the same proportions over a thumbnail; undefined takes it away. */
+/** Lays an image of the same proportions over a thumbnail; undefined takes it away. */
 function lay(frame, url) {
   const laid = frame.querySelector(".laid");
   if (laid !== null && laid.getAttribute("src") === url) return;

@@ -1,4 +1,4 @@
-/** All held pictures at once; the selected ones get one answer. */
+/** All held images at once; the selected ones get one answer. */
 
 import { mark } from "./classes.js";
 import { byId, count, make } from "./dom.js";
@@ -25,7 +25,7 @@ function describe({ suggestion, confidence }) {
   return { caption: suggestion, note: confidence === null ? "" : `${Math.round(100 * confidence)} %` };
 }
 
-/** Gives every selected picture the class that the model suggests for it. */
+/** Gives every selected image the class that the model suggests for it. */
 export function confirm() {
   const picks = gallery.targets().filter(({ suggestion }) => suggestion !== null);
   if (!state.suggestions) say("Suggestions are hidden: h shows them");
@@ -41,7 +41,7 @@ function bySuggestion(picks) {
 
 function bar() {
   const chosen = gallery.selected.size;
-  byId("grid-count").textContent = chosen === 0 ? `${count(state.queue.length, "picture")} here` : `${chosen} selected`;
+  byId("grid-count").textContent = chosen === 0 ? `${count(state.queue.length, "image")} here` : `${chosen} selected`;
   byId("grid-none").disabled = chosen === 0;
   byId("grid-confirm").hidden = !state.suggestions || !gallery.targets().some(({ suggestion }) => suggestion !== null);
   const [only, ...more] = gallery.targets();
@@ -52,6 +52,6 @@ function bar() {
 
 function chip(name, group) {
   const pick = () => gallery.select(group.map(({ item }) => item));
-  const label = `Select the ${count(group.length, "picture")} suggested as ${name}`;
+  const label = `Select the ${count(group.length, "image")} suggested as ${name}`;
   return make("button", { type: "button", class: "chip", onclick: pick, "aria-label": label, title: label }, name, make("b", {}, String(group.length)));
 }

@@ -1,11 +1,11 @@
-/** The pictures that a person holds: leased, renewed while the page is seen, given back when it is left. */
+/** The images that a person holds: leased, renewed while the page is seen, given back when it is left. */
 
 import * as api from "./api.js";
 import { state, update } from "./state.js";
 
-const HELD = { single: 12, review: 0, grid: 48 }; // most pictures to hold in each view
-const FEWEST = 6; // pictures to hold however few there are
-const MOST = 200; // pictures a request may ask for
+const HELD = { single: 12, review: 0, grid: 48 }; // most images to hold in each view
+const FEWEST = 6; // images to hold however few there are
+const MOST = 200; // images a request may ask for
 const EXHAUSTED_PAUSE = 4_000; // milliseconds between two requests when the last gave less than was asked for
 
 const answered = new Map(); // item → when the server had the answer, in turns; Infinity while it has not
@@ -23,7 +23,7 @@ function fair() {
   return Math.min(HELD[state.view], Math.max(FEWEST, half));
 }
 
-/** Asks the server for pictures, so many as the view wants; renews those that are held. */
+/** Asks the server for images, so many as the view wants; renews those that are held. */
 export function refill() {
   if (running !== null) {
     again = true;
@@ -63,7 +63,7 @@ function merge({ picks, ...lease }, since) {
   const known = new Map(state.queue.map((pick) => [pick.item, pick]));
   const fresh = picks.filter((pick) => !((answered.get(pick.item) ?? 0) > since));
   const leased = new Set(fresh.map((pick) => pick.item));
-  // The picture on the screen never changes under somebody's eyes.
+  // The image on the screen never changes under somebody's eyes.
   const kept = state.queue.filter((pick) => !leased.has(pick.item) && (returning.has(pick.item) || pick.item === state.at));
   const queue = [...kept, ...fresh.map((pick) => Object.assign(known.get(pick.item) ?? pick, pick))];
   queue.sort((one, other) => one.round - other.round || one.rank - other.rank);
@@ -72,7 +72,7 @@ function merge({ picks, ...lease }, since) {
   update({ queue, lease, lapsed: lapsed?.item ?? null, at: still ? state.at : (queue[0]?.item ?? null), trouble: null });
 }
 
-/** These pictures have their answer here; the next one comes up. */
+/** These images have their answer here; the next one comes up. */
 export function take(items) {
   const gone = new Set(items);
   for (const item of items) answered.set(item, Infinity);
@@ -91,7 +91,7 @@ export function acknowledge(items) {
   for (const item of items) answered.set(item, turn);
 }
 
-/** These pictures wait again; the first of them comes up. `unseen`: the server never had the answer. */
+/** These images wait again; the first of them comes up. `unseen`: the server never had the answer. */
 export function giveBack(picks, unseen) {
   for (const { item } of picks) {
     answered.delete(item);
@@ -108,7 +108,7 @@ export function returned(items) {
   void refill();
 }
 
-/** Shows another picture of those held; one whose lease has lapsed is let go. */
+/** Shows another image of those held; one whose lease has lapsed is let go. */
 export function goTo(item) {
   const queue = state.queue.filter((pick) => pick.item !== state.lapsed || pick.item === item);
   update({ queue, at: item, lapsed: state.lapsed === item ? item : null });
@@ -121,7 +121,7 @@ export function forget() {
   update({ queue: [], at: null, lapsed: null, lease: null });
 }
 
-/** Renews while the page is seen: pictures of a page in the background return to the queue after a while. */
+/** Renews while the page is seen: images of a page in the background return to the queue after a while. */
 export function watch() {
   let renewed = Date.now();
   setInterval(() => {

@@ -50,7 +50,7 @@ function explain() {
   byId("strategy-why").textContent = why === undefined ? "" : sentence(why);
 }
 
-/** Reads the status; where another round is open than before, its pictures, too. */
+/** Reads the status; where another round is open than before, its images, too. */
 export async function readStatus() {
   try {
     const before = state.status?.round;
@@ -58,7 +58,7 @@ export async function readStatus() {
     follow(status.job);
     update({ status, trouble: state.unsent.length > 0 ? state.trouble : null });
     const another = before !== undefined && before?.number !== status.round?.number;
-    if (another && status.round?.is_open) say(`Round ${status.round.number} is open: ${count(status.round.picks, "picture")}`);
+    if (another && status.round?.is_open) say(`Round ${status.round.number} is open: ${count(status.round.picks, "image")}`);
     if (another || (status.round?.is_open && state.queue.length === 0)) await holding.refill();
   } catch (error) {
     update({ trouble: error.message });
@@ -106,7 +106,7 @@ function submit(event, box) {
 
 async function close() {
   const { round } = state.status;
-  const left = count(round.waiting, "picture");
+  const left = count(round.waiting, "image");
   if (!confirm(`Close round ${round.number}? ${left} without an answer may be picked again later.`)) return;
   try {
     const { closed } = await api.closeRound(round.number);
@@ -122,7 +122,7 @@ async function close() {
 async function recall() {
   try {
     const { released } = await api.recall(state.status.round.number);
-    say(`${count(released, "picture")} from Label Studio ${released === 1 ? "is" : "are"} handed out here now`);
+    say(`${count(released, "image")} from Label Studio ${released === 1 ? "is" : "are"} handed out here now`);
     await holding.refill();
   } catch (error) {
     warn("job", sentence(error.message));
@@ -138,7 +138,7 @@ function show() {
   if (running) progress(job);
   const nothing = status.labelled === 0;
   disable(["train", "done-train"], running || nothing);
-  byId("train-why").textContent = running ? "" : nothing ? "Label some pictures first." : "";
+  byId("train-why").textContent = running ? "" : nothing ? "Label some images first." : "";
   disable(["query", "start-query", "done-query"], running || open || status.unlabelled === 0);
   byId("query-why").hidden = !open;
   byId("query-why-text").textContent = open ? `Round ${status.round.number} is still open.` : "";

@@ -18,11 +18,11 @@ export const HELP = [
     [["/"], "find a class by its name; Enter takes the first", "classification"],
   ]],
   ["Look", [
-    [["1", "…", "4"], "the picture, the prediction, its uncertainty, the mask", "segmentation"],
+    [["1", "…", "4"], "the image, the prediction, its uncertainty, the mask", "segmentation"],
     [["+", "−", "f"], "zoom in, zoom out, fit; or wheel, pinch and drag"],
-    [["←", "→"], "another picture, without an answer"],
+    [["←", "→"], "another image, without an answer"],
     [["h"], "hide or show the model's suggestions", "classification"],
-    [["g"], "grid, or back to one picture"],
+    [["g"], "grid, or back to one image"],
     [["l"], "look over what was answered, or back"],
     [["?"], "these keys"],
   ]],
@@ -41,7 +41,7 @@ const COMMANDS = {
   Escape: "escape", "?": "help",
 };
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const REPEATING = new Set(["zoomIn", "zoomOut"]); // a key held down must not answer ten pictures
+const REPEATING = new Set(["zoomIn", "zoomOut"]); // a key held down must not answer ten images
 
 /** Listens to the keyboard. `commands`: by name, and `choose(index)`, `move(dx, dy, extend)`, `selectAll()`. */
 export function listen(commands) {

@@ -19,7 +19,7 @@ import { answer, undo } from "./work.js";
 
 const VIEWS = { single, grid, review };
 const here = () => VIEWS[state.view];
-const shown = () => here().gallery ?? here(); // what has pictures to move among and to answer
+const shown = () => here().gallery ?? here(); // what has images to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
 
 function label(className) {
@@ -91,7 +91,7 @@ function openPanel(open) {
   byId(open ? "panel" : "panel-open").focus();
 }
 
-/** What the middle of the page shows: pictures, or why there are none and what to do. */
+/** What the middle of the page shows: images, or why there are none and what to do. */
 function phase() {
   if (state.view === "review") return "review";
   if (state.queue.length > 0) return state.view;
@@ -118,9 +118,9 @@ function paint() {
 function explainOthers() {
   const { with_others: number, next_free_at: free, lent } = state.lease;
   byId("lent").hidden = lent === 0;
-  byId("lent-text").textContent = `${count(lent, "picture")} of this round ${lent === 1 ? "lies" : "lie"} in Label Studio, and ${lent === 1 ? "is" : "are"} answered there until somebody takes ${lent === 1 ? "it" : "them"} back.`;
+  byId("lent-text").textContent = `${count(lent, "image")} of this round ${lent === 1 ? "lies" : "lie"} in Label Studio, and ${lent === 1 ? "is" : "are"} answered there until somebody takes ${lent === 1 ? "it" : "them"} back.`;
   byId("others-text").hidden = number === 0;
-  byId("others-text").textContent = `${count(number, "picture")} of this round ${number === 1 ? "is" : "are"} with other people. What they leave unanswered comes back ${free ? `from ${clock(free)} on` : "later"}, and shows up here by itself.`;
+  byId("others-text").textContent = `${count(number, "image")} of this round ${number === 1 ? "is" : "are"} with other people. What they leave unanswered comes back ${free ? `from ${clock(free)} on` : "later"}, and shows up here by itself.`;
 }
 
 function explainDone() {

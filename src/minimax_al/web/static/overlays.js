@@ -1,4 +1,4 @@
-/** Segmentation: what the model says and where it hesitates, laid over the picture; masks come as files. */
+/** Segmentation: what the model says and where it hesitates, laid over the image; masks come as files. */
 
 import * as api from "./api.js";
 import { byId, fileName, kbd, make } from "./dom.js";
@@ -7,7 +7,7 @@ import { clear, say, warn } from "./say.js";
 import { state, update } from "./state.js";
 import { leaveAlone, remember } from "./work.js";
 
-const KINDS = [["none", "Picture"], ["prediction", "Prediction"], ["entropy", "Uncertainty"], ["label", "Mask"]];
+const KINDS = [["none", "Image"], ["prediction", "Prediction"], ["entropy", "Uncertainty"], ["label", "Mask"]];
 
 let stage = null;
 let kind = "none";
@@ -27,27 +27,27 @@ export function showOverlays(onStage) {
   byId("mask-file").addEventListener("change", ({ target }) => target.files.length > 0 && send(target.files[0]));
 }
 
-/** Says which pictures a mask would be for: those that `wanted()` returns when it is chosen. */
+/** Says which images a mask would be for: those that `wanted()` returns when it is chosen. */
 export function maskFor(wanted) {
   targets = wanted;
 }
 
-/** Lays the overlay with this number over the picture. */
+/** Lays the overlay with this number over the image. */
 export const choose = (index) => index < KINDS.length && lay(KINDS[index][0]);
 
-/** Lays an overlay over the picture that is shown; the same again after every change of picture. */
+/** Lays an overlay over the image that is shown; the same again after every change of image. */
 export async function lay(name = kind) {
   kind = name;
   for (const button of byId("overlay-kinds").children) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
   byId("overlay-note").textContent = "";
   const item = state.at;
   if (item === null) return;
-  byId("picture-link").href = api.pictureUrl(item);
+  byId("image-link").href = api.imageUrl(item);
   try {
     await stage.lay(kind === "none" ? null : api.viewUrl(item, kind), Number(byId("overlay-strength").value) / 100);
   } catch {
     if (item !== state.at) return;
-    byId("overlay-note").textContent = kind === "label" ? "It has no mask yet." : "There is none: no model chose this picture.";
+    byId("overlay-note").textContent = kind === "label" ? "It has no mask yet." : "There is none: no model chose this image.";
   }
 }
 
@@ -57,12 +57,12 @@ function legendEntry(name, index) {
   return make("li", {}, swatch, make("b", {}, String(index)), ` ${name}`);
 }
 
-/** A mask goes to the server at once; the picture stays until it is there. */
+/** A mask goes to the server at once; the image stays until it is there. */
 async function send(file, { picks = targets(), key = api.newKey(), sure = false } = {}) {
   byId("mask-file").value = "";
   const [pick] = picks;
   if (picks.length !== 1) {
-    say("A mask is for one picture: select one");
+    say("A mask is for one image: select one");
     return;
   }
   byId("mask-label").classList.add("busy");

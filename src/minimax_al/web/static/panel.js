@@ -21,7 +21,7 @@ export function build() {
   });
 }
 
-/** Pictures of the round that wait, counting those whose answer is on its way as answered. */
+/** Images of the round that wait, counting those whose answer is on its way as answered. */
 export function waiting() {
   const round = state.status?.round;
   if (!round) return 0;
@@ -37,15 +37,15 @@ function progress() {
   byId("round-strategy").textContent = `chosen by ${round.strategy}`;
   byId("round-bar").max = round.picks;
   byId("round-bar").value = done;
-  byId("round-done").textContent = `${done.toLocaleString("en")} of ${count(round.picks, "picture")} answered`;
+  byId("round-done").textContent = `${done.toLocaleString("en")} of ${count(round.picks, "image")} answered`;
   byId("top-done").textContent = `${done} / ${round.picks}`;
   byId("round-others").textContent = round.is_open ? others() : round.waiting > 0 ? "This round is closed." : "This round is done.";
 }
 
 function others() {
   const { with_others: number, next_free_at: free, lent } = state.lease ?? {};
-  const people = number ? `${count(number, "picture")} with other people${free ? `, kept for them until ${clock(free)} or later` : ""}.` : "";
-  return [people, lent ? `${count(lent, "picture")} in Label Studio.` : ""].filter(Boolean).join(" ");
+  const people = number ? `${count(number, "image")} with other people${free ? `, kept for them until ${clock(free)} or later` : ""}.` : "";
+  return [people, lent ? `${count(lent, "image")} in Label Studio.` : ""].filter(Boolean).join(" ");
 }
 
 function recent() {
@@ -100,7 +100,7 @@ function model() {
 
 function classes() {
   const { labelled, unlabelled, unsure, held_out: held } = state.status;
-  byId("totals").textContent = `${count(labelled, "picture")} labelled (${held} held out to measure on), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.`;
+  byId("totals").textContent = `${count(labelled, "image")} labelled (${held} held out to measure on), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.`;
   const counts = [...state.status.classes];
   byId("class-bars").hidden = counts.length === 0;
   const most = Math.max(1, ...counts.map(({ labels }) => labels));

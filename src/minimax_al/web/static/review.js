@@ -8,7 +8,7 @@ import { say } from "./say.js";
 import { on, state } from "./state.js";
 import { answer } from "./work.js";
 
-const PAGE = 100; // pictures read at once
+const PAGE = 100; // images read at once
 
 export let gallery = null;
 let picks = [];
@@ -38,7 +38,7 @@ function enter() {
 
 const wantedAnswer = () => document.querySelector("#review-answers input:checked").value;
 
-/** Reads the pictures that the filters ask for, from `offset` on. */
+/** Reads the images that the filters ask for, from `offset` on. */
 async function read(offset = 0) {
   const turn = (asked += 1);
   const kind = wantedAnswer();
@@ -79,12 +79,12 @@ function describe(pick) {
 
 function bar() {
   const chosen = gallery.selected.size;
-  byId("review-count").textContent = chosen > 0 ? `${chosen} selected` : count(total, "picture");
+  byId("review-count").textContent = chosen > 0 ? `${chosen} selected` : count(total, "image");
   const [only, ...more] = gallery.targets();
   if (state.view === "review") mark(only && more.length === 0 ? only.class_name : null);
 }
 
-/** Gives the pictures the class that the model suggested. */
+/** Gives the images the class that the model suggested. */
 export function confirm() {
   const chosen = gallery.targets().filter(differs);
   if (chosen.length === 0) say("The model suggests nothing else here");

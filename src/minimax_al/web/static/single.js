@@ -1,4 +1,4 @@
-/** One big picture, why it was picked, and what the model would say. */
+/** One big image, why it was picked, and what the model would say. */
 
 import { byId, fileName, kbd, make, percent, sentence } from "./dom.js";
 import { mark } from "./classes.js";
@@ -9,7 +9,7 @@ import { preload, Stage } from "./stage.js";
 import { on, state } from "./state.js";
 import { answer } from "./work.js";
 
-const AHEAD = 4; // pictures loaded before they are asked for
+const AHEAD = 4; // images loaded before they are asked for
 
 let stage = null;
 
@@ -29,12 +29,12 @@ export function build() {
 
 const current = () => state.queue.find(({ item }) => item === state.at);
 
-/** The pictures that a key would answer: the one on the screen; for a label, if it is to be seen. */
+/** The images that a key would answer: the one on the screen; for a label, if it is to be seen. */
 export function targets(kind = "label") {
   const pick = current();
   if (pick === undefined) return [];
   if (stage.seen || kind !== "label") return [pick];
-  say("This picture is not there yet: wait until you see it");
+  say("This image is not there yet: wait until you see it");
   return [];
 }
 
@@ -43,15 +43,15 @@ export function confirm() {
   const [pick] = targets();
   if (pick === undefined) return;
   if (!state.suggestions) say("Suggestions are hidden: h shows them");
-  else if (pick.suggestion === null) say("There is no suggestion for this picture");
+  else if (pick.suggestion === null) say("There is no suggestion for this image");
   else answer("label", [pick], pick.suggestion);
 }
 
-/** Shows the picture before or after this one. */
+/** Shows the image before or after this one. */
 export function move(dx, dy) {
   const place = state.queue.findIndex(({ item }) => item === state.at);
   const next = state.queue[place + (dx || dy)];
-  if (next === undefined) say(dx + dy > 0 ? "This is the last picture that you hold" : "This is the first picture that you hold");
+  if (next === undefined) say(dx + dy > 0 ? "This is the last image that you hold" : "This is the first image that you hold");
   else holding.goTo(next.item);
 }
 

@@ -1,21 +1,21 @@
-/** A picture that can be zoomed and moved: wheel, pinch, drag, double click, or the methods. */
+/** An image that can be zoomed and moved: wheel, pinch, drag, double click, or the methods. */
 
-import { pictureUrl, thumbnailUrl } from "./api.js";
+import { imageUrl, thumbnailUrl } from "./api.js";
 import { make } from "./dom.js";
 
 const MOST = 16;
 const STEP = 1.4;
-const SMALL = 8; // pictures enlarged more than so are drawn with hard pixels
-const KEPT = 8; // pictures that are kept ready
+const SMALL = 8; // images enlarged more than so are drawn with hard pixels
+const KEPT = 8; // images that are kept ready
 
 const ready = new Map(); // item → its loaded or loading image, oldest first
 
-/** Loads pictures before they are asked for. */
+/** Loads images before they are asked for. */
 export function preload(items) {
   for (const item of items) {
     if (ready.has(item)) continue;
     const image = new Image();
-    image.src = pictureUrl(item);
+    image.src = imageUrl(item);
     image.decode().catch(() => ready.delete(item));
     ready.set(item, image);
     while (ready.size > KEPT) ready.delete(ready.keys().next().value);
@@ -28,9 +28,9 @@ export class Stage {
     this.root = root;
     this.onZoom = onZoom;
     this.placeholder = make("img", { class: "placeholder", alt: "", draggable: "false" });
-    this.picture = make("img", { class: "picture", alt: "", draggable: "false" });
+    this.shown = make("img", { class: "image", alt: "", draggable: "false" });
     this.overlay = make("img", { class: "overlay", alt: "", draggable: "false", hidden: true });
-    this.sheet = make("div", { class: "sheet" }, this.placeholder, this.picture, this.overlay);
+    this.sheet = make("div", { class: "sheet" }, this.placeholder, this.shown, this.overlay);
     this.message = make("p", { class: "stage-message", hidden: true });
     root.append(this.sheet, this.message);
     this.pointers = new Map();
@@ -39,27 +39,27 @@ export class Stage {
     this.fit();
   }
 
-  /** Whether something of the picture is to be seen. */
+  /** Whether something of the image is to be seen. */
   get seen() {
-    return [this.picture, this.placeholder].some((image) => image.complete && image.naturalWidth > 0);
+    return [this.shown, this.placeholder].some((image) => image.complete && image.naturalWidth > 0);
   }
 
-  /** Shows a picture; what it is called is its alternative text. */
+  /** Shows an image; what it is called is its alternative text. */
   show(item, name) {
     if (item === this.item) return;
     this.item = item;
     this.fit();
     this.message.hidden = true;
     this.overlay.hidden = true;
-    this.picture.classList.remove("loaded");
+    this.shown.classList.remove("loaded");
     this.placeholder.hidden = false;
     this.placeholder.src = thumbnailUrl(item);
-    this.picture.src = pictureUrl(item);
-    this.picture.alt = name;
-    if (this.picture.complete && this.picture.naturalWidth > 0) this.#loaded();
+    this.shown.src = imageUrl(item);
+    this.shown.alt = name;
+    if (this.shown.complete && this.shown.naturalWidth > 0) this.#loaded();
   }
 
-  /** Lays a picture of the same proportions over it; null takes it away. Rejects where there is none. */
+  /** Lays an image of the same proportions over it; null takes it away. Rejects where there is none. */
   async lay(url, opacity) {
     this.overlay.hidden = url === null;
     if (url === null) return;
@@ -99,9 +99,9 @@ export class Stage {
   }
 
   #listen() {
-    const { root, picture } = this;
-    picture.addEventListener("load", () => this.#loaded());
-    picture.addEventListener("error", () => this.#failed());
+    const { root, image } = this;
+    image.addEventListener("load", () => this.#loaded());
+    image.addEventListener("error", () => this.#failed());
     root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     root.addEventListener("dblclick", (event) => {
       if (this.scale > 1) this.fit();
@@ -122,7 +122,7 @@ export class Stage {
     this.#zoomAt(Math.exp(-pixels / (event.ctrlKey ? 100 : 400)), ...this.#inside(event));
   }
 
-  /** One pointer moves the picture, two zoom about the point between them. */
+  /** One pointer moves the image, two zoom about the point between them. */
   #drag(event) {
     if (!this.pointers.has(event.pointerId)) return;
     const before = [...this.pointers.values()];
@@ -140,13 +140,13 @@ export class Stage {
 
   #loaded() {
     this.placeholder.hidden = true;
-    this.picture.classList.add("loaded");
-    const enlarged = Math.min(this.root.clientWidth / this.picture.naturalWidth, this.root.clientHeight / this.picture.naturalHeight);
-    this.picture.classList.toggle("pixels", enlarged > SMALL);
+    this.shown.classList.add("loaded");
+    const enlarged = Math.min(this.root.clientWidth / this.shown.naturalWidth, this.root.clientHeight / this.shown.naturalHeight);
+    this.shown.classList.toggle("pixels", enlarged > SMALL);
   }
 
   #failed() {
-    this.message.textContent = "This picture does not load. Wait, or skip it.";
+    this.message.textContent = "This image does not load. Wait, or skip it.";
     this.message.hidden = false;
   }
 }

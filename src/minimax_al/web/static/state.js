@@ -6,7 +6,7 @@ export const state = {
   view: "single", // "single", "grid" or "review"
   status: null, // as /api/status gave it last
   job: { state: "idle" }, // as /api/job gave it last
-  queue: [], // pictures that this person holds and has not answered, by rank
+  queue: [], // images that this person holds and has not answered, by rank
   at: null, // the item that the single view shows
   lapsed: null, // the item shown whose lease went to somebody else meanwhile
   lease: null, // { until, waiting, with_others, next_free_at, lent } of the last lease; null before the first

@@ -15,7 +15,7 @@ export class Tabs {
     this.#say("hello");
   }
 
-  /** Whether another page of this author is open: their pictures must not be given back then. */
+  /** Whether another page of this author is open: their images must not be given back then. */
   get alone() {
     return this.others.size === 0;
   }

@@ -1,4 +1,4 @@
-/** Answering: what keys and buttons do to pictures. Everything shows at once and is sent behind it. */
+/** Answering: what keys and buttons do to images. Everything shows at once and is sent behind it. */
 
 import * as api from "./api.js";
 import { count, fileName } from "./dom.js";
@@ -8,7 +8,7 @@ import { say } from "./say.js";
 import { state, update } from "./state.js";
 import { Tabs } from "./tabs.js";
 
-const MOST = 200; // pictures a request may answer
+const MOST = 200; // images a request may answer
 const REMEMBERED = 100; // actions that can be undone one after the other
 const WORDS = { skip: "skipped", unsure: "unsure" };
 
@@ -43,7 +43,7 @@ async function signOut() {
   holding.forget();
 }
 
-/** Gives the pictures back, unless another page of the same author still needs them. */
+/** Gives the images back, unless another page of the same author still needs them. */
 export function leave() {
   if (tabs === null) return;
   if (tabs.alone) void api.release(state.author).catch(() => undefined); // the lease ends by itself
@@ -60,7 +60,7 @@ function send(author, { id, kind, items, className, waiting, of }) {
   return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
 }
 
-/** Answers pictures: kind "label" with a class, "skip" or "unsure". */
+/** Answers images: kind "label" with a class, "skip" or "unsure". */
 export function answer(kind, picks, className = null) {
   if (picks.length === 0 || outbox === null) return;
   const before = picks.map((pick) => ({ pick, answer: pick.answer, class_name: pick.class_name }));
@@ -80,13 +80,13 @@ export function remember(action) {
   update({ recent: [action, ...state.recent].slice(0, REMEMBERED) });
 }
 
-/** "egret", "unsure"; "12 pictures: egret". */
+/** "egret", "unsure"; "12 images: egret". */
 export function describe({ kind, className, before }) {
   const what = className ?? WORDS[kind] ?? "mask";
-  return before.length === 1 ? what : `${count(before.length, "picture")}: ${what}`;
+  return before.length === 1 ? what : `${count(before.length, "image")}: ${what}`;
 }
 
-/** Whether nothing later was said of the same pictures. */
+/** Whether nothing later was said of the same images. */
 export function isLatest(action) {
   const items = new Set(action.before.map(({ pick }) => pick.item));
   const later = state.recent.slice(0, state.recent.indexOf(action));
@@ -148,7 +148,7 @@ function saved(entry, { answered_before: late = [] }) {
   update({ saves: state.saves + 1 });
 }
 
-/** Others had answered these pictures before: their answers hold, and there is nothing to take back here. */
+/** Others had answered these images before: their answers hold, and there is nothing to take back here. */
 export function leaveAlone(entry, late) {
   const action = state.recent.find(({ entries }) => entries.includes(entry));
   entry.items = entry.items.filter((item) => !late.includes(item));
@@ -156,7 +156,7 @@ export function leaveAlone(entry, late) {
   const undos = outbox.entries.filter(({ kind, items }) => kind === "undo" && late.includes(items[0]));
   for (const undoing of undos) if (outbox.cancel(undoing)) holding.returned(undoing.items);
   update({ recent: state.recent.filter(({ before }) => before.length > 0), moment: state.moment + 1 });
-  say(`${count(late.length, "picture")} had an answer already, which was left as it is: look over what was answered to change it`);
+  say(`${count(late.length, "image")} had an answer already, which was left as it is: look over what was answered to change it`);
 }
 
 function settle(entry) {

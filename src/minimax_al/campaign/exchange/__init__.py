@@ -1,0 +1,1 @@
+"""Import and export of labels, in the formats of other tools."""

@@ -1,0 +1,95 @@
+"""Label formats: each reads and writes one way in which other programs keep labels."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from minimax_al.campaign.exchange.formats import class_folders, coco, label_studio, mask_folder, table
+from minimax_al.campaign.exchange.formats.json_file import begins_as_list
+from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
+from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
+from minimax_al.vocabulary import Task
+
+Read = Callable[[Path, Context], Iterator[Given]]
+Write = Callable[[Path, Sequence[Labelled], Context], None]
+
+
+class Format(NamedTuple):
+    """One way to keep labels.
+
+    Attributes:
+        read: yields the labels of a file or folder.
+        write: writes labels to a file or folder.
+        tasks: what it has a place for.
+        is_folder: whether it is a folder.
+        keeps_unsure: whether it has a place for images that nobody could tell.
+    """
+
+    read: Read
+    write: Write
+    tasks: tuple[Task, ...]
+    is_folder: bool = False
+    keeps_unsure: bool = False
+
+
+FORMATS = {
+    "csv": Format(table.read, table.write_csv, ("classification",), keeps_unsure=True),
+    "parquet": Format(table.read, table.write_parquet, ("classification",), keeps_unsure=True),
+    "imagefolder": Format(class_folders.read, class_folders.write, ("classification",), is_folder=True),
+    "masks": Format(mask_folder.read, mask_folder.write, ("segmentation",), is_folder=True),
+    "coco": Format(coco.read, coco.write, ("classification", "segmentation")),
+    "label-studio": Format(label_studio.read, label_studio.write, ("classification", "segmentation")),
+}
+"""Formats by name."""
+
+
+def get_format(name: str, task: Task) -> Format:
+    """The format of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+        ConfigurationError: it has no place for the task's labels.
+    """
+    if name not in FORMATS:
+        raise UnknownNameError("format", name, FORMATS)
+    if task not in FORMATS[name].tasks:
+        fitting = ", ".join(key for key, entry in FORMATS.items() if task in entry.tasks)
+        raise ConfigurationError(f"the format {name!r} has no place for labels of {task}: take one of {fitting}")
+    return FORMATS[name]
+
+
+def detect_format(source: Path, task: Task) -> str:
+    """The name of the format that a file or folder has.
+
+    Raises:
+        DataError: it is not there, or of no format that is read.
+    """
+    if source.is_dir():
+        return "masks" if task == "segmentation" else "imagefolder"
+    if not source.is_file():
+        raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
+    match source.suffix.lower():
+        case ".csv":
+            return "csv"
+        case ".parquet" | ".pq":
+            return "parquet"
+        case ".json":
+            return "label-studio" if begins_as_list(source) else "coco"
+        case suffix:
+            raise DataError(f"{str(source)!r} ends in {suffix!r}: labels come as .csv, .parquet, .json or a folder")
+
+
+def check_source(source: Path, name: str) -> None:
+    """Refuses a file where the format of that name is a folder, and the other way round.
+
+    Raises:
+        DataError: it is not there, or of the other kind.
+    """
+    if not source.exists():
+        raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
+    if source.is_dir() is not FORMATS[name].is_folder:
+        given, wanted = ("folder", "file") if source.is_dir() else ("file", "folder")
+        raise DataError(f"{str(source)!r} is a {given}, and labels in the format {name!r} are a {wanted}: give that")
+
+
+__all__ = ["FORMATS", "Context", "Format", "Given", "Labelled", "check_source", "detect_format", "get_format"]

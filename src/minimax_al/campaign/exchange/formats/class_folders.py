@@ -1,0 +1,61 @@
+"""A folder with one folder a class, and in it copies of the class's images under their own paths."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
+from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.scan import is_hidden, list_files
+from minimax_al.errors import CampaignError, DataError
+
+_NOT_IN_FOLDERS = frozenset('/\\:*?"<>|%')
+
+
+def read(source: Path, context: Context) -> Iterator[Given]:
+    """Every image below a class folder, with the folder's name as its label."""
+    folders = sorted(entry for entry in source.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    if not folders:
+        raise DataError(f"{str(source)!r} has no class folders: put each class's images in a folder of its name")
+    for folder in folders:
+        class_name = class_of_folder(folder.name, context.class_names)
+        for name in list_files(folder):
+            file = folder / name
+            if file.suffix.lower() in IMAGE_SUFFIXES:
+                yield Given(name, repr(str(file)), class_name, file=file, by_content=True)
+
+
+def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
+    """Copies every labelled image to `out/CLASS/PATH`.
+
+    Raises:
+        CampaignError: an image's file is gone.
+    """
+    for row in labelled:
+        target = out / folder_of_class(str(row.class_name)) / row.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copy2(context.images / row.path, target)
+        except FileNotFoundError:
+            raise CampaignError(
+                f"the labelled image {row.path!r} is gone from {str(context.images)!r}: put it back, "
+                "or export to a format that needs no images"
+            ) from None
+
+
+def folder_of_class(name: str) -> str:
+    """A class's name as the name of a folder: what no folder may be called is percent-encoded.
+
+    Example:
+        >>> folder_of_class("n/a"), folder_of_class("grey heron"), folder_of_class("..")
+        ('n%2Fa', 'grey heron', '%2E.')
+    """
+    encoded = "".join(f"%{ord(letter):02X}" if letter in _NOT_IN_FOLDERS else letter for letter in name)
+    return f"%{ord(name[0]):02X}{encoded[1:]}" if is_hidden(name) else encoded
+
+
+def class_of_folder(folder: str, class_names: Sequence[str]) -> str:
+    """The class that a folder's name means."""
+    decoded = unquote(folder)
+    return folder if decoded not in class_names and folder in class_names else decoded

@@ -1,0 +1,165 @@
+"""A campaign's folder: what lies where, how one is made, and how it is found again."""
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection
+
+from minimax_al.campaign.images.fingerprints import examine
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.classes import add_classes, check_class_names
+from minimax_al.campaign.store.database import WAIT_SECONDS, Store, parse_url, sqlite_url
+from minimax_al.campaign.store.migrations import create_tables, migrate, version_of
+from minimax_al.campaign.store.schema import settings as settings_table
+from minimax_al.campaign.store.stored_settings import SETTINGS
+from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.scan import list_files
+from minimax_al.durable import write_durably
+from minimax_al.errors import CampaignError, ConfigurationError, DataError
+
+DATABASE = "campaign.db"
+STORAGE = "storage.json"
+_CREATED = "created_at"
+
+
+def make_place(
+    folder: Path, settings: CampaignSettings, classes: Sequence[str], storage: str | None, now: datetime
+) -> Store:
+    """Makes a campaign's folder and tables; a creation that was interrupted goes on.
+
+    Args:
+        folder: of the campaign.
+        settings: to keep.
+        classes: in order.
+        storage: URL of a PostgreSQL database; None for SQLite in the folder.
+        now: the time.
+
+    Raises:
+        CampaignError: there is a campaign already, or the folder cannot be written.
+        ConfigurationError: the classes or the storage cannot be.
+    """
+    check_class_names(classes)
+    if len(classes) < 2:
+        raise ConfigurationError(f"{len(classes)} classes leave nothing to tell apart: give at least two")
+    url = None if storage is None else parse_url(storage)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if url is not None and not (folder / STORAGE).exists():
+            _remember(folder, url)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise CampaignError(f"the campaign's folder {str(folder)!r} cannot be written: {error.strerror}") from error
+    store = _connect(folder, url)
+    try:
+        store.use_write_ahead_log()
+        store.make_schema()
+        with store.writing() as connection:
+            _fill(connection, folder, settings, classes, now)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def open_place(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:
+    """Connects to a campaign's database, and brings it to the current schema.
+
+    Args:
+        folder: of the campaign.
+        storage: in place of the URL that the folder names, with a password say.
+        wait_seconds: how long to wait for another process to let go of the database.
+
+    Raises:
+        CampaignError: there is no campaign, or its database cannot be used.
+    """
+    if not (folder / DATABASE).is_file() and not (folder / STORAGE).is_file():
+        kind = "is no campaign" if folder.is_dir() else "does not exist"
+        raise CampaignError(f"{str(folder)!r} {kind}: make one with 'mal new', or give the folder of one")
+    store = _connect(folder, None if storage is None else parse_url(storage), wait_seconds)
+    try:
+        migrate(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def images_folder(images: Path | str) -> str:
+    """A folder of images as settings keep it: absolute.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    path = Path(images)
+    if not path.is_dir():
+        raise DataError(
+            f"{str(images)!r} {'is a file' if path.is_file() else 'does not exist'}: give a folder of images"
+        )
+    return str(path.resolve())
+
+
+def check_apart(folder: Path, images: str) -> None:
+    """Refuses a campaign among the images, where nothing is ever written.
+
+    Raises:
+        ConfigurationError: the campaign's folder is the images' folder, or lies inside.
+    """
+    if folder.resolve().is_relative_to(images):
+        raise ConfigurationError(
+            f"the campaign's folder {str(folder)!r} lies in the folder of its images {images!r}, where nothing is "
+            "ever written: give a folder beside it"
+        )
+
+
+def check_usable(images: str) -> None:
+    """Refuses a folder without an image that can be used.
+
+    Raises:
+        DataError: all files in it are set aside, or there are none.
+    """
+    root, first, files = Path(images), "", 0
+    for name in list_files(root):
+        found = examine(root, name)
+        if found.reason is None:
+            return
+        first, files = first or f" ({found.name!r}: {found.reason})", files + 1
+    raise DataError(
+        f"{images!r} holds no image that can be used, and {files:,} other files{first}: give a folder of images, "
+        f"whose names end in {', '.join(sorted(IMAGE_SUFFIXES))}"
+    )
+
+
+def _fill(
+    connection: Connection, folder: Path, settings: CampaignSettings, classes: Sequence[str], now: datetime
+) -> None:
+    if version_of(connection) is not None:
+        raise CampaignError(f"{str(folder)!r} is a campaign already: open it, or give another folder")
+    create_tables(connection)
+    values = {SETTINGS: settings.model_dump(mode="json"), _CREATED: now.isoformat()}
+    connection.execute(settings_table.insert(), [{"key": key, "value": value} for key, value in values.items()])
+    add_classes(connection, classes)
+
+
+def _remember(folder: Path, url: URL) -> None:
+    """Writes where the database is, without the password: PGPASSWORD or ~/.pgpass have it."""
+    plain = url.set(password=None).render_as_string()
+    content = {"url": plain, "schema": f"campaign_{uuid.uuid4().hex[:12]}"}
+    write_durably(folder / STORAGE, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _connect(folder: Path, url: URL | None, wait_seconds: float = WAIT_SECONDS) -> Store:
+    if not (folder / STORAGE).is_file():
+        if url is not None:
+            raise ConfigurationError(f"{str(folder)!r} keeps its state in {DATABASE}: open it without a storage")
+        return Store(sqlite_url(folder / DATABASE), wait_seconds=wait_seconds)
+    try:
+        content = json.loads((folder / STORAGE).read_bytes())
+        named, schema = content["url"], content["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CampaignError(f"{str(folder / STORAGE)!r} is damaged ({error}): restore it from a backup") from error
+    return Store(url or named, schema, wait_seconds)

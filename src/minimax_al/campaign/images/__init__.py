@@ -1,0 +1,1 @@
+"""Images of a campaign on disk: refresh, fingerprints, duplicates, masks, letterboxes and views."""

@@ -1,0 +1,48 @@
+"""How an image becomes the square that a network sees, and where what the network says lies in the image.
+
+Of an image with one class the middle is enough. Of an image with a mask every pixel was drawn by somebody, so that
+nothing may be cut off: all of it is stretched to the square, as `minimax_al.data.masks` does.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimax_al.data.decode import Fit
+from minimax_al.vocabulary import Task
+
+Pixels = NDArray[np.uint8]
+
+FITS: dict[Task, Fit] = {"classification": "centre", "segmentation": "stretch"}
+"""How images become squares, by task. Models say how theirs did: older ones of masks saw the middle alone."""
+
+
+def in_place(square: Pixels, size: tuple[int, int], share: float, outside: int, fit: Fit = "stretch") -> Pixels:
+    """What a network says of its square, in the place of the image that the square is of (nearest neighbour).
+
+    Args:
+        square: (S, S) numbers.
+        size: (height, width) of the result, in the image's proportions.
+        share: side of the square that the network sees, as a part of the square that images become.
+        outside: the number where the network saw nothing.
+        fit: how the image became a square.
+
+    Returns:
+        (height, width).
+
+    Example:
+        >>> in_place(np.array([[1, 2], [3, 4]], np.uint8), (2, 4), 1.0, outside=255).tolist()
+        [[1, 1, 2, 2], [3, 3, 4, 4]]
+        >>> in_place(np.array([[1, 2], [3, 4]], np.uint8), (2, 4), 1.0, outside=255, fit="centre").tolist()
+        [[255, 1, 2, 255], [255, 3, 4, 255]]
+    """
+    seen = [share * (min(size) if fit == "centre" else length) for length in size]
+    rows, columns = (_nearest(length, part, len(square)) for length, part in zip(size, seen, strict=True))
+    canvas = np.full(size, outside, dtype=np.uint8)
+    canvas[np.ix_(rows >= 0, columns >= 0)] = square[np.ix_(rows[rows >= 0], columns[columns >= 0])]
+    return canvas
+
+
+def _nearest(length: int, seen: float, side: int) -> NDArray[np.int64]:
+    """For each pixel along a side of an image, its place in the square that covers the middle `seen`; -1 outside."""
+    places = np.floor((np.arange(length) + 0.5 - (length - seen) / 2) * side / seen).astype(np.int64)
+    return np.where((places >= 0) & (places < side), places, -1)

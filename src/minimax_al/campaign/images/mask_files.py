@@ -1,0 +1,133 @@
+"""Masks of a segmentation campaign: PNG files of class numbers, named by their content, never overwritten."""
+
+import hashlib
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from minimax_al.data.decode import read_as_is
+from minimax_al.data.mask_files import PNG
+from minimax_al.durable import write_durably
+from minimax_al.errors import CampaignError, DataError, UnreadableImageError
+from minimax_al.vocabulary import IGNORED
+
+Mask = NDArray[np.uint8]
+"""(H, W) class numbers, 255 where ignored."""
+
+
+class MaskFiles:
+    """The masks in a campaign's folder.
+
+    Args:
+        folder: where they lie; made when the first one comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, mask: Mask) -> str:
+        """Keeps a mask; returns its name, the sha256 of its pixels. On return the disk has it.
+
+        Raises:
+            CampaignError: its file cannot be written.
+        """
+        name = hashlib.sha256(repr(mask.shape).encode() + mask.tobytes()).hexdigest()
+        if not self.path(name).exists():
+            file = io.BytesIO()
+            Image.fromarray(mask).save(file, format="PNG")
+            self._write(name, file.getvalue())
+        return name
+
+    @contextmanager
+    def waiting_room(self) -> Iterator["MaskFiles"]:
+        """A place for masks that may still be refused; what `admit` has not taken over is gone afterwards."""
+        room = MaskFiles(self.folder.parent / f".{self.folder.name}-{uuid4().hex}")
+        try:
+            yield room
+        finally:
+            shutil.rmtree(room.folder, ignore_errors=True)
+
+    def admit(self, name: str, room: "MaskFiles") -> None:
+        """Takes a mask over from a waiting room. On return the disk has it.
+
+        Raises:
+            CampaignError: its file cannot be written.
+        """
+        if not self.path(name).exists():
+            self._write(name, room.path(name).read_bytes())
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self.path(name)
+        try:
+            write_durably(path, content)
+        except OSError as error:
+            raise CampaignError(
+                f"the mask {str(path)!r} cannot be written ({error.strerror or error}): allow writing there, and "
+                "see that the disk has room; nothing was changed"
+            ) from error
+
+    def load(self, name: str) -> Mask:
+        """The mask of that name, (H, W) uint8.
+
+        Raises:
+            CampaignError: its file is gone or damaged.
+        """
+        try:
+            return np.asarray(read_as_is(self.path(name), formats=PNG))
+        except UnreadableImageError as error:
+            raise CampaignError(f"the mask {str(self.path(name))!r} cannot be read ({error}): restore it") from error
+
+    def path(self, name: str) -> Path:
+        """Where the mask of that name lies."""
+        return self.folder / name[:2] / f"{name}.png"
+
+
+def check_mask_size(found: Sequence[int], size: tuple[int, int], where: str) -> None:
+    """Refuses a mask of another size than its image's, before room is made for its pixels.
+
+    Args:
+        found: what the mask says of its size, (height, width).
+        size: (height, width) of the image.
+        where: the start of the sentence.
+
+    Raises:
+        DataError: it is of another size.
+    """
+    if tuple(found) != size:
+        turned = ", upright as its EXIF data turn it" if tuple(found) == size[::-1] else ""
+        raise DataError(
+            f"{where}: the mask has {' x '.join(map(str, reversed(found)))} pixels and its image "
+            f"{size[1]} x {size[0]}: save it in the image's size{turned}"
+        )
+
+
+def check_mask(mask: Mask, size: tuple[int, int], classes: int, where: str) -> None:
+    """Refuses a mask that does not fit its image or the classes.
+
+    Args:
+        mask: to check.
+        size: (height, width) of the image.
+        classes: how many there are.
+        where: the start of the sentence.
+
+    Raises:
+        DataError: it is of another size, has a number that is no class, or is void everywhere.
+    """
+    check_mask_size(mask.shape, size, where)
+    wrong = mask[(mask >= classes) & (mask != IGNORED)]
+    if wrong.size:
+        raise DataError(
+            f"{where}: the mask has the number {int(wrong[0])}, but the {classes} classes are 0 to {classes - 1}, "
+            f"and {IGNORED} is ignored"
+        )
+    if (mask == IGNORED).all():
+        raise DataError(
+            f"{where}: all of the mask is void ({IGNORED}), so that it teaches nothing: draw something, or leave it out"
+        )

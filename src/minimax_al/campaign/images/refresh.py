@@ -1,0 +1,312 @@
+"""The images of a campaign: what lies in the folder now, compared with what the database knows.
+
+New files are examined and committed in portions, as `new`; the last step, one transaction, finds what moved and
+what is there twice, and makes the rest `active`. An interrupted refresh loses nothing and goes on where it was.
+"""
+
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
+
+from minimax_al.campaign.images.duplicates import settle_new_items
+from minimax_al.campaign.images.fingerprints import Fingerprint, examine
+from minimax_al.campaign.store.database import Store, after_writing, portions
+from minimax_al.campaign.store.history import labelled_items
+from minimax_al.campaign.store.schema import items, labels
+from minimax_al.campaign.store.waiting import update_waiting
+from minimax_al.data.scan import list_files, printable
+from minimax_al.errors import DataError
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, all files)."""
+
+_PORTION = 500
+"""Files that are looked at, and committed, at a time."""
+_AT_ONCE = 20
+"""Files that a thread takes at a time."""
+_KNOWN: Select[Any] = select(
+    items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.size_bytes, items.c.modified_ns
+)
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What a look at the images' folder found that was not known; paths relative to the folder.
+
+    Attributes:
+        added: new images, duplicates among them.
+        exact_duplicates: new images that are copies of another's file.
+        near_duplicates: new images that show what another shows.
+        moved: new paths of images whose file was moved or renamed; their labels went along.
+        changed: images with labels whose file has other content now.
+        missing: images whose file is gone.
+        returned: missing images whose file is back.
+        set_aside: files that cannot be used.
+    """
+
+    added: tuple[str, ...] = ()
+    exact_duplicates: tuple[str, ...] = ()
+    near_duplicates: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Counts of what is not nothing."""
+        counts = {name.replace("_", " "): len(value) for name, value in vars(self).items() if value}
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing new"
+
+
+class _Look(NamedTuple):
+    """What is other in the folder than in the database.
+
+    Attributes:
+        news: names of files that are new, were changed or are back.
+        gone: images whose file is gone, by path.
+        labelled: ids of the images about which something stands.
+    """
+
+    news: list[str]
+    gone: dict[str, int]
+    labelled: set[int]
+
+
+class _File(NamedTuple):
+    name: str
+    size_bytes: int
+    modified_ns: int
+
+
+def refresh_items(
+    store: Store, root: Path, near_bits: int | None, now: datetime, progress: Progress | None = None
+) -> Refresh:
+    """Looks at the folder and brings the database up to date.
+
+    Args:
+        store: the campaign's database.
+        root: the folder of images.
+        near_bits: distance of perceptual hashes up to which images count as the same; None: exact copies only.
+        now: when new images are said to have come.
+        progress: called now and then with (files examined, files to examine).
+
+    Raises:
+        DataError: the folder is not there, or it is empty where images are known.
+    """
+    with store.reading() as connection:
+        look = _Look(*_compare(connection, root), labelled_items(connection))
+    found = _register(store, root, look, now=now, progress=progress)
+    with store.writing() as connection:
+        _set_status(connection, list(look.gone.values()), "missing")
+        settled = settle_new_items(connection, near_bits)
+        update_waiting(connection)
+        after_writing(connection, len(found.added) + len(look.gone))
+    moved = set(settled.moved)
+    return replace(
+        found,
+        added=tuple(name for name in found.added if name not in moved),
+        missing=tuple(sorted(look.gone.keys() - set(settled.moved_from))),
+        exact_duplicates=settled.exact,
+        near_duplicates=settled.near,
+        moved=settled.moved,
+    )
+
+
+def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
+    """Says that the labels of changed images still hold; returns how many images are active again."""
+    chosen = items.c.status == "changed"
+    if paths is not None:
+        chosen &= items.c.path.in_(list(paths))
+    accepted = connection.execute(update(items).where(chosen).values(status="active", changed_after=None)).rowcount
+    update_waiting(connection)
+    return accepted
+
+
+class Duplicate(NamedTuple):
+    """An image that another stands for.
+
+    Attributes:
+        path: of the image.
+        original: path of the other.
+        is_copy: whether its file has the same content; else it looks alike.
+    """
+
+    path: str
+    original: str
+    is_copy: bool
+
+
+def list_duplicates(connection: Connection, most: int | None = None) -> list[Duplicate]:
+    """Duplicates and the images that stand for them, by path; at most `most`."""
+    original = items.alias("original")
+    is_copy = items.c.content_hash == original.c.content_hash
+    pairs = select(items.c.path, original.c.path, is_copy).join(original, items.c.duplicate_of == original.c.id)
+    wanted = pairs.where(items.c.status == "duplicate").order_by(items.c.path).limit(most)
+    return [Duplicate(copy, of, bool(same)) for copy, of, same in connection.execute(wanted)]
+
+
+def _compare(connection: Connection, root: Path) -> tuple[list[str], dict[str, int]]:
+    """Names of the files that are news, and the images that are gone; looks at a portion of both at a time.
+
+    Raises:
+        DataError: the folder is not there, or it is empty where images are known.
+    """
+    is_here = np.zeros(1 + (connection.execute(select(func.max(items.c.id))).scalar() or 0), dtype=bool)
+    there, counted = items.c.status != "missing", select(func.count()).select_from(items)
+    news, files = [], 0
+    for names in _in_portions(list_files(root)):
+        rows = _rows(connection, names)
+        is_here[[row.id for row in rows.values() if row.status != "missing"]] = True
+        news += [name for name in names if _is_news(_stat(root, name), rows.get(printable(name)))]
+        files += len(names)
+    if not files and (known := connection.execute(counted).scalar_one()):
+        raise DataError(
+            f"{str(root)!r} holds no files, but the campaign knows {known}: mount the folder or say where it is"
+        )
+    if is_here.sum() == connection.execute(counted.where(there)).scalar_one():
+        return news, {}
+    known_before = connection.execute(select(items.c.id, items.c.path).where(there))
+    return news, {row.path: row.id for row in known_before if not is_here[row.id]}
+
+
+def _in_portions(names: Iterable[str]) -> Iterator[list[str]]:
+    waiting = iter(names)
+    while portion := list(islice(waiting, _PORTION)):
+        yield portion
+
+
+def _cut(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
+
+
+def _rows(connection: Connection, names: Sequence[str]) -> dict[str, Row[Any]]:
+    """What the database knows of files, by path."""
+    found: dict[str, Row[Any]] = {}
+    for portion in portions([printable(name) for name in names]):
+        found.update((row.path, row) for row in connection.execute(_KNOWN.where(items.c.path.in_(portion))))
+    return found
+
+
+def _stat(root: Path, name: str) -> _File:
+    try:
+        status = os.stat(f"{root}/{name}")  # noqa: PTH116 - a million times
+    except OSError:
+        return _File(name, 0, 0)  # a dangling link, say: examining it finds the reason
+    return _File(name, status.st_size, status.st_mtime_ns)
+
+
+def _register(store: Store, root: Path, look: _Look, *, now: datetime, progress: Progress | None) -> Refresh:
+    """Examines new and changed files and commits them portion by portion."""
+    events: dict[str, list[str]] = defaultdict(list)
+    done = 0
+    with closing(_examined(root, look.news)) as examined_portions:
+        for examined in examined_portions:
+            with store.writing() as connection:
+                for event, name in _write(connection, examined, look.labelled, now):
+                    events[event].append(name)
+            done += len(examined)
+            if progress is not None:
+                progress(done, len(look.news))
+    return Refresh(**{event: tuple(names) for event, names in events.items()})
+
+
+def _examined(root: Path, names: Sequence[str]) -> Generator[list[tuple[_File, Fingerprint]], None, None]:
+    """Examined files, a portion at a time; the next portion is examined while one is written."""
+
+    def look(names: Sequence[str]) -> list[tuple[_File, Fingerprint]]:
+        # The file's time comes first: should it be written meanwhile, the next look sees that.
+        return [(_stat(root, name), examine(root, name)) for name in names]
+
+    # Threads are enough: decoding and hashing let go of the interpreter.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        ahead = deque[Iterator[list[tuple[_File, Fingerprint]]]]()
+        for portion in _in_portions(names):
+            ahead.append(threads.map(look, _cut(portion)))
+            if len(ahead) > 1:
+                yield list(chain.from_iterable(ahead.popleft()))
+        for last in ahead:
+            yield list(chain.from_iterable(last))
+
+
+def _write(
+    connection: Connection, examined: Sequence[tuple[_File, Fingerprint]], labelled: set[int], now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Writes examined files; yields what has happened, in the words of `Refresh`, and to which."""
+    known = _rows(connection, [fingerprint.name for _, fingerprint in examined])
+    added = []
+    for file, fingerprint in examined:
+        row, values = known.get(fingerprint.name), _values(file, fingerprint)
+        if row is None:
+            added.append({"added_at": now, **values})
+        else:
+            yield from _write_again(connection, row, fingerprint, values, has_label=row.id in labelled)
+        if fingerprint.reason is not None:
+            yield "set_aside", fingerprint.name
+        elif row is None:
+            yield "added", fingerprint.name
+    if added:
+        connection.execute(items.insert(), added)
+    update_waiting(connection, [row.id for row in known.values()])
+
+
+def _write_again(
+    connection: Connection, row: Row[Any], fingerprint: Fingerprint, values: dict[str, Any], *, has_label: bool
+) -> Iterator[tuple[str, str]]:
+    """Writes an image that was known."""
+    status = _status_again(row, fingerprint, has_label=has_label)
+    values |= {"status": status, "duplicate_of": None}
+    if status == "changed":
+        values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
+        yield "changed", fingerprint.name
+    connection.execute(update(items).where(items.c.id == row.id).values(**values))
+    if row.status == "missing" and fingerprint.reason is None:
+        yield "returned", fingerprint.name
+
+
+def _is_news(file: _File, row: Row[Any] | None) -> bool:
+    return (
+        row is None
+        or row.status == "missing"
+        or (row.size_bytes, row.modified_ns) != (file.size_bytes, file.modified_ns)
+    )
+
+
+def _values(file: _File, fingerprint: Fingerprint) -> dict[str, Any]:
+    return {
+        "path": fingerprint.name,
+        "status": "new" if fingerprint.reason is None else "set-aside",
+        "reason": fingerprint.reason,
+        "content_hash": fingerprint.content_hash,
+        "perceptual_hash": fingerprint.perceptual_hash,
+        "width": fingerprint.width,
+        "height": fingerprint.height,
+        "size_bytes": file.size_bytes,
+        "modified_ns": file.modified_ns,
+    }
+
+
+def _status_again(row: Row[Any], fingerprint: Fingerprint, *, has_label: bool) -> str:
+    """The status of a known path whose file was written again or is back."""
+    if fingerprint.reason is not None:
+        return "set-aside"
+    if has_label:
+        same = fingerprint.content_hash == row.content_hash and row.status != "changed"
+        return "active" if same else "changed"
+    return "new"
+
+
+def _set_status(connection: Connection, ids: Sequence[int], status: str) -> None:
+    if ids:
+        statement = update(items).where(items.c.id == bindparam("b_id")).values(status=status)
+        connection.execute(statement, [{"b_id": item} for item in ids])

@@ -1,0 +1,90 @@
+"""What can be looked at of an image: its own file, its label's mask, and what a model says of every pixel.
+
+A view is a grey PNG file in the image's proportions, at about the resolution at which the model saw the image.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from minimax_al.campaign.images.letterbox import Pixels, in_place
+from minimax_al.durable import write_durably
+from minimax_al.errors import DataError
+from minimax_al.vocabulary import IGNORED
+
+SaidKind = Literal["prediction", "entropy"]
+"""A model's class numbers; its entropy, 0 to 255 of what is possible."""
+
+ViewKind = Literal["label", "prediction", "entropy"]
+"""What a model says, or the mask that holds."""
+
+VIEWS = "views"
+"""The folder of a campaign's views."""
+
+_OUTSIDE: dict[SaidKind, int] = {"prediction": IGNORED, "entropy": 0}
+
+
+class ViewFiles:
+    """What models have said of images, by the images' content: a file of other content has none.
+
+    Args:
+        folder: where the files lie; made when the first one comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, content_hash: str, kind: SaidKind) -> Path:
+        """Where the view of an image lies, if there is one."""
+        return self.folder / content_hash[:2] / f"{content_hash}-{kind}.png"
+
+    def save(self, content_hash: str, kind: SaidKind, square: Pixels, size: tuple[int, int], share: float) -> None:
+        """Keeps a view in place of an earlier one.
+
+        Args:
+            content_hash: of the image's file.
+            kind: "prediction" or "entropy".
+            square: (S, S), what the model says of the image that was stretched to a square.
+            size: (height, width) of the image.
+            share: side of the square that the model sees, as a part of the square that the image became.
+        """
+        # No pixel that the model speaks of is left out: its square's side covers the short side.
+        scale = len(square) / (share * min(size))
+        height, width = (max(1, round(length * scale)) for length in size)
+        file = io.BytesIO()
+        Image.fromarray(in_place(square, (height, width), share, _OUTSIDE[kind])).save(file, format="PNG")
+        write_durably(self.path(content_hash, kind), file.getvalue())
+
+
+def why_outside(images: Path, file: Path) -> str | None:
+    """Why an image may not be shown, for all that it can be read; None where its file lies in the folder.
+
+    Args:
+        images: the images' folder.
+        file: of the image, all links followed.
+    """
+    if file.is_relative_to(os.path.realpath(images)):
+        return None
+    return f"is a link that leads out of {str(images)!r}: put the image itself there, or open its folder"
+
+
+def image_file(images: Path, path: str) -> Path:
+    """The file of an image, all links followed.
+
+    Args:
+        images: the images' folder.
+        path: of the image below it.
+
+    Raises:
+        DataError: the file is gone, or a link leads out of the folder.
+    """
+    file = Path(os.path.realpath(images / path))
+    outside = why_outside(images, file)
+    if outside is not None:
+        raise DataError(f"{path!r} {outside}")
+    if not file.is_file():
+        raise DataError(f"{path!r} is gone from {str(images)!r}: put it back, or run 'mal status'")
+    return file

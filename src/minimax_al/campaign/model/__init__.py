@@ -1,0 +1,1 @@
+"""Training inside a campaign: training data, learning, measuring and prediction. Loads torch."""

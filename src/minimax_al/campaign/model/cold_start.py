@@ -1,0 +1,119 @@
+"""Choosing by the images alone, before labels and models: what is typical, or what covers all kinds of images.
+
+Images are described by the campaign's encoder where its recipe takes published weights, else by their edges.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from sqlalchemy import Connection, select
+from torch import Tensor
+from torch.nn import functional as F
+
+from minimax_al.acquisition import k_center_greedy, typicality
+from minimax_al.campaign.images.letterbox import FITS
+from minimax_al.campaign.model.datasets import campaign_statistics, load_images
+from minimax_al.campaign.model.hog import SIDE, edges, whitened
+from minimax_al.campaign.model.learning import Workshop
+from minimax_al.campaign.model.recipes import read_recipe
+from minimax_al.campaign.rounds.reasons import reason_for
+from minimax_al.campaign.rounds.rounds import Choice, is_candidate
+from minimax_al.campaign.store.history import current_labels
+from minimax_al.campaign.store.schema import items
+from minimax_al.data import Images
+from minimax_al.networks import Encoder, build_encoder
+from minimax_al.training import Recipe, Runtime
+from minimax_al.training.feed import seen
+
+if TYPE_CHECKING:
+    from minimax_al.training.epochs import EpochCallback
+
+_AT_ONCE = 256
+
+
+def choose_by_features(
+    place: Workshop, strategy: str, budget: int, on_epoch: "EpochCallback | None" = None
+) -> list[Choice]:
+    """Chooses unlabelled images that are unlike the labelled ones.
+
+    Args:
+        place: the campaign.
+        strategy: "typicality" (TypiClust) or "coverage" (k-center greedy).
+        budget: how many; fewer where there are not so many.
+        on_epoch: told how many images are described.
+
+    Raises:
+        UnreadableImageError: an image cannot be read any more.
+        ConfigurationError: the recipe in the settings is none.
+    """
+    recipe = read_recipe(place.settings)
+    with place.store.reading() as connection:
+        ids, paths, labelled = _images(connection)
+    names = [*paths, *labelled]
+    features = _by_encoder(place, recipe, names, on_epoch) if recipe.pretrained else _by_edges(place, names, on_epoch)
+    pool, known, budget = features[: len(ids)], features[len(ids) :], min(budget, len(ids))
+    generator = torch.Generator().manual_seed(place.settings.seed)
+    if strategy == "typicality":
+        picked = typicality(pool, budget, generator, known)
+    else:
+        first = None if len(known) else int(torch.randint(len(pool), (), generator=generator))
+        picked = k_center_greedy(pool, budget, known, first=first)
+    return [Choice(ids[index], reason_for(strategy, {}, len(ids))) for index in picked.tolist()]
+
+
+def _images(connection: Connection) -> tuple[list[int], list[str], list[str]]:
+    """Ids and paths of what may be chosen, and paths of what is labelled."""
+    wanted = select(items.c.id, items.c.path).where(is_candidate()).order_by(items.c.id)
+    ids, paths = [], []
+    for item, path in connection.execute(wanted):
+        ids.append(item)
+        paths.append(path)
+    labelled = [row.path for row in connection.execute(current_labels()) if row.status in {"active", "duplicate"}]
+    return ids, paths, labelled
+
+
+def _by_edges(place: Workshop, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
+    images = load_images(Path(place.settings.images), names, SIDE, FITS[place.settings.task])
+    return whitened(_joined((edges(pixels) for pixels in _batches(images, _AT_ONCE, on_epoch)), len(names)))
+
+
+def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
+    fit = FITS[place.settings.task]
+    images = load_images(Path(place.settings.images), names, place.settings.stored_size, fit)
+    mean, std = campaign_statistics(place.store, images)
+    task = place.settings.task
+    encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=recipe.pretrained)
+    runtime = Runtime(recipe.runtime)
+    network: Encoder = runtime.place(encoder).eval()
+
+    def describe(pixels: Tensor) -> Tensor:
+        with torch.inference_mode(), runtime.autocast():
+            features = network(seen(pixels, recipe.augmentation, mean, std, runtime)).float()
+        return F.normalize((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
+
+    batches = _batches(images, recipe.scoring_batch_size, on_epoch)
+    return _joined((describe(pixels) for pixels in batches), len(names))
+
+
+def _joined(parts: Iterable[Tensor], rows: int) -> Tensor:
+    """All parts in one tensor, which is never there twice: of a million images it has some gigabytes."""
+    waiting = iter(parts)
+    first = next(waiting)
+    joined = first.new_empty(rows, *first.shape[1:])
+    done = 0
+    for part in chain([first], waiting):
+        joined[done : done + len(part)] = part
+        done += len(part)
+    return joined
+
+
+def _batches(images: Images, size: int, on_epoch: "EpochCallback | None") -> Iterator[Tensor]:
+    done = 0
+    for pixels in images.stream(torch.arange(len(images)).split(size)):
+        yield pixels
+        done += len(pixels)
+        if on_epoch is not None:
+            on_epoch("describing images", done, len(images), {})

@@ -1,0 +1,93 @@
+"""A campaign's images and labels as the data set that the loop learns from."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from sqlalchemy import select
+from torch import Tensor
+
+from minimax_al.campaign.images.letterbox import FITS
+from minimax_al.campaign.images.mask_files import Mask, MaskFiles
+from minimax_al.campaign.model.training_data import Known, Material
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.database import Store
+from minimax_al.campaign.store.schema import settings as settings_table
+from minimax_al.data import UNKNOWN, Dataset, FileImages, Images, image_statistics
+from minimax_al.data.decode import Fit
+from minimax_al.data.files import RESIDENT_BYTES
+
+Colour = tuple[float, float, float]
+_STATISTICS = "image_statistics"
+
+
+def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, material: Material) -> Dataset:
+    """The labelled images first, in the order of labelling, then the unlabelled ones; the held-out ones to test on.
+
+    Raises:
+        UnreadableImageError: an image cannot be read any more.
+    """
+    size, fit = settings.stored_size, FITS[settings.task]
+    images = Path(settings.images)
+    paths = [known.path for known in material.labelled] + [unknown.path for unknown in material.unlabelled]
+    train = load_images(images, paths, size, fit)
+    mean, std = campaign_statistics(store, train)
+    unknown = len(material.unlabelled)
+    return Dataset(
+        name="campaign",
+        task=settings.task,
+        class_names=material.class_names,
+        train=train,
+        train_targets=_targets(material.labelled, settings, masks, unknown),
+        test=load_images(images, [one.path for one in material.held_out], size, fit),
+        test_targets=_targets(material.held_out, settings, masks, 0),
+        mean=mean,
+        std=std,
+    )
+
+
+def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre") -> Images:
+    """Images by path below a folder: in memory where they fit into half a GiB, else read when they are needed.
+
+    Args:
+        images: the folder.
+        paths: relative to it.
+        size: side of the squares that they become, in pixels.
+        fit: whether a square is an image's middle, or all of it, stretched.
+    """
+    files = FileImages([os.path.join(images, path) for path in paths], paths, size, fit=fit)  # noqa: PTH118 - a million times
+    return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
+
+
+def _targets(known: Sequence[Known], settings: CampaignSettings, masks: MaskFiles, unknown: int) -> Tensor:
+    if settings.task == "classification":
+        return torch.tensor([one.target for one in known] + [UNKNOWN] * unknown, dtype=torch.int64)
+    size = settings.stored_size
+    targets = torch.full((len(known) + unknown, size, size), 255, dtype=torch.uint8)
+    for position, one in enumerate(known):
+        targets[position] = torch.from_numpy(_stretched(masks.load(str(one.mask)), size))
+    return targets
+
+
+def _stretched(mask: Mask, size: int) -> Mask:
+    """A mask stretched as its image is, with the nearest class number everywhere."""
+    return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
+
+
+def campaign_statistics(store: Store, images: Images) -> tuple[Colour, Colour]:
+    """Mean and deviation of the campaign's images: measured once, so that all its models see the same."""
+    found = select(settings_table.c.value).where(settings_table.c.key == _STATISTICS)
+    with store.reading() as connection:
+        value = connection.execute(found).scalar()
+    if value is None:
+        measured = image_statistics(images)
+        with store.writing() as connection:
+            value = connection.execute(found).scalar()
+            if value is None:
+                value = [list(colour) for colour in measured]
+                connection.execute(settings_table.insert().values(key=_STATISTICS, value=value))
+    mean, std = (tuple(colour) for colour in value)
+    return mean, std

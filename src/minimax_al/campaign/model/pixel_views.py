@@ -1,0 +1,46 @@
+"""What a model says of every pixel of the images that were chosen, kept for people to look at while they label."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from minimax_al.campaign.images.views import SaidKind, ViewFiles
+from minimax_al.campaign.model.training_data import Unknown
+from minimax_al.loop import ActiveLearner
+from minimax_al.training import Models
+
+_AT_ONCE = 64  # images whose pixels are in memory together
+
+
+def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unknown], views: ViewFiles) -> None:
+    """Writes the prediction of M, and the entropy of the networks that chose, for chosen images.
+
+    Args:
+        learner: of a segmentation campaign, trained.
+        indices: of the chosen images among the training images, (b,).
+        images: these, in the same order.
+        views: where to write.
+    """
+    assert learner.models is not None
+    settings = learner.recipe.augmentation
+    share = 1.0 if settings.crop is None else settings.crop / learner.dataset.train.size[0]
+    for start in range(0, len(indices), _AT_ONCE):
+        seen = learner.round.stream(partial(_pixels, learner.models), indices[start : start + _AT_ONCE])
+        for place, image in enumerate(images[start : start + _AT_ONCE]):
+            size = image.height, image.width
+            for kind in get_args(SaidKind):
+                views.save(image.content_hash, kind, seen[kind][place].numpy(), size, share)
+
+
+def _pixels(models: Models, x: Tensor) -> dict[str, Tensor]:
+    """What networks say of the pixels of a batch, (B, H, W) in bytes."""
+    probabilities = models.outputs(x).logits.softmax(dim=1)
+    entropy = torch.special.entr(probabilities).sum(dim=1) / math.log(probabilities.shape[1])
+    return {
+        "prediction": models.task_outputs(x).logits.argmax(dim=1).to(torch.uint8),
+        "entropy": (255 * entropy).round().clamp(0, 255).to(torch.uint8),
+    }

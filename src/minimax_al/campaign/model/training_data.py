@@ -1,0 +1,122 @@
+"""What a training works with: which images are labelled, held out and unlabelled, as of now."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from minimax_al.campaign.images.letterbox import FITS
+from minimax_al.campaign.rounds.rounds import is_candidate
+from minimax_al.campaign.rounds.validation import held_out_groups
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.history import current_labels
+from minimax_al.campaign.store.schema import USABLE, items, labels
+from minimax_al.errors import DataError
+
+
+class Known(NamedTuple):
+    """An image with its answer.
+
+    Attributes:
+        id: of the image.
+        path: relative to the images' folder.
+        content_hash: of its file.
+        target: index of its class; 0 for a mask.
+        mask: name of its mask.
+    """
+
+    id: int
+    path: str
+    content_hash: str
+    target: int
+    mask: str | None
+
+
+class Unknown(NamedTuple):
+    """An image without an answer.
+
+    Attributes:
+        id: of the image.
+        path: relative to the images' folder.
+        content_hash: of its file.
+        height: upright, in pixels.
+        width: likewise.
+    """
+
+    id: int
+    path: str
+    content_hash: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training works with.
+
+    Attributes:
+        class_names: in order; targets count in them.
+        labelled: to train on, in the order of labelling.
+        held_out: to measure on, never to train on.
+        unlabelled: to choose from, by id.
+        last_label: the latest row of the history that is known here.
+    """
+
+    class_names: tuple[str, ...]
+    labelled: tuple[Known, ...]
+    held_out: tuple[Known, ...]
+    unlabelled: tuple[Unknown, ...]
+    last_label: int
+
+    def class_counts(self) -> list[tuple[int, int]]:
+        """Of every class, in order: how many are trained on, and how many held out."""
+        targets = [Counter(known.target for known in part) for part in (self.labelled, self.held_out)]
+        return [(targets[0][index], targets[1][index]) for index in range(len(self.class_names))]
+
+    def fingerprint(self, settings: CampaignSettings, strategy: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+        """A hash of everything that a training and its measurement depend on."""
+        parts = [
+            self.class_names,
+            [(known.content_hash, known.target, known.mask) for known in self.labelled],
+            [(known.content_hash, known.target, known.mask) for known in self.held_out],
+            [unknown.content_hash for unknown in self.unlabelled],
+            [settings.seed, settings.stored_size, settings.task]
+            # Older versions cut the middle out of every image: what they trained has other fingerprints.
+            + ([] if FITS[settings.task] == "centre" else [FITS[settings.task]]),
+            dict(strategy),
+            dict(recipe),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def gather(connection: Connection) -> Material:
+    """The material as of now, from one consistent view.
+
+    Raises:
+        DataError: nothing is labelled.
+    """
+    indices = {name: index for index, name in enumerate(class_ids(connection))}
+    held_out_ids = held_out_groups(connection)
+    labelled: list[Known] = []
+    held_out: dict[int, Known] = {}
+    for row in connection.execute(current_labels()):
+        if row.status not in USABLE:
+            continue
+        target = 0 if row.class_name is None else indices[row.class_name]
+        known = Known(row.item_id, row.path, row.content_hash, target, row.mask)
+        if row.group_id in held_out_ids:
+            held_out.setdefault(row.group_id, known)  # an image and its copy count once
+        else:
+            labelled.append(known)
+    if not labelled:
+        raise DataError("nothing is labelled yet that could be trained on: label the first round, or import labels")
+    columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
+    rows = connection.execute(select(*columns).where(is_candidate()).order_by(items.c.id))
+    unlabelled = tuple(Unknown(*row) for row in rows)
+    last_label: int = connection.execute(select(func.max(labels.c.id))).scalar_one()
+    return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled, last_label)

@@ -1,0 +1,142 @@
+"""The card that goes with a model: what it is for, how good it is, what it was trained on."""
+
+import re
+from collections.abc import Sequence
+
+from minimax_al.campaign.model.trained import Trained
+from minimax_al.campaign.progress.headline import HIGH, LOW
+from minimax_al.campaign.progress.status import ModelState
+
+_EXPLAINED = {
+    "calibration_error": (
+        "The calibration error is the mean distance between confidence and accuracy (Guo et al. 2017)."
+    ),
+    "miou": (
+        "The IoU of a class is how many pixels truth and model share, of all that either has; mIoU is the mean over "
+        "the classes that either shows. Its interval comes from drawing the held-out images again (bootstrap)."
+    ),
+}
+"""What metrics mean, by their names."""
+
+
+def model_card(trained: Trained, state: ModelState, onnx_difference: float | None) -> str:
+    """The card as Markdown.
+
+    Args:
+        trained: the model.
+        state: the same model as its campaign's database has it.
+        onnx_difference: largest difference of a probability between the two files; None without an ONNX file.
+    """
+    parts = [
+        "# Model card",
+        (
+            f"An image {trained.task} model ({trained.recipe.encoder}) of {len(trained.class_names)} classes: "
+            f"{', '.join(map(_plain, trained.class_names))}."
+        ),
+        "## How good it is",
+        *_quality(state),
+        "## What it was trained on",
+        (
+            f"{state.labels:,} labelled images, chosen and trained by `{state.strategy}` (run {state.run}); "
+            f"{state.held_out:,} more were held out, never trained on.{_since(state)}"
+        ),
+        *_class_table(trained),
+        "## How to use it",
+        *_files(trained, onnx_difference),
+        "## What to know",
+        (
+            "The images were chosen by active learning: classes are not as frequent among the labels as among the "
+            "images, and held-out images are on the whole harder than average ones. It has seen no images of "
+            "other kinds than the campaign's, and says one of its classes whatever it is shown."
+        ),
+        *_sight(trained),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sight(trained: Trained) -> list[str]:
+    """What a model of masks sees of an image."""
+    if trained.task == "classification":
+        return []
+    side = f"a square of {trained.stored_size} x {trained.stored_size} pixels"
+    seen = (
+        f"It sees all of an image, stretched to {side}, whatever its proportions: stretch its masks back, "
+        "without mixing neighbours."
+    )
+    middle = f"It sees the middle of an image alone, as wide as the short side, resized to {side}."
+    return [seen if trained.fit == "stretch" else middle]
+
+
+def _since(state: ModelState) -> str:
+    if not state.labels_since:
+        return ""
+    return f" The campaign has {state.labels_since:,} labels that were given since, which it knows nothing of."
+
+
+def _quality(model: ModelState) -> list[str]:
+    if model.score is None:
+        return ["No label was held out, so nobody knows. Validate it on images of your own before use."]
+    interval = (
+        ""
+        if model.interval is None
+        else " (95 % interval {:.1f} to {:.1f})".format(*(100 * end for end in model.interval))
+    )
+    rows = [f"| {model.metric_name} | {100 * model.score:.1f} %{interval} |"]
+    rows += [
+        f"| {name.replace('_', ' ').replace('miou', 'mIoU')} | {100 * value:.1f} % |"
+        for name, value in sorted(model.metrics.items())
+        if name not in {model.metric, LOW, HIGH} and "seconds" not in name
+    ]
+    return [
+        f"On {model.held_out:,} held-out images:",
+        "\n".join(["| metric | value |", "|---|---|", *rows]),
+        *(words for name, words in _EXPLAINED.items() if name in model.metrics),
+    ]
+
+
+def _class_table(trained: Trained) -> list[str]:
+    return _iou_table(trained) if trained.task == "segmentation" else _accuracy_table(trained)
+
+
+def _iou_table(trained: Trained) -> list[str]:
+    ious = trained.facts.get("per_class")
+    if not ious:  # nothing was held out
+        return []
+    rows = [f"| {_plain(name)} | {_percent(iou)} |" for name, iou in zip(trained.class_names, ious, strict=True)]
+    return ["\n".join(["| class | IoU |", "|---|---|", *rows])]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _accuracy_table(trained: Trained) -> list[str]:
+    counts = trained.facts.get("per_class_counts")
+    if counts is None:  # a model of an older version, which did not say
+        return []
+    accuracies = [*trained.facts["per_class"], *[None] * len(counts)]
+    rows = [
+        f"| {_plain(name)} | {labels:,} | {held_out:,} | {_percent(accuracy)} |"
+        for name, (labels, held_out), accuracy in zip(trained.class_names, counts, accuracies, strict=False)
+    ]
+    return ["\n".join(["| class | trained on | held out | right among these |", "|---|---|---|---|", *rows])]
+
+
+def _plain(name: str) -> str:
+    """A class name as Markdown that shows it: no cell of a table ends in it, and no tag begins."""
+    return re.sub(r"([\\|<])", r"\\\1", name)
+
+
+def _files(trained: Trained, onnx_difference: float | None) -> Sequence[str]:
+    files = [
+        "* `model.safetensors`: the weights; `model.json` says how the network is built.",
+        "* `classes.json`: the classes, in the order of the outputs.",
+        "* `preprocessing.json`: from an image file to the model's input, step by step.",
+    ]
+    if onnx_difference is not None:
+        files.append(
+            f"* `model.onnx`: takes `pixels` (B, 3, {trained.input_size}, {trained.input_size}) uint8 and gives "
+            f"`probabilities`; normalisation is inside. Differs from the weights above by at most "
+            f"{onnx_difference:.1g} in a probability."
+        )
+    return ["\n".join(files)]

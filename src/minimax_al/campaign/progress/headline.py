@@ -1,0 +1,42 @@
+"""The number by which a model is judged: of classes the accuracy, of masks the mIoU; and how sure it is."""
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+
+LOW, HIGH = "miou_low", "miou_high"
+"""Metrics that are the ends of the 95 % interval of the mIoU, kept beside it where enough images were held out."""
+
+
+def read_score(metrics: Mapping[str, float]) -> float | None:
+    """The headline among a run's metrics; None where nothing was measured."""
+    return metrics.get("miou", metrics.get("accuracy"))
+
+
+def read_interval(metrics: Mapping[str, float], held_out: int) -> tuple[float, float] | None:
+    """The 95 % interval of the headline; None where it is not known.
+
+    Of an accuracy that is Wilson's, over images. An mIoU is no share of images: its interval was drawn when it was
+    measured (see `minimax_al.campaign.model.measuring`), and older versions drew none.
+
+    Args:
+        metrics: of a run.
+        held_out: images that it was measured on.
+    """
+    if "miou" in metrics:
+        return (metrics[LOW], metrics[HIGH]) if LOW in metrics and HIGH in metrics else None
+    return wilson_interval(metrics["accuracy"], held_out) if "accuracy" in metrics and held_out else None
+
+
+def wilson_interval(share: float, count: int, level: float = 0.95) -> tuple[float, float]:
+    """The confidence interval of a share seen in `count` trials (Wilson 1927).
+
+    Example:
+        >>> low, high = wilson_interval(0.9, 100)
+        >>> round(low, 3), round(high, 3)
+        (0.826, 0.945)
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)

@@ -1,0 +1,143 @@
+"""Training runs in the database: what was trained on what, how it ended, how good it is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, select, update
+
+from minimax_al.campaign.store.schema import runs
+from minimax_al.durable import write_durably
+
+PREDICTIONS = "predictions.npz"
+CURVE = "curve.json"
+
+
+class Measured(NamedTuple):
+    """How good a run's model is.
+
+    Attributes:
+        labels: trained on.
+        held_out: images that it was measured on.
+        metrics: what they say.
+    """
+
+    labels: int
+    held_out: int
+    metrics: Mapping[str, float]
+
+
+def start_run(
+    connection: Connection, strategy: str, fingerprint: str, *, labels: int, held_out: int, now: datetime
+) -> int:
+    """The id of the run for a training; one that was interrupted goes on under its old id.
+
+    Args:
+        connection: in a write transaction.
+        strategy: what trains.
+        fingerprint: of all that the training depends on.
+        labels: trained on.
+        held_out: measured on.
+        now: the time.
+    """
+    same = select(runs.c.id).where(runs.c.fingerprint == fingerprint, runs.c.state != "done").order_by(runs.c.id.desc())
+    run_id: int | None = connection.execute(same.limit(1)).scalar()
+    if run_id is not None:
+        connection.execute(update(runs).where(runs.c.id == run_id).values(state="running", message=None))
+        return run_id
+    values = {"strategy": strategy, "fingerprint": fingerprint, "labels": labels, "held_out": held_out}
+    insert = runs.insert().values(state="running", metrics={}, started_at=now, **values)
+    started: int = connection.execute(insert.returning(runs.c.id)).scalar_one()
+    return started
+
+
+def finish_run(
+    connection: Connection, run_id: int, metrics: Mapping[str, float], now: datetime, last_label: int
+) -> None:
+    """Says that a run has ended well.
+
+    Args:
+        connection: in a write transaction.
+        run_id: of the run.
+        metrics: what was measured.
+        now: the time.
+        last_label: the latest row of the history that it knew of.
+    """
+    values = {"state": "done", "metrics": dict(metrics), "finished_at": now, "message": None, "last_label": last_label}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+
+
+def fail_run(connection: Connection, run_id: int, message: str, now: datetime) -> None:
+    """Says that a run has ended with an error."""
+    failed = update(runs).where(runs.c.id == run_id, runs.c.state == "running")
+    connection.execute(failed.values(state="failed", message=message, finished_at=now))
+
+
+def done_runs(connection: Connection) -> list[Row[Any]]:
+    """The runs that ended well, oldest first."""
+    return list(connection.execute(select(runs).where(runs.c.state == "done").order_by(runs.c.finished_at, runs.c.id)))
+
+
+def done_run(connection: Connection, fingerprint: str) -> Row[Any] | None:
+    """The run that trained exactly this, if one did."""
+    same = select(runs).where(runs.c.fingerprint == fingerprint, runs.c.state == "done")
+    return connection.execute(same.order_by(runs.c.id.desc()).limit(1)).first()
+
+
+def run_folder(campaign: Path, run_id: int) -> Path:
+    """Where a run keeps its model."""
+    return campaign / "models" / f"run-{run_id:04d}"
+
+
+def write_curve(folder: Path, metrics: Mapping[int, Mapping[str, float]]) -> None:
+    """Keeps in a run's folder what earlier runs' models say of its held-out images, by run."""
+    write_durably(folder / CURVE, json.dumps(metrics).encode())
+
+
+def measured_alike(campaign: Path, finished: Sequence[Row[Any]]) -> list[Measured]:
+    """All models that were measured on the images of the last run, in the order of training.
+
+    Runs of an older version, which measured nothing again, count as they were measured.
+    """
+    if not finished:
+        return []
+    last, again = finished[-1], _read_curve(run_folder(campaign, finished[-1].id))
+    if again is None:
+        return [Measured(run.labels, run.held_out, run.metrics) for run in finished]
+    earlier = [Measured(run.labels, last.held_out, again[str(run.id)]) for run in finished if str(run.id) in again]
+    return [*earlier, Measured(last.labels, last.held_out, last.metrics)]
+
+
+def _read_curve(folder: Path) -> dict[str, dict[str, float]] | None:
+    try:
+        content: dict[str, dict[str, float]] = json.loads((folder / CURVE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def agreement(campaign: Path, before: int, after: int) -> float | None:
+    """Share of images for which two runs' models say the same class; None where they share no image.
+
+    Stabilising predictions (Bloodgood and Vijay-Shanker 2009): where models of successive rounds agree on almost
+    every image of a fixed sample, more labels change little.
+    """
+    found = [_predictions(run_folder(campaign, run)) for run in (before, after)]
+    if found[0] is None or found[1] is None:
+        return None
+    (items_before, said_before), (items_after, said_after) = found[0], found[1]
+    _, left, right = np.intersect1d(items_before, items_after, assume_unique=True, return_indices=True)
+    return float((said_before[left] == said_after[right]).mean()) if len(left) else None
+
+
+def _predictions(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    try:
+        with (folder / PREDICTIONS).open("rb") as file, np.load(file) as arrays:
+            return arrays["items"], arrays["predicted"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # a power cut may have left a part
+        return None

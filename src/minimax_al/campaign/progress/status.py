@@ -1,0 +1,248 @@
+"""Where a campaign stands: progress, classes, how good its model is and how sure that is, and what to do next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from minimax_al.campaign.progress.advice import Advice, Measurement, advise
+from minimax_al.campaign.progress.headline import read_interval, read_score
+from minimax_al.campaign.progress.runs import Measured, agreement, done_runs, measured_alike
+from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, round_state
+from minimax_al.campaign.rounds.validation import held_out_groups
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.database import Store
+from minimax_al.campaign.store.history import current_labels, holding
+from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
+from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many labels a class has.
+
+    Attributes:
+        name: of the class.
+        labels: all that hold.
+        held_out: those among them that are kept for validation.
+    """
+
+    name: str
+    labels: int
+    held_out: int
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The last trained model.
+
+    Attributes:
+        run: its number.
+        strategy: what trained it.
+        labels: trained on.
+        labels_since: labels that hold now, could be trained on, and were said since it was trained.
+        held_out: images that it was measured on.
+        metric: what it is judged by, "accuracy" or for masks "miou".
+        score: that metric on these images; None without any.
+        interval: 95 % interval of the score: Wilson's of an accuracy, a bootstrap over images of an mIoU; None where
+            it is not known.
+        metrics: everything that was measured.
+        agreement: share of a fixed sample of images for which it says the same as the model before; None where
+            it is the first.
+        trained_at: when.
+    """
+
+    run: int
+    strategy: str
+    labels: int
+    labels_since: int
+    held_out: int
+    metric: str
+    score: float | None
+    interval: tuple[float, float] | None
+    metrics: Mapping[str, float]
+    agreement: float | None
+    trained_at: datetime
+
+    @property
+    def metric_name(self) -> str:
+        """What people call the metric."""
+        return HEADLINE_NAMES[self.metric]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A point of the learning curve: the last model that was trained on so many labels.
+
+    Attributes:
+        labels: trained on.
+        score: on the held-out images, the accuracy or for masks the mIoU.
+        low: lower end of its 95 % interval; None where it is not known.
+        high: upper end.
+    """
+
+    labels: int
+    score: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a campaign stands.
+
+    Attributes:
+        task: "classification" or "segmentation".
+        items: images by status: "active", "duplicate", "set-aside", "missing", "changed".
+        labelled: images with a label.
+        held_out: those among them that are kept for validation.
+        unsure: images that people could not tell.
+        unlabelled: images that may still be asked about.
+        classes: labels of every class, in order; empty for masks.
+        round: the latest round; None before the first.
+        model: the last trained model; None before the first.
+        advice: what to do next.
+        set_aside: (path, reason) of the files that cannot be used.
+        notes: what else should be known, one sentence each.
+    """
+
+    task: str
+    items: Mapping[str, int]
+    labelled: int
+    held_out: int
+    unsure: int
+    unlabelled: int
+    classes: tuple[ClassCount, ...]
+    round: RoundState | None
+    model: ModelState | None
+    advice: Advice
+    set_aside: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Status:
+    """The status as of now, from one consistent view of the database."""
+    with store.reading() as connection:
+        labelled: Sequence[Row[Any]] = connection.execute(current_labels()).all()
+        held_out = held_out_groups(connection)
+        finished = done_runs(connection)
+        unlabelled = count_candidates(connection)
+        counted = connection.execute(select(items.c.status, func.count().label("n")).group_by(items.c.status))
+        by_status: dict[str, int] = {row.status: row.n for row in counted}
+        now = holding()
+        unsure = connection.execute(select(func.count()).where(now.c.kind == "unsure")).scalar_one()
+        aside = select(items.c.path, items.c.reason).where(items.c.status == "set-aside").order_by(items.c.path)
+        return Status(
+            task=settings.task,
+            items=by_status,
+            labelled=len(labelled),
+            held_out=sum(row.group_id in held_out for row in labelled),
+            unsure=unsure,
+            unlabelled=unlabelled,
+            classes=_class_counts(class_ids(connection), labelled, held_out)
+            if settings.task == "classification"
+            else (),
+            round=round_state(connection),
+            model=_model_state(finished, labelled, folder, settings.task) if finished else None,
+            advice=_advice(connection, measured_alike(folder, finished), unlabelled, settings),
+            set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
+            notes=tuple(_notes(connection, by_status, labelled)),
+        )
+
+
+def measurements(finished: Sequence[Measured]) -> list[Measurement]:
+    """The points of the learning curve: models that were measured, in the order of training."""
+    return [Measurement(run.labels, score, run.held_out) for run in finished if (score := _score(run)) is not None]
+
+
+def read_curve(store: Store, folder: Path) -> list[CurvePoint]:
+    """The learning curve, by labels: of several models trained on as many labels the last.
+
+    All of them are measured on the same images, those that are held out now.
+    """
+    with store.reading() as connection:
+        finished = measured_alike(folder, done_runs(connection))
+    latest = {run.labels: (score, run) for run in finished if (score := _score(run)) is not None}
+    return [
+        CurvePoint(labels, score, *(read_interval(run.metrics, run.held_out) or (None, None)))
+        for labels, (score, run) in sorted(latest.items())
+    ]
+
+
+def _score(run: Row[Any] | Measured) -> float | None:
+    return read_score(run.metrics) if run.held_out else None
+
+
+def _class_counts(names: Mapping[str, int], labelled: Sequence[Row[Any]], held_out: set[int]) -> tuple[ClassCount, ...]:
+    counts = {name: [0, 0] for name in names}
+    for row in labelled:
+        counts[row.class_name][0] += 1
+        counts[row.class_name][1] += row.group_id in held_out
+    return tuple(ClassCount(name, *count) for name, count in counts.items())
+
+
+def _labels_since(run: Row[Any], labelled: Sequence[Row[Any]]) -> int:
+    usable: list[int] = [row.label_id for row in labelled if row.status in USABLE]
+    if run.last_label is None:  # of an older version, which did not say
+        measured: int = run.labels + run.held_out
+        return max(0, len(usable) - measured)
+    return sum(label > run.last_label for label in usable)
+
+
+def _model_state(finished: list[Row[Any]], labelled: Sequence[Row[Any]], folder: Path, task: Task) -> ModelState:
+    run = finished[-1]
+    return ModelState(
+        run=run.id,
+        strategy=run.strategy,
+        labels=run.labels,
+        labels_since=_labels_since(run, labelled),
+        held_out=run.held_out,
+        metric=HEADLINES[task],
+        score=_score(run),
+        interval=read_interval(run.metrics, run.held_out),
+        metrics=run.metrics,
+        agreement=agreement(folder, finished[-2].id, run.id) if len(finished) > 1 else None,
+        trained_at=run.finished_at,
+    )
+
+
+def _advice(
+    connection: Connection, finished: Sequence[Measured], unlabelled: int, settings: CampaignSettings
+) -> Advice:
+    latest = select(rounds.c.budget).order_by(rounds.c.number.desc()).limit(1)
+    next_labels = connection.execute(latest).scalar() or 100
+    points, metric = measurements(finished), HEADLINE_NAMES[HEADLINES[settings.task]]
+    return advise(points, unlabelled, next_labels, settings.worthwhile_gain, settings.seed, metric=metric)
+
+
+def _notes(connection: Connection, by_status: Mapping[str, int], labelled: Sequence[Row[Any]]) -> list[str]:
+    notes = []
+    if by_status.get("changed"):
+        notes.append(
+            f"{by_status['changed']} labelled images have other content than when they were labelled: label them "
+            "again, or accept the change; they are not trained on until then."
+        )
+    if by_status.get("missing"):
+        notes.append(f"{by_status['missing']} images are gone from the folder; their labels are kept.")
+    if by_status.get("new"):
+        notes.append(f"{by_status['new']} images were found by a look that was interrupted: run 'mal status'.")
+    names: dict[int, set[str]] = {}
+    for row in labelled:
+        if row.class_name is not None:  # masks of two files are never the same
+            names.setdefault(row.group_id, set()).add(row.class_name)
+    disagree = sum(len(said) > 1 for said in names.values())
+    if disagree:
+        notes.append(f"{disagree} images and their duplicates have labels that disagree.")
+    broken = connection.execute(
+        select(runs.c.message).where(runs.c.state == "failed").order_by(runs.c.id.desc())
+    ).first()
+    last = connection.execute(select(runs.c.state).order_by(runs.c.id.desc())).scalar()
+    if last == "failed" and broken is not None:
+        notes.append(f"The last training failed: {broken.message}")
+    if last == "running":
+        notes.append("A training is running, or was interrupted: train again to go on where it was.")
+    return notes

@@ -1,0 +1,126 @@
+"""Opening a round: choosing images, at random or by a model, and keeping the choice in one transaction."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from minimax_al.campaign.rounds.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
+from minimax_al.campaign.rounds.rounds import (
+    Choice,
+    add_round,
+    candidates,
+    check_budget,
+    check_no_round_is_open,
+    draw,
+    next_round_number,
+)
+from minimax_al.campaign.rounds.strategies import COLD_START
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.database import Store
+from minimax_al.campaign.store.history import labelled_items
+from minimax_al.errors import CampaignError, ConfigurationError
+
+RANDOM = "random"
+
+
+class Plan(NamedTuple):
+    """How a round's images are to be chosen.
+
+    Attributes:
+        chosen: how many a strategy chooses.
+        at_random: how many are drawn besides.
+        reason: of the drawn ones.
+    """
+
+    chosen: int
+    at_random: int
+    reason: str
+
+
+Choose = Callable[[int], tuple[Sequence[Choice], int | None]]
+"""How many images → these, in pick order, and the id of the run whose model chose, if one did."""
+
+
+def open_round(
+    store: Store,
+    settings: CampaignSettings,
+    budget: int,
+    strategy: str,
+    *,
+    random_share: float,
+    choose: Choose,
+    now: Callable[[], datetime],
+) -> int:
+    """Chooses images and opens a round with them.
+
+    Without any label there is no model that could choose: the first round is drawn at random, unless the strategy
+    looks at the images alone. The number of the round and the campaign's seed decide the draw.
+
+    Args:
+        store: the campaign's database.
+        settings: of the campaign.
+        budget: how many images.
+        strategy: the name of what chooses.
+        random_share: part of the budget that is drawn at random besides, in [0, 1].
+        choose: asks the strategy; called outside of any transaction, as it may train for hours.
+        now: the time.
+
+    Returns:
+        The number of the round.
+
+    Raises:
+        CampaignError: a round is open.
+        BudgetError: there are not so many images to choose from.
+        ConfigurationError: the share is no fraction.
+    """
+    with store.reading() as connection:
+        check_no_round_is_open(connection)
+        available = candidates(connection)
+        check_budget(budget, len(available))
+        plan = _plan(connection, budget, strategy, random_share)
+    choices, run_id = choose(plan.chosen) if plan.chosen else ((), None)
+    with store.writing() as connection:
+        # Others may have opened a round or labelled images while the model chose.
+        check_no_round_is_open(connection)
+        free = set(candidates(connection))
+        kept = [choice for choice in choices if choice.item_id in free]
+        drawn = _drawn(connection, free - {choice.item_id for choice in kept}, plan, settings)
+        if not kept and not drawn:
+            raise CampaignError("all chosen images were answered while the model chose: query again")
+        return add_round(
+            connection,
+            _interleaved(kept, drawn),
+            strategy=strategy if plan.chosen else RANDOM,
+            random_share=random_share,
+            seed=settings.seed,
+            run_id=run_id,
+            now=now(),
+        )
+
+
+def _plan(connection: Connection, budget: int, strategy: str, random_share: float) -> Plan:
+    if not 0 <= random_share <= 1:
+        raise ConfigurationError(f"random_share={random_share!r} must be a fraction from 0 to 1")
+    if strategy == RANDOM:
+        return Plan(0, budget, BY_RANDOM)
+    if strategy not in COLD_START and not labelled_items(connection):
+        return Plan(0, budget, FIRST_ROUND)
+    at_random = round(random_share * budget)
+    return Plan(budget - at_random, at_random, AT_RANDOM)
+
+
+def _drawn(connection: Connection, free: set[int], plan: Plan, settings: CampaignSettings) -> list[Choice]:
+    ids = draw(sorted(free), plan.at_random, settings.seed, next_round_number(connection))
+    return [Choice(item, plan.reason, at_random=True) for item in ids]
+
+
+def _interleaved(kept: Sequence[Choice], drawn: Sequence[Choice]) -> list[Choice]:
+    """The drawn ones spread evenly among the others, so that a round that is broken off has its share of both."""
+    places = [
+        ((2 * i + 1) / (2 * len(chosen)), order, one)
+        for order, chosen in enumerate((kept, drawn))
+        for i, one in enumerate(chosen)
+    ]
+    return [one for _, _, one in sorted(places, key=lambda place: place[:2])]

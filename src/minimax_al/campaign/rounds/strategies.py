@@ -1,0 +1,68 @@
+"""The names of what may choose images and train models; known without loading any of it."""
+
+from collections.abc import Mapping
+
+from minimax_al.errors import ConfigurationError, UnknownNameError
+from minimax_al.strategies.registry import check_strategy_name, list_strategies
+
+COLD_START = ("coverage", "typicality")
+"""Ways to choose that look at the images alone: they need no label and train nothing."""
+
+USUAL: Mapping[str, Mapping[str, str]] = {
+    "classification": {
+        "badge+mal": "images of which the model is unsure, unlike one another",
+        "badge": "images of which the model is unsure, unlike one another; short training",
+        "mal": "images of which the model is unsure, unlike those with labels",
+        "margin": "images between two classes; short training",
+        "coverage": "images of all kinds; needs no labels",
+        "typicality": "images typical of many others; needs no labels",
+        "random": "images drawn at random",
+    },
+    "segmentation": {
+        "mal": "images of which the model is unsure, unlike those with labels",
+        "entropy": "images of which the model is unsure; short training",
+        "coverage": "images of all kinds; needs no labels",
+        "typicality": "images typical of many others; needs no labels",
+        "random": "images drawn at random",
+    },
+}
+"""By task, the names among which most people will choose, and what each looks for."""
+
+_NOT_FOR_MASKS = {"badge", "batchbald"}
+
+
+def strategy_names(task: str | None = None) -> list[str]:
+    """The names that a query knows, sorted; plain ones of `list_strategies` may also end in "+mal".
+
+    Args:
+        task: only those for this one.
+    """
+    left_out = _NOT_FOR_MASKS if task == "segmentation" else set()
+    return sorted({*list_strategies(), *COLD_START} - left_out)
+
+
+def check_choosing(name: str) -> None:
+    """Refuses what cannot choose images.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+    """
+    if name not in COLD_START:
+        try:
+            check_strategy_name(name)
+        except UnknownNameError:
+            raise UnknownNameError("strategy", name, strategy_names()) from None
+
+
+def check_training(name: str) -> None:
+    """Refuses what cannot train a model.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+        ConfigurationError: it only chooses.
+    """
+    if name in COLD_START:
+        raise ConfigurationError(
+            f"strategy {name!r} chooses images and trains nothing: name it in a query, and another one here"
+        )
+    check_strategy_name(name)

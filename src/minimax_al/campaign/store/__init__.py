@@ -1,0 +1,1 @@
+"""Durable state of a campaign: database, schema, migrations, label history, idempotency keys, classes."""

@@ -1,0 +1,233 @@
+"""The database of a campaign: SQLite in its folder, or PostgreSQL by URL, with the same guarantees.
+
+* One writer at a time, on both. A write transaction takes its lock before it reads, so what it decides on
+  cannot change under it; waiting is bounded. On SQLite writers take turns by a lock file besides (see `turns`).
+* A transaction that has returned survives the death of the process (kill -9). SQLite runs in WAL mode with
+  `synchronous=FULL`: every commit waits until the disk has it, so it also survives a power cut, as far as the
+  disk keeps its word; PostgreSQL does the same by default.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from minimax_al.campaign.store.turns import Turns
+from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError, StoreError
+
+WAIT_SECONDS = 30.0
+"""How long a transaction waits for another process to let go of the database."""
+
+SYNCHRONOUS = "FULL"
+"""How long a commit of SQLite waits: until the disk has it."""
+
+_BEGIN = "minimax_al_begin"
+_AT_ONCE = 500
+_SECRETS = ("password", "sslpassword")
+
+T = TypeVar("T")
+
+
+class Store:
+    """Connections to one campaign's database; safe to share between threads.
+
+    Args:
+        url: of SQLAlchemy; `sqlite_url` makes one for a file.
+        schema: PostgreSQL only: the schema that holds this campaign's tables.
+        wait_seconds: how long to wait for another writer before giving up.
+
+    Raises:
+        ConfigurationError: the URL is of no database that is supported.
+        MissingDependencyError: PostgreSQL without psycopg.
+    """
+
+    def __init__(self, url: URL | str, schema: str | None = None, wait_seconds: float = WAIT_SECONDS) -> None:
+        self.url = parse_url(url)
+        self.schema = schema
+        self.wait_seconds = wait_seconds
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.where = repr(self.url.database) if self.is_sqlite else repr(self.url.render_as_string())
+        self._turns = Turns(Path(f"{self.url.database}.lock") if self.is_sqlite else None, wait_seconds)
+        self.engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of the database; nothing written here is kept.
+
+        Raises:
+            StoreError: the database cannot be used; says why.
+        """
+        with _in_our_words(self.where), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction with the right to write, kept whole or not at all.
+
+        Raises:
+            StoreError: the database cannot be used, or stays locked by another process; says why.
+        """
+        with self._turns.turn(), _in_our_words(self.where), self.engine.connect() as connection:
+            writer = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            with writer.begin():
+                if not self.is_sqlite:
+                    _lock_postgresql(writer, self.wait_seconds)
+                yield writer
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    def use_write_ahead_log(self) -> None:
+        """Put a new SQLite file in WAL mode, which it then remembers; readers and a writer go on side by side."""
+        if not self.is_sqlite:
+            return
+        with _in_our_words(self.where), self.engine.connect() as connection:
+            mode = connection.connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode[0] != "wal":
+            raise CampaignError(
+                f"{self.where} cannot use a write-ahead log (journal mode {mode[0]!r}): put it on a local disk"
+            )
+
+    def make_schema(self) -> None:
+        """Make the PostgreSQL schema that holds this campaign's tables."""
+        if self.schema is not None:
+            with self.writing() as connection:
+                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'))
+
+    def _sqlite_engine(self) -> Engine:
+        engine = create_engine(self.url, connect_args={"timeout": self.wait_seconds}, **self._pool_settings())
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - the event's signature
+            connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+        return engine
+
+    def _postgresql_engine(self) -> Engine:
+        settings: dict[str, Any] = {"connect_timeout": max(2, round(self.wait_seconds))}
+        if self.schema is not None:
+            settings["options"] = f"-csearch_path={self.schema}"
+        return create_engine(self.url, connect_args=settings, pool_pre_ping=True, **self._pool_settings())
+
+    def _pool_settings(self) -> dict[str, Any]:
+        """A web server's threads all find a connection to read with; writers take turns anyway."""
+        return {"pool_size": 8, "max_overflow": 56, "pool_timeout": self.wait_seconds}
+
+
+def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Values in portions that every database takes in one IN (…)."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
+
+
+def after_writing(connection: Connection, rows: int) -> None:
+    """Tells PostgreSQL to look at tables that have grown much, in place of up to a minute later.
+
+    Until it has, it plans for tables as small as they were, and a join over labels may take seconds.
+    """
+    if connection.dialect.name == "postgresql" and rows >= _AT_ONCE:
+        connection.execute(text("ANALYZE items, labels, picks, validation"))
+
+
+def sqlite_url(file: Path) -> URL:
+    """The URL of a SQLite file."""
+    return URL.create("sqlite", database=str(file))
+
+
+def parse_url(url: URL | str) -> URL:
+    """`url` as a URL of a database that is supported.
+
+    Raises:
+        ConfigurationError: it is of no such database, or has a password among its options.
+        MissingDependencyError: PostgreSQL without psycopg.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = URL.create("")
+    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ConfigurationError(
+            # Not the whole URL: it may have a password.
+            f"storage='{parsed.drivername}:…' is no database for campaigns: leave it out for SQLite in the campaign's "
+            "folder, or give postgresql+psycopg://USER@HOST/DATABASE"
+        )
+    secret = next((name for name in _SECRETS if name in parsed.query), None)
+    if secret is not None:
+        raise ConfigurationError(
+            f"storage has {secret!r} among its options, which messages show and the campaign's folder keeps: "
+            "give the password by PGPASSWORD or ~/.pgpass"
+        )
+    if parsed.drivername == "postgresql+psycopg":
+        _check_psycopg()
+    return parsed
+
+
+def _check_psycopg() -> None:
+    try:
+        import psycopg  # noqa: F401, PLC0415 - an optional package
+    except ImportError as error:
+        raise MissingDependencyError("psycopg", "postgresql", "a campaign in PostgreSQL") from error
+
+
+def _lock_postgresql(connection: Connection, wait_seconds: float) -> None:
+    """The same right that BEGIN IMMEDIATE gives on SQLite: to write alone in this schema, until the end."""
+    connection.execute(text(f"SET LOCAL lock_timeout = '{max(1, round(1000 * wait_seconds))}ms'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_setting('search_path')))"))
+
+
+@contextmanager
+def _in_our_words(where: str) -> Iterator[None]:
+    """Turns a database's error that a user can mend into a sentence; all others pass."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StoreError(f"the campaign's database {where} {_SQLITE_REASONS['BUSY']}") from error
+    except DBAPIError as error:
+        why = _why(error.orig)
+        if why is None:
+            raise
+        raise StoreError(f"the campaign's database {where} {why}") from error
+
+
+_SQLITE_REASONS = {
+    "BUSY": "is locked by another process: wait until it has finished, then try again; nothing was changed",
+    "FULL": "has no room left on its disk: make some, then try again; nothing was changed",
+    "READONLY": "cannot be written: allow writing in its folder (the log beside the file needs it too)",
+    "CANTOPEN": "cannot be opened: allow reading and writing in its folder",
+    "NOTADB": "is no database: it was overwritten; restore it from a backup",
+    "CORRUPT": "is damaged: restore it from a backup (its labels may still be read by 'sqlite3 FILE .recover')",
+    "IOERR": "cannot be read or written: the disk reports an error, or it is full; nothing was changed",
+}
+_POSTGRESQL_REASONS = {
+    "55P03": "is locked by another process: wait until it has finished, then try again; nothing was changed",
+    "53100": "has no room left on its disk: make some, then try again; nothing was changed",
+    "25006": "cannot be written: the server is read-only",
+    "57P01": "has closed the connection: see that the server runs, then try again; nothing was changed",
+    "42501": "cannot be used by this user: grant it the right to create schemas and tables",
+}
+
+
+def _why(error: BaseException | None) -> str | None:
+    name = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")
+    if name:
+        return next((why for code, why in _SQLITE_REASONS.items() if name.startswith(code)), None)
+    state = getattr(error, "sqlstate", None)
+    if state is None and type(error).__name__ == "OperationalError":
+        first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+        return f"cannot be reached ({first}): check the URL, the server and the password (PGPASSWORD or ~/.pgpass)"
+    return _POSTGRESQL_REASONS.get(str(state))

@@ -1,0 +1,201 @@
+"""The tables of a campaign's database, as they are at the current version.
+
+Labels are history: a row is never changed or deleted (the database itself refuses), and what holds now is
+derived from the rows. A change of these tables needs a step in `migrations`.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    DDL,
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    false,
+)
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, as whole microseconds since 1970 in UTC: the same on every database, and comparable."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+classes = Table(
+    "classes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("position", Integer, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+USABLE = ("active", "duplicate")
+"""The status of images whose labels are trained and measured on."""
+
+items = Table(
+    "items",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("path", Text, nullable=False, unique=True, comment="relative to the images' folder, forward slashes"),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, comment="why it is set aside"),
+    Column("duplicate_of", ForeignKey("items.id"), comment="the image that stands for it"),
+    Column("content_hash", String(64), comment="sha256 of the file"),
+    Column("perceptual_hash", String(32), comment="128 bits, hexadecimal; empty for an image without structure"),
+    Column("width", Integer, comment="upright"),
+    Column("height", Integer),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("added_at", UtcTime, nullable=False),
+    Column("changed_after", Integer, comment="the last of `labels` that was said of the file's former content"),
+    CheckConstraint(
+        "status IN ('new', 'active', 'duplicate', 'set-aside', 'missing', 'changed')", name="items_status_is_known"
+    ),
+    Index("items_by_status", "status"),
+    Index("items_by_content", "content_hash"),
+    Index("items_by_representative", "duplicate_of"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False, comment="of all that the training depends on"),
+    Column("labels", Integer, nullable=False, comment="trained on"),
+    Column("held_out", Integer, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("message", Text, comment="why it failed"),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("last_label", Integer, comment="the last of `labels` that it knew of; empty for runs of older versions"),
+    CheckConstraint("state IN ('running', 'done', 'failed')", name="runs_state_is_known"),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("budget", Integer, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("random_share", Float, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("run_id", ForeignKey("runs.id"), comment="the model that chose; empty where none did"),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime),
+    Column("waiting", Integer, nullable=False, server_default="0", comment="how many of its picks wait"),
+)
+
+picks = Table(
+    "picks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("item_id", ForeignKey("items.id"), nullable=False, index=True),
+    Column("rank", Integer, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_random", Boolean, nullable=False),
+    Column("suggestion", ForeignKey("classes.id")),
+    Column("confidence", Float),
+    Column("lease_holder", Text),
+    Column("lease_until", UtcTime),
+    Column("waits", Boolean, nullable=False, server_default=false(), comment="see `waiting`"),
+    UniqueConstraint("round_id", "item_id", name="picks_name_a_picture_once"),
+    UniqueConstraint("round_id", "rank", name="picks_have_a_rank_each"),
+)
+
+_free = picks.c.waits & picks.c.lease_holder.is_(None)
+_held = picks.c.waits & picks.c.lease_holder.is_not(None)
+Index("picks_free", picks.c.round_id, picks.c.rank, sqlite_where=_free, postgresql_where=_free)
+Index("picks_held", picks.c.round_id, picks.c.lease_holder, sqlite_where=_held, postgresql_where=_held)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item_id", ForeignKey("items.id"), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("class_id", ForeignKey("classes.id")),
+    Column("mask", String(64), comment="sha256 of the mask's file"),
+    Column("author", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("round_id", ForeignKey("rounds.id"), comment="the round that asked; empty where none did"),
+    Column("undoes", ForeignKey("labels.id"), unique=True),
+    CheckConstraint("kind IN ('label', 'skip', 'unsure', 'undo')", name="labels_kind_is_known"),
+    CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="labels_undo_names_its_row"),
+    CheckConstraint("(kind = 'label') = (class_id IS NOT NULL OR mask IS NOT NULL)", name="labels_label_has_an_answer"),
+    Index("labels_by_author", "author", "id"),
+    Index("labels_by_item", "item_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+validation = Table(
+    "validation",
+    metadata,
+    Column("item_id", ForeignKey("items.id"), primary_key=True, autoincrement=False),
+    Column("stratum", Integer, nullable=False, index=True, comment="class id of its first label; 0 for masks"),
+    Column("held_out", Boolean, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("word", Text, primary_key=True, comment="the author's own, for this request"),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("result", JSON, nullable=False, comment="what came of it"),
+    Column("asked", String(64), comment="sha256 of what was asked for; empty for requests of older versions"),
+)
+
+_SQLITE_REFUSES = """
+CREATE TRIGGER labels_are_not_{verb}d BEFORE {verb} ON labels
+BEGIN SELECT RAISE(ABORT, 'labels are history: add a row'); END
+"""
+_POSTGRESQL_REFUSES = """
+CREATE FUNCTION labels_are_history() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'labels are history: add a row'; END $$;
+CREATE TRIGGER labels_are_history BEFORE UPDATE OR DELETE ON labels
+FOR EACH ROW EXECUTE FUNCTION labels_are_history();
+"""
+for _verb in ("UPDATE", "DELETE"):
+    event.listen(labels, "after_create", DDL(_SQLITE_REFUSES.format(verb=_verb)).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
+event.listen(labels, "after_create", DDL(_POSTGRESQL_REFUSES).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]

@@ -1,0 +1,255 @@
+"""Label Studio's REST API: requests with a key, answers that are checked, and what went wrong in one sentence."""
+
+from collections.abc import Generator, Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from minimax_al.errors import CampaignError, ConfigurationError, DataError
+from minimax_al.label_studio.messages import Access, Version
+
+KNOWN_VERSION = "1.23"
+"""The version of Label Studio that the bridge was written against."""
+
+TIMEOUT_SECONDS = 60.0
+
+T = TypeVar("T")
+Upload = tuple[str, bytes, str]
+"""A file to send: its name, its content, its media type."""
+
+
+class NotFoundError(CampaignError):
+    """Label Studio has nothing there, or the key does not let it be seen."""
+
+
+class LabelStudio:
+    """A Label Studio server and a key to it.
+
+    Args:
+        url: where its page is, `http://localhost:8080` say.
+        api_key: a personal access token, or a legacy token; both are on the account page.
+        transport: in place of the network.
+        timeout_seconds: how long an answer may take.
+
+    Attributes:
+        url: without a slash at its end.
+
+    Raises:
+        ConfigurationError: the address or the key cannot be.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(
+            base_url=_checked_url(self.url),
+            auth=_authentication(api_key, self.url),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # a session would count more than the key
+            transport=transport,
+            timeout=timeout_seconds,
+        )
+
+    def close(self) -> None:
+        """Let go of all connections; the object is a context manager, too."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def get(self, path: str, form: type[T], params: Mapping[str, Any] | None = None) -> T:
+        """What GET answers, in the form of a type.
+
+        Raises:
+            NotFoundError: there is nothing at that path.
+            CampaignError: the server cannot be reached, refuses the key, or answers in another form.
+        """
+        return self._form("GET", path, self._request("GET", path, params=params), form)
+
+    def post(
+        self,
+        path: str,
+        form: type[T],
+        *,
+        json: object = None,
+        files: Sequence[Upload] = (),
+        params: Mapping[str, Any] | None = None,
+    ) -> T:
+        """What POST answers, in the form of a type.
+
+        Args:
+            path: of the route.
+            form: of the answer.
+            json: the body; or
+            files: to send.
+            params: of the query.
+
+        Raises:
+            DataError: what was sent is not taken.
+            CampaignError: as in `get`.
+        """
+        parts = {f"file-{number}": file for number, file in enumerate(files)}
+        body: dict[str, Any] = {"files": parts} if parts else {"json": json}
+        return self._form("POST", path, self._request("POST", path, params=params, **body), form)
+
+    def patch(self, path: str, form: type[T], json: object) -> T:
+        """What PATCH answers, in the form of a type.
+
+        Raises:
+            DataError: what was sent is not taken.
+            CampaignError: as in `get`.
+        """
+        return self._form("PATCH", path, self._request("PATCH", path, json=json), form)
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+        try:
+            response = self._client.request(method, path, **arguments)
+        except httpx.TimeoutException as error:
+            raise CampaignError(
+                f"Label Studio at {self.url} did not answer {method} {path} in time ({type(error).__name__}): "
+                "see that it runs, then try again"
+            ) from error
+        except httpx.RequestError as error:
+            raise CampaignError(
+                f"Label Studio at {self.url} cannot be reached ({error}): start it, or mend the address"
+            ) from error
+        if response.is_success:
+            return response
+        raise self._refusal(method, path, response)
+
+    def _refusal(self, method: str, path: str, response: httpx.Response) -> Exception:
+        """An answer that is none, as the error to raise."""
+        why, status = _detail(response), response.status_code
+        if response.is_redirect:
+            return ConfigurationError(f"{self.url} leads to {response.headers.get('location')!r}: give that address")
+        if status == httpx.codes.UNAUTHORIZED:
+            return _wrong_key(self.url, why)
+        if status == httpx.codes.FORBIDDEN:
+            return CampaignError(f"Label Studio at {self.url} does not allow {method} {path} with this key ({why})")
+        if status == httpx.codes.NOT_FOUND:
+            return NotFoundError(f"Label Studio at {self.url} has no {path} ({why}){self._if_other_version()}")
+        if status in (httpx.codes.BAD_REQUEST, httpx.codes.CONFLICT, httpx.codes.REQUEST_ENTITY_TOO_LARGE):
+            return DataError(f"Label Studio at {self.url} does not take {method} {path}: {why}")
+        return CampaignError(
+            f"Label Studio at {self.url} answers {method} {path} with status {status} ({why}){self._if_other_version()}"
+        )
+
+    def _form(self, method: str, path: str, response: httpx.Response, form: type[T]) -> T:
+        try:
+            return TypeAdapter(form).validate_json(response.content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole answer"
+            raise CampaignError(
+                f"{self.url} answers {method} {path} in another form than Label Studio {KNOWN_VERSION} does "
+                f"({where}: {first['msg']}){self._if_other_version()}: see that this is the address of Label Studio"
+            ) from error
+
+    def _if_other_version(self) -> str:
+        """The end of a sentence where the server is not of the version that this was written against."""
+        try:
+            response = self._client.get("/api/version")
+            release = Version.model_validate_json(response.content).release
+        except (httpx.HTTPError, CampaignError, ValidationError):
+            return ""
+        same = release.startswith(f"{KNOWN_VERSION}.")
+        return "" if same else f"; it is version {release}, and {KNOWN_VERSION} is what this was written for"
+
+
+class _LegacyToken(httpx.Auth):
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Token {self.key}"
+        yield request
+
+
+class _PersonalToken(httpx.Auth):
+    """A personal access token is no key itself: it gets keys that hold for some minutes."""
+
+    requires_response_body = True
+
+    def __init__(self, token: str, url: str) -> None:
+        self.token = token
+        self.url = url
+        self.access: str | None = None
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        used = self.access
+        if used is not None:
+            request.headers["Authorization"] = f"Bearer {used}"
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return
+        answer = yield httpx.Request("POST", f"{self.url}/api/token/refresh/", json={"refresh": self.token})
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise _wrong_key(self.url, _detail(answer))
+        try:
+            self.access = Access.model_validate_json(answer.content).access
+        except ValidationError as error:
+            raise CampaignError(
+                f"{self.url} gives no access for a personal access token (status {answer.status_code}): see that this "
+                "is the address of Label Studio, 1.16 or newer"
+            ) from error
+        request.headers["Authorization"] = f"Bearer {self.access}"
+        yield request
+
+
+def _authentication(key: str, url: str) -> httpx.Auth:
+    """Personal access tokens are JSON web tokens: three parts with points between."""
+    if not key.strip() or not key.isascii() or not key.isprintable():
+        raise ConfigurationError(
+            "there is no key to Label Studio: put the access token of your account page there "
+            "into the environment variable LABEL_STUDIO_API_KEY"
+        )
+    return _PersonalToken(key.strip(), url) if key.count(".") == 2 else _LegacyToken(key.strip())
+
+
+def _checked_url(url: str) -> httpx.URL:
+    if "@" in url:  # in none of these messages, nor in any later one
+        raise ConfigurationError(
+            "the address of Label Studio has a user name or a password in it: leave them out, the key is enough"
+        )
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"{url!r} is no address ({error}): give one like http://localhost:8080") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigurationError(f"{url!r} is no address: give one like http://localhost:8080")
+    return parsed
+
+
+def _wrong_key(url: str, why: str) -> CampaignError:
+    return CampaignError(
+        f"Label Studio at {url} refuses the key ({why}): copy an access token from your account page there"
+    )
+
+
+def _detail(response: httpx.Response) -> str:
+    """What Label Studio says of a refusal, in one line."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return response.reason_phrase or f"status {response.status_code}"
+    if not isinstance(answer, Mapping):
+        return str(answer)[:500]
+    found = answer.get("validation_errors") or answer.get("detail") or response.reason_phrase
+    if isinstance(found, Mapping):
+        found = "; ".join(f"{name}: {_joined(reasons)}" for name, reasons in found.items())
+    return " ".join(_joined(found).split())[:500]
+
+
+def _joined(reasons: object) -> str:
+    return " ".join(map(str, reasons)) if isinstance(reasons, list) else str(reasons)

@@ -1,0 +1,106 @@
+"""Which image a task shows, and its file as browsers can show it."""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from minimax_al.campaign.exchange.formats.label_studio import path_of_task
+from minimax_al.campaign.store.database import portions
+from minimax_al.campaign.store.schema import items
+from minimax_al.data.decode import read_image
+from minimax_al.errors import DataError
+from minimax_al.label_studio.client import Upload
+
+_MEDIA_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+}
+
+
+class TaskImage(NamedTuple):
+    """An image of the campaign.
+
+    Attributes:
+        item: its id.
+        path: relative to the images' folder.
+        content_hash: sha256 of its file.
+        width: upright, in pixels.
+        height: likewise.
+    """
+
+    item: int
+    path: str
+    content_hash: str | None
+    width: int | None
+    height: int | None
+
+
+_COLUMNS = (items.c.id, items.c.path, items.c.content_hash, items.c.width, items.c.height)
+
+
+def active_images(connection: Connection, item_ids: Sequence[int]) -> dict[int, TaskImage]:
+    """Those of the images that are there, by id."""
+    found = select(*_COLUMNS).where(items.c.status == "active")
+    rows = [row for portion in portions(item_ids) for row in connection.execute(found.where(items.c.id.in_(portion)))]
+    return {row.id: _image(row) for row in rows}
+
+
+def image_of_task(connection: Connection, data: Mapping[str, Any], where: str) -> TaskImage:
+    """The image that a task shows: by its content where the task says it, by its path where not.
+
+    Args:
+        connection: to the campaign.
+        data: of the task.
+        where: the start of a message.
+
+    Raises:
+        DataError: it is no image of the campaign, or its file had other content when the task was made.
+    """
+    content = data.get("content_hash")
+    if content is not None:
+        rows = connection.execute(select(*_COLUMNS).where(items.c.content_hash == str(content))).all()
+        # Of copies the one that was asked about; it may have moved since.
+        rows = sorted(rows, key=lambda row: (row.id != data.get("item"), row.path != data.get("path"), row.id))
+        if rows:
+            return _image(rows[0])
+    try:
+        path = path_of_task(data)
+    except KeyError:
+        raise DataError(f"{where} does not say which image it shows: delete it there") from None
+    row = connection.execute(select(*_COLUMNS).where(items.c.path == path)).first()
+    if row is None:
+        raise DataError(f"{where} shows {path!r}, which is no image of this campaign: delete the task there")
+    if content is not None:
+        raise DataError(
+            f"{where} shows {path!r} as it was before its file changed: delete the task there, and push again"
+        )
+    return _image(row)
+
+
+def as_upload(image: TaskImage, file: Path) -> Upload:
+    """An image's file to send; what browsers cannot show becomes a PNG file.
+
+    Raises:
+        DataError: the file is not what the campaign has seen.
+    """
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != image.content_hash:
+        raise DataError(f"{image.path!r} has changed since the campaign looked at it: run 'mal status' first")
+    suffix = Path(image.path).suffix.lower()
+    if suffix not in _MEDIA_TYPES:
+        buffer = io.BytesIO()
+        read_image(file).save(buffer, format="PNG")
+        content, suffix = buffer.getvalue(), ".png"
+    return f"item-{image.item}-{image.content_hash[:12]}{suffix}", content, _MEDIA_TYPES[suffix]
+
+
+def _image(row: Any) -> TaskImage:  # noqa: ANN401 - a row of `_COLUMNS`
+    return TaskImage(row.id, row.path, row.content_hash, row.width, row.height)

@@ -1,0 +1,260 @@
+"""Annotations of Label Studio into the campaign's history, each version of each annotation once.
+
+An annotation is known again by image, author and time: a row of the history that has all three is this annotation
+as it was at that time. So nothing besides the history remembers what was pulled, and two pulls, or a pull and a
+webhook, at the same time add nothing twice. An annotation that was changed has another time, and comes as a relabel;
+what it said before stays in the history. One that was deleted takes nothing back.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from minimax_al.campaign.campaign import Campaign
+from minimax_al.campaign.exchange.formats.label_studio import class_of_results, mask_of_results
+from minimax_al.campaign.images.mask_files import check_mask
+from minimax_al.campaign.rounds.answers import take, take_overtaken, undo
+from minimax_al.campaign.rounds.rounds import asked_by_latest
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.database import portions
+from minimax_al.campaign.store.history import Event, Kind, holding
+from minimax_al.campaign.store.schema import labels, picks, rounds
+from minimax_al.errors import DataError, nearest
+from minimax_al.label_studio.client import LabelStudio
+from minimax_al.label_studio.configuration import read_configuration
+from minimax_al.label_studio.images import TaskImage, image_of_task
+from minimax_al.label_studio.messages import Annotation, Task, User
+from minimax_al.label_studio.projects import find_project, list_annotated_tasks, list_users
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What a pull did, counted in annotations.
+
+    Attributes:
+        added: first labels of images.
+        changed: labels of images that had another, or that somebody else had labelled so.
+        overtaken: labels older than what holds here; the history has them as taken back.
+        skipped: skips.
+        unchanged: annotations that the campaign had already.
+        empty: annotations that say nothing.
+    """
+
+    added: int = 0
+    changed: int = 0
+    overtaken: int = 0
+    skipped: int = 0
+    unchanged: int = 0
+    empty: int = 0
+
+
+class _Said(NamedTuple):
+    """An annotation, as the campaign understands it."""
+
+    event: Event
+    since: datetime
+
+
+class _Held(NamedTuple):
+    """What holds of an image."""
+
+    author: str
+    at: datetime
+    class_id: int | None
+    mask: str | None
+    kind: str
+
+
+_Known = set[tuple[int, str, datetime]]
+
+
+def pull(campaign: Campaign, client: LabelStudio, project: int | str) -> Pull:
+    """Brings all annotations of a project back: all that are new, or none and an error that names the task.
+
+    Args:
+        campaign: that sent the tasks.
+        client: of the server.
+        project: number or title.
+
+    Raises:
+        DataError: an annotation cannot be taken.
+        CampaignError: the server cannot be reached, or refuses.
+        ConfigurationError: there is no such project, or it is for something else.
+    """
+    found = find_project(client, project)
+    kind = campaign.settings.task
+    read_configuration(found, kind, campaign.classes)
+    users = list_users(client)
+    return take_tasks(campaign, list_annotated_tasks(client, found.id, kind), users)
+
+
+def take_tasks(campaign: Campaign, tasks: Iterable[Task], users: Mapping[int, User]) -> Pull:
+    """Takes the annotations of tasks that were fetched.
+
+    Args:
+        campaign: that sent them.
+        tasks: with their annotations.
+        users: who annotates, by number.
+
+    Raises:
+        DataError: an annotation cannot be taken; none is.
+    """
+    said: list[_Said] = []
+    unchanged = empty = 0
+    for task in tasks:
+        where = f"task {task.id} of Label Studio"
+        with campaign.store.reading() as connection:
+            image = image_of_task(connection, task.data, where) if task.annotations else None
+            known = _known(connection, [] if image is None else [image.item])
+        for annotation in task.annotations:
+            assert image is not None
+            author = _author(annotation, users)
+            if (image.item, author, annotation.updated_at) in known:
+                unchanged += 1
+            elif not annotation.was_cancelled and not annotation.result:
+                empty += 1
+            else:
+                event = _event(campaign, image, annotation, author, where)
+                said.append(_Said(_asked(campaign, event, task), annotation.created_at))
+    taken = _take(campaign, said)
+    return replace(taken, unchanged=taken.unchanged + unchanged, empty=empty)
+
+
+def _author(annotation: Annotation, users: Mapping[int, User]) -> str:
+    by = annotation.completed_by
+    if isinstance(by, User):
+        return by.author
+    if by is not None and by in users:
+        return users[by].author
+    return annotation.created_username.rpartition(",")[0].strip() or f"Label Studio user {by}"
+
+
+def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author: str, where: str) -> Event:
+    """An annotation as an event of the history; a mask's file is written at once.
+
+    Raises:
+        DataError: it cannot be taken.
+    """
+    if annotation.was_cancelled:
+        return Event(image.item, "skip", author, annotation.updated_at)
+    results = annotation.result or []
+    try:
+        if campaign.settings.task == "classification":
+            number, mask = _class_id(campaign, class_of_results(results, where), where), None
+        else:
+            number, mask = None, _save_mask(campaign, image, results, where)
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}") from error
+    return Event(image.item, "label", author, annotation.updated_at, number, mask)
+
+
+def _class_id(campaign: Campaign, name: str, where: str) -> int:
+    with campaign.store.reading() as connection:
+        ids = class_ids(connection)
+    if name not in ids:
+        raise DataError(
+            f"{where}: unknown class {name!r}{nearest(name, ids)}; add it to the campaign, or mend it there"
+        )
+    return ids[name]
+
+
+def _save_mask(campaign: Campaign, image: TaskImage, results: Sequence[Mapping[str, Any]], where: str) -> str:
+    if image.height is None or image.width is None:
+        raise DataError(f"{where}: the image {image.path!r} cannot be read, so a mask says nothing")
+    size = (image.height, image.width)
+    mask = mask_of_results(results, where, campaign.classes, size)
+    check_mask(mask, size, len(campaign.classes), where)
+    return campaign.masks.save(mask)
+
+
+def _asked(campaign: Campaign, event: Event, task: Task) -> Event:
+    """The event with the round that asked: the one of the task, or else the latest."""
+    number = task.data.get("round")
+    with campaign.store.reading() as connection:
+        asked = select(picks.c.round_id).join(rounds, rounds.c.id == picks.c.round_id)
+        of_task = asked.where(picks.c.item_id == event.item_id, rounds.c.number == number)
+        round_id = connection.execute(of_task).scalar() if isinstance(number, int) else None
+        return event._replace(round_id=round_id or asked_by_latest(connection, [event.item_id]).get(event.item_id))
+
+
+def _known(connection: Connection, item_ids: Sequence[int]) -> _Known:
+    """TaskImage, author and time of everything that the history has of these images."""
+    said = select(labels.c.item_id, labels.c.author, labels.c.at).where(labels.c.kind != "undo")
+    return {
+        (row.item_id, row.author, row.at)
+        for portion in portions(item_ids)
+        for row in connection.execute(said.where(labels.c.item_id.in_(portion)))
+    }
+
+
+def _held(connection: Connection, item_ids: Sequence[int]) -> dict[int, _Held]:
+    now = holding()
+    columns = (now.c.item_id, now.c.author, now.c.at, now.c.class_id, now.c.mask, now.c.kind)
+    return {
+        row[0]: _Held(*row[1:])
+        for portion in portions(item_ids)
+        for row in connection.execute(select(*columns).where(now.c.item_id.in_(portion)))
+    }
+
+
+def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
+    """Adds what is new in one transaction, in the order in which it was said."""
+    if not said:
+        return Pull()
+    ids = list({one.event.item_id for one in said})
+    with campaign.store.writing() as connection:
+        known, held = _known(connection, ids), _held(connection, ids)
+        new = [one for one in said if (one.event.item_id, one.event.author, one.event.at) not in known]
+        new = [one for one in new if not _repeats(one.event, held.get(one.event.item_id))]
+        new.sort(key=lambda one: one.event.at)
+        old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
+        take_overtaken(connection, [one.event for one in old], campaign.now())
+        live = [one for one in new if one not in old]
+        _take_back(connection, live, held, campaign.now())
+        take(connection, [one.event for one in live], campaign.settings)
+    counts = _count(live, set(held))
+    return replace(counts, overtaken=len(old), unchanged=len(said) - len(new))
+
+
+def _repeats(event: Event, held: _Held | None) -> bool:
+    """Whether its author has said the same before, and that holds: an annotation was saved again."""
+    return held is not None and _says(event) == (held.kind, held.author, held.class_id, held.mask)
+
+
+def _says(event: Event) -> tuple[Kind, str, int | None, str | None]:
+    return event.kind, event.author, event.class_id, event.mask
+
+
+def _is_overtaken(event: Event, held: _Held | None) -> bool:
+    """Whether somebody has said something else here since."""
+    return event.kind == "label" and held is not None and event.at < held.at
+
+
+def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int, _Held], now: datetime) -> None:
+    """Takes back the labels of annotations that were cancelled after they had come here."""
+    for event, since in said:
+        before = held.get(event.item_id)
+        if event.kind != "skip" or before is None or before.author != event.author:
+            continue
+        if since <= before.at < event.at:
+            undo(connection, event.author, now, event.item_id)
+
+
+def _count(said: Iterable[_Said], labelled: set[int]) -> Pull:
+    """How many labels are the first of their image, how many are not, and how many skips there are."""
+    kinds = list(_kinds(said, labelled))
+    return Pull(added=kinds.count("added"), changed=kinds.count("changed"), skipped=kinds.count("skipped"))
+
+
+def _kinds(said: Iterable[_Said], labelled: set[int]) -> Iterator[str]:
+    for event, _ in said:
+        if event.kind == "skip":
+            yield "skipped"
+        else:
+            yield "changed" if event.item_id in labelled else "added"
+            labelled.add(event.item_id)

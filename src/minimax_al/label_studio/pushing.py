@@ -1,0 +1,262 @@
+"""The waiting images of a round to Label Studio, each once."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from minimax_al.campaign.campaign import Campaign
+from minimax_al.campaign.rounds.rounds import Pick
+from minimax_al.errors import CampaignError, ConfigurationError
+from minimax_al.label_studio.client import LabelStudio, Upload
+from minimax_al.label_studio.configuration import Configuration, extended, read_configuration
+from minimax_al.label_studio.images import TaskImage, active_images, as_upload
+from minimax_al.label_studio.messages import FileUpload, Imported, Project, Task
+from minimax_al.label_studio.projects import find_or_make_project, list_tasks
+from minimax_al.label_studio.suggestions import Prediction, prediction_of_pick, version_of_round
+
+_PORTION_FILES, _PORTION_BYTES = 50, 32 * 2**20
+"""What one upload holds; Label Studio takes 100 files and 250 MiB."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """What a push did.
+
+    Attributes:
+        project: number of the project.
+        url: of the project's page.
+        made: whether the project is new.
+        sent: images that are new tasks.
+        renewed: images that an earlier round had sent and nobody has answered: their tasks say now why this
+            round asks.
+        there: images of this round that were there already.
+        answered: images that somebody has labelled there: a pull brings the labels.
+        held: images that somebody has before them on the campaign's page: a later push sends those that still wait.
+    """
+
+    project: int
+    url: str
+    made: bool
+    sent: int
+    renewed: int
+    there: int
+    answered: int
+    held: int
+
+
+class _Todo(NamedTuple):
+    """A pick, its image, and the task of an earlier round that is to be renewed."""
+
+    pick: Pick
+    image: TaskImage
+    task: Task | None = None
+
+
+class _Plan(NamedTuple):
+    new: list[_Todo]
+    renewed: list[_Todo]
+    there: list[_Todo]
+    answered: list[_Todo]
+
+
+class _Place(NamedTuple):
+    """Where tasks go, and how they are said."""
+
+    campaign: Campaign
+    client: LabelStudio
+    project: Project
+    configuration: Configuration
+    version: str | None
+    images_url: str | None
+
+
+def push(
+    campaign: Campaign,
+    client: LabelStudio,
+    project: int | str,
+    *,
+    images_url: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Push:
+    """Sends the open round's waiting images as tasks, with the model's suggestion as a prediction.
+
+    What is there is kept for Label Studio (`Campaign.lend`): the campaign's own page hands it out to nobody until it is
+    answered, recalled, or asked about by another round. What somebody has before them on that page is not sent.
+
+    Each task's data say `item`, `path`, `content_hash`, `round`, `rank`, `reason`, `scores` and `at_random`. Images
+    that are there are not sent again, so an interrupted push goes on where it was.
+
+    Args:
+        campaign: with an open round.
+        client: of the server.
+        project: number or title; a title that is not there yet makes a project.
+        images_url: where Label Studio's users find the images' folder, `https://images.example/` say, or
+            `/data/local-files/?d=photos/`; None uploads the files.
+        progress: called after every portion with (tasks sent, tasks to send).
+
+    Raises:
+        CampaignError: no round is open; or the server cannot be reached, or refuses.
+        ConfigurationError: the project is for something else; says what differs.
+        DataError: an image is not what the campaign has seen.
+    """
+    state = campaign.round()
+    if not state.is_open:
+        raise CampaignError(f"round {state.number} has no waiting images: query first")
+    kind, class_names = campaign.settings.task, campaign.classes
+    if images_url is not None:
+        _check_images_url(images_url)
+    found, made = find_or_make_project(client, project, kind, class_names)
+    configuration = read_configuration(found, kind, class_names)
+    if configuration.missing:
+        config = extended(found.label_config, configuration)
+        found = client.patch(f"/api/projects/{found.id}/", Project, {"label_config": config})
+    version = version_of_round(campaign, state.number)
+    place = _Place(campaign, client, found, configuration, version, images_url)
+    free, held = _waiting(campaign)
+    plan = _plan(free, list_tasks(client, found.id))
+    _lend(place, [*plan.renewed, *plan.there, *plan.answered])
+    _send(place, plan.new, progress)
+    predicted = [_renew(place, todo) for todo in plan.renewed]
+    _show_predictions_of(place, any_sent=bool(plan.new or predicted))
+    return Push(
+        project=found.id,
+        url=f"{client.url}/projects/{found.id}/data",
+        made=made,
+        sent=len(plan.new),
+        renewed=len(plan.renewed),
+        there=len(plan.there),
+        answered=len(plan.answered),
+        held=held,
+    )
+
+
+def _check_images_url(url: str) -> None:
+    if not url.startswith(("https://", "http://", "/")):
+        raise ConfigurationError(f"images_url={url!r} is no address: give one that starts with https://, http:// or /")
+
+
+def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
+    """The round's waiting picks whose images are there, by rank; and how many besides a person has before them."""
+    waiting = [pick for pick in campaign.picks() if pick.answer == "waiting"]
+    now = campaign.now()
+    free = [pick for pick in waiting if pick.lease_until is None or pick.lease_until <= now]
+    with campaign.store.reading() as connection:
+        images = active_images(connection, [pick.item for pick in free])
+    return [_Todo(pick, images[pick.item]) for pick in free if pick.item in images], len(waiting) - len(free)
+
+
+def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
+    """What is to be sent, beside the tasks that are there."""
+    there: dict[Any, list[Task]] = defaultdict(list)
+    for task in tasks:
+        there[task.data.get("content_hash")].append(task)
+    plan = _Plan([], [], [], [])
+    for todo in todos:
+        same = there.get(todo.image.content_hash, [])
+        untouched = [task for task in same if not task.total_annotations and not task.cancelled_annotations]
+        if any(task.total_annotations for task in same):
+            plan.answered.append(todo)
+        elif any(task.data.get("round") == todo.pick.round for task in same):
+            plan.there.append(todo)
+        elif untouched:
+            plan.renewed.append(todo._replace(task=untouched[0]))
+        else:  # never sent, or skipped in an earlier round: that task would not be shown again
+            plan.new.append(todo)
+    return plan
+
+
+def _lend(place: _Place, todos: Sequence[_Todo]) -> None:
+    place.campaign.lend([todo.pick.item for todo in todos], f"Label Studio, project {place.project.id}")
+
+
+def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], None] | None) -> None:
+    done = 0
+    for portion in _portions(place, todos):
+        addresses = _addresses(place, portion)
+        tasks = [
+            {"data": _data(todo, place, address), "predictions": _predictions(place, todo)}
+            for (todo, _), address in zip(portion, addresses, strict=True)
+        ]
+        place.client.post(f"/api/projects/{place.project.id}/import", Imported, json=tasks)
+        _lend(place, [todo for todo, _ in portion])
+        done += len(portion)
+        if progress is not None:
+            progress(done, len(todos))
+
+
+def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Todo, Upload | None]]]:
+    """Images with their files, as many as one request may carry."""
+    portion: list[tuple[_Todo, Upload | None]] = []
+    size = 0
+    for todo in todos:
+        upload = None
+        if place.images_url is None:
+            upload = as_upload(todo.image, place.campaign.image(todo.pick.item))
+        length = len(upload[1]) if upload else 0
+        if portion and (len(portion) == _PORTION_FILES or size + length > _PORTION_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append((todo, upload))
+        size += length
+    if portion:
+        yield portion
+
+
+def _addresses(place: _Place, portion: Sequence[tuple[_Todo, Upload | None]]) -> list[str]:
+    """Where Label Studio's page finds the images; uploads their files first where there is no other place."""
+    if place.images_url is not None:
+        base = place.images_url
+        base += "" if base.endswith(("/", "=")) else "/"
+        return [base + quote(todo.image.path) for todo, _ in portion]
+    files = [upload for _, upload in portion if upload is not None]
+    route = f"/api/projects/{place.project.id}"
+    done = place.client.post(f"{route}/import", Imported, files=files, params={"commit_to_project": "false"})
+    ids = json.dumps(done.file_upload_ids)
+    found = place.client.get(f"{route}/file-uploads", list[FileUpload], {"ids": ids})
+    by_name = {one.file.rpartition("/")[2].partition("-")[2]: one.file for one in found}
+    missing = next((name for name, _, _ in files if name not in by_name), None)
+    if missing is not None:
+        raise CampaignError(f"Label Studio at {place.client.url} has taken {missing!r} but does not say where it lies")
+    return [f"/data/{by_name[name]}" for name, _, _ in files]
+
+
+def _data(todo: _Todo, place: _Place, address: str) -> dict[str, Any]:
+    pick = todo.pick
+    return {
+        place.configuration.variable: address,
+        "item": pick.item,
+        "path": pick.path,
+        "content_hash": todo.image.content_hash,
+        "round": pick.round,
+        "rank": pick.rank,
+        "reason": pick.reason,
+        "scores": dict(pick.scores),
+        "at_random": pick.at_random,
+    }
+
+
+def _predictions(place: _Place, todo: _Todo) -> list[Prediction]:
+    found = prediction_of_pick(place.campaign, todo.pick, place.version, place.configuration)
+    return [] if found is None else [found]
+
+
+def _renew(place: _Place, todo: _Todo) -> bool:
+    """Brings an unanswered task of an earlier round up to date; whether it has a new prediction."""
+    assert todo.task is not None
+    predictions = _predictions(place, todo)
+    for prediction in predictions:
+        place.client.post("/api/predictions/", dict[str, Any], json={"task": todo.task.id, **prediction})
+    address = todo.task.data.get(place.configuration.variable, "")
+    # The round comes last: until it is there, the next push does all of this again.
+    data = {**todo.task.data, **_data(todo, place, address)}
+    place.client.patch(f"/api/tasks/{todo.task.id}/", dict[str, Any], {"data": data})
+    return bool(predictions)
+
+
+def _show_predictions_of(place: _Place, *, any_sent: bool) -> None:
+    """Label Studio shows the predictions of one model only: of the one that chose this round."""
+    if any_sent and place.version is not None and place.project.model_version != place.version:
+        place.client.patch(f"/api/projects/{place.project.id}/", Project, {"model_version": place.version})

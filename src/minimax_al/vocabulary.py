@@ -1,0 +1,15 @@
+"""Words that every room shares. Loads nothing heavy."""
+
+from typing import Literal
+
+Task = Literal["classification", "segmentation"]
+"""Kind of label: one class per image, or one class per pixel."""
+
+IGNORED = 255
+"""Value of a mask's pixels that belong to no class: neither trained nor measured on."""
+
+HEADLINES: dict[Task, str] = {"classification": "accuracy", "segmentation": "miou"}
+"""Metric by which a model is judged, per task."""
+
+HEADLINE_NAMES = {"accuracy": "accuracy", "miou": "mIoU"}
+"""Printed names of the headline metrics."""

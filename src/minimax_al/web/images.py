@@ -1,0 +1,182 @@
+"""Images by id: as they are, small, and with what a model or a person says of their pixels."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, NamedTuple
+
+from anyio import to_thread
+from fastapi import APIRouter, Header
+from fastapi.responses import Response, StreamingResponse
+from sqlalchemy import bindparam, select
+from starlette.types import Receive, Scope, Send
+
+from minimax_al.campaign import Campaign, ViewKind
+from minimax_al.campaign.store.schema import items
+from minimax_al.data.decode import why_unreadable
+from minimax_al.errors import DataError
+from minimax_al.web.colours import coloured
+from minimax_al.web.models import ItemId
+from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.state import State, TheState
+from minimax_al.web.thumbnails import transcode
+
+SHOWN = {
+    "image/jpeg": re.compile(rb"\xff\xd8\xff"),
+    "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "image/gif": re.compile(rb"GIF8[79]a"),
+    "image/avif": re.compile(rb"....ftypavi[fs]", re.DOTALL),
+    "image/bmp": re.compile(rb"BM"),
+}
+"""Formats that browsers show: their media types, and how a file of them begins."""
+
+_CHUNK = 1 << 18
+_AS_FOUND = select(items.c.content_hash, items.c.size_bytes, items.c.modified_ns).where(items.c.id == bindparam("item"))
+
+router = APIRouter(tags=["images"], responses=declared(404, 422))
+Known = Annotated[str | None, Header(alias="If-None-Match", description="ETag of what the browser has")]
+
+
+class Source(NamedTuple):
+    """The file of an image.
+
+    Attributes:
+        path: below the images' folder, all links followed.
+        digest: sha256 of its content.
+    """
+
+    path: Path
+    digest: str
+
+
+def _files(*types: str) -> dict[int | str, dict[str, Any]]:
+    """Answers of these types, or that the browser has it already."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        200: {"content": dict.fromkeys(types, binary), "description": "The file"},
+        304: {"description": "The browser has it"},
+    }
+
+
+@router.get("/images/{item}", response_class=Response, responses=_files(*SHOWN))
+async def image(item: ItemId, state: TheState, known: Known = None) -> Response:
+    """An image in full size; in formats that browsers do not show, as JPEG."""
+    return await _decoded(state, _image, item, known)
+
+
+@router.get("/thumbnails/{item}", response_class=Response, responses=_files("image/jpeg"))
+async def thumbnail(item: ItemId, state: TheState, known: Known = None) -> Response:
+    """A small image, upright."""
+    return await _decoded(state, _thumbnail, item, known)
+
+
+@router.get("/views/{item}/{kind}.png", response_class=Response, responses=_files("image/png"))
+async def view(item: ItemId, kind: ViewKind, state: TheState, known: Known = None) -> Response:
+    """What is said of an image's pixels: classes in their colours, or uncertainty as heat."""
+    return await _decoded(state, lambda state, item, known: _view(state, item, kind, known), item, known)
+
+
+async def _decoded(
+    state: State, answer: Callable[[State, int, str | None], Response], item: int, known: str | None
+) -> Response:
+    """Runs in one of a few threads of their own, so that a wall of thumbnails never makes a label wait."""
+    try:
+        return await to_thread.run_sync(answer, state, item, known, limiter=state.decoders)
+    except (DataError, OSError) as error:  # not in the campaign, gone, or broken
+        raise not_found(_sentence(error)) from error
+
+
+def _image(state: State, item: int, known: str | None) -> Response:
+    source = find_source(state.campaign, item)
+    tag = f'"{source.digest}"'
+    if _has(known, tag):
+        return _unchanged(tag)
+    file = source.path.open("rb")
+    media_type = _media_type(file.peek(16))
+    if media_type is None:
+        file.close()
+        return Response(transcode(source.path), media_type="image/jpeg", headers={"ETag": tag})
+    headers = {"ETag": tag, "Content-Length": str(os.fstat(file.fileno()).st_size)}
+    return _FileResponse(file, media_type, headers)
+
+
+def _thumbnail(state: State, item: int, known: str | None) -> Response:
+    source = find_source(state.campaign, item)
+    tag = f'"{source.digest}-small"'
+    if _has(known, tag):
+        return _unchanged(tag)
+    content = state.thumbnails.of(source.path, source.digest)
+    return Response(content, media_type="image/jpeg", headers={"ETag": tag})
+
+
+def _view(state: State, item: int, kind: ViewKind, known: str | None) -> Response:
+    path = state.campaign.view(item, kind)
+    if path is None:
+        raise not_found(f"there is no {kind} of image {item}")
+    classes = len(state.campaign.classes)
+    tag = f'"{_sha256(path)}-{classes}"'
+    if _has(known, tag):
+        return _unchanged(tag)
+    return Response(coloured(path, kind, classes), media_type="image/png", headers={"ETag": tag})
+
+
+def find_source(campaign: Campaign, item: int) -> Source:
+    """The file of an image, and the digest of what it holds now.
+
+    What the last refresh found counts as long as the file has the size and time that it had then.
+
+    Raises:
+        DataError: there is no such image, its file does not lie in the folder, or it was broken since.
+        OSError: the file is gone, or cannot be read.
+    """
+    path = campaign.image(item)
+    with campaign.store.reading() as connection:
+        row = connection.execute(_AS_FOUND, {"item": item}).one()
+    now = path.stat()
+    same = (row.size_bytes, row.modified_ns) == (now.st_size, now.st_mtime_ns)
+    if same and row.content_hash is not None:
+        return Source(path, row.content_hash)
+    if (reason := why_unreadable(path)) is not None:
+        raise DataError(f"the file {path.name!r} cannot be shown: {reason}")
+    return Source(path, _sha256(path))
+
+
+def _media_type(start: bytes) -> str | None:
+    """What a browser takes a file for that begins so; None where it would show nothing."""
+    return next((media_type for media_type, pattern in SHOWN.items() if pattern.match(start)), None)
+
+
+class _FileResponse(StreamingResponse):
+    """An open file, which is closed also where the browser leaves before it has all, or any, of it."""
+
+    def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(iter(partial(file.read, _CHUNK), b""), media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has(known: str | None, tag: str) -> bool:
+    return known is not None and tag in {part.strip().removeprefix("W/") for part in known.split(",")}
+
+
+def _unchanged(tag: str) -> Response:
+    return Response(status_code=304, headers={"ETag": tag})
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"the image's file cannot be read: {error.strerror}"
+    return str(error)

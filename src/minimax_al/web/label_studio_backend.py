@@ -1,0 +1,266 @@
+"""The campaign as an ML backend of Label Studio: predictions when it asks, labels as soon as they are given.
+
+The routes are those of Label Studio's own `label-studio-ml` servers. Label Studio tells this server's webhook of
+every annotation; the message only says which task to look at, and the annotation itself is fetched with the key, so
+a forged message brings nothing in.
+"""
+
+import base64
+import binascii
+import logging
+import secrets
+from collections.abc import Callable, Collection
+from threading import Lock
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from minimax_al.campaign import Campaign
+from minimax_al.errors import ConfigurationError, MinimaxALError
+from minimax_al.label_studio.client import LabelStudio
+from minimax_al.label_studio.configuration import Configuration, read_configuration
+from minimax_al.label_studio.messages import TaskData
+from minimax_al.label_studio.projects import find_project, get_task
+from minimax_al.label_studio.pulling import Pull, pull, take_tasks
+from minimax_al.label_studio.suggestions import Suggestions
+from minimax_al.web.bodies import BodyLimit
+from minimax_al.web.refusals import declared, refusal, say_no_in_one_sentence
+from minimax_al.web.security import (
+    ANY,
+    LOOPBACK,
+    Check,
+    Gate,
+    known_host,
+    same_origin,
+)
+from minimax_al.web.serving import address, checked_token, is_loopback, run
+
+PORT = 9090
+"""Where Label Studio's documentation has ML backends."""
+
+_CREATED = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED")
+_MOST_TASKS = 20  # that are fetched one by one
+_log = logging.getLogger(__name__)
+router = APIRouter()
+
+
+class PredictRequest(BaseModel):
+    """Tasks to predict."""
+
+    tasks: list[TaskData]
+
+
+class SetupRequest(BaseModel):
+    """Which project connects; the key that comes along is not wanted here."""
+
+    project: str
+
+
+class Identified(BaseModel):
+    """Anything with a number."""
+
+    id: int
+
+
+class Event(BaseModel):
+    """What has happened in Label Studio."""
+
+    action: str
+    project: Identified | None = None
+    task: Identified | list[Identified] | None = None
+
+
+class Backend:
+    """A campaign, and the project of Label Studio that labels for it.
+
+    Args:
+        campaign: open.
+        client: of the server.
+        project: number or title of the project.
+
+    Raises:
+        ConfigurationError: there is no such project, or it is for something else.
+        CampaignError: the server cannot be reached, or refuses.
+    """
+
+    def __init__(self, campaign: Campaign, client: LabelStudio, project: int | str) -> None:
+        self.campaign = campaign
+        self.client = client
+        self.suggestions = Suggestions(campaign)
+        self._lock = Lock()
+        found = find_project(client, project)
+        self.project = found.id
+        self.configuration: Configuration = read_configuration(found, campaign.settings.task, campaign.classes)
+
+    def look_again(self) -> None:
+        """Reads the project's configuration, which somebody has changed."""
+        found = find_project(self.client, self.project)
+        self.configuration = read_configuration(found, self.campaign.settings.task, self.campaign.classes)
+
+    def take(self, task_ids: Collection[int]) -> Pull:
+        """Brings the annotations of tasks in; tasks of other projects are left alone.
+
+        Where there are many tasks, pages of all that is annotated take fewer requests than the tasks one by one.
+        """
+        if len(task_ids) > _MOST_TASKS:
+            with self._lock:
+                return pull(self.campaign, self.client, self.project)
+        tasks = [get_task(self.client, number) for number in task_ids]
+        with self._lock:  # one event may come by several webhooks
+            return take_tasks(self.campaign, [task for task in tasks if task.project == self.project], {})
+
+
+def create_backend(
+    campaign: Campaign,
+    client: LabelStudio,
+    project: int | str,
+    *,
+    token: str | None = None,
+    hosts: Collection[str] = LOOPBACK,
+) -> FastAPI:
+    """The ML backend of a campaign, as an ASGI application.
+
+    Args:
+        campaign: open; whoever opened it closes it after the application has stopped.
+        client: of the server; likewise.
+        project: number or title of the project that it is for.
+        token: what every request must show, as the password of basic authentication or as a bearer token; None lets
+            everybody in who can reach the server.
+        hosts: names and addresses, without ports, under which the server is reached; "*" for any.
+
+    Raises:
+        ConfigurationError: there is no such project, or it is for something else.
+        CampaignError: Label Studio cannot be reached, or refuses.
+    """
+    checks = [known_host(hosts), same_origin, *([_password_needed(token)] if token is not None else [])]
+    app = FastAPI(
+        title="minimax-al: ML backend for Label Studio",
+        docs_url=None,
+        redoc_url=None,
+        responses=declared(400, 401, 403, 503),
+        middleware=[
+            Middleware(Gate, checks=checks),
+            Middleware(BodyLimit, uploads=["/predict"], notices=["/webhook"]),
+        ],
+    )
+    app.state.backend = Backend(campaign, client, project)
+    say_no_in_one_sentence(app)
+    app.include_router(router)
+    return app
+
+
+@router.get("/")
+@router.get("/health")
+def health() -> dict[str, str]:
+    """That the server runs."""
+    return {"status": "UP", "model_class": "minimax-al"}
+
+
+@router.get("/metrics")
+def metrics() -> dict[str, Any]:
+    """Nothing; Label Studio's own servers have this route, too."""
+    return {}
+
+
+@router.post("/setup", responses=declared(408, 413, 422))
+def setup(request: Request, body: SetupRequest) -> dict[str, str]:
+    """The version of the model, to a project that connects."""
+    backend = _backend(request)
+    number = body.project.partition(".")[0]
+    if number != str(backend.project):
+        raise ConfigurationError(
+            f"this server is for project {backend.project} of Label Studio, and project {number} connects: "
+            "start another one for it"
+        )
+    return {"model_version": backend.suggestions.version}
+
+
+@router.post("/predict", responses=declared(408, 413, 422, 429))
+def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
+    """One prediction a task; an empty list where there is none."""
+    backend = _backend(request)
+    found = backend.suggestions.of_tasks(body.tasks, backend.configuration)
+    return {"results": [[] if one is None else one for one in found]}
+
+
+@router.post("/webhook", responses=declared(408, 413, 422))
+def webhook(request: Request, event: Event) -> Response:
+    """Takes the annotations of the task that an event is about."""
+    backend = _backend(request)
+    if event.project is not None and event.project.id != backend.project:
+        return JSONResponse({"status": "another project"})
+    if event.action == "PROJECT_UPDATED":
+        backend.look_again()
+        return JSONResponse({"status": "ok"}, 201)
+    if event.action not in _CREATED or event.task is None:
+        return JSONResponse({"status": "nothing to do"})
+    tasks = event.task if isinstance(event.task, list) else [event.task]
+    try:
+        done = backend.take(dict.fromkeys(task.id for task in tasks))
+    except MinimaxALError as error:
+        _log.warning("%s", error)  # Label Studio shows nobody what a webhook answers
+        raise
+    return JSONResponse({"status": "ok", "result": vars(done)}, 201)
+
+
+def serve_backend(
+    campaign: Campaign,
+    client: LabelStudio,
+    project: int | str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token: str | None = None,
+    tell: Callable[[str, str | None], object] = print,
+) -> None:
+    """Serves the ML backend until SIGINT or SIGTERM.
+
+    Args:
+        campaign: open.
+        client: of Label Studio's server.
+        project: number or title of the project.
+        host: name or address to listen on; "0.0.0.0" for all of this machine's.
+        port: to listen on; 0 takes a free one.
+        token: what Label Studio must show, as the password of basic authentication. Beyond loopback there is always
+            one: where none is given, it is made.
+        tell: called with the address and the token, before anything is served.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on, the token is too short, or the project does not fit.
+        CampaignError: Label Studio cannot be reached, or refuses.
+    """
+    local = is_loopback(host)
+    token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
+    app = create_backend(campaign, client, project, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
+    run(app, host, port, lambda number: tell(address(host, number, None).rstrip("/"), token))
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def _password_needed(token: str) -> Check:
+    """Refuses requests without the token: as the password of any user, or as `Authorization: Bearer`."""
+
+    def check(connection: HTTPConnection) -> Response | None:
+        scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+        password = _password(given) if scheme.lower() == "basic" else given if scheme.lower() == "bearer" else ""
+        if secrets.compare_digest(password.strip().encode("utf-8", "surrogateescape"), token.encode()):
+            return None
+        sentence = "the token is missing or wrong: give it as the password of basic authentication"
+        return refusal(401, sentence, {"WWW-Authenticate": 'Basic realm="minimax-al"'})
+
+    return check
+
+
+def _password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

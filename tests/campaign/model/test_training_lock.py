@@ -1,0 +1,50 @@
+import subprocess
+import sys
+
+import pytest
+
+from minimax_al.campaign.model.training_lock import LOCK, training_alone
+from minimax_al.errors import CampaignError
+
+from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
+
+HOLDER = """
+import sys, pathlib
+from minimax_al.campaign.model.training_lock import training_alone
+with training_alone(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_training_elsewhere_is_waited_for_until_its_process_dies(make_campaign):
+    campaign = make_campaign(recipe=TINY_RECIPE, stored_size=16)
+    for item in range(1, 9):
+        campaign.label(item, ("cat", "dog")[item % 2], author="ann")
+    held = [sys.executable, "-c", HOLDER, str(campaign.folder)]
+    with subprocess.Popen(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CampaignError, match="another training runs on the campaign"):
+            campaign.train()
+        with pytest.raises(CampaignError, match="another training runs on the campaign"):
+            campaign.query(2)
+        other.kill()
+    heard = []
+    model = campaign.train(on_start=lambda *said: heard.append(said))
+    assert heard == [("badge+mal", model.labels, model.held_out)]
+    campaign.train(on_start=lambda *said: heard.append(said))  # trained already: nothing starts
+    assert len(heard) == 1
+    assert campaign.query(2).picks == 2
+
+
+def test_the_right_ends_with_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError, match="division"), training_alone(tmp_path):
+        1 / 0  # noqa: B018
+    with training_alone(tmp_path):
+        assert (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(CampaignError, match=r"training\.lock' cannot be written"), training_alone(tmp_path):
+        pass

@@ -1,0 +1,107 @@
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.store.schema import labels
+from minimax_al.errors import CampaignError, DataError, UnknownNameError
+
+
+def history(campaign):
+    with campaign.store.reading() as connection:
+        return connection.execute(labels.select().order_by(labels.c.id)).all()
+
+
+def test_the_latest_label_holds_and_the_earlier_one_stays_in_the_history(campaign, clock):
+    campaign.label("a/000.png", "cat", author="ann")
+    clock.advance(60)
+    campaign.label("a/000.png", "dog", author="bob")
+    assert campaign.labels() == {"a/000.png": "dog"}
+    first, second = history(campaign)
+    assert (first.author, second.author) == ("ann", "bob")
+    assert (second.at - first.at).total_seconds() == 60
+    assert second.at == clock()
+
+
+@pytest.mark.parametrize("statement", [labels.update().values(author="x"), labels.delete()])
+def test_the_database_itself_refuses_to_change_history(campaign, statement):
+    campaign.label("a/000.png", "cat", author="ann")
+    with pytest.raises(DBAPIError, match="labels are history"), campaign.store.writing() as connection:
+        connection.execute(statement)
+    assert campaign.labels() == {"a/000.png": "cat"}
+
+
+def test_undo_brings_back_what_held_before_and_again(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    campaign.label("a/000.png", "dog", author="ann")
+    undone = campaign.undo("ann")
+    assert (undone.path, undone.kind, undone.class_name) == ("a/000.png", "label", "dog")
+    assert campaign.labels() == {"a/000.png": "cat"}
+    campaign.undo("ann")
+    assert campaign.labels() == {}
+    with pytest.raises(CampaignError, match="'ann' has said nothing that could be undone"):
+        campaign.undo("ann")
+    assert len(history(campaign)) == 4
+
+
+def test_undo_takes_back_ones_own_words_only(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    campaign.label("b/001.png", "dog", author="bob")
+    campaign.label("a/002.png", "dog", author="ann")
+    assert campaign.undo("bob").path == "b/001.png"
+    assert campaign.undo("ann", "a/000.png").path == "a/000.png"
+    assert campaign.labels() == {"a/002.png": "dog"}
+    with pytest.raises(CampaignError, match="'ann' has said nothing about this image"):
+        campaign.undo("ann", "b/001.png")
+
+
+def test_many_images_take_one_class_in_one_go(campaign):
+    campaign.label(["a/000.png", "b/001.png", "a/002.png"], "n/a", author="ann")
+    assert set(campaign.labels().values()) == {"n/a"}
+    assert len(campaign.labels()) == 3
+
+
+def test_one_unknown_image_of_many_leaves_all_unlabelled(campaign):
+    with pytest.raises(DataError, match=r"'nowhere\.png' is no image of this campaign"):
+        campaign.label(["a/000.png", "nowhere.png"], "cat", author="ann")
+    assert campaign.labels() == {}
+
+
+def test_a_skip_never_hides_a_label(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    campaign.skip("a/000.png", author="bob")
+    assert campaign.labels() == {"a/000.png": "cat"}
+
+
+def test_unsure_takes_a_label_back_and_a_label_settles_it(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    campaign.unsure("a/000.png", author="bob")
+    assert campaign.labels() == {}
+    assert campaign.status().unsure == 1
+    campaign.label("a/000.png", "dog", author="ann")
+    assert campaign.labels() == {"a/000.png": "dog"}
+    assert campaign.status().unsure == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda c: c.label("a/000.png", "cta", "ann"), UnknownNameError, "unknown class 'cta'; did you mean 'cat'"),
+        (lambda c: c.label(99, "cat", "ann"), DataError, "99 is no image"),
+        (lambda c: c.label("a/000.png", "cat", "  "), CampaignError, "author '  ' is blank"),
+        (lambda c: c.undo(""), CampaignError, "author '' is blank"),
+        (lambda c: c.label_mask("a/000.png", None, "ann"), CampaignError, "of classes, not of masks"),
+    ],
+)
+def test_bad_answers_are_refused_in_a_sentence(campaign, call, error, match):
+    with pytest.raises(error, match=match):
+        call(campaign)
+    assert history(campaign) == []
+
+
+def test_what_was_said_is_there_after_opening_again(campaign, make_campaign, storage):
+    campaign.label("a/000.png", "cat", author="ann")
+    campaign.close()
+    again = make_campaign.track(Campaign.open(campaign.folder))
+    assert again.labels() == {"a/000.png": "cat"}
+    assert again.settings == campaign.settings
+    assert again.classes == ("cat", "dog", "n/a")

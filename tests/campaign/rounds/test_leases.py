@@ -1,0 +1,256 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.store.schema import items as items_table
+from minimax_al.campaign.store.schema import picks as picks_table
+from minimax_al.errors import BudgetError, CampaignError, ConfigurationError
+
+from ...support.fakes import random_image  # noqa: TID252 - the same images
+
+
+def items(lease):
+    return [pick.item for pick in lease.picks]
+
+
+def test_a_image_is_never_kept_for_two(campaign):
+    campaign.query(6)
+    ann, bob, eve = (campaign.lease(author, 4) for author in ("ann", "bob", "eve"))
+    assert [len(lease.picks) for lease in (ann, bob, eve)] == [4, 2, 0]
+    assert not set(items(ann)) & set(items(bob))
+    # An empty hand is no empty queue: it says how many are with others, and until when.
+    assert (eve.waiting, eve.with_others, eve.next_free_at) == (6, 6, ann.until)
+
+
+def test_loading_again_gives_the_same_images_for_longer(campaign, clock):
+    campaign.query(6)
+    first = campaign.lease("ann", 2)
+    clock.advance(100)
+    again = campaign.lease("ann", 2)
+    assert items(again) == items(first)
+    assert (again.until - first.until).total_seconds() == 100
+    assert items(campaign.lease("ann", 3))[:2] == items(first)
+
+
+def test_a_lease_that_lapses_returns_to_the_queue_and_the_late_answer_is_kept(campaign, clock):
+    campaign.query(2)
+    ann = campaign.lease("ann", 2)
+    clock.advance(campaign.settings.lease_seconds)
+    bob = campaign.lease("bob", 2)
+    assert items(bob) == items(ann)
+    campaign.label(items(ann)[0], "cat", author="ann")
+    assert items(campaign.lease("bob", 2)) == items(ann)[1:]
+    assert list(campaign.labels().values()) == ["cat"]
+
+
+def test_an_answer_ends_the_lease_and_an_undo_gives_it_back(campaign):
+    campaign.query(1)
+    (pick,) = campaign.lease("ann").picks
+    assert (pick.lease_holder, pick.answer) == ("ann", "waiting")
+    campaign.label(pick.item, "cat", author="ann")
+    assert campaign.picks()[0].lease_holder is None
+    assert campaign.lease("ann").picks == ()
+    campaign.undo("ann")
+    assert items(campaign.lease("bob")) == [pick.item]
+
+
+def test_released_images_are_free_at_once(campaign):
+    campaign.query(3)
+    campaign.lease("ann", 3)
+    assert campaign.release("ann") == 3
+    assert len(campaign.lease("bob", 3).picks) == 3
+
+
+def test_without_a_round_there_is_nothing_to_lease(campaign):
+    assert campaign.lease("ann", 3).picks == ()
+    campaign.query(2)
+    campaign.close_round()
+    assert campaign.lease("ann", 3).waiting == 0
+
+
+def test_twenty_people_at_once_answer_every_image_once(make_campaign, storage, clock):
+    campaign = make_campaign(count=60, storage=storage)
+    campaign.query(60)
+    # A second connection pool, as another process would have.
+    other = make_campaign.track(Campaign.open(campaign.folder, clock=clock))
+
+    def work(number):
+        door, done = (campaign, other)[number % 2], []
+        while picks := door.lease(f"person {number}", 2).picks:
+            for pick in picks:
+                door.label(pick.item, "cat", author=f"person {number}")
+                done.append(pick.item)
+        return done
+
+    with ThreadPoolExecutor(20) as threads:
+        answered = [item for done in threads.map(work, range(20)) for item in done]
+    assert sorted(answered) == sorted(pick.item for pick in campaign.picks())
+    assert len(campaign.labels()) == 60
+
+
+@pytest.mark.parametrize(
+    ("author", "count", "error", "match"),
+    [("ann", 0, ConfigurationError, "count=0 must be at least one"), (" ", 1, CampaignError, "author ' ' is blank")],
+)
+def test_a_lease_of_nothing_or_for_nobody_is_refused(campaign, author, count, error, match):
+    campaign.query(2)
+    with pytest.raises(error, match=match):
+        campaign.lease(author, count)
+
+
+def test_what_is_lent_is_leased_to_nobody_until_it_is_answered_or_recalled(campaign, clock):
+    campaign.query(6)
+    first, second, third, *rest = (pick.item for pick in campaign.picks())
+    campaign.label(third, "cat", author="bob")
+    campaign.lease("ann", 1)
+    assert campaign.lend([first, second, third], "ann") == 1  # not what ann has before her, nor what has its answer
+    clock.advance(600)
+    assert campaign.lend([first, second, third], "ann") == 2
+    clock.advance(10**6)
+    campaign.release("ann")
+    lease = campaign.lease("ann", 6)
+    assert (items(lease), lease.waiting, lease.with_others, lease.next_free_at, lease.lent) == (rest, 5, 0, None, 2)
+    campaign.label(first, "cat", author="eve")
+    assert campaign.lease("ann").lent == 1
+    with pytest.raises(CampaignError, match="round 7 is not the open one, which is round 1: nothing was recalled"):
+        campaign.recall(7)
+    assert campaign.recall(1) == 1
+    campaign.undo("eve")
+    assert items(campaign.lease("ann", 6)) == [first, second, *rest]
+
+
+def test_another_round_leases_what_an_earlier_one_had_lent(campaign):
+    campaign.query(12)
+    ids = [pick.item for pick in campaign.picks()]
+    campaign.lend(ids, "elsewhere")
+    campaign.close_round()
+    assert (campaign.lend(ids, "elsewhere"), campaign.recall()) == (0, 0)
+    campaign.query(12)
+    assert len(campaign.lease("ann", 12).picks) == 12
+
+
+def waiting_picks(campaign, number=None):
+    """From what was said and from the images alone."""
+    with campaign.store.reading() as connection:
+        there = {row.id for row in connection.execute(items_table.select()) if row.status == "active"}
+    return [pick for pick in campaign.picks(number) if pick.answer == "waiting" and pick.item in there]
+
+
+def plain_lease(campaign, author, count, now):
+    """The rule, by looking at every pick: (whose images, waiting, with others, when the first returns, lent)."""
+    if campaign.round().closed_at is not None:
+        return [], 0, 0, None, 0
+    everything = waiting_picks(campaign)
+    waiting = [pick for pick in everything if pick.lease_holder is None or pick.lease_until is not None]
+    theirs = [pick for pick in waiting if pick.lease_holder == author]
+    others = [
+        pick.lease_until for pick in waiting if pick.lease_holder not in {None, author} and pick.lease_until > now
+    ]
+    free = [
+        pick
+        for pick in waiting
+        if pick.lease_holder is None or (pick.lease_holder != author and pick.lease_until <= now)
+    ]
+    chosen = sorted((theirs + free)[:count], key=lambda pick: pick.rank)
+    lent = len(everything) - len(waiting)
+    return [pick.item for pick in chosen], len(everything), len(others), min(others, default=None), lent
+
+
+class People:
+    """Everything that people do, drawn at random."""
+
+    def __init__(self, campaign, clock, tmp_path, seed):
+        self.campaign, self.clock, self.folder, self.random = campaign, clock, tmp_path, random.Random(seed)
+        self.gone = {}
+
+    def act(self):
+        author = self.random.choice(["ann", "bob", "eve"])
+        action = self.random.choice([self.lease, self.lease, self.answer, self.undo, self.others, self.others])
+        # Nothing to undo, a round that is open, no image left: all say so and change nothing.
+        with suppress(CampaignError, BudgetError):
+            action(author)
+
+    def lease(self, author):
+        count = self.random.randint(1, 6)
+        expected = plain_lease(self.campaign, author, count, self.clock())
+        found = self.campaign.lease(author, count)
+        assert (items(found), found.waiting, found.with_others, found.next_free_at, found.lent) == expected
+        assert all(pick.lease_holder == author and pick.lease_until == found.until for pick in found.picks)
+
+    def answer(self, author):
+        chosen = self.random.sample(range(1, 13), self.random.randint(1, 3))
+        kind = self.random.choice(["label", "skip", "unsure"])
+        if kind == "label":
+            self.campaign.label(chosen, self.random.choice(["cat", "dog"]), author=author)
+        else:
+            getattr(self.campaign, kind)(chosen, author=author)
+
+    def undo(self, author):
+        self.campaign.undo(author, self.random.choice([None, self.random.randint(1, 12)]))
+
+    def others(self, author):
+        kinds = ["time", "time", "release", "file", "round", "close", "import", "accept", "lend", "lend", "recall"]
+        what = self.random.choice(kinds)
+        if what == "time":
+            self.clock.advance(self.random.choice([1, 300, 600]))  # a lease is for 600 seconds
+        elif what == "release":
+            self.campaign.release(author)
+        elif what == "file":
+            self.touch_a_file()
+        elif what == "round":
+            self.campaign.query(self.random.randint(1, 9), "random")
+        elif what == "close":
+            self.campaign.close_round()
+        elif what == "lend":  # the name of a place may be that of a person
+            chosen, now = self.random.sample(range(1, 13), 3), self.clock()
+            waiting = [] if self.campaign.round().closed_at else waiting_picks(self.campaign)
+            free = {pick.item for pick in waiting if pick.lease_until is None or pick.lease_until <= now}
+            expected = len(free & set(chosen))
+            assert self.campaign.lend(chosen, self.random.choice(["ann", "elsewhere"])) == expected
+        elif what == "recall":
+            self.campaign.recall()
+        elif what == "accept":
+            self.campaign.accept_changed()
+        else:
+            path = self.random.choice(self.campaign.picks()).path
+            (self.folder / "given.csv").write_text(f"path,label\n{path},dog\n")
+            self.campaign.import_labels(self.folder / "given.csv")
+
+    def touch_a_file(self):
+        how = self.random.choice(["take away", "bring back", "change", "break"])
+        if how == "bring back" and self.gone:
+            path, content = self.gone.popitem()
+            path.write_bytes(content)
+        else:
+            path = self.random.choice(sorted(self.campaign.images.rglob("*.png")))
+            content = path.read_bytes()
+            if how == "change":
+                random_image(self.random.randrange(100, 10**9)).save(path)
+            elif how == "break":
+                path.write_bytes(b"no image")
+                self.gone[path] = content
+            else:
+                path.unlink()
+                self.gone[path] = content
+        self.campaign.refresh()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_leases_are_those_of_the_plain_rule_whatever_happens(campaign, clock, tmp_path, seed):
+    campaign.query(9)
+    people = People(campaign, clock, tmp_path, seed)
+    for _ in range(60):
+        people.act()
+        for number in range(1, campaign.round().number + 1):
+            expected = waiting_picks(campaign, number)
+            with campaign.store.reading() as connection:
+                waits = {row.id for row in connection.execute(picks_table.select()) if row.waits}
+                ids = {(row.round_id, row.item_id): row.id for row in connection.execute(picks_table.select())}
+            assert {ids[number, pick.item] for pick in expected} == {
+                ids[number, pick.item] for pick in campaign.picks(number) if ids[number, pick.item] in waits
+            }
+            state = campaign.round(number)
+            assert (state.waiting, state.picks) == (len(expected), len(campaign.picks(number)))

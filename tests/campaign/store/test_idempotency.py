@@ -1,0 +1,142 @@
+"""Requests that come again are done once; answers that come late leave alone what was said meanwhile."""
+
+import pytest
+from sqlalchemy import func, select
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.store.idempotency import KEPT
+from minimax_al.campaign.store.schema import labels, requests, validation
+from minimax_al.errors import CampaignError
+
+
+@pytest.fixture
+def item(campaign):
+    """An image of the open round."""
+    campaign.query(4)
+    return campaign.picks()[0].item
+
+
+def kinds(campaign):
+    with campaign.store.reading() as connection:
+        return list(connection.scalars(select(labels.c.kind).order_by(labels.c.id)))
+
+
+def remembered(campaign):
+    with campaign.store.reading() as connection:
+        return connection.execute(select(func.count()).select_from(requests)).scalar_one()
+
+
+def test_an_undo_that_comes_again_takes_back_one_answer_and_says_the_same(campaign, item, clock):
+    campaign.label(item, "cat", author="ann")
+    campaign.label(item, "dog", author="ann")
+    first = campaign.undo("ann", item, request="one")
+    with Campaign.open(campaign.folder, clock=clock) as reopened:
+        assert reopened.undo("ann", item, request="one") == first
+        assert reopened.pick(item).class_name == "cat"
+        assert reopened.undo("ann", item, request="two").class_name == "cat"
+    assert campaign.pick(item).answer == "waiting"
+
+
+@pytest.mark.parametrize("say", ["label", "unsure", "skip"])
+def test_an_answer_that_comes_again_is_in_the_history_once(campaign, item, say):
+    words = ("cat",) if say == "label" else ()
+    for _ in range(3):
+        getattr(campaign, say)(item, *words, author="ann", request="one")
+    assert kinds(campaign) == [say]
+    getattr(campaign, say)(item, *words, author="ann", request="two")
+    assert kinds(campaign) == [say, say]
+
+
+def test_a_word_is_its_authors_own(campaign, item):
+    campaign.label(item, "cat", author="ann", request="one")
+    campaign.label(item, "dog", author="bob", request="one")
+    assert campaign.pick(item).class_name == "dog"
+
+
+def test_a_word_that_comes_with_another_wish_is_refused(campaign, item):
+    other = campaign.picks()[1].item
+    campaign.label(item, "cat", author="ann", request="one")
+    wishes = [("label", item, "dog"), ("label", other, "cat"), ("label", [item, other], "cat"), ("unsure", item)]
+    for say, *what in [*wishes, ("skip", item)]:
+        with pytest.raises(CampaignError, match="'ann' has asked for something else under the word 'one'"):
+            getattr(campaign, say)(*what, author="ann", request="one")
+    with pytest.raises(CampaignError, match="under the word 'one'"):
+        campaign.undo("ann", item, request="one")
+    assert kinds(campaign) == ["label"]
+    campaign.undo("ann", item, request="two")
+    for other_undo in ({}, {"item": other}, {"item": item, "kind": "label"}, {"item": item, "class_name": "cat"}):
+        with pytest.raises(CampaignError, match="under the word 'two'"):
+            campaign.undo("ann", request="two", **other_undo)
+    assert kinds(campaign) == ["label", "undo"]
+    assert campaign.label([item], "cat", author="ann", request="one", if_waiting=True) == []
+
+
+def test_a_request_of_an_older_version_is_known_again(campaign, item):
+    campaign.label(item, "cat", author="ann", request="one")
+    with campaign.store.writing() as connection:
+        connection.execute(requests.update().values(asked=None))
+    campaign.label(item, "cat", author="ann", request="one")
+    assert kinds(campaign) == ["label"]
+
+
+def test_what_was_refused_is_tried_again(campaign, item):
+    with pytest.raises(CampaignError, match="nothing about this image that could be undone"):
+        campaign.undo("ann", item, request="one")
+    assert remembered(campaign) == 0
+    campaign.label(item, "cat", author="ann")
+    assert campaign.undo("ann", item, request="one").class_name == "cat"
+
+
+def test_words_are_kept_for_a_time_and_not_for_ever(campaign, item, clock):
+    campaign.label(item, "cat", author="ann", request="one")
+    clock.advance(KEPT.total_seconds())
+    campaign.skip(item, author="ann", request="two")
+    assert remembered(campaign) == 2
+    clock.advance(1)
+    campaign.skip(item, author="ann", request="three")
+    assert remembered(campaign) == 2
+
+
+def test_an_answer_to_what_has_an_answer_already_leaves_it_and_is_in_the_history(campaign, item):
+    other = campaign.picks()[1].item
+    campaign.label(item, "dog", author="bob")
+    left = [campaign.label([item, other], "cat", author="ann", request="one", if_waiting=True) for _ in range(2)]
+    assert left == [[item], [item]]
+    assert [campaign.pick(one).class_name for one in (item, other)] == ["dog", "cat"]
+    assert kinds(campaign) == ["label", "label", "undo", "label"]
+    with pytest.raises(CampaignError, match="nothing about this image"):
+        campaign.undo("ann", item)
+    assert campaign.unsure(item, author="ann", if_waiting=True) == [item]
+    assert campaign.pick(item).class_name == "dog"
+
+
+def test_a_late_answer_also_leaves_alone_that_nobody_can_tell_and_what_the_author_said_elsewhere(campaign, item):
+    other = campaign.picks()[1].item
+    campaign.unsure(item, author="bob")
+    campaign.label(other, "dog", author="ann")
+    assert campaign.label([item, other], "cat", author="ann", if_waiting=True) == [item, other]
+    assert (campaign.pick(item).answer, campaign.pick(other).class_name) == ("unsure", "dog")
+    with campaign.store.reading() as connection:  # what never held is neither trained nor measured on
+        assert list(connection.scalars(select(validation.c.item_id))) == [other]
+
+
+def test_only_what_is_remembered_is_taken_back(campaign, item):
+    """Somebody has a page open in two places: the older one must not take back what was said on the newer one."""
+    campaign.label(item, "cat", author="ann")
+    campaign.label(item, "dog", author="ann")
+    for wrong in ({"kind": "label", "class_name": "cat"}, {"kind": "unsure"}):
+        with pytest.raises(CampaignError, match="'ann' has said something else since"):
+            campaign.undo("ann", item, **wrong)
+    assert campaign.pick(item).class_name == "dog"
+    campaign.undo("ann", item, kind="label", class_name="dog")
+    campaign.undo("ann", item, kind="label")
+    campaign.skip(item, author="ann")
+    assert campaign.undo("ann", item, kind="skip").kind == "skip"
+
+
+def test_a_skip_and_what_was_taken_back_are_no_answers(campaign, item):
+    campaign.skip(item, author="bob")
+    campaign.label(item, "dog", author="bob")
+    campaign.undo("bob", item)
+    assert campaign.label(item, "cat", author="ann", if_waiting=True) == []
+    assert campaign.pick(item).class_name == "cat"

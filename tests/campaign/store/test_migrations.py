@@ -1,0 +1,77 @@
+"""Real steps on real content: a campaign of an older version works on, and its tables are those of a new one."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import inspect, text
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.store.migrations import latest_version, migrate, version_of
+from minimax_al.campaign.store.schema import metadata, picks
+
+BACK_TO_1 = (
+    "DROP INDEX picks_free",
+    "DROP INDEX picks_held",
+    "DROP INDEX labels_by_item",
+    "CREATE INDEX ix_labels_item_id ON labels (item_id)",
+    "ALTER TABLE picks DROP COLUMN waits",
+    "ALTER TABLE rounds DROP COLUMN waiting",
+    "ALTER TABLE items DROP COLUMN changed_after",
+    "DROP TABLE requests",
+    "ALTER TABLE runs DROP COLUMN last_label",
+    "UPDATE schema_version SET version = 1",
+)
+
+
+def shape(store):
+    """Columns and indexes of every table."""
+    with store.reading() as connection:
+        seen = inspect(connection)
+        return {
+            table: (
+                [(one["name"], str(one["type"]), one["nullable"]) for one in seen.get_columns(table)],
+                sorted((one["name"], one["column_names"], bool(one["unique"])) for one in seen.get_indexes(table)),
+            )
+            for table in metadata.tables
+        }
+
+
+def waiting(campaign):
+    """(whether each pick waits, how many do in each round)."""
+    with campaign.store.reading() as connection:
+        rows = connection.execute(picks.select().order_by(picks.c.id)).all()
+    return [row.waits for row in rows], [campaign.round(number).waiting for number in (1, 2)]
+
+
+def test_a_campaign_of_the_first_version_works_on(tmp_path, make_campaign, clock):
+    database = sqlite3.connect(tmp_path / "campaign.db")
+    database.executescript(Path(__file__).with_name("version_1.sql").read_text())
+    database.close()
+    campaign = make_campaign.track(Campaign.open(tmp_path, clock=clock))
+    assert campaign.labels() == {"1.png": "cat", "2.png": "dog"}
+    assert [pick.answer for pick in campaign.picks()] == ["waiting", "waiting", "label", "unsure", "waiting"]
+    # Of those that wait, one image is missing; in the first round one was labelled and one skipped.
+    assert waiting(campaign) == ([False, False, False, True, False, False, False, True], [0, 2])
+    assert [pick.path for pick in campaign.lease("ann", 5).picks] == ["5.png", "4.png"]
+    assert shape(campaign.store) == shape(make_campaign(count=2, folder="new").store)
+
+
+def test_every_step_gives_the_tables_of_a_new_campaign(make_campaign, storage, clock):
+    campaign = make_campaign(storage=storage)
+    campaign.query(6)
+    first, second, third, *_ = campaign.picks()
+    campaign.label(first.item, "cat", author="ann")
+    campaign.skip(second.item, author="ann")
+    campaign.skip(third.item, author="ann")
+    campaign.undo("ann")
+    campaign.close_round()
+    campaign.query(9, "random")
+    expected, tables = waiting(campaign), shape(campaign.store)
+    with campaign.store.writing() as connection:
+        for statement in BACK_TO_1:
+            connection.execute(text(statement))
+    assert migrate(campaign.store) == latest_version()
+    assert waiting(campaign) == expected
+    assert shape(campaign.store) == tables
+    with campaign.store.reading() as connection:
+        assert version_of(connection) == latest_version()
