@@ -93,7 +93,7 @@ def test_low_precision_is_given_up_where_it_tells_nothing(monkeypatch):
         rows = kind(3000, 64, generator)
         greedy = coreset.LazyGreedy(rows[1500:], rows[:1500])
         greedy.run(50, None)
-        dtypes[kind] = greedy.bounded_products.dtype
+        dtypes[kind] = greedy.products.dtype
     assert dtypes == {spread: torch.bfloat16, tight_clusters: torch.float32}
 
 

@@ -222,7 +222,7 @@ def test_the_first_bounds_and_the_error_bound_hold(kind):
         torch.cdist(samples[40:].double(), samples[:40].double(), compute_mode="donot_use_mm_for_euclid_dist")
         .square()
         .amin(dim=1)
-        * greedy.bounded_products.scale**2
+        * greedy.products.scale**2
     )
     assert bool((greedy.bound >= exact).all())
     greedy.refresh(greedy.everyone, 0.0)

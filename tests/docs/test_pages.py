@@ -20,7 +20,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 REFERENCE_LINK = re.compile(r"(?<=\])\[(minimax_al[\w.]*)\]")
 MODULES = [
     *("acquisition", "networks", "data", "training", "strategies", "loop", "benchmark", "report", "testing", "errors"),
-    *("campaign", "campaign.label_studio", "web"),
+    *("campaign", "label_studio", "web"),
 ]
 
 
