@@ -1,5 +1,6 @@
 """Words that every room shares. Loads nothing heavy."""
 
+from collections.abc import Callable
 from typing import Literal
 
 Task = Literal["classification", "segmentation"]
@@ -13,3 +14,6 @@ HEADLINES: dict[Task, str] = {"classification": "accuracy", "segmentation": "mio
 
 HEADLINE_NAMES = {"accuracy": "accuracy", "miou": "mIoU"}
 """Printed names of the headline metrics."""
+
+Progress = Callable[[str, int, int, str], None]
+"""Callback of what takes time, called with (what, done, total, unit): ("task model", 3, 30, "epochs")."""
