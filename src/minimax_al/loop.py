@@ -156,5 +156,5 @@ def _on_device(dataset: Dataset, runtime: Runtime) -> Dataset:
 
 def _no_answers(dataset: Dataset) -> Tensor:
     if dataset.task == "segmentation":
-        return torch.full((len(dataset.train), *dataset.train.size), IGNORED, dtype=torch.uint8)
+        return torch.full((len(dataset.train), *dataset.image_size), IGNORED, dtype=torch.uint8)
     return torch.full((len(dataset.train),), UNKNOWN)

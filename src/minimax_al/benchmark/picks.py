@@ -45,7 +45,7 @@ def _of_cell(
 ) -> Iterator[PickedRound]:
     pixels = dataset.task == "segmentation"
     for result in results:
-        if not result.picks:
+        if not result.picks or dataset.sample == "features":
             continue
         indices = torch.tensor(result.picks[: VIEWS_A_ROUND if pixels else IMAGES_PER_ROUND], dtype=torch.int64)
         sources = (

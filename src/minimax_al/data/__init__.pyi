@@ -1,7 +1,8 @@
 from .augmentation import Augmentation, augment, normalise, prepare, prepare_masks
 from .batches import Part, epoch_batches, part_of
-from .dataset import IGNORED, UNKNOWN, Dataset, image_statistics
+from .dataset import IGNORED, UNKNOWN, Dataset, Samples, image_statistics
 from .decode import IMAGE_SUFFIXES, read_image
+from .features import Features
 from .files import FileOptions
 from .images import FileImages, Images, ResidentImages
 from .imbalance import make_imbalanced, subset, with_validation
@@ -21,6 +22,7 @@ __all__ = [
     "UNKNOWN",
     "Augmentation",
     "Dataset",
+    "Features",
     "FileImages",
     "FileOptions",
     "Images",
@@ -32,6 +34,7 @@ __all__ = [
     "Part",
     "Pool",
     "ResidentImages",
+    "Samples",
     "Scan",
     "SetAside",
     "augment",

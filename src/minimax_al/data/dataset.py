@@ -1,12 +1,14 @@
-"""A data set: images and targets to choose from, images and targets to test on."""
+"""A data set: images or feature vectors, with targets, to choose from and to test on."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from minimax_al.data.features import Array, Features
 from minimax_al.data.images import Images
 from minimax_al.data.scan import SetAside
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
@@ -16,40 +18,45 @@ from minimax_al.vocabulary import Task
 Colour = tuple[float, float, float]
 
 UNKNOWN = -1
-"""Target of an image whose class nobody has said yet."""
+"""Target of an image without a label."""
+
+
+Samples = Images | Features
+"""Images, or one feature vector for each image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images with their targets.
+    """Images, or their feature vectors, with targets.
 
     Attributes:
-        name: what curves and tables call it.
-        task: "classification" or "segmentation".
-        class_names: one a class, in the order of the targets' numbers.
-        train: the images to choose from.
-        train_targets: (N,) int64, -1 where the class is unknown; segmentation: (N, H, W) uint8, 255 where
-            ignored.
-        test: the images to measure on; may be none.
-        test_targets: as `train_targets`, all known.
-        mean: mean of the training images' red, green and blue, in [0, 1] units.
-        std: their standard deviations, in [0, 1] units.
-        set_aside: files that could not be used, and why.
+        name: Name in curves and tables.
+        task: "classification" or "segmentation"; feature vectors are for classification.
+        class_names: Class names, K strings in the order of the targets' numbers.
+        train: Images or feature vectors to choose from, N of them.
+        train_targets: Classes, shape (N,) int64, -1 where unknown; for segmentation masks, shape (N, H, W) uint8,
+            255 where ignored.
+        test: Images or feature vectors to measure on; may be empty.
+        test_targets: Targets of the test images, like `train_targets`, all known.
+        mean: Mean of the training images' red, green and blue, in [0, 1] units; unused for feature vectors.
+        std: Standard deviation of red, green and blue, in [0, 1] units; unused for feature vectors.
+        set_aside: Files that could not be used, with the reasons.
 
     Raises:
-        ShapeError: targets of the wrong shape or dtype, or not one an image.
-        DataError: fewer than two classes, a class named twice, a target outside of the classes.
+        ShapeError: Targets have the wrong shape or dtype, or training and test features differ in width.
+        DataError: Fewer than two classes, a repeated class name, or a target outside of the classes.
+        ConfigurationError: The task is unknown, or does not suit the samples.
     """
 
     name: str
     task: Task
     class_names: tuple[str, ...]
-    train: Images
+    train: Samples
     train_targets: Tensor
-    test: Images
+    test: Samples
     test_targets: Tensor
-    mean: Colour
-    std: Colour
+    mean: Colour = (0.0, 0.0, 0.0)
+    std: Colour = (1.0, 1.0, 1.0)
     set_aside: tuple[SetAside, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,25 +65,79 @@ class Dataset:
         _check_class_names(self.class_names)
         if len(self.train) == 0:
             raise DataError(f"{self.name!r} has no training images")
+        _check_samples(self)
         _check_targets(self, "train")
         _check_targets(self, "test")
 
+    @classmethod
+    def from_features(
+        cls,
+        name: str,
+        class_names: Sequence[str],
+        train: tuple[Features | Array, Array],
+        test: tuple[Features | Array, Array] | None = None,
+    ) -> "Dataset":
+        """Build a data set from feature vectors and labels in memory or on disk.
+
+        Args:
+            name: Name in curves and tables.
+            class_names: Class names, in the order of the labels.
+            train: Feature vectors, shape (N, d) of a floating dtype, and labels, shape (N,) integers, -1 where
+                unknown.
+            test: Feature vectors, shape (M, d), and labels, shape (M,); default none.
+
+        Raises:
+            DataError: A vector is unusable; names the image.
+            ShapeError: Shapes or dtypes do not fit.
+
+        Example:
+            >>> vectors = torch.eye(4)
+            >>> made = Dataset.from_features("made", ["a", "b"], (vectors, torch.tensor([0, 1, -1, -1])))
+            >>> made.sample, len(made.train), len(made.test)
+            ('features', 4, 0)
+        """
+        features, targets = _as_features(train[0]), torch.as_tensor(train[1])
+        if test is None:
+            test_features, test_targets = features.subset([]), targets[:0]
+        else:
+            test_features, test_targets = _as_features(test[0]), torch.as_tensor(test[1])
+        for vectors in (features, test_features):
+            vectors.check()
+        integers = [labels if labels.is_floating_point() else labels.long() for labels in (targets, test_targets)]
+        return cls(name, "classification", tuple(class_names), features, integers[0], test_features, integers[1])
+
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def sample(self) -> Literal["images", "features"]:
+        """Kind of the samples."""
+        return "features" if isinstance(self.train, Features) else "images"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Stored (height, width) of the training images, in pixels.
+
+        Raises:
+            ConfigurationError: The samples are feature vectors.
+        """
+        if isinstance(self.train, Features):
+            raise ConfigurationError(f"{self.name!r} holds feature vectors: pixels are not available")
+        return self.train.size
 
 
 def image_statistics(images: Images, sample: int = 4096) -> tuple[Colour, Colour]:
-    """Mean and standard deviation of each channel, in [0, 1] units.
+    """Return the mean and standard deviation of each channel, in [0, 1] units.
 
     Args:
-        images: those to look at.
-        sample: at most as many images are read; which ones is the same whenever it is asked.
+        images: Images to measure.
+        sample: Largest number of images that are read; the draw is fixed.
 
     Returns:
-        (mean, std), each of red, green and blue. A channel that never varies gets a std of one grey level,
-        1/255, so that it can be divided by.
+        (mean, std), each of red, green and blue. A channel that never varies gets a standard deviation of one grey
+        level, 1/255, so that it can be divided by.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:sample]
     sums, squares, pixels = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
@@ -95,6 +156,25 @@ def _colour(values: Tensor) -> Colour:
     return red, green, blue
 
 
+def _as_features(values: Features | Array) -> Features:
+    return values if isinstance(values, Features) else Features(values)
+
+
+def _check_samples(dataset: Dataset) -> None:
+    """Refuse feature vectors that do not fit the task or one another."""
+    train, test = dataset.train, dataset.test
+    if isinstance(train, Features) != isinstance(test, Features):
+        raise ConfigurationError(f"{dataset.name!r} mixes images and feature vectors: give one kind for both parts")
+    if not isinstance(train, Features) or not isinstance(test, Features):
+        return
+    if dataset.task == "segmentation":
+        raise ConfigurationError(f"{dataset.name!r} is for segmentation, which learns from images, not from features")
+    if train.shape[1] != test.shape[1]:
+        raise ShapeError(
+            f"train features have {train.shape[1]} numbers, test features {test.shape[1]}: use one encoder"
+        )
+
+
 def _check_class_names(names: tuple[str, ...]) -> None:
     if len(names) < 2:
         raise DataError(f"{len(names)} classes ({', '.join(names)}) leave nothing to tell apart: give at least two")
@@ -104,15 +184,16 @@ def _check_class_names(names: tuple[str, ...]) -> None:
 
 
 def _check_targets(dataset: Dataset, part: Literal["train", "test"]) -> None:
-    targets, images = (
+    targets, samples = (
         (dataset.train_targets, dataset.train) if part == "train" else (dataset.test_targets, dataset.test)
     )
     classification = dataset.task == "classification"
-    shape = (len(images),) if classification else (len(images), *images.size)
+    size = () if isinstance(samples, Features) or classification else samples.size
+    shape = (len(samples), *size)
     dtype = torch.int64 if classification else torch.uint8
     if tuple(targets.shape) != shape or targets.dtype != dtype:
         raise ShapeError(
-            f"{part} targets for {dataset.task} of {len(images)} images must be {shape} {dtype}, "
+            f"{part} targets for {dataset.task} of {len(samples)} images must be {shape} {dtype}, "
             f"not {tuple(targets.shape)} {targets.dtype}"
         )
     known = targets if classification else targets[targets != IGNORED]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.data.dataset import Dataset, image_statistics
+from minimax_al.data.features import Features
 from minimax_al.errors import ConfigurationError, DataError
 
 PAPER_RATIOS = (10**-2, 10**-1.5, 10**-1, 10**-0.5, 1.0)
@@ -22,12 +23,12 @@ def subset(dataset: Dataset, train_indices: Tensor | Sequence[int], name: str | 
         name: of the new data set; by default that of the old.
     """
     chosen = torch.as_tensor(train_indices, dtype=torch.int64)
-    images = dataset.train.subset(chosen)
-    mean, std = image_statistics(images)
+    samples = dataset.train.subset(chosen)
+    mean, std = (dataset.mean, dataset.std) if isinstance(samples, Features) else image_statistics(samples)
     return replace(
         dataset,
         name=name or dataset.name,
-        train=images,
+        train=samples,
         train_targets=dataset.train_targets[chosen.to(dataset.train_targets.device)],
         mean=mean,
         std=std,

@@ -64,7 +64,7 @@ def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
     settings, augmentation = round_.recipe.vaal, round_.recipe.augmentation
     side = augmentation.input_size or augmentation.crop
     with _library_draws(round_):
-        vae = VAE((side, side) if side else round_.dataset.train.size, settings.latent, settings.widths)
+        vae = VAE((side, side) if side else round_.dataset.image_size, settings.latent, settings.widths)
         discriminator = LatentDiscriminator(settings.latent)
     initialise_xavier(vae, round_.generator("initialise", "vae"))
     initialise_xavier(discriminator, round_.generator("initialise", "latent discriminator"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from minimax_al.data import Dataset, Images
+from minimax_al.data import Dataset, Samples
 from minimax_al.training.epochs import EpochCallback, EpochSettings, Training, run_epochs
 from minimax_al.training.feed import Feed
 from minimax_al.training.recipe import Recipe
@@ -128,7 +128,7 @@ class Round:
         return self.unlabelled.repeat(2) if len(self.unlabelled) == 1 else self.unlabelled
 
     def stream(
-        self, forward: Forward, indices: Tensor, images: Images | None = None, *, stays: Sequence[str] = ()
+        self, forward: Forward, indices: Tensor, images: Samples | None = None, *, stays: Sequence[str] = ()
     ) -> dict[str, Tensor]:
         """Run a function over images, batch by batch, and gather what it returns.
 
@@ -155,7 +155,7 @@ class Round:
         part = self.runtime.ranks.part(-(-count // size))
         return slice(part.start * size, part.stop * size)
 
-    def _stream(self, forward: Forward, indices: Tensor, images: Images) -> dict[str, Tensor]:
+    def _stream(self, forward: Forward, indices: Tensor, images: Samples) -> dict[str, Tensor]:
         gathered: dict[str, Tensor] = {}
         done = 0
         with torch.inference_mode(), self.runtime.autocast():

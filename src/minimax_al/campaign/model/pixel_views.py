@@ -27,7 +27,7 @@ def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unknown
     """
     assert learner.models is not None
     settings = learner.recipe.augmentation
-    share = 1.0 if settings.crop is None else settings.crop / learner.dataset.train.size[0]
+    share = 1.0 if settings.crop is None else settings.crop / learner.dataset.image_size[0]
     for start in range(0, len(indices), _AT_ONCE):
         seen = learner.round.stream(partial(_pixels, learner.models), indices[start : start + _AT_ONCE])
         for place, image in enumerate(images[start : start + _AT_ONCE]):
