@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever happens while they are written."""
+"""Atomic writes: files and folders that appear whole or not at all."""
 
 import os
 import shutil
@@ -11,11 +11,13 @@ from minimax_al.errors import CampaignError
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, and the disk has it on return.
+    """Write a file atomically and durably.
+
+    A reader, or a crash, sees the old content or the new. The content is on the disk when the call returns.
 
     Args:
-        path: the file; its folder is made.
-        content: what it shall hold.
+        path: File to write; its folder is created.
+        content: New content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -24,7 +26,7 @@ def write_durably(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(part).chmod(0o644)  # a temporary file is made for its owner alone
+        Path(part).chmod(0o644)  # mkstemp makes files that only their owner can read
         Path(part).replace(path)
     finally:
         Path(part).unlink(missing_ok=True)
@@ -32,7 +34,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the folder's names to the disk too, where the system can."""
+    """Write the folder's entries to the disk, where the system can."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -44,18 +46,23 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to write to, which takes its place under the name `out` when the block ends without an error.
+    """Yield a temporary folder that becomes `out` when the block succeeds.
+
+    Args:
+        out: Final path of the folder.
 
     Raises:
-        CampaignError: something other than an empty folder is there already.
+        CampaignError: `out` exists and is not an empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CampaignError(f"{str(out)!r} is there already and is no empty folder: give another name, or remove it")
+        raise CampaignError(
+            f"{str(out)!r} already exists and is not an empty folder: choose another name, or remove it"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         yield part
-        part.chmod(0o755)  # a temporary folder is made for its owner alone
+        part.chmod(0o755)  # mkdtemp makes folders that only their owner can read
         if out.exists():
             out.rmdir()
         part.rename(out)

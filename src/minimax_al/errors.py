@@ -1,27 +1,28 @@
-"""Every error that a user can cause, as one family.
+"""The family of errors that a user can cause.
 
-Each carries one sentence: what was given, what is allowed (and the nearest match), where, and how to mend it.
+Each error carries one sentence: what was given, what is allowed (and the nearest match), where, and how to mend it.
 The command line prints that sentence without a traceback and exits with status 2.
 
     MinimaxALError
-    ├── ConfigurationError (ValueError)     a setting is wrong or unknown
-    │   └── UnknownNameError                a name is in no registry; says the nearest one
-    ├── DataError (ValueError)              images or labels cannot be used as they are
-    │   ├── ManifestError                   a line of a CSV or Parquet manifest; says file and line
-    │   └── UnreadableImageError          one image cannot be decoded; says why
-    ├── PoolError (ValueError)              an index is not in the pool, or is moved twice
-    ├── BudgetError (ValueError)            a query of fewer than one or more than all unlabelled images
-    ├── ShapeError (ValueError)             a tensor of the wrong shape or dtype
-    ├── NonFiniteScoreError (ValueError)    a score is NaN or infinite; names the images
-    ├── TrainingDivergedError (RuntimeError) a loss is NaN or infinite; says epoch and loss
-    ├── CheckpointError (RuntimeError)      a checkpoint is damaged or belongs to something else
-    ├── ResultsError (RuntimeError)         a results folder is of another configuration, or unusable
-    ├── CampaignError (RuntimeError)        a campaign's folder or database cannot be used so, or not now
-    │   └── StoreError                      its database is locked, full, damaged or out of reach
-    └── MissingDependencyError (ImportError) an optional package is not installed; says which extra has it
+    ├── ConfigurationError (ValueError)      a setting is wrong or unknown
+    │   └── UnknownNameError                 a name is not registered; the sentence has the nearest one
+    ├── DataError (ValueError)               images or labels cannot be used as they are
+    │   ├── ManifestError                    a line of a CSV or Parquet manifest is wrong
+    │   └── UnreadableImageError             one image cannot be decoded; `reason` has the cause
+    ├── PoolError (ValueError)               an index is not in the pool, or is moved twice
+    ├── BudgetError (ValueError)             a query of fewer than one or more than all unlabelled images
+    ├── ShapeError (ValueError)              a tensor of the wrong shape or dtype
+    ├── NonFiniteScoreError (ValueError)     a score is NaN or infinite; the sentence names the images
+    ├── TrainingDivergedError (RuntimeError) a loss is NaN or infinite; the sentence has epoch and loss
+    ├── CheckpointError (RuntimeError)       a checkpoint is damaged or belongs to something else
+    ├── ResultsError (RuntimeError)          a results folder has another configuration, or is unusable
+    ├── CampaignError (RuntimeError)         a campaign cannot do this, or cannot do it now
+    │   └── StoreError                       its database is locked, full, damaged or unreachable
+    └── MissingDependencyError (ImportError) an optional package is missing; the sentence names the extra
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class MinimaxALError(Exception):
-    """Root of the family: catch this to catch everything that minimax-al raises on purpose."""
+    """Root of the family; catching it catches everything that minimax-al raises on purpose."""
 
 
 class ConfigurationError(MinimaxALError, ValueError):
@@ -38,12 +39,12 @@ class ConfigurationError(MinimaxALError, ValueError):
 
 
 class UnknownNameError(ConfigurationError):
-    """A name is in no registry.
+    """A name is not registered.
 
     Args:
-        kind: what was asked for, in the singular ("encoder").
-        name: what was given.
-        known: the names that exist.
+        kind: Kind of thing that was requested, in the singular ("encoder").
+        name: Given name.
+        known: Names that exist.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -55,11 +56,31 @@ class DataError(MinimaxALError, ValueError):
 
 
 class ManifestError(DataError):
-    """A line of a manifest is wrong; the sentence says the file and the line."""
+    """A line of a manifest is wrong; the sentence names the file and the line."""
 
 
 class UnreadableImageError(DataError):
-    """One image cannot be decoded."""
+    """One image cannot be decoded.
+
+    Args:
+        path: Image file; None where the content came without one.
+        reason: Cause in a few words, such as "it is empty (0 bytes)".
+
+    Example:
+        >>> error = UnreadableImageError("a.png", "it is empty (0 bytes)")
+        >>> str(error), error.reason
+        ("cannot read the image 'a.png': it is empty (0 bytes)", 'it is empty (0 bytes)')
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, reason: str) -> None:
+        # The arguments are kept as they are, so that the error can be pickled on its way out of a worker process.
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the sentence: the file, then the reason."""
+        return self.reason if self.path is None else f"cannot read the image {os.fspath(self.path)!r}: {self.reason}"
 
 
 class PoolError(MinimaxALError, ValueError):
@@ -67,7 +88,7 @@ class PoolError(MinimaxALError, ValueError):
 
 
 class BudgetError(MinimaxALError, ValueError):
-    """A query asks for fewer than one image or for more than there are."""
+    """A query requests fewer than one image, or more than the unlabelled ones."""
 
 
 class ShapeError(MinimaxALError, ValueError):
@@ -78,8 +99,8 @@ class NonFiniteScoreError(MinimaxALError, ValueError):
     """A score is NaN or infinite.
 
     Attributes:
-        positions: where in the tensor the first offending values stand; callers that know the images behind
-            the positions raise again with their names.
+        positions: Positions of the first such values in the tensor. A caller that knows the images behind the
+            positions raises the error again with their names.
     """
 
     def __init__(self, message: str, positions: tuple[int, ...] = ()) -> None:
@@ -100,20 +121,20 @@ class ResultsError(MinimaxALError, RuntimeError):
 
 
 class CampaignError(MinimaxALError, RuntimeError):
-    """A campaign cannot do this: its folder or database is unusable, or it is not the time for it."""
+    """A campaign cannot do this (its folder or database is unusable), or cannot do it now."""
 
 
 class StoreError(CampaignError):
-    """A campaign's database is locked, full, damaged or out of reach; the same call may do well later."""
+    """A campaign's database is locked, full, damaged or unreachable; a retry may succeed."""
 
 
 class MissingDependencyError(MinimaxALError, ImportError):
     """An optional package is not installed.
 
     Args:
-        package: the import that failed.
-        extra: the extra of minimax-al that brings it.
-        purpose: what needs it, as the subject of the sentence.
+        package: Package that cannot be imported.
+        extra: Extra of minimax-al that installs it.
+        purpose: Use of the package, as the subject of the sentence.
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
@@ -121,7 +142,9 @@ class MissingDependencyError(MinimaxALError, ImportError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest match, then all that is known.
+    """Return the end of a sentence about an unknown name.
+
+    It has the nearest match, then all known names.
 
     Example:
         >>> nearest("resnet81", ["conv4", "resnet18"])
@@ -134,12 +157,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def invalid_setting(error: "ValidationError", model: "type[BaseModel]", where: str) -> ConfigurationError:
-    """The sentence for the first thing that validation found wrong.
+    """Return the error for the first invalid setting.
 
     Args:
-        error: what validation raised.
-        model: what was validated.
-        where: the file, preset or strategy that the settings came from.
+        error: Validation error of pydantic.
+        model: Validated model.
+        where: File, preset or strategy that the settings came from.
     """
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
@@ -154,7 +177,7 @@ def invalid_setting(error: "ValidationError", model: "type[BaseModel]", where: s
 
 
 def _fields_at(location: "tuple[int | str, ...]", model: "type[BaseModel]") -> Iterable[str]:
-    """The keys that are allowed where an unknown one was found."""
+    """Return the keys that are allowed at the location of an unknown one."""
     fields = model.model_fields
     for part in location[:-1]:
         fields = getattr(fields[str(part)].annotation, "model_fields", fields) if part in fields else fields

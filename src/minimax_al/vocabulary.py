@@ -1,4 +1,4 @@
-"""Words that every room shares. Loads nothing heavy."""
+"""Words that every room shares; loads neither torch nor NumPy."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,6 +8,9 @@ Task = Literal["classification", "segmentation"]
 
 IGNORED = 255
 """Value of a mask's pixels that belong to no class: neither trained nor measured on."""
+
+Color = tuple[float, float, float]
+"""Red, green and blue."""
 
 HEADLINES: dict[Task, str] = {"classification": "accuracy", "segmentation": "miou"}
 """Metric by which a model is judged, per task."""

@@ -107,7 +107,7 @@ def test_no_folder(save_image, tmp_path):
 
 def test_scanning_does_not_load_torch():
     program = (
-        "import sys; import minimax_al.data; from minimax_al.data import scan, manifest, decode;"
+        "import sys; import minimax_al.data; from minimax_al.data import scan, manifest_table, decode;"
         "from minimax_al.data import scan_folder, read_manifest; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -5,15 +5,16 @@ from .decode import IMAGE_SUFFIXES, read_image
 from .features import Features
 from .files import FileOptions
 from .images import FileImages, Images, ResidentImages
-from .imbalance import make_imbalanced, subset, with_validation
+from .imbalance import make_imbalanced
 from .legend import Legend, read_class_list, read_colour_map
-from .manifest import Manifest, read_manifest
+from .manifest_table import Manifest, read_manifest
 from .mask_files import read_mask
-from .masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders
+from .mask_pairs import MaskOptions, Pairs, dataset_from_pairs, pair_folders
 from .pool import Move, Pool
 from .scan import Scan, SetAside, scan_folder
 from .sources import SOURCES, load_dataset
 from .strong_augmentation import strongly_augment
+from .subsets import subset, with_validation
 
 __all__ = [
     "IGNORED",

@@ -13,9 +13,7 @@ from minimax_al.data.images import Images
 from minimax_al.data.scan import SetAside
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.vocabulary import IGNORED as IGNORED  # noqa: PLC0414 - part of the public names of minimax_al.data
-from minimax_al.vocabulary import Task
-
-Colour = tuple[float, float, float]
+from minimax_al.vocabulary import Color, Task
 
 UNKNOWN = -1
 """Target of an image without a label."""
@@ -55,8 +53,8 @@ class Dataset:
     train_targets: Tensor
     test: Samples
     test_targets: Tensor
-    mean: Colour = (0.0, 0.0, 0.0)
-    std: Colour = (1.0, 1.0, 1.0)
+    mean: Color = (0.0, 0.0, 0.0)
+    std: Color = (1.0, 1.0, 1.0)
     set_aside: tuple[SetAside, ...] = ()
 
     def __post_init__(self) -> None:
@@ -128,7 +126,7 @@ class Dataset:
         return self.train.size
 
 
-def image_statistics(images: Images, sample: int = 4096) -> tuple[Colour, Colour]:
+def image_statistics(images: Images, sample: int = 4096) -> tuple[Color, Color]:
     """Return the mean and standard deviation of each channel, in [0, 1] units.
 
     Args:
@@ -148,10 +146,10 @@ def image_statistics(images: Images, sample: int = 4096) -> tuple[Colour, Colour
         pixels += values.shape[1]
     mean = sums / pixels
     std = (squares / pixels - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
-    return _colour(mean), _colour(std)
+    return _color(mean), _color(std)
 
 
-def _colour(values: Tensor) -> Colour:
+def _color(values: Tensor) -> Color:
     red, green, blue = values.tolist()
     return red, green, blue
 

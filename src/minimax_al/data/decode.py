@@ -76,7 +76,7 @@ def read_sized(
     """
     decoded = _decode(path, shrink_to, max_pixels)
     if isinstance(decoded, str):
-        raise UnreadableImageError(f"cannot read the image {os.fspath(path)!r}: {decoded}")
+        raise UnreadableImageError(path, decoded)
     return decoded
 
 
@@ -90,8 +90,7 @@ def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]
         with _quiet_pillow(max_pixels), Image.open(path, formats=_formats()) as image:
             return (image.height, image.width) if _turn(image) in _ON_ITS_SIDE else image.size
     except Exception as error:  # a damaged file makes a decoder raise anything
-        reason = _reason(error, max_pixels)
-        raise UnreadableImageError(f"cannot read the image {os.fspath(path)!r}: {reason}") from error
+        raise UnreadableImageError(path, _reason(error, max_pixels)) from error
 
 
 def read_as_is(
@@ -121,7 +120,7 @@ def read_as_is(
     except DataError:
         raise
     except Exception as error:  # a damaged file makes a decoder raise anything
-        raise UnreadableImageError(_reason(error, max_pixels)) from error
+        raise UnreadableImageError(file if isinstance(file, Path) else None, _reason(error, max_pixels)) from error
 
 
 def read_square(path: Path | str, size: int, max_pixels: int = MAX_PIXELS, fit: Fit = "centre") -> NDArray[np.uint8]:
@@ -240,7 +239,7 @@ def _formats() -> tuple[str, ...]:
 
 def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
-        raise UnreadableImageError(_oversized(image, max_pixels))
+        raise UnreadableImageError(None, _oversized(image, max_pixels))
 
 
 def _oversized(image: Image.Image, max_pixels: int) -> str:

@@ -1,6 +1,5 @@
 """Lists of image files to a data set: resident when small, streamed when large, the unusable set aside."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +142,7 @@ def _decode_all(files: FileList, options: FileOptions) -> tuple[ResidentImages, 
         try:
             pixels_NCHW[position] = read_square(path, size, options.max_pixels).transpose(2, 0, 1)
         except UnreadableImageError as error:
-            return str(error).removeprefix(f"cannot read the image {os.fspath(path)!r}: ")
+            return error.reason
         return None
 
     usable, set_aside = sift(decode, files.names, options.progress)

@@ -59,7 +59,7 @@ def read_png_mask(
         image = read_as_is(io.BytesIO(file) if isinstance(file, bytes) else file, check_size, formats=PNG)
     except UnreadableImageError as error:
         if _is_png(file):
-            raise DataError(f"the mask {name!r} cannot be read: {error}") from error
+            raise DataError(f"the mask {name!r} cannot be read: {error.reason}") from error
         raise DataError(f"the mask {name!r} is no PNG file, whatever its name says: save it as one") from error
     return legend.read(image, name)
 

@@ -228,7 +228,7 @@ def test_an_export_never_overwrites_a_folder(campaign, tmp_path):
     campaign.label(1, "cat", author="ann")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    with pytest.raises(CampaignError, match="is there already and is no empty folder"):
+    with pytest.raises(CampaignError, match="already exists and is not an empty folder"):
         campaign.export("imagefolder", tmp_path / "out")
     (campaign.images / "a/000.png").unlink()
     with pytest.raises(CampaignError, match=r"the labelled image 'a/000\.png' is gone"):

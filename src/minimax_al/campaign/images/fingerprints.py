@@ -62,7 +62,7 @@ def examine(root: Path, name: str) -> Fingerprint:
         small, (width, height) = read_sized(path, shrink_to=4 * _CELLS)
         return Fingerprint(name, None, _sha256(path), perceptual_hash(small), width, height)
     except UnreadableImageError as error:
-        return Fingerprint(name, str(error).removeprefix(f"cannot read the image {str(path)!r}: "))
+        return Fingerprint(name, error.reason)
     except OSError as error:
         return Fingerprint(name, f"it cannot be read: {error.strerror or error}")
 

@@ -1,7 +1,7 @@
 """How an image becomes the square that a network sees, and where what the network says lies in the image.
 
 Of an image with one class the middle is enough. Of an image with a mask every pixel was drawn by somebody, so that
-nothing may be cut off: all of it is stretched to the square, as `minimax_al.data.masks` does.
+nothing may be cut off: all of it is stretched to the square, as `minimax_al.data.mask_pairs` does.
 """
 
 import numpy as np

@@ -82,7 +82,9 @@ class MaskFiles:
         try:
             return np.asarray(read_as_is(self.path(name), formats=PNG))
         except UnreadableImageError as error:
-            raise CampaignError(f"the mask {str(self.path(name))!r} cannot be read ({error}): restore it") from error
+            raise CampaignError(
+                f"the mask {str(self.path(name))!r} cannot be read ({error.reason}): restore it"
+            ) from error
 
     def path(self, name: str) -> Path:
         """Where the mask of that name lies."""

@@ -19,8 +19,8 @@ from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.data import UNKNOWN, Dataset, FileImages, Images, image_statistics
 from minimax_al.data.decode import Fit
 from minimax_al.data.files import RESIDENT_BYTES
+from minimax_al.vocabulary import Color
 
-Colour = tuple[float, float, float]
 _STATISTICS = "image_statistics"
 
 
@@ -77,7 +77,7 @@ def _stretched(mask: Mask, size: int) -> Mask:
     return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
 
 
-def campaign_statistics(store: Store, images: Images) -> tuple[Colour, Colour]:
+def campaign_statistics(store: Store, images: Images) -> tuple[Color, Color]:
     """Mean and deviation of the campaign's images: measured once, so that all its models see the same."""
     found = select(settings_table.c.value).where(settings_table.c.key == _STATISTICS)
     with store.reading() as connection:

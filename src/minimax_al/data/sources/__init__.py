@@ -25,8 +25,8 @@ SOURCES = {
     "folder": "minimax_al.data.sources.folder",
     "imagenet": "minimax_al.data.sources.imagenet",
     "inaturalist2018": "minimax_al.data.sources.inaturalist2018",
-    "manifest": "minimax_al.data.sources.manifest",
-    "masks": "minimax_al.data.sources.masks",
+    "manifest": "minimax_al.data.sources.listed_files",
+    "masks": "minimax_al.data.sources.mask_folders",
     "shapes": "minimax_al.data.sources.shapes",
     "voc": "minimax_al.data.sources.voc",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import Legend, read_class_list
-from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
+from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
 from minimax_al.data.scan import Progress
 from minimax_al.errors import DataError
 

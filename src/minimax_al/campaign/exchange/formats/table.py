@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
-from minimax_al.data.manifest import read_manifest
+from minimax_al.data.manifest_table import read_manifest
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError, ManifestError, MissingDependencyError
 

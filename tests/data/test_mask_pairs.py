@@ -5,7 +5,7 @@ from PIL import Image
 
 from minimax_al.data import SetAside
 from minimax_al.data.legend import Legend
-from minimax_al.data.masks import MaskOptions, Pairs, dataset_from_pairs, pair_folders
+from minimax_al.data.mask_pairs import MaskOptions, Pairs, dataset_from_pairs, pair_folders
 from minimax_al.errors import ConfigurationError, DataError
 
 LEGEND = Legend.of_names(["ground", "cell", "void"])

@@ -5,7 +5,6 @@ antialiased) and its mask taken to the same size (nearest neighbour), as the pap
 memory as targets, and the images beside them: 200 kB an image at 224 x 224.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -180,11 +179,11 @@ def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentI
         try:
             image = read_image(pair.image, max_pixels=options.max_pixels)
         except UnreadableImageError as error:
-            return str(error).removeprefix(f"cannot read the image {os.fspath(pair.image)!r}: ")
+            return error.reason
         try:
             mask = read_mask(pair.mask, legend, options.max_pixels, partial(_check_same_size, pair, image))
         except UnreadableImageError as error:
-            return f"its mask {pair.mask.name!r} cannot be read: {error}"
+            return f"its mask {pair.mask.name!r} cannot be read: {error.reason}"
         pixels_NCHW[position] = np.asarray(stretched(image, (width, height))).transpose(2, 0, 1)
         masks_NHW[position] = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         if (masks_NHW[position] == IGNORED).all():

@@ -15,7 +15,7 @@ from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
 from minimax_al.data.mask_names import COLOUR_MAPS
-from minimax_al.data.masks import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
 from minimax_al.data.sources.folder import TEST_FOLDERS
 from minimax_al.errors import ConfigurationError, DataError

@@ -7,7 +7,7 @@ import numpy as np
 
 from minimax_al.data.dataset import UNKNOWN, Dataset
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
-from minimax_al.data.manifest import read_manifest
+from minimax_al.data.manifest_table import read_manifest
 from minimax_al.data.split import stratified_test_mask
 
 
@@ -21,7 +21,7 @@ def load(
     """The data set in the manifest `root`.
 
     Args:
-        root: the CSV or Parquet file, see `minimax_al.data.manifest`.
+        root: the CSV or Parquet file, see `minimax_al.data.manifest_table`.
         class_names: the classes, in order; by default the labels in the file, sorted.
         test_size: without a `split` column, this part of the labelled images (or so many) is kept for the
             test.
