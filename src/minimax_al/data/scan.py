@@ -17,8 +17,24 @@ from minimax_al.errors import DataError
 Progress = Callable[[int, int], None]
 """Called with (files done, all files)."""
 
-SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-"""What operating systems leave in folders; hidden files (a leading dot) are theirs too."""
+SYSTEM_NAMES = frozenset(
+    (
+        # Windows
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        # macOS (Trashes, AppleDouble files and Spotlight's folder begin with a dot)
+        *("__macosx", "icon\r", "network trash folder", "temporary items"),
+        # Linux
+        *("lost+found",),
+        # network storage: Synology, QNAP
+        *("@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "@recently-snapshot"),
+        # photo programs
+        *("picasa.ini",),
+    )
+)
+"""Names, in lower case, of files and folders that systems leave among images; a leading dot marks others."""
+
+SYSTEM_ENDINGS = (":zone.identifier", "@synoeastream", "@synoresource")
+"""Endings, in lower case, of the files that systems put next to a user's file."""
 
 _CHUNK = 16
 """Files that a thread takes at a time."""
@@ -152,8 +168,9 @@ def printable(name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name belongs to the operating system."""
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
+    """Return whether a file or folder of this name is hidden or belongs to the system."""
+    lower = name.lower()
+    return name.startswith(".") or lower in SYSTEM_NAMES or lower.endswith(SYSTEM_ENDINGS)
 
 
 def _walk(root: Path) -> Iterator[str]:

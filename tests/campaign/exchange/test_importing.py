@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,25 @@ def test_a_folder_of_class_folders_is_known_by_content(campaign, tmp_path):
     (tmp_path / "sorted/cat/notes.txt").write_text("no image")
     assert campaign.import_labels(tmp_path / "sorted").format == "imagefolder"
     assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "n/a"}
+
+
+@pytest.mark.parametrize("parts", [("train", "valid"), ("Training", "Test"), ("export/train", "export/val")])
+def test_the_parts_of_a_split_are_not_classes(campaign, tmp_path, parts):
+    for part, class_name, name in ((0, "cat", "a/000.png"), (0, "dog", "b/001.png"), (1, "dog", "a/002.png")):
+        target = tmp_path / "sorted" / parts[part] / class_name / Path(name).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(campaign.images / name, target)
+    assert campaign.import_labels(tmp_path / "sorted", create_classes=True).new_classes == ()
+    assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "dog", "a/002.png": "dog"}
+
+
+def test_folders_of_the_same_names_are_not_imported_as_classes(campaign, tmp_path):
+    for part in ("first", "second"):
+        for class_name in ("cat", "dog"):
+            (tmp_path / "sorted" / part / class_name).mkdir(parents=True)
+    with pytest.raises(DataError, match="'first', 'second'.*look like the parts of a split"):
+        campaign.import_labels(tmp_path / "sorted", create_classes=True)
+    assert campaign.classes == ("cat", "dog", "n/a")
 
 
 def test_the_images_own_folders_may_be_the_classes(make_campaign, save_images):

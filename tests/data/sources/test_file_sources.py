@@ -78,8 +78,8 @@ def test_unusable_files_are_listed_and_the_rest_keeps_its_targets(paint, tmp_pat
     made = load_dataset("folder", tmp_path, stored_size=4, resident=resident, workers=0)
     assert isinstance(made.train, ResidentImages if resident else FileImages)
     assert made.set_aside == (
-        SetAside("train/loose.png", "it lies in no class folder"),
-        SetAside("unlabelled", "a folder beside the training and test parts is not read"),
+        SetAside("train/loose.png", "it is not in a class folder"),
+        SetAside("unlabelled", "a folder next to the training and test parts is not read"),
         SetAside("train/a/1.png", "it is empty (0 bytes)"),
         SetAside("train/b/list.csv", "its ending '.csv' is none of an image format that is read"),
         SetAside("test/b/0.jpg", "it is not an image in a known format"),

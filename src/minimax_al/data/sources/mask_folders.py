@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from minimax_al.data.class_folders import part_folders
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode import MAX_PIXELS
 from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
 from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
-from minimax_al.data.sources.folder import TEST_FOLDERS
 from minimax_al.errors import ConfigurationError, DataError
 
 CLASS_LIST = "classes.txt"
@@ -87,11 +87,16 @@ def _legend(
 
 
 def _parts(root: Path, images: str, masks: str, test_size: float, seed: int) -> tuple[Pairs, Pairs]:
-    """Training and test pairs: as folders say, or drawn."""
-    for pattern in ("{folder}/{part}", "{part}/{folder}"):
-        train = [root / pattern.format(folder=folder, part="train") for folder in (images, masks)]
-        for part in TEST_FOLDERS:
-            test = [root / pattern.format(folder=folder, part=part) for folder in (images, masks)]
+    """Return training and test pairs: split as the folders are, or at random."""
+    for tree, pattern in ((root / images, "{folder}/{part}"), (root, "{part}/{folder}")):
+        parts = part_folders(tree) if tree.is_dir() else {}
+        if "train" not in parts:
+            continue
+        train = [root / pattern.format(folder=folder, part=parts["train"]) for folder in (images, masks)]
+        for role in ("test", "validation"):
+            if role not in parts:
+                continue
+            test = [root / pattern.format(folder=folder, part=parts[role]) for folder in (images, masks)]
             if train[0].is_dir() and test[0].is_dir():
                 return pair_folders(root, *train), pair_folders(root, *test)
     pairs = pair_folders(root, root / images, root / masks)

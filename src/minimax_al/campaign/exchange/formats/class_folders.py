@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
+from minimax_al.data.class_folders import class_folders, find_parts
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.scan import is_hidden, list_files
 from minimax_al.errors import CampaignError, DataError
@@ -14,8 +15,8 @@ _NOT_IN_FOLDERS = frozenset('/\\:*?"<>|%')
 
 
 def read(source: Path, context: Context) -> Iterator[Given]:
-    """Every image below a class folder, with the folder's name as its label."""
-    folders = sorted(entry for entry in source.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    """Every image below a class folder, with the folder's name as its label; all parts of a split are read."""
+    folders = [part / name for part in find_parts(source).labelled for name in class_folders(part)]
     if not folders:
         raise DataError(f"{str(source)!r} has no class folders: put each class's images in a folder of its name")
     for folder in folders:
