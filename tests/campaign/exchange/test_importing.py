@@ -108,7 +108,7 @@ def test_folders_of_the_same_names_are_not_imported_as_classes(campaign, tmp_pat
     for part in ("first", "second"):
         for class_name in ("cat", "dog"):
             (tmp_path / "sorted" / part / class_name).mkdir(parents=True)
-    with pytest.raises(DataError, match="'first', 'second'.*look like the parts of a split"):
+    with pytest.raises(DataError, match=r"'first', 'second'.*look like the parts of a split"):
         campaign.import_labels(tmp_path / "sorted", create_classes=True)
     assert campaign.classes == ("cat", "dog", "n/a")
 
