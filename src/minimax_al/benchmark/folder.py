@@ -7,15 +7,18 @@ import yaml
 from pydantic import ValidationError
 
 from minimax_al.benchmark.facts import facts_of, write_facts
-from minimax_al.benchmark.locks import locked
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.provenance import provenance
 from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError, invalid_setting
+from minimax_al.locks import file_lock
 
 GROWING = {"strategies", "seeds", "data"}
 """Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
+
+LOCK = "lock"
+"""Lock file of a results folder, and of each cell's folder."""
 
 PATIENCE_SECONDS = 60.0
 """How long to wait for another process that prepares the same folder."""
@@ -31,7 +34,7 @@ def prepare_folder(protocol: Protocol, out: Path, dataset: Dataset) -> None:
             written, or is being prepared by another process all the time.
         ConfigurationError: the protocol does not fit the data of one of its seeds; then nothing is written.
     """
-    with locked(out, PATIENCE_SECONDS) as is_ours:
+    with file_lock(out / LOCK, PATIENCE_SECONDS, error=ResultsError) as is_ours:
         if not is_ours:
             raise ResultsError(
                 f"another process has been preparing the folder {str(out)!r} for {PATIENCE_SECONDS:g} seconds: see "

@@ -15,12 +15,12 @@ from queue import Empty
 import torch
 
 from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
-from minimax_al.benchmark.folder import prepare_folder
-from minimax_al.benchmark.locks import locked
+from minimax_al.benchmark.folder import LOCK, prepare_folder
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
+from minimax_al.locks import file_lock
 from minimax_al.training import Runtime
 from minimax_al.training.ranks import Ranks
 
@@ -102,7 +102,8 @@ def unfinished(protocol: Protocol, out: Path) -> list[Cell]:
 def _claimed(folder: Path, ranks: Ranks) -> Iterator[bool]:
     """Whether the cell is ours inside the block; rank 0 claims it for all that share the run."""
     with ExitStack() as claim:
-        is_ours = ranks.together(lambda: ranks.rank == 0 and claim.enter_context(locked(folder)))
+        lock = file_lock(folder / LOCK, error=ResultsError)
+        is_ours = ranks.together(lambda: ranks.rank == 0 and claim.enter_context(lock))
         yield ranks.share(is_ours)[0]
 
 

@@ -1,40 +1,29 @@
-"""One training at a time on a campaign, whoever asked for it: a command, a program, or the labelling page."""
+"""Lock that keeps two trainings of one campaign apart, whether a command, a program, or the page starts them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from minimax_al.errors import CampaignError
+from minimax_al.locks import file_lock
 
 LOCK = "training.lock"
-"""A file in the campaign's folder; who has it locked trains. The operating system lets go for a process that dies."""
+"""Lock file in the campaign folder; its holder trains."""
 
 
 @contextmanager
 def training_alone(folder: Path) -> Iterator[None]:
-    """Has the right to train inside the block.
+    """Hold the right to train inside the block.
 
     Args:
-        folder: of the campaign.
+        folder: Campaign folder.
 
     Raises:
-        CampaignError: somebody else has it, or the folder cannot be written.
+        CampaignError: Another training runs, or the folder cannot be written.
     """
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise CampaignError(
-            f"another training runs on the campaign {str(folder)!r}: wait until it has ended, then try again"
-        ) from None
-    except OSError as error:
-        raise CampaignError(
-            f"{str(folder / LOCK)!r} cannot be written ({error.strerror or error}): allow writing in the campaign's "
-            "folder, and see that its disk has room"
-        ) from error
-    try:
+    with file_lock(folder / LOCK, error=CampaignError) as is_ours:
+        if not is_ours:
+            raise CampaignError(
+                f"another training runs on the campaign {str(folder)!r}: wait until it has ended, then try again"
+            )
         yield
-    finally:
-        lock.release()

@@ -1,15 +1,19 @@
-"""The database of a campaign: SQLite in its folder, or PostgreSQL by URL, with the same guarantees.
+"""Database of a campaign: SQLite in its folder, or PostgreSQL by URL, with the same guarantees.
 
-* One writer at a time, on both. A write transaction takes its lock before it reads, so what it decides on
-  cannot change under it; waiting is bounded. On SQLite writers take turns by a lock file besides (see `turns`).
-* A transaction that has returned survives the death of the process (kill -9). SQLite runs in WAL mode with
-  `synchronous=FULL`: every commit waits until the disk has it, so it also survives a power cut, as far as the
-  disk keeps its word; PostgreSQL does the same by default.
+* One writer at a time, on both. A write transaction takes its lock before it reads, so what it decides on cannot
+  change under it. Writers are served in order of arrival; waiting is bounded.
+* A committed transaction survives the death of the process (kill -9). SQLite runs in WAL mode with `synchronous=FULL`:
+  a commit returns when the disk has it, so it also survives a power cut if the disk is honest. PostgreSQL does the
+  same by default.
+
+On SQLite writers hold a lock file besides SQLite's own lock, for two reasons. SQLite's lock is not fair: a process that
+never pauses starves the others. And versions 3.7.0 to 3.51.2 may lose committed transactions if two connections write
+and checkpoint in the same instant (the "WAL-reset bug"); a writer that holds the lock file is never in that instant.
 """
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +21,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from minimax_al.campaign.store.turns import Turns
 from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError, StoreError
+from minimax_al.locks import FairLock
 
 WAIT_SECONDS = 30.0
 """How long a transaction waits for another process to let go of the database."""
@@ -52,7 +56,7 @@ class Store:
         self.wait_seconds = wait_seconds
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.where = repr(self.url.database) if self.is_sqlite else repr(self.url.render_as_string())
-        self._turns = Turns(Path(f"{self.url.database}.lock") if self.is_sqlite else None, wait_seconds)
+        self._lock = FairLock(Path(f"{self.url.database}.lock") if self.is_sqlite else None)
         self.engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine()
 
     @contextmanager
@@ -75,15 +79,34 @@ class Store:
         Raises:
             StoreError: the database cannot be used, or stays locked by another process; says why.
         """
-        with self._turns.turn(), _in_our_words(self.where), self.engine.connect() as connection:
+        with self._turn(), _in_our_words(self.where), self.engine.connect() as connection:
             writer = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with writer.begin():
                 if not self.is_sqlite:
                     _lock_postgresql(writer, self.wait_seconds)
                 yield writer
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock of writers, in order of arrival, inside the block."""
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(self._lock.held(self.wait_seconds))
+            except TimeoutError:
+                where = "by another thread of this process" if self._lock.path is None else f"({self._lock.path})"
+                raise StoreError(
+                    f"the campaign's database has been locked by another writer for {self.wait_seconds:g} seconds "
+                    f"{where}: wait until it has finished, then try again; nothing was changed"
+                ) from None
+            except OSError as error:
+                raise StoreError(
+                    f"the campaign's database cannot be written, because {str(self._lock.path)!r} cannot: "
+                    f"{error.strerror}; allow writing in the campaign's folder, and see that its disk has room"
+                ) from error
+            yield
+
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
     def use_write_ahead_log(self) -> None:
