@@ -1,4 +1,4 @@
-"""What the commands' own help says becomes tables in the page while the site is built."""
+"""Tables of the command line, made from the commands' own help while the site is built."""
 
 import io
 import os
@@ -37,10 +37,10 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def read_help(words: list[str]) -> list[Group]:
-    """What `mal WORDS --help` says of its options.
+    """Return the options that `mal WORDS --help` lists.
 
     Args:
-        words: of the command line, after `mal`.
+        words: Words of the command line after `mal`.
     """
     # A terminal's encoding draws the boxes that are read here; wider than this, groups would stand side by side.
     text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)

@@ -40,5 +40,5 @@ def test_settings_stand_under_their_group(command_help):
 def test_markers_become_tables(command_help):
     page = command_help.on_page_markdown("before\n\n<!-- help: mal describe -->\n\nafter")
     assert page.startswith("before\n\n| | |\n|:--|:--|\n")
-    assert "| `--encoder STR` | name of the backbone. (default: resnet18) |" in page
+    assert "| `--encoder ENCODER` | Network, a name from `mal names encoders`. (default: resnet18) |" in page
     assert page.endswith("\n\nafter")

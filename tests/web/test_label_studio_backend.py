@@ -345,7 +345,7 @@ def test_the_commands_say_what_they_did(campaign, studio, monkeypatch, capsys, t
     studio.choose(next(iter(studio.tasks)), "dog")
     monkeypatch.delenv("LABEL_STUDIO_API_KEY")
     assert main(["label-studio", "pull", folder, *rest, "--api-key", LEGACY_KEY]) == 0
-    assert "1 labels added, 0 changed, 0 skipped, 0 as they were" in capsys.readouterr().out
+    assert "1 labels added, 0 changed, 0 skipped, 0 unchanged" in capsys.readouterr().out
     assert main(["label-studio", "pull", folder, "--project", "egrets", "--url", URL, "--api-key", LEGACY_KEY]) == 2
     assert "unknown project of Label Studio" in capsys.readouterr().err
     served = []

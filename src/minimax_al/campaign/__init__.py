@@ -6,6 +6,7 @@ Nothing here loads torch until something is trained or asked of a model.
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.exchange.formats import FORMATS
 from minimax_al.campaign.exchange.importing import Import
+from minimax_al.campaign.exchange.picks import ExportedPicks
 from minimax_al.campaign.images.refresh import Duplicate, Refresh
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.campaign.progress.advice import Advice
@@ -24,6 +25,7 @@ __all__ = [
     "ClassCount",
     "CurvePoint",
     "Duplicate",
+    "ExportedPicks",
     "Import",
     "Lease",
     "ModelState",

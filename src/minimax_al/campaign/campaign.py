@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from minimax_al.campaign.exchange.exporting import export_labels
 from minimax_al.campaign.exchange.importing import Import, import_labels
+from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
 from minimax_al.campaign.folder import (
     check_apart,
     check_usable,
@@ -30,14 +31,20 @@ from minimax_al.campaign.folder import (
 )
 from minimax_al.campaign.images.refresh import (
     Duplicate,
-    Progress,
     Refresh,
     accept_changed,
     list_duplicates,
     refresh_items,
 )
-from minimax_al.campaign.progress.runs import done_runs, run_folder
-from minimax_al.campaign.progress.status import CurvePoint, ModelState, Status, read_curve, read_status
+from minimax_al.campaign.progress.runs import run_folder
+from minimax_al.campaign.progress.status import (
+    CurvePoint,
+    ModelState,
+    Status,
+    read_curve,
+    read_model_state,
+    read_status,
+)
 from minimax_al.campaign.rounds.labelling import Labelling, utc_now
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
@@ -47,13 +54,12 @@ from minimax_al.campaign.store.classes import add_classes
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
-from minimax_al.vocabulary import Task
+from minimax_al.vocabulary import Progress, Task
 
 if TYPE_CHECKING:
-    from minimax_al.campaign.model.learning import StartCallback, Workshop
+    from minimax_al.campaign.model.learning import StartCallback
     from minimax_al.campaign.model.prediction import Predictions
     from minimax_al.campaign.model.trained import Trained
-    from minimax_al.training.epochs import EpochCallback
 
 
 class Campaign(Labelling):
@@ -90,7 +96,7 @@ class Campaign(Labelling):
             labels: labels that are there already, as in `import_labels`.
             storage: `postgresql+psycopg://USER@HOST/DATABASE`; None keeps a SQLite file in the folder.
             clock: gives the time, with a time zone.
-            progress: called now and then with (files examined, files to examine).
+            progress: Callback of the files that are examined.
             **settings: further fields of `CampaignSettings`; besides `encoder` and `pretrained`, which stand for these
                 fields of the recipe.
 
@@ -173,9 +179,11 @@ class Campaign(Labelling):
         """Looks at the folder of images again: what is new, moved, changed or gone.
 
         Args:
-            progress: called now and then with (files examined, files to examine).
+            progress: Callback of the files that are examined.
         """
-        return refresh_items(self.store, self.images, self.settings.near_duplicate_bits, self.now(), progress)
+        return refresh_items(
+            self.store, self.images, self.settings.near_duplicate_bits, self.now(), _counted("examining", progress)
+        )
 
     def accept_changed(self, paths: Sequence[str] | None = None) -> int:
         """Says that the labels of changed images (all, or those given) still hold; returns how many."""
@@ -192,7 +200,7 @@ class Campaign(Labelling):
         budget: int,
         strategy: str | None = None,
         random_share: float = 0.0,
-        on_epoch: "EpochCallback | None" = None,
+        progress: Progress | None = None,
         on_start: "StartCallback | None" = None,
     ) -> RoundState:
         """Opens a round: chooses the images to label next. Trains first where labels have come since.
@@ -204,7 +212,7 @@ class Campaign(Labelling):
             budget: how many.
             strategy: what chooses; by default the campaign's.
             random_share: part of the budget that is drawn at random besides, in [0, 1].
-            on_epoch: told of every finished epoch.
+            progress: Callback of the epochs, or of the images whose features are computed.
             on_start: told before a training: strategy, labels to train on, held-out ones.
 
         Raises:
@@ -220,8 +228,8 @@ class Campaign(Labelling):
             from minimax_al.campaign.model import cold_start, learning  # noqa: PLC0415 - load torch
 
             if name in COLD_START:
-                return cold_start.choose_by_features(self._workshop(), name, count, on_epoch), None
-            return learning.choose(self._workshop(), name, count, on_epoch, on_start)
+                return cold_start.choose_by_features(self.context, name, count, progress), None
+            return learning.choose(self.context, name, count, progress, on_start)
 
         number = open_round(
             self.store,
@@ -272,17 +280,30 @@ class Campaign(Labelling):
         """
         return export_labels(self.store, self.settings, self.masks, format, Path(out))
 
+    def export_picks(self, out: Path | str, number: int | None = None) -> ExportedPicks:
+        """Write the images of a round (by default the latest) with reasons: a CSV file, or a folder of copies.
+
+        Args:
+            out: CSV file, by its ending `.csv`, or a new folder for the copies and `picks.csv`.
+            number: Number of the round; None for the latest.
+
+        Raises:
+            CampaignError: The round does not exist, or the folder exists and is not empty.
+        """
+        picks = self.picks(self.round(number).number)
+        return export_picks(picks, self.images, Path(out))
+
     def train(
         self,
         strategy: str | None = None,
-        on_epoch: "EpochCallback | None" = None,
+        progress: Progress | None = None,
         on_start: "StartCallback | None" = None,
     ) -> ModelState:
         """Trains on all labels but the held-out ones; an interrupted training goes on where it was.
 
         Args:
             strategy: whose training; by default the campaign's.
-            on_epoch: told of every finished epoch.
+            progress: Callback of the epochs, or of the images whose features are computed.
             on_start: told before a training: strategy, labels to train on, held-out ones.
 
         Raises:
@@ -293,28 +314,34 @@ class Campaign(Labelling):
 
         name = strategy or self.settings.strategy
         check_training(name)
-        train(self._workshop(), name, on_epoch, on_start)
-        model = self.status().model
-        assert model is not None
-        return model
+        train(self.context, name, progress, on_start)
+        return self.model()
 
     def status(self) -> Status:
         """Progress, class balance, accuracy with its interval, agreement between rounds, and advice."""
-        return read_status(self.store, self.settings, self.folder)
+        return read_status(self.context)
+
+    def model(self) -> ModelState:
+        """Return the state of the last trained model: its score, its labels, how it agrees with the one before.
+
+        Raises:
+            CampaignError: No model was trained yet.
+        """
+        return read_model_state(self.context)
 
     def curve(self) -> list[CurvePoint]:
         """The learning curve so far: accuracy with its 95 % interval, by labels.
 
         All points are of the images that were held out at the last training: earlier models are measured again.
         """
-        return read_curve(self.store, self.folder)
+        return read_curve(self.context)
 
     def report(self, out: Path | str | None = None) -> Path:
         """Writes one self-contained HTML page; returns where (by default `report.html` in the campaign's folder)."""
         from minimax_al.campaign.progress.reporting import write_report  # noqa: PLC0415 - loads matplotlib
 
         path = Path(out) if out is not None else self.folder / "report.html"
-        write_report(self.store, self.settings, self.status(), self.curve(), path)
+        write_report(self.context, self.status(), self.curve(), path)
         return path
 
     def predict(self, images: Path | str, progress: Progress | None = None) -> "Predictions":
@@ -325,7 +352,7 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.model.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
-        return predict_folder(self._trained(self._last_run()), Path(images), progress)
+        return predict_folder(self._trained(self.model().run), Path(images), _counted("checking", progress))
 
     def package(self, out: Path | str, *, onnx: bool = True) -> Path:
         """Writes the last trained model into a new folder: safetensors, classes, preprocessing, ONNX, model card.
@@ -339,19 +366,9 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.package.packaging import package_model  # noqa: PLC0415 - loads torch
 
-        self._last_run()  # or it says what is missing
-        state = self.status().model
-        assert state is not None
-        package_model(self._trained(state.run), state, self.store, self.images, Path(out), onnx=onnx)
+        state = self.model()
+        package_model(self.context, self._trained(state.run), state, Path(out), onnx=onnx)
         return Path(out)
-
-    def _last_run(self) -> int:
-        with self.store.reading() as connection:
-            finished = done_runs(connection)
-        if not finished:
-            raise CampaignError("nothing was trained yet: train first")
-        last: int = finished[-1].id
-        return last
 
     def _trained(self, run: int) -> "Trained":
         from minimax_al.campaign.model.trained import load_trained  # noqa: PLC0415 - loads torch
@@ -366,10 +383,10 @@ class Campaign(Labelling):
                 f"the campaign {str(self.folder)!r} is made, but without labels: {error}; mend that and import them"
             ) from error
 
-    def _workshop(self) -> "Workshop":
-        from minimax_al.campaign.model.learning import Workshop  # noqa: PLC0415 - loads torch
 
-        return Workshop(self.folder, self.store, self.settings, self.masks, self.now)
+def _counted(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
+    """Return a callback of (files done, all files) that reports to `progress`."""
+    return None if progress is None else lambda done, total: progress(what, done, total, "files")
 
 
 @contextmanager

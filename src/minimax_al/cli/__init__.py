@@ -1,53 +1,57 @@
-"""The command `mal`: reads words, calls one function, prints. What it calls is imported when it is called."""
+"""The command `mal`: parses words, calls one function, prints. Functions are imported when they are called."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from minimax_al.cli import benchmark, campaign, label_studio, web
+from minimax_al.cli import benchmark, campaign, label_studio, labels, model, web
+from minimax_al.cli.parsing import call
 from minimax_al.cli.printing import show
+from minimax_al.cli.streams import prepare_logging, prepare_streams
 from minimax_al.errors import MinimaxALError, UnknownNameError
+from minimax_al.escaping import escape
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": benchmark.demo,
     "new": campaign.new,
     "query": campaign.query,
+    "picks": campaign.picks,
     "label": web.label,
-    "import": campaign.import_labels,
+    "import": labels.import_labels,
     "label-studio push": label_studio.push,
     "label-studio pull": label_studio.pull,
     "label-studio recall": label_studio.recall,
     "label-studio serve": label_studio.serve,
     "close": campaign.close,
-    "train": campaign.train,
+    "train": model.train,
     "status": campaign.status,
     "report": campaign.report,
-    "export": campaign.export,
-    "predict": campaign.predict,
-    "package": campaign.package,
+    "export": labels.export,
+    "predict": model.predict,
+    "package": model.package,
     "bench run": benchmark.bench_run,
     "bench report": benchmark.bench_report,
     "describe": benchmark.describe,
     "names": benchmark.names,
 }
-"""Every command's words and what they call."""
+"""Commands and the functions that they call."""
 
 OWN_PARSER = {benchmark.bench_run}
-"""Commands that read their words themselves; the flags of all others are their function's arguments."""
+"""Commands that parse their words themselves; all others take them from their function's arguments."""
 
 CLOSED_PIPE = 141
-"""Exit status of a program whose reader has gone, by custom: 128 and the number of SIGPIPE."""
+"""Exit status of a program whose reader has gone, by convention: 128 and the number of SIGPIPE."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0; 2 for what the user can mend, said in one sentence; 130 after an interruption; 141 where
-        nobody reads what is printed any more, as after `| head`.
+        Exit status: 0; 2 for an error that the user can mend, printed as one sentence; 130 after an interruption; 141
+        if the reader of the output has gone, as after `| head`.
     """
-    logging.basicConfig(level=logging.WARNING, format="mal: %(message)s")
+    prepare_streams()
+    prepare_logging()
     try:
         try:
             return _run(list(sys.argv[1:] if words is None else words))
@@ -62,7 +66,7 @@ def _run(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except MinimaxALError as error:
-        print(f"mal: {error}", file=sys.stderr)
+        print(f"mal: {escape(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise
@@ -71,7 +75,7 @@ def _run(words: list[str]) -> int:
         print(f"mal: {error.strerror or error}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("mal: interrupted; what was finished is kept", file=sys.stderr)
+        print("mal: interrupted; finished work is kept", file=sys.stderr)
         return 130
 
 
@@ -96,9 +100,7 @@ def _call(name: str, rest: list[str]) -> None:
     if command in OWN_PARSER:
         command(rest)
         return
-    import tyro
-
-    tyro.cli(command, args=rest, prog=f"mal {name}")
+    call(command, rest, prog=f"mal {name}")
 
 
 def _show_commands(group: str) -> None:

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from minimax_al.cli.arguments import Count
 from minimax_al.cli.printing import show, show_report, show_table, terminal
 
 
-def demo(out: Path = Path("demo"), seeds: int = 2, jobs: int = 2) -> None:
-    """Minimax Active Learning beside random picks on handwritten digits, with a report.
+def demo(out: Annotated[Path, "FOLDER"] = Path("demo"), seeds: Count = 2, jobs: Count = 2) -> None:
+    """Compare Minimax Active Learning with random picks on handwritten digits.
 
     Args:
-        out: folder for the report; an interrupted demonstration goes on where it was.
-        seeds: runs of each of the two.
-        jobs: processes side by side.
+        out: Folder for the report; an interrupted demonstration resumes.
+        seeds: Number of runs per strategy.
+        jobs: Number of parallel processes.
     """
     from minimax_al.benchmark import run_demo
     from minimax_al.benchmark.progress import shown_progress
@@ -25,7 +26,7 @@ def demo(out: Path = Path("demo"), seeds: int = 2, jobs: int = 2) -> None:
 
 
 def bench_run(words: Sequence[str]) -> None:
-    """Run a benchmark, or go on with one: a preset's name or a YAML file, then its settings as flags."""
+    """Run or resume a benchmark: a preset or a YAML file, then its settings as flags."""
     from minimax_al.benchmark import run_grid
     from minimax_al.benchmark.grid import unfinished
     from minimax_al.benchmark.options import parse_run
@@ -50,12 +51,12 @@ def bench_run(words: Sequence[str]) -> None:
     )
 
 
-def bench_report(out: Path, /, data: Path | None = None) -> None:
-    """Write the report of a benchmark: page, tidy records, plot, tables for a paper.
+def bench_report(out: Annotated[Path, "RESULTS"], /, data: Annotated[Path | None, "PATH"] = None) -> None:
+    """Write a benchmark's report: HTML page, plot, records and tables.
 
     Args:
-        out: the results folder.
-        data: where the data lie now; by default where they were, and without images if they are gone.
+        out: Results folder of `mal bench run`.
+        data: Folder or file of the data, if it has moved; the report shows no images if it is not found.
     """
     from minimax_al.benchmark import write_report
 
@@ -63,21 +64,21 @@ def bench_report(out: Path, /, data: Path | None = None) -> None:
 
 
 def describe(
-    encoder: str = "resnet18",
-    classes: int = 100,
+    encoder: Annotated[str, "ENCODER"] = "resnet18",
+    classes: Count = 100,
     task: Literal["classification", "segmentation"] = "classification",
     stem: Literal["imagenet", "cifar"] = "imagenet",
     *,
     json: bool = False,
 ) -> None:
-    """Count the parameters of the networks, beside the paper's figures.
+    """Count the networks' parameters and compare them with the paper's.
 
     Args:
-        encoder: name of the backbone.
-        classes: classes to tell apart.
-        task: what the networks are for.
-        stem: first layers of a ResNet.
-        json: print one JSON object in place of the table.
+        encoder: Network, a name from `mal names encoders`.
+        classes: Number of classes.
+        task: Kind of label: one class per image, or one class per pixel.
+        stem: First layers of a ResNet: `imagenet` for large images, `cifar` for small ones.
+        json: Print one JSON object instead of the table.
     """
     from minimax_al.networks import describe, published_counts
 
@@ -97,7 +98,7 @@ def names(kind: Literal["strategies", "encoders", "datasets", "presets"], /) -> 
     """List the names of strategies, encoders, datasets or presets.
 
     Args:
-        kind: of the names.
+        kind: Kind of name to list.
     """
     show("\n".join(_LISTS[kind]()))
 

@@ -1,39 +1,40 @@
-"""The commands of a labelling campaign."""
+"""The commands of a labelling campaign: making one, its rounds, its status."""
 
-import sys
 from pathlib import Path
-from shlex import quote
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from minimax_al.cli.printing import show, show_new, show_status, shown_epochs
+from minimax_al.cli.arguments import CampaignFolder, Count, ImageFolder, Share, Strategy
+from minimax_al.cli.printing import show, show_new, show_round, show_some, show_status
+from minimax_al.cli.progress import shown_progress
+from minimax_al.escaping import escape
 
 
 def new(
-    folder: Path,
+    folder: CampaignFolder,
     /,
-    images: Path,
-    classes: tuple[str, ...],
+    images: ImageFolder,
+    classes: Annotated[tuple[str, ...], "CLASS ..."],
     task: Literal["classification", "segmentation"] = "classification",
-    labels: Path | None = None,
-    storage: str | None = None,
+    labels: Annotated[Path | None, "SOURCE"] = None,
+    storage: Annotated[str | None, "URL"] = None,
     recipe: Literal["standard", "quick"] = "standard",
-    encoder: str | None = None,
-    pretrained: Literal["published"] | Path | None = None,
+    encoder: Annotated[str | None, "ENCODER"] = None,
+    pretrained: Annotated[Literal["published"] | Path | None, "published|FILE"] = None,
 ) -> None:
     """Make a labelling campaign over a folder of images.
 
     Args:
-        folder: for the campaign.
-        images: folder of the images; nothing is written there.
-        classes: names, at least two.
-        task: one class an image, or one a pixel.
-        labels: labels that there are already, in any format that `mal import` reads.
-        storage: a PostgreSQL URL, its password in PGPASSWORD or ~/.pgpass; by default a SQLite file in the folder.
-        recipe: `standard` trains at 224 or 256 pixels and wants a GPU; `quick` trains smaller images in minutes on a
-            CPU.
-        encoder: the network, of those that `mal names encoders` lists, or timm:NAME (extra `timm`); by default
-            the recipe's.
-        pretrained: weights to start from: `published` fetches those of the encoder's library now, or give a file.
+        folder: Campaign folder to make.
+        images: Folder of images; nothing is written there.
+        classes: Class names, at least two.
+        task: Kind of label: one class per image, or one class per pixel (masks).
+        labels: Labels to import at once, in any format that `mal import` reads.
+        storage: URL of a PostgreSQL database, with its password in PGPASSWORD or ~/.pgpass; without it, a SQLite file
+            in the campaign folder.
+        recipe: Training recipe: `standard` trains at 224 or 256 pixels and needs a GPU; `quick` trains smaller images
+            in minutes on a CPU.
+        encoder: Network, a name from `mal names encoders` or timm:NAME (extra `timm`); without it, the recipe's.
+        pretrained: Weights to start from: `published` downloads the encoder's published weights, FILE reads them.
     """
     from minimax_al.campaign import Campaign
 
@@ -44,85 +45,68 @@ def new(
         show_status(campaign)
 
 
-def query(folder: Path, /, budget: int, strategy: str | None = None, random_share: float = 0.0) -> None:
-    """Choose the images of a campaign to label next; trains first where labels have come.
+def query(folder: CampaignFolder, /, budget: Count, strategy: Strategy = None, random_share: Share = 0.0) -> None:
+    """Choose the images to label next; trains first if there are new labels.
 
     Args:
-        folder: of the campaign.
-        budget: how many images.
-        strategy: what chooses; by default the campaign's, BADGE under MAL's training unless set otherwise (`mal` for
-            masks), and at random while there are no labels. `coverage` and `typicality` need none.
-            `mal names strategies` lists the others.
-        random_share: part of the budget that is drawn at random besides.
+        folder: Campaign folder.
+        budget: Number of images to choose.
+        strategy: Strategy that chooses, a name from `mal names strategies`, or `coverage` or `typicality`, which need
+            no labels; without it, the campaign's. Without labels, other strategies draw at random.
+        random_share: Share of the budget that is drawn at random, from 0 to 1.
     """
     from minimax_al.campaign import Campaign
-    from minimax_al.campaign.rounds.reasons import FIRST_ROUND
 
-    with Campaign.open(folder) as campaign, shown_epochs() as shown:
-        state = campaign.query(budget, strategy, random_share, *shown)
-        picks = campaign.picks()
-        asked = strategy or campaign.settings.strategy
-    for pick in picks:
-        show(pick.path)
-    sys.stdout.flush()
-    why = f" ({asked} chooses once images have labels; none has one yet)" if picks[0].reason == FIRST_ROUND else ""
-    print(f"Round {state.number}: {state.picks} images by {state.strategy}{why}, listed above", file=sys.stderr)
-    print(f"Next: mal label {quote(str(folder))}", file=sys.stderr)
+    with Campaign.open(folder) as campaign, shown_progress() as (progress, on_start):
+        campaign.query(budget, strategy, random_share, progress, on_start)
+        show_round(campaign, strategy or campaign.settings.strategy)
 
 
-def close(folder: Path, /) -> None:
-    """Close a campaign's open round; its unanswered images may be picked again.
+def picks(
+    folder: CampaignFolder,
+    /,
+    out: Annotated[Path | None, "FOLDER|FILE.csv"] = None,
+    round: Annotated[int | None, "N"] = None,
+) -> None:
+    """List the images of a round, or export them with reasons.
 
     Args:
-        folder: of the campaign.
+        folder: Campaign folder.
+        out: Folder for copies of the images, or CSV file for their paths, reasons and suggestions; without it, the
+            paths are printed.
+        round: Number of the round; without it, the latest.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        if out is None:
+            for pick in campaign.picks(campaign.round(round).number):
+                show(escape(pick.path))
+            return
+        written, missing = campaign.export_picks(out, round)
+    show(f"{written:,} images are in {out}")
+    show_some("file is gone", list(missing), "the table lists all")
+
+
+def close(folder: CampaignFolder, /) -> None:
+    """Close the open round; its unanswered images may be chosen again.
+
+    Args:
+        folder: Campaign folder.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
         number = campaign.round().number
         campaign.close_round(number)
-    show(f"Round {number} is closed")
+    show(f"Round {number} is closed.")
 
 
-def import_labels(folder: Path, source: Path, /, format: str | None = None, create_classes: bool = False) -> None:
-    """Take labels into a campaign, all of a file or none: CSV, Parquet, COCO, Label Studio, folders.
-
-    Args:
-        folder: of the campaign.
-        source: file, folder of class folders, or folder of masks.
-        format: of the source; by default told from its ending or content.
-        create_classes: take unknown classes as new ones.
-    """
-    from minimax_al.campaign import Campaign
-
-    with Campaign.open(folder) as campaign:
-        done = campaign.import_labels(source, format=format, create_classes=create_classes)
-    unsure = f", {done.unsure} unsure" if done.unsure else ""
-    show(f"{done.added} labels added, {done.changed} changed, {done.unchanged} as they were{unsure} ({done.format})")
-    if done.new_classes:
-        show(f"New classes: {', '.join(done.new_classes)}")
-
-
-def train(folder: Path, /, strategy: str | None = None) -> None:
-    """Train on a campaign's labels, all but the held-out ones; goes on where it was.
+def status(folder: CampaignFolder, /) -> None:
+    """Show a campaign's progress, its model's score, and whether more labels are worth it.
 
     Args:
-        folder: of the campaign.
-        strategy: whose training; by default the campaign's.
-    """
-    from minimax_al.campaign import Campaign
-
-    with Campaign.open(folder) as campaign:
-        with shown_epochs() as shown:
-            campaign.train(strategy, *shown)
-        show_status(campaign)
-
-
-def status(folder: Path, /) -> None:
-    """Show where a campaign stands, and whether more labels are worth it.
-
-    Args:
-        folder: of the campaign.
+        folder: Campaign folder.
     """
     from minimax_al.campaign import Campaign
 
@@ -131,59 +115,14 @@ def status(folder: Path, /) -> None:
         show_status(campaign)
 
 
-def report(folder: Path, /, out: Path | None = None) -> None:
-    """Write a campaign's page: curve, class balance, picks, advice.
+def report(folder: CampaignFolder, /, out: Annotated[Path | None, "FILE"] = None) -> None:
+    """Write a campaign's report: one HTML page with curve, classes, picks and advice.
 
     Args:
-        folder: of the campaign.
-        out: the file; by default report.html in the campaign's folder.
+        folder: Campaign folder.
+        out: HTML file to write; without it, report.html in the campaign folder.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
         show(f"Report: {campaign.report(out)}")
-
-
-def export(folder: Path, out: Path, /, format: str | None = None) -> None:
-    """Write a campaign's labels: csv, parquet, imagefolder, coco, label-studio, masks.
-
-    Args:
-        folder: of the campaign.
-        out: file or folder to write.
-        format: of the export; by default csv, and masks for masks.
-    """
-    from minimax_al.campaign import Campaign
-
-    with Campaign.open(folder) as campaign:
-        usual = "masks" if campaign.settings.task == "segmentation" else "csv"
-        show(f"{campaign.export(format or usual, out)} labels are in {out}")
-
-
-def predict(folder: Path, /, images: Path, out: Path = Path("predictions.csv")) -> None:
-    """Say what a campaign's model takes the images of a folder for.
-
-    Args:
-        folder: of the campaign.
-        images: folder of images.
-        out: CSV file to write; for segmentation, a folder of masks.
-    """
-    from minimax_al.campaign import Campaign
-
-    with Campaign.open(folder) as campaign:
-        predictions = campaign.predict(images)
-    predictions.write(out)
-    show(f"{len(predictions.images)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
-
-
-def package(folder: Path, out: Path, /, onnx: bool = True) -> None:
-    """Write a campaign's model to take away: weights, classes, preprocessing, ONNX, model card.
-
-    Args:
-        folder: of the campaign.
-        out: new folder.
-        onnx: whether to write an ONNX file, checked against the model (extra `export`).
-    """
-    from minimax_al.campaign import Campaign
-
-    with Campaign.open(folder) as campaign:
-        show(f"The model is in {campaign.package(out, onnx=onnx)}")

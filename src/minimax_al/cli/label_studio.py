@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from minimax_al.cli.arguments import Address, CampaignFolder, Port, Token
 from minimax_al.cli.printing import show
 from minimax_al.cli.web import token_or_variable
 
@@ -17,85 +18,95 @@ if TYPE_CHECKING:
 
 _URL = "http://localhost:8080"
 
+_Project = Annotated[str, "PROJECT"]
+_Url = Annotated[str, "URL"]
+_Key = Annotated[str | None, "KEY"]
+
 
 def push(
-    folder: Path, /, project: str, url: str = _URL, api_key: str | None = None, images_url: str | None = None
+    folder: CampaignFolder,
+    /,
+    project: _Project,
+    url: _Url = _URL,
+    api_key: _Key = None,
+    images_url: Annotated[str | None, "URL"] = None,
 ) -> None:
-    """Send a campaign's open round to a project of Label Studio, each image once.
+    """Send the open round to a project of Label Studio, each image once.
 
     Args:
-        folder: of the campaign.
-        project: title or number; a title that is not there yet makes a project.
-        url: where Label Studio is.
-        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
-            this machine cannot read, as they can a command's words.
-        images_url: where Label Studio's users find the folder of images; by default the files are uploaded.
+        folder: Campaign folder.
+        project: Title or number of the project; an unknown title creates a project.
+        url: URL of Label Studio.
+        api_key: Access token of Label Studio. Prefer the environment variable LABEL_STUDIO_API_KEY: other users of this
+            machine can read a command's words.
+        images_url: URL at which Label Studio's users reach the folder of images; without it, the files are uploaded.
     """
     from minimax_al import label_studio
 
     with _both(folder, url, api_key) as (campaign, client):
         done = label_studio.push(campaign, client, project, images_url=images_url)
     made = " (new)" if done.made else ""
-    show(f"{done.sent} images sent to project {done.project}{made}, {done.renewed} brought up to date")
-    show(f"{done.there} were there already, {done.answered} are labelled there: {done.url}")
+    show(f"{done.sent} images sent to project {done.project}{made}, {done.renewed} updated")
+    show(f"{done.there} were there before, {done.answered} are labelled there: {done.url}")
     if done.held:
-        show(f"{done.held} are before people on the labelling page: push again later for those that they leave")
-    show("The labelling page hands these out to nobody, until they are pulled, or mal label-studio recall takes them")
+        show(f"{done.held} are open on the labelling page: push again later for those that stay unanswered")
+    show("The labelling page does not show these images until they are pulled or recalled (mal label-studio recall)")
 
 
-def pull(folder: Path, /, project: str, url: str = _URL, api_key: str | None = None) -> None:
-    """Bring the annotations of a project of Label Studio back: all that are new, or none.
+def pull(folder: CampaignFolder, /, project: _Project, url: _Url = _URL, api_key: _Key = None) -> None:
+    """Import the new annotations of a project of Label Studio, all or none.
 
     Args:
-        folder: of the campaign.
-        project: title or number.
-        url: where Label Studio is.
-        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
-            this machine cannot read, as they can a command's words.
+        folder: Campaign folder.
+        project: Title or number of the project.
+        url: URL of Label Studio.
+        api_key: Access token of Label Studio. Prefer the environment variable LABEL_STUDIO_API_KEY: other users of this
+            machine can read a command's words.
     """
     from minimax_al import label_studio
 
     with _both(folder, url, api_key) as (campaign, client):
         done = label_studio.pull(campaign, client, project)
-    show(f"{done.added} labels added, {done.changed} changed, {done.skipped} skipped, {done.unchanged} as they were")
+    show(f"{done.added} labels added, {done.changed} changed, {done.skipped} skipped, {done.unchanged} unchanged")
     if done.overtaken or done.empty:
-        show(f"{done.overtaken} are older than what holds here; {done.empty} annotations are empty")
+        show(f"{done.overtaken} are older than the current labels; {done.empty} annotations are empty")
 
 
-def recall(folder: Path, /) -> None:
-    """Take back what lies in Label Studio, to be labelled on the page; what is pulled later still counts.
+def recall(folder: CampaignFolder, /) -> None:
+    """Return the images sent to Label Studio to the labelling page; later pulls still count.
 
     Args:
-        folder: of the campaign.
+        folder: Campaign folder.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        show(f"{campaign.recall()} images are taken back. Next: mal label {quote(str(folder))}")
+        show(f"{campaign.recall()} images are back on the labelling page. Next: mal label {quote(str(folder))}")
 
 
 def serve(
-    folder: Path,
+    folder: CampaignFolder,
     /,
-    project: str,
-    url: str = _URL,
-    api_key: str | None = None,
-    host: str = "127.0.0.1",
-    port: int = 9090,
-    token: str | None = None,
+    project: _Project,
+    url: _Url = _URL,
+    api_key: _Key = None,
+    host: Address = "127.0.0.1",
+    port: Port = 9090,
+    token: Token = None,
 ) -> None:
-    """Serve a campaign as an ML backend of Label Studio, which takes labels as they are given; Ctrl+C stops.
+    """Serve a campaign as an ML backend of Label Studio; Ctrl+C stops it.
 
     Args:
-        folder: of the campaign.
-        project: title or number.
-        url: where Label Studio is.
-        api_key: an access token; by default what the environment variable LABEL_STUDIO_API_KEY has, which others on
-            this machine cannot read, as they can a command's words.
-        host: name or address to listen on; 0.0.0.0 lets other machines in, with a token.
-        port: to listen on; 0 takes a free one.
-        token: what Label Studio must show; by default what the environment variable MINIMAX_AL_TOKEN has. Beyond this
-            machine there always is one, made where none is given.
+        folder: Campaign folder.
+        project: Title or number of the project.
+        url: URL of Label Studio.
+        api_key: Access token of Label Studio. Prefer the environment variable LABEL_STUDIO_API_KEY: other users of this
+            machine can read a command's words.
+        host: Host name or address to listen on; 0.0.0.0 admits other machines, with a token.
+        port: Port to listen on; 0 selects a free one.
+        token: Token that Label Studio must send, at least 16 letters; without it, the environment variable
+            MINIMAX_AL_TOKEN. A backend that other machines can reach always has a token; it is generated if none is
+            given.
     """
     from minimax_al.web.label_studio_backend import serve_backend
 

@@ -1,19 +1,16 @@
-"""What commands print."""
+"""Output of the commands: lines, tables, a campaign's status. Every character that a terminal would obey is escaped."""
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from minimax_al.escaping import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
 
     from minimax_al.campaign import Campaign, ModelState, Status
-    from minimax_al.campaign.model.learning import StartCallback
-    from minimax_al.training.epochs import EpochCallback
 
 
 _BUDGET = 100
@@ -27,34 +24,35 @@ _STATUS = {
 
 
 def show(text: str) -> None:
-    """Print a line that the command is for."""
-    print(text)
+    """Print lines of a command's result."""
+    print(escape(text, keep="\n\t"))
 
 
 def show_report(page: Path) -> None:
-    """Print a benchmark's table and where its page is."""
+    """Print a benchmark's table and the path of its page."""
     show((page.parent / "table.md").read_text(encoding="utf-8").strip())
     show(f"\nReport: {page}")
 
 
 def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows of words and numbers, numbers to the right."""
+    """Print rows of text and numbers, numbers aligned to the right."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold")
     for position, column in enumerate(columns):
         table.add_column(column, justify="right" if position else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(escape(cell)) for cell in row))
     terminal().print(table)
 
 
 def show_status(campaign: "Campaign") -> None:
-    """Print where a campaign stands, its advice, and the command to go on with."""
+    """Print a campaign's progress, its advice, and the command to continue with."""
     now = campaign.status()
     counted = ((now.items[status], _STATUS.get(status, (status, status))) for status in sorted(now.items))
     images = ", ".join(f"{number:,} {one if number == 1 else many}" for number, (one, many) in counted)
-    show(f"{images}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} to ask about")
+    show(f"{images}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} unlabelled")
     if now.classes:
         show(", ".join(f"{entry.name} {entry.labels:,}" for entry in now.classes))
     if now.round is not None and now.round.is_open:
@@ -68,28 +66,49 @@ def show_status(campaign: "Campaign") -> None:
 
 
 def show_new(campaign: "Campaign") -> None:
-    """Print some of the files that a new campaign does not ask about, each with the reason; and odd classes."""
+    """Print some of the files that a new campaign leaves out, each with the reason; and classes named like void."""
     from minimax_al.data.legend import VOID_NAMES
 
     aside, twice = campaign.status().set_aside, campaign.duplicates()
-    place = quote(str(campaign.folder))
-    _show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal report {place} lists them")
+    folder = quote(str(campaign.folder))
+    show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal report {folder} lists them")
     alike = [f"{one.path} {'equals' if one.is_copy else 'looks like'} {one.original}" for one in twice]
-    _show_some("duplicate", alike, _ALL_DUPLICATES)
+    show_some("duplicate", alike, _ALL_DUPLICATES)
     for name in campaign.classes if campaign.settings.task == "segmentation" else ():
         if name.lower() in VOID_NAMES:
             show(f"class {name!r} is learnt like any other; pixels of no class need none: they are 255 in masks")
 
 
-def _show_some(kind: str, files: list[str], where: str) -> None:
+def show_round(campaign: "Campaign", requested: str) -> None:
+    """Print a summary of the round that was just opened, and the commands that follow.
+
+    Args:
+        campaign: Campaign with an open round.
+        requested: Strategy that the user or the settings requested.
+    """
+    from minimax_al.campaign.rounds.reasons import FIRST_ROUND
+
+    state, picks = campaign.round(), campaign.picks()
+    folder = quote(str(campaign.folder))
+    first = any(pick.reason == FIRST_ROUND for pick in picks)
+    why = f" ({requested} chooses once images have labels)" if first else ""
+    drawn = sum(pick.at_random for pick in picks)
+    share = f", {drawn:,} of them at random" if 0 < drawn < len(picks) else ""
+    show(f"Round {state.number} is open: {state.picks:,} images by {state.strategy}{why}{share}.")
+    show(f"List them: mal picks {folder}")
+    show(f"Next: mal label {folder}")
+
+
+def show_some(kind: str, files: list[str], where: str) -> None:
+    """Print the first files of a kind, their count if there are more, and how to list all."""
     for file in files[:_SHOWN]:
-        show(f"{kind}: {file}")
+        show(f"{kind}: {escape(file)}")
     if len(files) > _SHOWN:
         show(f"{kind}: {len(files) - _SHOWN:,} more; {where}")
 
 
 def next_command(folder: Path, now: "Status") -> str:
-    """The command that takes a campaign on from where it stands."""
+    """Return the command that takes a campaign to its next step."""
     place = quote(str(folder))
     if now.round is not None and now.round.is_open:
         return f"mal label {place}"
@@ -104,74 +123,19 @@ def next_command(folder: Path, now: "Status") -> str:
 
 
 def _model_line(model: "ModelState") -> str:
-    words = [f"model trained on {model.labels:,} labels"]
+    parts = [f"model trained on {model.labels:,} labels"]
     if model.score is not None:
         interval = "" if model.interval is None else " (95 %: {:.1%} to {:.1%})".format(*model.interval)
-        words.append(f"{model.metric_name} {model.score:.1%}{interval} on {model.held_out:,} held out")
+        parts.append(f"{model.metric_name} {model.score:.1%}{interval} on {model.held_out:,} held out")
     if model.agreement is not None:
-        words.append(f"says of {model.agreement:.0%} of the images what the model before said")
+        parts.append(f"agrees with the previous model on {model.agreement:.0%} of the images")
     if model.labels_since:
-        words.append(f"{model.labels_since:,} labels have come since")
-    return "; ".join(words)
-
-
-class Shown(NamedTuple):
-    """What a training tells, and where it is shown.
-
-    Attributes:
-        on_epoch: told of every finished epoch.
-        on_start: told what is about to be trained.
-    """
-
-    on_epoch: "EpochCallback"
-    on_start: "StartCallback"
-
-
-@contextmanager
-def shown_epochs() -> Iterator[Shown]:
-    """A bar a training, on standard error, so that what is printed can be piped; a line an epoch off a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Shown(_tell_epoch, _tell_start)
-        return
-    with _bars(console) as shown:
-        yield shown
-
-
-@contextmanager
-def _bars(console: "Console") -> Iterator[Shown]:
-    from rich.progress import Progress
-
-    with Progress(console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def on_start(strategy: str, labels: int, held_out: int) -> None:
-            bars.add_task(_start_line(strategy, labels, held_out), total=None)  # moves, whatever takes its time
-
-        def on_epoch(name: str, done: int, epochs: int, _: Mapping[str, float]) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=epochs)
-            bars.update(tasks[name], completed=done)
-
-        yield Shown(on_epoch, on_start)
-
-
-def _tell_start(strategy: str, labels: int, held_out: int) -> None:
-    print(_start_line(strategy, labels, held_out), file=sys.stderr, flush=True)
-
-
-def _tell_epoch(name: str, done: int, epochs: int, _: Mapping[str, float]) -> None:
-    print(f"{name}: {done:,} of {epochs:,}", file=sys.stderr, flush=True)
-
-
-def _start_line(strategy: str, labels: int, held_out: int) -> str:
-    return f"Training {strategy} on {labels:,} labels ({held_out:,} held out)…"
+        parts.append(f"{model.labels_since:,} new labels since")
+    return "; ".join(parts)
 
 
 def terminal() -> "Console":
-    """Standard output, as rich draws on it."""
+    """Return standard output, as rich draws on it."""
     from rich.console import Console
 
     return Console()

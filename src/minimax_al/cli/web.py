@@ -2,30 +2,30 @@
 
 import os
 import sys
-from pathlib import Path
 
+from minimax_al.cli.arguments import Address, CampaignFolder, Port, Token
 from minimax_al.cli.printing import show
 
 
 def label(
-    folder: Path, /, host: str = "127.0.0.1", port: int = 8765, token: str | None = None, browser: bool = True
+    folder: CampaignFolder, /, host: Address = "127.0.0.1", port: Port = 8765, token: Token = None, browser: bool = True
 ) -> None:
-    """Label the open round of a campaign in the browser, alone or together; Ctrl+C stops.
+    """Serve the labelling page, for one annotator or many; Ctrl+C stops it.
 
     Args:
-        folder: of the campaign.
-        host: name or address to listen on; 0.0.0.0 lets others in, with a token.
-        port: to listen on; 0 takes a free one.
-        token: what browsers must show; by default what the environment variable MINIMAX_AL_TOKEN has, which others on
-            this machine cannot read, as they can a command's words. Beyond this machine there always is one, made
-            where none is given.
-        browser: whether to open the page, where this is a terminal and no token is needed.
+        folder: Campaign folder.
+        host: Host name or address to listen on; 0.0.0.0 admits other machines, with a token.
+        port: Port to listen on; 0 selects a free one.
+        token: Token that browsers must send, at least 16 letters. Prefer the environment variable MINIMAX_AL_TOKEN:
+            other users of this machine can read a command's words. A page that other machines can reach always has a
+            token; it is generated if none is given.
+        browser: Whether to open the page in a browser, if this is a terminal and no token is needed.
     """
     from minimax_al.campaign import Campaign
     from minimax_al.web import serve
 
     def tell(address: str) -> None:
-        show(f"Labelling page: {address}\nCtrl+C stops; all answers are saved as they are given.")
+        show(f"Labelling page: {address}\nCtrl+C stops it; every answer is saved at once.")
         sys.stdout.flush()
 
     with Campaign.open(folder) as campaign:
@@ -34,5 +34,5 @@ def label(
 
 
 def token_or_variable(token: str | None) -> str | None:
-    """The token that was given, or else that of the environment; None where neither has one."""
+    """Return the given token, else the one in the environment, else None."""
     return (os.environ.get("MINIMAX_AL_TOKEN") or None) if token is None else token

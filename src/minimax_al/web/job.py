@@ -7,16 +7,14 @@ and so is the job; a training that was interrupted goes on where it was the next
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any, TextIO
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import MinimaxALError
+from minimax_al.vocabulary import Progress
 from minimax_al.web.models import JobOrder
-
-OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 def main() -> int:
@@ -53,21 +51,21 @@ def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
         MinimaxALError: it cannot be done; says why.
     """
 
-    def on_epoch(training: str, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:  # noqa: ARG001
-        _tell(out, training=training, epoch=epoch, epochs=epochs)
+    def progress(what: str, done: int, total: int, unit: str) -> None:
+        _tell(out, training=what, epoch=done, epochs=total, unit=unit)
 
     with Campaign.open(folder, storage) as campaign:
-        return _query(campaign, order, on_epoch) if order.kind == "query" else _train(campaign, order, on_epoch)
+        return _query(campaign, order, progress) if order.kind == "query" else _train(campaign, order, progress)
 
 
-def _train(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
-    model = campaign.train(order.strategy, on_epoch)
+def _train(campaign: Campaign, order: JobOrder, progress: Progress) -> str:
+    model = campaign.train(order.strategy, progress)
     score = "" if model.score is None else f": {model.metric_name} {model.score:.1%} on {model.held_out:,} images"
     return f"trained on {model.labels:,} labels{score}"
 
 
-def _query(campaign: Campaign, order: JobOrder, on_epoch: OnEpoch) -> str:
-    state = campaign.query(order.budget, order.strategy, order.random_share, on_epoch)
+def _query(campaign: Campaign, order: JobOrder, progress: Progress) -> str:
+    state = campaign.query(order.budget, order.strategy, order.random_share, progress)
     return f"round {state.number} is open: {state.picks:,} images by {state.strategy}"
 
 

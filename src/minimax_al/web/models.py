@@ -254,8 +254,9 @@ class Job(_Answer):
     state: Literal["idle", "running", "done", "failed"] = "idle"
     kind: JobKind | None = None
     training: Annotated[str | None, Field(description="what is being trained")] = None
-    epoch: Annotated[int | None, Field(description="finished epochs")] = None
-    epochs: int | None = None
+    epoch: Annotated[int | None, Field(description="finished units: epochs, or images")] = None
+    epochs: Annotated[int | None, Field(description="units in all")] = None
+    unit: Annotated[str | None, Field(description="unit of the progress, in the plural")] = None
     message: Annotated[str | None, Field(description="how it ended")] = None
     started_at: datetime | None = None
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minimax_al.campaign.model.learning import Session, Workshop
+from minimax_al.campaign.model.learning import Session
 from minimax_al.campaign.store.schema import runs
 from minimax_al.errors import DataError, UnknownNameError
 
@@ -97,7 +97,7 @@ def test_a_model_that_chose_leaves_what_it_saw(make_campaign, save_images):
     with Image.open(campaign.view(pick.item, "label")) as label:
         np.testing.assert_array_equal(np.asarray(label), mask)
     campaign.query(2, "entropy")
-    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign.now)
+    place = campaign.context
     session = Session(place, "entropy")
     session.fit()
     ids = [image.id for image in session.material.unlabelled]

@@ -71,13 +71,13 @@ def test_the_first_round_may_look_at_the_images(make_campaign, storage, strategy
         "typicality": lambda: typicality(features, 6, seeded(3)),
     }[strategy]()
     seen = []
-    state = campaign.query(6, strategy, on_epoch=lambda *told: seen.append(told))
+    state = campaign.query(6, strategy, progress=lambda *told: seen.append(told))
     assert (state.strategy, state.picks) == (strategy, 6)
     picks = campaign.picks()
     assert [pick.path for pick in picks] == [paths[index] for index in expected.tolist()]
     assert not any(pick.at_random or pick.suggestion for pick in picks)
     assert "labelled" in picks[0].reason or "label" in picks[0].reason
-    assert seen == [("describing images", 30, 30, {})]
+    assert seen == [("features", 30, 30, "images")]
 
 
 def test_later_rounds_keep_away_from_what_is_labelled(make_campaign, save_images):

@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.model.learning import Session, Workshop
+from minimax_al.campaign.model.learning import Session
 from minimax_al.campaign.model.prediction import Prediction, Predictions
 from minimax_al.campaign.model.trained import load_trained
 from minimax_al.campaign.store.history import labelled_at
@@ -171,10 +171,10 @@ def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_co
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        broken.train(on_epoch=interrupt)
+        broken.train(progress=interrupt)
     assert "A training is running, or was interrupted" in broken.status().notes[-1]
     epochs = []
-    assert broken.train(on_epoch=lambda name, done, *_: epochs.append((name, done))).run == 1
+    assert broken.train(progress=lambda name, done, *_: epochs.append((name, done))).run == 1
     assert epochs == [("task", 2)]
     np.testing.assert_equal(weights(broken), weights(straight))
 
@@ -214,7 +214,7 @@ def test_masks_of_images_that_differ_in_their_endings_are_all_written(tmp_path):
 def test_held_out_images_are_never_trained_on(make_coloured):
     campaign = make_coloured()
     answer(campaign, 20)
-    place = Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign.now)
+    place = campaign.context
     session = Session(place, "entropy")
     held_out = {known.path for known in session.material.held_out}
     assert len(held_out) >= 2
@@ -241,8 +241,8 @@ def test_training_with_one_class_is_refused_and_remembered(make_coloured):
     ("call", "error", "match"),
     [
         (lambda c: c.train(), DataError, "nothing is labelled yet"),
-        (lambda c: c.predict(c.images), CampaignError, "nothing was trained yet: train first"),
-        (lambda c: c.package(c.folder / "out"), CampaignError, "nothing was trained yet"),
+        (lambda c: c.predict(c.images), CampaignError, "no model was trained yet"),
+        (lambda c: c.package(c.folder / "out"), CampaignError, "no model was trained yet"),
     ],
 )
 def test_before_its_time_is_said(make_coloured, call, error, match):

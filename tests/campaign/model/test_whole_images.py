@@ -9,7 +9,7 @@ from PIL import Image
 
 from minimax_al.campaign.images.letterbox import FITS, in_place
 from minimax_al.campaign.model.datasets import build_dataset
-from minimax_al.campaign.model.learning import Session, Workshop
+from minimax_al.campaign.model.learning import Session
 from minimax_al.campaign.model.trained import load_trained
 from minimax_al.campaign.model.training_data import gather
 from minimax_al.campaign.package.packaging import preprocessing
@@ -46,13 +46,13 @@ def ends(row=0):
 
 
 def workshop(campaign):
-    return Workshop(campaign.folder, campaign.store, campaign.settings, campaign.masks, campaign.now)
+    return campaign.context
 
 
 def test_images_and_masks_are_stretched_whole(wide):
     with wide.store.reading() as connection:
         material = gather(connection)
-    dataset = build_dataset(wide.store, wide.settings, wide.masks, material)
+    dataset = build_dataset(wide.context, material)
     indices = torch.arange(len(dataset.train))
     (pixels,) = dataset.train.stream([indices])
     for position, name in enumerate(dataset.train.names):

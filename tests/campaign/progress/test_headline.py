@@ -61,7 +61,7 @@ def test_the_interval_is_the_bootstrap_over_images(masked):
 
     with masked.store.reading() as connection:
         material = gather(connection)
-    truth = build_dataset(masked.store, masked.settings, masked.masks, material).test_targets.numpy()
+    truth = build_dataset(masked.context, material).test_targets.numpy()
     said = {one.path: one.square for one in masked.predict(masked.images).images}
     images = [(said[known.path], mask) for known, mask in zip(material.held_out, truth, strict=True)]
     assert miou(images) == pytest.approx(model.score)

@@ -6,7 +6,6 @@ Images are described by the campaign's encoder where its recipe takes published 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from sqlalchemy import Connection, select
@@ -14,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minimax_al.acquisition import k_center_greedy, typicality
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.model.datasets import campaign_statistics, load_images
 from minimax_al.campaign.model.hog import SIDE, edges, whitened
-from minimax_al.campaign.model.learning import Workshop
 from minimax_al.campaign.model.recipes import read_recipe
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice, is_candidate
@@ -27,35 +26,35 @@ from minimax_al.data import Images
 from minimax_al.networks import Encoder, build_encoder
 from minimax_al.training import Recipe, Runtime
 from minimax_al.training.feed import seen
-
-if TYPE_CHECKING:
-    from minimax_al.training.epochs import EpochCallback
+from minimax_al.vocabulary import Progress
 
 _AT_ONCE = 256
 
 
 def choose_by_features(
-    place: Workshop, strategy: str, budget: int, on_epoch: "EpochCallback | None" = None
+    context: CampaignContext, strategy: str, budget: int, progress: Progress | None = None
 ) -> list[Choice]:
     """Chooses unlabelled images that are unlike the labelled ones.
 
     Args:
-        place: the campaign.
+        context: the campaign.
         strategy: "typicality" (TypiClust) or "coverage" (k-center greedy).
         budget: how many; fewer where there are not so many.
-        on_epoch: told how many images are described.
+        progress: Callback of the images whose features are computed.
 
     Raises:
         UnreadableImageError: an image cannot be read any more.
         ConfigurationError: the recipe in the settings is none.
     """
-    recipe = read_recipe(place.settings)
-    with place.store.reading() as connection:
+    recipe = read_recipe(context.settings)
+    with context.store.reading() as connection:
         ids, paths, labelled = _images(connection)
     names = [*paths, *labelled]
-    features = _by_encoder(place, recipe, names, on_epoch) if recipe.pretrained else _by_edges(place, names, on_epoch)
+    features = (
+        _by_encoder(context, recipe, names, progress) if recipe.pretrained else _by_edges(context, names, progress)
+    )
     pool, known, budget = features[: len(ids)], features[len(ids) :], min(budget, len(ids))
-    generator = torch.Generator().manual_seed(place.settings.seed)
+    generator = torch.Generator().manual_seed(context.settings.seed)
     if strategy == "typicality":
         picked = typicality(pool, budget, generator, known)
     else:
@@ -75,16 +74,16 @@ def _images(connection: Connection) -> tuple[list[int], list[str], list[str]]:
     return ids, paths, labelled
 
 
-def _by_edges(place: Workshop, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
-    images = load_images(Path(place.settings.images), names, SIDE, FITS[place.settings.task])
-    return whitened(_joined((edges(pixels) for pixels in _batches(images, _AT_ONCE, on_epoch)), len(names)))
+def _by_edges(context: CampaignContext, names: Sequence[str], progress: Progress | None) -> Tensor:
+    images = load_images(Path(context.settings.images), names, SIDE, FITS[context.settings.task])
+    return whitened(_joined((edges(pixels) for pixels in _batches(images, _AT_ONCE, progress)), len(names)))
 
 
-def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch: "EpochCallback | None") -> Tensor:
-    fit = FITS[place.settings.task]
-    images = load_images(Path(place.settings.images), names, place.settings.stored_size, fit)
-    mean, std = campaign_statistics(place.store, images)
-    task = place.settings.task
+def _by_encoder(context: CampaignContext, recipe: Recipe, names: Sequence[str], progress: Progress | None) -> Tensor:
+    fit = FITS[context.settings.task]
+    images = load_images(Path(context.settings.images), names, context.settings.stored_size, fit)
+    mean, std = campaign_statistics(context.store, images)
+    task = context.settings.task
     encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=recipe.pretrained)
     runtime = Runtime(recipe.runtime)
     network: Encoder = runtime.place(encoder).eval()
@@ -94,7 +93,7 @@ def _by_encoder(place: Workshop, recipe: Recipe, names: Sequence[str], on_epoch:
             features = network(seen(pixels, recipe.augmentation, mean, std, runtime)).float()
         return F.normalize((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
 
-    batches = _batches(images, recipe.scoring_batch_size, on_epoch)
+    batches = _batches(images, recipe.scoring_batch_size, progress)
     return _joined((describe(pixels) for pixels in batches), len(names))
 
 
@@ -110,10 +109,10 @@ def _joined(parts: Iterable[Tensor], rows: int) -> Tensor:
     return joined
 
 
-def _batches(images: Images, size: int, on_epoch: "EpochCallback | None") -> Iterator[Tensor]:
+def _batches(images: Images, size: int, progress: Progress | None) -> Iterator[Tensor]:
     done = 0
     for pixels in images.stream(torch.arange(len(images)).split(size)):
         yield pixels
         done += len(pixels)
-        if on_epoch is not None:
-            on_epoch("describing images", done, len(images), {})
+        if progress is not None:
+            progress("features", done, len(images), "images")

@@ -10,10 +10,10 @@ from PIL import Image
 from sqlalchemy import select
 from torch import Tensor
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.letterbox import FITS
-from minimax_al.campaign.images.mask_files import Mask, MaskFiles
+from minimax_al.campaign.images.mask_files import Mask
 from minimax_al.campaign.model.training_data import Known, Material
-from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.data import UNKNOWN, Dataset, FileImages, Images, image_statistics
@@ -24,26 +24,26 @@ from minimax_al.vocabulary import Color
 _STATISTICS = "image_statistics"
 
 
-def build_dataset(store: Store, settings: CampaignSettings, masks: MaskFiles, material: Material) -> Dataset:
+def build_dataset(context: CampaignContext, material: Material) -> Dataset:
     """The labelled images first, in the order of labelling, then the unlabelled ones; the held-out ones to test on.
 
     Raises:
         UnreadableImageError: an image cannot be read any more.
     """
+    settings, images = context.settings, context.images
     size, fit = settings.stored_size, FITS[settings.task]
-    images = Path(settings.images)
     paths = [known.path for known in material.labelled] + [unknown.path for unknown in material.unlabelled]
     train = load_images(images, paths, size, fit)
-    mean, std = campaign_statistics(store, train)
+    mean, std = campaign_statistics(context.store, train)
     unknown = len(material.unlabelled)
     return Dataset(
         name="campaign",
         task=settings.task,
         class_names=material.class_names,
         train=train,
-        train_targets=_targets(material.labelled, settings, masks, unknown),
+        train_targets=_targets(context, material.labelled, unknown),
         test=load_images(images, [one.path for one in material.held_out], size, fit),
-        test_targets=_targets(material.held_out, settings, masks, 0),
+        test_targets=_targets(context, material.held_out, 0),
         mean=mean,
         std=std,
     )
@@ -62,10 +62,10 @@ def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centr
     return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 
-def _targets(known: Sequence[Known], settings: CampaignSettings, masks: MaskFiles, unknown: int) -> Tensor:
-    if settings.task == "classification":
+def _targets(context: CampaignContext, known: Sequence[Known], unknown: int) -> Tensor:
+    if context.settings.task == "classification":
         return torch.tensor([one.target for one in known] + [UNKNOWN] * unknown, dtype=torch.int64)
-    size = settings.stored_size
+    size, masks = context.settings.stored_size, context.masks
     targets = torch.full((len(known) + unknown, size, size), 255, dtype=torch.uint8)
     for position, one in enumerate(known):
         targets[position] = torch.from_numpy(_stretched(masks.load(str(one.mask)), size))

@@ -1,11 +1,10 @@
-"""Training on a campaign's labels and choosing with what was trained; the place where torch comes in."""
+"""Training on a campaign's labels and choosing with what was trained; the room that loads torch."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ import torch
 from sqlalchemy import Connection, Row, select
 from torch import Tensor
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.letterbox import FITS
-from minimax_al.campaign.images.mask_files import MaskFiles
-from minimax_al.campaign.images.views import VIEWS, ViewFiles
 from minimax_al.campaign.model.datasets import build_dataset
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.measuring import measure
@@ -36,15 +34,13 @@ from minimax_al.campaign.progress.runs import (
 )
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice
-from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import classes, runs
 from minimax_al.durable import new_folder
 from minimax_al.errors import CampaignError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
 from minimax_al.training import Evaluation
-from minimax_al.training.epochs import EpochCallback
+from minimax_al.vocabulary import Progress
 
 StartCallback = Callable[[str, int, int], None]
 """Called before a training with the strategy, the labels to train on and those that are held out."""
@@ -53,32 +49,13 @@ _SAMPLE = 5000
 """Unlabelled images on which successive models are compared."""
 
 
-@dataclass(frozen=True)
-class Workshop:
-    """What a training needs to know of its campaign.
-
-    Attributes:
-        folder: of the campaign.
-        store: its database.
-        settings: its settings.
-        masks: its masks.
-        now: the time.
-    """
-
-    folder: Path
-    store: Store
-    settings: CampaignSettings
-    masks: MaskFiles
-    now: Callable[[], datetime]
-
-
 class Session:
     """A learner with a campaign's labels, which trains, measures and chooses.
 
     Args:
-        place: the campaign.
+        context: the campaign.
         strategy: what trains and chooses.
-        on_epoch: told of every finished epoch.
+        progress: Callback of every finished epoch.
         on_start: told what is about to be trained, unless exactly this was trained already.
 
     Raises:
@@ -89,30 +66,30 @@ class Session:
 
     def __init__(
         self,
-        place: Workshop,
+        context: CampaignContext,
         strategy: str,
-        on_epoch: EpochCallback | None = None,
+        progress: Progress | None = None,
         on_start: StartCallback | None = None,
     ) -> None:
-        self.place = place
+        self.context = context
         self.name = strategy
         chosen = get_strategy(strategy)
-        recipe = read_recipe(place.settings)
-        with place.store.reading() as connection:
+        recipe = read_recipe(context.settings)
+        with context.store.reading() as connection:
             self.material = gather(connection)
             self.fingerprint = self.material.fingerprint(
-                place.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
+                context.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
             )
             is_news = done_run(connection, self.fingerprint) is None
         if on_start is not None and is_news:
             on_start(strategy, len(self.material.labelled), len(self.material.held_out))
         self.learner = ActiveLearner(
-            build_dataset(place.store, place.settings, place.masks, self.material),
+            build_dataset(context, self.material),
             chosen,
             recipe,
-            seed=place.settings.seed,
-            folder=place.folder / "checkpoints" / self.fingerprint[:16],
-            on_epoch=on_epoch,
+            seed=context.settings.seed,
+            folder=context.folder / "checkpoints" / self.fingerprint[:16],
+            on_epoch=None if progress is None else partial(_report_epoch, progress),
         )
         count = len(self.material.labelled)
         self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count], by="campaign")
@@ -126,20 +103,20 @@ class Session:
         Raises:
             CampaignError: the disk has no room, or does not allow it; the run says so too.
         """
-        place = self.place
-        with place.store.writing() as connection:
+        context = self.context
+        with context.store.writing() as connection:
             before = done_run(connection, self.fingerprint)
             run_id: int = before.id if before else self._start(connection)
             if before is not None:  # asked for again, it is the campaign's model again
-                finish_run(connection, run_id, before.metrics, place.now(), self.material.last_label)
+                finish_run(connection, run_id, before.metrics, context.now(), self.material.last_label)
         try:
             self.learner.fit()
-            if before is None or not run_folder(place.folder, run_id).exists():
+            if before is None or not run_folder(context.folder, run_id).exists():
                 self._finish(run_id)
         except OSError as error:
             said = CampaignError(
-                f"what was trained cannot be kept in {str(place.folder)!r} ({error.strerror or error}): allow reading "
-                "and writing there, and see that the disk has room; then train again, and it goes on"
+                f"the trained model cannot be kept in {str(context.folder)!r} ({error.strerror or error}): allow "
+                "reading and writing there, and make room on the disk; then train again, which resumes"
             )
             self._fail(run_id, str(said))
             raise said from error
@@ -156,12 +133,12 @@ class Session:
         picked = {name: query.picked(name).tolist() for name in own}
         suggested = self._suggestions(query.indices)
         chosen = [self.material.unlabelled[index - offset] for index in query.indices.tolist()]
-        if self.place.settings.task == "segmentation":
-            keep_views(self.learner, query.indices, chosen, ViewFiles(self.place.folder / VIEWS))
+        if self.context.settings.task == "segmentation":
+            keep_views(self.learner, query.indices, chosen, self.context.views)
         choices = []
-        for place, image in enumerate(chosen):
-            scores = {name: float(values[place]) for name, values in picked.items()}
-            suggestion, confidence = suggested[place]
+        for position, image in enumerate(chosen):
+            scores = {name: float(values[position]) for name, values in picked.items()}
+            suggestion, confidence = suggested[position]
             choices.append(
                 Choice(
                     item_id=image.id,
@@ -175,7 +152,7 @@ class Session:
 
     def _suggestions(self, indices: Tensor) -> list[tuple[int | None, float | None]]:
         """What M takes each image for: the id of the class and its probability; nothing for masks."""
-        if self.place.settings.task == "segmentation":
+        if self.context.settings.task == "segmentation":
             return [(None, None)] * len(indices)
         ids, said = self._class_ids(), self._predict(self.learner.dataset.train, indices)
         labels, confidences = said["predicted"].tolist(), said["confidence"].tolist()
@@ -183,38 +160,38 @@ class Session:
 
     def _start(self, connection: Connection) -> int:
         sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
-        return start_run(connection, self.name, self.fingerprint, now=self.place.now(), **sizes)
+        return start_run(connection, self.name, self.fingerprint, now=self.context.now(), **sizes)
 
     def _fail(self, run_id: int, message: str) -> None:
         # Where this cannot be written either, the error itself says more.
-        with suppress(StoreError), self.place.store.writing() as connection:
-            fail_run(connection, run_id, message, self.place.now())
+        with suppress(StoreError), self.context.store.writing() as connection:
+            fail_run(connection, run_id, message, self.context.now())
 
     def _finish(self, run_id: int) -> None:
         """Measures, keeps M, and only then says that the run is done."""
         found = self._measure() if self.material.held_out else Evaluation({}, [])
         trained = self._trained(run_id, found)
-        folder = run_folder(self.place.folder, run_id)
+        folder = run_folder(self.context.folder, run_id)
         shutil.rmtree(folder, ignore_errors=True)  # what a crash between the two last steps has left
         with new_folder(folder) as part:
             save_trained(part, trained)
             write_curve(part, self._measure_earlier(run_id, trained))
-            if self.place.settings.task == "classification":
+            if self.context.settings.task == "classification":
                 np.savez(part / PREDICTIONS, **self._predictions())
-        with self.place.store.writing() as connection:
-            finish_run(connection, run_id, found.metrics, self.place.now(), self.material.last_label)
+        with self.context.store.writing() as connection:
+            finish_run(connection, run_id, found.metrics, self.context.now(), self.material.last_label)
         self._remove_old_checkpoints()
 
     def _measure(self) -> Evaluation:
         assert self.learner.models is not None
-        return measure(self.learner.round, self.learner.models, self.place.settings.seed)
+        return measure(self.learner.round, self.learner.models, self.context.settings.seed)
 
     def _measure_earlier(self, run_id: int, trained: Trained) -> dict[int, dict[str, float]]:
         if not self.material.held_out:
             return {}
-        with self.place.store.reading() as connection:
+        with self.context.store.reading() as connection:
             finished = [run for run in done_runs(connection) if run.id != run_id]
-        return measure_earlier(self.learner, trained, self.place.folder, finished)
+        return measure_earlier(self.learner, trained, self.context.folder, finished)
 
     def _trained(self, run_id: int, found: Evaluation) -> Trained:
         assert self.learner.models is not None
@@ -227,7 +204,7 @@ class Session:
             recipe=self.learner.recipe,
             task=dataset.task,
             class_names=dataset.class_names,
-            stored_size=self.place.settings.stored_size,
+            stored_size=self.context.settings.stored_size,
             fit=FITS[dataset.task],
             mean=dataset.mean,
             std=dataset.std,
@@ -260,7 +237,7 @@ class Session:
         return self.learner.round.stream(forward, indices, images) if len(indices) else {}
 
     def _class_ids(self) -> list[int]:
-        with self.place.store.reading() as connection:
+        with self.context.store.reading() as connection:
             return list(connection.scalars(select(classes.c.id).order_by(classes.c.position)))
 
     def _remove_old_checkpoints(self) -> None:
@@ -274,24 +251,28 @@ class Session:
 
 
 def train(
-    place: Workshop, strategy: str, on_epoch: EpochCallback | None = None, on_start: StartCallback | None = None
+    context: CampaignContext, strategy: str, progress: Progress | None = None, on_start: StartCallback | None = None
 ) -> Row[Any]:
     """Trains on all labels but the held-out ones; the row of the run."""
-    with training_alone(place.folder):
-        run_id = Session(place, strategy, on_epoch, on_start).fit()
-    with place.store.reading() as connection:
+    with training_alone(context.folder):
+        run_id = Session(context, strategy, progress, on_start).fit()
+    with context.store.reading() as connection:
         return connection.execute(select(runs).where(runs.c.id == run_id)).one()
 
 
 def choose(
-    place: Workshop,
+    context: CampaignContext,
     strategy: str,
     budget: int,
-    on_epoch: EpochCallback | None = None,
+    progress: Progress | None = None,
     on_start: StartCallback | None = None,
 ) -> tuple[Sequence[Choice], int]:
     """Trains where needed, and chooses; also the id of the run whose models chose."""
-    with training_alone(place.folder):
-        session = Session(place, strategy, on_epoch, on_start)
+    with training_alone(context.folder):
+        session = Session(context, strategy, progress, on_start)
         run_id = session.fit()
         return session.choose(min(budget, len(session.material.unlabelled))), run_id
+
+
+def _report_epoch(progress: Progress, training: str, done: int, epochs: int, _losses: Mapping[str, float]) -> None:
+    progress(training.replace("_", " "), done, epochs, "epochs")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from sqlalchemy import select
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.model.datasets import load_images
 from minimax_al.campaign.model.trained import Trained, save_trained
 from minimax_al.campaign.package.model_card import model_card
@@ -20,14 +21,13 @@ from minimax_al.durable import new_folder
 _CHECKED = 16  # images on which the ONNX file is compared
 
 
-def package_model(trained: Trained, state: ModelState, store: Store, images: Path, out: Path, *, onnx: bool) -> None:
+def package_model(context: CampaignContext, trained: Trained, state: ModelState, out: Path, *, onnx: bool) -> None:
     """Writes a folder with everything that is needed to use the model without this program.
 
     Args:
+        context: Campaign, on whose images the ONNX file is checked.
         trained: the model.
         state: how good it is, and what has come since, for the card.
-        store: the campaign's database.
-        images: the images' folder; on a few of them the ONNX file is checked.
         out: the folder; must be new or empty.
         onnx: whether to write an ONNX file.
 
@@ -41,7 +41,7 @@ def package_model(trained: Trained, state: ModelState, store: Store, images: Pat
         _write_json(part / "preprocessing.json", preprocessing(trained))
         difference = None
         if onnx:
-            squares = load_images(images, _some_paths(store), trained.stored_size, trained.fit)
+            squares = load_images(context.images, _some_paths(context.store), trained.stored_size, trained.fit)
             (pixels,) = squares.stream([torch.arange(len(squares))])
             difference = export_onnx(trained, part / "model.onnx", prepare(pixels.cpu(), trained.recipe.augmentation))
         (part / "README.md").write_text(model_card(trained, state, difference), encoding="utf-8")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.status import CurvePoint, ModelState, Status
 from minimax_al.campaign.rounds.rounds import Pick, list_picks
 from minimax_al.campaign.settings import CampaignSettings
@@ -36,26 +37,24 @@ _THUMBNAIL = 96
 _SHOWN = 24  # images a round
 
 
-def write_report(
-    store: Store, settings: CampaignSettings, status: Status, curve: Sequence[CurvePoint], out: Path
-) -> None:
+def write_report(context: CampaignContext, status: Status, curve: Sequence[CurvePoint], out: Path) -> None:
     """Writes the page.
 
     Args:
-        store: the campaign's database.
-        settings: of the campaign.
+        context: Campaign.
         status: as of now.
         curve: the learning curve so far.
         out: the HTML file, replaced in one step.
     """
+    settings = context.settings
     page = ReportPage(
-        title=Path(settings.images).name,
+        title=context.folder.resolve().name,
         eyebrow="Labelling campaign",
         summary=summary_sentences(status),
         sections=[
             *_curve_sections(curve, HEADLINES[settings.task]),
             _class_section(status),
-            _picks_section(store, settings),
+            _picks_section(context.store, settings),
             set_aside_section(status.set_aside),
             Section("Notes", [Text(status.notes)]) if status.notes else None,
         ],

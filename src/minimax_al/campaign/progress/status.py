@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.advice import Advice, Measurement, advise
 from minimax_al.campaign.progress.headline import read_interval, read_score
 from minimax_al.campaign.progress.runs import Measured, agreement, done_runs, measured_alike
@@ -15,9 +16,9 @@ from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, roun
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import current_labels, holding
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
+from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
 
 
@@ -124,9 +125,10 @@ class Status:
     notes: tuple[str, ...]
 
 
-def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Status:
-    """The status as of now, from one consistent view of the database."""
-    with store.reading() as connection:
+def read_status(context: CampaignContext) -> Status:
+    """Return the status as of now, from one consistent view of the database."""
+    settings, folder = context.settings, context.folder
+    with context.store.reading() as connection:
         labelled: Sequence[Row[Any]] = connection.execute(current_labels()).all()
         held_out = held_out_groups(connection)
         finished = done_runs(connection)
@@ -154,18 +156,35 @@ def read_status(store: Store, settings: CampaignSettings, folder: Path) -> Statu
         )
 
 
+def read_model_state(context: CampaignContext) -> ModelState:
+    """Return the state of the last trained model.
+
+    Args:
+        context: Campaign.
+
+    Raises:
+        CampaignError: No model was trained yet.
+    """
+    with context.store.reading() as connection:
+        finished = done_runs(connection)
+        if not finished:
+            raise CampaignError(f"no model was trained yet: run 'mal train {context.folder}' first")
+        labelled: Sequence[Row[Any]] = connection.execute(current_labels()).all()
+        return _model_state(finished, labelled, context.folder, context.settings.task)
+
+
 def measurements(finished: Sequence[Measured]) -> list[Measurement]:
     """The points of the learning curve: models that were measured, in the order of training."""
     return [Measurement(run.labels, score, run.held_out) for run in finished if (score := _score(run)) is not None]
 
 
-def read_curve(store: Store, folder: Path) -> list[CurvePoint]:
+def read_curve(context: CampaignContext) -> list[CurvePoint]:
     """The learning curve, by labels: of several models trained on as many labels the last.
 
     All of them are measured on the same images, those that are held out now.
     """
-    with store.reading() as connection:
-        finished = measured_alike(folder, done_runs(connection))
+    with context.store.reading() as connection:
+        finished = measured_alike(context.folder, done_runs(connection))
     latest = {run.labels: (score, run) for run in finished if (score := _score(run)) is not None}
     return [
         CurvePoint(labels, score, *(read_interval(run.metrics, run.held_out) or (None, None)))

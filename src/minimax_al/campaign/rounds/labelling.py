@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row
 
-from minimax_al.campaign.images.mask_files import MaskFiles
-from minimax_al.campaign.images.views import VIEWS, ViewFiles, ViewKind, image_file
+from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.images.views import ViewKind, image_file
 from minimax_al.campaign.rounds.answers import Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.rounds.leases import Lease, lend, recall, release, take_lease
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
@@ -51,9 +51,8 @@ class Labelling:
         self.store = store
         with store.reading() as connection:
             self.settings = read_settings(connection)
-        self.masks = MaskFiles(folder / "masks")
-        self.views = ViewFiles(folder / VIEWS)
         self.now = clock or utc_now
+        self.masks, self.views = self.context.masks, self.context.views
 
     def close(self) -> None:
         """Lets go of the database; a campaign is a context manager, too."""
@@ -64,6 +63,11 @@ class Labelling:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @property
+    def context(self) -> CampaignContext:
+        """Folder, database, settings and clock, for the functions of other rooms."""
+        return CampaignContext(self.folder, self.store, self.settings, self.now)
 
     @property
     def images(self) -> Path:

@@ -159,7 +159,7 @@ function budgets({ round, unlabelled }) {
   }
 }
 
-function progress({ kind, training, epoch, epochs, message, started_at: started }) {
+function progress({ kind, training, epoch, epochs, unit, message, started_at: started }) {
   const what = kind === "query" ? "Choosing the next round" : "Training";
   for (const id of ["job-title", "wait-title"]) byId(id).textContent = what;
   for (const bar of [byId("job-bar"), byId("wait-bar")]) {
@@ -167,7 +167,7 @@ function progress({ kind, training, epoch, epochs, message, started_at: started 
     if (epochs) bar.value = epoch ?? 0;
     else bar.removeAttribute("value");
   }
-  const step = training ? `${training.replaceAll("_", " ")}${epochs ? `: epoch ${epoch} of ${epochs}` : ""}` : (message ?? "starting");
+  const step = training ? `${training.replaceAll("_", " ")}${epochs ? `: ${epoch} of ${epochs} ${unit ?? "epochs"}` : ""}` : (message ?? "starting");
   for (const id of ["job-step", "wait-step"]) byId(id).textContent = step;
   byId("job-time").textContent = started ? elapsed(started) : "";
   byId("top-job").textContent = epochs ? `${what.split(" ")[0]} ${Math.round((100 * (epoch ?? 0)) / epochs)} %` : `${what.split(" ")[0]} …`;

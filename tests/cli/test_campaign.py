@@ -9,7 +9,7 @@ from PIL import Image
 
 from minimax_al.campaign import Campaign
 from minimax_al.cli import main
-from minimax_al.cli.printing import shown_epochs
+from minimax_al.cli.progress import shown_progress
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def run(capsys, *words):
 
 
 def test_a_round_by_commands(folder, capsys):
-    status, out, err = run(capsys, "query", "campaign", "--budget", "4")
+    status, out, _ = run(capsys, "query", "campaign", "--budget", "4")
     assert status == 0
-    picked = out.split()
+    assert "Round 1 is open: 4 images by random (badge+mal chooses once images have labels)." in out
+    assert out.endswith("Next: mal label campaign\n")
+    picked = run(capsys, "picks", "campaign")[1].split()
     assert len(set(picked)) == 4
-    assert "Round 1: 4 images by random (badge+mal chooses once images have labels; none has one yet)" in err
-    assert err.endswith("Next: mal label campaign\n")
     (folder / "labels.csv").write_text("path,label\n" + "".join(f"{path},cat\n" for path in picked))
     assert run(capsys, "import", "campaign", "labels.csv")[1].startswith("4 labels added")
     assert "4 labelled" in run(capsys, "status", "campaign")[1]
@@ -64,8 +64,8 @@ def test_a_round_by_commands(folder, capsys):
         (["import", "campaign", "nowhere.csv"], "nowhere.csv"),
         (["export", "campaign", "out.xyz", "--format", "cvs"], "did you mean 'csv'"),
         (["train", "campaign"], "nothing is labelled yet"),
-        (["predict", "campaign", "--images", "images"], "nothing was trained yet"),
-        (["package", "campaign", "out"], "nothing was trained yet"),
+        (["predict", "campaign", "--images", "images"], "no model was trained yet: run 'mal train campaign' first"),
+        (["package", "campaign", "out"], "no model was trained yet: run 'mal train campaign' first"),
         (["close", "campaign"], "no round was opened yet"),
     ],
 )
@@ -142,7 +142,8 @@ def test_the_next_step_follows_from_where_a_campaign_stands(folder, capsys):
         return run(capsys, "status", "campaign")[1].splitlines()[-1]
 
     assert following() == "Next: mal query campaign --budget 3"
-    picked = run(capsys, "query", "campaign", "--budget", "4", "--strategy", "random")[1].split()
+    run(capsys, "query", "campaign", "--budget", "4", "--strategy", "random")
+    picked = run(capsys, "picks", "campaign")[1].split()
     assert following() == "Next: mal label campaign"
     Path("labels.csv").write_text("path,label\n" + "".join(f"{path},cat\n" for path in picked))
     run(capsys, "import", "campaign", "labels.csv")
@@ -153,17 +154,17 @@ def test_the_next_step_follows_from_where_a_campaign_stands(folder, capsys):
 
 
 def test_a_training_off_a_terminal_speaks_at_once_and_of_every_epoch(capsys):
-    with shown_epochs() as shown:
+    with shown_progress() as shown:
         shown.on_start("badge+mal", 45, 12)
         assert capsys.readouterr().err == "Training badge+mal on 45 labels (12 held out)…\n"
         for epoch in (1, 2):
-            shown.on_epoch("task", epoch, 2, {})
-    assert capsys.readouterr().err == "task: 1 of 2\ntask: 2 of 2\n"
+            shown.progress("task model", epoch, 2, "epochs")
+    assert capsys.readouterr().err == "task model: 1 of 2 epochs\ntask model: 2 of 2 epochs\n"
 
 
 def test_on_a_terminal_a_bar_is_there_before_the_first_epoch(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with shown_epochs() as shown:
+    with shown_progress() as shown:
         shown.on_start("badge+mal", 45, 12)
     assert "Training badge+mal on" in capsys.readouterr().err
 
@@ -180,7 +181,9 @@ def test_images_come_back_from_label_studio_by_a_command(folder, capsys):
     with Campaign.open("campaign") as campaign:
         campaign.lend([pick.item for pick in campaign.picks()], "Label Studio, project 1")
         assert campaign.lease("ann", 4).picks == ()
-        assert run(capsys, "label-studio", "recall", "campaign")[1].startswith("4 images are taken back")
+        assert run(capsys, "label-studio", "recall", "campaign")[1].startswith(
+            "4 images are back on the labelling page"
+        )
         assert len(campaign.lease("ann", 4).picks) == 4
 
 
@@ -188,7 +191,7 @@ def test_an_import_tells_of_unsure_answers_and_new_classes(folder, capsys):
     (folder / "labels.csv").write_text("path,label,answer\na/0.png,bird,label\nb/1.png,,unsure\na/2.png,,unsure\n")
     status, out, _ = run(capsys, "import", "campaign", "labels.csv", "--create-classes")
     assert status == 0
-    assert out.splitlines()[:2] == ["1 labels added, 0 changed, 0 as they were, 2 unsure (csv)", "New classes: bird"]
+    assert out.splitlines()[:2] == ["1 labels added, 0 changed, 0 unchanged, 2 unsure (csv)", "New classes: bird"]
 
 
 def test_masks_are_exported_as_masks_and_a_class_called_void_is_told(folder, capsys):

@@ -1,0 +1,43 @@
+"""Context of a campaign: the folder, database, settings and files that its rooms work on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from minimax_al.campaign.images.mask_files import MaskFiles
+from minimax_al.campaign.images.views import VIEWS, ViewFiles
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.database import Store
+
+
+@dataclass(frozen=True)
+class CampaignContext:
+    """Everything that a function needs to know of its campaign, in one argument.
+
+    Attributes:
+        folder: Campaign folder.
+        store: Database.
+        settings: Settings as of now.
+        now: Clock, with a time zone.
+    """
+
+    folder: Path
+    store: Store
+    settings: CampaignSettings
+    now: Callable[[], datetime]
+
+    @property
+    def images(self) -> Path:
+        """Folder of the images."""
+        return Path(self.settings.images)
+
+    @property
+    def masks(self) -> MaskFiles:
+        """Masks of a segmentation campaign."""
+        return MaskFiles(self.folder / "masks")
+
+    @property
+    def views(self) -> ViewFiles:
+        """What models predicted for the pixels of its images."""
+        return ViewFiles(self.folder / VIEWS)

@@ -1,0 +1,52 @@
+"""The commands of a campaign's model: training it, using it, taking it away."""
+
+from pathlib import Path
+
+from minimax_al.cli.arguments import CampaignFolder, Destination, ImageFolder, Strategy
+from minimax_al.cli.printing import show, show_status
+from minimax_al.cli.progress import shown_progress
+
+
+def train(folder: CampaignFolder, /, strategy: Strategy = None) -> None:
+    """Train on a campaign's labels, except the held-out ones; resumes after an interruption.
+
+    Args:
+        folder: Campaign folder.
+        strategy: Strategy whose training runs, a name from `mal names strategies`; without it, the campaign's.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        with shown_progress() as (progress, on_start):
+            campaign.train(strategy, progress, on_start)
+        show_status(campaign)
+
+
+def predict(folder: CampaignFolder, /, images: ImageFolder, out: Destination = Path("predictions.csv")) -> None:
+    """Predict the class, or the mask, of every image of a folder.
+
+    Args:
+        folder: Campaign folder.
+        images: Folder of images.
+        out: CSV file to write; for a campaign of masks, a folder of masks.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        predictions = campaign.predict(images)
+    predictions.write(out)
+    show(f"{len(predictions.images)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
+
+
+def package(folder: CampaignFolder, out: Destination, /, onnx: bool = True) -> None:
+    """Package a campaign's model: weights, classes, preprocessing, ONNX, model card.
+
+    Args:
+        folder: Campaign folder.
+        out: New folder to write.
+        onnx: Whether to write an ONNX file, checked against the model (extra `export`).
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"The model is in {campaign.package(out, onnx=onnx)}")
