@@ -131,7 +131,7 @@ def test_published_marks_are_named():
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 def test_a_plot_shows_one_metric(plot):
-    with pytest.raises(ConfigurationError, match="0 curves given have none"):
+    with pytest.raises(ConfigurationError, match="0 given curves have none"):
         plot([])
-    with pytest.raises(ConfigurationError, match="2 curves given have accuracy, miou"):
+    with pytest.raises(ConfigurationError, match="2 given curves have accuracy, miou"):
         plot([curve_of("a"), curve_of("a", metric="miou")])

@@ -1,15 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from minimax_al.errors import ShapeError
 from minimax_al.report.blocks import Bars, Disclosure, Facts, Figure, Gallery, Image, ReportPage, Table, Text
+from minimax_al.report.class_sections import ClassBalance, class_balance_section
 from minimax_al.report.curves import Curve, Record
 from minimax_al.report.page import render_page
 from minimax_al.report.plots import PublishedPoints
 from minimax_al.report.sections import (
-    ClassBalance,
     PickedRound,
-    class_balance_section,
     curves_section,
     figures_section,
     picks_section,
@@ -41,14 +42,15 @@ def test_what_the_curves_leave_out_and_caveats_are_said():
     published = [PublishedPoints(s, (20,), (0.3,), source="Table 2", caveat="Beware.") for s in ("mal", "vaal")]
     section = curves_section([curve_of("mal", left_out=(60, 80))], published)
     said = blocks_of(section, Text)[0].paragraphs
-    assert said[0].startswith("mal: not every seed has 60, 80 labels")
+    assert said[0] == "mal: the curve omits 60, 80 labels, which not every seed has."
     assert said[1:] == ["Open marks: Table 2. Beware."]
 
 
 @pytest.mark.parametrize(
     ("curves", "words"),
     [
-        ([curve_of("a", 1)], "One seed"),
+        ([curve_of("a", 1), curve_of("b", 1)], "One seed"),
+        ([curve_of("a", 1)], ""),
         ([curve_of("a", 3)], "over 3 seeds"),
         ([curve_of("a", 1), curve_of("b", 3)], "over 1 to 3 seeds"),
     ],
@@ -62,6 +64,30 @@ def test_figures_come_with_what_a_paper_needs():
     paste = blocks_of(section, Disclosure)[0].blocks
     assert paste[0].text.startswith("| accuracy")
     assert paste[1].text.startswith(r"\begin{tabular}")
+
+
+def test_a_campaigns_curve_has_intervals_and_no_word_about_seeds_or_papers():
+    curve = replace(curve_of("accuracy so far", 1), intervals=np.array([[0.05, 0.2], [0.3, 0.5]]))
+    sections = [curves_section([curve]), figures_section([curve], paste=False)]
+    text = render_page(ReportPage("Shop photos", sections=sections))
+    assert "Band: 95% interval." in text
+    assert "fill-opacity: 0.12" in text
+    body = text[text.index("<body>") :].lower()
+    assert not [word for word in ("seed", "paper", "bold") if word in body]
+
+
+def test_work_is_shown_and_unequal_work_is_pointed_out():
+    times = [Record("digits", name, 0, 0, 20, "train_seconds", 1.5) for name in ("mal", "random")]
+    work = [
+        Record("digits", name, 0, 0, 20, metric, value)
+        for name, steps in (("mal", 600.0), ("random", 200.0))
+        for metric, value in (("train_steps", steps), ("train_images", 64 * steps))
+    ]
+    section = timing_section([*times, *work], "digits")
+    assert blocks_of(section, Table)[0].rows[0] == ["mal", "1.50", "–", "1.5", "600", "38,400"]
+    assert "random-equal-work" in blocks_of(section, Text)[0].paragraphs[0]
+    equal = [record._replace(value=5.0) if record.metric == "train_steps" else record for record in work]
+    assert not blocks_of(timing_section([*times, *equal], "digits"), Text)
 
 
 def test_picks_are_folded_by_run_in_the_order_of_rounds():
@@ -93,13 +119,13 @@ def test_bars_of_a_run_share_their_top_and_are_ordered_by_group():
     rows = blocks_of(section, Disclosure)[0].blocks
     assert all(isinstance(row, Bars) and row.top == 8 for row in rows)
     assert [bar.label for bar in rows[0].bars] == ["class 1", "class 2", "class 0"]
-    assert rows[0].caption == "Round 0: 3 labels, 2 of 3 classes, 0 to 2 a class"
+    assert rows[0].caption == "Round 0: 3 labels, 2 of 3 classes, 0 to 2 per class"
 
 
 def test_thousands_of_classes_are_merged():
     rows = blocks_of(class_balance_section([balance(0, list(range(8142)))]), Disclosure)[0].blocks
     assert len(rows[0].bars) <= 160
-    assert "51 classes a bar" in rows[0].caption
+    assert "51 classes per bar" in rows[0].caption
     assert rows[0].bars[0].value == pytest.approx(np.mean(range(51)))
 
 
@@ -130,7 +156,7 @@ def test_files_set_aside_are_listed_or_counted():
     assert set_aside_section([]) is None
     section = set_aside_section([(f"{i}.png", "empty file") for i in range(1234)])
     assert section is not None
-    assert blocks_of(section, Text)[0].paragraphs == ["1,234 files could not be used and took no part."]
+    assert blocks_of(section, Text)[0].paragraphs == ["1,234 files could not be used and were left out."]
     assert len(blocks_of(section, Table)[0].rows) == 200
     assert blocks_of(section, Text)[1].paragraphs == ["and 1,034 more"]
 

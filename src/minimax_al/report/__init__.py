@@ -1,4 +1,4 @@
-"""What an experiment or a campaign shows: learning curves, tables, thumbnails, one self-contained HTML page.
+"""Reports of an experiment or a campaign: learning curves, tables, thumbnails, one self-contained HTML page.
 
 Names are imported when first used, so that reading records does not load matplotlib.
 """

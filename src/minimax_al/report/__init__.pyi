@@ -14,13 +14,21 @@ from .blocks import (
     Table,
     Text,
 )
-from .curves import Curve, Record, learning_curve, learning_curves, read_records, write_records
-from .page import render_page, write_page
-from .plots import PublishedPoints, plot_curves, plot_each_curve
-from .sections import (
+from .class_sections import (
     ClassBalance,
-    PickedRound,
+    ClassScore,
     class_balance_section,
+    class_scores_section,
+    confusion_section,
+    mistakes_section,
+)
+from .curves import Curve, Record, learning_curve, learning_curves, read_records, write_records
+from .files import write_figure, write_tables
+from .intervals import Interval, mean_interval
+from .page import render_page, write_page
+from .plots import PublishedPoints, curve_files, plot_curves, plot_each_curve
+from .sections import (
+    PickedRound,
     curves_section,
     figures_section,
     picks_section,
@@ -29,7 +37,7 @@ from .sections import (
     timing_section,
 )
 from .strips import segmentation_strip
-from .tables import to_latex, to_markdown
+from .tables import figures_table, table_to_csv, table_to_latex, to_latex, to_markdown
 from .thumbnails import thumbnail
 
 __all__ = [
@@ -38,6 +46,7 @@ __all__ = [
     "Block",
     "Cell",
     "ClassBalance",
+    "ClassScore",
     "Code",
     "Curve",
     "Disclosure",
@@ -45,6 +54,7 @@ __all__ = [
     "Figure",
     "Gallery",
     "Image",
+    "Interval",
     "PickedRound",
     "PublishedPoints",
     "Record",
@@ -53,10 +63,16 @@ __all__ = [
     "Table",
     "Text",
     "class_balance_section",
+    "class_scores_section",
+    "confusion_section",
+    "curve_files",
     "curves_section",
     "figures_section",
+    "figures_table",
     "learning_curve",
     "learning_curves",
+    "mean_interval",
+    "mistakes_section",
     "picks_section",
     "plot_curves",
     "plot_each_curve",
@@ -65,10 +81,14 @@ __all__ = [
     "render_page",
     "segmentation_strip",
     "set_aside_section",
+    "table_to_csv",
+    "table_to_latex",
     "thumbnail",
     "timing_section",
     "to_latex",
     "to_markdown",
+    "write_figure",
     "write_page",
     "write_records",
+    "write_tables",
 ]

@@ -1,7 +1,7 @@
-"""What a page is made of: small blocks of plain data, which the page's template turns into HTML.
+"""Blocks of a page: small plain data, which the page's template turns into HTML.
 
-All text is plain: the template escapes it. The one exception is `Figure.svg`, which is markup and must come
-from this package's own drawing.
+All text is plain: the template escapes it. The one exception is the SVG of `Figure`, which is markup and must come from
+this package's own drawing.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ class Text:
     """Paragraphs.
 
     Attributes:
-        paragraphs: plain text.
-        quiet: set small and muted, for remarks below a figure or a table.
+        paragraphs: Plain text.
+        quiet: Small and muted type, for remarks below a figure or a table.
     """
 
     kind: ClassVar[str] = "text"
@@ -30,29 +30,31 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        text: what it shows.
-        detail: a second, muted line.
-        tone: colour and weight: "best" is bold, "good" and "bad" are coloured, "win" and "loss" have a
-            coloured ground too, "muted" steps back.
+        text: Content of the cell.
+        detail: Second, muted line.
+        tone: Colour and weight: "best" is bold; "good" and "bad" are coloured; "win" and "loss" also have a coloured
+            background; "muted" is faint.
+        shade: Strength of a neutral background in [0, 1], for matrices.
     """
 
     text: str
     detail: str = ""
     tone: Literal["", "best", "good", "bad", "win", "loss", "muted"] = ""
+    shade: float = 0.0
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first column names the rows; all other columns are set as numbers, right-aligned.
+    """A table whose first column names the rows; the other columns are right-aligned numbers.
 
     Attributes:
-        columns: headings, that of the first column too; a cell's detail is a second line.
-        rows: cells, as many a row as there are columns; text stands for a plain cell.
-        caption: what the table shows.
-        words: columns (by position) that hold words, not numbers; left-aligned.
+        columns: Headings, including the first column's; a cell's detail is a second line.
+        rows: Cells, one per column; a string is short for a plain cell.
+        caption: Caption of the table.
+        words: Positions of the columns that hold words, which are left-aligned.
 
     Raises:
-        ConfigurationError: a row has another number of cells than there are columns.
+        ConfigurationError: The number of cells in a row differs from the number of columns.
     """
 
     kind: ClassVar[str] = "table"
@@ -74,26 +76,28 @@ class Figure:
     """A drawing.
 
     Attributes:
-        svg: the SVG element, put into the page as it is: only ever from `report.plots`.
-        alt: what it shows, for who cannot see it.
-        caption: text below.
+        svg: SVG element, inserted without escaping: accept it from `report.plots` alone.
+        alt: Text alternative for screen readers.
+        caption: Text below the drawing.
+        narrow: The same drawing for screens below 36 rem; empty to scale `svg` down.
     """
 
     kind: ClassVar[str] = "figure"
     svg: str
     alt: str
     caption: str = ""
+    narrow: str = ""
 
 
 @dataclass(frozen=True)
 class Image:
-    """A thumbnail with what is to be said about it.
+    """A thumbnail with its description.
 
     Attributes:
-        source: a data URI, from `report.thumbnails`.
-        name: the image's name; alternative text and tooltip.
-        title: one line below the image, a class say.
-        values: pairs of a name and a value below, the scores say.
+        source: Data URI from `report.thumbnails`.
+        name: Image name; the text alternative and the tooltip.
+        title: Line below the image, for example its class.
+        values: Pairs of name and value below the title, for example scores.
     """
 
     source: str
@@ -107,10 +111,10 @@ class Gallery:
     """Thumbnails in a grid.
 
     Attributes:
-        images: what is shown.
-        caption: what they have in common.
-        omitted: how many more there are that are not shown.
-        wide: each image is a strip of several views, and takes the room it needs.
+        images: Thumbnails, in reading order.
+        caption: Caption of the gallery.
+        omitted: Number of further images that are not shown.
+        wide: Whether each image is a strip of several views, shown at full width.
     """
 
     kind: ClassVar[str] = "gallery"
@@ -122,7 +126,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a class and how many images it has, say; `group` picks one of three tints (0, 1, 2)."""
+    """One bar, for example a class and its number of images; `group` selects one of three tints (0, 1, 2)."""
 
     label: str
     value: float
@@ -134,9 +138,9 @@ class Bars:
     """Small upright bars in one row.
 
     Attributes:
-        bars: from left to right.
-        caption: what they count.
-        top: value of full height; None for the largest bar. Give rows that are compared the same.
+        bars: Bars, from left to right.
+        caption: Caption of the row.
+        top: Value of full height; None for the largest bar. Rows that a reader compares need the same.
     """
 
     kind: ClassVar[str] = "bars"
@@ -147,7 +151,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they stand for: a command, versions, settings."""
+    """Names and their values: a command, versions, settings."""
 
     kind: ClassVar[str] = "facts"
     items: Sequence[tuple[str, str]]
@@ -155,7 +159,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy, set as it is."""
+    """Preformatted text to copy."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -166,10 +170,10 @@ class Disclosure:
     """Blocks that open on demand, behind one line.
 
     Attributes:
-        summary: the line.
-        blocks: what it opens.
-        note: muted words at the end of the line.
-        open: open from the start.
+        summary: Line that opens the blocks.
+        blocks: Hidden blocks.
+        note: Muted words at the end of the line.
+        open: Whether the blocks are visible from the start.
     """
 
     kind: ClassVar[str] = "disclosure"
@@ -195,12 +199,12 @@ class ReportPage:
     """A whole page.
 
     Attributes:
-        title: the page's title.
-        summary: the findings in a few sentences, one paragraph each.
-        sections: in reading order; None entries are left out, so that a caller may write
+        title: Page title.
+        summary: Findings in a few sentences, one paragraph each.
+        sections: Sections in reading order. None entries are skipped, so that a caller may write
             `sections=[a, b if measured else None]`.
-        eyebrow: a short line above the title: what kind of report this is.
-        footer: a short line at the end.
+        eyebrow: Short line above the title: the kind of report.
+        footer: Short line at the end.
     """
 
     title: str

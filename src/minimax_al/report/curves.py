@@ -1,7 +1,7 @@
-"""Records of an experiment and the learning curves that they draw.
+"""Records of an experiment, and learning curves made from them.
 
-A record is one number: what one strategy reached, under one seed, with so many labels. Experiments keep their
-records in a tidy CSV file (one row a number), so that any other tool can read them.
+A record is one number: the value of a metric for one strategy, one seed and one number of labels. Experiments keep
+their records in a tidy CSV file (one row per number), so that any other tool can read them.
 """
 
 import csv
@@ -19,16 +19,24 @@ from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError, nearest
 
 LESS_IS_BETTER = frozenset({"calibration_error", "train_seconds", "query_seconds"})
-"""Metrics of which the smaller value is the better one."""
+"""Metrics whose smaller value is better."""
+
+COUNTS = frozenset({"train_steps", "train_images"})
+"""Metrics that count; every other metric is in seconds or a fraction."""
 
 
 def is_time(metric: str) -> bool:
-    """Whether a metric is in seconds; all others are fractions, shown in percent."""
+    """Return whether a metric is in seconds."""
     return metric.endswith("_seconds")
 
 
+def shown_scale(metric: str) -> int:
+    """Return the factor from a recorded value to the printed one: 100 for fractions."""
+    return 1 if is_time(metric) or metric in COUNTS else 100
+
+
 def metric_label(metric: str) -> str:
-    """A metric's name with its unit, for an axis or a heading.
+    """Return a metric's name with its unit, for an axis or a heading.
 
     Example:
         >>> metric_label("balanced_accuracy")
@@ -43,13 +51,13 @@ class Record(NamedTuple):
     """One number of an experiment; the fields are the columns of the CSV file, in this order.
 
     Attributes:
-        dataset: name of the data set.
-        strategy: name of the strategy.
-        seed: seed of the run.
-        round: round of the run, from 0.
-        labels: size of the labelled pool when the number was taken.
-        metric: name of the number ("accuracy", "train_seconds").
-        value: a fraction in [0, 1], or seconds where the metric's name says so.
+        dataset: Data set name.
+        strategy: Strategy name.
+        seed: Seed of the run.
+        round: Round of the run, from 0.
+        labels: Size of the labelled pool at the time of the measurement.
+        metric: Metric name ("accuracy", "train_seconds").
+        value: Fraction in [0, 1]; seconds for `…_seconds`, a count for `COUNTS`.
     """
 
     dataset: str
@@ -63,16 +71,18 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One strategy's metric over the number of labels, on the numbers of labels that all of its seeds have.
+    """Learning curve of one strategy, at the numbers of labels that all of its seeds have.
 
     Attributes:
-        dataset: name of the data set.
-        strategy: name of the strategy.
-        metric: name of the metric.
-        seeds: the S seeds, ascending.
-        labels: (P,) int64, ascending.
-        per_seed: (S, P) float64, one row a seed.
-        left_out: numbers of labels that some seeds have and others lack; they are not in the curve.
+        dataset: Data set name.
+        strategy: Strategy name.
+        metric: Metric name.
+        seeds: The S seeds, ascending.
+        labels: Numbers of labels, shape (P,), int64, ascending.
+        per_seed: Values, shape (S, P), float64, one row per seed.
+        left_out: Numbers of labels that only some seeds have; the curve omits them.
+        intervals: Ends of a confidence interval at each point, shape (P, 2), in the metric's unit; None for the spread
+            over seeds. A single run has no spread, but its test set gives an interval.
     """
 
     dataset: str
@@ -82,30 +92,31 @@ class Curve:
     labels: NDArray[np.int64]
     per_seed: NDArray[np.float64]
     left_out: tuple[int, ...] = ()
+    intervals: NDArray[np.float64] | None = None
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Mean over the seeds, (P,)."""
+        """Mean over the seeds, shape (P,)."""
         return np.asarray(self.per_seed.mean(axis=0))
 
     @property
     def std(self) -> NDArray[np.float64] | None:
-        """Sample standard deviation over the seeds (divisor S - 1), (P,); None with one seed."""
+        """Sample standard deviation over the seeds (divisor S - 1), shape (P,); None with one seed."""
         return self.per_seed.std(axis=0, ddof=1) if len(self.seeds) > 1 else None
 
 
 def read_records(path: str | os.PathLike[str]) -> list[Record]:
-    """Reads a records file.
+    """Read a records file.
 
     Args:
-        path: a CSV file with the columns of `Record`; further columns are ignored.
+        path: CSV file with the columns of `Record`; further columns are ignored.
 
     Returns:
-        The records, in the order of the file.
+        The records, in file order.
 
     Raises:
-        ResultsError: the file cannot be read, lacks a column, or a row is not a record (file and line are
-            named).
+        ResultsError: The file cannot be read, lacks a column, or has a row that is not a record. The message names
+            file and line.
     """
     path = Path(path)
     try:
@@ -144,14 +155,14 @@ def _parse(rows: "csv.DictReader[str]", path: Path) -> list[Record]:
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> None:
-    """Writes records in one order whatever the order given, replacing the file in one step.
+    """Write records in sorted order, replacing the file in one step.
 
-    A reader sees the old file or the new one, never a half. Values keep every digit: reading gives them back
+    A reader sees the old file or the new one, never a mixture. Values keep every digit, so a written file reads back
     exactly.
 
     Args:
-        path: the CSV file; its folder is made.
-        records: what to write.
+        path: CSV file; its folder is created.
+        records: Records to write, in any order.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -161,20 +172,20 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> No
 
 
 def learning_curve(records: Iterable[Record], dataset: str, strategy: str, metric: str = "accuracy") -> Curve:
-    """One strategy's curve, on the numbers of labels that all of its seeds have.
+    """Return one strategy's curve, at the numbers of labels that all of its seeds have.
 
     Args:
-        records: records of any data sets, strategies and metrics.
-        dataset: which data set.
-        strategy: which strategy.
-        metric: which metric.
+        records: Records of any data sets, strategies and metrics.
+        dataset: Data set name.
+        strategy: Strategy name.
+        metric: Metric name.
 
     Returns:
-        The curve; `left_out` says which numbers of labels some seeds lack (a run that is not finished, say).
+        The curve. `left_out` holds the numbers of labels that some seeds lack, for example an unfinished run.
 
     Raises:
-        ResultsError: there is no such record, no number of labels is common to all seeds, or two records say
-            different things about one point.
+        ResultsError: No record matches, no number of labels is common to all seeds, or two records disagree about one
+            point.
     """
     records = list(records)
     points: dict[int, dict[int, float]] = {}
@@ -226,20 +237,19 @@ def learning_curves(
     metric: str = "accuracy",
     strategies: Sequence[str] | None = None,
 ) -> list[Curve]:
-    """The curves of several strategies on one data set.
+    """Return the curves of several strategies on one data set.
 
     Args:
-        records: records of any data sets, strategies and metrics.
-        dataset: which data set.
-        metric: which metric.
-        strategies: which strategies, in this order; None for all that have the metric, in the order of the
-            records.
+        records: Records of any data sets, strategies and metrics.
+        dataset: Data set name.
+        metric: Metric name.
+        strategies: Strategy names, in this order; None for all that have the metric, in record order.
 
     Returns:
-        One curve a strategy.
+        One curve per strategy.
 
     Raises:
-        ResultsError: as `learning_curve`.
+        ResultsError: See `learning_curve`.
     """
     records = list(records)
     if strategies is None:

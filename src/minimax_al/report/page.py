@@ -1,7 +1,6 @@
 """One self-contained HTML page: no request leaves it and no script runs in it.
 
-The page forbids itself both (Content-Security-Policy), so a name or an image that slipped in could not break
-it.
+Its Content-Security-Policy forbids both, so that an unexpected name or image cannot add either.
 """
 
 import functools
@@ -15,24 +14,24 @@ from minimax_al.report.blocks import Bars, Cell, ReportPage
 
 
 def render_page(page: ReportPage) -> str:
-    """A page as HTML.
+    """Return a page as HTML.
 
     Args:
-        page: what it shows; every text in it is escaped.
+        page: Content of the page; every text in it is escaped.
 
     Returns:
-        The document; the same page gives the same text.
+        The document; equal pages give equal text.
     """
     sections = [section for section in page.sections if section is not None]
     return _template().render(page=page, sections=sections)
 
 
 def write_page(path: str | os.PathLike[str], page: ReportPage) -> None:
-    """Writes a page as an HTML file, replacing it in one step.
+    """Write a page as an HTML file, replacing it in one step.
 
     Args:
-        path: the file; its folder is made.
-        page: what it shows.
+        path: HTML file; its folder is created.
+        page: Content of the page.
     """
     write_durably(Path(path), render_page(page).encode())
 
@@ -55,11 +54,11 @@ def _as_cell(cell: str | Cell) -> Cell:
 
 
 def _typeset(text: str) -> str:
-    """Keeps "±" on the line of its number."""
+    """Keep "±" on the line of its number."""
     return text.replace(" ± ", "\u00a0±\u00a0")
 
 
 def _heights(bars: Bars) -> list[float]:
-    """Heights in percent of the row."""
+    """Return the heights in percent of the row."""
     top = bars.top or max((bar.value for bar in bars.bars), default=0)
     return [round(100 * min(bar.value / top, 1), 2) if top > 0 else 0.0 for bar in bars.bars]

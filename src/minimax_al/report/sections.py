@@ -1,7 +1,4 @@
-"""Sections of a report that need nothing but records, images and counts.
-
-Benchmark and campaign both use them.
-"""
+"""Sections of a report made of records and images; benchmark and campaign both use them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minimax_al.errors import ShapeError
 from minimax_al.report.blocks import (
-    Bar,
-    Bars,
     Block,
-    Cell,
     Code,
     Disclosure,
     Facts,
@@ -26,41 +19,37 @@ from minimax_al.report.blocks import (
     Text,
 )
 from minimax_al.report.curves import Curve, Record, metric_label
+from minimax_al.report.intervals import MIN_SEEDS
 from minimax_al.report.plots import PublishedPoints, plot_curves, plot_each_curve
 from minimax_al.report.tables import figures_table, to_latex, to_markdown
 
 _CROWDED = 6  # more curves than this hide one another
-_MOST_BARS = 160
 _MOST_FILES = 200
 
 
-def curves_section(curves: Sequence[Curve], published: Sequence[PublishedPoints] = ()) -> Section:
-    """The learning curves; with many strategies, one small plot each as well.
+def curves_section(
+    curves: Sequence[Curve], published: Sequence[PublishedPoints] = (), *, title: str = "Learning curves"
+) -> Section:
+    """Return the learning curves; with many strategies also one small plot each.
 
     Args:
-        curves: the curves, all of one metric.
-        published: a publication's numbers, as open marks; their caveats are printed below.
-
-    Returns:
-        The section.
+        curves: Curves of one metric. A single run with `intervals` gets their band.
+        published: Numbers of a publication, as open marks; their caveats are printed below.
+        title: Heading of the section.
     """
     crowded = len(curves) > _CROWDED
     what = metric_label(curves[0].metric).split(",")[0]
     names = ", ".join(curve.strategy for curve in curves)
-    plot = plot_curves(curves, published, spread=not crowded)
-    blocks: list[Block] = [Figure(plot, f"{what} over the number of labels for {names}", _legend(curves))]
+    wide, narrow = (plot_curves(curves, published, spread=not crowded, narrow=small) for small in (False, True))
+    alternative = f"{what} over the number of labels for {names}"
+    blocks: list[Block] = [Figure(wide, alternative, _legend(curves), narrow)]
     if crowded:
-        each = f"{what} over the number of labels, one plot a strategy"
-        blocks.append(
-            Figure(
-                plot_each_curve(curves),
-                each,
-                "Each strategy in turn: mean, ± one standard deviation, single seeds; all others faint behind.",
-            )
-        )
+        wide, narrow = (plot_each_curve(curves, narrow=small) for small in (False, True))
+        caption = "One plot per strategy: mean, ± one standard deviation, single seeds; all other means faint behind."
+        blocks.append(Figure(wide, f"{what} over the number of labels, one plot per strategy", caption, narrow))
     remarks = [
-        f"{curve.strategy}: not every seed has {', '.join(f'{n:,}' for n in curve.left_out)} labels, so the curve"
-        " leaves these out."
+        f"{curve.strategy}: the curve omits {', '.join(f'{n:,}' for n in curve.left_out)} labels, which not every seed"
+        " has."
         for curve in curves
         if curve.left_out
     ]
@@ -68,35 +57,46 @@ def curves_section(curves: Sequence[Curve], published: Sequence[PublishedPoints]
         " ".join(filter(None, [f"Open marks: {points.source}." if points.source else "", points.caveat]))
         for points in published
     )
-    return Section("Learning curves", [*blocks, Text(list(filter(None, remarks)), quiet=True)])
+    return Section(title, [*blocks, Text(list(filter(None, remarks)), quiet=True)])
 
 
 def _legend(curves: Sequence[Curve]) -> str:
+    """Return a caption that explains lines and bands."""
     counts = sorted({len(curve.seeds) for curve in curves})
+    if all(curve.intervals is not None for curve in curves):
+        return "Band: 95% interval."
     if counts == [1]:
-        return "One seed: there is no spread to show."
+        return "" if len(curves) == 1 else "One seed: the curves have no spread."
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     if len(curves) > _CROWDED:
         return f"Mean over {seeds} seeds."
     return f"Lines: mean over {seeds} seeds; bands: ± one standard deviation; faint lines: single seeds."
 
 
-def figures_section(curves: Sequence[Curve], *, title: str = "Figures") -> Section:
-    """The curves as a table, and the same table to paste into a paper.
+def figures_section(curves: Sequence[Curve], *, title: str = "Figures", paste: bool = True) -> Section:
+    """Return the curves as a table.
 
     Args:
-        curves: the curves, all of one metric.
-        title: the section's heading.
-
-    Returns:
-        The section.
+        curves: Curves of one metric.
+        title: Heading of the section.
+        paste: Whether Markdown and LaTeX versions to copy follow.
     """
+    caption = f"{_sentence(metric_label(curves[0].metric))}, by number of labels.{_reading(curves)}"
+    blocks: list[Block] = [figures_table(curves, caption=caption)]
+    if paste:
+        texts = [Code(to_markdown(curves)), Code(to_latex(curves))]
+        blocks.append(Disclosure("Table to copy", texts, "Markdown and LaTeX"))
+    return Section(title, blocks)
+
+
+def _reading(curves: Sequence[Curve]) -> str:
+    """Return what spread and bold type mean in a table of figures."""
     spread = "" if all(curve.std is None for curve in curves) else " Mean ± standard deviation over seeds."
-    caption = f"{_sentence(metric_label(curves[0].metric))}, by number of labels.{spread} Bold: the best mean."
-    paste = [Code(to_markdown(curves)), Code(to_latex(curves))]
-    return Section(
-        title, [figures_table(curves, caption=caption), Disclosure("For a paper", paste, "Markdown and LaTeX")]
-    )
+    if len(curves) < 2:
+        return spread
+    if min(len(curve.seeds) for curve in curves) < MIN_SEEDS:
+        return f"{spread} No figure is bold: fewer than {MIN_SEEDS} seeds do not separate strategies."
+    return f"{spread} Bold: the best mean and all that the seeds do not separate from it (paired 95% interval)."
 
 
 def _sentence(text: str) -> str:
@@ -105,16 +105,16 @@ def _sentence(text: str) -> str:
 
 @dataclass(frozen=True)
 class PickedRound:
-    """What a strategy picked in one round.
+    """Images that a strategy picked in one round.
 
     Attributes:
-        strategy: the strategy.
-        seed: the run's seed; None where there is one run only (a campaign).
-        round: the round.
-        labels: size of the labelled pool after these picks.
-        images: thumbnails in the order of picking, with scores as their values.
-        omitted: how many picks have no thumbnail here.
-        wide: each thumbnail is a strip of several views.
+        strategy: Strategy name.
+        seed: Seed of the run; None for the only run of a campaign.
+        round: Round number.
+        labels: Size of the labelled pool after these picks.
+        images: Thumbnails in pick order, with scores as their values.
+        omitted: Number of picks without a thumbnail.
+        wide: Whether each thumbnail is a strip of several views.
     """
 
     strategy: str
@@ -127,14 +127,11 @@ class PickedRound:
 
 
 def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
-    """The images picked in every round, one fold a run; the first is open.
+    """Return the images picked in every round, one fold per run; the first is open.
 
     Args:
-        rounds: the rounds of any number of runs.
-        note: what the scores below the images mean.
-
-    Returns:
-        The section.
+        rounds: Rounds of any number of runs.
+        note: Explanation of the scores below the images.
     """
     runs: dict[tuple[str, int | None], list[PickedRound]] = defaultdict(list)
     for picked in rounds:
@@ -150,161 +147,74 @@ def picks_section(rounds: Iterable[PickedRound], note: str = "") -> Section:
             )
             for picked in sorted(of_run, key=lambda picked: picked.round)
         ]
-        rounds_said = f"{len(galleries)} round{'s' * (len(galleries) != 1)}"
-        folds.append(Disclosure(_run(strategy, seed), galleries, rounds_said, open=not folds))
+        count = f"{len(galleries)} round{'s' * (len(galleries) != 1)}"
+        folds.append(Disclosure(run_name(strategy, seed), galleries, count, open=not folds))
     return Section("Picked images", [*([Text([note], quiet=True)] if note else []), *folds])
 
 
-def _run(strategy: str, seed: int | None) -> str:
+def run_name(strategy: str, seed: int | None) -> str:
+    """Return the heading of a run."""
     return strategy if seed is None else f"{strategy}, seed {seed}"
 
 
-@dataclass(frozen=True)
-class ClassBalance:
-    """How many labels each class has in one round of a run.
-
-    Attributes:
-        strategy: the strategy.
-        seed: the run's seed; None where there is one run only.
-        round: the round.
-        class_names: (K,) names.
-        counts: (K,) labelled images of each class.
-        groups: (K,) 0 head, 1 middle, 2 tail of the pool; empty where the pool is balanced or unknown.
-    """
-
-    strategy: str
-    seed: int | None
-    round: int
-    class_names: Sequence[str]
-    counts: Sequence[int]
-    groups: Sequence[int] = ()
-
-    @property
-    def labels(self) -> int:
-        """Size of the labelled pool."""
-        return sum(self.counts)
-
-    @property
-    def evenness(self) -> float:
-        """Entropy of the class shares over its maximum log K: 1 where all classes have as many labels."""
-        shares = np.array([count for count in self.counts if count > 0]) / max(self.labels, 1)
-        if len(self.counts) < 2:
-            return 1.0
-        return float(-(shares * np.log(shares)).sum() / np.log(len(self.counts)))
-
-
-def class_balance_section(balances: Sequence[ClassBalance]) -> Section:
-    """Evenness of the classes by strategy, and bars of every class and round, one fold a run.
-
-    Args:
-        balances: one entry a run and round.
-
-    Returns:
-        The section.
-
-    Raises:
-        ShapeError: counts, names and groups of an entry differ in number.
-    """
-    for balance in balances:
-        if not len(balance.counts) == len(balance.class_names) == len(balance.groups or balance.counts):
-            raise ShapeError(
-                f"{_run(balance.strategy, balance.seed)}, round {balance.round}: {len(balance.counts)} counts for"
-                f" {len(balance.class_names)} class names and {len(balance.groups)} groups"
-            )
-    runs: dict[tuple[str, int | None], list[ClassBalance]] = defaultdict(list)
-    for balance in balances:
-        runs[balance.strategy, balance.seed].append(balance)
-    folds = []
-    for (strategy, seed), of_run in runs.items():
-        top = max(max(balance.counts) for balance in of_run)
-        rows = [_bars(balance, top) for balance in sorted(of_run, key=lambda balance: balance.round)]
-        folds.append(Disclosure(_run(strategy, seed), rows, f"{len(of_run[0].counts):,} classes"))
-    key = ["Bars from left to right: head, middle and tail of the pool."] if balances[0].groups else []
-    return Section("Class balance", [_evenness_table(balances), *([Text(key, quiet=True)] if key else []), *folds])
-
-
-def _evenness_table(balances: Sequence[ClassBalance]) -> Table:
-    labels = sorted({balance.labels for balance in balances})
-    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for balance in balances:
-        found[balance.strategy][balance.labels].append(100 * balance.evenness)
-    rows: list[list[str | Cell]] = [
-        [strategy, *(f"{np.mean(by_labels[n]):.1f}" if n in by_labels else Cell("–", tone="muted") for n in labels)]
-        for strategy, by_labels in found.items()
-    ]
-    caption = (
-        "Evenness of the labelled classes, %, by number of labels, mean over seeds: 100 where every class has as many"
-        " labels, 0 where one class has all."
-    )
-    return Table(["labels", *(f"{n:,}" for n in labels)], rows, caption)
-
-
-def _bars(balance: ClassBalance, top: int) -> Bars:
-    groups = balance.groups or [0] * len(balance.counts)
-    order = sorted(range(len(groups)), key=lambda k: groups[k])
-    bars = [Bar(balance.class_names[k], balance.counts[k], groups[k]) for k in order]
-    seen = sum(count > 0 for count in balance.counts)
-    merged = -(-len(bars) // _MOST_BARS)
-    wide = f", {merged} classes a bar (mean)" if merged > 1 else ""
-    caption = (
-        f"Round {balance.round}: {balance.labels:,} labels, {seen:,} of {len(bars):,} classes,"
-        f" {min(balance.counts):,} to {max(balance.counts):,} a class{wide}"
-    )
-    return Bars(_merge(bars, merged) if merged > 1 else bars, caption, top)
-
-
-def _merge(bars: Sequence[Bar], width: int) -> list[Bar]:
-    """Neighbouring bars as one, of their mean."""
-    chunks = [bars[i : i + width] for i in range(0, len(bars), width)]
-    return [
-        Bar(f"{chunk[0].label} … {chunk[-1].label}", sum(bar.value for bar in chunk) / len(chunk), chunk[0].group)
-        for chunk in chunks
-    ]
-
-
 def timing_section(records: Iterable[Record], dataset: str) -> Section | None:
-    """Seconds of training and of querying, mean and total per run.
+    """Return time and work per strategy: seconds, optimisation steps, images seen in training.
 
     Args:
-        records: records with `train_seconds` and `query_seconds`; others are ignored.
-        dataset: which data set.
+        records: Records with `train_seconds`, `query_seconds`, `train_steps`, `train_images`; others are ignored.
+        dataset: Data set name.
 
     Returns:
-        The section; None where no time is recorded.
+        The section; None where nothing is recorded.
     """
-    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     seeds: dict[str, set[int]] = defaultdict(set)
     for record in records:
-        if record.dataset == dataset and record.metric in ("train_seconds", "query_seconds"):
-            times[record.strategy][record.metric].append(record.value)
+        if record.dataset == dataset and record.metric in (*_SECONDS, *_WORK):
+            found[record.strategy][record.metric].append(record.value)
             seeds[record.strategy].add(record.seed)
-    if not times:
+    if not found:
         return None
+    counted = any(metric in by_metric for by_metric in found.values() for metric in _WORK)
     rows = []
-    for strategy, by_metric in times.items():
-        each = [_seconds(by_metric[metric]) for metric in ("train_seconds", "query_seconds")]
-        total = sum(map(sum, by_metric.values())) / len(seeds[strategy])
-        rows.append([strategy, *each, f"{total:,.1f}"])
-    columns = ["seconds", "training, a round", "query, a round", "all rounds"]
-    return Section("Time", [Table(columns, rows, "Wall-clock seconds, mean over rounds and seeds.")])
+    for strategy, by_metric in found.items():
+        each = [_mean(by_metric[metric], 2) for metric in _SECONDS]
+        total = sum(sum(by_metric[metric]) for metric in _SECONDS) / len(seeds[strategy])
+        work = [_mean(by_metric[metric], 0) for metric in _WORK] if counted else []
+        rows.append([strategy, *each, f"{total:,.1f}", *work])
+    columns = ["", "training, s", "query, s", "all rounds, s", *(("steps", "images seen") if counted else ())]
+    caption = "Per round, mean over rounds and seeds: wall-clock seconds"
+    caption += ", optimisation steps and images seen in training (each view counts)." if counted else "."
+    blocks: list[Block] = [Table(columns, rows, caption)]
+    if counted and len({row[4] for row in rows}) > 1:
+        blocks.append(Text([_UNEQUAL_WORK], quiet=True))
+    return Section("Time and work", blocks)
 
 
-def _seconds(values: Sequence[float]) -> str:
-    return f"{np.mean(values):,.2f}" if values else "–"
+_SECONDS = ("train_seconds", "query_seconds")
+_WORK = ("train_steps", "train_images")
+_UNEQUAL_WORK = (
+    "The strategies do not train equally long, so a higher accuracy may come from more steps. The strategy"
+    " random-equal-work separates the two: random picks under Algorithm 1's steps with λ = 0."
+)
+
+
+def _mean(values: Sequence[float], decimals: int) -> str:
+    return f"{np.mean(values):,.{decimals}f}" if values else "–"
 
 
 def set_aside_section(files: Sequence[tuple[str, str]]) -> Section | None:
-    """Files that could not be used.
+    """Return the list of unusable files.
 
     Args:
-        files: pairs of a path and the reason.
+        files: Pairs of path and reason.
 
     Returns:
-        The section; None where there are no such files.
+        The section; None for an empty list.
     """
     if not files:
         return None
-    count = f"{len(files):,} file{'s' * (len(files) != 1)} could not be used and took no part."
+    count = f"{len(files):,} file{'s' * (len(files) != 1)} could not be used and were left out."
     blocks: list[Block] = [Text([count]), Table(["file", "why"], files[:_MOST_FILES], words=(0, 1))]
     if len(files) > _MOST_FILES:
         blocks.append(Text([f"and {len(files) - _MOST_FILES:,} more"], quiet=True))
@@ -312,13 +222,10 @@ def set_aside_section(files: Sequence[tuple[str, str]]) -> Section | None:
 
 
 def provenance_section(facts: Mapping[str, object]) -> Section:
-    """What made this report: command, versions, machine, configuration.
+    """Return the origin of the report: command, versions, machine, configuration.
 
     Args:
-        facts: names and values; a mapping as value is shown folded, one line an entry.
-
-    Returns:
-        The section.
+        facts: Names and values; a mapping as value is folded, with one line per entry.
     """
     plain = [(name, str(value)) for name, value in facts.items() if not isinstance(value, Mapping)]
     folds = [

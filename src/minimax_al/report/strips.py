@@ -1,4 +1,4 @@
-"""Several views of one image side by side: what a segmentation model made of it."""
+"""Strips that show an image, its mask, a prediction and its uncertainty side by side."""
 
 from functools import cache
 
@@ -14,20 +14,20 @@ GAP = 2
 
 
 def segmentation_strip(image: Pixels, truth: Pixels, prediction: Pixels, entropy: Pixels, num_classes: int) -> Pixels:
-    """Image, truth, prediction and entropy, from left to right.
+    """Return image, truth, prediction and entropy in one strip, from left to right.
 
     Args:
-        image: (H, W, 3) uint8.
-        truth: classes (H, W) uint8; anything above the last class is void, and grey.
-        prediction: classes (H, W) uint8.
-        entropy: (H, W) uint8, from 0 (sure) to 255 (all classes equally likely).
-        num_classes: K.
+        image: Pixels, shape (H, W, 3), uint8.
+        truth: Class indices, shape (H, W), uint8; values above the last class are void and drawn grey.
+        prediction: Class indices, shape (H, W), uint8.
+        entropy: Scaled entropy, shape (H, W), uint8, from 0 (certain) to 255 (all classes equally likely).
+        num_classes: Number of classes K.
 
     Returns:
-        (H, 4·W + 3·GAP, 3) uint8.
+        Pixels, shape (H, 4·W + 3·GAP, 3), uint8.
 
     Raises:
-        ShapeError: a view is of another size than the image.
+        ShapeError: The size of a view differs from the image's.
     """
     height, width = image.shape[:2]
     for name, view in (("truth", truth), ("prediction", prediction), ("entropy", entropy)):
@@ -41,10 +41,10 @@ def segmentation_strip(image: Pixels, truth: Pixels, prediction: Pixels, entropy
 
 
 def class_colours(num_classes: int) -> Pixels:
-    """A colour for each label, (256, 3) uint8: for the classes as unlike as can be, grey for everything else.
+    """Return one colour per label, shape (256, 3), uint8; grey for labels that are not classes.
 
-    Each colour is, of a grid, the one farthest from grey and from all before it, as eyes see distances (CIELAB). So a
-    class keeps its colour when others join.
+    Each colour is the one of a grid that is farthest from grey and from all earlier colours in CIELAB, which
+    approximates perceived distance. A class therefore keeps its colour when further classes are added.
 
     Example:
         >>> class_colours(3)[255].tolist()
@@ -57,23 +57,23 @@ def class_colours(num_classes: int) -> Pixels:
 
 @cache
 def _unlike() -> Pixels:
-    """255 colours, each as far as can be from all before it and from grey."""
+    """Return 255 colours by farthest-point sampling in CIELAB, starting from grey."""
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    places = _lab(grid)
-    # Nearly black and nearly white ones are lost in shadows and skies.
-    is_plain = (places[:, 0] > 30) & (places[:, 0] < 92)
-    grid, places = grid[is_plain], places[is_plain]
-    apart = np.linalg.norm(places - _lab(np.array([[128, 128, 128]], dtype=np.uint8)), axis=1)
+    lab_colours = _lab(grid)
+    # Nearly black and nearly white colours disappear in shadows and skies.
+    is_plain = (lab_colours[:, 0] > 30) & (lab_colours[:, 0] < 92)
+    grid, lab_colours = grid[is_plain], lab_colours[is_plain]
+    apart = np.linalg.norm(lab_colours - _lab(np.array([[128, 128, 128]], dtype=np.uint8)), axis=1)
     chosen = []
     for _ in range(255):
         chosen.append(int(apart.argmax()))
-        apart = np.minimum(apart, np.linalg.norm(places - places[chosen[-1]], axis=1))
+        apart = np.minimum(apart, np.linalg.norm(lab_colours - lab_colours[chosen[-1]], axis=1))
     return grid[chosen]
 
 
 def _lab(colours: Pixels) -> NDArray[np.float64]:
-    """Colours of sRGB, (N, 3), as L*, a* and b* (CIE 1976, white D65)."""
+    """Convert sRGB colours, shape (N, 3), to L*, a* and b* (CIE 1976, white D65)."""
     share = colours / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     xyz = linear @ np.array([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]])
