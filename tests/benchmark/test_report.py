@@ -51,7 +51,7 @@ def test_the_page_holds_every_part(results):
         "Where the gain comes from",
         "Class balance",
         "Picked images",
-        "Time",
+        "Time and work",
         "Provenance",
     ]
     assert "http://" not in re.sub(r"http://www\.w3\.org/[^\"' ]*|http://purl\.org/[^\"' ]*", "", page)
