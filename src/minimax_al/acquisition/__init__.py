@@ -1,8 +1,13 @@
-"""Choosing: tensors or NumPy arrays in, scores or indices out; pure functions without network or file."""
+"""Choosing: scores or features in, indices out; pure functions without network or file."""
 
 from minimax_al.acquisition.badge import badge
 from minimax_al.acquisition.batchbald import batchbald
+from minimax_al.acquisition.centroids import centroids
+from minimax_al.acquisition.cluster_margin import cluster_margin
 from minimax_al.acquisition.coreset import k_center_greedy
+from minimax_al.acquisition.dropquery import LogitsOf, dropquery
+from minimax_al.acquisition.k_means import Clustering, k_means
+from minimax_al.acquisition.rows import FeatureMatrix, Rows
 from minimax_al.acquisition.rules import (
     RULES,
     choose_by_rule,
@@ -30,16 +35,24 @@ from minimax_al.acquisition.typiclust import typicality
 __all__ = [
     "RULES",
     "BaldAccumulator",
+    "Clustering",
+    "FeatureMatrix",
+    "LogitsOf",
+    "Rows",
     "badge",
     "bald",
     "batchbald",
+    "centroids",
     "choose_by_rule",
+    "cluster_margin",
+    "dropquery",
     "entropy",
     "filter_then_entropy",
     "highest_entropy",
     "intersection",
     "k_center_greedy",
     "k_center_greedy_sharded",
+    "k_means",
     "least_confidence",
     "least_labelled",
     "margin",

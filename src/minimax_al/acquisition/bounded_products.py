@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from minimax_al.acquisition.checks import check_finite
+from minimax_al.acquisition.rows import Rows, check_finite_rows, device_of, dtype_of, spans
 
 CHUNK_ROWS = 256
 """Features converted at a time, so that they stay in the cache."""
@@ -79,12 +79,14 @@ class Products:
         dtype: of the factors: bfloat16 where that pays, else float32.
     """
 
-    def __init__(self, features: Tensor, centers: Tensor) -> None:
+    def __init__(self, features: Rows, centers: Rows) -> None:
         self.mean, self.scale = _mean_and_scale(features, centers)
         # One type for all rows: the mean that is taken off must be the same number everywhere.
-        self.working = torch.promote_types(torch.promote_types(features.dtype, centers.dtype), torch.float32)
-        self.slack = _relative_error(features.shape[1], features.device)
-        worthwhile = features.numel() >= WORTHWHILE and multiplies_bfloat16(features.device)
+        given = torch.promote_types(dtype_of(features), dtype_of(centers))
+        self.working = torch.promote_types(given, torch.float32)
+        device = device_of(features)
+        self.slack = _relative_error(features.shape[1], device)
+        worthwhile = len(features) * features.shape[1] >= WORTHWHILE and multiplies_bfloat16(device)
         self.dtype = torch.bfloat16 if worthwhile else torch.float32
 
     def prepare(self, rows: Tensor) -> Tensor:
@@ -207,22 +209,24 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and any(check() for check in checks if check)
 
 
-def _mean_and_scale(features: Tensor, centers: Tensor) -> tuple[Tensor, float]:
-    """The mean of the features, and a power of two that brings all values below 1."""
-    total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
+def _mean_and_scale(features: Rows, centers: Rows) -> tuple[Tensor, float]:
+    """Return the mean of the features, (d,) float64, and a power of two that brings all values below 1."""
+    total = torch.zeros(features.shape[1], dtype=torch.float64, device=device_of(features))
+    wide = dtype_of(features) == torch.float64
     largest = 0.0
     for name, rows in (("features", features), ("centers", centers)):
-        for chunk in rows.split(CHUNK_ROWS) if len(rows) else ():
+        for span in spans(len(rows), CHUNK_ROWS):
+            chunk = rows[span]
             low, high = torch.aminmax(chunk)
             extent = max(-float(low), float(high))
             if not extent < math.inf:
-                check_finite(rows, name)
+                check_finite_rows(rows, name)
             largest = max(largest, extent)
             if rows is features:
                 # In float64 itself a sum of large values may overflow, a sum of their shares does not.
-                share = chunk / len(features) if chunk.dtype == torch.float64 else chunk
+                share = chunk / len(features) if wide else chunk
                 total += share.sum(dim=0, dtype=torch.float64)
-    mean = total if features.dtype == torch.float64 else total / max(len(features), 1)
+    mean = total if wide else total / max(len(features), 1)
     # The scale itself must be a float32.
     return mean, 2.0 ** -max(-120, math.frexp(largest)[1])
 
