@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from minimax_al.campaign import Campaign
 from minimax_al.errors import ConfigurationError
 from minimax_al.web.app import create_app
+from minimax_al.web.connections import BACKLOG, connection_limit, protocol_with_limits
+from minimax_al.web.log_throttle import throttle
 from minimax_al.web.security import ANY, LOOPBACK
 
 PORT = 8765
@@ -79,8 +81,12 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -
         log_level="warning",
         access_log=False,  # it would show the token
         server_header=False,
+        http=protocol_with_limits(connection_limit()),
+        ws="none",
+        backlog=BACKLOG,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    throttle("asyncio", "uvicorn.error")
     with listen(host, port) as listener:
         announce(listener.getsockname()[1])
         with suppress(KeyboardInterrupt):  # that is how it is stopped
