@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from minimax_al.data.decode import centre_square, read_image, read_sized, read_square, to_rgb, why_unreadable
+from minimax_al.data.decode import centre_square, read_image, read_sized, read_square, why_unreadable
+from minimax_al.data.rgb import to_rgb
 from minimax_al.errors import UnreadableImageError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -86,7 +87,7 @@ def test_floats_between_zero_and_one(save_image):
 )
 def test_an_unknown_white_is_refused(save_image, values, allowed):
     path = save_image("a.tif", values)
-    with pytest.raises(UnreadableImageError, match=rf"pixels lie outside of {allowed}"):
+    with pytest.raises(UnreadableImageError, match=rf"pixels are outside of {allowed}"):
         read_image(path)
 
 

@@ -55,7 +55,8 @@ def test_links_are_followed_once(save_image, tmp_path):
     (root / "gone.png").symlink_to(tmp_path / "nothing.png")
     scan = scan_folder(root)
     assert scan.images == ("link/a.png",)
-    assert scan.set_aside == (SetAside("gone.png", "it does not exist"),)
+    broken = f"it is a link to {str(tmp_path / 'nothing.png')!r}, which does not exist"
+    assert scan.set_aside == (SetAside("gone.png", broken),)
 
 
 def test_a_name_that_is_no_text_is_set_aside(save_image, tmp_path):

@@ -1,27 +1,27 @@
 """One image file, in whatever format people have it, as 8-bit RGB pixels.
 
-Grey, palette, 1-bit, 16-bit, CMYK and transparent images become RGB (transparency over white), the camera's
-rotation is applied, and of an animation the first frame is taken. What cannot be read is said in a few words.
+Grey, palette, 1-bit, 16-bit, CMYK and transparent images become RGB (see `minimax_al.data.rgb`), the camera's rotation
+is applied, and only the first frame of an animation is decoded. Memory is bounded (`minimax_al.data.decode_memory`).
+What cannot be read is reported in a few words.
 """
 
 import os
 import stat
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from minimax_al.data.decode_memory import MAX_PIXELS, budget, peak_bytes, why_too_large
+from minimax_al.data.links import why_no_file, why_pointer
+from minimax_al.data.pillow_warnings import quiet_pillow
+from minimax_al.data.rgb import is_deep, to_rgb, value_range
+from minimax_al.data.salvage import png_chunks, salvaged
 from minimax_al.errors import DataError, UnreadableImageError
-
-MAX_PIXELS = 178_956_970
-"""Pillow's own hard limit against decompression bombs: 512 MiB of RGB pixels."""
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -31,13 +31,18 @@ IMAGE_SUFFIXES = frozenset(
 )
 """File name endings, in lower case, of the formats that are read."""
 
+DEEP_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".pgm", ".pnm", ".jp2"})
+"""File name endings, in lower case, of the formats that may hold more than 8 bits."""
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "AVIF", "JPEG2000", "PPM", "TGA")
 
 Verification = Literal["decode", "header", "none"]
-"""How a file is checked: every pixel decoded, its header alone, or not at all."""
+"""Check of a file: every pixel decoded, its header alone, or not at all."""
 
 Fit = Literal["centre", "stretch"]
-"""How an image becomes a square: its middle is cut out, as wide as the short side; or all of it is stretched."""
+"""How an image becomes a square: its centre is cut out, as wide as the short side; or all of it is stretched."""
+
+Result = TypeVar("Result")
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,49 +53,52 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ON_ITS_SIDE = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+_SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
-def read_image(path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The image in `path`, upright, in mode RGB.
+def read_image(
+    path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS, white: float | None = None
+) -> Image.Image:
+    """Return the image in `path`, upright, in mode RGB.
 
     Args:
-        path: the file.
-        shrink_to: the short side that is needed, in pixels. A much larger JPEG is then decoded at 1/2, 1/4
-            or 1/8 of its size, at least twice `shrink_to`, which is several times faster.
-        max_pixels: a file whose header promises more is refused before it is decoded.
+        path: Image file.
+        shrink_to: Short side that is needed, in pixels. A much larger JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size, at least twice `shrink_to`, which is several times faster.
+        max_pixels: Largest number of pixels; a larger image is refused before it is decoded.
+        white: Value of white in files of more than 8 bits; by default as `to_rgb` finds it.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded; says which and why.
+        UnreadableImageError: The file cannot be decoded.
     """
-    return read_sized(path, shrink_to, max_pixels)[0]
+    return read_sized(path, shrink_to, max_pixels, white)[0]
 
 
 def read_sized(
-    path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS
+    path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS, white: float | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """What `read_image` gives, and the (width, height) that the image has without `shrink_to`, upright.
+    """Return the image as `read_image` does, and its full (width, height), upright.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded; says which and why.
+        UnreadableImageError: The file cannot be decoded.
     """
-    decoded = _decode(path, shrink_to, max_pixels)
-    if isinstance(decoded, str):
-        raise UnreadableImageError(path, decoded)
-    return decoded
+
+    def convert(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+        size = _upright_size(image)
+        return _upright_rgb(image, shrink_to, white), size
+
+    return _read(path, max_pixels, convert)
 
 
 def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """(width, height) of the image in `path`, upright; no pixel is decoded where the file allows it.
+    """Return (width, height) of the image in `path`, upright.
+
+    No pixel is decoded where the format allows it.
 
     Raises:
-        UnreadableImageError: the file's header cannot be read; says which file and why.
+        UnreadableImageError: The file's header cannot be read.
     """
-    try:
-        with _quiet_pillow(max_pixels), Image.open(path, formats=_formats()) as image:
-            return (image.height, image.width) if _turn(image) in _ON_ITS_SIDE else image.size
-    except Exception as error:  # a damaged file makes a decoder raise anything
-        raise UnreadableImageError(path, _reason(error, max_pixels)) from error
+    return _read(path, max_pixels, _upright_size, decodes=False)
 
 
 def read_as_is(
@@ -99,64 +107,100 @@ def read_as_is(
     max_pixels: int = MAX_PIXELS,
     formats: tuple[str, ...] | None = None,
 ) -> Image.Image:
-    """The values that an image file holds, in the file's own mode and direction: for images that are data.
+    """Return the values of an image file in its own mode: for images that are data, such as masks.
 
     Args:
-        file: where it lies, or its content.
-        check_size: called with (height, width) before the pixels are decoded; refuses a size by raising DataError.
-        max_pixels: a file whose header promises more is refused before it is decoded.
-        formats: those of Pillow's that are allowed; by default all that images may have.
+        file: Image file, or an open binary file.
+        check_size: Callback with (height, width) before the pixels are decoded; refuses a size by raising DataError.
+        max_pixels: Largest number of pixels; a larger image is refused before it is decoded.
+        formats: Names of the Pillow formats that are allowed; by default all formats of images.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded; says why, and not which.
+        UnreadableImageError: The file cannot be decoded.
     """
-    try:
-        with _quiet_pillow(max_pixels), Image.open(file, formats=formats or _formats()) as image:
-            if check_size is not None:
-                check_size((image.height, image.width))
-            _check_pixels(image, max_pixels)
+
+    def load(image: Image.Image) -> Image.Image:
+        if check_size is not None:
+            check_size((image.height, image.width))
+        _check_size(image, max_pixels)
+        with budget.use(peak_bytes(image)):
             image.load()
-            return image
-    except DataError:
-        raise
-    except Exception as error:  # a damaged file makes a decoder raise anything
-        raise UnreadableImageError(file if isinstance(file, Path) else None, _reason(error, max_pixels)) from error
+        return image
+
+    return _read(file, max_pixels, load, formats=formats, decodes=False)
 
 
-def read_square(path: Path | str, size: int, max_pixels: int = MAX_PIXELS, fit: Fit = "centre") -> NDArray[np.uint8]:
-    """The image in `path` as a square, (size, size, 3) uint8 (bilinear, antialiased).
+def read_square(
+    path: Path | str,
+    size: int,
+    max_pixels: int = MAX_PIXELS,
+    fit: Fit = "centre",
+    white: float | None = None,
+) -> NDArray[np.uint8]:
+    """Return the image in `path` as a square, shape (size, size, 3), uint8 (bilinear, antialiased).
 
     Args:
-        path: the file.
-        size: side of the square, in pixels.
-        max_pixels: a file whose header promises more is refused before it is decoded.
-        fit: whether the centre square is cut out, or the whole image stretched.
+        path: Image file.
+        size: Side of the square, in pixels.
+        max_pixels: Largest number of pixels; a larger image is refused before it is decoded.
+        fit: "centre" cuts out the centre square, "stretch" keeps the whole image.
+        white: Value of white in files of more than 8 bits; by default as `to_rgb` finds it.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded; says which and why.
+        UnreadableImageError: The file cannot be decoded.
     """
-    image = read_image(path, size, max_pixels)
-    return np.asarray(centre_square(image, size) if fit == "centre" else stretched(image, (size, size)))
+
+    def convert(image: Image.Image) -> NDArray[np.uint8]:
+        upright = _upright_rgb(image, size, white)
+        return np.asarray(centre_square(upright, size) if fit == "centre" else stretched(upright, (size, size)))
+
+    return _read(path, max_pixels, convert)
+
+
+def read_range(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[float, float] | None:
+    """Return the smallest and largest value of a file of more than 8 bits; None for any other file.
+
+    Only the header of a file of 8 bits is read.
+
+    Raises:
+        UnreadableImageError: The file cannot be decoded.
+    """
+
+    def measure(image: Image.Image) -> tuple[float, float] | None:
+        if not is_deep(image):
+            return None
+        with budget.use(peak_bytes(image)):
+            image.load()
+            return value_range(image)
+
+    return _read(path, max_pixels, measure)
 
 
 def why_unreadable(path: Path | str, verify: Verification = "decode", max_pixels: int = MAX_PIXELS) -> str | None:
-    """Why the file cannot be used, in a few words; None when it can.
+    """Return why the file cannot be used, in a few words; None when it can.
 
     Args:
-        path: the file.
-        verify: "decode" decodes every pixel, "header" looks at format and size only, "none" does not open
-            the file.
-        max_pixels: more pixels than this are refused.
+        path: Image file.
+        verify: "decode" decodes every pixel, "header" checks format and size only, "none" does not open the file.
+        max_pixels: Largest number of pixels.
     """
     if verify == "none":
         return None
-    # A JPEG's data is read to its end at any scale, so the smallest finds what is missing soonest.
-    outcome = _decode(path, 1 if verify == "decode" else None, max_pixels, header_only=verify == "header")
-    return outcome if isinstance(outcome, str) else None
+
+    def check(image: Image.Image) -> None:
+        if verify == "decode":
+            # A JPEG's data is read to its end at any scale, so the smallest finds missing data soonest.
+            _upright_rgb(image, 1, None)
+
+    try:
+        _read(path, max_pixels, check)
+    except UnreadableImageError as error:
+        return error.reason
+    return None
 
 
 def centre_square(image: Image.Image, size: int) -> Image.Image:
-    """The centre square of `image`, as wide as the short side, resized to `size` (bilinear, antialiased)."""
+    """Return the centre square of `image`, resized to `size` (bilinear, antialiased)."""
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -164,95 +208,146 @@ def centre_square(image: Image.Image, size: int) -> Image.Image:
 
 
 def stretched(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """All of `image`, resized to (width, height) whatever its proportions (bilinear, antialiased)."""
+    """Return all of `image`, resized to (width, height) whatever its proportions (bilinear, antialiased)."""
     return image.resize(size, Image.Resampling.BILINEAR)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """`image` in mode RGB: 16 bits scaled to 8, transparency laid over white.
-
-    Raises:
-        ValueError: 32-bit pixels beyond 16 bits, or float pixels outside of [0, 1]: white is unknown.
-    """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        white = Image.new("RGBA", over.size, "white")
-        return Image.alpha_composite(white, over).convert("RGB")
-    return image.convert("RGB")
+def _upright_rgb(image: Image.Image, shrink_to: int | None, white: float | None) -> Image.Image:
+    full_size = image.size
+    if shrink_to is not None:
+        image.draft(None, (2 * shrink_to, 2 * shrink_to))
+    with budget.use(peak_bytes(image, full_size)):
+        image.load()
+        # Pillow turns TIFF files itself.
+        turn = None if image.format == "TIFF" else _UPRIGHT.get(_orientation(image))
+        pixels = to_rgb(image, white)
+        if pixels is not image:
+            image.close()  # frees its pixels before a turned copy is made
+        return pixels if turn is None else pixels.transpose(turn)
 
 
-def _to_8_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    floating = np.issubdtype(values.dtype, np.floating)
-    numbers = values.astype(np.float64)
-    white = 1.0 if floating else 65535.0
-    if not (numbers.min() >= 0 and numbers.max() <= white):  # so that NaN is refused too
-        allowed = "[0, 1]" if floating else "0..65535"
-        raise ValueError(f"its pixels lie outside of {allowed}, so white is unknown; save it with 8 or 16 bits")
-    return np.rint(numbers * (255 / white)).astype(np.uint8)
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) of an opened image that is not decoded yet, upright."""
+    size = image.size
+    if image.format == "TIFF":  # whether `size` is turned already depends on the version of Pillow
+        size = (int(image.tag_v2[ExifTags.Base.ImageWidth]), int(image.tag_v2[ExifTags.Base.ImageLength]))  # type: ignore[attr-defined]
+    return size[::-1] if _orientation(image) in _SIDEWAYS else size
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes an image upright."""
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation that the file's EXIF data state; 1 is upright."""
+    if image.format == "PNG" and not _has_exif(image):
+        return 1  # asked for EXIF data, Pillow would decode all pixels to look behind them
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - damaged metadata raises anything, and the pixels are still good
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Return whether a PNG file has EXIF data, before or behind its pixels; nothing is decoded."""
+    file = getattr(image, "fp", None)  # None once the pixels are decoded
+    if "exif" in image.info or "Raw profile type exif" in image.info or file is None:
+        return True
+    position = file.tell()
+    try:
+        return any(name == b"eXIf" for name, _ in png_chunks(file))
+    finally:
+        file.seek(position)
+
+
+def _read(
+    file: Path | str | BinaryIO,
+    max_pixels: int,
+    use: Callable[[Image.Image], Result],
+    *,
+    formats: tuple[str, ...] | None = None,
+    decodes: bool = True,
+) -> Result:
+    """Open an image and use it within the memory budget; retry with a salvaged copy where that exists.
+
+    Args:
+        file: Image file, or an open binary file.
+        max_pixels: Largest number of pixels.
+        use: Function of the opened image.
+        formats: Names of the Pillow formats that are allowed; by default all formats of images.
+        decodes: Whether `use` decodes the pixels; if so, an image that is too large is refused first.
+
+    Raises:
+        UnreadableImageError: The file cannot be decoded.
+    """
+    path = file if isinstance(file, (str, Path)) else None
+    reason = None if path is None else _why_no_image_file(path)
+    if reason is not None:
+        raise UnreadableImageError(path, reason)
+
+    def attempt(source: Path | str | BinaryIO) -> Result:
+        with quiet_pillow(max_pixels), Image.open(source, formats=formats or _formats()) as image:
+            if decodes:
+                _check_size(image, max_pixels)
+            return use(image)
+
+    try:
+        return attempt(file)
+    except DataError as error:
+        raise _with_path(error, path) from None
+    except Exception as error:  # a damaged file makes a decoder raise anything
+        again = _salvaged(file, error)
+        if again is None:
+            raise UnreadableImageError(path, _reason(error, max_pixels)) from error
+    try:
+        return attempt(again)
+    except DataError as error:
+        raise _with_path(error, path) from None
+    except Exception as error:
+        raise UnreadableImageError(path, _reason(error, max_pixels)) from error
+
+
+def _with_path(error: DataError, path: Path | str | None) -> DataError:
+    return UnreadableImageError(path, error.reason) if isinstance(error, UnreadableImageError) else error
+
+
+def _salvaged(file: Path | str | BinaryIO, error: Exception) -> BinaryIO | None:
+    if isinstance(error, (MemoryError, Image.DecompressionBombError)) or getattr(error, "errno", None) is not None:
         return None
-    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    try:
+        return salvaged(file)
+    except OSError:
+        return None
 
 
-def _decode(
-    path: Path | str, shrink_to: int | None, max_pixels: int, *, header_only: bool = False
-) -> tuple[Image.Image, tuple[int, int]] | str:
-    """The image and its full size, upright; or why it cannot be used."""
+def _why_no_image_file(path: Path | str) -> str | None:
+    """Return why a path is not a file that can hold an image."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a million paths are kept as plain strings
-        if not stat.S_ISREG(status.st_mode):
-            return "it is not a regular file"
-        if status.st_size == 0:
-            return "it is empty (0 bytes)"
-        with _quiet_pillow(max_pixels), Image.open(path, formats=_formats()) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                return _oversized(image, max_pixels)
-            if header_only:
-                return image, image.size
-            if shrink_to is not None:
-                image.draft(None, (2 * shrink_to, 2 * shrink_to))
-            image.load()
-            turn = _turn(image)
-            upright = image if turn is None else image.transpose(turn)
-            return to_rgb(upright), (height, width) if turn in _ON_ITS_SIDE else (width, height)
-    except Exception as error:  # noqa: BLE001 - a damaged file makes a decoder raise anything
-        return _reason(error, max_pixels)
+    except (OSError, ValueError) as error:
+        return why_no_file(path, error)
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    return "it is empty (0 bytes)" if status.st_size == 0 else why_pointer(path, status.st_size)
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    """Refuse an opened image that needs too much memory.
+
+    Raises:
+        UnreadableImageError: The image is larger than the limits allow; without the path.
+    """
+    reason = why_too_large(image, max_pixels)
+    if reason is not None:
+        raise UnreadableImageError(None, reason)
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Formats that this build of Pillow reads; not all that it could, as some run other programs (EPS)."""
+    """Return the formats that this build of Pillow reads, without those that run other programs (EPS)."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _check_pixels(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
-        raise UnreadableImageError(None, _oversized(image, max_pixels))
-
-
-def _oversized(image: Image.Image, max_pixels: int) -> str:
-    return (
-        f"it has {image.width} x {image.height} pixels, more than the limit of {max_pixels} (max_pixels): "
-        "shrink it or raise the limit"
-    )
-
-
 def _reason(error: Exception, max_pixels: int) -> str:
     match error:
-        case FileNotFoundError() | NotADirectoryError():
-            return "it does not exist"
         case Image.DecompressionBombError():
             return f"it has more than {max_pixels} pixels, the limit (max_pixels): shrink it or raise the limit"
         case UnidentifiedImageError():
@@ -263,52 +358,3 @@ def _reason(error: Exception, max_pixels: int) -> str:
             return "there is not enough memory to decode it"
         case _:
             return f"it is damaged: {str(error) or type(error).__name__}"
-
-
-class _PillowWarnings:
-    """Silences Pillow's warnings while any thread decodes.
-
-    `warnings.catch_warnings` alone is not safe between threads: the last to leave would restore the filters
-    of another. The first to enter sets the filter and the last to leave restores it.
-    """
-
-    def __init__(self) -> None:
-        self.start_afresh()
-
-    def start_afresh(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._filters: warnings.catch_warnings[None] | None = None
-
-    def silence(self) -> None:
-        with self._lock:
-            self._depth += 1
-            if self._depth == 1:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-
-    def restore(self) -> None:
-        with self._lock:
-            self._depth -= 1
-            if self._depth == 0 and self._filters is not None:
-                self._filters.__exit__(None, None, None)
-
-
-_pillow_warnings = _PillowWarnings()
-if hasattr(os, "register_at_fork"):
-    # A worker forked while another thread held the lock would wait for it for ever.
-    os.register_at_fork(after_in_child=_pillow_warnings.start_afresh)
-
-
-@contextmanager
-def _quiet_pillow(max_pixels: int) -> Iterator[None]:
-    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
-        # Pillow refuses twice its own limit, which is one for the process: a larger limit here has to lift
-        # it.
-        Image.MAX_IMAGE_PIXELS = max_pixels
-    _pillow_warnings.silence()
-    try:
-        yield
-    finally:
-        _pillow_warnings.restore()

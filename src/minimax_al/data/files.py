@@ -10,7 +10,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from minimax_al.data.dataset import Dataset, image_statistics
-from minimax_al.data.decode import MAX_PIXELS, Verification, read_square
+from minimax_al.data.decode import Verification, read_square
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.images import FileImages, Images, ResidentImages
 from minimax_al.data.scan import Progress, SetAside, sift, sort_out, why_not
 from minimax_al.errors import DataError, UnreadableImageError

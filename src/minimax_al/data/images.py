@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from minimax_al.data.decode import MAX_PIXELS, Fit, read_square
+from minimax_al.data.decode import Fit, read_square
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.errors import ConfigurationError, DataError, ShapeError, UnreadableImageError
 
 MAX_WORKERS = 16

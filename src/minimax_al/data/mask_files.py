@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.decode import MAX_PIXELS, read_as_is
+from minimax_al.data.decode import read_as_is
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_names import LOSSY_SUFFIXES
 from minimax_al.errors import DataError, UnreadableImageError

@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from minimax_al.data.dataset import Dataset, image_statistics
-from minimax_al.data.decode import MAX_PIXELS, read_image, stretched
+from minimax_al.data.decode import read_image, stretched
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.images import ResidentImages
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_mask

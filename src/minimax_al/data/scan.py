@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from minimax_al.data.decode import IMAGE_SUFFIXES, MAX_PIXELS, Verification, why_unreadable
+from minimax_al.data.decode import IMAGE_SUFFIXES, Verification, why_unreadable
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.errors import DataError
 
 Progress = Callable[[int, int], None]

@@ -7,7 +7,7 @@ Images lie in `images/10k/{train,val}` and masks in `labels/sem_seg/masks/{train
 from pathlib import Path
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode import MAX_PIXELS
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress

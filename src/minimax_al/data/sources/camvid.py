@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode import MAX_PIXELS
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import VOID_NAMES, Legend, read_class_list
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minimax_al.data.class_folders import part_folders
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode import MAX_PIXELS
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
 from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders

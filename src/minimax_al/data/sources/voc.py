@@ -7,7 +7,7 @@ than the twenty of VOC and background.
 from pathlib import Path
 
 from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode import MAX_PIXELS
+from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend, read_class_list
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
 from minimax_al.data.scan import Progress
