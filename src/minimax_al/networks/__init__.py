@@ -1,4 +1,4 @@
-"""The networks alone: encoders, classifiers, discriminators, task models, autoencoder; no training."""
+"""Networks alone: encoders, classifiers, discriminators, task models, autoencoder; no training."""
 
 from minimax_al.networks.cosine import CosineClassifier, Reversal
 from minimax_al.networks.counts import count_parameters, describe, published_counts
@@ -7,6 +7,15 @@ from minimax_al.networks.encoder import Encoder, Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
 from minimax_al.networks.initialisation import initialise_xavier
 from minimax_al.networks.normalisation import l2_normalise
+from minimax_al.networks.preprocessing import Preprocessing
+from minimax_al.networks.pretrained import PretrainedEncoder, fingerprint, pretrained_encoder
+from minimax_al.networks.published import (
+    PublishedWeights,
+    best_encoder,
+    find_published,
+    pretrained_encoders,
+    published_preprocessing,
+)
 from minimax_al.networks.reversal import reverse_gradient
 from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
 from minimax_al.networks.task_model import TaskModel, enable_mc_dropout
@@ -22,20 +31,29 @@ __all__ = [
     "PixelCosineClassifier",
     "PixelDiscriminator",
     "PixelTaskModel",
+    "Preprocessing",
+    "PretrainedEncoder",
+    "PublishedWeights",
     "Reversal",
     "Stem",
     "Task",
     "TaskModel",
     "VAEOutput",
+    "best_encoder",
     "build_encoder",
     "count_parameters",
     "default_bottleneck",
     "describe",
     "enable_mc_dropout",
+    "find_published",
+    "fingerprint",
     "initialise_xavier",
     "l2_normalise",
     "list_encoders",
+    "pretrained_encoder",
+    "pretrained_encoders",
     "published_counts",
+    "published_preprocessing",
     "reverse_gradient",
     "vae_loss",
 ]

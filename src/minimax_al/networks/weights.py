@@ -1,4 +1,4 @@
-"""Weights for an encoder to start from, out of a file."""
+"""Weights for an encoder to start from, read from a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,28 +15,43 @@ from minimax_al.networks.encoder import Encoder
 
 _WRAPPED_IN = ("state_dict", "model_state_dict", "model")
 _OURS = "timm.network."
-"""How an encoder calls what a timm model calls by less."""
+"""Prefix that an encoder puts before the names of a timm model."""
 
 
 def load_weights(encoder: Encoder, path: Path) -> None:
-    """Give an encoder the weights of a file: all of them, or none and an error.
+    """Load all weights of an encoder from a file, or raise and change nothing.
 
-    The names are those of the encoder's library: torchvision's, timm's, or our own. A prefix that all of them share
-    (`module.`, `backbone.`) is passed over, and so is what the encoder has no use for, such as a classifier.
+    Names are those of the encoder's library: torchvision's, timm's, or our own. A prefix that all of them share
+    (`module.`, `backbone.`) is ignored, and so are tensors that the encoder does not have, such as a classifier's.
 
     Args:
-        encoder: changed in place.
-        path: a safetensors file, or one that `torch.save` wrote of a state dict.
+        encoder: Encoder to load into, changed in place.
+        path: Safetensors file, or a state dict that `torch.save` wrote.
 
     Raises:
-        ConfigurationError: the file cannot be read, or holds another network's weights; names the first that differs.
+        ConfigurationError: The file cannot be read, or holds another network's weights; names the first that differs.
+    """
+    refusal = f"the weights in {str(path)!r} are not for encoder {encoder.name!r}"
+    load_tensors(encoder, _read(path), refusal)
+
+
+def load_tensors(encoder: Encoder, tensors: Mapping[str, Tensor], refusal: str) -> None:
+    """Load all weights of an encoder from named tensors, or raise and change nothing.
+
+    Args:
+        encoder: Encoder to load into, changed in place.
+        tensors: Tensors by name, as in a file of weights.
+        refusal: Start of the error message.
+
+    Raises:
+        ConfigurationError: A tensor is missing or has another shape; names it.
     """
     own = {name.removeprefix(_OURS): tensor for name, tensor in encoder.state_dict().items()}
-    given = _without_prefix(_read(path), next(iter(own)))
-    # Files from before PyTorch 0.4.1 do not count batches; nothing that we train reads the count.
+    given = _without_prefix(tensors, next(iter(own)))
+    # Files from before PyTorch 0.4.1 do not count batches, and no training here reads the count.
     needed = {name: tensor for name, tensor in own.items() if not name.endswith("num_batches_tracked")}
     for name, tensor in needed.items():
-        _check(f"the weights in {str(path)!r} are not for encoder {encoder.name!r}", name, tensor, given)
+        _check(refusal, name, tensor, given)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(given.get(name, tensor))
@@ -52,12 +67,12 @@ def _read(path: Path) -> dict[str, Tensor]:
     state = next((state[name] for name in _WRAPPED_IN if isinstance(state.get(name), dict)), state)
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise ConfigurationError(f"there are no weights in {str(path)!r}: give a file with a state dict")
+        raise ConfigurationError(f"{str(path)!r} does not hold weights: give a file with a state dict")
     return tensors
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
-    """Names as they are if `first` is among them, else without what stands before it."""
+    """Return the tensors without the prefix that `first` has in the file, if any."""
     longer = [name for name in tensors if name.endswith(f".{first}")]
     prefix = "" if first in tensors or not longer else min(longer, key=len).removesuffix(first)
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -66,7 +81,7 @@ def _without_prefix(tensors: Mapping[str, Tensor], first: str) -> dict[str, Tens
 def _check(refusal: str, name: str, tensor: Tensor, given: Mapping[str, Tensor]) -> None:
     if name not in given:
         others = ", ".join(map(repr, list(given)[:3]))
-        raise ConfigurationError(f"{refusal}: they lack {name!r}, and begin with {others}")
+        raise ConfigurationError(f"{refusal}: they lack {name!r} and begin with {others}")
     if given[name].shape != tensor.shape:
         here, there = tuple(tensor.shape), tuple(given[name].shape)
         raise ConfigurationError(f"{refusal}: {name!r} has the shape {there}, where the encoder has {here}")

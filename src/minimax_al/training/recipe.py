@@ -1,15 +1,25 @@
 """A recipe: everything that decides how networks are built and trained, shared by all strategies of a comparison."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from minimax_al.data import Augmentation
+from minimax_al.errors import ConfigurationError
 from minimax_al.networks import Stem
 from minimax_al.training.minimax import MinimaxSettings
 from minimax_al.training.runtime import RuntimeSettings
 from minimax_al.training.task import TaskSettings
 from minimax_al.training.vaal import VaalSettings
+
+
+def _check_encoder_name(value: object) -> object:
+    if isinstance(value, str):
+        return value
+    raise ConfigurationError(
+        f"encoder={type(value).__name__} is not a name: announce a function that builds your network in the "
+        "entry-point group 'minimax_al.encoders' of your package, and give its name"
+    )
 
 
 class Recipe(BaseModel):
@@ -32,7 +42,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoder: str = "resnet18"
+    encoder: Annotated[str, BeforeValidator(_check_encoder_name)] = "resnet18"
     stem: Stem = "imagenet"
     width: PositiveInt | None = None
     pretrained: bool | str = False
