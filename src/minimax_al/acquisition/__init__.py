@@ -6,7 +6,9 @@ from minimax_al.acquisition.centroids import centroids
 from minimax_al.acquisition.cluster_margin import cluster_margin
 from minimax_al.acquisition.coreset import k_center_greedy
 from minimax_al.acquisition.dropquery import LogitsOf, dropquery
+from minimax_al.acquisition.herding import maxherding, uherding
 from minimax_al.acquisition.k_means import Clustering, k_means
+from minimax_al.acquisition.probcover import covering_radius, probcover
 from minimax_al.acquisition.rows import FeatureMatrix, Rows
 from minimax_al.acquisition.rules import (
     RULES,
@@ -45,6 +47,7 @@ __all__ = [
     "centroids",
     "choose_by_rule",
     "cluster_margin",
+    "covering_radius",
     "dropquery",
     "entropy",
     "filter_then_entropy",
@@ -56,11 +59,14 @@ __all__ = [
     "least_confidence",
     "least_labelled",
     "margin",
+    "maxherding",
     "pixel_entropy",
+    "probcover",
     "product",
     "ranks",
     "threshold",
     "top",
     "typicality",
+    "uherding",
     "variation_ratio",
 ]
