@@ -117,9 +117,9 @@ def see_through(drawn):
 
 NOISE = np.zeros((16, 20), dtype=np.uint8)
 MISTAKES = [
-    ("a/002.png", see_through, None, r"002\.png' is see-through at pixel \(row 5, column 3\).*without transparency"),
+    ("a/002.png", see_through, None, r"002\.png' is transparent at pixel \(row 5, column 3\).*without transparency"),
     ("a/002.png", lambda drawn: drawn.astype(np.uint16) * 257, None, r"has the label 65535 at pixel .* 255 is void"),
-    ("a/002.png", in_colour, None, r"is in colour .*colours\.csv beside the masks"),
+    ("a/002.png", in_colour, None, r"is in colour .*colours\.csv next to the masks"),
     ("a/002.png", lambda _: COLOURS[NOISE + 1] - 1, CSV, r"has the colour \(254, 255, 255\) at pixel"),
     ("a/002.png", in_colour, CSV + "car,9,9,9\n", r"names 'car', which is not in the list of classes.*call it void"),
     ("a/002.png", in_colour, "ground,0,0,0\n", r"the class 'bird' has no colour"),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.data.legend import Legend, in_order, read_class_list, read_colour_map
+from minimax_al.data.colour_maps import in_order, read_class_list, read_colour_map
+from minimax_al.data.legend import Legend
+from minimax_al.data.void_names import is_void
 from minimax_al.errors import ConfigurationError, DataError
 
 RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)
@@ -100,7 +102,7 @@ def test_a_see_through_pixel_has_no_value(mode, legend):
     mask.putalpha(255)
     assert legend.read(mask, "m").tolist() == [[0, 0, 0], [0, 0, 0]]
     mask.putpixel((2, 1), (0,) * len(mode))
-    with pytest.raises(DataError, match=r"'m' is see-through at pixel \(row 1, column 2\)"):
+    with pytest.raises(DataError, match=r"'m' is transparent at pixel \(row 1, column 2\)"):
         legend.read(mask, "m")
 
 
@@ -159,6 +161,75 @@ def test_bad_colour_maps(tmp_path, name, text, sentence):
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=sentence):
         read_colour_map(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("no", "yes"), ("on", "off"), ("null", "nan"), ("007", "010"), ("1", "2"), ("1.0", "1e3"), ("~", "true")),
+        *(("2024-01-01", "12:30"), ("0x10", "0b1"), ("=", "<<"), ("1_000", "+1"), ("No", "no")),
+    ],
+)
+def test_yaml_names_are_text_as_they_are_written(tmp_path, names):
+    (tmp_path / "m.yaml").write_text("".join(f"{name}: [{i}, 0, 255]\n" for i, name in enumerate(names)))
+    assert read_colour_map(tmp_path / "m.yaml") == {name: (i, 0, 255) for i, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m.yaml", "a: '#0000ff'\nb: \"#FF8000\"\n"),
+        ("m.json", '{"a": "#0000FF", "b": [255, 128, 0]}'),
+        ("m.yaml", "a: [0, 0, 255]\nb: ['255', 128, 0]\n"),
+    ],
+)
+def test_colours_may_be_hexadecimal(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_colour_map(tmp_path / name) == {"a": (0, 0, 255), "b": (255, 128, 0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("m.json", '{"a": [1, 2, 3], "a": [3, 2, 1]}'), ("m.yaml", "a: [1, 2, 3]\na: [3, 2, 1]\n")],
+)
+def test_a_name_that_occurs_twice_is_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="names 'a' twice"):
+        read_colour_map(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "void",
+        "Ignore",
+        "unlabelled",
+        "Unlabeled",
+        "ignore_index",
+        "void class",
+        "don't care",
+        "out of ROI",
+        "un-labelled",
+    ],
+)
+def test_names_of_void(name):
+    assert is_void(name)
+    assert Legend.of_names(["road", name, "tree"]).class_names == ("road", "tree")
+    assert Legend.of_names(["road", name, "tree"], void=[]).class_names == ("road", name, "tree")
+
+
+@pytest.mark.parametrize("name", ["background", "other", "unknown", "avoid", "devoid", "n/a", "1", "", "label", "area"])
+def test_other_names_are_classes_unless_named_as_void(name):
+    assert not is_void(name)
+    assert Legend.of_names(["road", name, "tree"]).class_names == ("road", name, "tree")
+    assert Legend.of_names(["road", name, "tree"], void=[name]).labels == {0: 0, 1: 255, 2: 1}
+    colours = {"road": BLACK, name: RED}
+    assert Legend.of_colours(colours, void=[name]).colours == {BLACK: 0, RED: 255}
+
+
+def test_a_void_name_that_is_not_listed_is_refused():
+    with pytest.raises(DataError, match="void='rode' is not in the list of names; did you mean 'road'"):
+        Legend.of_names(["road", "tree"], void=["rode"])
 
 
 def test_a_class_list_orders_a_colour_map():

@@ -245,7 +245,7 @@ def jpeg():
         (png(np.zeros((2, 2), np.uint8)), "2 x 2 pixels"),
         (png(np.full((16, 20), 7, np.uint8)), "has the label 7 at pixel (row 0, column 0)"),
         (png(np.full((16, 20), 255, np.uint8)), "all of the mask is void (255), so that it teaches nothing"),
-        (rgba(alpha=128), "is see-through at pixel"),
+        (rgba(alpha=128), "is transparent at pixel"),
         (rgba(alpha=255, blue=9), "is in colour ((0, 0, 9) at pixel"),
     ],
     ids=["empty", "JPEG", "cut", "small", "class", "void", "clear", "coloured"],

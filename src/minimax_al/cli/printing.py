@@ -67,7 +67,7 @@ def show_status(campaign: "Campaign") -> None:
 
 def show_new(campaign: "Campaign") -> None:
     """Print some of the files that a new campaign leaves out, each with the reason; and classes named like void."""
-    from minimax_al.data.legend import VOID_NAMES
+    from minimax_al.data.void_names import is_void
 
     aside, twice = campaign.status().set_aside, campaign.duplicates()
     folder = quote(str(campaign.folder))
@@ -75,7 +75,7 @@ def show_new(campaign: "Campaign") -> None:
     alike = [f"{one.path} {'equals' if one.is_copy else 'looks like'} {one.original}" for one in twice]
     show_some("duplicate", alike, _ALL_DUPLICATES)
     for name in campaign.classes if campaign.settings.task == "segmentation" else ():
-        if name.lower() in VOID_NAMES:
+        if is_void(name):
             show(f"class {name!r} is learnt like any other; pixels of no class need none: they are 255 in masks")
 
 

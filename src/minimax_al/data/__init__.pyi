@@ -1,12 +1,13 @@
 from .augmentation import Augmentation, augment, normalise, prepare, prepare_masks
 from .batches import Part, epoch_batches, part_of
+from .colour_maps import read_class_list, read_colour_map
 from .dataset import IGNORED, UNKNOWN, Dataset, Samples, image_statistics
 from .decode import IMAGE_SUFFIXES, read_image
 from .features import Features
 from .files import FileOptions
 from .images import FileImages, Images, ResidentImages
 from .imbalance import make_imbalanced
-from .legend import Legend, read_class_list, read_colour_map
+from .legend import Legend
 from .manifest_table import Manifest, read_manifest
 from .mask_files import read_mask
 from .mask_pairs import MaskOptions, Pairs, dataset_from_pairs, pair_folders

@@ -1,8 +1,8 @@
-"""Images with masks: pairs of files to a segmentation data set in memory.
+"""Pairs of image and mask files, and the segmentation data set in memory that they become.
 
 Every pixel has a label, so nothing may be cut off: an image is stretched to the stored size (bilinear,
 antialiased) and its mask taken to the same size (nearest neighbour), as the paper does with BDD100K. Masks stay in
-memory as targets, and the images beside them: 200 kB an image at 224 x 224.
+memory as targets, together with the images: 200 kB per image at 224 x 224.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ Size = int | Sequence[int]
 
 
 class Pair(NamedTuple):
-    """An image file, its mask, and what the image is called."""
+    """Image file, its mask file, and the image's name."""
 
     name: str
     image: Path
@@ -44,7 +44,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of one part of a data set, and the files that are none."""
+    """Pairs of one part of a data set, and the files that belong to no pair."""
 
     pairs: tuple[Pair, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
@@ -53,19 +53,19 @@ class Pairs:
         return len(self.pairs)
 
     def take(self, positions: Iterable[SupportsInt]) -> "Pairs":
-        """The pairs at `positions`, in that order."""
+        """Return the pairs at `positions`, in that order."""
         return Pairs(tuple(self.pairs[int(i)] for i in positions), self.set_aside)
 
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """How pairs are read.
+    """Options for reading pairs.
 
     Attributes:
-        size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger images are set aside before they are decoded.
-        progress: called now and then with (pairs done, all pairs).
-        void_masks_are_errors: whether a mask without any labelled pixel is an error; else it is set aside.
+        size: Stored height and width, or one number for both, in pixels.
+        max_pixels: Largest number of pixels; larger images are set aside before they are decoded.
+        progress: Callback with (pairs done, all pairs).
+        void_masks_are_errors: Whether a mask without any labelled pixel is an error; otherwise it is set aside.
     """
 
     size: Size = DEFAULT_SIZE
@@ -75,10 +75,10 @@ class MaskOptions:
 
     @property
     def height_and_width(self) -> tuple[int, int]:
-        """`size` as two numbers.
+        """Return `size` as two numbers.
 
         Raises:
-            ConfigurationError: it is not one or two positive whole numbers.
+            ConfigurationError: It is not one or two positive integers.
         """
         sides = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
         if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
@@ -87,15 +87,17 @@ class MaskOptions:
 
 
 def pair_folders(root: Path, images: Path, masks: Path) -> Pairs:
-    """Images and masks of the same name (but for `MASK_ENDINGS`) in two folders and their subfolders.
+    """Pair images and masks of the same name in two folders and their subfolders.
+
+    A mask's name may end in one of `MASK_ENDINGS`.
 
     Args:
-        root: what names are relative to.
-        images: folder of the images.
-        masks: folder of the masks.
+        root: Folder that names are relative to.
+        images: Folder of the images.
+        masks: Folder of the masks.
 
     Raises:
-        DataError: a folder is missing, an image has no mask, a mask has no image, or two have one name.
+        DataError: A folder is missing, an image has no mask, a mask has no image, or two have one name.
     """
     images_by_key, no_images = _by_key(root, images)
     masks_by_key, no_masks = _by_key(root, masks)
@@ -117,18 +119,18 @@ def pair_folders(root: Path, images: Path, masks: Path) -> Pairs:
 
 
 def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, options: MaskOptions) -> Dataset:
-    """A segmentation data set of image and mask files.
+    """Return a segmentation data set of image and mask files.
 
     Args:
-        name: what curves and tables call it.
-        legend: what the masks' values mean.
-        train: pairs to choose from.
-        test: pairs to measure on.
-        options: how to read them.
+        name: Name in curves and tables.
+        legend: Classes of the masks' values.
+        train: Training pairs.
+        test: Test pairs.
+        options: Options for reading the files.
 
     Raises:
-        DataError: a mask does not fit its image or the classes; no training pair can be used; or the training
-            masks show fewer than two classes.
+        DataError: A mask does not fit its image or the classes, no training pair can be used, or the training masks
+            show fewer than two classes.
     """
     train_images, train_masks, train_aside = _read(train, legend, options)
     test_images, test_masks, test_aside = _read(test, legend, options)
@@ -153,7 +155,7 @@ def dataset_from_pairs(name: str, legend: Legend, train: Pairs, test: Pairs, opt
 
 
 def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
-    """Image files by their path in `folder` without its ending."""
+    """Return image files by their path in `folder` without its ending."""
     found: dict[str, Path] = {}
     others = []
     for file in list_files(folder):
@@ -170,7 +172,7 @@ def _by_key(root: Path, folder: Path) -> tuple[dict[str, Path], list[SetAside]]:
 
 
 def _read(pairs: Pairs, legend: Legend, options: MaskOptions) -> tuple[ResidentImages, Tensor, list[SetAside]]:
-    """Decodes and checks in one go; threads write into two blocks of memory."""
+    """Decode and check all pairs; threads write into two blocks of memory."""
     height, width = options.height_and_width
     pixels_NCHW = np.empty((len(pairs), 3, height, width), dtype=np.uint8)
     masks_NHW = np.empty((len(pairs), height, width), dtype=np.uint8)
@@ -212,17 +214,23 @@ def _check_same_size(pair: Pair, image: Image.Image, size: tuple[int, int]) -> N
 def _all_void(pair: Pair, options: MaskOptions) -> str:
     if options.void_masks_are_errors:
         raise DataError(
-            f"all pixels of the mask {str(pair.mask)!r} are void ({IGNORED}), so it teaches nothing: "
-            "label some, or take image and mask away"
+            f"all pixels of the mask {str(pair.mask)!r} are void ({IGNORED}), so nothing can be learnt from it: "
+            "label some, or remove image and mask"
         )
     return f"all pixels of its mask {pair.mask.name!r} are void"
 
 
 def _check_shown(name: str, legend: Legend, masks: Tensor) -> None:
+    """Refuse training masks that show fewer than two classes; masks of 0 and 255 are the usual cause."""
     shown = [label for label in masks.unique().tolist() if label != IGNORED]
-    if len(shown) < 2:
-        classes = ", ".join(legend.class_names[label] for label in shown)
-        raise DataError(
-            f"{name}: the training masks show one class alone ({classes}); where {IGNORED} is a class and not void, "
-            "say so in a colour map"
+    if len(shown) >= 2:
+        return
+    classes = ", ".join(legend.class_names[label] for label in shown)
+    void = ""
+    if not legend.colours and bool((masks == IGNORED).any()):
+        other = next((number for number in range(len(legend.class_names)) if number not in shown), 0)
+        void = (
+            f"; their other value is {IGNORED}, which is void: where it is the class {legend.class_names[other]!r}, write "
+            f"it as {other}, or give a colour map: colours.csv with rows name,red,green,blue"
         )
+    raise DataError(f"{name}: the training masks show one class alone ({classes}){void}")

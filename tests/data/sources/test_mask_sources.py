@@ -131,7 +131,7 @@ def test_masks_in_colour(paint, tmp_path):
         mask[:, 4:] = (0, 128, 64)
         mask[0, 0] = (9, 9, 9)
         Image.fromarray(mask).save(tmp_path / f"masks/{i}.png")
-    with pytest.raises(DataError, match=r"nothing says what the masks in .* mean: .*colours\.csv"):
+    with pytest.raises(DataError, match=r"the classes of the masks in .* are unknown: .*colours\.csv"):
         load_dataset("masks", tmp_path)
     with pytest.raises(DataError, match=r"is in colour \(\(0, 128, 64\) at pixel \(row 0, column 4\)\)"):
         load_dataset("masks", tmp_path, classes=["ground", "tree"])

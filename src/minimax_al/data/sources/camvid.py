@@ -6,11 +6,13 @@ The labels are 0 to 10 for the eleven classes and 11 for void. A file `classes.t
 from pathlib import Path
 from typing import Literal, get_args
 
+from minimax_al.data.colour_maps import read_class_list
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.legend import VOID_NAMES, Legend, read_class_list
+from minimax_al.data.legend import Legend
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
+from minimax_al.data.void_names import is_void
 from minimax_al.errors import DataError, UnknownNameError
 
 CLASSES = (
@@ -49,7 +51,7 @@ def load(
         if not (root / folder).is_dir():
             raise DataError(f"CamVid needs the folder {str(root / folder)!r}, and it is not there")
     names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else list(CLASSES)
-    if not any(name.lower() in VOID_NAMES for name in names):
+    if not any(is_void(name) for name in names):
         names.append("void")
     pairs, test_pairs = (pair_folders(root, root / part, root / f"{part}{MASKS}") for part in ("train", test))
     return dataset_from_pairs(

@@ -1,8 +1,9 @@
-"""Any folder of images beside a folder of masks: `images/` and `masks/`, files of the same names in both.
+"""Source of any folder of images next to a folder of masks: `images/` and `masks/`, files of the same names in both.
 
-Masks hold label numbers, named by `classes.txt` (one name a line), or colours, named by a colour map: a file
+Masks hold label numbers, named by `classes.txt` (one name per line), or colours, named by a colour map: a file
 `colours.csv`, `.json` or `.yaml`. The images may be split already, as `images/train` and `images/val` or as
-`train/images` and `val/images`; otherwise a fixed random part of them is kept for the test.
+`train/images` and `val/images`, in any of the usual spellings; otherwise a fixed random part of them is held out for
+the test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimax_al.data.class_folders import part_folders
+from minimax_al.data.colour_maps import as_colour, in_order, read_class_list, read_colour_map
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.legend import Legend, as_colour, in_order, read_class_list, read_colour_map
+from minimax_al.data.legend import Legend
 from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.scan import Progress
@@ -30,42 +32,47 @@ def load(
     masks: str = "masks",
     classes: Sequence[str] | None = None,
     colours: Mapping[str, Sequence[int]] | str | Path | None = None,
+    void: Sequence[str] | None = None,
     test_size: int | float = 0.2,
     seed: int = 0,
     size: Size = DEFAULT_SIZE,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The images and masks in the folder `root`.
+    """Load the images and masks in a folder.
 
     Args:
-        root: the folder.
-        images: name of the folder of images.
-        masks: name of the folder of masks.
-        classes: names in the order of the masks' labels; by default what `classes.txt` lists. Those called void,
-            ignore or unlabelled stand for no class.
-        colours: colour of each class, or the file of a colour map; by default the first such file in `root`.
-        test_size: where no test part is there, this part of the images (or so many) is kept for the test.
-        seed: of that draw.
-        size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger images are set aside.
-        progress: called now and then with (images done, all images).
+        root: Folder of both.
+        images: Name of the folder of images.
+        masks: Name of the folder of masks.
+        classes: Names in the order of the masks' labels; by default those in `classes.txt`.
+        colours: Colour of each class, or the file of a colour map; by default the first such file in `root`.
+        void: Names that stand for pixels without a class; by default void, ignore, unlabelled and the like, see
+            `minimax_al.data.void_names`. The label 255 is always void.
+        test_size: Fraction or number of images that are held out for the test where no test part exists.
+        seed: Seed of that draw.
+        size: Stored height and width, or one number for both, in pixels.
+        max_pixels: Largest number of pixels; larger images are set aside.
+        progress: Callback with (images done, all images).
 
     Raises:
-        DataError: a folder, the classes or a file of a pair is missing; or a mask does not fit its image or the
+        DataError: A folder, the classes or a file of a pair is missing, or a mask does not fit its image or the
             classes, or is void throughout.
-        ConfigurationError: `test_size` or `size` cannot be.
+        ConfigurationError: `test_size` or `size` is invalid.
     """
     if not root.is_dir():
         raise DataError(f"{str(root)!r} is not a folder: give the folder that holds {images!r} and {masks!r}")
-    legend = _legend(root, classes, colours)
+    legend = _legend(root, classes, colours, void)
     train, test = _parts(root, images, masks, test_size, seed)
     options = MaskOptions(size, max_pixels, progress, void_masks_are_errors=True)
     return dataset_from_pairs(root.resolve().name, legend, train, test, options)
 
 
 def _legend(
-    root: Path, classes: Sequence[str] | None, colours: Mapping[str, Sequence[int]] | str | Path | None
+    root: Path,
+    classes: Sequence[str] | None,
+    colours: Mapping[str, Sequence[int]] | str | Path | None,
+    void: Sequence[str] | None,
 ) -> Legend:
     names = list(classes) if classes is not None else None
     if names is None and (root / CLASS_LIST).is_file():
@@ -77,13 +84,13 @@ def _legend(
             colour_map = {name: as_colour(value, repr(name)) for name, value in colours.items()}
         else:
             colour_map = read_colour_map(root / colours)
-        return Legend.of_colours(in_order(colour_map, names) if names else colour_map)
+        return Legend.of_colours(in_order(colour_map, names, void) if names else colour_map, void=void)
     if names is None:
         raise DataError(
-            f"nothing says what the masks in {str(root)!r} mean: write the names of the labels into {CLASS_LIST}, one "
-            "a line, or for masks in colour a map into colours.csv, rows of name,red,green,blue"
+            f"the classes of the masks in {str(root)!r} are unknown: write the names of the labels into {CLASS_LIST}, "
+            "one per line, or for masks in colour a map into colours.csv, rows of name,red,green,blue"
         )
-    return Legend.of_names(names)
+    return Legend.of_names(names, void)
 
 
 def _parts(root: Path, images: str, masks: str, test_size: float, seed: int) -> tuple[Pairs, Pairs]:
@@ -101,7 +108,7 @@ def _parts(root: Path, images: str, masks: str, test_size: float, seed: int) -> 
                 return pair_folders(root, *train), pair_folders(root, *test)
     pairs = pair_folders(root, root / images, root / masks)
     in_test = _test_mask(len(pairs), test_size, seed)
-    # What is no pair is told of once.
+    # The files that are not pairs are reported once.
     return pairs.take(np.flatnonzero(~in_test)), Pairs(pairs.take(np.flatnonzero(in_test)).pairs)
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
 from minimax_al.campaign.images.mask_files import Mask, check_mask_size
+from minimax_al.data.colour_maps import in_order, read_colour_map
 from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.legend import Legend, in_order, read_colour_map
+from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, shorter_names
 from minimax_al.data.scan import list_files
