@@ -230,7 +230,7 @@ def _check_shown(name: str, legend: Legend, masks: Tensor) -> None:
     if not legend.colours and bool((masks == IGNORED).any()):
         other = next((number for number in range(len(legend.class_names)) if number not in shown), 0)
         void = (
-            f"; their other value is {IGNORED}, which is void: where it is the class {legend.class_names[other]!r}, write "
-            f"it as {other}, or give a colour map: colours.csv with rows name,red,green,blue"
+            f"; their other value is {IGNORED}, which is void: where it is the class {legend.class_names[other]!r}, "
+            f"write it as {other}, or give a colour map: colours.csv with rows name,red,green,blue"
         )
     raise DataError(f"{name}: the training masks show one class alone ({classes}){void}")
