@@ -141,8 +141,8 @@ def _check_images_url(url: str) -> None:
 def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
     """The round's waiting picks whose images are there, by rank; and how many besides a person has before them."""
     waiting = [pick for pick in campaign.picks() if pick.answer == "waiting"]
-    now = campaign.now()
-    free = [pick for pick in waiting if pick.lease_until is None or pick.lease_until <= now]
+    now = campaign.lease_clock()
+    free = [pick for pick in waiting if not pick.is_with_a_person(now)]
     with campaign.store.reading() as connection:
         images = active_images(connection, [pick.item for pick in free])
     return [_Todo(pick, images[pick.item]) for pick in free if pick.item in images], len(waiting) - len(free)

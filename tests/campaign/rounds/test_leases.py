@@ -5,18 +5,19 @@ from contextlib import suppress
 import pytest
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.rounds.leases import UptimeClock
 from minimax_al.campaign.store.schema import items as items_table
 from minimax_al.campaign.store.schema import picks as picks_table
 from minimax_al.errors import BudgetError, CampaignError, ConfigurationError
 
-from ...support.fakes import random_image  # noqa: TID252 - the same images
+from ...support.fakes import Clock, random_image  # noqa: TID252 - the same images
 
 
 def items(lease):
     return [pick.item for pick in lease.picks]
 
 
-def test_a_image_is_never_kept_for_two(campaign):
+def test_an_image_is_never_kept_for_two(campaign):
     campaign.query(6)
     ann, bob, eve = (campaign.lease(author, 4) for author in ("ann", "bob", "eve"))
     assert [len(lease.picks) for lease in (ann, bob, eve)] == [4, 2, 0]
@@ -44,6 +45,68 @@ def test_a_lease_that_lapses_returns_to_the_queue_and_the_late_answer_is_kept(ca
     campaign.label(items(ann)[0], "cat", author="ann")
     assert items(campaign.lease("bob", 2)) == items(ann)[1:]
     assert list(campaign.labels().values()) == ["cat"]
+
+
+@pytest.mark.parametrize("days", [1, 365, 3650])
+def test_a_lease_that_a_wrong_clock_granted_holds_for_nobody_once_the_clock_is_right(campaign, clock, days):
+    campaign.query(3)
+    clock.advance(days * 86_400)
+    ahead = campaign.lease("ann", 2)
+    clock.advance(-days * 86_400)
+    lease = campaign.lease("bob", 3)
+    assert items(lease)[:2] == items(ahead)
+    assert (len(lease.picks), lease.with_others) == (3, 0)
+    assert not any(pick.is_with_a_person(clock()) for pick in ahead.picks)
+    assert all(pick.is_with_a_person(clock()) for pick in lease.picks)
+
+
+@pytest.mark.parametrize("jump", [-365 * 86_400, -3600, 3600, 365 * 86_400])
+def test_a_clock_that_is_set_ends_no_lease_and_extends_none(campaign, clock, jump):
+    uptime = Clock()
+
+    def seconds():
+        return uptime.time.timestamp()
+
+    campaign.lease_clock = UptimeClock(clock, seconds)
+    campaign.query(1)
+    ann = campaign.lease("ann")
+    clock.advance(jump)
+    uptime.advance(campaign.settings.lease_seconds - 1)
+    assert campaign.lease("bob").picks == ()
+    uptime.advance(1)
+    assert items(campaign.lease("bob")) == items(ann)
+
+
+def test_the_clock_of_leases_advances_with_the_machine(clock):
+    lease_clock = UptimeClock(clock)
+    first = lease_clock()
+    assert first >= clock()
+    while lease_clock() == first:
+        pass
+    assert lease_clock() > first
+
+
+def test_one_name_in_two_browsers_gets_different_images(campaign):
+    campaign.query(6)
+    home, office = (campaign.lease("ann", 2, session=session) for session in ("home", "office"))
+    script = campaign.lease("ann", 2)
+    assert len({*items(home), *items(office), *items(script)}) == 6
+    assert items(campaign.lease("ann", 2, session="home")) == items(home)
+    assert campaign.lease("bob", 1).with_others == 6
+    assert campaign.release("ann", session="office") == 2
+    assert items(campaign.lease("bob", 6)) == items(office)
+    assert campaign.release("ann") == 4
+
+
+def test_a_short_lease_returns_soon_and_none_is_longer_than_the_setting(campaign, clock):
+    campaign.query(2)
+    short = campaign.lease("ann", 1, seconds=90)
+    assert (short.until - clock()).total_seconds() == 90
+    assert (campaign.lease("bob", 1, seconds=10**9).until - clock()).total_seconds() == 600
+    clock.advance(90)
+    assert items(campaign.lease("eve", 1)) == items(short)
+    with pytest.raises(ConfigurationError, match="seconds=0 must be positive"):
+        campaign.lease("ann", 1, seconds=0)
 
 
 def test_an_answer_ends_the_lease_and_an_undo_gives_it_back(campaign):

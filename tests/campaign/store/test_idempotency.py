@@ -47,25 +47,25 @@ def test_an_answer_that_comes_again_is_in_the_history_once(campaign, item, say):
     assert kinds(campaign) == [say, say]
 
 
-def test_a_word_is_its_authors_own(campaign, item):
+def test_an_idempotency_key_is_scoped_to_its_author(campaign, item):
     campaign.label(item, "cat", author="ann", request="one")
     campaign.label(item, "dog", author="bob", request="one")
     assert campaign.pick(item).class_name == "dog"
 
 
-def test_a_word_that_comes_with_another_wish_is_refused(campaign, item):
+def test_a_key_that_comes_with_another_request_is_refused(campaign, item):
     other = campaign.picks()[1].item
     campaign.label(item, "cat", author="ann", request="one")
     wishes = [("label", item, "dog"), ("label", other, "cat"), ("label", [item, other], "cat"), ("unsure", item)]
     for say, *what in [*wishes, ("skip", item)]:
-        with pytest.raises(CampaignError, match="'ann' has asked for something else under the word 'one'"):
+        with pytest.raises(CampaignError, match="'ann' has used the idempotency key 'one' for another request"):
             getattr(campaign, say)(*what, author="ann", request="one")
-    with pytest.raises(CampaignError, match="under the word 'one'"):
+    with pytest.raises(CampaignError, match="idempotency key 'one'"):
         campaign.undo("ann", item, request="one")
     assert kinds(campaign) == ["label"]
     campaign.undo("ann", item, request="two")
     for other_undo in ({}, {"item": other}, {"item": item, "kind": "label"}, {"item": item, "class_name": "cat"}):
-        with pytest.raises(CampaignError, match="under the word 'two'"):
+        with pytest.raises(CampaignError, match="idempotency key 'two'"):
             campaign.undo("ann", request="two", **other_undo)
     assert kinds(campaign) == ["label", "undo"]
     assert campaign.label([item], "cat", author="ann", request="one", if_waiting=True) == []
@@ -74,7 +74,7 @@ def test_a_word_that_comes_with_another_wish_is_refused(campaign, item):
 def test_a_request_of_an_older_version_is_known_again(campaign, item):
     campaign.label(item, "cat", author="ann", request="one")
     with campaign.store.writing() as connection:
-        connection.execute(requests.update().values(asked=None))
+        connection.execute(requests.update().values(digest=None))
     campaign.label(item, "cat", author="ann", request="one")
     assert kinds(campaign) == ["label"]
 
@@ -87,7 +87,13 @@ def test_what_was_refused_is_tried_again(campaign, item):
     assert campaign.undo("ann", item, request="one").class_name == "cat"
 
 
-def test_words_are_kept_for_a_time_and_not_for_ever(campaign, item, clock):
+@pytest.fixture
+def few_keys(monkeypatch):
+    monkeypatch.setattr("minimax_al.campaign.store.idempotency.KEPT_COUNT", 1)
+
+
+@pytest.mark.usefixtures("few_keys")
+def test_keys_are_kept_for_a_time_and_not_for_ever(campaign, item, clock):
     campaign.label(item, "cat", author="ann", request="one")
     clock.advance(KEPT.total_seconds())
     campaign.skip(item, author="ann", request="two")
@@ -95,6 +101,20 @@ def test_words_are_kept_for_a_time_and_not_for_ever(campaign, item, clock):
     clock.advance(1)
     campaign.skip(item, author="ann", request="three")
     assert remembered(campaign) == 2
+
+
+def test_a_clock_that_jumps_ahead_forgets_no_recent_key(campaign, item, clock, monkeypatch):
+    monkeypatch.setattr("minimax_al.campaign.store.idempotency.KEPT_COUNT", 3)
+    for number in range(6):
+        campaign.label(item, "cat", author="ann", request=f"early {number}")
+    clock.advance(31 * 86_400)
+    campaign.label(item, "dog", author="ann", request="late")
+    assert remembered(campaign) == 3
+    clock.advance(-31 * 86_400)
+    for number in (4, 5):
+        campaign.label(item, "cat", author="ann", request=f"early {number}")  # known: nothing is changed
+    assert campaign.pick(item).class_name == "dog"
+    assert kinds(campaign) == ["label"] * 7
 
 
 def test_an_answer_to_what_has_an_answer_already_leaves_it_and_is_in_the_history(campaign, item):

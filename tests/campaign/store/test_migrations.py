@@ -17,6 +17,8 @@ BACK_TO_1 = (
     "ALTER TABLE picks DROP COLUMN waits",
     "ALTER TABLE rounds DROP COLUMN waiting",
     "ALTER TABLE items DROP COLUMN changed_after",
+    "ALTER TABLE picks DROP COLUMN lease_session",
+    "ALTER TABLE picks DROP COLUMN lease_from",
     "DROP TABLE requests",
     "ALTER TABLE runs DROP COLUMN last_label",
     "UPDATE schema_version SET version = 1",

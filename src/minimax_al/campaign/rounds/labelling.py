@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.views import ViewKind, image_file
 from minimax_al.campaign.rounds.answers import Undone, answer, check_mask_of, find_items, undo
-from minimax_al.campaign.rounds.leases import Lease, lend, recall, release, take_lease
+from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, recall, release, take_lease
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
@@ -43,7 +43,8 @@ class Labelling:
         settings: as they were read.
         masks: the masks of a segmentation campaign.
         views: what models have said of its images' pixels.
-        now: gives the time, with a time zone.
+        now: Function that returns the current time, with a time zone.
+        lease_clock: Function that returns the time by which leases end; it does not jump when the clock is set.
     """
 
     def __init__(self, folder: Path, store: Store, clock: Callable[[], datetime] | None = None) -> None:
@@ -52,6 +53,7 @@ class Labelling:
         with store.reading() as connection:
             self.settings = read_settings(connection)
         self.now = clock or utc_now
+        self.lease_clock = clock or UptimeClock(utc_now)
         self.masks, self.views = self.context.masks, self.context.views
 
     def close(self) -> None:
@@ -150,30 +152,44 @@ class Labelling:
             _check_open(connection, number, "closed")
             close(connection, self.now())
 
-    def lease(self, author: str, count: int = 1) -> Lease:
-        """Keeps up to `count` waiting images of the open round for one person, for `lease_seconds`."""
-        with self.store.writing() as connection:
-            return take_lease(connection, author, count, self.now(), self.settings.lease_seconds)
-
-    def release(self, author: str) -> int:
-        """Gives back what is kept for one person; returns how many images."""
-        with self.store.writing() as connection:
-            return release(connection, author)
-
-    def lend(self, items: Item | Sequence[Item], place: str) -> int:
-        """Keeps waiting images of the open round for another place, such as a project of Label Studio.
-
-        They are leased to nobody until they are answered, recalled, or asked about by another round.
+    def lease(self, author: str, count: int = 1, *, session: str | None = None, seconds: float | None = None) -> Lease:
+        """Keep up to `count` waiting images of the open round for one person.
 
         Args:
-            items: the images.
-            place: its name.
+            author: Name of the person.
+            count: Largest number of images.
+            session: Identifier of the person's browser: two browsers under one name get different images.
+            seconds: Duration in seconds, at most the setting `lease_seconds`, which is the default. A page that renews
+                its leases asks for a short one.
+        """
+        longest = self.settings.lease_seconds
+        duration = longest if seconds is None else min(seconds, longest)
+        with self.store.writing() as connection:
+            return take_lease(connection, Holder(author, session), count, self.lease_clock(), duration)
+
+    def release(self, author: str, *, session: str | None = None) -> int:
+        """Return a person's leased images to the queue, by default of all their browsers.
 
         Returns:
-            How many are kept: those of them that wait in the open round, and that no person has before them.
+            The number of images.
         """
         with self.store.writing() as connection:
-            return lend(connection, find_items(connection, _listed(items)), place, self.now())
+            return release(connection, Holder(author, session))
+
+    def lend(self, items: Item | Sequence[Item], tool: str) -> int:
+        """Keep waiting images of the open round for another tool, such as a project of Label Studio.
+
+        They are leased to nobody until they are answered, recalled, or picked by another round.
+
+        Args:
+            items: Images, by id or path.
+            tool: Name of the tool.
+
+        Returns:
+            The number of images kept: those that wait in the open round and that no person holds.
+        """
+        with self.store.writing() as connection:
+            return lend(connection, find_items(connection, _listed(items)), tool, self.lease_clock())
 
     def recall(self, number: int | None = None) -> int:
         """Takes back all images of the open round that were lent, to lease them here again; returns how many.
@@ -285,8 +301,8 @@ class Labelling:
                 number = None if class_name is None else class_id(connection, class_name)
                 return list(undo(connection, author, now, found, None if kind is None else Said(kind, number)))
 
-            asked = ("undo", item, kind, class_name)
-            return Undone(*once(connection, author, request, take_back, now=now, asked=asked))
+            body = ("undo", item, kind, class_name)
+            return Undone(*once(connection, author, request, take_back, now=now, body=body))
 
     def labels(self) -> dict[str, str | None]:
         """The label that holds, by path; for masks the name of the mask."""
@@ -326,8 +342,8 @@ class Labelling:
                     if_waiting=if_waiting,
                 )
 
-            asked = (kind, _listed(given), class_name, mask)
-            left: list[int] = once(connection, author, request, say, now=now, asked=asked)
+            body = (kind, _listed(given), class_name, mask)
+            left: list[int] = once(connection, author, request, say, now=now, body=body)
             return left
 
 

@@ -1,12 +1,14 @@
 """Leases: an image is kept for the person who was shown it, for a time, and never shown to two at once."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
-from minimax_al.campaign.rounds.rounds import Pick, as_pick, pick_rows
+from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, pick_rows
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import check_author
 from minimax_al.campaign.store.schema import picks, rounds
@@ -18,13 +20,12 @@ class Lease:
     """Images kept for one person.
 
     Attributes:
-        picks: theirs, by rank; empty where none is free.
-        until: when they return to the queue if nobody answers.
-        waiting: unanswered images of the round, these among them.
-        with_others: how many of those are kept for other people.
-        next_free_at: when the first of these returns; None where none is with others.
-        lent: how many are kept for another place, such as a project of Label Studio, until they are answered or
-            recalled.
+        picks: Leased picks, by rank; empty if none is free.
+        until: Time at which they return to the queue if they are not answered or renewed.
+        waiting: Number of unanswered images of the round, these included.
+        with_others: Number of those that are kept for other people.
+        next_free_at: Time at which the first of these returns; None if none is with others.
+        lent: Number of images kept for another tool, such as a project of Label Studio, until answered or recalled.
     """
 
     picks: tuple[Pick, ...]
@@ -35,104 +36,181 @@ class Lease:
     lent: int = 0
 
 
-def take_lease(connection: Connection, author: str, count: int, now: datetime, seconds: float) -> Lease:
-    """Keeps up to `count` waiting images of the open round for one person.
+class Holder(NamedTuple):
+    """Person who holds leases, at one browser or program.
 
-    What they hold already comes first and is renewed, so that loading a page again shows the same images. Takes
-    time for what is kept for people and for `count`, whatever the size of the round.
+    Attributes:
+        author: Name of the person.
+        session: Identifier of the browser; None for a caller that has a single one. Two browsers under one name hold
+            different images.
+    """
+
+    author: str
+    session: str | None = None
+
+
+class UptimeClock:
+    """Clock for leases that does not jump: its time of start plus the time for which the machine has run since.
+
+    When somebody sets the machine's clock, running leases neither end nor extend.
 
     Args:
-        connection: in a write transaction.
-        author: who will answer.
-        count: most images, from 1.
-        now: the time.
-        seconds: for how long.
+        clock: Function that returns the current time, with a time zone; called once.
+        uptime: Function that returns the seconds for which the machine has run.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], uptime: Callable[[], float] | None = None) -> None:
+        self._uptime = uptime or _uptime
+        self._start, self._since = clock(), self._uptime()
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self._start + timedelta(seconds=self._uptime() - self._since)
+
+
+def take_lease(connection: Connection, holder: Holder, count: int, now: datetime, seconds: float) -> Lease:
+    """Keep up to `count` waiting images of the open round for one holder.
+
+    Images that the holder has already come first and are renewed, so that a page that is loaded again shows the same
+    images. The cost depends on the number of leased images and on `count`, not on the size of the round.
+
+    Args:
+        connection: Connection in a write transaction.
+        holder: Person who will answer.
+        count: Largest number of images, at least 1.
+        now: Current time, by a clock that does not jump.
+        seconds: Duration of the lease in seconds.
 
     Raises:
-        CampaignError: the author is blank.
-        ConfigurationError: the count is below 1.
+        ConfigurationError: `count` is less than one, or `seconds` is not positive.
+        CampaignError: The author is blank.
     """
-    check_author(author)
     if count < 1:
-        raise ConfigurationError(f"count={count!r} must be at least one image")
+        raise ConfigurationError(f"count={count} must be at least one image to lease")
+    if seconds <= 0:
+        raise ConfigurationError(f"seconds={seconds:g} must be positive: a lease lasts for some time")
+    check_author(holder.author)
     until = now + timedelta(seconds=seconds)
     latest = select(rounds.c.id, rounds.c.waiting).where(rounds.c.closed_at.is_(None)).order_by(rounds.c.id.desc())
     open_round = connection.execute(latest.limit(1)).first()
     if open_round is None:
         return Lease((), until, 0, 0, None)
-    with_others, next_free_at = _with_others(connection, open_round.id, author, now)
+    with_others, next_free_at = _with_others(connection, open_round.id, holder, now)
     lent = connection.execute(select(func.count()).where(picks.c.round_id == open_round.id, _lent())).scalar_one()
-    kept = _keep(connection, _for_person(connection, open_round.id, author, count, now), author, until)
+    ids = _for_holder(connection, open_round.id, holder, count, now)
+    kept = _keep(connection, ids, holder, now, until)
     return Lease(kept, until, open_round.waiting, with_others, next_free_at, lent)
 
 
-def release(connection: Connection, author: str) -> int:
-    """Gives back everything that is kept for one person; returns how many images."""
-    mine = update(picks).where(picks.c.lease_holder == author, picks.c.lease_until.is_not(None))
-    return connection.execute(mine.values(lease_holder=None, lease_until=None)).rowcount
+def release(connection: Connection, holder: Holder) -> int:
+    """Return a holder's images to the queue; without a session, those of all sessions under that name.
+
+    Returns:
+        The number of images.
+    """
+    theirs = picks.c.lease_holder == holder.author, picks.c.lease_until.is_not(None)
+    held = update(picks).where(*theirs)
+    if holder.session is not None:
+        held = held.where(picks.c.lease_session == holder.session)
+    return connection.execute(held.values(_FREE)).rowcount
 
 
-def lend(connection: Connection, item_ids: Sequence[int], place: str, now: datetime) -> int:
-    """Keeps those of the images that wait in the open round for a place, not a person: a lease without an end.
+def lend(connection: Connection, item_ids: Sequence[int], tool: str, now: datetime) -> int:
+    """Keep waiting images of the open round for another tool: a lease without an end.
 
-    What a person has before them stays theirs.
+    Images that a person holds stay theirs.
+
+    Args:
+        connection: Connection in a write transaction.
+        item_ids: Ids of the images.
+        tool: Name of the tool.
+        now: Current time, by a clock that does not jump.
+
+    Returns:
+        The number of images that are kept for the tool now.
     """
     waits = picks.c.waits & picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
-    waits &= picks.c.lease_until.is_(None) | (picks.c.lease_until <= now)
+    free = waits & or_(picks.c.lease_until.is_(None), _has_lapsed(now))
     lent = 0
     for portion in portions(item_ids):
-        these = update(picks).where(waits, picks.c.item_id.in_(portion))
-        lent += connection.execute(these.values(lease_holder=place, lease_until=None)).rowcount
+        these = update(picks).where(free, picks.c.item_id.in_(portion))
+        lent += connection.execute(these.values({**_FREE, "lease_holder": tool})).rowcount
     return lent
 
 
 def recall(connection: Connection) -> int:
-    """Takes back what is lent of the open round; returns how many images."""
+    """Return the lent images of the open round to the queue; return their number."""
     of_open = picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
     return connection.execute(update(picks).where(of_open, _lent()).values(lease_holder=None)).rowcount
 
 
 def end_leases(connection: Connection, item_ids: Sequence[int]) -> None:
-    """Images that have their answer are kept for nobody."""
+    """End the leases of images that have their answer."""
     for portion in portions(item_ids):
         held = picks.c.item_id.in_(portion) & picks.c.lease_holder.is_not(None)
-        connection.execute(update(picks).where(held).values(lease_holder=None, lease_until=None))
+        connection.execute(update(picks).where(held).values(_FREE))
 
 
-def _with_others(connection: Connection, round_id: int, author: str, now: datetime) -> tuple[int, datetime | None]:
-    """How many images are kept for others, and when the first of them returns."""
-    others = (*_held(round_id), picks.c.lease_holder != author, picks.c.lease_until > now)
+_FREE = {"lease_holder": None, "lease_session": None, "lease_from": None, "lease_until": None}
+
+
+def _with_others(connection: Connection, round_id: int, holder: Holder, now: datetime) -> tuple[int, datetime | None]:
+    """Return how many images other holders have, and when the first of them returns."""
+    others = (*_held(round_id), ~_is_of(holder), ~_has_lapsed(now))
     row = connection.execute(select(func.count(), func.min(picks.c.lease_until)).where(*others)).one()
     return row[0], row[1]
 
 
-def _for_person(connection: Connection, round_id: int, author: str, count: int, now: datetime) -> list[int]:
-    """Ids of the picks for one person: theirs, then those that are free or free again, each by rank."""
+def _for_holder(connection: Connection, round_id: int, holder: Holder, count: int, now: datetime) -> list[int]:
+    """Return ids of picks for a holder: first those already held, then free or lapsed ones, each by rank."""
     ranked = select(picks.c.id, picks.c.rank).order_by(picks.c.rank)
-    theirs = ranked.where(*_held(round_id), picks.c.lease_holder == author, ~_lent()).limit(count)
+    theirs = ranked.where(*_held(round_id), _is_of(holder), ~_lent()).limit(count)
     ids = [row.id for row in connection.execute(theirs)]
     left = count - len(ids)
     if left:
         never = ranked.where(picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_(None))
-        lapsed = ranked.where(*_held(round_id), picks.c.lease_holder != author, picks.c.lease_until <= now)
+        lapsed = ranked.where(*_held(round_id), ~_is_of(holder), _has_lapsed(now))
         free = [row for one in (never, lapsed) for row in connection.execute(one.limit(left))]
         ids += [row.id for row in sorted(free, key=lambda row: row.rank)[:left]]
     return ids
 
 
-def _keep(connection: Connection, ids: Sequence[int], author: str, until: datetime) -> tuple[Pick, ...]:
+def _keep(
+    connection: Connection, ids: Sequence[int], holder: Holder, now: datetime, until: datetime
+) -> tuple[Pick, ...]:
+    author, session = holder
+    held = {"lease_holder": author, "lease_session": session, "lease_from": now, "lease_until": until}
     kept: list[Pick] = []
     for portion in portions(ids):
-        connection.execute(update(picks).where(picks.c.id.in_(portion)).values(lease_holder=author, lease_until=until))
+        connection.execute(update(picks).where(picks.c.id.in_(portion)).values(held))
         kept += [as_pick(row) for row in connection.execute(pick_rows().where(picks.c.id.in_(portion)))]
     return tuple(sorted(kept, key=lambda pick: pick.rank))
 
 
 def _held(round_id: int) -> tuple[ColumnElement[bool], ...]:
-    """SQL: a pick of the round waits and is, or was, kept for somebody."""
+    """SQL: a pick of the round waits and is, or was, kept for a person or a tool."""
     return picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_not(None)
 
 
+def _is_of(holder: Holder) -> ColumnElement[bool]:
+    """SQL: a pick is, or was, kept for this holder."""
+    return (picks.c.lease_holder == holder.author) & picks.c.lease_session.is_not_distinct_from(holder.session)
+
+
+def _has_lapsed(now: datetime) -> ColumnElement[bool]:
+    """SQL: the lease of a pick has ended; False for a pick that is lent.
+
+    A lease that begins in the future was granted by a clock that was wrong then, and would hold for too long.
+    """
+    return (picks.c.lease_until <= now) | (picks.c.lease_from > now + LEASE_SKEW)
+
+
 def _lent() -> ColumnElement[bool]:
-    """SQL: a pick waits and is kept for a place: its lease has no end, so no person's name can be that of a place."""
+    """SQL: a pick waits and is kept for a tool: its lease has no end, so no person's name is confused with a tool's."""
     return picks.c.waits & picks.c.lease_holder.is_not(None) & picks.c.lease_until.is_(None)
+
+
+def _uptime() -> float:
+    """Return the seconds for which the machine has run, time asleep included where the system counts it."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux: its monotonic clock stops while the machine sleeps
+    return time.monotonic() if boot is None else time.clock_gettime(boot)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,9 @@ from minimax_al.campaign.store.database import after_writing, portions
 from minimax_al.campaign.store.history import answer_in, holding, is_settled, what_holds
 from minimax_al.campaign.store.schema import classes, items, picks, rounds
 from minimax_al.errors import BudgetError, CampaignError, DataError
+
+LEASE_SKEW = timedelta(minutes=2)
+"""Time by which the clocks of two machines that share a campaign may differ."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ class Pick:
         confidence: of the suggestion, in [0, 1].
         answer: "waiting", "label", "unsure" or "skip".
         class_name: of the label that holds.
-        lease_holder: who is looking at it.
-        lease_until: until when it is kept for them.
+        lease_holder: Person or tool for which it is kept.
+        lease_until: Time until which it is kept; None if it is lent to a tool, or free.
+        lease_from: Time since which it is kept.
     """
 
     item: int
@@ -69,6 +73,14 @@ class Pick:
     class_name: str | None
     lease_holder: str | None
     lease_until: datetime | None
+    lease_from: datetime | None = None
+
+    def is_with_a_person(self, now: datetime) -> bool:
+        """Return whether a lease keeps the image for a person; `now` is the time of the campaign's lease clock."""
+        if self.lease_until is None:
+            return False
+        begins_later = self.lease_from is not None and self.lease_from > now + LEASE_SKEW
+        return now < self.lease_until and not begins_later
 
 
 @dataclass(frozen=True)
@@ -271,6 +283,7 @@ def as_pick(row: Row[Any]) -> Pick:
         class_name=row.class_name,
         lease_holder=row.lease_holder,
         lease_until=row.lease_until,
+        lease_from=row.lease_from,
     )
 
 

@@ -1,8 +1,7 @@
-"""Requests that come again because their answer was lost: what they ask for is done once.
+"""Idempotency keys: a retried request with the same key runs once.
 
-Who gets no answer cannot know whether the request arrived, and sends it again under the same word. The word is written
-in the transaction of the deed: what was done is known again after any crash, and what was not done has left no word.
-Beside it stands what was asked for, so that nothing else is taken for done.
+Key, digest of the request's body and result are stored in the same transaction as the change. After a crash the key is
+known if and only if the change was made. A request with a known key and another body is refused.
 """
 
 import hashlib
@@ -11,13 +10,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from minimax_al.campaign.store.schema import requests
 from minimax_al.errors import CampaignError
 
 KEPT = timedelta(days=30)
-"""How long a request is known again: longer than a page lies closed with answers that it could not send."""
+"""Time for which a key is known at least: longer than a page is closed with answers that it could not send."""
+
+KEPT_COUNT = 20_000
+"""Number of latest keys that are known whatever their age: a clock that jumps ahead must not forget them."""
 
 T = TypeVar("T")
 
@@ -25,41 +27,49 @@ T = TypeVar("T")
 def once(
     connection: Connection,
     author: str,
-    word: str | None,
-    do: Callable[[], T],
+    key: str | None,
+    change: Callable[[], T],
     *,
     now: datetime,
-    asked: Sequence[object],
+    body: Sequence[object],
 ) -> T | Any:  # noqa: ANN401 - JSON
-    """Does what a request asks for; where it has come before, only says again what came of it.
+    """Make the change of a request, or return the stored result if its key is known.
 
     Args:
-        connection: in a write transaction.
-        author: whose request it is.
-        word: the author's own for it; None where every request is a new one.
-        do: does what is asked for. Where it raises, nothing is remembered.
-        now: the time.
-        asked: what is asked for, in words and numbers.
+        connection: Connection in a write transaction.
+        author: Author of the request; keys of different authors are independent.
+        key: Idempotency key; None if the request is never retried.
+        change: Function that makes the change. If it raises, the key is not stored.
+        now: Current time.
+        body: Body of the request, as values that JSON can hold.
 
     Returns:
-        What `do` gives, or gave the first time, as JSON has it.
+        The result of `change`, as JSON; the first one if the request is a retry.
 
     Raises:
-        CampaignError: the author has asked for something else under this word.
+        CampaignError: The author has used the key for another request.
     """
-    if word is None:
-        return do()
-    digest = hashlib.sha256(json.dumps(asked, default=repr).encode()).hexdigest()
-    same = select(requests.c.result, requests.c.asked).where(requests.c.author == author, requests.c.word == word)
+    if key is None:
+        return change()
+    digest = hashlib.sha256(json.dumps(body, default=repr).encode()).hexdigest()
+    same = select(requests.c.result, requests.c.digest).where(requests.c.author == author, requests.c.key == key)
     earlier = connection.execute(same).first()
     if earlier is not None:
-        if earlier.asked not in (None, digest):  # older versions did not say
+        if earlier.digest not in (None, digest):  # older versions stored none
             raise CampaignError(
-                f"{author!r} has asked for something else under the word {word!r}: nothing was done; "
-                "give every new request a word of its own"
+                f"{author!r} has used the idempotency key {key!r} for another request: nothing was changed; "
+                "give every new request a key of its own"
             )
         return earlier.result
-    result = do()
-    connection.execute(delete(requests).where(requests.c.at < now - KEPT))
-    connection.execute(requests.insert().values(author=author, word=word, at=now, result=result, asked=digest))
+    result = change()
+    number = connection.execute(select(func.coalesce(func.max(requests.c.number), 0))).scalar_one() + 1
+    _forget(connection, number, now)
+    row = {"author": author, "key": key, "at": now, "result": result, "digest": digest, "number": number}
+    connection.execute(requests.insert().values(row))
     return result
+
+
+def _forget(connection: Connection, number: int, now: datetime) -> None:
+    """Delete keys that are both old and not among the latest; `number` is that of the next key."""
+    is_old = requests.c.at < now - KEPT
+    connection.execute(delete(requests).where(is_old, requests.c.number <= number - KEPT_COUNT))

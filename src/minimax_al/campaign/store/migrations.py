@@ -85,6 +85,18 @@ def _requests_say_what_was_asked(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE requests ADD COLUMN asked VARCHAR(64)"))
 
 
+def _leases_know_their_browser(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE picks ADD COLUMN lease_session TEXT",
+        "ALTER TABLE picks ADD COLUMN lease_from BIGINT",
+        # Nobody knows when they were granted; open pages lease again.
+        "UPDATE picks SET lease_holder = NULL, lease_until = NULL WHERE lease_until IS NOT NULL",
+        "ALTER TABLE requests ADD COLUMN number BIGINT DEFAULT '0' NOT NULL",
+        "CREATE INDEX ix_requests_number ON requests (number)",
+    ):
+        connection.execute(text(statement))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),
@@ -92,6 +104,7 @@ MIGRATIONS = (
     Migration(4, "a request that comes again is known after a restart, too", _requests_are_known_again),
     Migration(5, "a run knows which labels have come since", _runs_say_what_they_knew),
     Migration(6, "a request that comes again with another wish is refused", _requests_say_what_was_asked),
+    Migration(7, "leases know their browser and their beginning, requests their order", _leases_know_their_browser),
 )
 """All steps, in order."""
 

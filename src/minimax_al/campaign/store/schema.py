@@ -137,8 +137,10 @@ picks = Table(
     Column("suggestion", ForeignKey("classes.id")),
     Column("confidence", Float),
     Column("lease_holder", Text),
-    Column("lease_until", UtcTime),
+    Column("lease_until", UtcTime, comment="empty where it is lent to another tool"),
     Column("waits", Boolean, nullable=False, server_default=false(), comment="see `waiting`"),
+    Column("lease_session", Text, comment="browser of the holder; empty for a program"),
+    Column("lease_from", UtcTime, comment="when it was granted or renewed"),
     UniqueConstraint("round_id", "item_id", name="picks_name_a_picture_once"),
     UniqueConstraint("round_id", "rank", name="picks_have_a_rank_each"),
 )
@@ -180,10 +182,11 @@ requests = Table(
     "requests",
     metadata,
     Column("author", Text, primary_key=True),
-    Column("word", Text, primary_key=True, comment="the author's own, for this request"),
+    Column("word", Text, key="key", primary_key=True, comment="idempotency key, unique per author"),
     Column("at", UtcTime, nullable=False, index=True),
-    Column("result", JSON, nullable=False, comment="what came of it"),
-    Column("asked", String(64), comment="sha256 of what was asked for; empty for requests of older versions"),
+    Column("result", JSON, nullable=False, comment="result of the change"),
+    Column("asked", String(64), key="digest", comment="sha256 of the request's body; empty in older versions"),
+    Column("number", BigInteger, nullable=False, index=True, server_default="0", comment="order of arrival"),
 )
 
 _SQLITE_REFUSES = """
