@@ -6,9 +6,9 @@ import pytest
 
 from minimax_al.campaign.model.datasets import load_images
 from minimax_al.campaign.model.prediction import predict
-from minimax_al.campaign.model.trained import load_trained
 from minimax_al.campaign.model.training_data import gather
 from minimax_al.campaign.progress.runs import run_folder
+from minimax_al.training.trained import load_trained
 
 from ..support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 

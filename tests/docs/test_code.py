@@ -4,11 +4,13 @@ import ast
 import builtins
 import inspect
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import minimax_al.campaign.package
 import minimax_al.training.round
 from minimax_al.testing import check_strategy
 from minimax_al.training.epochs import run_epochs
@@ -45,7 +47,8 @@ def photos(workplace):
 
 @python
 @pytest.mark.usefixtures("hasty", "photos")
-def test_blocks_run_in_the_order_of_the_page(page, capsys):
+def test_blocks_run_in_the_order_of_the_page(page, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(Path(minimax_al.campaign.package.__file__).parent)  # a package has `preprocess`, too
     namespace = {"__name__": "page"}
     for block in page.blocks("python"):
         code = compile("\n" * block.line + block.text, page.name, "exec")

@@ -59,7 +59,7 @@ from minimax_al.vocabulary import Progress, Task
 if TYPE_CHECKING:
     from minimax_al.campaign.model.learning import StartCallback
     from minimax_al.campaign.model.prediction import Predictions
-    from minimax_al.campaign.model.trained import Trained
+    from minimax_al.training.trained import Trained
 
 
 class Campaign(Labelling):
@@ -371,7 +371,7 @@ class Campaign(Labelling):
         return Path(out)
 
     def _trained(self, run: int) -> "Trained":
-        from minimax_al.campaign.model.trained import load_trained  # noqa: PLC0415 - loads torch
+        from minimax_al.training.trained import load_trained  # noqa: PLC0415 - loads torch
 
         return load_trained(run_folder(self.folder, run))
 

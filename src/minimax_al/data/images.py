@@ -112,6 +112,7 @@ class FileImages:
         workers: decoding processes; 0 decodes in this process, None chooses by `default_workers`.
         max_pixels: files with more pixels are refused before they are decoded.
         fit: "centre" keeps the centre square of each image, "stretch" all of it.
+        exact: Whether large JPEGs are decoded at full size, as other programs do; see `read_square`.
 
     Raises:
         ConfigurationError: a size or a number of workers that cannot be.
@@ -127,6 +128,7 @@ class FileImages:
         max_pixels: int = MAX_PIXELS,
         *,
         fit: Fit = "centre",
+        exact: bool = False,
     ) -> None:
         if stored_size < 1:
             raise ConfigurationError(f"stored_size={stored_size!r} must be at least 1 pixel")
@@ -141,6 +143,7 @@ class FileImages:
         self.workers = default_workers() if workers is None else workers
         self.max_pixels = max_pixels
         self.fit = fit
+        self.exact = exact
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -155,6 +158,7 @@ class FileImages:
             self.workers,
             self.max_pixels,
             fit=self.fit,
+            exact=self.exact,
         )
 
     def to(self, device: torch.device | str) -> Self:  # noqa: ARG002 - the protocol's; files lie on no device
@@ -170,7 +174,7 @@ class FileImages:
         checked = [check_indices(batch, len(self)) for batch in batches]
         workers = self.workers if len(checked) > 1 else 0
         paths = self._packed_paths if workers else self.paths
-        decoder = _BatchDecoder(paths, self.stored_size, self.max_pixels, self.fit)
+        decoder = _BatchDecoder(paths, self.stored_size, self.max_pixels, self.fit, exact=self.exact)
         with warnings.catch_warnings():
             # The number of workers is the caller's choice, and forked workers only decode.
             warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -257,8 +261,11 @@ class _BatchDecoder(TorchDataset[Tensor]):
     An error raised in a worker would reach the caller with the worker's traceback inside its message.
     """
 
-    def __init__(self, paths: "Sequence[str] | _PackedPaths", stored_size: int, max_pixels: int, fit: Fit) -> None:
+    def __init__(
+        self, paths: "Sequence[str] | _PackedPaths", stored_size: int, max_pixels: int, fit: Fit, *, exact: bool
+    ) -> None:
         self.paths = paths
+        self.exact = exact
         self.stored_size = stored_size
         self.max_pixels = max_pixels
         self.fit = fit
@@ -268,7 +275,8 @@ class _BatchDecoder(TorchDataset[Tensor]):
         pixels_NHWC = np.empty((len(indices), self.stored_size, self.stored_size, 3), dtype=np.uint8)
         try:
             for position, index in enumerate(indices):
-                pixels_NHWC[position] = read_square(self.paths[index], self.stored_size, self.max_pixels, self.fit)
+                path, size = self.paths[index], self.stored_size
+                pixels_NHWC[position] = read_square(path, size, self.max_pixels, self.fit, exact=self.exact)
         except UnreadableImageError as error:
             return cast("Tensor", error)
         return torch.from_numpy(np.ascontiguousarray(pixels_NHWC.transpose(0, 3, 1, 2)))

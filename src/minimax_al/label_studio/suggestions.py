@@ -19,7 +19,7 @@ from minimax_al.label_studio.images import TaskImage, active_images, image_of_ta
 from minimax_al.label_studio.messages import TaskData
 
 if TYPE_CHECKING:
-    from minimax_al.campaign.model.trained import Trained
+    from minimax_al.training.trained import Trained
 
 Prediction = dict[str, Any]
 """`model_version`, `score` where there is one, and `result`, the regions."""
@@ -98,7 +98,7 @@ class Suggestions:
             return {}
         from minimax_al.campaign.model.datasets import load_images  # noqa: PLC0415 - loads torch
         from minimax_al.campaign.model.prediction import predict  # noqa: PLC0415
-        from minimax_al.campaign.model.trained import load_trained  # noqa: PLC0415
+        from minimax_al.training.trained import load_trained  # noqa: PLC0415
 
         with self._lock:
             if self._loaded is None or self._loaded[0] != run_id:

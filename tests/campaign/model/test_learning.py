@@ -1,4 +1,7 @@
 import json
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +12,10 @@ from safetensors.numpy import load_file
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.model.learning import Session
 from minimax_al.campaign.model.prediction import Prediction, Predictions
-from minimax_al.campaign.model.trained import load_trained
 from minimax_al.campaign.store.history import labelled_at
 from minimax_al.campaign.store.schema import runs
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError, UnknownNameError
+from minimax_al.training.trained import load_trained
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 
@@ -81,7 +84,9 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     assert "data:image/png;base64" in page
     campaign.package(tmp_path / "package", onnx=False)
     package = {path.name for path in (tmp_path / "package").iterdir()}
-    assert package == {"README.md", "classes.json", "model.json", "model.safetensors", "preprocessing.json"}
+    assert package == {
+        *("README.md", "classes.json", "model.json", "model.safetensors", "preprocess.py", "preprocessing.json")
+    }
     assert json.loads((tmp_path / "package/classes.json").read_text()) == list(COLOURS)
     card = (tmp_path / "package/README.md").read_text()
     assert "calibration error" in card
@@ -277,7 +282,7 @@ def test_a_damaged_model_is_said(make_coloured):
         with pytest.raises(CheckpointError, match="describes no model that this version can build"):
             load_trained(folder)
     (folder / "model.json").unlink()
-    with pytest.raises(CampaignError, match="train again"):
+    with pytest.raises(CheckpointError, match="train again"):
         load_trained(folder)
 
 
@@ -293,22 +298,75 @@ def test_a_status_does_without_predictions_that_a_power_cut_has_left_in_part(mak
         assert campaign.status().model.agreement is None
 
 
-def test_the_onnx_file_says_what_the_model_says(make_coloured, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
+GUIDE = Path(__file__).parents[3] / "docs/guides/label_a_folder.md"
+
+
+def snippet_of_the_guide():
+    """Return the code in the guide that uses a package."""
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    return next(block for block in blocks if "onnxruntime" in block)
+
+
+def photographs(folder, count=6, size=(640, 480)):
+    """JPEG files large enough to be decoded at a reduced size, some of them turned by their metadata."""
+    folder.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for number in range(count):
+        noise = np.random.default_rng(number).integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
+        image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+        image.save(folder / f"{number}.jpg", **({"exif": exif} if number % 2 else {}))
+    return folder
+
+
+def run_snippet(code, photo, monkeypatch, package):
+    """Run a snippet of the guide on another package and another photograph; return its names."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "preprocess", raising=False)
+    names = {}
+    exec(code.replace("herons-model", str(package)).replace("new-photos/1.jpg", str(photo)), names)
+    return names
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_guides_snippet_gives_the_answers_of_predict(make_coloured, tmp_path, monkeypatch, precision, capsys):
+    pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    campaign = make_coloured()
+    recipe = TINY_RECIPE | {"runtime": {"device": "cpu", "precision": precision}}
+    campaign = make_coloured(recipe=recipe, stored_size=48)
     answer(campaign)
     campaign.train("entropy")
-    campaign.package(tmp_path / "package")
-    session = onnxruntime.InferenceSession(str(tmp_path / "package/model.onnx"))
-    pixels = np.stack([np.asarray(Image.open(campaign.images / f"{n:02d}.png")) for n in range(5)])
-    (probabilities,) = session.run(None, {"pixels": pixels.transpose(0, 3, 1, 2)})
-    predicted = {one.path: one for one in campaign.predict(campaign.images).images}
-    for number in range(5):
-        one = predicted[f"{number:02d}.png"]
-        assert list(COLOURS)[probabilities[number].argmax()] == one.class_name
-        assert probabilities[number].max() == pytest.approx(one.confidence, abs=1e-4)
-    assert "model.onnx" in (tmp_path / "package/README.md").read_text()
+    package = campaign.package(tmp_path / "package")
+    photos = photographs(tmp_path / "photos")
+    code = snippet_of_the_guide()
+    for one in campaign.predict(photos).images:
+        probabilities = run_snippet(code, photos / one.path, monkeypatch, package)["probabilities"]
+        assert list(COLOURS)[probabilities.argmax()] == one.class_name
+        assert probabilities.max() == pytest.approx(one.confidence, abs=1e-5)
+    figure = re.search(r"weights above by at most (\S+)\.\n", (package / "README.md").read_text())
+    assert float(figure[1]) <= 1e-5
+
+
+def test_the_packages_masks_are_those_of_predict(tmp_path, save_images, make_campaign, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    recipe = TINY_RECIPE | {"encoder": "dconv4", "augmentation": {"crop": 16}}
+    campaign = make_campaign(
+        images=save_images(8), task="segmentation", classes=["left", "right"], stored_size=20, recipe=recipe
+    )
+    campaign.query(6)
+    for pick in campaign.picks():
+        campaign.label_mask(pick.item, np.indices((16, 20))[1].astype(np.uint8) // 10, author="ann")
+    campaign.train("entropy")
+    package = campaign.package(tmp_path / "package")
+    photos = photographs(tmp_path / "photos", count=2, size=(160, 120))
+    code = snippet_of_the_guide().rpartition("print(")[0] + "\nfrom preprocess import to_mask"
+    for one in campaign.predict(photos).images:
+        names = run_snippet(code, photos / one.path, monkeypatch, package)
+        mask = names["to_mask"](names["probabilities"], photos / one.path)
+        assert mask.shape == one.mask.shape
+        assert (mask == 255).any()  # beyond the crop the model sees nothing
+        assert (mask == one.mask).mean() > 0.999  # where two classes are equally likely, rounding decides
 
 
 def test_masks_are_learnt_too(tmp_path, save_images, make_campaign):

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from minimax_al.campaign.model.trained import Trained
 from minimax_al.campaign.package.model_card import model_card
 from minimax_al.campaign.progress.status import ModelState
+from minimax_al.training.trained import Trained
 
 
 def test_a_class_name_ends_no_cell_and_begins_no_tag():

@@ -42,23 +42,24 @@ def build_dataset(context: CampaignContext, material: Material) -> Dataset:
         class_names=material.class_names,
         train=train,
         train_targets=_targets(context, material.labelled, unknown),
-        test=load_images(images, [one.path for one in material.held_out], size, fit),
+        test=load_images(images, [one.path for one in material.held_out], size, fit, exact=True),
         test_targets=_targets(context, material.held_out, 0),
         mean=mean,
         std=std,
     )
 
 
-def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre") -> Images:
-    """Images by path below a folder: in memory where they fit into half a GiB, else read when they are needed.
+def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre", *, exact: bool = False) -> Images:
+    """Load images by path below a folder: into memory up to half a GiB, else when they are needed.
 
     Args:
-        images: the folder.
-        paths: relative to it.
-        size: side of the squares that they become, in pixels.
-        fit: whether a square is an image's middle, or all of it, stretched.
+        images: Folder of images.
+        paths: Paths relative to the folder.
+        size: Side of the squares that they become, in pixels.
+        fit: Whether a square is an image's middle, or all of it, stretched.
+        exact: Whether large JPEGs are decoded at full size, as for every image that a model is measured on or predicts.
     """
-    files = FileImages([os.path.join(images, path) for path in paths], paths, size, fit=fit)  # noqa: PTH118 - a million times
+    files = FileImages([os.path.join(images, path) for path in paths], paths, size, fit=fit, exact=exact)  # noqa: PTH118 - a million times
     return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 

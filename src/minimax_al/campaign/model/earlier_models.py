@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Row
 
 from minimax_al.campaign.model.measuring import measure
-from minimax_al.campaign.model.trained import Trained, load_trained
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.errors import CampaignError, CheckpointError
+from minimax_al.errors import CheckpointError
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Models
+from minimax_al.training.trained import Trained, load_trained
 
 
 def measure_earlier(
@@ -39,7 +39,7 @@ def measure_earlier(
     for run in latest.values():
         try:
             earlier = load_trained(run_folder(folder, run.id))
-        except (CampaignError, CheckpointError):  # removed by hand, say
+        except CheckpointError:  # removed by hand, say
             continue
         if _sight(earlier) == _sight(now):
             model = learner.runtime.place(earlier.model).eval()

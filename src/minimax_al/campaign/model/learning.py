@@ -19,7 +19,6 @@ from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.measuring import measure
 from minimax_al.campaign.model.pixel_views import keep_views
 from minimax_al.campaign.model.recipes import read_recipe
-from minimax_al.campaign.model.trained import Trained, save_trained
 from minimax_al.campaign.model.training_data import gather
 from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.campaign.progress.runs import (
@@ -40,6 +39,7 @@ from minimax_al.errors import CampaignError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy
 from minimax_al.training import Evaluation
+from minimax_al.training.trained import Trained, save_trained
 from minimax_al.vocabulary import Progress
 
 StartCallback = Callable[[str, int, int], None]

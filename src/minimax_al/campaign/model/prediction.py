@@ -1,8 +1,8 @@
-"""What a trained model says of images that may lie anywhere."""
+"""Predictions of a trained model for images in any folder."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,29 +14,29 @@ from torch import Tensor
 from minimax_al.campaign.images.letterbox import in_place
 from minimax_al.campaign.images.mask_files import Mask
 from minimax_al.campaign.model.datasets import load_images
-from minimax_al.campaign.model.trained import Trained
 from minimax_al.data import Images, scan_folder
 from minimax_al.data.decode import Fit, read_size
-from minimax_al.data.scan import Progress, SetAside
+from minimax_al.data.scan import SetAside
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.training import Runtime
 from minimax_al.training.feed import seen
+from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import IGNORED
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image.
+    """Prediction for one image.
 
     Attributes:
-        path: relative to the folder.
-        class_name: the likeliest class; None for masks.
-        confidence: its probability, in [0, 1]; for masks the mean over pixels.
-        square: (S, S) class numbers of what the model sees; None for classes.
-        size: (height, width) of the image; None where it is not known.
-        share: side of that square, as a part of the square that the image became.
-        fit: how the image became a square.
+        path: Path of the image, relative to the folder.
+        class_name: Likeliest class; None for masks.
+        confidence: Probability of that class, in [0, 1]; for masks the mean over pixels.
+        square: Class numbers of the square that the model sees, shape (S, S); None for classes.
+        size: Height and width of the image; None if unknown.
+        share: Side of that square, as a share of the square that the image became.
+        fit: How the image became a square.
     """
 
     path: str
@@ -49,9 +49,9 @@ class Prediction:
 
     @property
     def mask(self) -> Mask | None:
-        """Class numbers in the image's own size, 255 where the model saw nothing; made anew when asked for.
+        """Class numbers in the image's own size, 255 where the model saw nothing; computed at each access.
 
-        None for classes; the square where the image's size is not known.
+        None for classes; the square if the image's size is unknown.
         """
         if self.square is None or self.size is None:
             return self.square
@@ -60,11 +60,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model says of a folder.
+    """Predictions for a folder.
 
     Attributes:
-        images: one each, by path.
-        set_aside: files that cannot be used, and why.
+        images: Predictions, by path.
+        set_aside: Files that cannot be used, with reasons.
     """
 
     images: tuple[Prediction, ...]
@@ -74,7 +74,7 @@ class Predictions:
         """Write classes as a CSV file `path,class,confidence`, or masks as a folder of PNG files.
 
         Args:
-            out: the file, or the folder of masks; there the mask of an image PATH is PATH.png, in its size.
+            out: CSV file, or folder of masks, in which the mask of an image PATH is PATH.png, in the image's size.
         """
         masks = [image for image in self.images if image.square is not None]
         for image in masks:
@@ -89,49 +89,66 @@ class Predictions:
             write_durably(out, text.getvalue().encode())
 
 
-def predict_folder(trained: Trained, images: Path, progress: Progress | None = None) -> Predictions:
-    """Predictions for every image below a folder.
+def predict_folder(trained: Trained, images: Path, progress: Callable[[int, int], None] | None = None) -> Predictions:
+    """Predict every image below a folder.
 
     Args:
-        trained: the model.
-        images: the folder.
-        progress: called now and then with (files checked, all files).
+        trained: Trained model.
+        images: Folder of images.
+        progress: Callback of (files checked, all files).
 
     Raises:
-        DataError: there is no such folder, or no image in it.
+        DataError: The folder does not exist, or no image in it can be read.
     """
     scan = scan_folder(images, progress=progress)
     if not scan.images:
         raise DataError(f"{str(images)!r} has no images that can be read ({len(scan.set_aside)} files were set aside)")
-    said = predict(trained, load_images(images, scan.images, trained.stored_size, trained.fit))
+    found = predict(trained, load_images(images, scan.images, trained.stored_size, trained.fit, exact=True))
     if trained.task == "segmentation":
-        said = (replace(one, size=read_size(images / one.path)[::-1]) for one in said)
-    return Predictions(tuple(said), scan.set_aside)
+        found = (replace(one, size=read_size(images / one.path)[::-1]) for one in found)
+    return Predictions(tuple(found), scan.set_aside)
 
 
 def predict(trained: Trained, images: Images) -> Iterator[Prediction]:
-    """Predictions for images, in their order.
+    """Predict images, in their order.
 
     Args:
-        trained: the model.
-        images: squares of `trained.stored_size`, made as `trained.fit` says.
+        trained: Trained model.
+        images: Squares of `trained.stored_size`, made as `trained.fit` requires.
     """
-    runtime = Runtime(trained.recipe.runtime)
-    model = runtime.place(trained.model)
-    batches = torch.arange(len(images)).split(trained.recipe.scoring_batch_size)
-    for batch, pixels in zip(batches, images.stream(batches), strict=True):
-        with torch.inference_mode(), runtime.autocast():
+    done = 0
+    for probabilities in predict_probabilities(trained, images):
+        yield from _of_batch(trained, images.names[done : done + len(probabilities)], probabilities)
+        done += len(probabilities)
+
+
+def predict_probabilities(trained: Trained, images: Images) -> Iterator[Tensor]:
+    """Yield the probabilities of one batch of images after another, computed in float32.
+
+    A model trained in bf16 is evaluated in float32 as well, so that its package, which has float32 weights, gives the
+    same probabilities.
+
+    Args:
+        trained: Trained model.
+        images: Squares of `trained.stored_size`, made as `trained.fit` requires.
+
+    Yields:
+        (B, K), or (B, K, S, S) for masks, float32 on the CPU.
+    """
+    settings = trained.recipe.runtime
+    runtime = Runtime(settings if settings.precision == "fp64" else settings.model_copy(update={"precision": "fp32"}))
+    model = runtime.place(trained.model).eval()
+    for pixels in images.stream(torch.arange(len(images)).split(trained.recipe.scoring_batch_size)):
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             x = seen(pixels, trained.recipe.augmentation, trained.mean, trained.std, runtime)
-            probabilities = model(x).float().softmax(dim=1).cpu()
-        names = [images.names[index] for index in batch.tolist()]
-        yield from _of_batch(trained, names, probabilities)
+            yield model(x).float().softmax(dim=1).cpu()
 
 
 def _of_batch(trained: Trained, names: Sequence[str], probabilities: Tensor) -> Iterator[Prediction]:
     confidence, predicted = probabilities.max(dim=1)
-    for name, sure, said in zip(names, confidence, predicted, strict=True):
-        if said.ndim == 0:
-            yield Prediction(name, trained.class_names[int(said)], float(sure))
+    for name, sure, answer in zip(names, confidence, predicted, strict=True):
+        if answer.ndim == 0:
+            yield Prediction(name, trained.class_names[int(answer)], float(sure))
         else:
-            square = said.to(torch.uint8).numpy()
+            square = answer.to(torch.uint8).numpy()
             yield Prediction(name, None, float(sure.mean()), square, share=trained.share, fit=trained.fit)

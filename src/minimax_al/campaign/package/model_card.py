@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from minimax_al.campaign.model.trained import Trained
 from minimax_al.campaign.progress.headline import HIGH, LOW
 from minimax_al.campaign.progress.status import ModelState
+from minimax_al.training.trained import Trained
 
 _EXPLAINED = {
     "calibration_error": (
@@ -131,12 +131,13 @@ def _files(trained: Trained, onnx_difference: float | None) -> Sequence[str]:
     files = [
         "* `model.safetensors`: the weights; `model.json` says how the network is built.",
         "* `classes.json`: the classes, in the order of the outputs.",
-        "* `preprocessing.json`: from an image file to the model's input, step by step.",
+        "* `preprocessing.json`: the steps from an image file to the model's input.",
+        "* `preprocess.py`: code that applies them with Pillow and NumPy alone.",
     ]
     if onnx_difference is not None:
         files.append(
-            f"* `model.onnx`: takes `pixels` (B, 3, {trained.input_size}, {trained.input_size}) uint8 and gives "
-            f"`probabilities`; normalisation is inside. Differs from the weights above by at most "
-            f"{onnx_difference:.1g} in a probability."
+            f"* `model.onnx`: accepts `pixels` (B, 3, {trained.input_size}, {trained.input_size}) uint8 and returns "
+            "`probabilities`; normalisation is inside. On image files of the campaign, read by `preprocess.py`, its "
+            f"probabilities differ from those of the weights above by at most {onnx_difference:.1g}."
         )
     return ["\n".join(files)]

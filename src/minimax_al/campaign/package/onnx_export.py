@@ -1,26 +1,29 @@
-"""A trained model as an ONNX file that takes 8-bit pixels, checked against the model itself."""
+"""ONNX file of a trained model that accepts 8-bit pixels, checked against the model itself."""
 
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minimax_al.campaign.model.trained import Trained
-from minimax_al.data import normalise
+from minimax_al.campaign.model.datasets import load_images
+from minimax_al.campaign.model.prediction import predict_probabilities
+from minimax_al.campaign.package.preprocess import read_input
 from minimax_al.errors import CampaignError, MissingDependencyError
+from minimax_al.training.trained import Trained
 
 INPUT, OUTPUT = "pixels", "probabilities"
 TOLERANCE = 1e-3
-"""Largest difference of a probability between PyTorch and ONNX Runtime."""
+"""Largest difference of a probability between PyTorch and ONNX Runtime, from the same image files."""
 
 
 class _WithPreprocessing(nn.Module):
-    """Pixels (B, 3, S, S) uint8 to probabilities: what is left to the user is to cut and resize the image."""
+    """Module from pixels (B, 3, S, S) uint8 to probabilities: normalisation, network and softmax."""
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
@@ -34,27 +37,23 @@ class _WithPreprocessing(nn.Module):
         return logits.softmax(dim=1)
 
 
-def export_onnx(trained: Trained, path: Path, pixels: Tensor) -> float:
-    """Writes the model as one ONNX file, and compares what both say of the given images.
+def export_onnx(trained: Trained, path: Path) -> None:
+    """Write the model as one ONNX file.
 
     Args:
-        trained: the model.
-        path: the file.
-        pixels: images as the model sees them, (B, 3, S, S) uint8, at least one.
-
-    Returns:
-        The largest difference of a probability.
+        trained: Trained model.
+        path: File to write.
 
     Raises:
-        MissingDependencyError: the packages of the extra `export` are not installed.
-        CampaignError: the model cannot be exported, or the two disagree.
+        MissingDependencyError: The packages of the extra `export` are not installed.
+        CampaignError: The model cannot be exported.
     """
     _check_packages()
     module = _WithPreprocessing(trained).eval()
     batch = torch.export.Dim("batch", min=1, max=4096)
-    example = pixels[:2] if len(pixels) > 1 else pixels.expand(2, -1, -1, -1)
+    example = torch.zeros(2, 3, trained.input_size, trained.input_size, dtype=torch.uint8)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _quiet_logging(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own, about its internals
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
         try:
             program = torch.onnx.export(
                 module,
@@ -69,16 +68,35 @@ def export_onnx(trained: Trained, path: Path, pixels: Tensor) -> float:
             program.save(str(path), external_data=False)
         except Exception as error:
             raise CampaignError(f"the model cannot be exported to ONNX: {error}") from error
-    return _checked_difference(trained, path, pixels)
 
 
-def _checked_difference(trained: Trained, path: Path, pixels: Tensor) -> float:
+def check_onnx(trained: Trained, package: Path, images: Path, paths: Sequence[str]) -> float:
+    """Return the largest difference of a probability between a package and the model, from the same image files.
+
+    The package reads the files as its users do, by `preprocess.py` and `preprocessing.json`; the model as
+    `predict_folder` does.
+
+    Args:
+        trained: Trained model.
+        package: Folder of the package.
+        images: Folder of images.
+        paths: Paths of the images to compare, relative to their folder.
+
+    Raises:
+        CampaignError: The two differ by more than the tolerance, or there is no image to compare them on.
+    """
     import onnxruntime  # noqa: PLC0415 - an optional package
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (answer,) = session.run([OUTPUT], {INPUT: pixels.numpy()})
-    with torch.no_grad():
-        expected = trained.model(normalise(pixels, trained.mean, trained.std)).softmax(dim=1)
+    if not paths:
+        raise CampaignError(
+            f"the ONNX file cannot be checked, since no image is left in {str(images)!r}: bring the images back, tell "
+            "where they are with 'mal move-images', or package without ONNX"
+        )
+    session = onnxruntime.InferenceSession(str(package / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = [read_input(images / path, package / "preprocessing.json") for path in paths]
+    (answer,) = session.run([OUTPUT], {INPUT: np.concatenate(inputs)})
+    files = load_images(images, paths, trained.stored_size, trained.fit, exact=True)
+    expected = torch.cat(list(predict_probabilities(trained, files)))
     difference = float((torch.from_numpy(answer) - expected).abs().max())
     if not difference <= TOLERANCE:
         raise CampaignError(
@@ -98,7 +116,7 @@ def _check_packages() -> None:
 
 @contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """Keeps the exporter's chatter out of the log."""
+    """Keep the exporter's own messages out of the log."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,54 +1,52 @@
-"""A model to take away: weights, classes, preprocessing, ONNX, and a card that says how good it is."""
+"""Package of a model: weights, classes, preprocessing, ONNX, and a card with its scores."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from sqlalchemy import select
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.model.datasets import load_images
-from minimax_al.campaign.model.trained import Trained, save_trained
+from minimax_al.campaign.package import preprocess
 from minimax_al.campaign.package.model_card import model_card
-from minimax_al.campaign.package.onnx_export import export_onnx
+from minimax_al.campaign.package.onnx_export import check_onnx, export_onnx
 from minimax_al.campaign.progress.status import ModelState
-from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import items
-from minimax_al.data import prepare
 from minimax_al.durable import new_folder
+from minimax_al.training.trained import Trained, save_trained
 
-_CHECKED = 16  # images on which the ONNX file is compared
+_CHECKED = 16  # images on which both models are compared
 
 
 def package_model(context: CampaignContext, trained: Trained, state: ModelState, out: Path, *, onnx: bool) -> None:
-    """Writes a folder with everything that is needed to use the model without this program.
+    """Write a folder with everything that the use of the model needs, without this program.
 
     Args:
         context: Campaign, on whose images the ONNX file is checked.
-        trained: the model.
-        state: how good it is, and what has come since, for the card.
-        out: the folder; must be new or empty.
-        onnx: whether to write an ONNX file.
+        trained: Trained model.
+        state: Scores of the model and labels since, for the card.
+        out: Folder to write; must be new or empty.
+        onnx: Whether to write an ONNX file.
 
     Raises:
-        CampaignError: the folder is there already, or the ONNX file says something else than the model.
+        CampaignError: The folder exists and is not empty, or the ONNX file disagrees with the model.
         MissingDependencyError: ONNX without the extra `export`.
     """
     with new_folder(out) as part:
         save_trained(part, trained)
         _write_json(part / "classes.json", list(trained.class_names))
         _write_json(part / "preprocessing.json", preprocessing(trained))
+        shutil.copyfile(str(preprocess.__file__), part / "preprocess.py")
         difference = None
         if onnx:
-            squares = load_images(context.images, _some_paths(context.store), trained.stored_size, trained.fit)
-            (pixels,) = squares.stream([torch.arange(len(squares))])
-            difference = export_onnx(trained, part / "model.onnx", prepare(pixels.cpu(), trained.recipe.augmentation))
+            export_onnx(trained, part / "model.onnx")
+            difference = check_onnx(trained, part, context.images, _some_paths(context))
         (part / "README.md").write_text(model_card(trained, state, difference), encoding="utf-8")
 
 
 def preprocessing(trained: Trained) -> dict[str, Any]:
-    """From an image file to the model's input, step by step."""
+    """Return the steps from an image file to the model's input, as `preprocess.py` applies them."""
     augmentation = trained.recipe.augmentation
     steps: list[dict[str, Any]] = [
         {"step": "upright", "by": "EXIF orientation"},
@@ -62,15 +60,17 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     if augmentation.crop is not None:
         steps.append({"step": "centre crop", "to": augmentation.crop})
     if augmentation.input_size is not None:
-        steps.append({"step": "resize", "to": augmentation.input_size, "filter": "bilinear, antialiased"})
+        resize = {"step": "resize", "to": augmentation.input_size, "filter": "bilinear, antialiased"}
+        steps.append({**resize, "precision": "float32"})
     steps.append({"step": "normalise", "divide_by": 255, "mean": list(trained.mean), "std": list(trained.std)})
     return {"steps": steps, "layout": "NCHW", "note": "model.onnx takes uint8 and normalises itself"}
 
 
-def _some_paths(store: Store) -> list[str]:
+def _some_paths(context: CampaignContext) -> list[str]:
+    """Return the paths of some images whose files are there, always the same ones."""
     some = select(items.c.path).where(items.c.status == "active").order_by(items.c.content_hash).limit(_CHECKED)
-    with store.reading() as connection:
-        return list(connection.scalars(some))
+    with context.store.reading() as connection:
+        return [path for path in connection.scalars(some) if (context.images / path).is_file()]
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -1,4 +1,4 @@
-"""A trained model M with all that is needed to use it: weights, recipe, classes, preprocessing."""
+"""File format of a trained model M: weights, recipe, classes and preprocessing, for campaigns and benchmarks alike."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from minimax_al.data.decode import Fit
 from minimax_al.durable import write_durably
-from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError
+from minimax_al.errors import CheckpointError, ConfigurationError
 from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
 from minimax_al.training import Recipe
 from minimax_al.training.checkpoint import read_tensors
@@ -21,18 +21,18 @@ AnyTaskModel = TaskModel | PixelTaskModel
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that was trained in a campaign.
+    """A trained model with everything that its use needs.
 
     Attributes:
         model: M, in evaluation mode.
-        recipe: how it was built and how images are cut.
+        recipe: Recipe that built it; its augmentation has the crop and the input size.
         task: "classification" or "segmentation".
-        class_names: of its logits, in order.
-        stored_size: side of the square that an image becomes first, in pixels.
-        fit: how it becomes one: "centre" cuts out the middle, "stretch" keeps all.
-        mean: of the images' channels, in [0, 1] units.
-        std: of the images' channels.
-        facts: run, strategy, labels, held_out, metrics, and per class the accuracy and how many labels.
+        class_names: Classes, in the order of the logits.
+        stored_size: Side of the square that an image becomes first, in pixels.
+        fit: How it becomes a square: "centre" cuts out the middle, "stretch" keeps all of it.
+        mean: Mean of each channel, in [0, 1] units.
+        std: Standard deviation of each channel, in [0, 1] units.
+        facts: Facts of the training: run, strategy, labels, held_out, metrics, and per class the accuracy and counts.
     """
 
     model: AnyTaskModel
@@ -47,7 +47,7 @@ class Trained:
 
     @property
     def share(self) -> float:
-        """Side of the square that the model sees, as a part of the square that an image becomes first."""
+        """Side of the square that the model sees, as a share of the square that an image becomes first."""
         return (self.recipe.augmentation.crop or self.stored_size) / self.stored_size
 
     @property
@@ -58,7 +58,12 @@ class Trained:
 
 
 def save_trained(folder: Path, trained: Trained) -> None:
-    """Writes M and its description into a folder."""
+    """Write M and its description into a folder.
+
+    Args:
+        folder: Folder for `model.safetensors` and `model.json`.
+        trained: Trained model.
+    """
     weights = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
     write_durably(folder / WEIGHTS, save(weights))
     description = {
@@ -75,16 +80,19 @@ def save_trained(folder: Path, trained: Trained) -> None:
 
 
 def load_trained(folder: Path) -> Trained:
-    """Reads what `save_trained` wrote.
+    """Load a model that `save_trained` wrote.
+
+    Args:
+        folder: Folder with `model.safetensors` and `model.json`.
 
     Raises:
-        CampaignError: it is not there.
-        CheckpointError: weights or description are damaged, or another network's, or of a version that is too old.
+        CheckpointError: The model is not there, its files are damaged or belong to another network, or it is of a
+            version that this one cannot read.
     """
     try:
         described = _described(json.loads((folder / DESCRIPTION).read_bytes()))
     except OSError as error:
-        raise CampaignError(f"the model in {str(folder)!r} cannot be read ({error}): train again") from error
+        raise CheckpointError(f"the model in {str(folder)!r} cannot be read ({error}): train again") from error
     except (ValueError, KeyError, TypeError, ConfigurationError) as error:
         raise CheckpointError(
             f"{str(folder / DESCRIPTION)!r} describes no model that this version can build ({error}): train again"
@@ -98,7 +106,7 @@ def load_trained(folder: Path) -> Trained:
 
 
 def _described(description: Mapping[str, Any]) -> Trained:
-    """The model of a description, its weights yet to come."""
+    """Return the model of a description, before its weights are loaded."""
     recipe, class_names = Recipe.model_validate(description["recipe"]), tuple(description["class_names"])
     encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
     kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
@@ -108,7 +116,7 @@ def _described(description: Mapping[str, Any]) -> Trained:
         task=description["task"],
         class_names=class_names,
         stored_size=description["stored_size"],
-        fit=description.get("fit", "centre"),  # older versions knew of nothing else
+        fit=description.get("fit", "centre"),  # older versions had no other fit
         mean=tuple(description["mean"]),
         std=tuple(description["std"]),
         facts=description["facts"],
