@@ -104,12 +104,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         ink = image.convert("RGBA")
         white = Image.alpha_composite(Image.new("RGBA", ink.size, "white"), ink).convert("RGB")
-        invisible = min(low for low, _ in white.getextrema()) >= _FAINT and ink.getchannel("A").getextrema()[1] > 0
+        invisible = np.asarray(white).min() >= _FAINT and np.asarray(ink)[..., 3].any()
         return Image.alpha_composite(Image.new("RGBA", ink.size, "black"), ink).convert("RGB") if invisible else white
     return image.convert("RGB")
 
 
 def _scaled(values: NDArray[np.float64], *, floating: bool) -> Image.Image:
     """Return values of more than 8 bits, scaled by the smallest usual bit depth that holds them; floats by 1."""
-    top = 1.0 if floating else next(2.0**bits - 1 for bits in _DEPTHS if values.max() < 2.0**bits or bits == _DEPTHS[-1])
+    top = (
+        1.0 if floating else next(2.0**bits - 1 for bits in _DEPTHS if values.max() < 2.0**bits or bits == _DEPTHS[-1])
+    )
     return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
