@@ -18,7 +18,7 @@ CLASSES = ["cat", "dog"]
 @pytest.fixture
 def campaign(make_campaign):
     """Labels by the parity of the image's number: noise, of which every model is about half right."""
-    return make_campaign(count=40, classes=CLASSES, stored_size=16, recipe=TINY_RECIPE, near_duplicate_bits=None)
+    return make_campaign(count=40, classes=CLASSES, stored_size=16, recipe=TINY_RECIPE, near_duplicates="off")
 
 
 def label(campaign, items):

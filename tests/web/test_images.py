@@ -61,7 +61,7 @@ def show(tmp_path, make_client):
         folder.mkdir()
         write(folder)
         quarters(20, 20).rotate(90).save(folder / "filler.png")
-        campaign = Campaign.create(tmp_path / "campaign", folder, ["cat", "dog"], task, near_duplicate_bits=None)
+        campaign = Campaign.create(tmp_path / "campaign", folder, ["cat", "dog"], task, near_duplicates="off")
         made.append(campaign)
         return make_client(campaign), ids(campaign)
 

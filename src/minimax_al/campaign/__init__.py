@@ -7,7 +7,8 @@ from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.exchange.formats import FORMATS
 from minimax_al.campaign.exchange.importing import Import
 from minimax_al.campaign.exchange.picks import ExportedPicks
-from minimax_al.campaign.images.refresh import Duplicate, Refresh
+from minimax_al.campaign.images.inventory import Duplicate, FileState
+from minimax_al.campaign.images.refresh import Refresh
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.campaign.progress.advice import Advice
 from minimax_al.campaign.progress.status import ClassCount, CurvePoint, ModelState, Status
@@ -26,6 +27,7 @@ __all__ = [
     "CurvePoint",
     "Duplicate",
     "ExportedPicks",
+    "FileState",
     "Import",
     "Lease",
     "ModelState",

@@ -29,13 +29,9 @@ from minimax_al.campaign.folder import (
     make_place,
     open_place,
 )
-from minimax_al.campaign.images.refresh import (
-    Duplicate,
-    Refresh,
-    accept_changed,
-    list_duplicates,
-    refresh_items,
-)
+from minimax_al.campaign.images.duplicates import free_near_duplicates
+from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
+from minimax_al.campaign.images.refresh import Refresh, accept_changed, refresh_items
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import (
     CurvePoint,
@@ -167,6 +163,8 @@ class Campaign(Labelling):
         with self.store.writing() as connection:
             settings = _changed(read_settings(connection), changes)
             write_settings(connection, settings)
+            if settings.near_duplicates != before.near_duplicates:
+                free_near_duplicates(connection, settings.near_duplicate_distance)
         self.settings = settings
         return settings
 
@@ -181,9 +179,8 @@ class Campaign(Labelling):
         Args:
             progress: Callback of the files that are examined.
         """
-        return refresh_items(
-            self.store, self.images, self.settings.near_duplicate_bits, self.now(), _counted("examining", progress)
-        )
+        distance = self.settings.near_duplicate_distance
+        return refresh_items(self.store, self.images, distance, self.now(), progress)
 
     def accept_changed(self, paths: Sequence[str] | None = None) -> int:
         """Says that the labels of changed images (all, or those given) still hold; returns how many."""
@@ -194,6 +191,11 @@ class Campaign(Labelling):
         """Images that are never asked about, each with the image that stands for it, by path; at most `most`."""
         with self.store.reading() as connection:
             return list_duplicates(connection, most)
+
+    def files(self) -> list[FileState]:
+        """Return every file that is not simply an active image: duplicates, missing, changed, set aside."""
+        with self.store.reading() as connection:
+            return list_unusual_files(connection)
 
     def query(
         self,

@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
 from minimax_al.vocabulary import Task
@@ -92,8 +101,8 @@ class CampaignSettings(BaseModel):
             `FROM_WEIGHTS` where the recipe starts from given weights.
         seed: everything random follows from it.
         validation_share: part of the labels that is kept for validation and never trained on; 0 keeps none.
-        near_duplicate_bits: images whose 128-bit perceptual hashes differ in at most so many bits count as
-            the same; None finds exact duplicates only.
+        near_duplicates: Maximum number of bits, of 128, in which the perceptual hashes of two images may differ for
+            their pixels to be compared; images whose pixels agree count as one. "off" finds copies of files only.
         lease_seconds: how long an image is kept for the person who was shown it.
         stored_size: side of the square that an image becomes before it is cut for training, in pixels.
         worthwhile_gain: advice is to stop where the next labels are not expected to raise the score (accuracy, or mIoU
@@ -110,10 +119,25 @@ class CampaignSettings(BaseModel):
     strategy: str = Field(default_factory=_default_strategy)
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 4
+    near_duplicates: Literal["off"] | Annotated[int, Field(ge=0, le=32)] = 4
     lease_seconds: PositiveInt = 600
     stored_size: PositiveInt = 256
     worthwhile_gain: PositiveFloat = 0.005
+
+    @property
+    def near_duplicate_distance(self) -> int | None:
+        """Largest distance of perceptual hashes at which pixels are compared, in bits; None if none are."""
+        return None if self.near_duplicates == "off" else self.near_duplicates
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_name(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the caller gives
+        """Read settings of campaigns that were made when the setting was called `near_duplicate_bits`."""
+        if isinstance(given, Mapping) and "near_duplicate_bits" in given:
+            rest = {name: value for name, value in given.items() if name != "near_duplicate_bits"}
+            bits = given["near_duplicate_bits"]
+            return {"near_duplicates": "off" if bits is None else bits, **rest}
+        return given
 
     @field_validator("validation_share")
     @classmethod

@@ -1,3 +1,6 @@
+from collections import Counter
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,22 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from minimax_al.campaign.images.fingerprints import examine, perceptual_hash
-from minimax_al.campaign.images.near_duplicates import representatives
+from minimax_al.campaign.images.near_duplicates import NearDuplicateSearch, close_hashes
 
 from ...support.fakes import random_image  # noqa: TID252 - the same images
-
-
-def brute_force(hashes, distance):
-    """The definition, all with all: the first representative within the distance, in the order of the images."""
-    of, leaders = [], []
-    for position, text in enumerate(hashes):
-        found = None
-        if text is not None:
-            found = next((i for i in leaders if (int(hashes[i], 16) ^ int(text, 16)).bit_count() <= distance), None)
-            if found is None:
-                leaders.append(position)
-        of.append(position if found is None else found)
-    return of
 
 
 @st.composite
@@ -39,10 +29,74 @@ def clustered_hashes(draw):
     return hashes
 
 
+def bits(one, other):
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
 @settings(deadline=None, max_examples=60)
-@given(clustered_hashes(), st.integers(0, 8))
-def test_bands_find_what_comparing_all_with_all_finds(hashes, distance):
-    assert representatives(hashes, distance).tolist() == brute_force(hashes, distance)
+@given(clustered_hashes(), st.integers(0, 8), st.data())
+def test_bands_find_what_comparing_all_with_all_finds(hashes, distance, data):
+    is_new = np.array(data.draw(st.lists(st.booleans(), min_size=len(hashes), max_size=len(hashes))), dtype=bool)
+    found = close_hashes(hashes, is_new, distance)
+    number = dict(zip(found.positions.tolist(), found.hash_of.tolist(), strict=True))
+    usable = [position for position, text in enumerate(hashes) if text is not None]
+    close = [
+        (i, j)
+        for i, j in combinations(usable, 2)
+        if bits(hashes[i], hashes[j]) <= distance and (is_new[i] or is_new[j])
+    ]
+    assert {position for pair in close for position in pair} <= set(number)
+    for i, j in close:
+        assert number[i] == number[j] or number[j] in found.close_to[number[i]]
+    for one, others in found.close_to.items():
+        i, *_ = (position for position in number if number[position] == one)
+        away = [bits(hashes[i], hashes[next(j for j in number if number[j] == other)]) for other in others]
+        assert away == sorted(away)
+        assert all(differing <= distance for differing in away)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=12), st.data())
+def test_an_image_joins_a_representative_that_shows_the_same(images, data):
+    """All hashes are close; a hidden number tells what an image shows."""
+    is_new, shown = (list(column) for column in zip(*images, strict=True))
+    hashes = [data.draw(st.sampled_from(["00" * 16, "00" * 15 + "01", "00" * 15 + "03"])) for _ in images]
+    close = close_hashes(hashes, np.array(is_new), distance=2)
+    looks = Counter()
+
+    def agree(place, other):
+        looks[place] += 1
+        return shown[close.positions[place]] == shown[close.positions[other]]
+
+    names = [f"{data.draw(st.sampled_from('abc'))}/{position}.jpg" for position in close.positions]
+    chosen = np.array(is_new)[close.positions]
+    found = dict(NearDuplicateSearch(close, chosen, names, agree).run())
+    followers = {place for place, lead in found.items() if place != lead}
+    for place, lead in found.items():
+        assert shown[close.positions[place]] == shown[close.positions[lead]]
+        assert lead not in followers
+        earlier = [p for p in range(len(names)) if (not chosen[p] or p < place) and p not in followers and p != place]
+        if place == lead and len(earlier) <= 8:  # as many as are looked at
+            assert not any(shown[close.positions[place]] == shown[close.positions[p]] for p in earlier)
+    assert max(looks.values(), default=0) <= 8
+
+
+def test_copies_of_one_name_are_found_among_many_images_of_a_fixed_camera():
+    """An image has few looks among hundreds of close hashes: the file of the same name comes first."""
+    names = [f"day/{number:04d}.jpg" for number in range(300)] + ["small/0007.png", "small/0211.png"]
+    close = close_hashes(["00" * 16] * len(names), np.ones(len(names), dtype=bool), distance=4)
+    looks = []
+
+    def agree(place, other):
+        looks.append(place)
+        return {names[place], names[other]} in ({"day/0007.jpg", "small/0007.png"}, {"day/0211.jpg", "small/0211.png"})
+
+    found = dict(NearDuplicateSearch(close, np.ones(len(names), dtype=bool), names, agree).run())
+    assert {names[place]: names[lead] for place, lead in found.items() if place != lead} == {
+        "small/0007.png": "day/0007.jpg",
+        "small/0211.png": "day/0211.jpg",
+    }
+    assert len(looks) < 800  # of 45,000 pairs
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -62,7 +116,7 @@ def test_other_images_have_other_hashes():
 
 def test_a_flat_image_resembles_nothing():
     assert perceptual_hash(Image.new("RGB", (50, 50), "grey")) is None
-    assert representatives([None, None], 6).tolist() == [0, 1]
+    assert close_hashes([None, None], np.ones(2, dtype=bool), 6).positions.tolist() == []
 
 
 def test_a_rotated_photograph_is_measured_upright(tmp_path):

@@ -45,7 +45,7 @@ def test_copies_and_lookalikes_are_found_and_asked_about_once(make_campaign, sav
 def test_near_duplicates_can_be_left_alone(make_campaign, save_images):
     images = save_images(2)
     random_image(1, (40, 32)).save(images / "near.jpg", quality=70)
-    assert make_campaign(images=images, near_duplicate_bits=None).status().items == {"active": 3}
+    assert make_campaign(images=images, near_duplicates="off").status().items == {"active": 3}
 
 
 def test_new_images_join_at_any_time(campaign, save_images):
@@ -175,7 +175,7 @@ def test_the_size_is_upright_however_the_camera_was_held(make_campaign, tmp_path
     (tmp_path / "images").mkdir()
     for name, size in (("wide.jpg", (640, 400)), ("almost.jpg", (640, 639)), ("small.png", (20, 16))):
         random_image(orientation, size).save(tmp_path / "images" / name, exif=exif)
-    found = rows(make_campaign(images=tmp_path / "images", near_duplicate_bits=None))
+    found = rows(make_campaign(images=tmp_path / "images", near_duplicates="off"))
     sizes = {name: read_image(tmp_path / "images" / name).size for name in found}
     assert {name: (row.width, row.height) for name, row in found.items()} == sizes
 
@@ -244,3 +244,74 @@ def test_names_in_any_script_are_kept(make_campaign, tmp_path):
     Image.new("RGB", (8, 8)).save(images / "flat.png")
     campaign = make_campaign(images=images)
     assert set(statuses(campaign)) == {*names, "flat.png"}
+
+
+def break_(path, content):
+    path.write_bytes(content[:40])
+
+
+def replace_(path, content):
+    random_image(100).save(path)
+
+
+def remove(path, content):
+    path.unlink()
+
+
+@pytest.mark.parametrize("ways", [(break_,), (replace_,), (break_, replace_), (replace_, break_), (break_, remove)])
+def test_a_file_that_is_back_byte_for_byte_keeps_its_label(campaign, ways):
+    campaign.label("a/000.png", "cat", author="ann")
+    path = campaign.images / "a/000.png"
+    content = path.read_bytes()
+    for way in ways:
+        way(path, content)
+        campaign.refresh()
+        assert statuses(campaign)["a/000.png"] != "active"
+    path.write_bytes(content)
+    campaign.refresh()
+    assert statuses(campaign)["a/000.png"] == "active"
+    assert campaign.status().notes == ()
+    assert campaign.labels() == {"a/000.png": "cat"}
+
+
+def test_a_file_with_the_content_before_its_relabel_is_changed_again(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    path = campaign.images / "a/000.png"
+    first = path.read_bytes()
+    random_image(100).save(path)
+    second = path.read_bytes()
+    campaign.refresh()
+    campaign.label("a/000.png", "dog", author="bob")  # of the second content
+    path.write_bytes(first)
+    campaign.refresh()
+    assert statuses(campaign)["a/000.png"] == "changed"
+    path.write_bytes(second)
+    campaign.refresh()
+    assert statuses(campaign)["a/000.png"] == "active"
+    random_image(101).save(path)
+    campaign.refresh()
+    campaign.accept_changed()
+    path.write_bytes(second)
+    campaign.refresh()
+    assert statuses(campaign)["a/000.png"] == "changed"  # the label was accepted for the third content
+
+
+def test_a_broken_file_that_is_back_with_other_content_is_changed(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    path = campaign.images / "a/000.png"
+    path.write_bytes(b"x")
+    campaign.refresh()
+    random_image(100).save(path)
+    assert campaign.refresh().changed == ("a/000.png",)
+
+
+def test_a_broken_file_that_is_back_under_another_name_takes_its_label_along(campaign):
+    campaign.label("a/000.png", "cat", author="ann")
+    path = campaign.images / "a/000.png"
+    content = path.read_bytes()
+    path.write_bytes(b"x")
+    campaign.refresh()
+    path.unlink()
+    (campaign.images / "new.png").write_bytes(content)
+    assert campaign.refresh().moved == ("new.png",)
+    assert campaign.labels() == {"new.png": "cat"}

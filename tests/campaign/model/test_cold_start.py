@@ -88,7 +88,7 @@ def test_later_rounds_keep_away_from_what_is_labelled(make_campaign, save_images
             noise = np.random.default_rng(10 * kind + number).integers(0, 6, (64, 64, 3), dtype=np.uint8)
             image = np.asarray(random_image(kind, (64, 64))) // 2 + noise
             Image.fromarray(image).save(images / f"{kind}/{number}.png")
-    campaign = make_campaign(images=images, near_duplicate_bits=None)
+    campaign = make_campaign(images=images, near_duplicates="off")
     campaign.label(["0/0.png", "0/1.png"], "cat", author="ann")
     for strategy in ("coverage", "typicality"):
         campaign.query(2, strategy)

@@ -42,7 +42,7 @@ def make_coloured(tmp_path, make_campaign):
     def make(folder="campaign", **options):
         root = tmp_path / "coloured"
         images = root if root.exists() else coloured_images(root)
-        settings = {"stored_size": 16, "recipe": TINY_RECIPE, "near_duplicate_bits": None} | options
+        settings = {"stored_size": 16, "recipe": TINY_RECIPE, "near_duplicates": "off"} | options
         return make_campaign(images=images, classes=list(COLOURS), folder=folder, **settings)
 
     return make

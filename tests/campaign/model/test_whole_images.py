@@ -31,7 +31,7 @@ def wide(make_campaign, save_images):
         task="segmentation",
         stored_size=16,
         recipe=RECIPE,
-        near_duplicate_bits=None,
+        near_duplicates="off",
     )
     campaign.query(6, "random")
     for number, pick in enumerate(campaign.picks()):

@@ -22,7 +22,7 @@ def masked(make_campaign, save_images):
         classes=["left", "right", "nowhere"],
         stored_size=16,
         recipe=TINY_RECIPE | {"encoder": "dconv4"},
-        near_duplicate_bits=None,
+        near_duplicates="off",
     )
     campaign.query(25, "random")
     for number, pick in enumerate(campaign.picks()):

@@ -19,6 +19,7 @@ BACK_TO_1 = (
     "ALTER TABLE items DROP COLUMN changed_after",
     "ALTER TABLE picks DROP COLUMN lease_session",
     "ALTER TABLE picks DROP COLUMN lease_from",
+    "ALTER TABLE items DROP COLUMN labelled_hash",
     "DROP TABLE requests",
     "ALTER TABLE runs DROP COLUMN last_label",
     "UPDATE schema_version SET version = 1",

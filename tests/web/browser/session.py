@@ -329,7 +329,7 @@ def run(
     folder = place / "session"
     with (
         Campaign.create(
-            folder, place / "images", classes, recipe=LIGHT, stored_size=64, near_duplicate_bits=None, **settings
+            folder, place / "images", classes, recipe=LIGHT, stored_size=64, near_duplicates="off", **settings
         ) as campaign,
         served(campaign) as address,
         sync_playwright() as playwright,

@@ -6,7 +6,7 @@ what is there twice, and makes the rest `active`. An interrupted refresh loses n
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,17 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
-from minimax_al.campaign.images.duplicates import settle_new_items
+from minimax_al.campaign.images.duplicates import find_near_duplicates, follow_moves, settle_new_items
 from minimax_al.campaign.images.fingerprints import Fingerprint, examine
 from minimax_al.campaign.store.database import Store, after_writing, portions
-from minimax_al.campaign.store.history import labelled_items
+from minimax_al.campaign.store.history import labelled_items, what_holds
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.data.scan import list_files, printable
 from minimax_al.errors import DataError
-
-Progress = Callable[[int, int], None]
-"""Called with (files done, all files)."""
+from minimax_al.vocabulary import Progress
 
 _PORTION = 500
 """Files that are looked at, and committed, at a time."""
@@ -36,6 +34,10 @@ _AT_ONCE = 20
 """Files that a thread takes at a time."""
 _KNOWN: Select[Any] = select(
     items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.size_bytes, items.c.modified_ns
+)
+_KNOWN_BEFORE: Select[Any] = select(
+    *(items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.labelled_hash),
+    (what_holds("id", items.c.id) <= items.c.changed_after).label("is_stale"),
 )
 
 
@@ -109,51 +111,38 @@ def refresh_items(
     found = _register(store, root, look, now=now, progress=progress)
     with store.writing() as connection:
         _set_status(connection, list(look.gone.values()), "missing")
-        settled = settle_new_items(connection, near_bits)
+        moves = follow_moves(connection)
+    near = find_near_duplicates(store, root, near_bits, progress)
+    with store.writing() as connection:
+        settled = settle_new_items(connection, near)
         update_waiting(connection)
         after_writing(connection, len(found.added) + len(look.gone))
-    moved = set(settled.moved)
+    moved = set(moves.to)
     return replace(
         found,
         added=tuple(name for name in found.added if name not in moved),
-        missing=tuple(sorted(look.gone.keys() - set(settled.moved_from))),
+        missing=tuple(sorted(look.gone.keys() - set(moves.origins))),
         exact_duplicates=settled.exact,
         near_duplicates=settled.near,
-        moved=settled.moved,
+        moved=moves.to,
     )
 
 
 def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
-    """Says that the labels of changed images still hold; returns how many images are active again."""
+    """Confirm the labels of changed images; return how many images are active again.
+
+    Args:
+        connection: Connection in a write transaction.
+        paths: Paths of the images; None for all changed images.
+    """
     chosen = items.c.status == "changed"
     if paths is not None:
         chosen &= items.c.path.in_(list(paths))
-    accepted = connection.execute(update(items).where(chosen).values(status="active", changed_after=None)).rowcount
+    accepted = connection.execute(
+        update(items).where(chosen).values(status="active", changed_after=None, labelled_hash=None)
+    ).rowcount
     update_waiting(connection)
     return accepted
-
-
-class Duplicate(NamedTuple):
-    """An image that another stands for.
-
-    Attributes:
-        path: of the image.
-        original: path of the other.
-        is_copy: whether its file has the same content; else it looks alike.
-    """
-
-    path: str
-    original: str
-    is_copy: bool
-
-
-def list_duplicates(connection: Connection, most: int | None = None) -> list[Duplicate]:
-    """Duplicates and the images that stand for them, by path; at most `most`."""
-    original = items.alias("original")
-    is_copy = items.c.content_hash == original.c.content_hash
-    pairs = select(items.c.path, original.c.path, is_copy).join(original, items.c.duplicate_of == original.c.id)
-    wanted = pairs.where(items.c.status == "duplicate").order_by(items.c.path).limit(most)
-    return [Duplicate(copy, of, bool(same)) for copy, of, same in connection.execute(wanted)]
 
 
 def _compare(connection: Connection, root: Path) -> tuple[list[str], dict[str, int]]:
@@ -190,11 +179,11 @@ def _cut(names: Sequence[str]) -> Iterator[Sequence[str]]:
     return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
 
 
-def _rows(connection: Connection, names: Sequence[str]) -> dict[str, Row[Any]]:
-    """What the database knows of files, by path."""
+def _rows(connection: Connection, names: Sequence[str], columns: Select[Any] = _KNOWN) -> dict[str, Row[Any]]:
+    """Return what the database knows of files, by path."""
     found: dict[str, Row[Any]] = {}
     for portion in portions([printable(name) for name in names]):
-        found.update((row.path, row) for row in connection.execute(_KNOWN.where(items.c.path.in_(portion))))
+        found.update((row.path, row) for row in connection.execute(columns.where(items.c.path.in_(portion))))
     return found
 
 
@@ -217,7 +206,7 @@ def _register(store: Store, root: Path, look: _Look, *, now: datetime, progress:
                     events[event].append(name)
             done += len(examined)
             if progress is not None:
-                progress(done, len(look.news))
+                progress("examining", done, len(look.news), "files")
     return Refresh(**{event: tuple(names) for event, names in events.items()})
 
 
@@ -243,7 +232,7 @@ def _write(
     connection: Connection, examined: Sequence[tuple[_File, Fingerprint]], labelled: set[int], now: datetime
 ) -> Iterator[tuple[str, str]]:
     """Writes examined files; yields what has happened, in the words of `Refresh`, and to which."""
-    known = _rows(connection, [fingerprint.name for _, fingerprint in examined])
+    known = _rows(connection, [fingerprint.name for _, fingerprint in examined], _KNOWN_BEFORE)
     added = []
     for file, fingerprint in examined:
         row, values = known.get(fingerprint.name), _values(file, fingerprint)
@@ -263,12 +252,19 @@ def _write(
 def _write_again(
     connection: Connection, row: Row[Any], fingerprint: Fingerprint, values: dict[str, Any], *, has_label: bool
 ) -> Iterator[tuple[str, str]]:
-    """Writes an image that was known."""
+    """Write a known image again; yield what has happened to it."""
     status = _status_again(row, fingerprint, has_label=has_label)
     values |= {"status": status, "duplicate_of": None}
     if status == "changed":
         values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
+        values["labelled_hash"] = row.labelled_hash if row.is_stale else row.content_hash
         yield "changed", fingerprint.name
+    elif status == "set-aside" and has_label:
+        # The label is of the content before: it holds again as soon as the file has that content back.
+        for column in ("content_hash", "perceptual_hash", "width", "height"):
+            del values[column]
+    elif has_label and row.is_stale:
+        values |= {"changed_after": None, "labelled_hash": None}
     connection.execute(update(items).where(items.c.id == row.id).values(**values))
     if row.status == "missing" and fingerprint.reason is None:
         yield "returned", fingerprint.name
@@ -297,12 +293,12 @@ def _values(file: _File, fingerprint: Fingerprint) -> dict[str, Any]:
 
 
 def _status_again(row: Row[Any], fingerprint: Fingerprint, *, has_label: bool) -> str:
-    """The status of a known path whose file was written again or is back."""
+    """Return the status of a known path whose file was written again or is back."""
     if fingerprint.reason is not None:
         return "set-aside"
     if has_label:
-        same = fingerprint.content_hash == row.content_hash and row.status != "changed"
-        return "active" if same else "changed"
+        labelled = row.labelled_hash if row.is_stale else row.content_hash
+        return "active" if fingerprint.content_hash == labelled else "changed"
     return "new"
 
 

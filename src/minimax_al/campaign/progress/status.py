@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.images.inventory import count_near_duplicates
 from minimax_al.campaign.progress.advice import Advice, Measurement, advise
 from minimax_al.campaign.progress.headline import read_interval, read_score
 from minimax_al.campaign.progress.runs import Measured, agreement, done_runs, measured_alike
@@ -20,6 +22,9 @@ from minimax_al.campaign.store.history import current_labels, holding
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
+
+_FEW_NEAR_DUPLICATES, _NOTABLE_SHARE = 3, 0.05
+"""Near duplicates are pointed out from this number and this share of the usable images on."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def read_status(context: CampaignContext) -> Status:
             model=_model_state(finished, labelled, folder, settings.task) if finished else None,
             advice=_advice(connection, measured_alike(folder, finished), unlabelled, settings),
             set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
-            notes=tuple(_notes(connection, by_status, labelled)),
+            notes=tuple(_notes(connection, by_status, labelled, folder)),
         )
 
 
@@ -238,7 +243,22 @@ def _advice(
     return advise(points, unlabelled, next_labels, settings.worthwhile_gain, settings.seed, metric=metric)
 
 
-def _notes(connection: Connection, by_status: Mapping[str, int], labelled: Sequence[Row[Any]]) -> list[str]:
+def _near_duplicates_note(connection: Connection, by_status: Mapping[str, int], folder: Path) -> list[str]:
+    """Return a sentence if near duplicates are a notable part of the folder."""
+    near, usable = count_near_duplicates(connection), by_status["duplicate"] + by_status.get("active", 0)
+    if near < _FEW_NEAR_DUPLICATES or near < _NOTABLE_SHARE * usable:
+        return []
+    sentence = (
+        f"{near:,} of {usable:,} images count as near duplicates of another image and are not asked about: look at "
+        f"some of them; if they differ in what you label, 'mal configure {quote(str(folder))} near_duplicates=off' "
+        "keeps every image."
+    )
+    return [sentence]
+
+
+def _notes(
+    connection: Connection, by_status: Mapping[str, int], labelled: Sequence[Row[Any]], folder: Path
+) -> list[str]:
     notes = []
     if by_status.get("changed"):
         notes.append(
@@ -247,6 +267,8 @@ def _notes(connection: Connection, by_status: Mapping[str, int], labelled: Seque
         )
     if by_status.get("missing"):
         notes.append(f"{by_status['missing']} images are gone from the folder; their labels are kept.")
+    if by_status.get("duplicate"):
+        notes += _near_duplicates_note(connection, by_status, folder)
     if by_status.get("new"):
         notes.append(f"{by_status['new']} images were found by a look that was interrupted: run 'mal status'.")
     names: dict[int, set[str]] = {}

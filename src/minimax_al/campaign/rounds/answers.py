@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
+from minimax_al.campaign.images.duplicates import separate_by_labels
 from minimax_al.campaign.images.mask_files import Mask, check_mask
 from minimax_al.campaign.rounds.leases import end_leases
 from minimax_al.campaign.rounds.rounds import asked_by_latest
@@ -94,6 +95,7 @@ def take(connection: Connection, events: Sequence[Event], settings: CampaignSett
     """Adds events to the history, with all that follows from them."""
     record(connection, events)
     labelled = [(event.item_id, event.class_id or MASKS) for event in events if event.kind == "label"]
+    separate_by_labels(connection, [item for item, stratum in labelled if stratum != MASKS])
     decide_membership(connection, labelled, settings.validation_share, settings.seed)
     end_leases(connection, [event.item_id for event in events])
     for portion in portions([item for item, _ in labelled]):

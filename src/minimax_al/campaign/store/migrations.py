@@ -97,6 +97,10 @@ def _leases_know_their_browser(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _items_remember_the_labelled_content(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE items ADD COLUMN labelled_hash VARCHAR(64)"))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),
@@ -105,6 +109,7 @@ MIGRATIONS = (
     Migration(5, "a run knows which labels have come since", _runs_say_what_they_knew),
     Migration(6, "a request that comes again with another wish is refused", _requests_say_what_was_asked),
     Migration(7, "leases know their browser and their beginning, requests their order", _leases_know_their_browser),
+    Migration(8, "a file that has its labelled content back keeps its label", _items_remember_the_labelled_content),
 )
 """All steps, in order."""
 

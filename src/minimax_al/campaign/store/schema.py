@@ -84,6 +84,7 @@ items = Table(
     Column("modified_ns", BigInteger, nullable=False),
     Column("added_at", UtcTime, nullable=False),
     Column("changed_after", Integer, comment="the last of `labels` that was said of the file's former content"),
+    Column("labelled_hash", String(64), comment="content that the label is of, where the file has other content now"),
     CheckConstraint(
         "status IN ('new', 'active', 'duplicate', 'set-aside', 'missing', 'changed')", name="items_status_is_known"
     ),
