@@ -1,9 +1,12 @@
+import unicodedata
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from minimax_al.data import read_manifest
-from minimax_al.errors import ManifestError
+from minimax_al.data import load_dataset, read_manifest
+from minimax_al.data.path_spellings import spellings
+from minimax_al.errors import DataError, ManifestError
 
 
 @pytest.fixture
@@ -59,13 +62,15 @@ def test_a_parquet_file_reads_as_its_csv(manifest, tmp_path):
     ("text", "sentence"),
     [
         ("", r"line 1: no column 'path'; expected path,label\[,split\], found an empty file"),
-        ("file,label\n1.png,a\n", "line 1: no column 'path'; expected .*found file, label"),
+        ("picture,label\n1.png,a\n", "line 1: no column 'path'; expected .*found picture, label"),
+        ("a.jpg,cat\nb.jpg,dog\n", "line 1: no column 'path'.*put a header path,label above the first row"),
+        ("file,image,label\n1.png,2.png,a\n", "may be in the column 'file' or 'image': call one of them 'path'"),
         ("path\n1.png\n", "line 1: no column 'label'"),
-        ("path;label\n1.png;a\n", r"no column 'path'.*columns are separated by commas"),
         ("path,label,path\n1.png,a,2.png\n", "the column 'path' is there twice"),
         ("path,label\n", "has no rows"),
         ("path,label\n1.png,a\n ,b\n", "line 3: the path is blank"),
         ("path,label\nx/1.png,a\n2.png,b\nx/../x/1.png,a\n", r"line 4: 'x/\.\./x/1\.png' is there already, in line 2"),
+        ("# mine\n\npath,label\n1.png,a\n1.png,b\n", "line 5: '1.png' is there already, in line 4"),
         ("path,label\n1.png,a,b\n", "line 2: 3 fields under 2 columns"),
         ("path,label,split\n1.png,a,tset\n", "line 2: unknown split 'tset': train or test"),
         ("path,label,split\n1.png,,test\n", "line 2: a test image has a blank label"),
@@ -89,8 +94,119 @@ def test_files_that_are_no_manifest(manifest, tmp_path):
     with pytest.raises(ManifestError, match=r"not UTF-8"):
         read_manifest(manifest("path,label\n1.png,käse\n", "latin-1"))
     (tmp_path / "a.parquet").write_bytes(b"path,label\n")
-    with pytest.raises(ManifestError, match=r"a\.parquet' is no Parquet file"):
+    with pytest.raises(ManifestError, match=r"a\.parquet' is not a Parquet file"):
         read_manifest(tmp_path / "a.parquet")
     pq.write_table(pa.table({"path": ["a.png"]}), tmp_path / "b.parquet")
     with pytest.raises(ManifestError, match=r"b\.parquet', line 1: no column 'label'"):
         read_manifest(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Path,Label\na.jpg,cat\nb c.jpg,dog\n",
+        b"filename,class\na.jpg,cat\nb c.jpg,dog\n",
+        b"image,class\na.jpg,cat\nb c.jpg,dog\n",
+        b"File Name,Class Name\na.jpg,cat\nb c.jpg,dog\n",
+        b"path;label\na.jpg;cat\nb c.jpg;dog\n",
+        b"path\tlabel\na.jpg\tcat\nb c.jpg\tdog\n",
+        b"sep=;\r\npath;label\r\na.jpg;cat\r\nb c.jpg;dog\r\n",
+        b"path,label\na.jpg,cat,\nb c.jpg,dog,,,\n",
+        b"path,label,,\na.jpg,cat,,\nb c.jpg,dog,,\n",
+        b",path,label\n0,a.jpg,cat\n1,b c.jpg,dog\n",
+        b"path,label\ra.jpg,cat\rb c.jpg,dog\r",
+        b" path , label \n a.jpg , cat \nb c.jpg,dog\n",
+        b"# labels of ann\n\npath,label\na.jpg,cat\nb c.jpg,dog\n",
+        b'"path","label"\n"a.jpg","cat"\n"b c.jpg","dog"\n',
+        "path,label\na.jpg,cat\nb c.jpg,dog\n".encode("utf-16"),
+        "path\tlabel\r\na.jpg\tcat\r\nb c.jpg\tdog\r\n".encode("utf-16"),
+        "\ufeffpath,label\na.jpg,cat\u00a0\nb c.jpg,dog\u200b\n".encode(),
+        b"label,weight,path\ncat,1,a.jpg\ndog,2,b c.jpg\n",
+        b"path,file,label\na.jpg,x,cat\nb c.jpg,y,dog\n",
+    ],
+)
+def test_tables_of_other_programs(tmp_path, content):
+    path = tmp_path / "pool.csv"
+    path.write_bytes(content)
+    assert [row[1:3] for row in read_manifest(path).rows] == [("a.jpg", "cat"), ("b c.jpg", "dog")]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"path": [b"a.jpg", b"b.jpg"], "label": [b"cat", b"dog"]},
+        {
+            "path": pa.array(["a.jpg", "b.jpg"], pa.large_string()),
+            "label": pa.array(["cat", "dog"]).dictionary_encode(),
+        },
+        {"Image": [{"bytes": None, "path": "a.jpg"}, {"bytes": b"x", "path": "b.jpg"}], "Class": ["cat", "dog"]},
+    ],
+)
+def test_parquet_files_of_other_programs(tmp_path, columns):
+    pq.write_table(pa.table(columns), tmp_path / "pool.parquet")
+    assert [row[1:3] for row in read_manifest(tmp_path / "pool.parquet").rows] == [("a.jpg", "cat"), ("b.jpg", "dog")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (
+            {"image": [{"bytes": b"\x89PNG", "path": None}], "label": ["a"]},
+            "the image's bytes and no path: write",
+        ),
+        ({"image": [b"\x89PNG\r\n"], "label": ["a"]}, "holds bytes that are not text: write images to files first"),
+        ({"path": ["a.jpg"], "label": [["cat"]]}, r"label \"\['cat'\]\" is neither text nor a number"),
+    ],
+)
+def test_parquet_cells_without_a_name(tmp_path, columns, sentence):
+    pq.write_table(pa.table(columns), tmp_path / "pool.parquet")
+    with pytest.raises(ManifestError, match=rf"pool\.parquet', line 1: the .*{sentence}"):
+        read_manifest(tmp_path / "pool.parquet")
+
+
+def test_repeated_paths_where_they_are_allowed(manifest):
+    path = manifest("path,label\n1.png,a\n1.png,b\n")
+    assert [row.label for row in read_manifest(path, repeats=True).rows] == ["a", "b"]
+
+
+NFC, NFD = unicodedata.normalize("NFC", "café.png"), unicodedata.normalize("NFD", "café.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "on_disk"),
+    [
+        *(("sub\\b.png", "sub/b.png"), (NFC, NFD), (NFD, NFC), ("sub/c%20d.png", "sub/c d.png")),
+        *((f"sub\\{NFC}", f"sub/{NFD}"), ("a%23b.png", "a#b.png"), ("100%.png", "100%.png"), ("./a.png", "a.png")),
+    ],
+)
+def test_names_as_other_systems_spell_them(tmp_path, save_image, name, on_disk):
+    save_image(on_disk)
+    save_image("other.png")
+    (tmp_path / "pool.csv").write_text(f"path,label,split\n{name},x,train\nother.png,y,train\n", encoding="utf-8")
+    made = load_dataset("manifest", tmp_path / "pool.csv", stored_size=4)
+    assert made.set_aside == ()
+    assert made.train.names == (name, "other.png")
+
+
+def test_file_urls(tmp_path, save_image):
+    paths = [save_image(name) for name in ("a b.png", "c.png")]
+    rows = "".join(f"{path.as_uri()},{label},train\n" for path, label in zip(paths, "xy", strict=True))
+    (tmp_path / "pool.csv").write_text(f"path,label,split\n{rows}")
+    assert len(load_dataset("manifest", tmp_path / "pool.csv", stored_size=4).train) == 2
+
+
+def test_two_files_that_a_name_may_mean_are_not_chosen_between(tmp_path, save_image):
+    save_image("sub/b.png")
+    save_image("a.png")
+    save_image("x%20y.png")
+    save_image("x y.png")
+    (tmp_path / "pool.csv").write_text("path,label\nx%20y.png,a\na.png,b\n")
+    made = load_dataset("manifest", tmp_path / "pool.csv", stored_size=4, test_size=0)
+    assert made.train.names == ("x%20y.png", "a.png")  # the name itself comes first
+    for name in ("c%2520d.png", "q"):
+        assert name not in spellings(name)
+    save_image("sub/c d.png")
+    save_image("sub/c%20d.png")
+    (tmp_path / "pool.csv").write_text("path,label\nsub\\c%20d.png,a\na.png,b\n")
+    with pytest.raises(DataError, match=r"pool\.csv', line 2: .* may be '.*c%20d\.png' or '.*c d\.png': write the one"):
+        load_dataset("manifest", tmp_path / "pool.csv", stored_size=4)

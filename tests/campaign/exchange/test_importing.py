@@ -51,6 +51,20 @@ def test_a_table_gives_labels_and_leaves_blanks(campaign, write, clock):
     assert {(row.author, row.at) for row in history(campaign)} == {("import", clock())}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Path,Label\na/000.png,cat\nb/001.png,dog\n",
+        "filename;class\na\\000.png;cat\nb\\001.png;dog\n",
+        "path,label,,\na/000.png,cat,,\nb/001.png,dog,,\n",
+        "path,label,author\na/000.png,cat,ann\nb/001.png,dog,ann\na/000.png,cat,bob\n",
+    ],
+)
+def test_tables_of_other_programs(campaign, write, content):
+    campaign.import_labels(write("given.csv", content))
+    assert campaign.labels() == {"a/000.png": "cat", "b/001.png": "dog"}
+
+
 def test_paths_may_be_absolute_or_start_at_the_table(campaign, write):
     inside = write("images/given.csv", f"path,label\na/000.png,cat\n{campaign.images}/b/001.png,dog\n")
     beside = write("given.csv", "path,label\nimages/a/002.png,dog\n")
@@ -143,11 +157,11 @@ BAD = [
     ("x.csv", TABLE + "../secret.png,cat\n", r"line 3: '\.\./secret\.png' lies outside of the campaign's images"),
     ("x.csv", TABLE + "/etc/secret.png,cat\n", r"line 3: '/etc/secret\.png' lies outside"),
     ("x.csv", TABLE + "a/00.png,cat\n", r"line 3: 'a/00\.png' is no image .*did you mean 'a/0\d0\.png'"),
-    ("x.csv", TABLE + "b/001.png,dog\n", r"line 3: 'b/001\.png' is there already, in line 2"),
-    ("x.csv", TABLE + "b/../b/001.png,dog\n", r"line 3: .* is there already, in line 2"),
+    ("x.csv", TABLE + "b/001.png,dog\n", r"line 3: 'b/001\.png' is 'dog' here but 'cat' in .*line 2: keep one"),
+    ("x.csv", TABLE + "b/../b/001.png,dog\n", r"line 3: .* is 'dog' here but 'cat' in .*line 2: keep one"),
     ("x.csv", "path,label,answer\nb/001.png,cat,unsure\n", r"line 2: the answer is 'unsure', but there is a label"),
     ("x.csv", "path,label\na/000.png,\n", r"has no labels: nothing was imported"),
-    ("x.csv", "file,label\na/000.png,cat\n", r"line 1: no column 'path'"),
+    ("x.csv", "picture,label\na/000.png,cat\n", r"line 1: no column 'path'"),
     ("x.txt", TABLE, r"ends in '\.txt': labels come as"),
     ("x.json", "{", r"is not JSON"),
     ("x.json", {"images": []}, r"is not as COCO has it: KeyError at 'categories'"),

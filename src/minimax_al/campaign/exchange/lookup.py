@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from minimax_al.campaign.exchange.formats import Given
 from minimax_al.campaign.store.schema import items
+from minimax_al.data.path_spellings import spellings
 from minimax_al.errors import DataError
 
 _MOST_GUESSES = 20_000  # looking for the nearest of more names than this takes seconds
@@ -77,11 +78,18 @@ class Lookup:
         return known.height, known.width
 
     def _of_name(self, given: Given) -> Known | None:
-        return (
-            self._at(given.name)
-            or self._at(self._inside(Path(given.name)))
-            or self._at(None if given.file is None else self._inside(given.file))
-        )
+        found = self._named(given.name) or self._at(None if given.file is None else self._inside(given.file))
+        if found is not None:
+            return found
+        # Other systems spell the name differently; two images that it may mean are never chosen between.
+        others = {known.id: known for name in spellings(given.name) if (known := self._named(name)) is not None}
+        if len(others) > 1:
+            first, second = (ascii(known.path) for known in list(others.values())[:2])
+            raise DataError(f"{given.where}: {given.name!r} may be {first} or {second}: write the one that is meant")
+        return next(iter(others.values()), None)
+
+    def _named(self, name: str) -> Known | None:
+        return self._at(name) or self._at(self._inside(Path(name)))
 
     def _of_content(self, given: Given) -> Known | None:
         if given.file is None:

@@ -1,5 +1,6 @@
-"""The images that a CSV or Parquet manifest lists."""
+"""Source of the images that a CSV or Parquet manifest lists."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import numpy as np
 
 from minimax_al.data.dataset import UNKNOWN, Dataset
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
-from minimax_al.data.manifest_table import read_manifest
+from minimax_al.data.manifest_table import Manifest, Row, read_manifest
+from minimax_al.data.path_spellings import find_file
 from minimax_al.data.split import stratified_test_mask
+from minimax_al.data.table_rows import at
 
 
 def load(
@@ -18,19 +21,19 @@ def load(
     seed: int = 0,
     files: FileOptions | None = None,
 ) -> Dataset:
-    """The data set in the manifest `root`.
+    """Load the data set that a manifest lists.
 
     Args:
-        root: the CSV or Parquet file, see `minimax_al.data.manifest_table`.
-        class_names: the classes, in order; by default the labels in the file, sorted.
-        test_size: without a `split` column, this part of the labelled images (or so many) is kept for the
-            test.
-        seed: of that draw.
-        files: how the files are read.
+        root: CSV or Parquet file, see `minimax_al.data.manifest_table`.
+        class_names: Class names, in order; by default the labels in the file, sorted.
+        test_size: Fraction or number of labelled images that are held out for the test where no `split` column
+            exists.
+        seed: Seed of that draw.
+        files: Options for reading the files.
 
     Raises:
-        ManifestError: a line of the manifest is wrong.
-        DataError: no image can be used.
+        ManifestError: A line of the manifest is wrong.
+        DataError: No image can be used, or a path may be one of two files.
     """
     manifest = read_manifest(root, class_names)
     number = {label: i for i, label in enumerate(manifest.class_names)}
@@ -39,7 +42,9 @@ def load(
         in_test = np.array([row.split == "test" for row in manifest.rows])
     else:
         in_test = stratified_test_mask(targets, test_size, seed)
-    everything = FileList([row.path for row in manifest.rows], [row.name for row in manifest.rows], targets.tolist())
+    everything = FileList(
+        [_file(manifest, row) for row in manifest.rows], [row.name for row in manifest.rows], targets.tolist()
+    )
     return dataset_from_files(
         root.stem,
         manifest.class_names,
@@ -47,3 +52,11 @@ def load(
         everything.take(np.flatnonzero(in_test).tolist()),
         files or FileOptions(),
     )
+
+
+def _file(manifest: Manifest, row: Row) -> str:
+    """Return the file of a row; its name may be spelled as other systems do."""
+    folder = os.fspath(manifest.source.parent)
+    where = at(manifest.source, row.line)
+    name = find_file(row.name, lambda other: os.path.exists(os.path.join(folder, other)), where)  # noqa: PTH110, PTH118
+    return os.path.join(folder, name)  # noqa: PTH118 - a million paths are kept as plain strings

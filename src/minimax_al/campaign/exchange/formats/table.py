@@ -21,7 +21,7 @@ _LABEL, _UNSURE = "label", "unsure"
 def read(source: Path, context: Context) -> Iterator[Given]:  # noqa: ARG001 - every format is asked alike
     """The labelled rows of a CSV or Parquet file with columns `path` and `label`."""
     try:
-        rows = read_manifest(source, also=("author", "answer")).rows
+        rows = read_manifest(source, also=("author", "answer"), repeats=True).rows
     except ManifestError as error:  # which knows of splits, that campaigns do not take
         raise ManifestError(str(error).replace("path,label[,split]", "path,label[,author,answer]")) from error
     for row in rows:

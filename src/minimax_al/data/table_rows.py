@@ -1,0 +1,209 @@
+"""Rows of CSV and Parquet tables as text, whichever program wrote them."""
+
+import codecs
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.errors import ManifestError, MissingDependencyError
+
+ALIASES = {
+    "path": (
+        *("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "imagepath"),
+        *("image_file", "image_name", "img", "img_path"),
+    ),
+    "label": ("label", "labels", "class", "class_name", "classname", "category"),
+}
+"""Names that columns have, by what they hold; case, spaces and hyphens do not count."""
+
+_DELIMITERS = (",", ";", "\t")
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+"""Characters without width, which text that was copied from a page may end in."""
+
+
+class Cells(NamedTuple):
+    """One row: its line (of a CSV file) or number (of a Parquet file), from 1, and its cells by column."""
+
+    line: int
+    cells: dict[str, str]
+
+
+def csv_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
+    """Yield the rows of a CSV file that are not blank.
+
+    Commas, semicolons and tabs are recognised by the header, UTF-16 by its byte order mark.
+
+    Args:
+        source: CSV file.
+        also: Further columns to read where they exist.
+
+    Raises:
+        ManifestError: A column is missing, a row has the wrong length, or the file is not text.
+    """
+    with source.open(encoding=_encoding(source), newline="") as file:
+        rows = _records(source, file)
+        line, header = next(rows, (1, []))
+        columns = _columns(source, header, also, line)
+        for line, values in rows:
+            if any(value.strip() for value in values):
+                yield Cells(line, _cells(source, line, values, header, columns))
+
+
+def _records(source: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line and the cells of each record, the header first."""
+    line = 0
+    try:
+        skipped, first = _header_line(file)
+        line = skipped
+        reader = csv.reader(chain([first], file), delimiter=_delimiter(first), strict=True)
+        for values in reader:
+            line = skipped + reader.line_num
+            yield line, values
+    except UnicodeError as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
+        raise ManifestError(f"{at(source, line + 1)}: not UTF-8 ({reason}): save it as UTF-8") from error
+    except csv.Error as error:
+        raise ManifestError(f"{at(source, line + 1)}: not CSV ({error})") from error
+
+
+def parquet_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
+    """Yield the rows of a Parquet file.
+
+    Args:
+        source: Parquet file.
+        also: Further columns to read where they exist.
+
+    Raises:
+        ManifestError: A column is missing, or a cell is neither text nor a number.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional package, and only for such a file
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "parquet", "reading a Parquet manifest") from error
+    try:
+        file = pq.ParquetFile(source)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ManifestError(f"{str(source)!r} is not a Parquet file ({error})") from error
+    with file:
+        names = file.schema_arrow.names
+        columns = _columns(source, names, also, 1)
+        chosen = [names[position] for position in columns.values()]
+        line = 0
+        for batch in file.iter_batches(columns=chosen):
+            for values in batch.to_pylist():
+                line += 1
+                where = at(source, line)
+                yield Cells(line, {role: _text(values[names[p]], role, where) for role, p in columns.items()})
+
+
+def at(source: Path, line: int) -> str:
+    """Return the start of an error's sentence: file and line."""
+    return f"{str(source)!r}, line {line}"
+
+
+def _encoding(source: Path) -> str:
+    with source.open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
+
+
+def _header_line(lines: Iterable[str]) -> tuple[int, str]:
+    """Return the number of lines before the header, and the header: comments and Excel's `sep=` are skipped."""
+    for skipped, line in enumerate(lines):
+        text = line.strip()
+        if text and not text.startswith("#") and not text.lower().startswith("sep="):
+            return skipped, line
+    return 0, ""
+
+
+def _delimiter(header: str) -> str:
+    """Return the delimiter under which the header has most of the columns; a comma where none has any."""
+
+    def known(delimiter: str) -> int:
+        cells = {_normal(cell.strip().strip('"')) for cell in header.split(delimiter)}
+        return sum(not cells.isdisjoint(names) for names in ALIASES.values())
+
+    return max(_DELIMITERS, key=known)
+
+
+def _normal(column: str) -> str:
+    return "_".join(column.strip(_INVISIBLE).lower().replace("-", " ").split())
+
+
+def _columns(source: Path, header: Sequence[str], also: Sequence[str], line: int) -> dict[str, int]:
+    """Return the position of each column that is read, by what it holds."""
+    names = [_normal(column) for column in header]
+    found = {role: _column_of(source, header, names, role, line) for role in ALIASES}
+    for name in ("split", *also):
+        if name not in names:
+            continue
+        if names.count(name) > 1:
+            raise ManifestError(f"{at(source, line)}: the column {name!r} is there twice")
+        found[name] = names.index(name)
+    return found
+
+
+def _column_of(source: Path, header: Sequence[str], names: Sequence[str], role: str, line: int) -> int:
+    if names.count(role) > 1:
+        raise ManifestError(f"{at(source, line)}: the column {role!r} is there twice")
+    if role in names:
+        return names.index(role)
+    candidates = [position for position, name in enumerate(names) if name in ALIASES[role]]
+    if len(candidates) > 1:
+        first, second = (header[position].strip() for position in candidates[:2])
+        raise ManifestError(
+            f"{at(source, line)}: the {role} may be in the column {first!r} or {second!r}: call one of them {role!r}"
+        )
+    if candidates:
+        return candidates[0]
+    shown = ", ".join(column.strip() for column in header) if any(header) else "an empty file"
+    first_is_row = any(cell.strip().lower().endswith(tuple(IMAGE_SUFFIXES)) for cell in header)
+    hint = ": put a header path,label above the first row" if first_is_row else ""
+    raise ManifestError(f"{at(source, line)}: no column {role!r}; expected path,label[,split], found {shown}{hint}")
+
+
+def _cells(
+    source: Path, line: int, values: Sequence[str], header: Sequence[str], columns: dict[str, int]
+) -> dict[str, str]:
+    # Excel ends rows in the delimiters of columns that are empty.
+    if len(values) < len(header) or any(value.strip() for value in values[len(header) :]):
+        raise ManifestError(
+            f"{at(source, line)}: {len(values)} fields under {len(header)} columns: "
+            "put quotes around a field with a comma in it"
+        )
+    return {role: values[position].strip().strip(_INVISIBLE) for role, position in columns.items()}
+
+
+def _text(value: object, role: str, where: str) -> str:
+    """Return a Parquet cell as CSV would have it.
+
+    Where labels are missing, pandas stores integers as floats; some writers store text as bytes, and collections of
+    images store the path in a structure with the image's bytes.
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return ""
+    if isinstance(value, dict) and "path" in value:
+        if not value["path"]:
+            raise ManifestError(
+                f"{where}: the {role} holds the image's bytes and no path: write the images to files first, and their "
+                "names into a column path"
+            )
+        value = value["path"]
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ManifestError(
+                f"{where}: the {role} holds bytes that are not text: write images to files first, and their names into "
+                "a column path"
+            ) from error
+    if isinstance(value, (dict, list)):
+        raise ManifestError(f"{where}: the {role} {str(value)[:50]!r} is neither text nor a number: one value per row")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
