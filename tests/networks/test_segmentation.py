@@ -9,7 +9,6 @@ from minimax_al.errors import ConfigurationError, ShapeError
 from minimax_al.networks import (
     CosineClassifier,
     Discriminator,
-    PixelCosineClassifier,
     PixelDiscriminator,
     PixelTaskModel,
     build_encoder,
@@ -19,7 +18,7 @@ from minimax_al.networks import (
 
 
 def build(**settings):
-    classifier = PixelCosineClassifier(6, 4, **settings).double()
+    classifier = CosineClassifier(6, 4, **{"bottleneck": None, "output_stride": 8, **settings}).double()
     initialise_xavier(classifier, torch.Generator().manual_seed(0))
     return classifier
 

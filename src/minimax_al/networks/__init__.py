@@ -1,11 +1,13 @@
 """Networks alone: encoders, classifiers, discriminators, task models, autoencoder; no training."""
 
+from minimax_al.networks.adapter import Adapter, AdapterKind
 from minimax_al.networks.cosine import CosineClassifier, Reversal
 from minimax_al.networks.counts import count_parameters, describe, published_counts
 from minimax_al.networks.discriminator import Discriminator
 from minimax_al.networks.encoder import Encoder, Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
 from minimax_al.networks.initialisation import initialise_xavier
+from minimax_al.networks.logits import MISSING_LOGIT, LinearLogits
 from minimax_al.networks.normalisation import l2_normalise
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.networks.pretrained import PretrainedEncoder, fingerprint, pretrained_encoder
@@ -17,18 +19,21 @@ from minimax_al.networks.published import (
     published_preprocessing,
 )
 from minimax_al.networks.reversal import reverse_gradient
-from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
+from minimax_al.networks.segmentation import PixelDiscriminator, PixelTaskModel
 from minimax_al.networks.task_model import TaskModel, enable_mc_dropout
 from minimax_al.networks.vae import VAE, LatentDiscriminator, VAEOutput, vae_loss
 from minimax_al.vocabulary import Task
 
 __all__ = [
+    "MISSING_LOGIT",
     "VAE",
+    "Adapter",
+    "AdapterKind",
     "CosineClassifier",
     "Discriminator",
     "Encoder",
     "LatentDiscriminator",
-    "PixelCosineClassifier",
+    "LinearLogits",
     "PixelDiscriminator",
     "PixelTaskModel",
     "Preprocessing",

@@ -2,10 +2,11 @@
 
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from minimax_al.networks.checks import check_choice, check_features, check_positive
-from minimax_al.networks.logits import LinearLogits
+from minimax_al.networks.logits import MISSING_LOGIT, ConvLogits, LinearLogits, upsample_logits
 from minimax_al.networks.normalisation import l2_normalise
 from minimax_al.networks.reversal import reverse_gradient
 
@@ -14,34 +15,41 @@ Reversal = Literal["after_bottleneck", "before_bottleneck"]
 
 
 class CosineClassifier(nn.Module):
-    """Logits from the angles between features and class prototypes.
+    """Logits from the angles between features and class prototypes, of vectors or of every location of a map.
 
     Eq. 1: `p(y|x) = softmax(W F(x) / (T ‖F(x)‖))`. The prototypes `W` (K rows) are not normalised and have no
-    bias. With a bottleneck, `F(x)` first passes one linear layer with bias: the paper's counts of parameters
-    say so. `bottleneck=None` is Eq. 1 to the letter.
+    bias. With a bottleneck, `F(x)` first passes one linear layer with bias, which the paper's parameter counts imply.
+    `bottleneck=None` is Eq. 1 to the letter. On feature maps both layers are 1×1 convolutions, features are normalised
+    over channels, and the logits are upsampled to the image's size (§3.2).
 
     Args:
-        in_features: d, the width of the encoder's output.
-        num_classes: K.
-        bottleneck: width of the linear layer before the normalisation, or None for none.
-        temperature: T, by which the logits are divided.
-        reversal: where `reverse=True` turns the gradient: "after_bottleneck" (the bottleneck moves with the
+        in_features: Width d of the encoder's output.
+        num_classes: Number of classes K.
+        bottleneck: Width of the layer before the normalisation; None leaves it out.
+        temperature: Temperature T, by which the logits are divided.
+        reversal: Place where `reverse=True` turns the gradient: "after_bottleneck" (the bottleneck moves with the
             encoder, as in minimax entropy for domain adaptation) or "before_bottleneck" (it moves with the
             prototypes). Without a bottleneck both are the same place.
+        output_stride: Pixels per step of the encoder's feature map; None for one vector per image.
 
     Attributes:
-        bottleneck: the linear layer, or None.
-        prototypes: the linear layer whose weight (K, bottleneck or d) holds the prototypes.
+        bottleneck: Layer before the normalisation, or None.
+        prototypes: Layer whose weight, shape (K, bottleneck or d), holds the prototypes.
+        present: Classes that can be predicted, shape (K,) bool; None for all.
 
     Raises:
-        ConfigurationError: a size or temperature that is not positive, or an unknown place of reversal.
+        ConfigurationError: A size or temperature is not positive, or the place of the reversal is unknown.
 
     Example:
-        >>> import torch
         >>> classifier = CosineClassifier(in_features=512, num_classes=100, bottleneck=256)
         >>> classifier(torch.randn(4, 512)).shape
         torch.Size([4, 100])
+        >>> classifier = CosineClassifier(in_features=512, num_classes=19, bottleneck=None, output_stride=8)
+        >>> classifier(torch.randn(2, 512, 4, 6)).shape
+        torch.Size([2, 19, 32, 48])
     """
+
+    present: Tensor | None
 
     def __init__(
         self,
@@ -50,17 +58,43 @@ class CosineClassifier(nn.Module):
         bottleneck: int | None = 256,
         temperature: float = 0.05,
         reversal: Reversal = "after_bottleneck",
+        *,
+        output_stride: int | None = None,
     ) -> None:
         super().__init__()
         check_positive(in_features=in_features, num_classes=num_classes, temperature=temperature)
-        if bottleneck is not None:
-            check_positive(bottleneck=bottleneck)
+        check_positive(bottleneck=1 if bottleneck is None else bottleneck)
+        check_positive(output_stride=1 if output_stride is None else output_stride)
         check_choice("reversal", reversal, get_args(Reversal))
         self.in_features = in_features
         self.temperature = temperature
         self.reversal = reversal
-        self.bottleneck = None if bottleneck is None else nn.Linear(in_features, bottleneck)
-        self.prototypes = LinearLogits(bottleneck or in_features, num_classes, bias=False)
+        self.output_stride = output_stride
+        width = bottleneck or in_features
+        self.bottleneck: nn.Module | None = None
+        self.prototypes: nn.Module
+        if output_stride is None:
+            self.bottleneck = None if bottleneck is None else nn.Linear(in_features, bottleneck)
+            self.prototypes = LinearLogits(width, num_classes, bias=False)
+        else:
+            self.bottleneck = None if bottleneck is None else nn.Conv2d(in_features, bottleneck, kernel_size=1)
+            self.prototypes = ConvLogits(width, num_classes, bias=False)
+        self.register_buffer("present", None)
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """Prototypes, shape (K, bottleneck or d), or (K, bottleneck or d, 1, 1) on maps."""
+        weight = self.prototypes.weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    def mask_missing(self, present: Tensor) -> None:
+        """Exclude classes from the predictions.
+
+        Args:
+            present: Classes that keep their logits, shape (K,) bool.
+        """
+        self.register_buffer("present", None if bool(present.all()) else present.to(self.weight.device))
 
     def directions(self, features: Tensor, *, reverse: bool = False) -> Tensor:
         """Map features to the unit vectors u that meet the prototypes: `logits = u Wᵀ / T`.
@@ -69,40 +103,52 @@ class CosineClassifier(nn.Module):
         `(p − e_y) ⊗ u / T` for an image of class y.
 
         Args:
-            features: (B, d), the encoder's output.
-            reverse: turn the sign of the gradient that reaches the encoder.
+            features: Encoder output, shape (B, d) or (B, d, h, w).
+            reverse: Whether the gradient that reaches the encoder changes its sign.
 
         Returns:
-            (B, bottleneck or d), of length 1, in the dtype of the prototypes; zero where there is no direction.
+            (B, bottleneck or d), or (B, bottleneck or d, h, w), of length 1 over the second axis, in the dtype of the
+            prototypes; zero where there is no direction.
 
         Raises:
-            ShapeError: `features` are not (B, d).
+            ShapeError: The shape of `features` does not fit.
         """
-        check_features(features, self.in_features)
+        check_features(features, self.in_features, spatial=self.output_stride is not None)
         if reverse and self.reversal == "before_bottleneck":
             features = reverse_gradient(features)
         if self.bottleneck is not None:
             features = self.bottleneck(features)
         if reverse and self.reversal == "after_bottleneck":
             features = reverse_gradient(features)
-        return l2_normalise(features.to(self.prototypes.weight.dtype))
+        return l2_normalise(features.to(self.weight.dtype))
 
-    def forward(self, features: Tensor, *, reverse: bool = False) -> Tensor:
+    def forward(self, features: Tensor, *, reverse: bool = False, size: tuple[int, int] | None = None) -> Tensor:
         """Map features to logits.
 
         Args:
-            features: (B, d), the encoder's output.
-            reverse: turn the sign of the gradient that reaches the encoder.
+            features: Encoder output, shape (B, d) or (B, d, h, w).
+            reverse: Whether the gradient that reaches the encoder changes its sign.
+            size: (H, W) of the image, for maps alone; None is (h, w) times the output stride.
 
         Returns:
-            Logits (B, K), already divided by T, in the dtype of the prototypes.
+            Logits (B, K), or (B, K, H, W), already divided by T, in the dtype of the prototypes.
 
         Raises:
-            ShapeError: `features` are not (B, d).
+            ShapeError: The shape of `features` does not fit.
         """
-        logits: Tensor = self.prototypes(self.directions(features, reverse=reverse))
-        return logits / self.temperature
+        logits: Tensor = self.prototypes(self.directions(features, reverse=reverse)) / self.temperature
+        if self.present is not None:
+            missing = ~self.present.view(-1, *[1] * (logits.ndim - 2))
+            logits = logits.masked_fill(missing, MISSING_LOGIT)
+        return logits if self.output_stride is None else upsample_logits(logits, self.output_stride, size)
 
     def extra_repr(self) -> str:
-        """The settings, for `print(classifier)`."""
-        return f"temperature={self.temperature}, reversal={self.reversal!r}"
+        """Return the settings, for `print(classifier)`."""
+        stride = "" if self.output_stride is None else f", output_stride={self.output_stride}"
+        return f"temperature={self.temperature}, reversal={self.reversal!r}{stride}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+        # A buffer that is None has no key; a saved mask makes room for itself.
+        saved = state_dict.get(f"{prefix}present")
+        self.register_buffer("present", None if saved is None else torch.ones_like(saved))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]

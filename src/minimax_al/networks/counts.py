@@ -9,7 +9,7 @@ from minimax_al.networks.cosine import CosineClassifier
 from minimax_al.networks.discriminator import Discriminator
 from minimax_al.networks.encoder import Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck
-from minimax_al.networks.segmentation import PixelCosineClassifier, PixelDiscriminator, PixelTaskModel
+from minimax_al.networks.segmentation import PixelDiscriminator, PixelTaskModel
 from minimax_al.networks.task_model import TaskModel
 from minimax_al.vocabulary import Task
 
@@ -73,7 +73,9 @@ def describe(
             networks["discriminator"] = Discriminator(features)
             networks["task_model"] = TaskModel(backbone, num_classes)
         else:
-            networks["classifier"] = PixelCosineClassifier(features, num_classes, bottleneck)
+            networks["classifier"] = CosineClassifier(
+                features, num_classes, bottleneck, output_stride=backbone.output_stride
+            )
             networks["discriminator"] = PixelDiscriminator(features)
             networks["task_model"] = PixelTaskModel(backbone, num_classes)
     counts = {part: count_parameters(network) for part, network in networks.items()}

@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+MISSING_LOGIT = -1e4
+"""Logit of a class that cannot be predicted: its probability is 0 in every precision, its logit finite."""
 
 
 class LinearLogits(nn.Linear):
@@ -36,3 +40,10 @@ def autocast_off(device_type: str) -> AbstractContextManager[object]:
     if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()
+
+
+def upsample_logits(logits: Tensor, output_stride: int, size: tuple[int, int] | None = None) -> Tensor:
+    """Return logits (B, K, h, w) upsampled bilinearly to (H, W), by default to (h, w) times the output stride."""
+    height, width = logits.shape[2:]
+    size = size or (output_stride * height, output_stride * width)
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

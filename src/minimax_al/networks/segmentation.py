@@ -1,110 +1,12 @@
-"""Classifier, discriminator and task model on feature maps: the paper's networks for segmentation (§3.2)."""
-
-from typing import get_args
+"""Discriminator and task model on feature maps: the paper's networks for segmentation (§3.2)."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.networks.checks import check_choice, check_dropout, check_features, check_positive
-from minimax_al.networks.cosine import Reversal
+from minimax_al.networks.checks import check_dropout, check_features, check_positive
 from minimax_al.networks.encoder import Encoder
-from minimax_al.networks.logits import ConvLogits, LinearLogits
+from minimax_al.networks.logits import ConvLogits, LinearLogits, upsample_logits
 from minimax_al.networks.normalisation import l2_normalise
-from minimax_al.networks.reversal import reverse_gradient
-
-
-class PixelCosineClassifier(nn.Module):
-    """Logits of every pixel from the angles between its features and class prototypes.
-
-    The features of each location are ℓ2-normalised over channels; a 1×1 convolution without bias, whose K
-    filters are the prototypes, and the division by T give logits (B, K, h, w); bilinear upsampling brings
-    them to the image's size.
-
-    Args:
-        in_features: d, channels of the encoder's output.
-        num_classes: K.
-        bottleneck: channels of a 1×1 convolution with bias before the normalisation, or None for none (the
-            paper's).
-        temperature: T, by which the logits are divided.
-        reversal: where `reverse=True` turns the gradient, as in `CosineClassifier`.
-        output_stride: the encoder's, by which logits are upsampled where no size is given.
-
-    Raises:
-        ConfigurationError: a size or temperature that is not positive, or an unknown place of reversal.
-
-    Example:
-        >>> import torch
-        >>> classifier = PixelCosineClassifier(in_features=512, num_classes=19)
-        >>> classifier(torch.randn(2, 512, 4, 6)).shape
-        torch.Size([2, 19, 32, 48])
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        num_classes: int,
-        bottleneck: int | None = None,
-        temperature: float = 0.05,
-        reversal: Reversal = "after_bottleneck",
-        *,
-        output_stride: int = 8,
-    ) -> None:
-        super().__init__()
-        check_positive(in_features=in_features, num_classes=num_classes, output_stride=output_stride)
-        check_positive(temperature=temperature, bottleneck=1 if bottleneck is None else bottleneck)
-        check_choice("reversal", reversal, get_args(Reversal))
-        self.in_features = in_features
-        self.temperature = temperature
-        self.reversal = reversal
-        self.output_stride = output_stride
-        self.bottleneck = None if bottleneck is None else nn.Conv2d(in_features, bottleneck, kernel_size=1)
-        self.prototypes = ConvLogits(bottleneck or in_features, num_classes, bias=False)
-
-    def directions(self, features: Tensor, *, reverse: bool = False) -> Tensor:
-        """Map a feature map to the unit vectors that meet the prototypes, as `CosineClassifier.directions` does.
-
-        Args:
-            features: (B, d, h, w), the encoder's output.
-            reverse: turn the sign of the gradient that reaches the encoder.
-
-        Returns:
-            (B, bottleneck or d, h, w), of length 1 over channels, in the dtype of the prototypes.
-
-        Raises:
-            ShapeError: `features` are not (B, d, h, w).
-        """
-        check_features(features, self.in_features, spatial=True)
-        if reverse and self.reversal == "before_bottleneck":
-            features = reverse_gradient(features)
-        if self.bottleneck is not None:
-            features = self.bottleneck(features)
-        if reverse and self.reversal == "after_bottleneck":
-            features = reverse_gradient(features)
-        return l2_normalise(features.to(self.prototypes.weight.dtype))
-
-    def forward(self, features: Tensor, *, reverse: bool = False, size: tuple[int, int] | None = None) -> Tensor:
-        """Map a feature map to logits of pixels.
-
-        Args:
-            features: (B, d, h, w), the encoder's output.
-            reverse: turn the sign of the gradient that reaches the encoder.
-            size: (H, W) of the image; None for (h, w) times the output stride, which is the same for sides
-                that the stride divides.
-
-        Returns:
-            Logits (B, K, H, W), already divided by T, in the dtype of the prototypes.
-
-        Raises:
-            ShapeError: `features` are not (B, d, h, w).
-        """
-        logits: Tensor = self.prototypes(self.directions(features, reverse=reverse))
-        return _upsample(logits / self.temperature, self.output_stride, size)
-
-    def extra_repr(self) -> str:
-        """The settings, for `print(classifier)`."""
-        settings = f"temperature={self.temperature}, reversal={self.reversal!r}"
-        return f"{settings}, output_stride={self.output_stride}"
 
 
 class PixelDiscriminator(nn.Module):
@@ -191,12 +93,6 @@ class PixelTaskModel(nn.Module):
         return self.classify(self.encoder(images), size=(images.shape[2], images.shape[3]))
 
     def classify(self, features: Tensor, *, size: tuple[int, int] | None = None) -> Tensor:
-        """Map a feature map (B, d, h, w) to logits (B, K, H, W); `size` as in `PixelCosineClassifier`."""
+        """Map a feature map (B, d, h, w) to logits (B, K, H, W); `size` as in `CosineClassifier`."""
         logits: Tensor = self.head(self.dropout(features))
-        return _upsample(logits, self.output_stride, size)
-
-
-def _upsample(logits: Tensor, output_stride: int, size: tuple[int, int] | None) -> Tensor:
-    height, width = logits.shape[2:]
-    size = size or (output_stride * height, output_stride * width)
-    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        return upsample_logits(logits, self.output_stride, size)

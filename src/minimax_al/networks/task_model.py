@@ -11,23 +11,26 @@ DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class TaskModel(nn.Module):
-    """An encoder with a plain linear head (Algorithm 3).
+    """An encoder with a plain linear head (Algorithm 3), or another head on vectors.
 
     Args:
-        encoder: maps images to (B, d). It is used as it is, not copied: pass a copy of F to start M from it.
-        num_classes: K.
-        dropout: probability of dropping a feature before the head; BALD needs it, all else leaves it at 0.
+        encoder: Network that maps samples to (B, d). It is not copied: pass a copy of F to start M from it.
+        num_classes: Number of classes K.
+        dropout: Probability of dropping a feature before the head; BALD needs it, all else leaves it at 0.
+        head: Layer that maps (B, d) to logits (B, K); default a linear layer with bias.
 
     Attributes:
-        encoder: the encoder.
-        dropout: the dropout layer before the head.
-        head: the linear layer, with bias.
+        encoder: Encoder.
+        dropout: Dropout layer before the head.
+        head: Last layer.
 
     Raises:
-        ConfigurationError: the encoder is spatial, or `num_classes` or `dropout` cannot be.
+        ConfigurationError: The encoder is spatial, or `num_classes` or `dropout` is out of range.
     """
 
-    def __init__(self, encoder: Encoder, num_classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, encoder: Encoder, num_classes: int, dropout: float = 0.0, head: nn.Module | None = None
+    ) -> None:
         super().__init__()
         check_positive(num_classes=num_classes)
         check_dropout(dropout)
@@ -37,16 +40,17 @@ class TaskModel(nn.Module):
             )
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
-        self.head = LinearLogits(encoder.out_features, num_classes)
+        self.head = LinearLogits(encoder.out_features, num_classes) if head is None else head
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to logits (B, K)."""
         return self.classify(self.encoder(images))
 
-    def classify(self, features: Tensor) -> Tensor:
+    def classify(self, features: Tensor, *, size: tuple[int, int] | None = None) -> Tensor:  # noqa: ARG002 - for maps
         """Map features (B, d), the encoder's output, to logits (B, K).
 
-        With dropout before the head alone, many MC dropout passes need the encoder only once.
+        With dropout before the head alone, many MC dropout passes need the encoder only once. The size of the image
+        matters to `PixelTaskModel` alone.
         """
         logits: Tensor = self.head(self.dropout(features))
         return logits
