@@ -77,7 +77,7 @@ def test_the_training_targets_are_never_looked_at(learner):
 
 def test_progress_is_told(learner):
     told = []
-    learner(on_epoch=lambda *event: told.append(event[:3])).fit()
+    learner(progress=lambda *event: told.append(event[:3])).fit()
     assert told == [("minimax", 1, 1), ("task", 1, 1)]
 
 
@@ -85,7 +85,7 @@ def test_a_fit_goes_on_from_its_checkpoint(learner, tmp_path):
     first = learner(folder=tmp_path)
     first.fit()
     told = []
-    second = learner(folder=tmp_path, on_epoch=lambda *event: told.append(event))
+    second = learner(folder=tmp_path, progress=lambda *event: told.append(event))
     second.fit()
     assert told == []
     assert second.query(5).indices.tolist() == first.query(5).indices.tolist()

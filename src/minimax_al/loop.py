@@ -22,8 +22,7 @@ from minimax_al.data import UNKNOWN, Dataset, Pool
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
-from minimax_al.training.epochs import EpochCallback
-from minimax_al.vocabulary import IGNORED
+from minimax_al.vocabulary import IGNORED, Progress
 
 
 class ActiveLearner:
@@ -36,7 +35,7 @@ class ActiveLearner:
         seed: everything random follows from it. Same seed, same machine, same picks; on a GPU up to its rounding.
         runtime: device and precision; default what the recipe says.
         folder: where checkpoints of the round in progress go, so that `fit` can resume; None writes none.
-        on_epoch: told of every finished epoch.
+        progress: Callback after every finished epoch.
 
     Attributes:
         pool: labelled and unlabelled indices, rounds, history.
@@ -56,7 +55,7 @@ class ActiveLearner:
         seed: int = 0,
         runtime: Runtime | None = None,
         folder: Path | None = None,
-        on_epoch: EpochCallback | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
         self.strategy.check_task(dataset.task)
@@ -65,7 +64,7 @@ class ActiveLearner:
         self.runtime = runtime or Runtime(self.recipe.runtime)
         self.dataset = _on_device(dataset, self.runtime)
         self.folder = folder
-        self.on_epoch = on_epoch
+        self.progress = progress
         self.pool = Pool(len(dataset.train))
         self.targets = _no_answers(dataset)
         self.models: Models | None = None
@@ -83,7 +82,7 @@ class ActiveLearner:
             seed=self.seed,
             number=self.pool.round,
             folder=self.folder,
-            on_epoch=self.on_epoch,
+            progress=self.progress,
         )
 
     def fit(self) -> Models:

@@ -78,7 +78,7 @@ def test_a_training_goes_on_there_from_its_checkpoint(tmp_path, device, runtime_
     with device():
         elsewhere = replace(there(round_, runtime), folder=tmp_path)
         with pytest.raises(Interruption, match="task"):
-            fit_supervised(replace(elsewhere, on_epoch=interrupt))
+            fit_supervised(replace(elsewhere, progress=interrupt))
         resumed = {key: value.cpu() for key, value in fit_supervised(elsewhere).task_model.state_dict().items()}
     assert [key for key in expected if not torch.equal(resumed[key], expected[key])] == []
 

@@ -101,7 +101,7 @@ class Work:
             round_.recipe,
             runtime=round_.runtime,
             folder=folder,
-            on_epoch=lambda *event: told.append(event[:2]),
+            progress=lambda *event: told.append(event[:2]),
         )
         learner.teach(list(LABELLED), round_.dataset.train_targets[list(LABELLED)])
         picked = []

@@ -75,5 +75,5 @@ def test_without_unlabelled_images_there_is_nothing_to_agree_on(round_, with_rec
 
 def test_segmentation_refuses_it(with_recipe):
     round_ = with_recipe(make_round(task="segmentation"), minimax=MinimaxSettings(consistency_weight=0.5))
-    with pytest.raises(ConfigurationError, match=r"consistency_weight=0\.5 is for classification"):
+    with pytest.raises(ConfigurationError, match=r"consistency_weight=0\.5 is for the classification"):
         fit_minimax(round_)

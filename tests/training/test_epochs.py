@@ -71,9 +71,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, killed_after, checkp
 
     path = tmp_path / "toy.safetensors"
     with pytest.raises(KilledError, match="here"):
-        run(settings, checkpoint=path, on_epoch=kill)
+        run(settings, checkpoint=path, progress=kill)
     torch.rand(3)  # the global generator is not where it was
-    resumed, history_resumed = run(settings, checkpoint=path, on_epoch=kill)
+    resumed, history_resumed = run(settings, checkpoint=path, progress=kill)
 
     assert history_resumed == history
     expected, found = state_of(whole), state_of(resumed)

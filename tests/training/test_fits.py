@@ -141,7 +141,7 @@ def final_checkpoints(folder):
 def test_a_fit_killed_after_any_epoch_and_resumed_equals_an_uninterrupted_one(longer, tmp_path, name):
     strategy = get_strategy(name, members=2) if name == "ensemble" else get_strategy(name)
     told = []
-    whole = replace(longer, folder=tmp_path / "whole", on_epoch=lambda *event: told.append(event))
+    whole = replace(longer, folder=tmp_path / "whole", progress=lambda *event: told.append(event))
     models = strategy.fit(whole)
     expected = final_checkpoints(whole.folder)
 
@@ -153,7 +153,7 @@ def test_a_fit_killed_after_any_epoch_and_resumed_equals_an_uninterrupted_one(lo
             if left[0] == 0:
                 raise KilledError("here")
 
-        interrupted = replace(longer, folder=tmp_path / f"{kill_at}", on_epoch=kill)
+        interrupted = replace(longer, folder=tmp_path / f"{kill_at}", progress=kill)
         with pytest.raises(KilledError, match="here"):
             strategy.fit(interrupted)
         resumed = strategy.fit(interrupted)

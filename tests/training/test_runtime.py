@@ -95,7 +95,7 @@ def test_what_is_scored_has_full_precision(round_, with_recipe, precision, dtype
     streamed = round_.stream(forward, round_.unlabelled)
     handle.remove()
     assert {name: values.dtype for name, values in streamed.items()} == dict.fromkeys(streamed, dtype)
-    assert set(inside) == {torch.bfloat16 if precision == "bf16" else dtype}
+    assert set(inside) == {dtype}  # picks must not depend on the precision of training
     assert all(parameter.dtype == dtype for parameter in models.encoder.parameters())
     losses = [value for epochs in models.history.values() for epoch in epochs for value in epoch.values()]
     assert all(torch.tensor(losses).isfinite())

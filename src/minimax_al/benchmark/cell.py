@@ -6,7 +6,7 @@ round trains from its own initialisation, so replaying the picks puts a fresh le
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +81,10 @@ def run_cell(
         score = results[-1].metrics[HEADLINE[dataset.task]] if results else None
         return Progress(strategy, seed, len(results), protocol.points, stage, fraction, score)
 
-    def on_epoch(stage: str, done: int, epochs: int, losses: Mapping[str, float]) -> None:  # noqa: ARG001 - not shown
+    def on_epoch(stage: str, done: int, epochs: int, unit: str) -> None:  # noqa: ARG001 - the bar counts fractions
         tell(now(stage, done / epochs))
 
-    learner.folder, learner.on_epoch = folder / "work", on_epoch
+    learner.folder, learner.progress = folder / "work", on_epoch
     for result in results:
         _answer(learner, result.picks)
     while len(results) < protocol.points:

@@ -17,9 +17,9 @@ class Adapter(Encoder):
     """Map from feature vectors to feature vectors that starts as the identity.
 
     `identity` returns x, `linear` returns A x + b with A = I and b = 0 at first, `hidden` returns
-    x + B relu(A x + a) + b with B = 0 and b = 0 at first, where x is the input less `centre`. So Algorithm 1 starts from
-    the pretrained features, whatever it adapts. Layers compute in the dtype of their weights under autocast, since a
-    pass costs next to nothing and rankings depend on it.
+    x + B relu(A x + a) + b with B = 0 and b = 0 at first, where x is the input less `centre`. So Algorithm 1 starts
+    from the pretrained features. Layers compute in the dtype of their weights under autocast: a pass costs next to
+    nothing, and rankings depend on it.
 
     Args:
         in_features: Width d of the feature vectors.

@@ -28,9 +28,7 @@ class TaskModel(nn.Module):
         ConfigurationError: The encoder is spatial, or `num_classes` or `dropout` is out of range.
     """
 
-    def __init__(
-        self, encoder: Encoder, num_classes: int, dropout: float = 0.0, head: nn.Module | None = None
-    ) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int, dropout: float = 0.0, head: nn.Module | None = None) -> None:
         super().__init__()
         check_positive(num_classes=num_classes)
         check_dropout(dropout)

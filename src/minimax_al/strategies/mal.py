@@ -42,7 +42,7 @@ class MAL(Strategy):
         """
         own = {"entropy_weight": self.entropy_weight, "discriminator": self.discriminator}
         changes = {name: value for name, value in own.items() if value is not None}
-        settings = round_.recipe.minimax.model_copy(update=changes)
+        settings = round_.minimax.model_copy(update=changes)
         self._check_rule(discriminator=settings.discriminator)
         return fit_minimax(round_, settings)
 

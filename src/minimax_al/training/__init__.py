@@ -2,6 +2,7 @@
 
 from minimax_al.training.evaluation import HEADLINE, Evaluation, evaluate
 from minimax_al.training.fits import fit_minimax, fit_supervised, fit_vaal
+from minimax_al.training.head_settings import FeatureSettings, HeadSettings
 from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
 from minimax_al.training.models import Models, Outputs
 from minimax_al.training.recipe import Recipe
@@ -13,6 +14,8 @@ from minimax_al.training.vaal import VaalSettings, VaalTraining
 __all__ = [
     "HEADLINE",
     "Evaluation",
+    "FeatureSettings",
+    "HeadSettings",
     "MinimaxSettings",
     "MinimaxTraining",
     "Models",

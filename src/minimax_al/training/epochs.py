@@ -14,22 +14,23 @@ from minimax_al.errors import CheckpointError, TrainingDivergedError
 from minimax_al.training.checkpoint import read_checkpoint, save_checkpoint
 from minimax_al.training.ranks import ALONE, Ranks
 from minimax_al.training.seeding import derive_seed, seeded_globally
+from minimax_al.vocabulary import Progress
 
-EpochCallback = Callable[[str, int, int, Mapping[str, float]], None]
-"""Called after every epoch with the training's name, the finished epochs, all epochs, and the mean losses."""
+RATE_FACTOR = "rate_factor"
+"""Key of an optimiser's parameter group: its learning rate over that of the settings."""
 
 
 class EpochSettings(BaseModel):
-    """What every training has.
+    """Settings that every training shares.
 
     Attributes:
-        epochs: passes; what a pass is, the training says.
-        steps_per_epoch: overrides the length of a pass, in batches.
-        batch_size: images a batch, of each kind.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
+        epochs: Number of passes; each training defines its pass.
+        steps_per_epoch: Batches per pass; None is one pass over the images.
+        batch_size: Images per batch, of each kind.
+        learning_rate: Learning rate of Adam.
+        weight_decay: Weight decay of Adam.
         schedule: `constant`, or `cosine` from the learning rate down to zero, step by step.
-        checkpoint_every: epochs between two checkpoints, where a folder is given.
+        checkpoint_every: Epochs between two checkpoints, where a folder is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,12 +44,22 @@ class EpochSettings(BaseModel):
     checkpoint_every: PositiveInt = 10
 
     def steps(self, images: int) -> int:
-        """Batches an epoch: `steps_per_epoch`, or as many as one pass over so many images takes."""
+        """Return the batches per epoch: `steps_per_epoch`, or one pass over a number of images."""
         return self.steps_per_epoch or math.ceil(images / self.batch_size)
 
-    def adam(self, network: nn.Module) -> torch.optim.Adam:
-        """Adam over the parameters of a network that is already on its device."""
-        return torch.optim.Adam(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
+    def adam(self, network: nn.Module, learning_rate: float | None = None) -> torch.optim.Adam:
+        """Return Adam over the parameters of a network that is already on its device.
+
+        Args:
+            network: Network to train.
+            learning_rate: Learning rate; None is `learning_rate` of the settings.
+        """
+        group = {"params": list(network.parameters())}
+        if learning_rate is not None and learning_rate != self.learning_rate:
+            group[RATE_FACTOR] = learning_rate / self.learning_rate  # type: ignore[assignment]
+        if not group["params"]:  # Adam refuses an empty list, and an identity adapter has nothing to learn
+            group["params"] = [nn.Parameter(torch.zeros(1))]
+        return torch.optim.Adam([group], lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
 
 class Training(Protocol):
@@ -77,7 +88,7 @@ def run_epochs(
     device: torch.device,
     checkpoint: Path | None = None,
     identity: str = "",
-    on_epoch: EpochCallback | None = None,
+    progress: Progress | None = None,
     ranks: Ranks = ALONE,
 ) -> list[dict[str, float]]:
     """Train for all epochs, going on from the checkpoint where there is one.
@@ -96,7 +107,7 @@ def run_epochs(
         device: where the training runs.
         checkpoint: file to resume from and to write to.
         identity: of what the training learns from; a checkpoint of another identity is refused.
-        on_epoch: told of every finished epoch, on rank 0.
+        progress: Callback after every epoch, on rank 0, with the training's name and the unit "epochs".
         ranks: the processes that share the training; rank 0 writes checkpoints, all read them.
 
     Returns:
@@ -132,8 +143,8 @@ def run_epochs(
                     checkpoint, training.networks, training.optimizers, {"whose": whose, "history": history}
                 )
             ranks.share(done)  # Nobody goes on before the file is there.
-        if on_epoch and ranks.rank == 0:
-            on_epoch(name, done, settings.epochs, history[-1])
+        if progress and ranks.rank == 0:
+            progress(name, done, settings.epochs, "epochs")
     return history
 
 
@@ -162,7 +173,7 @@ def _one_epoch(
         rate = learning_rate_at(settings, (epoch + step / steps) / settings.epochs)
         for optimizer in training.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get(RATE_FACTOR, 1.0)
         losses.append(training.step(*batch))
     return losses
 

@@ -68,7 +68,7 @@ def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
     here = torch.arange(len(dataset.test))[round_.shown_here(len(dataset.test))]
     nothing = torch.zeros(dataset.num_classes, dataset.num_classes, dtype=torch.int64, device=round_.runtime.device)
     confusions = {"task": nothing} if models.classifier is None else {"task": nothing, "classifier": nothing}
-    with torch.inference_mode(), round_.runtime.autocast():
+    with torch.inference_mode():  # fp32, whatever the precision of training
         batches = here.split(size) if len(here) else ()
         for batch, x in zip(batches, round_.feed.plain(dataset.test, here, size), strict=True):
             masks = round_.runtime.send(prepare_masks(dataset.test_targets[batch], round_.recipe.augmentation))

@@ -1,4 +1,4 @@
-"""The ways to fit a round's networks: M from scratch; F, C and D and then M from F; VAAL's autoencoder."""
+"""Fits of a round's networks: M alone; F, C and D and then M from F; VAAL's autoencoder."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,9 @@ from minimax_al.training.build import (
     build_minimax_networks,
     build_task_model,
     build_vaal_networks,
+    imprint_prototypes,
 )
+from minimax_al.training.feature_fits import fit_head
 from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
@@ -25,19 +27,23 @@ logger = logging.getLogger(__name__)
 
 
 def fit_supervised(round_: Round, *, dropout: float = 0.0) -> Models:
-    """Train M from Xavier initialisation on the labelled images (every baseline of the paper).
+    """Train M on the labelled samples: from Xavier initialisation, or as a head on features.
+
+    Every baseline of the paper trains so.
 
     Args:
-        round_: what is labelled, and the recipe.
-        dropout: before M's head.
+        round_: Round with labels and recipe.
+        dropout: Probability of dropping a feature before M's head.
 
     Returns:
         M, in evaluation mode.
 
     Raises:
-        DataError: the labels cannot be trained on.
+        DataError: The labels cannot be trained on.
     """
     check_labels(round_)
+    if round_.dataset.sample == "features":
+        return fit_head(round_, dropout=dropout)
     task_model = build_task_model(round_, dropout=dropout)
     history = _train_task_model(round_, task_model)
     return Models(task_model, history={"task": history}).evaluating()
@@ -46,41 +52,48 @@ def fit_supervised(round_: Round, *, dropout: float = 0.0) -> Models:
 def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropout: float = 0.0) -> Models:
     """Train F, C and D by Algorithm 1, then M from F by Algorithm 3.
 
-    When nothing is left unlabelled there is nothing to play the game with: F and C learn from labels alone.
+    On features F is an adapter, and M a head on its output. When nothing is left unlabelled, F and C learn from labels
+    alone.
 
     Args:
-        round_: what is labelled, and the recipe.
-        settings: of Algorithm 1; default the recipe's.
-        dropout: before M's head.
+        round_: Round with labels and recipe.
+        settings: Settings of Algorithm 1; default the recipe's for the kind of samples.
+        dropout: Probability of dropping a feature before M's head.
 
     Returns:
         M, F, C and, if it was trained, D, in evaluation mode.
 
     Raises:
-        DataError: the labels cannot be trained on.
-        ConfigurationError: consistency is asked for in segmentation.
+        DataError: The labels cannot be trained on.
+        ConfigurationError: A setting does not suit the task or the samples.
     """
     check_labels(round_)
-    settings = settings or round_.recipe.minimax
+    settings = settings or round_.minimax
     if len(round_.unlabelled) == 0:
         nothing = {"entropy_weight": 0.0, "consistency_weight": 0.0, "discriminator": False}
         settings = settings.model_copy(update=nothing)
     consistent = settings.consistency_weight > 0
-    if consistent and round_.dataset.task == "segmentation":
+    if consistent and (round_.dataset.task == "segmentation" or round_.dataset.sample == "features"):
         raise ConfigurationError(
-            f"minimax.consistency_weight={settings.consistency_weight!r} is for classification: strong augmentation "
-            "moves pixels; set it to 0 for segmentation"
+            f"minimax.consistency_weight={settings.consistency_weight!r} is for the classification of images, which "
+            "strong augmentation changes; set it to 0 for segmentation and for features"
         )
     encoder, classifier, discriminator = build_minimax_networks(round_, settings)
     training = MinimaxTraining(encoder, classifier, discriminator, settings, round_.runtime)
+    if settings.imprint:
+        imprint_prototypes(round_, encoder, classifier)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         return _pairs(round_, "minimax", settings.batch_size, epoch, steps, twice=consistent)
 
     steps = settings.steps(len(round_.unlabelled) or len(round_.labelled))
     minimax = round_.train("minimax", training, settings, steps=steps, batches=batches)
-    task_model = build_task_model(round_, encoder=deepcopy(encoder), dropout=dropout)
-    task = _train_task_model(round_, task_model)
+    if round_.dataset.sample == "features":
+        head = fit_head(round_, encoder=deepcopy(encoder), dropout=dropout)
+        task_model, task = head.task_model, head.history["task"]
+    else:
+        task_model = build_task_model(round_, encoder=deepcopy(encoder), dropout=dropout)
+        task = _train_task_model(round_, task_model)
     history = {"minimax": minimax, "task": task}
     return Models(task_model, encoder, classifier, discriminator, history=history).evaluating()
 
@@ -99,7 +112,7 @@ def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str,
 def _pairs(
     round_: Round, name: str, batch_size: int, epoch: int, steps: int, *, twice: bool = False
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Labelled images, their targets, and as many unlabelled ones, if wanted `twice`: one tuple a step."""
+    """Yield one tuple per step: labelled samples, their targets, unlabelled ones, and with `twice` their copies."""
     labelled = round_.labelled_batches(name, batch_size, epoch, steps)
     if len(round_.unlabelled) == 0:
         return ((x, y, x) for x, y in labelled)
@@ -111,10 +124,10 @@ def _pairs(
 
 
 def check_labels(round_: Round) -> None:
-    """Refuse labels that nothing can be learnt from; say which classes have none.
+    """Refuse labels that nothing can be learnt from, and warn of classes without a label.
 
     Raises:
-        DataError: all pixels are void; fewer than two classes are labelled; or a class has no label and the recipe
+        DataError: All pixels are void, fewer than two classes are labelled, or a class has no label and the recipe
             does not allow it.
     """
     labels = round_.targets[round_.labelled]

@@ -10,9 +10,10 @@ Ebrahimi, Gan, Salahi, Darrell: Minimax Active Learning, 2020. With W the protot
     C minimises L_CE + λ L_Ent      (high entropy: prototypes move towards the unlabelled features)
     D minimises L_BCE               (1 = labelled, 0 = unlabelled)
 
-A gradient reversal layer between F and C gives both their sign in one backward pass.
+A gradient reversal layer between F and C gives both their sign in one backward pass. F is an encoder of images, or an
+adapter of the features of a frozen encoder; nothing below depends on which.
 
-Where the paper leaves a choice, this is what is done, each with the setting that undoes it:
+The paper leaves some choices open. Each is made as follows, and a setting makes the other one:
     * L_Ent is −H, the only reading under which lines 8 and 9 of Algorithm 1 agree with Eq. 2.
     * C has a bottleneck, whose output is normalised: the paper's parameter counts imply it (`bottleneck=None`
       is Eq. 1 to the letter). The bottleneck learns with F (`reversal="before_bottleneck"`: with C).
@@ -20,13 +21,19 @@ Where the paper leaves a choice, this is what is done, each with the setting tha
     * Each line that updates is an optimiser step of its own (`update="joint"`: one step on the summed loss).
     * An epoch is one pass over the unlabelled images, the labelled ones cycling (`steps_per_epoch`).
 
-F runs once on each batch, and D reads what those runs gave. Two of them cannot be one where lines 6 and 9 are steps of
-their own: F has moved between them, so features of x_U from before the first step have another gradient. In a joint
-step one run serves all three losses. With attached features D's gradient needs F's graph, which the steps have used up,
-so F runs again.
+F runs once on each batch, and D reads the features of that run. Where lines 6 and 9 are separate steps, two runs of F
+are needed: F moves between them, so features of x_U from before the first step have another gradient. In a joint step
+one run serves all three losses. With attached features D's gradient needs F's graph, which the steps have freed, so F
+runs again.
 
-Beyond the paper, and off unless asked for: consistency under strong augmentation joins the minimax step
-(`consistency_weight`; training/consistency.py).
+Departures, each off by default on images (`minimax_on_features` has the values for features):
+    * learning rates α₁, α₂, α₃ of F, C and D apart (`encoder_rate`, `classifier_rate`, `discriminator_rate`), as
+      Algorithm 1 writes them;
+    * prototypes that start as class means of normalised features (`imprint`; the paper's reference [48]);
+    * classes without a label are left out of Eq. 1, Eq. 2 and the predictions (`mask_missing`);
+    * C minimises the entropy as well (`classifier_entropy="minimise"`): entropy regularisation, the paper's reference
+      [24] and the control of the game;
+    * consistency under strong augmentation joins the minimax step (`consistency_weight`; training/consistency.py).
 """
 
 from collections.abc import Iterator
@@ -51,17 +58,23 @@ class MinimaxSettings(EpochSettings):
     """Settings of Algorithm 1; the defaults are the paper's.
 
     Attributes:
-        entropy_weight: λ, the weight of the entropy term; 0 trains F and C on labelled images alone.
-        temperature: T of the softmax and of D's input.
-        bottleneck: width of C's bottleneck; `auto` is the paper's for the encoder, None is Eq. 1 to the letter.
-        reversal: where gradients turn, after C's bottleneck or before it.
+        entropy_weight: Weight λ of the entropy term; 0 trains F and C on labelled images alone.
+        temperature: Temperature T of the softmax and of D's input.
+        bottleneck: Width of C's bottleneck; `auto` is the paper's for the encoder, None is Eq. 1 to the letter.
+        reversal: Place where gradients turn, after C's bottleneck or before it.
         update: `alternating` takes a supervised step, then a minimax step, as Algorithm 1 lists them; `joint`
-            takes one forward over both batches and one step on the summed loss.
-        detach: whether D's loss stops at F's features.
-        discriminator: whether D is trained at all.
-        discriminator_hidden: width of D's two hidden layers.
-        consistency_weight: of the consistency term on unlabelled images, FixMatch's; the paper has none.
-        consistency_threshold: probability from which C is sure enough of an image for that term.
+            takes one forward pass over both batches and one step on the summed loss.
+        detach: Whether D's loss stops at F's features.
+        discriminator: Whether D is trained.
+        discriminator_hidden: Width of D's two hidden layers.
+        encoder_rate: Learning rate α₁ of F; None is `learning_rate`.
+        classifier_rate: Learning rate α₂ of C; None is `learning_rate`.
+        discriminator_rate: Learning rate α₃ of D; None is `learning_rate`.
+        imprint: Whether prototypes start as class means of normalised features; for classification.
+        mask_missing: Whether classes without a label are left out of the losses and the predictions of C.
+        classifier_entropy: `maximise` is the paper's game; `minimise` lets C follow F.
+        consistency_weight: Weight of FixMatch's consistency term on unlabelled images; the paper has none.
+        consistency_threshold: Smallest probability at which C's prediction of an image counts in that term.
     """
 
     entropy_weight: NonNegativeFloat = 0.1
@@ -72,22 +85,59 @@ class MinimaxSettings(EpochSettings):
     detach: bool = True
     discriminator: bool = True
     discriminator_hidden: PositiveInt = 512
+    encoder_rate: PositiveFloat | None = None
+    classifier_rate: PositiveFloat | None = None
+    discriminator_rate: PositiveFloat | None = None
+    imprint: bool = False
+    mask_missing: bool = False
+    classifier_entropy: Literal["maximise", "minimise"] = "maximise"
     consistency_weight: NonNegativeFloat = 0.0
     consistency_threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
 
+    def rate(self, name: str) -> float:
+        """Return the learning rate of "encoder", "classifier" or "discriminator": α₁, α₂ or α₃."""
+        rates = {
+            "encoder": self.encoder_rate,
+            "classifier": self.classifier_rate,
+            "discriminator": self.discriminator_rate,
+        }
+        return rates[name] or self.learning_rate
+
     @property
     def learns_from_unlabelled(self) -> bool:
-        """Whether F and C do, not D alone."""
+        """Whether F and C learn from unlabelled images."""
         return self.entropy_weight > 0 or self.consistency_weight > 0
 
 
+def minimax_on_features() -> MinimaxSettings:
+    """Return the settings of Algorithm 1 on features of a frozen encoder.
+
+    Prototypes are imprinted and C is at most a tenth as fast as F: with an equal rate C leaves the class means before F
+    has moved, which costs more than the entropy term gains.
+    """
+    return MinimaxSettings(
+        epochs=10,
+        steps_per_epoch=20,
+        batch_size=64,
+        schedule="cosine",
+        update="joint",
+        bottleneck=None,
+        imprint=True,
+        mask_missing=True,
+        learning_rate=1e-4,
+        classifier_rate=1e-5,
+        discriminator_rate=1e-3,
+        discriminator_hidden=256,
+    )
+
+
 def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean) -> Tensor:
-    """Eq. 1: cross-entropy, averaged over images, or over the pixels that are not ignored.
+    """Return Eq. 1: cross-entropy, averaged over images, or over the pixels that are not ignored.
 
     Args:
-        logits: (B, K), or (B, K, H, W); already divided by the temperature.
-        targets: (B,), or (B, H, W) with 255 for ignored pixels; int64.
-        mean: over this batch, or over all ranks' parts of it.
+        logits: Logits, shape (B, K) or (B, K, H, W), already divided by the temperature.
+        targets: Classes, shape (B,), or (B, H, W) with 255 for ignored pixels; int64.
+        mean: Mean over this batch, or over all ranks' parts of it.
 
     Returns:
         Scalar, in nats. A batch in which every pixel is ignored has loss 0.
@@ -99,11 +149,11 @@ def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean
 
 
 def negative_entropy(logits: Tensor, mean: Mean = ALONE.mean) -> Tensor:
-    """Eq. 2 as Algorithm 1 uses it: Σ_k p_k log p_k = −H, averaged over images, or over pixels.
+    """Return Eq. 2 as Algorithm 1 uses it: Σ_k p_k log p_k = −H, averaged over images, or over pixels.
 
     Args:
-        logits: (B, K), or (B, K, H, W).
-        mean: over this batch, or over all ranks' parts of it.
+        logits: Logits, shape (B, K) or (B, K, H, W).
+        mean: Mean over this batch, or over all ranks' parts of it.
 
     Returns:
         Scalar in [−log K, 0], in nats.
@@ -113,12 +163,12 @@ def negative_entropy(logits: Tensor, mean: Mean = ALONE.mean) -> Tensor:
 
 
 def labelledness_loss(logits_labelled: Tensor, logits_unlabelled: Tensor, mean: Mean = ALONE.mean) -> Tensor:
-    """Eq. 3: binary cross-entropy with target 1 for labelled and 0 for unlabelled images.
+    """Return Eq. 3: binary cross-entropy with target 1 for labelled and 0 for unlabelled images.
 
     Args:
-        logits_labelled: D's logits on labelled images, (B,).
-        logits_unlabelled: D's logits on unlabelled images, (B',).
-        mean: over each batch, or over all ranks' parts of it.
+        logits_labelled: D's logits on labelled images, shape (B,).
+        logits_unlabelled: D's logits on unlabelled images, shape (B',).
+        mean: Mean over each batch, or over all ranks' parts of it.
 
     Returns:
         Scalar, the sum of the two means, in nats.
@@ -130,11 +180,11 @@ class MinimaxTraining:
     """Algorithm 1: F, C and D, one Adam each, learning from a labelled and an unlabelled batch at a time.
 
     Args:
-        encoder: F, images to features.
-        classifier: C, features to logits; takes `reverse=True` to turn the gradient on its way to F.
-        discriminator: D, features to one logit an image; None trains none.
-        settings: of the algorithm.
-        runtime: where and in which precision.
+        encoder: Network F, from images to features, or an adapter of features.
+        classifier: Network C, from features to logits; `reverse=True` turns the gradient on its way to F.
+        discriminator: Network D, from features to one logit per image; None trains none.
+        settings: Settings of the algorithm.
+        runtime: Device and precision.
     """
 
     def __init__(
@@ -152,18 +202,18 @@ class MinimaxTraining:
         self.networks = (
             networks if discriminator is None else {**networks, "discriminator": runtime.place(discriminator)}
         )
-        self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
+        self.optimizers = {name: settings.adam(network, settings.rate(name)) for name, network in self.networks.items()}
 
     def step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Lines 2–11 of Algorithm 1 on one pair of batches.
+        """Run lines 2–11 of Algorithm 1 on one pair of batches.
 
         Args:
-            x_labelled: (B, 3, H, W).
-            y_labelled: (B,), or (B, H, W); int64.
-            x_unlabelled: (B', 3, H, W).
-            x_strong: strongly changed copies of these, likewise; needed where consistency is asked for.
+            x_labelled: Labelled images, shape (B, 3, H, W), or features, shape (B, d).
+            y_labelled: Their classes, shape (B,), or masks, shape (B, H, W); int64.
+            x_unlabelled: Unlabelled images, shape (B', 3, H, W), or features, shape (B', d).
+            x_strong: Strongly augmented copies of the unlabelled images, for the consistency term.
 
         Returns:
             The losses before the step: `classification` and `entropy` (+H) in nats, `labelledness`, and with x_strong
@@ -184,7 +234,7 @@ class MinimaxTraining:
     def _alternating_step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Lines 4–6, then 7–9."""
+        """Run lines 4–6, then 7–9."""
         features_labelled = self._encode(x_labelled)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         self._descend(loss_ce, "encoder", "classifier")
@@ -199,7 +249,7 @@ class MinimaxTraining:
     def _joint_step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Lines 4–9 as one step: batch norm sees all batches together, Adam the summed gradient."""
+        """Run lines 4–9 as one step: batch norm sees all batches together, Adam the summed gradient."""
         features_labelled, features_unlabelled, *features_strong = self._encode_each(x_labelled, x_unlabelled, x_strong)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         loss, losses = self._unlabelled_loss(x_unlabelled, features_unlabelled, *features_strong)
@@ -210,10 +260,13 @@ class MinimaxTraining:
     def _unlabelled_loss(
         self, x_unlabelled: Tensor, features: Tensor, features_strong: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What F and C learn from unlabelled images: λ·L_Ent through the reversal, and consistency if asked for."""
-        logits = self._classify(features, x_unlabelled, reverse=True)
+        """Return the loss of F and C on unlabelled images: the entropy term and, if set, consistency."""
+        game = self.settings.classifier_entropy == "maximise"
+        logits = self._classify(features, x_unlabelled, reverse=game)
         loss_ent = negative_entropy(logits, self.mean)
-        loss, losses = self.settings.entropy_weight * loss_ent, {"entropy": -loss_ent.detach()}
+        # Through the reversal C descends λ L_Ent and F ascends it; without it both descend −λ L_Ent = λ H.
+        weight = self.settings.entropy_weight if game else -self.settings.entropy_weight
+        loss, losses = weight * loss_ent, {"entropy": -loss_ent.detach()}
         if features_strong is None:
             return loss, losses
         logits_strong = self._classify(features_strong, x_unlabelled)
@@ -224,7 +277,7 @@ class MinimaxTraining:
     def _supervised_step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Lines 4–6 alone: with λ = 0 nothing of F or C may depend on an unlabelled image, statistics included."""
+        """Run lines 4–6 alone: with λ = 0 neither F nor C may depend on an unlabelled image, statistics included."""
         features_labelled = self._encode(x_labelled)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         self._descend(loss_ce, "encoder", "classifier")
@@ -236,7 +289,7 @@ class MinimaxTraining:
         return losses, (features_labelled.detach(), features_unlabelled)
 
     def _discriminator_step(self, features_labelled: Tensor, features_unlabelled: Tensor) -> dict[str, Tensor]:
-        """Lines 10–11; with attached features F follows D's loss too."""
+        """Run lines 10–11; with attached features F follows D's loss too."""
         logits_labelled, logits_unlabelled = (
             self._forward("discriminator", features) for features in (features_labelled, features_unlabelled)
         )
@@ -245,7 +298,7 @@ class MinimaxTraining:
         return {"labelledness": loss_d.detach()}
 
     def _encode_each(self, *batches: Tensor | None) -> tuple[Tensor, ...]:
-        """Features of several batches in one run of F; None is left out."""
+        """Return features of several batches from one run of F; None is left out."""
         given = [batch for batch in batches if batch is not None]
         features = self._encode(torch.cat(given) if len(given) > 1 else given[0])
         return tuple(features.split([len(batch) for batch in given]))
@@ -254,8 +307,7 @@ class MinimaxTraining:
         return self._forward("encoder", images)
 
     def _classify(self, features: Tensor, x: Tensor, *, reverse: bool = False) -> Tensor:
-        size = {"size": x.shape[2:]} if features.ndim == 4 else {}
-        return self._forward("classifier", features, reverse=reverse, **size)
+        return self._forward("classifier", features, reverse=reverse, size=image_size(x))
 
     def _forward(self, name: str, inputs: Tensor, **options: Any) -> Tensor:  # noqa: ANN401 - each network's own
         with self.runtime.autocast():
@@ -263,8 +315,13 @@ class MinimaxTraining:
         return outputs.to(self.runtime.dtype)
 
     def _descend(self, loss: Tensor, *names: str) -> None:
-        """One Adam step of the named networks on a loss."""
+        """Take one Adam step of the named networks on a loss."""
         self.runtime.descend(loss, self.networks, self.optimizers, names)
+
+
+def image_size(x: Tensor) -> tuple[int, int] | None:
+    """Return (H, W) of a batch of images (B, 3, H, W); None for feature vectors (B, d)."""
+    return (x.shape[2], x.shape[3]) if x.ndim == 4 else None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a fit leaves behind: the networks, and how they look at a batch."""
+"""The networks that a fit returns, and their outputs on a batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,38 +6,39 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from minimax_al.acquisition import entropy, pixel_entropy
-from minimax_al.networks import Encoder
-from minimax_al.training.build import AnyClassifier, AnyDiscriminator, AnyTaskModel
+from minimax_al.networks import CosineClassifier, Encoder
+from minimax_al.training.build import AnyDiscriminator, AnyTaskModel
+from minimax_al.training.minimax import image_size
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """One batch as the networks that score see it.
+    """Outputs of the networks that score, on one batch.
 
     Attributes:
-        images: (B, 3, H, W), normalised.
-        features: (B, d), or (B, d, h, w); float32 (float64 under fp64).
-        logits: (B, K), or (B, K, H, W); likewise.
-        classifier: C where the logits are C's; None where they are M's.
+        images: Normalised images, shape (B, 3, H, W), or feature vectors, shape (B, d).
+        features: Encoder output, shape (B, d) or (B, d, h, w); float32 (float64 under fp64).
+        logits: Logits, shape (B, K) or (B, K, H, W), of the same dtype.
+        classifier: Cosine classifier that computed the logits; None for a linear last layer.
     """
 
     images: Tensor
     features: Tensor
     logits: Tensor
-    classifier: AnyClassifier | None = None
+    classifier: CosineClassifier | None = None
 
     def entropy(self) -> Tensor:
-        """Predictive entropy an image (for segmentation, the mean over its pixels), (B,) in nats."""
+        """Return the predictive entropy per image (for segmentation, the mean over pixels), (B,) in nats."""
         return pixel_entropy(self.logits) if self.logits.ndim == 4 else entropy(self.logits)
 
     def image_features(self) -> Tensor:
-        """One vector an image, (B, d): for segmentation the mean over locations."""
+        """Return one vector per image, (B, d): for segmentation the mean over locations."""
         return self.features.mean(dim=(2, 3)) if self.features.ndim == 4 else self.features
 
     def last_layer_input(self) -> Tensor:
-        """What the last layer multiplies, (B, e): M's features, or the unit vectors that meet C's prototypes.
+        """Return the input of the last layer, (B, e): the features, or the unit vectors that meet the prototypes.
 
-        The gradient of that layer's weights is `(p − e_y) ⊗ last_layer_input`; C's is divided by T, too.
+        The gradient of that layer's weights is `(p − e_y) ⊗ last_layer_input`; a cosine classifier's is divided by T.
         """
         if self.classifier is None:
             return self.features
@@ -46,20 +47,20 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Models:
-    """What a fit leaves behind.
+    """Networks that a fit returns.
 
     Attributes:
-        task_model: M, the network that is evaluated and taken away.
-        encoder: F where Minimax Active Learning trained one.
-        classifier: C, likewise.
-        discriminator: D, where one was trained.
-        others: networks of single methods, by name.
-        history: the mean losses of every epoch, by training.
+        task_model: Task model M, which is evaluated and taken away.
+        encoder: Encoder F of Minimax Active Learning; None under other trainings.
+        classifier: Cosine classifier C of Minimax Active Learning; None under other trainings.
+        discriminator: Discriminator D, where one was trained.
+        others: Networks of single methods, by name.
+        history: Mean losses of every epoch, by training.
     """
 
     task_model: AnyTaskModel
     encoder: Encoder | None = None
-    classifier: AnyClassifier | None = None
+    classifier: CosineClassifier | None = None
     discriminator: AnyDiscriminator | None = None
     others: Mapping[str, nn.Module] = field(default_factory=dict)
     history: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
@@ -83,27 +84,24 @@ class Models:
         return self
 
     def outputs(self, x: Tensor) -> Outputs:
-        """Features and logits of the networks that score: C∘F where there is one, else M.
+        """Return features and logits of the networks that score: C∘F where there is one, else M.
 
         Args:
-            x: images (B, 3, H, W).
+            x: Images, shape (B, 3, H, W), or feature vectors, shape (B, d).
         """
         if self.encoder is None or self.classifier is None:
             return self.task_outputs(x)
         features = self.encoder(x)
-        logits = self.classifier(features, **_size(x, features)).to(x.dtype)
+        logits = self.classifier(features, size=image_size(x)).to(x.dtype)
         return Outputs(x, features.to(x.dtype), logits, self.classifier)
 
     def task_outputs(self, x: Tensor) -> Outputs:
-        """Features and logits of M on images (B, 3, H, W)."""
+        """Return features and logits of M on images (B, 3, H, W) or feature vectors (B, d)."""
         features = self.task_model.encoder(x)
-        return Outputs(x, features.to(x.dtype), self.task_logits(features, x))
+        head = getattr(self.task_model, "head", None)
+        cosine = head if isinstance(head, CosineClassifier) else None
+        return Outputs(x, features.to(x.dtype), self.task_logits(features, x), cosine)
 
     def task_logits(self, features: Tensor, x: Tensor) -> Tensor:
-        """M's logits from its encoder's features on images x."""
-        return self.task_model.classify(features, **_size(x, features)).to(x.dtype)
-
-
-def _size(x: Tensor, features: Tensor) -> dict[str, tuple[int, int]]:
-    """Pixel networks are told the size of the image, which upsampling alone does not know."""
-    return {"size": (x.shape[2], x.shape[3])} if features.ndim == 4 else {}
+        """Return M's logits from its encoder's features of a batch x."""
+        return self.task_model.classify(features, size=image_size(x)).to(x.dtype)

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides how networks are built and trained, shared by all strategies of a comparison."""
+"""The recipe: settings of networks and trainings, shared by all strategies of a comparison."""
 
 from typing import Annotated, Literal
 
@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from minimax_al.data import Augmentation
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import Stem
+from minimax_al.training.head_settings import FeatureSettings
 from minimax_al.training.minimax import MinimaxSettings
 from minimax_al.training.runtime import RuntimeSettings
 from minimax_al.training.task import TaskSettings
@@ -23,21 +24,23 @@ def _check_encoder_name(value: object) -> object:
 
 
 class Recipe(BaseModel):
-    """Networks, augmentation and trainings; the defaults are the paper's for CIFAR-100.
+    """Settings of networks, augmentation and trainings; the defaults are the paper's for CIFAR-100.
 
     Attributes:
-        encoder: name of the backbone of F and M.
-        stem: `imagenet` (7×7, stride 2, max-pool; the paper's) or `cifar` (3×3, stride 1).
-        width: channels of the encoders `conv4` and `dconv4`; None is their default.
-        pretrained: where encoders start from in place of Xavier's weights: true for those that their library publishes,
+        encoder: Name of the backbone of F and M.
+        stem: First layers of a ResNet: `imagenet` (7×7, stride 2, max-pool; the paper's) or `cifar` (3×3, stride 1).
+        width: Channels of the encoders `conv4` and `dconv4`; None is their default.
+        pretrained: Weights from which encoders start instead of Xavier's: true for those that their library publishes,
             or the path of a file (see `minimax_al.networks.build_encoder`).
-        augmentation: what training does to images.
-        minimax: settings of Algorithm 1.
-        task: settings of Algorithm 3 and of every supervised training.
-        vaal: settings of VAAL's autoencoder and its discriminator.
-        scoring_batch_size: images a batch where nothing is trained.
-        missing_classes: `error` refuses to train while a class has no label, `warn` says so and goes on.
-        runtime: device and precision.
+        augmentation: Augmentation of training images.
+        minimax: Settings of Algorithm 1 on images.
+        task: Settings of Algorithm 3 and of every supervised training on images.
+        vaal: Settings of VAAL's autoencoder and its discriminator.
+        features: Settings of learning on features, where a data set's samples are feature vectors.
+        scoring_batch_size: Samples per batch outside of training.
+        missing_classes: `error` refuses to train while a class has no label, `warn` warns and goes on. Heads on
+            features never predict a class without a label.
+        runtime: Device and precision.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class Recipe(BaseModel):
     minimax: MinimaxSettings = Field(default_factory=MinimaxSettings)
     task: TaskSettings = Field(default_factory=TaskSettings)
     vaal: VaalSettings = Field(default_factory=VaalSettings)
+    features: FeatureSettings = Field(default_factory=FeatureSettings)
     scoring_batch_size: PositiveInt = 512
     missing_classes: Literal["error", "warn"] = "error"
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)

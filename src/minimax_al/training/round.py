@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from minimax_al.data import Dataset, Samples
-from minimax_al.training.epochs import EpochCallback, EpochSettings, Training, run_epochs
+from minimax_al.training.epochs import EpochSettings, Training, run_epochs
 from minimax_al.training.feed import Feed
+from minimax_al.training.minimax import MinimaxSettings
 from minimax_al.training.recipe import Recipe
 from minimax_al.training.runtime import Runtime
 from minimax_al.training.seeding import derive_seed, generator_for
+from minimax_al.vocabulary import Progress
 
 Forward = Callable[[Tensor], dict[str, Tensor]]
 """A batch of images (B, 3, H, W) on the device → named tensors whose first dimension is B."""
@@ -34,7 +36,7 @@ class Round:
         seed: of the run; the same for all strategies of a comparison.
         number: of the round, from 0.
         folder: for checkpoints; None writes none.
-        on_epoch: told of every finished epoch.
+        progress: Callback after every finished epoch.
         member: set apart from the main training's draws; used by ensembles.
     """
 
@@ -47,13 +49,18 @@ class Round:
     seed: int = 0
     number: int = 0
     folder: Path | None = None
-    on_epoch: EpochCallback | None = None
+    progress: Progress | None = None
     member: int = 0
 
     @cached_property
     def feed(self) -> Feed:
         """Batches of this round's images."""
         return Feed(self.dataset, self.recipe.augmentation, self.runtime)
+
+    @property
+    def minimax(self) -> MinimaxSettings:
+        """Settings of Algorithm 1 for this round's kind of samples."""
+        return self.recipe.features.minimax if self.dataset.sample == "features" else self.recipe.minimax
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator for one purpose in this round."""
@@ -104,7 +111,7 @@ class Round:
             device=self.runtime.device,
             checkpoint=self.folder / f"round-{self.number}-{name}.safetensors" if self.folder else None,
             identity=self.identity,
-            on_epoch=self.on_epoch,
+            progress=self.progress,
             ranks=self.runtime.ranks,
         )
 
@@ -158,7 +165,7 @@ class Round:
     def _stream(self, forward: Forward, indices: Tensor, images: Samples) -> dict[str, Tensor]:
         gathered: dict[str, Tensor] = {}
         done = 0
-        with torch.inference_mode(), self.runtime.autocast():
+        with torch.inference_mode():  # never under autocast: scores that choose are fp32
             for x in self.feed.plain(images, indices, self.recipe.scoring_batch_size):
                 for name, values in forward(x).items():
                     if name not in gathered:

@@ -1,7 +1,7 @@
 """Training on a campaign's labels and choosing with what was trained; the room that loads torch."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -89,7 +89,7 @@ class Session:
             recipe,
             seed=context.settings.seed,
             folder=context.folder / "checkpoints" / self.fingerprint[:16],
-            on_epoch=None if progress is None else partial(_report_epoch, progress),
+            progress=None if progress is None else partial(_report_epoch, progress),
         )
         count = len(self.material.labelled)
         self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count], by="campaign")
@@ -274,5 +274,5 @@ def choose(
         return session.choose(min(budget, len(session.material.unlabelled))), run_id
 
 
-def _report_epoch(progress: Progress, training: str, done: int, epochs: int, _losses: Mapping[str, float]) -> None:
-    progress(training.replace("_", " "), done, epochs, "epochs")
+def _report_epoch(progress: Progress, training: str, done: int, epochs: int, unit: str) -> None:
+    progress(training.replace("_", " "), done, epochs, unit)

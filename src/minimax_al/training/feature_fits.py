@@ -1,0 +1,79 @@
+"""Fit of the task model M on features: a head on a frozen adapter, in about a second."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from minimax_al.data import Features
+from minimax_al.networks import Adapter, Encoder
+from minimax_al.training.build import build_task_model, centre_adapter
+from minimax_al.training.models import Models
+from minimax_al.training.probe import fit_probe
+from minimax_al.training.prototypes import Labels, fit_nearest_mean, fit_prototypes
+from minimax_al.training.round import Round
+
+
+def fit_head(round_: Round, *, encoder: Encoder | None = None, dropout: float = 0.0) -> Models:
+    """Fit M's head on the features of an encoder that stays as it is.
+
+    The fit is deterministic. Members of an ensemble differ by label weights from the Bayesian bootstrap (Rubin 1981).
+
+    Args:
+        round_: Round with labels, recipe and feature vectors.
+        encoder: Adapter that Algorithm 1 has trained; default the identity.
+        dropout: Probability of dropping a feature before the head when passes are sampled; the fit drops none.
+
+    Returns:
+        M in evaluation mode, with the cross-entropy of the labels as its history.
+    """
+    pool = round_.dataset.train
+    assert isinstance(pool, Features)
+    if encoder is None:
+        encoder = Adapter(pool.shape[1])
+        centre_adapter(round_, encoder, pool)
+    encoder = round_.runtime.place(encoder).eval().requires_grad_(requires_grad=False)
+    settings = round_.recipe.features.head
+    labels = Labels.of(
+        _encoded(round_, encoder, round_.labelled),
+        round_.targets[round_.labelled].long(),
+        round_.dataset.num_classes,
+        settings,
+    )
+    if round_.member:
+        labels = _reweighted(labels, round_.generator("bootstrap"))
+    folds = round_.generator("folds")
+    if settings.kind == "linear":
+        head: torch.nn.Module = fit_probe(labels, settings, folds)
+    elif settings.kind == "nearest_mean":
+        head = fit_nearest_mean(labels, settings)
+    else:
+        unlabelled = _unlabelled(round_, encoder) if max(settings.entropy_weights) > 0 else None
+        head = fit_prototypes(labels, settings, folds, unlabelled)
+    model = round_.runtime.place(build_task_model(round_, encoder=encoder, dropout=dropout, head=head))
+    with torch.no_grad():
+        logits = model.head(round_.runtime.send(labels.features).to(round_.runtime.dtype))
+        loss = float(F.cross_entropy(logits.cpu(), labels.targets))
+    if round_.progress is not None and round_.runtime.ranks.rank == 0:
+        round_.progress("task", 1, 1, "fits")
+    return Models(model, history={"task": [{"classification": loss}]}).evaluating()
+
+
+def _encoded(round_: Round, encoder: Encoder, indices: Tensor) -> Tensor:
+    """Return features of training samples in float64 on the CPU, where heads are solved."""
+    return round_.stream(lambda x: {"features": encoder(x)}, indices)["features"].double()
+
+
+def _unlabelled(round_: Round, encoder: Encoder) -> Tensor | None:
+    """Return features of evenly spaced unlabelled samples, or None where nothing is unlabelled."""
+    count = min(len(round_.unlabelled), round_.recipe.features.head.unlabelled)
+    if count == 0:
+        return None
+    rows = torch.linspace(0, len(round_.unlabelled) - 1, count).round().long()
+    return _encoded(round_, encoder, round_.unlabelled[rows])
+
+
+def _reweighted(labels: Labels, generator: torch.Generator) -> Labels:
+    """Return labels with Dirichlet weights: every class keeps its labels, unlike in a plain bootstrap."""
+    draws = -torch.rand(len(labels.targets), generator=generator, dtype=torch.float64).clamp_min(1e-12).log()
+    weights = labels.weights * draws
+    return Labels(labels.features, labels.targets, labels.classes, weights / weights.sum())

@@ -1,0 +1,58 @@
+"""Settings of learning on features: the head M, the adapter F, and Algorithm 1 on features."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from minimax_al.networks import AdapterKind
+from minimax_al.training.minimax import MinimaxSettings, minimax_on_features
+
+HeadKind = Literal["prototypes", "linear", "nearest_mean"]
+"""Kinds of head on features."""
+
+
+class HeadSettings(BaseModel):
+    """Settings of the task model's head on features.
+
+    Attributes:
+        kind: `prototypes` (imprinted class means of normalised features, then cross-entropy), `linear` (a linear
+            probe: L2-regularised multinomial logistic regression), or `nearest_mean` (class means alone).
+        temperatures: Temperatures T of the prototypes to choose from.
+        entropy_weights: Weights λ of the entropy of unlabelled features to choose from; 0 leaves it out.
+        pull: Strength by which prototypes are pulled towards the class means, relative to one label.
+        strengths: Inverse L2 strengths C of the linear probe to choose from, in scikit-learn's convention.
+        folds: Folds of the stratified cross-validation that chooses.
+        class_weights: `balanced` weights labels by the inverse number of labels of their class.
+        unlabelled: Largest number of unlabelled features whose entropy counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: HeadKind = "prototypes"
+    temperatures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.03, 0.05, 0.1)
+    entropy_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (0.0,)
+    pull: PositiveFloat = 0.1
+    strengths: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0, 10.0, 100.0, 1000.0)
+    folds: Annotated[int, Field(ge=2)] = 3
+    class_weights: Literal["none", "balanced"] = "none"
+    unlabelled: PositiveInt = 2000
+
+
+class FeatureSettings(BaseModel):
+    """Settings of learning on features; they matter only where a data set's samples are features.
+
+    Attributes:
+        centre: Whether the mean of the pool is subtracted from all features first.
+        head: Settings of the task model's head.
+        adapter: Kind of adapter that is F of Algorithm 1; it starts as the identity.
+        adapter_hidden: Width of the hidden layer of the adapter `hidden`.
+        minimax: Settings of Algorithm 1 on features, in place of the recipe's `minimax`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    centre: bool = True
+    head: HeadSettings = Field(default_factory=HeadSettings)
+    adapter: AdapterKind = "linear"
+    adapter_hidden: PositiveInt = 256
+    minimax: MinimaxSettings = Field(default_factory=minimax_on_features)

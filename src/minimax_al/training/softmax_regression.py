@@ -1,0 +1,100 @@
+"""Softmax regression with a Gaussian prior, solved to convergence: the optimisation behind every head on features.
+
+With rows z_i of features, classes y_i, label weights w_i of sum 1, prior means V₀ and unlabelled rows u,
+
+    J(V, b) = Σ_i w_i · (−log softmax_{y_i}(V z_i + b)) + λ · mean_u H(softmax(V u + b)) + α/2 · ‖V − V₀‖²
+
+V₀ = 0 is L2-regularised multinomial logistic regression; V₀ = class means / T keeps imprinted prototypes close to the
+means. For λ = 0 the problem is strictly convex, so its optimum does not depend on the solver.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SoftmaxRegression:
+    """One problem; every tensor has the same floating dtype, in which products are computed.
+
+    Attributes:
+        features: Labelled features, shape (L, p).
+        targets: Their classes, shape (L,) int64 in 0..K−1.
+        label_weights: Weight of each label, shape (L,), of sum 1.
+        prior: Prior means V₀, shape (K, p).
+        penalty: Precision α of the prior.
+        bias: Whether there is a bias b; it has no prior.
+        unlabelled: Unlabelled features, shape (U, p), or None.
+        entropy_weight: Weight λ of the mean entropy of the unlabelled features.
+    """
+
+    features: Tensor
+    targets: Tensor
+    label_weights: Tensor
+    prior: Tensor
+    penalty: float
+    bias: bool = False
+    unlabelled: Tensor | None = None
+    entropy_weight: float = 0.0
+
+    def loss_and_gradient(self, weight: Tensor, bias: Tensor) -> tuple[float, Tensor, Tensor]:
+        """Return J and its gradients with respect to V, (K, p), and b, (K,)."""
+        log_probs = torch.log_softmax(torch.addmm(bias, self.features, weight.T), dim=1)
+        picked = log_probs.gather(1, self.targets[:, None]).squeeze(1)
+        loss = -(self.label_weights * picked).sum()
+        # ∂(−log p_y)/∂logit_k = p_k − [k = y]
+        slope = log_probs.exp()
+        slope[torch.arange(len(slope)), self.targets] -= 1
+        slope *= self.label_weights[:, None]
+        gradient, bias_gradient = slope.T @ self.features, slope.sum(dim=0)
+        if self.unlabelled is not None and self.entropy_weight > 0:
+            log_probs = torch.log_softmax(torch.addmm(bias, self.unlabelled, weight.T), dim=1)
+            probs = log_probs.exp()
+            entropies = -(probs * log_probs).sum(dim=1, keepdim=True)
+            # ∂H/∂logit_k = −p_k (log p_k + H)
+            slope = probs * (log_probs + entropies) * (-self.entropy_weight / len(probs))
+            loss = loss + self.entropy_weight * entropies.mean()
+            gradient, bias_gradient = gradient + slope.T @ self.unlabelled, bias_gradient + slope.sum(dim=0)
+        away = weight - self.prior
+        loss = loss + 0.5 * self.penalty * away.square().sum()
+        gradient = gradient + self.penalty * away
+        return float(loss), gradient, bias_gradient
+
+    def solve(self, *, iterations: int = 500, tolerance: float = 1e-6) -> tuple[Tensor, Tensor]:
+        """Minimise J by L-BFGS from the prior.
+
+        Args:
+            iterations: Largest number of iterations.
+            tolerance: Largest component of the gradient at which the solver stops.
+
+        Returns:
+            V, (K, p), and b, (K,), in the problem's dtype.
+        """
+        classes, width = self.prior.shape
+        start = np.zeros(classes * width + (classes if self.bias else 0))
+        start[: classes * width] = self.prior.double().numpy().ravel()
+
+        def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            loss, gradient, bias_gradient = self.loss_and_gradient(*self._unpack(flat))
+            parts = [gradient.reshape(-1), bias_gradient] if self.bias else [gradient.reshape(-1)]
+            return loss, torch.cat(parts).double().numpy()
+
+        # ftol 0: only the gradient decides that the optimum is reached.
+        options = {"maxiter": iterations, "maxfun": 4 * iterations, "gtol": tolerance, "ftol": 0.0, "maxcor": 10}
+        found = minimize(objective, start, method="L-BFGS-B", jac=True, options=options)
+        return self._unpack(found.x)
+
+    def _unpack(self, flat: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+        classes, width = self.prior.shape
+        values = torch.from_numpy(flat).to(self.prior.dtype)
+        weight = values[: classes * width].view(classes, width)
+        return weight, values[classes * width :] if self.bias else torch.zeros(classes, dtype=self.prior.dtype)
+
+
+def span(features: Tensor) -> Tensor | None:
+    """Return an orthonormal basis (d, L) whose span holds the features (L, d); None where it would not be smaller."""
+    return torch.linalg.qr(features.T).Q if len(features) < features.shape[1] else None
