@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from minimax_al.testing import make_round
-from minimax_al.training import Runtime, RuntimeSettings
+from minimax_al.testing.stage import unlabelled_among
+from minimax_al.training import Round, Runtime, RuntimeSettings
 
 
 @pytest.fixture
@@ -44,3 +45,23 @@ def plain_encoder():
 def _leave_global_generator_alone():
     with torch.random.fork_rng(devices=[]):
         yield
+
+
+@pytest.fixture
+def feature_round():
+    """Build a round over a data set of features, its first third labelled."""
+
+    def build(dataset, recipe, labelled=None):
+        labelled = torch.arange(len(dataset.train) // 3) if labelled is None else labelled
+        targets = torch.full_like(dataset.train_targets, -1)
+        targets[labelled] = dataset.train_targets[labelled]
+        return Round(
+            dataset=dataset,
+            targets=targets,
+            labelled=labelled,
+            unlabelled=unlabelled_among(len(dataset.train), labelled),
+            recipe=recipe,
+            runtime=Runtime(recipe.runtime),
+        )
+
+    return build

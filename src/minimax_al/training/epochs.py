@@ -54,11 +54,10 @@ class EpochSettings(BaseModel):
             network: Network to train.
             learning_rate: Learning rate; None is `learning_rate` of the settings.
         """
-        group = {"params": list(network.parameters())}
+        # Adam refuses an empty list, and an identity adapter has nothing to learn.
+        group: dict[str, Any] = {"params": list(network.parameters()) or [nn.Parameter(torch.zeros(1))]}
         if learning_rate is not None and learning_rate != self.learning_rate:
-            group[RATE_FACTOR] = learning_rate / self.learning_rate  # type: ignore[assignment]
-        if not group["params"]:  # Adam refuses an empty list, and an identity adapter has nothing to learn
-            group["params"] = [nn.Parameter(torch.zeros(1))]
+            group |= {"lr": learning_rate, RATE_FACTOR: learning_rate / self.learning_rate}
         return torch.optim.Adam([group], lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
 
 

@@ -64,7 +64,7 @@ class SoftmaxRegression:
         gradient = gradient + self.penalty * away
         return float(loss), gradient, bias_gradient
 
-    def solve(self, *, iterations: int = 500, tolerance: float = 1e-6) -> tuple[Tensor, Tensor]:
+    def solve(self, *, iterations: int = 500, tolerance: float = 1e-7) -> tuple[Tensor, Tensor]:
         """Minimise J by L-BFGS from the prior.
 
         Args:
