@@ -32,6 +32,7 @@ from minimax_al.campaign.folder import (
 from minimax_al.campaign.images.duplicates import free_near_duplicates
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
 from minimax_al.campaign.images.refresh import Refresh, accept_changed, refresh_items
+from minimax_al.campaign.images.relocation import check_holds_images
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import (
     CurvePoint,
@@ -45,7 +46,7 @@ from minimax_al.campaign.rounds.labelling import Labelling, utc_now
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
 from minimax_al.campaign.rounds.strategies import COLD_START, check_choosing, check_training
-from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, make_settings, with_recipe
+from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, check_crop, make_settings, merge, with_recipe
 from minimax_al.campaign.store.classes import add_classes
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
@@ -140,21 +141,22 @@ class Campaign(Labelling):
             return cls(place, store, clock)
 
     def configure(self, **changes: object) -> CampaignSettings:
-        """Changes settings; returns all of them. The task and the seed stay what they are.
+        """Change settings and return all of them; the task and the seed cannot change.
+
+        A partial recipe changes the fields that it gives and keeps all others; the name of a recipe replaces it whole.
 
         Args:
-            **changes: fields of `CampaignSettings`; besides `encoder` and `pretrained`, which stand for these fields of
-                the recipe.
+            **changes: Fields of `CampaignSettings`, and `encoder` and `pretrained`, which are fields of the recipe.
 
         Raises:
-            ConfigurationError: an unknown setting, one that cannot change, or a value that cannot be.
+            ConfigurationError: A setting is unknown, cannot change, or has an invalid value.
 
         Example:
-            `campaign.configure(recipe="quick", pretrained=True)`
+            `campaign.configure(recipe={"task": {"epochs": 20}}, strategy="mal(rule=filter)")`
         """
         fixed = next((name for name in ("task", "seed") if name in changes), None)
         if fixed is not None:
-            raise ConfigurationError(f"the campaign's {fixed} cannot change: create another campaign")
+            raise ConfigurationError(f"the campaign's {fixed} cannot change: make another campaign with 'mal new'")
         if "images" in changes:
             changes["images"] = images_folder(str(changes["images"]))
             check_apart(self.folder, str(changes["images"]))
@@ -167,6 +169,25 @@ class Campaign(Labelling):
                 free_near_duplicates(connection, settings.near_duplicate_distance)
         self.settings = settings
         return settings
+
+    def move_images(self, folder: Path | str, progress: Progress | None = None) -> Refresh:
+        """Use another folder of images, to which the known images were moved; labels stay with their images.
+
+        Args:
+            folder: Folder that has the images now, under the same relative paths or others.
+            progress: Callback of the files that are examined.
+
+        Returns:
+            Differences from the folder before.
+
+        Raises:
+            DataError: The folder does not exist, or holds none of the campaign's images.
+            ConfigurationError: The campaign's folder is inside of it.
+        """
+        with self.store.reading() as connection:
+            check_holds_images(connection, Path(images_folder(folder)))
+        self.configure(images=folder)
+        return self.refresh(progress)
 
     def add_classes(self, names: Sequence[str]) -> None:
         """Adds classes behind those that are there."""
@@ -401,13 +422,16 @@ def _closed_on_failure(store: Store) -> Iterator[None]:
 
 
 def _changed(settings: CampaignSettings, changes: Mapping[str, object]) -> CampaignSettings:
-    given = with_recipe({"task": settings.task, "recipe": settings.recipe, **changes})
+    recipe = changes.get("recipe")
+    merged = {**changes, "recipe": merge(settings.recipe, recipe)} if isinstance(recipe, Mapping) else changes
+    given = with_recipe({"task": settings.task, "recipe": settings.recipe, **merged})
     return make_settings(**{**settings.model_dump(), **given})
 
 
 def _check(settings: CampaignSettings, given: Mapping[str, object]) -> None:
-    """Refuses a strategy that cannot train; and a recipe of one's own, whose encoder is built to see that it can be."""
+    """Refuse a strategy that cannot train, a crop larger than the image, and a recipe that cannot be built."""
     check_training(settings.strategy)
+    check_crop(settings)
     if isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):
         from minimax_al.campaign.model.recipes import check_recipe  # noqa: PLC0415 - loads torch
 

@@ -164,6 +164,40 @@ def make_settings(**given: object) -> CampaignSettings:
         raise invalid_setting(error, CampaignSettings, "settings of the campaign") from None
 
 
+def merge(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with some fields changed and all others kept.
+
+    Args:
+        before: Nested settings.
+        changes: Changed fields, nested alike.
+
+    Example:
+        >>> merge({"task": {"epochs": 12, "batch_size": 32}}, {"task": {"epochs": 20}})
+        {'task': {'epochs': 20, 'batch_size': 32}}
+    """
+    merged = dict(before)
+    for name, value in changes.items():
+        inner = merged.get(name)
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(inner, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def check_crop(settings: CampaignSettings) -> None:
+    """Refuse a recipe that cuts a larger square than images are stored at.
+
+    Raises:
+        ConfigurationError: The crop is larger than the stored size.
+    """
+    augmentation = settings.recipe.get("augmentation")
+    crop = augmentation.get("crop") if isinstance(augmentation, Mapping) else None
+    if isinstance(crop, int) and crop > settings.stored_size:
+        raise ConfigurationError(
+            f"recipe.augmentation.crop={crop} is larger than stored_size={settings.stored_size}: give at most "
+            "the stored size, or null for no crop"
+        )
+
+
 def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with a recipe's name replaced by what it stands for; whatever else is given stays.
 

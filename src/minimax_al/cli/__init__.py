@@ -23,6 +23,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label-studio recall": label_studio.recall,
     "label-studio serve": label_studio.serve,
     "close": campaign.close,
+    "configure": campaign.configure,
+    "move-images": campaign.move_images,
     "train": model.train,
     "status": campaign.status,
     "report": campaign.report,

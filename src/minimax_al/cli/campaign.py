@@ -1,11 +1,13 @@
 """The commands of a labelling campaign: making one, its rounds, its status."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 from minimax_al.cli.arguments import CampaignFolder, Count, ImageFolder, Share, Strategy
 from minimax_al.cli.printing import show, show_new, show_round, show_some, show_status
 from minimax_al.cli.progress import shown_progress
+from minimax_al.errors import DataError
 from minimax_al.escaping import escape
 
 
@@ -102,6 +104,43 @@ def close(folder: CampaignFolder, /) -> None:
     show(f"Round {number} is closed.")
 
 
+def configure(folder: CampaignFolder, changes: Annotated[tuple[str, ...], "[KEY=VALUE ...]"] = (), /) -> None:
+    """Show a campaign's settings, or change some of them.
+
+    Args:
+        folder: Campaign folder.
+        changes: Settings to change, such as validation_share=0.1, recipe=quick, recipe.task.epochs=20 or
+            'strategy=mal(rule=filter)'; all others keep their values.
+    """
+    from minimax_al.campaign import Campaign
+    from minimax_al.campaign.settings_text import list_settings, read_changes
+
+    with Campaign.open(folder) as campaign:
+        before = list_settings(campaign.settings)
+        if not changes:
+            for key, value in before:
+                show(f"{key}={value}")
+            return
+        campaign.configure(**read_changes(changes))
+        for key, value in list_settings(campaign.settings):
+            if (key, value) not in before:
+                show(f"{key}={value}")
+
+
+def move_images(folder: CampaignFolder, images: ImageFolder, /) -> None:
+    """Use the folder to which a campaign's images were moved; labels stay with their images.
+
+    Args:
+        folder: Campaign folder.
+        images: Folder that has the images now.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"Images in {images}: {campaign.move_images(images)}")
+        show_status(campaign)
+
+
 def status(folder: CampaignFolder, /) -> None:
     """Show a campaign's progress, its model's score, and whether more labels are worth it.
 
@@ -111,7 +150,10 @@ def status(folder: CampaignFolder, /) -> None:
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        campaign.refresh()
+        try:
+            campaign.refresh()
+        except DataError as error:  # the rest of the status needs no images
+            show(f"{error}; if they were moved: mal move-images {quote(str(folder))} FOLDER")
         show_status(campaign)
 
 

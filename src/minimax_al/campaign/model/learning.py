@@ -37,7 +37,7 @@ from minimax_al.campaign.store.schema import classes, runs
 from minimax_al.durable import new_folder
 from minimax_al.errors import CampaignError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
-from minimax_al.strategies import get_strategy
+from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation
 from minimax_al.training.trained import Trained, save_trained
 from minimax_al.vocabulary import Progress
@@ -73,7 +73,7 @@ class Session:
     ) -> None:
         self.context = context
         self.name = strategy
-        chosen = get_strategy(strategy)
+        chosen = build_strategy(strategy)
         recipe = read_recipe(context.settings)
         with context.store.reading() as connection:
             self.material = gather(connection)

@@ -37,7 +37,7 @@ def reason_for(strategy: str, scores: Mapping[str, float], pool: int) -> str:
         >>> reason_for("margin", {"margin": 0.031}, pool=5000)
         'the model hesitates between two classes (margin 0.031)'
     """
-    base = strategy.removesuffix("+mal").split("-")[0]
+    base = strategy.partition("(")[0].removesuffix("+mal").split("-")[0]
     if base == "random":
         return BY_RANDOM
     if "entropy_rank" in scores:

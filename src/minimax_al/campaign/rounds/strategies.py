@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.strategies.registry import check_strategy_name, list_strategies
+from minimax_al.strategies.strategy_names import build_strategy, split_name
 
 COLD_START = ("coverage", "typicality")
 """Ways to choose that look at the images alone: they need no label and train nothing."""
@@ -47,11 +48,15 @@ def check_choosing(name: str) -> None:
     Raises:
         UnknownNameError: there is no such strategy.
     """
-    if name not in COLD_START:
-        try:
-            check_strategy_name(name)
-        except UnknownNameError:
-            raise UnknownNameError("strategy", name, strategy_names()) from None
+    plain, settings = split_name(name)
+    if plain in COLD_START and not settings:
+        return
+    try:
+        check_strategy_name(plain)
+    except UnknownNameError:
+        raise UnknownNameError("strategy", plain, strategy_names()) from None
+    if settings:
+        build_strategy(name)  # refuses unknown settings
 
 
 def check_training(name: str) -> None:
@@ -65,4 +70,7 @@ def check_training(name: str) -> None:
         raise ConfigurationError(
             f"strategy {name!r} chooses images and trains nothing: name it in a query, and another one here"
         )
-    check_strategy_name(name)
+    plain, settings = split_name(name)
+    check_strategy_name(plain)
+    if settings:
+        build_strategy(name)
