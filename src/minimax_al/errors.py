@@ -16,6 +16,7 @@ The command line prints that sentence without a traceback and exits with status 
     ├── TrainingDivergedError (RuntimeError) a loss is NaN or infinite; the sentence has epoch and loss
     ├── CheckpointError (RuntimeError)       a checkpoint is damaged or belongs to something else
     ├── ResultsError (RuntimeError)          a results folder has another configuration, or is unusable
+    ├── FeatureStoreError (RuntimeError)     a feature store is damaged, lacks an image, or is in use
     ├── CampaignError (RuntimeError)         a campaign cannot do this, or cannot do it now
     │   └── StoreError                       its database is locked, full, damaged or unreachable
     └── MissingDependencyError (ImportError) an optional package is missing; the sentence names the extra
@@ -118,6 +119,10 @@ class CheckpointError(MinimaxALError, RuntimeError):
 
 class ResultsError(MinimaxALError, RuntimeError):
     """A results folder belongs to another configuration or cannot be used."""
+
+
+class FeatureStoreError(MinimaxALError, RuntimeError):
+    """A feature store is damaged, lacks an image, or has another writer."""
 
 
 class CampaignError(MinimaxALError, RuntimeError):

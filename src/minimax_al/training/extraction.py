@@ -1,0 +1,315 @@
+"""Extraction: a pretrained encoder looks at every image once and stores its feature vector.
+
+Images are processed in a fixed order, in whole batches of one shape, and stored shard by shard. A batch depends on the
+images alone, never on the number of workers or ranks, so a run that was killed and started again writes the same bytes
+as one that was not. Features of one image agree between batch sizes, thread counts and ranks within `TOLERANCE`.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimax_al.data.feature_store import FeatureDescription, FeatureStore, ListedImage
+from minimax_al.data.feature_writer import FeatureWriter, open_writer
+from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes
+from minimax_al.data.scan import SetAside, list_files, printable, why_not
+from minimax_al.errors import DataError
+from minimax_al.networks import PretrainedEncoder
+from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
+from minimax_al.training.ranks import Ranks
+from minimax_al.training.runtime import Runtime, RuntimeSettings
+from minimax_al.vocabulary import Progress
+
+TOLERANCE = 2e-3
+"""Largest difference between features of one image, relative to its largest feature: float16 has 11 bits."""
+
+_HASHED_AT_ONCE = 1024
+_SHARDS = 64
+_LEAST_ROWS, _MOST_ROWS = 1024, 32_768
+
+
+class ImageFile(NamedTuple):
+    """One image to extract features of.
+
+    Attributes:
+        path: Image file.
+        name: Image name in messages and in the list of images.
+        sha256: Content hash, hexadecimal, where it is known; None reads the file for it.
+    """
+
+    path: Path
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Result of an extraction.
+
+    Attributes:
+        store: Store of the features.
+        images: Images with features, in the order of the files.
+        set_aside: Files without features, with the reasons.
+        computed: Number of images whose features were computed now.
+        seconds: Duration.
+    """
+
+    store: FeatureStore
+    images: tuple[ListedImage, ...]
+    set_aside: tuple[SetAside, ...]
+    computed: int
+    seconds: float
+
+
+def embed_folder(
+    folder: Path | str,
+    out: Path | str,
+    encoder: PretrainedEncoder,
+    settings: EncodingSettings | None = None,
+    *,
+    runtime: Runtime | None = None,
+    progress: Progress | None = None,
+) -> Extraction:
+    """Extract the features of all images in a folder and its subfolders.
+
+    Args:
+        folder: Folder of images.
+        out: Folder of the feature stores; see `minimax_al.data.feature_store`.
+        encoder: Encoder with pretrained weights.
+        settings: Batch size, workers, precision.
+        runtime: Device and ranks; its precision is not used.
+        progress: Callback for the number of finished images.
+
+    Raises:
+        DataError: The folder does not exist or none of its files has features.
+        FeatureStoreError: Another process writes to the store, or the store is damaged.
+    """
+    root = Path(folder)
+    names = list(list_files(root))
+    reasons = {name: why_not(root / name, name) for name in names}
+    files = [ImageFile(root / name, name) for name in names if reasons[name] is None]
+    aside = [SetAside(printable(name), reason) for name, reason in reasons.items() if reason is not None]
+    if not files:
+        first = f" ({aside[0].path!r}: {aside[0].reason})" if aside else ""
+        raise DataError(f"{str(root)!r} does not hold images{first}: give a folder of images")
+    found = extract_features(files, out, encoder, settings, runtime=runtime, progress=progress)
+    if not found.images:
+        raise DataError(
+            f"none of {len(files)} files in {str(root)!r} has features "
+            f"({found.set_aside[0].path!r}: {found.set_aside[0].reason})"
+        )
+    return Extraction(found.store, found.images, (*aside, *found.set_aside), found.computed, found.seconds)
+
+
+def extract_features(
+    files: Sequence[ImageFile],
+    out: Path | str,
+    encoder: PretrainedEncoder,
+    settings: EncodingSettings | None = None,
+    *,
+    runtime: Runtime | None = None,
+    progress: Progress | None = None,
+) -> Extraction:
+    """Store the features of images; images that the store has already are not computed again.
+
+    Args:
+        files: Images, in the order in which new rows are stored.
+        out: Folder of the feature stores.
+        encoder: Encoder with pretrained weights.
+        settings: Batch size, workers, precision.
+        runtime: Device and ranks; its precision is not used.
+        progress: Callback for the number of finished images.
+
+    Raises:
+        FeatureStoreError: Another process writes to the store, or the store is damaged.
+    """
+    began = time.monotonic()
+    settings = settings or EncodingSettings()
+    runtime = runtime or Runtime(RuntimeSettings(precision="fp32"))
+    description = FeatureDescription(
+        encoder=encoder.network.name,
+        weights=encoder.weights,
+        fingerprint=encoder.fingerprint,
+        preprocessing=encoder.preprocessing.to_dict(),
+        width=encoder.network.out_features,
+        precision=settings.precision,
+    )
+    ranks = runtime.ranks
+    with ExitStack() as stack:
+        # Rank 0 alone writes; `together` raises its error on every rank.
+        writer = ranks.together(lambda: stack.enter_context(open_writer(out, description)) if ranks.rank == 0 else None)
+        encoding = stack.enter_context(Encoding(encoder, settings, runtime.device))
+        work = _Work(files, encoding, ranks, writer, progress)
+        work.run()
+        if writer is not None:
+            writer.write_listing(work.images())
+        ranks.share(None)  # the other ranks read once rank 0 has written
+        store = ranks.together(lambda: FeatureStore(Path(out) / description.folder_name))
+        return Extraction(store, work.images(), work.set_aside(), work.computed, time.monotonic() - began)
+
+
+class _Pending(NamedTuple):
+    """Image whose features the store lacks."""
+
+    position: int
+    key: bytes
+    source: ImageSource
+
+
+class _Work:
+    """State of one extraction on one rank; all ranks hold the same."""
+
+    def __init__(
+        self,
+        files: Sequence[ImageFile],
+        encoding: Encoding,
+        ranks: Ranks,
+        writer: FeatureWriter | None,
+        progress: Progress | None,
+    ) -> None:
+        self.files = files
+        self.encoding = encoding
+        self.ranks = ranks
+        self.writer = writer
+        self.progress = progress if ranks.rank == 0 else None
+        self.computed = 0
+        self.waiting = 0  # images of the next shard
+        self.keys = np.zeros((len(files), HASH_BYTES), dtype=np.uint8)
+        self.unread: dict[int, str] = {}  # reasons by position, for files without a hash
+        self.transient: dict[str, str] = {}  # reasons by hash that may not hold the next time
+        stored = None if writer is None else (writer.store.index.keys, writer.store.set_aside)
+        keys, self.bad = ranks.share(stored)[0] or (np.empty((0, HASH_BYTES), np.uint8), {})
+        self.index = HashIndex(keys)
+
+    def run(self) -> None:
+        """Compute and store what the store lacks, shard by shard."""
+        pending = self._pending()
+        while window := list(islice(pending, self._rows_per_shard())):
+            self._store_shard(window)
+        self._report(len(self.files))
+
+    def images(self) -> tuple[ListedImage, ...]:
+        """Return the images with features, in the order of the files."""
+        return tuple(
+            ListedImage(file.name, self.keys[i].tobytes().hex())
+            for i, file in enumerate(self.files)
+            if self._reason(i) is None
+        )
+
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """Return the files without features, with the reasons."""
+        reasons = ((file.name, self._reason(i)) for i, file in enumerate(self.files))
+        return tuple(SetAside(printable(name), reason) for name, reason in reasons if reason is not None)
+
+    def _reason(self, position: int) -> str | None:
+        key = self.keys[position].tobytes().hex()
+        return self.unread.get(position) or self.bad.get(key) or self.transient.get(key)
+
+    def _pending(self) -> Iterator[_Pending]:
+        """Yield the images whose content is neither stored nor seen before, in the order of the files."""
+        seen: set[bytes] = set()
+        for start in range(0, len(self.files), _HASHED_AT_ONCE):
+            block = range(start, min(start + _HASHED_AT_ONCE, len(self.files)))
+            signatures = self._hash(block)
+            stored = self.index.find(self.keys[block.start : block.stop]) >= 0
+            for i in block:
+                key = self.keys[i].tobytes()
+                if i in self.unread or stored[i - start] or key in seen or key.hex() in self.bad:
+                    continue
+                seen.add(key)
+                self.waiting += 1
+                yield _Pending(i, key, ImageSource(self.files[i].path, signatures[i - start]))
+            if not self.waiting:
+                self._report(block.stop)
+
+    def _hash(self, block: range) -> list[Signature | None]:
+        """Fill in the content hashes of a block of files; ranks share the reading."""
+        part = self.ranks.part(len(block))
+        own = [self.files[i] for i in block[part.start : part.stop]]
+        hashed = [each for part in self.ranks.share(list(self.encoding.decoders.map(_hash, own))) for each in part]
+        for i, each in zip(block, hashed, strict=True):
+            if each.reason is None:
+                self.keys[i] = np.frombuffer(each.key, dtype=np.uint8)
+            else:
+                self.unread[i] = each.reason
+        return [each.signature for each in hashed]
+
+    def _store_shard(self, window: list[_Pending]) -> None:
+        size = self.encoding.batch_size
+        batches = [window[start : start + size] for start in range(0, len(window), size)]
+        part = self.ranks.part(len(batches))
+        own = batches[part.start : part.stop]
+        encoded = self.ranks.together(lambda: self._encode(own, window))
+        gathered = [each for part in self.ranks.share(encoded) for each in part]
+        vectors = np.concatenate([each.vectors for each in gathered])
+        faults = [fault for each in gathered for fault in each.faults]
+        good = [i for i, fault in enumerate(faults) if fault is None]
+        found = [(image.key.hex(), fault) for image, fault in zip(window, faults, strict=True) if fault is not None]
+        lasting = {key: fault.reason for key, fault in found if fault.lasting}
+        self.bad |= lasting
+        self.transient |= {key: fault.reason for key, fault in found if not fault.lasting}
+        self.computed += len(good)
+        self.waiting = 0
+        keys = _as_keys([window[i].key for i in good])
+        self.ranks.together(lambda: self._append(keys, vectors[good], lasting))
+
+    def _append(self, keys: NDArray[np.uint8], vectors: NDArray[np.float16], bad: dict[str, str]) -> None:
+        if self.writer is not None:
+            self.writer.append(keys, vectors, bad)
+
+    def _encode(self, batches: Sequence[Sequence[_Pending]], window: Sequence[_Pending]) -> list[Encoded]:
+        encoded = []
+        sources = ([image.source for image in batch] for batch in batches)
+        for batch, result in zip(batches, self.encoding.run(sources), strict=True):
+            encoded.append(result)
+            # Rank 0 has the first part of a window: its share stands for that of all ranks.
+            done = len(encoded) / len(batches)
+            self._report(batch[-1].position + 1 if self.ranks.world_size == 1 else _between(window, done))
+        return encoded
+
+    def _rows_per_shard(self) -> int:
+        """Images per shard: few enough to lose little at a kill, many enough for few files."""
+        given = self.encoding.settings.rows_per_shard
+        wanted = 1 << max(len(self.files) // _SHARDS, 1).bit_length()
+        return given or min(max(wanted, _LEAST_ROWS), _MOST_ROWS)
+
+    def _report(self, done: int) -> None:
+        if self.progress is not None:
+            self.progress("features", done, len(self.files), "images")
+
+
+class _Hashed(NamedTuple):
+    """Content hash of a file and its signature before it was read; or the reason why it cannot be read."""
+
+    key: bytes = b""
+    signature: Signature | None = None
+    reason: str | None = None
+
+
+def _hash(file: ImageFile) -> _Hashed:
+    if file.sha256 is not None:
+        return _Hashed(as_bytes([file.sha256]).tobytes())
+    try:
+        before = signature(file.path)
+        with file.path.open("rb") as opened:
+            return _Hashed(hashlib.file_digest(opened, "sha256").digest(), before)
+    except OSError as error:
+        return _Hashed(reason=f"it cannot be read: {error.strerror or error}")
+
+
+def _as_keys(digests: Sequence[bytes]) -> NDArray[np.uint8]:
+    """Return digests as keys of a store, shape (n, 32)."""
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), HASH_BYTES)
+
+
+def _between(window: Sequence[_Pending], share: float) -> int:
+    first, last = window[0].position, window[-1].position + 1
+    return first + round(share * (last - first))
