@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from minimax_al.cli import benchmark, campaign, label_studio, labels, model, web
+from minimax_al.cli import benchmark, campaign, features, label_studio, labels, model, web
 from minimax_al.cli.parsing import call
 from minimax_al.cli.printing import show
 from minimax_al.cli.streams import prepare_logging, prepare_streams
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": labels.export,
     "predict": model.predict,
     "package": model.package,
+    "embed": features.embed,
     "bench run": benchmark.bench_run,
     "bench report": benchmark.bench_report,
     "describe": benchmark.describe,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from minimax_al.cli.arguments import Count
+from minimax_al.cli.features import encoder_lines
 from minimax_al.cli.printing import show, show_report, show_table, terminal
 
 
@@ -109,12 +110,6 @@ def _strategies() -> list[str]:
     return list_strategies()
 
 
-def _encoders() -> list[str]:
-    from minimax_al.networks import list_encoders
-
-    return list_encoders()
-
-
 def _datasets() -> list[str]:
     from minimax_al.data import SOURCES
 
@@ -127,4 +122,4 @@ def _presets() -> list[str]:
     return list_presets()
 
 
-_LISTS = {"strategies": _strategies, "encoders": _encoders, "datasets": _datasets, "presets": _presets}
+_LISTS = {"strategies": _strategies, "encoders": encoder_lines, "datasets": _datasets, "presets": _presets}

@@ -3,6 +3,8 @@ from .batches import Part, epoch_batches, part_of
 from .colour_maps import read_class_list, read_colour_map
 from .dataset import IGNORED, UNKNOWN, Dataset, Samples, image_statistics
 from .decode import IMAGE_SUFFIXES, read_image
+from .feature_store import FeatureDescription, FeatureStore, ListedImage, list_stores, open_store
+from .feature_writer import FeatureWriter, open_writer
 from .features import Features
 from .files import FileOptions
 from .images import FileImages, Images, ResidentImages
@@ -24,11 +26,15 @@ __all__ = [
     "UNKNOWN",
     "Augmentation",
     "Dataset",
+    "FeatureDescription",
+    "FeatureStore",
+    "FeatureWriter",
     "Features",
     "FileImages",
     "FileOptions",
     "Images",
     "Legend",
+    "ListedImage",
     "Manifest",
     "MaskOptions",
     "Move",
@@ -43,9 +49,12 @@ __all__ = [
     "dataset_from_pairs",
     "epoch_batches",
     "image_statistics",
+    "list_stores",
     "load_dataset",
     "make_imbalanced",
     "normalise",
+    "open_store",
+    "open_writer",
     "pair_folders",
     "part_of",
     "prepare",

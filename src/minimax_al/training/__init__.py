@@ -1,6 +1,8 @@
 """How networks learn: Algorithm 1, Algorithm 3, VAAL, and what one round of them is."""
 
+from minimax_al.training.encoding import EncodingSettings
 from minimax_al.training.evaluation import HEADLINE, Evaluation, evaluate
+from minimax_al.training.extraction import Extraction, ImageFile, embed_folder, extract_features
 from minimax_al.training.fits import fit_minimax, fit_supervised, fit_vaal
 from minimax_al.training.head_settings import FeatureSettings, HeadSettings
 from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
@@ -13,9 +15,12 @@ from minimax_al.training.vaal import VaalSettings, VaalTraining
 
 __all__ = [
     "HEADLINE",
+    "EncodingSettings",
     "Evaluation",
+    "Extraction",
     "FeatureSettings",
     "HeadSettings",
+    "ImageFile",
     "MinimaxSettings",
     "MinimaxTraining",
     "Models",
@@ -28,7 +33,9 @@ __all__ = [
     "TaskTraining",
     "VaalSettings",
     "VaalTraining",
+    "embed_folder",
     "evaluate",
+    "extract_features",
     "fit_minimax",
     "fit_supervised",
     "fit_vaal",
