@@ -51,7 +51,7 @@ def test_embed_says_what_it_did_and_what_is_next(capsys, photos, words, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    "case",
     [
         (("--encoder", "cnov4"), "unknown encoder 'cnov4'; did you mean 'conv4'?"),
         (("--weights", "missing.pth"), "weights cannot be read from 'missing.pth'"),
@@ -62,7 +62,8 @@ def test_embed_says_what_it_did_and_what_is_next(capsys, photos, words, tmp_path
         (("--devices", "2"), "needs 2 processes: start them with"),
     ],
 )
-def test_wrong_options_are_one_sentence_and_write_nothing(capsys, photos, words, tmp_path, change, sentence):
+def test_wrong_options_are_one_sentence_and_write_nothing(capsys, photos, words, tmp_path, case):
+    change, sentence = case
     status, _, err = run(capsys, "embed", photos, "--out", tmp_path / "features", *words, *change)
     assert (status, err.count("\n")) == (2, 1)
     assert sentence in err
