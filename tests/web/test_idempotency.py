@@ -95,7 +95,7 @@ def test_a_key_that_comes_with_another_body_is_refused_and_not_taken_for_done(cl
     say(client, "label", KEY, items=[first], class_name="cat")
     answer = client.post("/api/label", json={"author": "ann", "items": [second], "class_name": "cat"}, headers=KEY)
     assert answer.status_code == 400
-    assert "asked for something else" in answer.json()["error"]
+    assert "for another request" in answer.json()["error"]
     assert campaign.pick(second).answer == "waiting"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from minimax_al.campaign import Campaign
+from minimax_al.campaign import Campaign, Lease, Pick
 from minimax_al.errors import CampaignError, DataError
 from minimax_al.web.idempotency import RequestWord
 from minimax_al.web.models import (
@@ -15,13 +15,11 @@ from minimax_al.web.models import (
     Items,
     Labelled,
     LabelRequest,
-    Lease,
     LeaseRequest,
-    Pick,
     PickList,
     Released,
+    ReleaseRequest,
     RoundNumber,
-    Somebody,
     Undone,
     UndoRequest,
     UnsureRequest,
@@ -35,13 +33,13 @@ router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 40
 @router.post("/lease")
 def lease(asked: LeaseRequest, campaign: TheCampaign) -> Lease:
     """Keeps images for somebody; those that they hold already come first, and are kept longer."""
-    return Lease.model_validate(campaign.lease(asked.author, asked.count))
+    return campaign.lease(asked.author, asked.count, session=asked.session, seconds=asked.seconds)
 
 
 @router.post("/release")
-def release(asked: Somebody, campaign: TheCampaign) -> Released:
+def release(asked: ReleaseRequest, campaign: TheCampaign) -> Released:
     """Gives back everything that somebody holds."""
-    return Released(released=campaign.release(asked.author))
+    return Released(released=campaign.release(asked.author, session=asked.session))
 
 
 @router.post("/label", responses=declared(404))
@@ -96,8 +94,7 @@ def picks(
         for pick in campaign.picks(round)
         if answer in (None, pick.answer) and class_name in (None, pick.class_name)
     ]
-    page = [Pick.model_validate(pick) for pick in matching[offset : offset + limit]]
-    return PickList(picks=page, total=len(matching))
+    return PickList(picks=matching[offset : offset + limit], total=len(matching))
 
 
 @contextmanager
@@ -120,6 +117,6 @@ def _check_round(campaign: Campaign, number: int) -> None:
 
 def _pick_of(campaign: Campaign, item: int) -> Pick | None:
     try:
-        return Pick.model_validate(campaign.pick(item))
+        return campaign.pick(item)
     except DataError:  # an imported label, say, that was taken back
         return None

@@ -10,7 +10,7 @@ from minimax_al.campaign import FORMATS, Campaign, RoundState, strategy_names
 from minimax_al.campaign.rounds.strategies import USUAL
 from minimax_al.errors import CampaignError
 from minimax_al.report.strips import class_colours
-from minimax_al.web.models import Advice, CampaignInfo, ClassCount, CurvePoint, Model, Round, Status
+from minimax_al.web.models import CampaignInfo, Round, Status
 from minimax_al.web.refusals import is_passing
 from minimax_al.web.state import TheCampaign, TheState
 
@@ -50,12 +50,9 @@ def status(state: TheState) -> Status:
     version = (latest and (latest.number, latest.closed_at), job.state, job.started_at)
     read = state.readings.get(version)
     return Status(
-        **{name: value for name, value in vars(read).items() if name not in _NESTED},
-        classes=[ClassCount.model_validate(entry) for entry in read.classes],
+        **{name: value for name, value in vars(read).items() if name != "round"},
         round=None if latest is None else Round.model_validate(latest),
-        model=None if read.model is None else Model.model_validate(read.model),
-        advice=Advice.model_validate(read.advice),
-        curve=[CurvePoint.model_validate(point) for point in campaign.curve()],
+        curve=campaign.curve(),
         job=job,
     )
 
@@ -73,6 +70,3 @@ def latest_round(campaign: Campaign) -> RoundState | None:
 def campaign_name(folder: Path) -> str:
     """What a campaign is called: its folder."""
     return folder.resolve().name
-
-
-_NESTED = {"classes", "round", "model", "advice"}

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from fastapi.responses import FileResponse, Response
 from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
-from minimax_al.campaign import Campaign
+from minimax_al.campaign import Campaign, Import
 from minimax_al.campaign.images.mask_files import check_mask_size
 from minimax_al.campaign.images.mask_owner import other_owner
 from minimax_al.campaign.store.schema import items
@@ -19,7 +20,7 @@ from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.errors import DataError, MinimaxALError
 from minimax_al.web.idempotency import RequestWord
-from minimax_al.web.models import Author, IfWaiting, Import, ItemId, Labelled
+from minimax_al.web.models import Author, IfWaiting, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import conflict, declared, not_found
 from minimax_al.web.state import TheCampaign, TheState
@@ -106,8 +107,7 @@ def import_labels(
         except UnicodeEncodeError as error:  # JSON can spell half of a character
             raise DataError(f"{path.name!r} holds text that no file can: {error.object[:40]!r}") from error
     state.readings.forget()
-    fields = {**vars(done), "source": path.name, "new_classes": list(done.new_classes)}
-    return Import(**fields)
+    return replace(done, source=path.name)
 
 
 @router.put("/masks/{item}", responses=declared(404, 408, 409, 413, 429), openapi_extra=_takes("image/png"))

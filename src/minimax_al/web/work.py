@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from minimax_al.campaign import Campaign, RoundState
 from minimax_al.errors import CampaignError
 from minimax_al.web.jobs import JobRunsError
-from minimax_al.web.models import Closed, Job, JobOrder, Released, RoundMeant
+from minimax_al.web.models import Closed, Job, JobOrder, Released, RoundRequest
 from minimax_al.web.overview import latest_round
 from minimax_al.web.refusals import conflict, declared, is_passing
 from minimax_al.web.state import TheCampaign, TheJobs
@@ -37,7 +37,7 @@ async def job(jobs: TheJobs) -> Job:
 
 
 @router.post("/close-round", responses=declared(400, 408, 409, 413, 422))
-def close_round(asked: RoundMeant, campaign: TheCampaign) -> Closed:
+def close_round(asked: RoundRequest, campaign: TheCampaign) -> Closed:
     """Closes a round, if it is the open one; its unanswered images may be picked again."""
     with _open(campaign):
         campaign.close_round(asked.round)
@@ -45,7 +45,7 @@ def close_round(asked: RoundMeant, campaign: TheCampaign) -> Closed:
 
 
 @router.post("/recall", responses=declared(400, 408, 409, 413, 422))
-def recall(asked: RoundMeant, campaign: TheCampaign) -> Released:
+def recall(asked: RoundRequest, campaign: TheCampaign) -> Released:
     """Takes back what lies in Label Studio of the open round: it is leased here again, and does not go away there."""
     with _open(campaign):
         return Released(released=campaign.recall(asked.round))

@@ -1,5 +1,6 @@
 import importlib
 import itertools
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,36 @@ def test_images_in_label_studio_come_here_after_a_click(ann):
     page.click("#recall")
     person.shows("single")
     assert person.image() in {pick.path for pick in campaign.picks()}
+
+
+def test_one_name_in_two_browsers_shows_different_images(ann, modules):
+    people, _, _ = modules
+    campaign, person = ann
+    context = person.page.context.browser.new_context()
+    other = people.Person(context.new_page(), "ann", person.truth, person.classes)
+    other.open(person.page.url)
+    other.shows("others")  # one browser holds all six
+    person.label(2)
+    person.page.close()
+    other.shows("single")
+    other.label(2)
+    other.saved()
+    assert not set(person.seen) & set(other.seen)
+    assert len(campaign.labels()) == 4
+    assert campaign.labels().keys() == {*person.seen, *other.seen}
+
+
+def test_images_of_a_browser_that_ended_without_a_word_return_soon(ann):
+    campaign, person = ann
+    now = campaign.lease_clock()
+    campaign.lease_clock = lambda: now
+    person.page.reload()
+    person.shows("single")
+    assert len(campaign.lease("bob", 6).picks) == 0
+    person.page.context.set_offline(True)
+    person.page.close()
+    now += timedelta(seconds=100)  # of the ten minutes for which an image is kept for a program
+    assert len(campaign.lease("bob", 6).picks) == 6
 
 
 def test_a_mask_file_that_is_named_after_another_image_is_asked_about(modules, tmp_path):

@@ -47,10 +47,10 @@ const post = (path, json, options) => call("POST", path, { json, ...options });
 export const getCampaign = () => get("api/campaign");
 /** Progress, model, curve, advice and the job. */
 export const getStatus = () => get("api/status");
-/** Images for a person: theirs first, then free ones. */
-export const lease = (author, count) => post("api/lease", { author, count });
-/** Gives all of a person's images back; works while the page is being left. */
-export const release = (author) => post("api/release", { author }, { keepalive: true });
+/** Images for a person in this browser: first those already held, then free ones; for some seconds. */
+export const lease = (author, session, count, seconds) => post("api/lease", { author, session, count, seconds });
+/** Returns all images that a person holds in this browser to the queue; works while the page is being left. */
+export const release = (author, session) => post("api/release", { author, session }, { keepalive: true });
 /** One class for some images; `ifWaiting`: for those only that nobody has answered meanwhile. */
 export const label = (author, items, className, { key, ifWaiting }) =>
   post("api/label", { author, items, class_name: className, if_waiting: ifWaiting }, { key });

@@ -1,11 +1,17 @@
-/** The images that a person holds: leased, renewed while the page is seen, given back when it is left. */
+/**
+ * The images that a person holds: leased, renewed every few seconds, returned when the page is left.
+ *
+ * Leases are short, so that the images of a browser that ended without a word return soon. A page in the background
+ * renews them for as long as the campaign's `lease_seconds`.
+ */
 
 import * as api from "./api.js";
-import { state, update } from "./state.js";
+import { session, state, update } from "./state.js";
 
 const HELD = { single: 12, review: 0, grid: 48 }; // most images to hold in each view
 const FEWEST = 6; // images to hold however few there are
 const MOST = 200; // images a request may ask for
+const LEASE_SECONDS = 90; // of one lease; a hidden page's timer may run once a minute only
 const EXHAUSTED_PAUSE = 4_000; // milliseconds between two requests when the last gave less than was asked for
 
 const answered = new Map(); // item → when the server had the answer, in turns; Infinity while it has not
@@ -49,8 +55,8 @@ async function request() {
   const since = (turn += 1);
   asked = Date.now();
   try {
-    if (spare) await api.release(author);
-    const given = await api.lease(author, Math.min(MOST, wanted + unsent));
+    if (spare) await api.release(author, session());
+    const given = await api.lease(author, session(), Math.min(MOST, wanted + unsent), LEASE_SECONDS);
     if (author !== state.author) return;
     enough = given.picks.length >= wanted;
     merge(given, since);
@@ -121,12 +127,16 @@ export function forget() {
   update({ queue: [], at: null, lapsed: null, lease: null });
 }
 
-/** Renews while the page is seen: images of a page in the background return to the queue after a while. */
+/** Renews leases; those of a page that nobody has looked at for `lease_seconds` end. */
 export function watch() {
   let renewed = Date.now();
+  let seen = Date.now();
   setInterval(() => {
-    if (document.hidden || state.campaign === null) return;
-    const late = Date.now() - renewed > (1000 * state.campaign.lease_seconds) / 3;
+    if (state.campaign === null || state.author === "") return;
+    const longest = 1000 * state.campaign.lease_seconds;
+    if (!document.hidden) seen = Date.now();
+    else if (Date.now() - seen > longest || state.queue.length === 0) return;
+    const late = Date.now() - renewed > Math.min(1000 * LEASE_SECONDS, longest) / 3;
     const free = state.lease?.next_free_at ? new Date(state.lease.next_free_at) <= new Date() : false;
     const empty = state.queue.length === 0 && Date.now() - renewed > 10_000 && state.status?.round?.is_open;
     if (late || empty || (free && state.queue.length === 0)) {

@@ -99,9 +99,9 @@ export class Stage {
   }
 
   #listen() {
-    const { root, image } = this;
-    image.addEventListener("load", () => this.#loaded());
-    image.addEventListener("error", () => this.#failed());
+    const { root, shown } = this;
+    shown.addEventListener("load", () => this.#loaded());
+    shown.addEventListener("error", () => this.#failed());
     root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     root.addEventListener("dblclick", (event) => {
       if (this.scale > 1) this.fit();

@@ -68,3 +68,15 @@ export function recallNames(prefix) {
     return [];
   }
 }
+
+let browser = null;
+
+/** This browser's identifier, which its pages share: another browser under the same name holds other images. */
+export function session() {
+  browser ??= recall("session");
+  if (browser === null) {
+    browser = crypto.getRandomValues(new Uint32Array(3)).join("-");
+    remember("session", browser);
+  }
+  return browser;
+}

@@ -5,7 +5,7 @@ import { count, fileName } from "./dom.js";
 import * as holding from "./holding.js";
 import { Outbox } from "./outbox.js";
 import { say } from "./say.js";
-import { state, update } from "./state.js";
+import { session, state, update } from "./state.js";
 import { Tabs } from "./tabs.js";
 
 const MOST = 200; // images a request may answer
@@ -46,7 +46,7 @@ async function signOut() {
 /** Gives the images back, unless another page of the same author still needs them. */
 export function leave() {
   if (tabs === null) return;
-  if (tabs.alone) void api.release(state.author).catch(() => undefined); // the lease ends by itself
+  if (tabs.alone) void api.release(state.author, session()).catch(() => undefined); // the lease ends by itself
   tabs.leave();
   tabs = null;
   outbox.stop();
