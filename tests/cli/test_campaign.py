@@ -130,7 +130,7 @@ def test_a_new_campaign_names_what_it_does_not_ask_about(tmp_path, monkeypatch, 
     assert [line.split(":")[1] for line in out.splitlines() if line.startswith("set aside: broken")] == [
         f" broken-{number}.jpg" for number in range(5)
     ]
-    assert "set aside: 2 more; mal report 'my campaign' lists them" in out
+    assert "set aside: 2 more; mal status 'my campaign' --files lists all" in out
     assert "duplicate: copy of 3.png equals 3.png" in out
     assert "10 images, 1 duplicate, 7 files set aside; 0 labelled" in out
     budget = re.search(r"Next: mal query 'my campaign' --budget (\d+)\n", out)
@@ -170,7 +170,7 @@ def test_on_a_terminal_a_bar_is_there_before_the_first_epoch(capsys, monkeypatch
 
 
 def test_words_are_those_of_the_command(folder, capsys):
-    Path("labels.csv").write_text("file,class\na/0.png,cat\n")
+    Path("labels.csv").write_text("where,what\na/0.png,cat\n")
     assert "expected path,label[,author,answer], found" in run(capsys, "import", "campaign", "labels.csv")[2]
     Path("labels.csv").write_text("path,label\na/0.png,bird\n")
     assert "or import with --create-classes to add it" in run(capsys, "import", "campaign", "labels.csv")[2]
@@ -215,3 +215,30 @@ def test_copies_equal_and_near_duplicates_look_like(folder, capsys):
     told = run(capsys, "new", "other", "--images", "images", "--classes", "cat", "dog")[1]
     assert "duplicate: a/copy.png equals a/0.png" in told
     assert "duplicate: a/near.bmp looks like a/2.png" in told
+
+
+def test_status_lists_the_files_that_are_not_simply_images(folder, capsys):
+    shutil.copy("images/a/0.png", "images/a/copy.png")
+    shutil.move("images/b/1.png", "images/b/moved.png")
+    Path("images/b/3.png").unlink()
+    save_noise(Path("images/new.png"), 77)
+    shown = run(capsys, "status", "campaign", "--files")[1].splitlines()
+    assert {line for line in shown if ": " in line and not line.startswith(("advice", "Next"))} >= {
+        "added: a/copy.png",
+        "added: new.png",
+        "moved: b/moved.png",
+        "missing: b/3.png",
+        "duplicate: a/copy.png (a copy of a/0.png)",
+    }
+    assert any(line.startswith("set-aside: broken.jpg (") for line in shown)
+    assert "added" not in run(capsys, "status", "campaign", "--files")[1]
+
+
+def test_a_new_campaign_takes_strategy_settings_and_near_duplicates(folder, capsys):
+    words = ["--strategy", "mal(rule=filter)", "--near-duplicates", "off"]
+    assert run(capsys, "new", "other", "--images", "images", "--classes", "cat", "dog", *words)[0] == 0
+    shown = run(capsys, "configure", "other")[1].splitlines()
+    assert {"strategy=mal(rule=filter)", "near_duplicates=off"} <= set(shown)
+    status, _, err = run(capsys, "new", "third", "--images", "images", "--classes", "a", "b", "--strategy", "mal(x=1)")
+    assert (status, Path("third").exists()) == (2, False)
+    assert "unknown key 'x'" in err

@@ -11,6 +11,7 @@ from minimax_al.campaign.images.inventory import Duplicate, FileState
 from minimax_al.campaign.images.refresh import Refresh
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.campaign.progress.advice import Advice
+from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
 from minimax_al.campaign.progress.status import ClassCount, CurvePoint, ModelState, Status
 from minimax_al.campaign.rounds.answers import Undone
 from minimax_al.campaign.rounds.leases import Lease
@@ -24,8 +25,10 @@ __all__ = [
     "Campaign",
     "CampaignSettings",
     "ClassCount",
+    "ClassResult",
     "CurvePoint",
     "Duplicate",
+    "EvaluationResult",
     "ExportedPicks",
     "FileState",
     "Import",

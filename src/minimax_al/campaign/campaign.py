@@ -33,6 +33,7 @@ from minimax_al.campaign.images.duplicates import free_near_duplicates
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
 from minimax_al.campaign.images.refresh import Refresh, accept_changed, refresh_items
 from minimax_al.campaign.images.relocation import check_holds_images
+from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation, write_evaluation
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import (
     CurvePoint,
@@ -377,6 +378,32 @@ class Campaign(Labelling):
 
         return predict_folder(self._trained(self.model().run), Path(images), _counted("checking", progress))
 
+    def evaluate(
+        self, images: Path | str, masks: Path | str | None = None, *, out: Path | str | None = None
+    ) -> EvaluationResult:
+        """Measure the last trained model on a test set of your own; the model's card then has the result.
+
+        Args:
+            images: For classes, a folder of class folders, or a CSV or Parquet file of paths and labels; for masks, a
+                folder of images.
+            masks: Folder of the true masks, in a campaign of masks.
+            out: CSV file for the predictions, wrong ones first; None for none.
+
+        Raises:
+            CampaignError: No model was trained yet.
+            DataError: The test set has no usable image, or a label that the model does not know.
+            ConfigurationError: Masks are missing, or given in a campaign of classes.
+        """
+        from minimax_al.campaign.model.own_test_set import evaluate_test_set, write_predictions  # noqa: PLC0415 - torch
+
+        run = self.model().run
+        truth = None if masks is None else Path(masks)
+        result, predictions = evaluate_test_set(self.context, self._trained(run), Path(images), truth)
+        write_evaluation(run_folder(self.folder, run), result)
+        if out is not None:
+            write_predictions(Path(out), predictions)
+        return result
+
     def package(self, out: Path | str, *, onnx: bool = True) -> Path:
         """Writes the last trained model into a new folder: safetensors, classes, preprocessing, ONNX, model card.
 
@@ -390,7 +417,8 @@ class Campaign(Labelling):
         from minimax_al.campaign.package.packaging import package_model  # noqa: PLC0415 - loads torch
 
         state = self.model()
-        package_model(self.context, self._trained(state.run), state, Path(out), onnx=onnx)
+        test = read_evaluation(run_folder(self.folder, state.run))
+        package_model(self.context, self._trained(state.run), state, Path(out), onnx=onnx, test=test)
         return Path(out)
 
     def _trained(self, run: int) -> "Trained":

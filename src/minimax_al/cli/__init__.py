@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": campaign.report,
     "export": labels.export,
     "predict": model.predict,
+    "evaluate": model.evaluate,
     "package": model.package,
     "embed": features.embed,
     "bench run": benchmark.bench_run,

@@ -5,7 +5,7 @@ from shlex import quote
 from typing import Annotated, Any, Literal
 
 from minimax_al.cli.arguments import CampaignFolder, Count, ImageFolder, Share, Strategy
-from minimax_al.cli.printing import show, show_new, show_round, show_some, show_status
+from minimax_al.cli.printing import show, show_files, show_new, show_round, show_some, show_status
 from minimax_al.cli.progress import shown_progress
 from minimax_al.errors import DataError
 from minimax_al.escaping import escape
@@ -22,6 +22,8 @@ def new(
     recipe: Literal["standard", "quick"] = "standard",
     encoder: Annotated[str | None, "ENCODER"] = None,
     pretrained: Annotated[Literal["published"] | Path | None, "published|FILE"] = None,
+    strategy: Strategy = None,
+    near_duplicates: Annotated[Literal["off"] | int | None, "off|BITS"] = None,
 ) -> None:
     """Make a labelling campaign over a folder of images.
 
@@ -37,10 +39,15 @@ def new(
             in minutes on a CPU.
         encoder: Network, a name from `mal names encoders` or timm:NAME (extra `timm`); without it, the recipe's.
         pretrained: Weights to start from: `published` downloads the encoder's published weights, FILE reads them.
+        strategy: Strategy that chooses and trains, a name from `mal names strategies`, with settings in parentheses as
+            in 'mal(rule=filter)'; without it, the recipe's.
+        near_duplicates: Similarity at which two images count as one: `off` for copies of a file only, or at most BITS
+            of 128 in which their hashes differ, with equal pixels; without it, 4.
     """
     from minimax_al.campaign import Campaign
 
     start: dict[str, Any] = {"encoder": encoder, "pretrained": True if pretrained == "published" else pretrained}
+    start |= {"strategy": strategy, "near_duplicates": near_duplicates}
     given = {name: value for name, value in start.items() if value is not None}
     with Campaign.create(folder, images, classes, task, labels, storage=storage, recipe=recipe, **given) as campaign:
         show_new(campaign)
@@ -141,19 +148,24 @@ def move_images(folder: CampaignFolder, images: ImageFolder, /) -> None:
         show_status(campaign)
 
 
-def status(folder: CampaignFolder, /) -> None:
+def status(folder: CampaignFolder, /, files: bool = False) -> None:
     """Show a campaign's progress, its model's score, and whether more labels are worth it.
 
     Args:
         folder: Campaign folder.
+        files: Whether to list the files that are new since the last look, moved, changed, missing, set aside or
+            duplicates, each with the reason.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
+        found = None
         try:
-            campaign.refresh()
+            found = campaign.refresh()
         except DataError as error:  # the rest of the status needs no images
             show(f"{error}; if they were moved: mal move-images {quote(str(folder))} FOLDER")
+        if files:
+            show_files(campaign, found)
         show_status(campaign)
 
 

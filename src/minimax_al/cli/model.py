@@ -1,9 +1,10 @@
 """The commands of a campaign's model: training it, using it, taking it away."""
 
 from pathlib import Path
+from typing import Annotated
 
 from minimax_al.cli.arguments import CampaignFolder, Destination, ImageFolder, Strategy
-from minimax_al.cli.printing import show, show_status
+from minimax_al.cli.printing import show, show_status, show_test_result
 from minimax_al.cli.progress import shown_progress
 
 
@@ -36,6 +37,30 @@ def predict(folder: CampaignFolder, /, images: ImageFolder, out: Destination = P
         predictions = campaign.predict(images)
     predictions.write(out)
     show(f"{len(predictions.images)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
+
+
+def evaluate(
+    folder: CampaignFolder,
+    /,
+    images: Annotated[Path, "FOLDER|FILE"],
+    masks: Annotated[Path | None, "FOLDER"] = None,
+    out: Annotated[Path | None, "FILE.csv"] = None,
+) -> None:
+    """Measure a campaign's model on a test set of your own.
+
+    Args:
+        folder: Campaign folder.
+        images: Test images: a folder of class folders, or a CSV or Parquet file with the columns path and label; for a
+            campaign of masks, a folder of images.
+        masks: Folder of the true masks, for a campaign of masks.
+        out: CSV file for the predictions, wrong ones first.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show_test_result(campaign.evaluate(images, masks, out=out))
+    if out is not None:
+        show(f"Predictions: {out}")
 
 
 def package(folder: CampaignFolder, out: Destination, /, onnx: bool = True) -> None:

@@ -10,12 +10,11 @@ from minimax_al.escaping import escape
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from minimax_al.campaign import Campaign, ModelState, Status
+    from minimax_al.campaign import Campaign, EvaluationResult, ModelState, Refresh, Status
 
 
 _BUDGET = 100
 _SHOWN = 5
-_ALL_DUPLICATES = "Campaign.duplicates() in Python lists all"
 _STATUS = {
     "active": ("image", "images"),
     "duplicate": ("duplicate", "duplicates"),
@@ -71,12 +70,26 @@ def show_new(campaign: "Campaign") -> None:
 
     aside, twice = campaign.status().set_aside, campaign.duplicates()
     folder = quote(str(campaign.folder))
-    show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal report {folder} lists them")
+    show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal status {folder} --files lists all")
     alike = [f"{one.path} {'equals' if one.is_copy else 'looks like'} {one.original}" for one in twice]
-    show_some("duplicate", alike, _ALL_DUPLICATES)
+    show_some("duplicate", alike, f"mal status {folder} --files lists all")
     for name in campaign.classes if campaign.settings.task == "segmentation" else ():
         if is_void(name):
             show(f"class {name!r} is learnt like any other; pixels of no class need none: they are 255 in masks")
+
+
+def show_files(campaign: "Campaign", found: "Refresh | None") -> None:
+    """Print one line per file that is not simply an image to label, each with its status and the reason.
+
+    Args:
+        campaign: Campaign.
+        found: Outcome of the look at the folder that was just taken; None without one.
+    """
+    for kind, paths in () if found is None else (("added", found.added), ("moved", found.moved)):
+        for path in paths:
+            show(f"{kind}: {escape(path)}")
+    for file in campaign.files():
+        show(f"{file.status}: {escape(file.path)}" + (f" ({escape(file.reason)})" if file.reason else ""))
 
 
 def show_round(campaign: "Campaign", requested: str) -> None:
@@ -97,6 +110,26 @@ def show_round(campaign: "Campaign", requested: str) -> None:
     show(f"Round {state.number} is open: {state.picks:,} images by {state.strategy}{why}{share}.")
     show(f"List them: mal picks {folder}")
     show(f"Next: mal label {folder}")
+
+
+def show_test_result(result: "EvaluationResult") -> None:
+    """Print the score on a test set, per class, and the most frequent confusions."""
+    interval = "" if result.interval is None else " (95 %: {:.1%} to {:.1%})".format(*result.interval)
+    show(f"{result.metric_name} {result.score:.1%}{interval} on {result.images:,} images of {result.source}")
+    rows = [
+        (entry.name, f"{entry.images:,}", "–" if entry.score is None else f"{entry.score:.1%}")
+        for entry in result.classes
+    ]
+    show_table(("class", "images", "accuracy" if result.metric == "accuracy" else "IoU"), rows)
+    unit = "images" if result.metric == "accuracy" else "pixels"
+    for true, predicted, count in result.confused(5):
+        show(f"{true} predicted as {predicted}: {count:,} {unit}")
+    if result.trained_on:
+        show(
+            f"{result.trained_on:,} of these images are copies of labelled images that the campaign trains on: the "
+            "figure is too high"
+        )
+    show_some("set aside", [f"{path}: {reason}" for path, reason in result.set_aside], "test.json in the run has all")
 
 
 def show_some(kind: str, files: list[str], where: str) -> None:

@@ -60,7 +60,7 @@ def examine(root: Path, name: str) -> Fingerprint:
     try:
         # A JPEG is decoded at a fraction of its size, to its end all the same.
         small, (width, height) = read_sized(path, shrink_to=4 * _CELLS)
-        return Fingerprint(name, None, _sha256(path), perceptual_hash(small), width, height)
+        return Fingerprint(name, None, content_hash(path), perceptual_hash(small), width, height)
     except UnreadableImageError as error:
         return Fingerprint(name, error.reason)
     except OSError as error:
@@ -95,6 +95,7 @@ def _cells(grey: Image.Image, width: int, height: int) -> NDArray[np.float64]:
     return np.asarray(grey.resize((width, height), Image.Resampling.BOX), dtype=np.float64)
 
 
-def _sha256(path: Path) -> str:
+def content_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

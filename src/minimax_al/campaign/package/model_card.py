@@ -1,8 +1,9 @@
-"""The card that goes with a model: what it is for, how good it is, what it was trained on."""
+"""Card of a model: its purpose, its scores, its training data."""
 
 import re
 from collections.abc import Sequence
 
+from minimax_al.campaign.progress.evaluation_result import EvaluationResult
 from minimax_al.campaign.progress.headline import HIGH, LOW
 from minimax_al.campaign.progress.status import ModelState
 from minimax_al.training.trained import Trained
@@ -12,20 +13,23 @@ _EXPLAINED = {
         "The calibration error is the mean distance between confidence and accuracy (Guo et al. 2017)."
     ),
     "miou": (
-        "The IoU of a class is how many pixels truth and model share, of all that either has; mIoU is the mean over "
-        "the classes that either shows. Its interval comes from drawing the held-out images again (bootstrap)."
+        "The IoU of a class is the number of pixels that truth and model share, divided by the number that either has; "
+        "mIoU is the mean over the classes that either shows. Its interval is a bootstrap over the held-out images."
     ),
 }
-"""What metrics mean, by their names."""
+"""Explanations of metrics, by name."""
 
 
-def model_card(trained: Trained, state: ModelState, onnx_difference: float | None) -> str:
-    """The card as Markdown.
+def model_card(
+    trained: Trained, state: ModelState, onnx_difference: float | None, test: EvaluationResult | None = None
+) -> str:
+    """Return the card as Markdown.
 
     Args:
-        trained: the model.
-        state: the same model as its campaign's database has it.
-        onnx_difference: largest difference of a probability between the two files; None without an ONNX file.
+        trained: Trained model.
+        state: State of the same model in its campaign.
+        onnx_difference: Largest difference of a probability between the two files; None without an ONNX file.
+        test: Result on a test set of the user's own; None without one.
     """
     parts = [
         "# Model card",
@@ -35,6 +39,7 @@ def model_card(trained: Trained, state: ModelState, onnx_difference: float | Non
         ),
         "## How good it is",
         *_quality(state),
+        *_test_set(test),
         "## What it was trained on",
         (
             f"{state.labels:,} labelled images, chosen and trained by `{state.strategy}` (run {state.run}); "
@@ -45,9 +50,10 @@ def model_card(trained: Trained, state: ModelState, onnx_difference: float | Non
         *_files(trained, onnx_difference),
         "## What to know",
         (
-            "The images were chosen by active learning: classes are not as frequent among the labels as among the "
-            "images, and held-out images are on the whole harder than average ones. It has seen no images of "
-            "other kinds than the campaign's, and says one of its classes whatever it is shown."
+            "Active learning chose the labelled images, and the held-out images are drawn from them: classes have "
+            "other shares there than among all images, and the accuracy on all images can be higher or lower. A test "
+            "set of your own gives an unbiased figure. The model was trained on images of the campaign alone, and it "
+            "predicts one of its classes for any image."
         ),
         *_sight(trained),
     ]
@@ -55,7 +61,7 @@ def model_card(trained: Trained, state: ModelState, onnx_difference: float | Non
 
 
 def _sight(trained: Trained) -> list[str]:
-    """What a model of masks sees of an image."""
+    """Return a sentence about the part of an image that a model of masks sees."""
     if trained.task == "classification":
         return []
     side = f"a square of {trained.stored_size} x {trained.stored_size} pixels"
@@ -70,12 +76,12 @@ def _sight(trained: Trained) -> list[str]:
 def _since(state: ModelState) -> str:
     if not state.labels_since:
         return ""
-    return f" The campaign has {state.labels_since:,} labels that were given since, which it knows nothing of."
+    return f" The campaign has {state.labels_since:,} newer labels, on which it was not trained."
 
 
 def _quality(model: ModelState) -> list[str]:
     if model.score is None:
-        return ["No label was held out, so nobody knows. Validate it on images of your own before use."]
+        return ["No label was held out, so its accuracy is unknown. Measure it on a test set of your own before use."]
     interval = (
         ""
         if model.interval is None
@@ -91,6 +97,34 @@ def _quality(model: ModelState) -> list[str]:
         f"On {model.held_out:,} held-out images:",
         "\n".join(["| metric | value |", "|---|---|", *rows]),
         *(words for name, words in _EXPLAINED.items() if name in model.metrics),
+    ]
+
+
+def _test_set(test: EvaluationResult | None) -> list[str]:
+    if test is None:
+        return []
+    interval = (
+        ""
+        if test.interval is None
+        else " (95 % interval {:.1f} to {:.1f})".format(*(100 * end for end in test.interval))
+    )
+    rows = [
+        f"| {_plain(entry.name)} | {entry.images:,} | {_percent(entry.score)} |"
+        for entry in test.classes
+        if entry.images
+    ]
+    copies = (
+        ""
+        if not test.trained_on
+        else (
+            f" {test.trained_on:,} of these images are copies of labelled images that the campaign trains on: the "
+            "figure is too high."
+        )
+    )
+    what = "correct" if test.metric == "accuracy" else "IoU"
+    return [
+        f"On a test set of {test.images:,} images: {test.metric_name} {100 * test.score:.1f} %{interval}.{copies}",
+        "\n".join([f"| class | test images | {what} |", "|---|---|---|", *rows]),
     ]
 
 
@@ -112,7 +146,7 @@ def _percent(share: float | None) -> str:
 
 def _accuracy_table(trained: Trained) -> list[str]:
     counts = trained.facts.get("per_class_counts")
-    if counts is None:  # a model of an older version, which did not say
+    if counts is None:  # a model of an older version, which did not record them
         return []
     accuracies = [*trained.facts["per_class"], *[None] * len(counts)]
     rows = [
@@ -123,13 +157,13 @@ def _accuracy_table(trained: Trained) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """A class name as Markdown that shows it: no cell of a table ends in it, and no tag begins."""
+    """Return a class name as Markdown that shows it: it ends no cell of a table and begins no tag."""
     return re.sub(r"([\\|<])", r"\\\1", name)
 
 
 def _files(trained: Trained, onnx_difference: float | None) -> Sequence[str]:
     files = [
-        "* `model.safetensors`: the weights; `model.json` says how the network is built.",
+        "* `model.safetensors`: the weights; `model.json` describes the network.",
         "* `classes.json`: the classes, in the order of the outputs.",
         "* `preprocessing.json`: the steps from an image file to the model's input.",
         "* `preprocess.py`: code that applies them with Pillow and NumPy alone.",

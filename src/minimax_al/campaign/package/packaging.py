@@ -11,6 +11,7 @@ from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.package import preprocess
 from minimax_al.campaign.package.model_card import model_card
 from minimax_al.campaign.package.onnx_export import check_onnx, export_onnx
+from minimax_al.campaign.progress.evaluation_result import EvaluationResult
 from minimax_al.campaign.progress.status import ModelState
 from minimax_al.campaign.store.schema import items
 from minimax_al.durable import new_folder
@@ -19,7 +20,15 @@ from minimax_al.training.trained import Trained, save_trained
 _CHECKED = 16  # images on which both models are compared
 
 
-def package_model(context: CampaignContext, trained: Trained, state: ModelState, out: Path, *, onnx: bool) -> None:
+def package_model(
+    context: CampaignContext,
+    trained: Trained,
+    state: ModelState,
+    out: Path,
+    *,
+    onnx: bool,
+    test: EvaluationResult | None = None,
+) -> None:
     """Write a folder with everything that the use of the model needs, without this program.
 
     Args:
@@ -28,6 +37,7 @@ def package_model(context: CampaignContext, trained: Trained, state: ModelState,
         state: Scores of the model and labels since, for the card.
         out: Folder to write; must be new or empty.
         onnx: Whether to write an ONNX file.
+        test: Result on a test set, for the card; None without one.
 
     Raises:
         CampaignError: The folder exists and is not empty, or the ONNX file disagrees with the model.
@@ -42,7 +52,7 @@ def package_model(context: CampaignContext, trained: Trained, state: ModelState,
         if onnx:
             export_onnx(trained, part / "model.onnx")
             difference = check_onnx(trained, part, context.images, _some_paths(context))
-        (part / "README.md").write_text(model_card(trained, state, difference), encoding="utf-8")
+        (part / "README.md").write_text(model_card(trained, state, difference, test), encoding="utf-8")
 
 
 def preprocessing(trained: Trained) -> dict[str, Any]:
