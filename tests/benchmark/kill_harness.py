@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from minimax_al.benchmark.cell import ProgressCallback
+from minimax_al.benchmark.conditions import conditions_here
 from minimax_al.benchmark.folder import read_protocol
 from minimax_al.benchmark.grid import work
 
@@ -18,7 +19,7 @@ from minimax_al.benchmark.grid import work
 def run_cells(out: Path, on_progress: ProgressCallback | None = None) -> None:
     """What is left to do."""
     protocol = read_protocol(out)
-    work(protocol, out, protocol.load(), on_progress=on_progress)
+    work(protocol, out, protocol.load(), conditions_here(protocol.recipe.runtime), on_progress=on_progress)
 
 
 def be_killed(out: Path, moments: random.Random) -> bool:

@@ -30,7 +30,7 @@ def slurm(tmp_path, monkeypatch):
 def test_jobs_are_submitted_with_what_the_flags_say(slurm, tiny, tmp_path):
     flags = {"": 3, "-partition": "gpu", "-account": "vision", "-gpus": 2, "-hours": 1.5}
     options = parse_run(["digits", *(word for key, value in flags.items() for word in (f"--slurm{key}", str(value)))])
-    sentence = submit(tiny, tmp_path / "out", options.slurm, **options.slurm_parameters)
+    sentence = submit(tiny, tmp_path / "out", options.slurm, parameters=options.slurm_parameters)
     assert sentence.startswith("Submitted 3 jobs (4711_0, 4711_1, 4711_2)")
     assert read_facts(tmp_path / "out").train == 1297  # for a report elsewhere
     script = slurm.read_text()

@@ -51,7 +51,7 @@ def test_a_refused_call_leaves_the_folder_to_the_corrected_one(tiny, tmp_path):
     dataset = tiny.load()
     recipe = tiny.recipe.model_copy(update={"missing_classes": "warn"})
     uneven = tiny.model_copy(update={"imbalanced": True, "initial": "random", "recipe": recipe})
-    with pytest.raises(ConfigurationError, match=r"50 points .* take 1000 labels, but 'digits-imbalanced' has 3"):
+    with pytest.raises(ConfigurationError, match=r"50 points .* need 1000 labels, but 'digits-imbalanced' has 3"):
         prepare_folder(uneven.model_copy(update={"points": 50}), tmp_path, dataset)
     prepare_folder(uneven, tmp_path, dataset)
     assert read_protocol(tmp_path) == uneven
@@ -67,10 +67,10 @@ def test_a_damaged_provenance_is_told_of_before_anything_is_written(tiny, tmp_pa
 @pytest.mark.parametrize(
     ("preset", "changes", "match"),
     [
-        ("digits", {"imbalanced": True, "points": 50}, "50 points .* take 1000 labels, but 'digits-imbalanced' has"),
+        ("digits", {"imbalanced": True, "points": 50}, "50 points .* need 1000 labels, but 'digits-imbalanced' has"),
         ("digits", {"start": 25}, "start=25 labels cannot be balanced over 10 classes"),
-        ("digits", {"imbalanced": True, "start": 300, "points": 2}, "they take 30 of each class, but .* has 1 of"),
-        ("shapes", {"initial": "balanced"}, "initial is 'balanced', but 'shapes' has no one class an image"),
+        ("digits", {"imbalanced": True, "start": 300, "points": 2}, "they need 30 of each class, but .* has 1 of"),
+        ("shapes", {"initial": "balanced"}, "initial is 'balanced', but 'shapes' has no single class per image"),
         ("shapes", {"imbalanced": True}, "no more than the 4 classes"),
     ],
 )

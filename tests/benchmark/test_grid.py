@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from minimax_al.benchmark import grid
 from minimax_al.benchmark.cell import run_cell
+from minimax_al.benchmark.conditions import conditions_here
 from minimax_al.benchmark.folder import prepare_folder
 from minimax_al.benchmark.grid import Cell, run_grid, unfinished
 from minimax_al.benchmark.results import read_rounds, read_scores
@@ -112,7 +113,9 @@ def test_processes_side_by_side_give_the_numbers_of_one_and_tell_of_errors(tiny,
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("a file where a cell's folder should be")
     seen = []
-    with pytest.raises(ResultsError, match=r"cells/random/seed-1.*What was finished is kept"):
+    with pytest.raises(
+        ResultsError, match=r"one run failed: strategy 'random', seed 1: .*cells/random/seed-1.*other runs are kept"
+    ):
         run_grid(protocol, tmp_path / "two", jobs=2, on_progress=seen.append)
     assert (0, 2) in {(progress.seed, progress.round) for progress in seen}
     assert_equal_cells(Cell("random", 0).folder(tmp_path / "one"), Cell("random", 0).folder(tmp_path / "two"))
@@ -164,8 +167,10 @@ def test_ranks_hear_of_a_cell_that_rank_0_cannot_claim(tiny, tmp_path, monkeypat
 
     def rank(number):
         here.ranks = ThreadRanks(number, 2, **meeting)
-        with pytest.raises(ResultsError, match=r"strategy 'random', seed 0: .*lock' cannot be written"):
-            grid.work(tiny.model_copy(update={"seeds": 1}), tmp_path, dataset=None)
+        conditions = conditions_here(tiny.recipe.runtime)
+        failures = grid.work(tiny.model_copy(update={"seeds": 1}), tmp_path, None, conditions)
+        assert list(failures) == [("random", 0)]
+        assert "lock' cannot be written" in failures["random", 0]
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(rank, range(2)))

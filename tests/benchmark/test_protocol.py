@@ -64,7 +64,7 @@ def test_a_file_of_the_same_form_is_accepted(tmp_path):
         ("recipe: {minimax: {epoch: 3}}", r"unknown key 'recipe.minimax.epoch'; did you mean 'epochs'"),
         ("start: 0\nrecipe: {}", r"start: .*greater than 0, but 0 was given"),
         ("strategies: [mla]\nrecipe: {}", r"unknown strategy 'mla'; did you mean 'mal'"),
-        ("strategies: [mal, mal]\nrecipe: {}", r"name one of them twice"),
+        ("strategies: [mal, mal]\nrecipe: {}", r"strategy 'mal' is listed twice"),
         ("recipe: {minimax: {update: both}}", r"recipe.minimax.update: .*'alternating' or 'joint'"),
         ("start: [", r"is not YAML"),
         ("- 1", r"holds list, not the fields of a protocol"),
@@ -85,7 +85,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, match):
 def test_unknown_presets_and_files_are_named():
     with pytest.raises(UnknownNameError, match=r"unknown preset 'cifar1000'; did you mean 'cifar100'"):
         load_protocol("cifar1000")
-    with pytest.raises(ConfigurationError, match=r"there is no protocol file 'nowhere.yaml'"):
+    with pytest.raises(ConfigurationError, match=r"protocol file 'nowhere.yaml' does not exist"):
         load_protocol("nowhere.yaml")
 
 
@@ -117,8 +117,8 @@ def test_imbalance_is_drawn_from_the_seed_alone(tiny):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"points": 100}, r"take 2000 labels, but 'digits' has 1297 training images"),
-        ({"start": 5}, r"start=5 labels cannot show all 10 classes"),
+        ({"points": 100}, r"need 2000 labels, but 'digits' has 1297 training images"),
+        ({"start": 5}, r"start=5 labels cannot cover all 10 classes"),
     ],
 )
 def test_numbers_that_do_not_fit_the_data(tiny, changes, match):
@@ -150,7 +150,7 @@ def test_validation_needs_images_and_leaves_some(count):
 
 def test_validation_and_labels_must_fit_together():
     protocol = load_protocol("cifar100", start=100, step=50, points=2, validation=60)
-    with pytest.raises(ConfigurationError, match="take 150 labels, but 'made' has 140 training images"):
+    with pytest.raises(ConfigurationError, match="need 150 labels, but 'made' has 140 training images"):
         protocol.dataset_for(images(10, 20), seed=0)
 
 

@@ -85,11 +85,11 @@ def test_uneven_pools_are_shown_by_head_middle_and_tail(tiny, tmp_path):
 
 
 def test_a_folder_without_results(tiny, tmp_path):
-    with pytest.raises(ResultsError, match=r"holds no results of a benchmark"):
+    with pytest.raises(ResultsError, match=r"is not a results folder of a benchmark"):
         write_report(tmp_path)
     run_grid(tiny.model_copy(update={"seeds": 1, "points": 1, "strategies": ("random",)}), tmp_path)
     (Cell("random", 0).folder(tmp_path) / "round-0.json").unlink()
-    with pytest.raises(ResultsError, match=r"holds no finished round yet"):
+    with pytest.raises(ResultsError, match=r"has no finished round"):
         write_report(tmp_path)
 
 

@@ -1,41 +1,45 @@
-"""One cell of a benchmark: one strategy, one seed, round after round, resumable at any moment.
+"""One cell of a benchmark: one strategy and one seed, round after round, resumable at any moment.
 
-Nothing but the finished rounds has to survive a crash: everything random is derived from the seed, and every
-round trains from its own initialisation, so replaying the picks puts a fresh learner where the old one was.
+Only the finished rounds have to survive a crash. Every random draw is derived from the seed, and every round trains
+from its own initialisation, so replaying the picks restores the learner.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from minimax_al.benchmark.conditions import Conditions, conditions_here, threads_of
+from minimax_al.benchmark.oracle import Oracle, check_picks
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, resume_rounds, write_round
+from minimax_al.benchmark.strategy_names import build_strategy
 from minimax_al.benchmark.views import views_of
+from minimax_al.benchmark.work import CountingLearner
 from minimax_al.data import Dataset
-from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import Query
-from minimax_al.training import HEADLINE
+from minimax_al.training import HEADLINE, Evaluation, evaluate
 from minimax_al.vocabulary import IGNORED
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a cell is.
+    """Progress of a cell.
 
     Attributes:
-        strategy: of the cell.
-        seed: of the cell.
-        round: in progress, from 0; equal to `rounds` once the cell is finished.
-        rounds: of the cell.
-        stage: name of the training in progress; empty between two.
-        fraction: of that training's epochs that are done, in [0, 1].
-        score: accuracy, or mIoU, after the last finished round; None before the first.
+        strategy: Strategy name.
+        seed: Seed of the run.
+        round: Round in progress, from 0; equal to `rounds` for a finished cell.
+        rounds: Number of rounds.
+        stage: Name of the training in progress; empty between two.
+        fraction: Finished share of that training, in [0, 1].
+        score: Accuracy or mIoU after the last finished round; None before the first.
     """
 
     strategy: str
@@ -57,92 +61,131 @@ def run_cell(
     seed: int,
     folder: Path,
     *,
+    conditions: Conditions | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> list[RoundResult]:
-    """Run a cell from where it stands to its end.
+    """Run a cell from its last finished round to its end.
 
     Args:
-        protocol: what to run.
-        dataset: as `protocol.load()` gave it.
-        strategy: by name.
-        seed: of the run.
-        folder: of the cell; made where it is not there.
-        on_progress: told of every epoch and round.
+        protocol: Protocol of the benchmark.
+        dataset: Data set, as `protocol.load()` returns it.
+        strategy: Strategy name.
+        seed: Seed of the run.
+        folder: Folder of the cell; it is created.
+        conditions: Conditions to compute under; default those of this machine.
+        on_progress: Callback after every epoch and round.
 
     Returns:
         All rounds.
+
+    Raises:
+        BudgetError, PoolError, ShapeError: The strategy returned wrong picks.
     """
-    learner = _learner(protocol, protocol.dataset_for(dataset, seed), strategy, seed)
-    ranks = learner.runtime.ranks
-    results = ranks.share(ranks.together(lambda: resume_rounds(folder, protocol) if ranks.rank == 0 else []))[0]
-    tell = on_progress or (lambda _: None)
-
-    def now(stage: str = "", fraction: float = 0.0) -> Progress:
-        score = results[-1].metrics[HEADLINE[dataset.task]] if results else None
-        return Progress(strategy, seed, len(results), protocol.points, stage, fraction, score)
-
-    def on_epoch(stage: str, done: int, epochs: int, unit: str) -> None:  # noqa: ARG001 - the bar counts fractions
-        tell(now(stage, done / epochs))
-
-    learner.folder, learner.progress = folder / "work", on_epoch
-    for result in results:
-        _answer(learner, result.picks)
-    while len(results) < protocol.points:
-        tell(now())
-        results.append(_play_round(learner, protocol, folder, len(results)))
-        _answer(learner, results[-1].picks)
-        if ranks.rank == 0:
-            shutil.rmtree(folder / "work", ignore_errors=True)
-    tell(now())
-    return results
+    conditions = conditions or conditions_here(protocol.recipe.runtime)
+    with threads_of(conditions):
+        oracle = Oracle(protocol.dataset_for(dataset, seed))
+        run = _Run(protocol, oracle, strategy=strategy, seed=seed, folder=folder, conditions=conditions)
+        return run.to_its_end(on_progress or (lambda _: None))
 
 
-def _learner(protocol: Protocol, dataset: Dataset, strategy: str, seed: int) -> ActiveLearner:
-    """A learner that knows the initial pool."""
-    learner = ActiveLearner(dataset, strategy, protocol.recipe, seed=seed)
-    first = protocol.initial_pool(dataset, seed)
-    learner.teach(first, dataset.train_targets[first], by="initial pool")
-    return learner
+class _Run:
+    """A cell in progress: the learner asks, the oracle answers, rounds are written."""
+
+    def __init__(
+        self, protocol: Protocol, oracle: Oracle, *, strategy: str, seed: int, folder: Path, conditions: Conditions
+    ) -> None:
+        self.protocol, self.oracle, self.folder, self.conditions = protocol, oracle, folder, conditions
+        self.strategy, self.seed = strategy, seed
+        self.learner = CountingLearner(oracle.question, build_strategy(strategy), protocol.recipe, seed=seed)
+        self.test = _on_device(oracle.dataset, self.learner)
+        self.results: list[RoundResult] = []
+        first = protocol.initial_pool(oracle.dataset, seed)
+        self.learner.teach(first, oracle.answer(first), by="initial pool")
+
+    def to_its_end(self, tell: ProgressCallback) -> list[RoundResult]:
+        """Replay the finished rounds, then play the others."""
+        learner, ranks = self.learner, self.learner.runtime.ranks
+
+        def on_epoch(stage: str, done: int, epochs: int, _unit: str) -> None:
+            tell(self._progress(stage, done / epochs))
+
+        learner.folder = self.folder / "work"
+        learner.progress = on_epoch
+        own = ranks.together(lambda: resume_rounds(self.folder, self.protocol) if ranks.rank == 0 else [])
+        for result in ranks.share(own)[0]:
+            self._finish(result)
+        while len(self.results) < self.protocol.points:
+            tell(self._progress())
+            self._finish(self._play_round())
+            if ranks.rank == 0:
+                shutil.rmtree(self.folder / "work", ignore_errors=True)
+        tell(self._progress())
+        return self.results
+
+    def _finish(self, result: RoundResult) -> None:
+        """Add a finished round, and teach the learner its answers."""
+        self.results.append(result)
+        if result.picks:
+            picks = torch.tensor(result.picks, dtype=torch.int64)
+            self.learner.teach(picks, self.oracle.answer(picks))
+
+    def _progress(self, stage: str = "", fraction: float = 0.0) -> Progress:
+        headline = HEADLINE[self.oracle.dataset.task]
+        score = self.results[-1].metrics[headline] if self.results else None
+        return Progress(self.strategy, self.seed, len(self.results), self.protocol.points, stage, fraction, score)
+
+    def _play_round(self) -> RoundResult:
+        """Fit, evaluate and, unless it is the last round, query; write the round."""
+        learner, number = self.learner, len(self.results)
+        seconds: dict[str, float] = {}
+        learner.work.start()
+        with _timed(seconds, "train"):
+            models = learner.fit()
+        with _timed(seconds, "evaluate"):
+            evaluation = self._evaluate()
+        query: Query | None = None
+        if number + 1 < self.protocol.points:
+            with _timed(seconds, "query"):
+                query = learner.query(self.protocol.step)
+            check_picks(query, learner.pool.unlabelled, self.protocol.step)
+        result = RoundResult(
+            round=number,
+            labels=len(learner.pool.labelled),
+            metrics=evaluation.metrics,
+            per_class=evaluation.per_class,
+            class_counts=class_counts(learner.dataset, learner.targets[learner.pool.labelled]),
+            picks=[] if query is None else query.indices.tolist(),
+            seconds=seconds,
+            losses={name: epochs[-1] for name, epochs in models.history.items() if epochs},
+            steps=learner.work.steps,
+            images_seen=learner.work.images,
+            conditions=asdict(self.conditions),
+        )
+        views: dict[str, Any] = {}
+        if query is not None and learner.dataset.task == "segmentation":
+            views = views_of(learner.round, models, query.indices)
+        if learner.runtime.ranks.rank == 0:
+            write_round(self.folder, result, query=query, views=views, models=models)
+        return result
+
+    def _evaluate(self) -> Evaluation:
+        """Measure on the test images, which the learner itself never sees."""
+        assert self.learner.models is not None, "fit comes first"
+        return evaluate(replace(self.learner.round, dataset=self.test), self.learner.models)
 
 
-def _answer(learner: ActiveLearner, picks: list[int]) -> None:
-    """The oracle with the answers."""
-    if picks:
-        indices = torch.tensor(picks, dtype=torch.int64)
-        learner.teach(indices, learner.dataset.train_targets[indices])
-
-
-def _play_round(learner: ActiveLearner, protocol: Protocol, folder: Path, number: int) -> RoundResult:
-    """Fit, evaluate and, unless it is the last round, query; write the round."""
-    seconds: dict[str, float] = {}
-    with _timed(seconds, "train"):
-        models = learner.fit()
-    with _timed(seconds, "evaluate"):
-        evaluation = learner.evaluate()
-    query: Query | None = None
-    if number + 1 < protocol.points:
-        with _timed(seconds, "query"):
-            query = learner.query(protocol.step)
-    result = RoundResult(
-        round=number,
-        labels=len(learner.pool.labelled),
-        metrics=evaluation.metrics,
-        per_class=evaluation.per_class,
-        class_counts=class_counts(learner.dataset, learner.targets[learner.pool.labelled]),
-        picks=[] if query is None else query.indices.tolist(),
-        seconds=seconds,
-        losses={name: epochs[-1] for name, epochs in models.history.items()},
-    )
-    views = {}
-    if query is not None and learner.dataset.task == "segmentation":
-        views = views_of(learner.round, models, query.indices)
-    if learner.runtime.ranks.rank == 0:
-        write_round(folder, result, query=query, views=views, models=models)
-    return result
+def _on_device(dataset: Dataset, learner: CountingLearner) -> Dataset:
+    """Return the data set with the learner's training images and test images on its device."""
+    return replace(dataset, train=learner.dataset.train, test=dataset.test.to(learner.runtime.device))
 
 
 def class_counts(dataset: Dataset, targets: Tensor) -> list[int]:
-    """Images of each class among targets (n,); for masks (n, H, W), images that show the class at all."""
+    """Count the images of each class.
+
+    Args:
+        dataset: Data set with the classes.
+        targets: Classes, shape (n,); for masks, shape (n, H, W), an image counts for every class that it shows.
+    """
     if dataset.task == "classification":
         return torch.bincount(targets, minlength=dataset.num_classes).tolist()
     shown = torch.stack([torch.bincount(mask.flatten().long(), minlength=IGNORED + 1) > 0 for mask in targets])

@@ -1,29 +1,36 @@
 """A benchmark on a SLURM cluster: jobs that share one results folder and claim its cells."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from minimax_al.benchmark.folder import prepare_folder
-from minimax_al.benchmark.grid import work
+from minimax_al.benchmark.grid import run_grid
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.errors import ConfigurationError, MissingDependencyError
 
+DEFAULTS = {"gpus_per_node": 1, "timeout_min": 1440}
+"""Parameters of a job where the caller gives none."""
 
-def submit(protocol: Protocol, out: Path, jobs: int, **parameters: object) -> str:
+
+def submit(
+    protocol: Protocol, out: Path, jobs: int, *, mixed: bool = False, parameters: Mapping[str, object] | None = None
+) -> str:
     """Submit jobs that work on a grid until it is finished.
 
     Args:
-        protocol: what to run; the data must be where it says on every node.
-        out: results folder on a file system that all nodes share and that supports locks.
-        jobs: how many.
-        parameters: of `submitit.AutoExecutor.update_parameters`, such as `slurm_partition` or `gpus_per_node`.
+        protocol: Protocol of the benchmark; every node needs the data at its path.
+        out: Results folder on a file system that all nodes share and that supports locks.
+        jobs: Number of jobs.
+        mixed: Whether nodes of different kinds may compute for one folder.
+        parameters: Parameters of `submitit.AutoExecutor.update_parameters`, such as `slurm_partition`.
 
     Returns:
-        A sentence that says which jobs were submitted.
+        A sentence that names the submitted jobs.
 
     Raises:
-        ConfigurationError: jobs is below 1.
+        ConfigurationError: `jobs` is below 1, or the protocol cannot run.
         MissingDependencyError: submitit is not installed.
-        DataError: the data set is not there.
+        DataError: The data set is missing.
     """
     if jobs < 1:
         raise ConfigurationError(f"slurm is {jobs}; it is the number of jobs, 1 or more")
@@ -31,14 +38,15 @@ def submit(protocol: Protocol, out: Path, jobs: int, **parameters: object) -> st
         import submitit  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingDependencyError("submitit", "cluster", "submitting to SLURM") from error
-    prepare_folder(protocol, out, protocol.load())
+    # The nodes record their own conditions: the machine that submits does not compute.
+    prepare_folder(protocol, out, protocol.load(), computes=False)
     executor = submitit.AutoExecutor(folder=out / "slurm", cluster="slurm")
-    executor.update_parameters(name=f"mal-{protocol.name}", **({"gpus_per_node": 1, "timeout_min": 1440} | parameters))
+    executor.update_parameters(name=f"mal-{protocol.name}", **{**DEFAULTS, **(parameters or {})})
     with executor.batch():
-        submitted = [executor.submit(run_job, protocol, out) for _ in range(jobs)]
+        submitted = [executor.submit(run_job, protocol, out, mixed=mixed) for _ in range(jobs)]
     return f"Submitted {jobs} jobs ({', '.join(job.job_id for job in submitted)}); their logs are in {out / 'slurm'}"
 
 
-def run_job(protocol: Protocol, out: Path) -> None:
-    """What one job does: claim and run cells until none is left."""
-    work(protocol, out, protocol.load())
+def run_job(protocol: Protocol, out: Path, *, mixed: bool = False) -> None:
+    """Claim and run cells until none is left; this is one job."""
+    run_grid(protocol, out, mixed=mixed)

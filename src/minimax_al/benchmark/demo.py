@@ -1,4 +1,4 @@
-"""The demonstration: Minimax Active Learning beside random picks on handwritten digits, in two minutes."""
+"""Demonstration: Minimax Active Learning and random picks on handwritten digits, in two minutes."""
 
 from pathlib import Path
 
@@ -15,16 +15,16 @@ def run_demo(out: Path, *, seeds: int = 2, jobs: int = 2, on_progress: ProgressC
     """Run the preset `digits` with two strategies and write the report.
 
     Args:
-        out: results folder; an interrupted demonstration goes on where it was.
-        seeds: runs a strategy.
-        jobs: processes side by side.
-        on_progress: told how far each run is.
+        out: Results folder; an interrupted demonstration resumes.
+        seeds: Number of runs per strategy.
+        jobs: Number of parallel processes.
+        on_progress: Callback for the progress of each run.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
-        ConfigurationError: seeds or jobs is below 1.
+        ConfigurationError: `seeds` or `jobs` is below 1.
     """
     if seeds < 1:
         raise ConfigurationError(f"seeds is {seeds}; it must be 1 or more")

@@ -1,4 +1,4 @@
-"""What a results folder says of itself: the protocol that it was run under, and where its numbers come from."""
+"""Results folder: the protocol it was run under, the facts of its data, and the provenance of its numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,19 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from minimax_al.benchmark.facts import facts_of, write_facts
+from minimax_al.benchmark.conditions import Conditions, record_conditions, settle_conditions
+from minimax_al.benchmark.facts import check_same_data, facts_of, read_facts, write_facts
+from minimax_al.benchmark.fingerprint import fingerprint_of
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.provenance import provenance
+from minimax_al.benchmark.trial import check_runnable
 from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError, invalid_setting
 from minimax_al.locks import file_lock
 
 GROWING = {"strategies", "seeds", "data"}
-"""Fields of a protocol that may change between two calls on one results folder: more cells, or data moved."""
+"""Fields of a protocol that may change between two calls on one results folder: more cells, or moved data."""
 
 LOCK = "lock"
 """Lock file of a results folder, and of each cell's folder."""
@@ -24,34 +27,65 @@ PATIENCE_SECONDS = 60.0
 """How long to wait for another process that prepares the same folder."""
 
 
-def prepare_folder(protocol: Protocol, out: Path, dataset: Dataset) -> None:
-    """Write the resolved protocol to a results folder, or check that it is that folder's; note data and provenance.
+def prepare_folder(
+    protocol: Protocol, out: Path, dataset: Dataset, *, mixed: bool = False, computes: bool = True
+) -> Conditions:
+    """Write the resolved protocol to a results folder, or check that it has the same one.
 
-    Cells that an earlier call asked for stay asked for, also where two calls come at once.
+    Data, networks and conditions are checked first, so a refused call leaves no folder behind. The cells of earlier
+    calls stay requested, also where two calls come at once.
+
+    Args:
+        protocol: Protocol of the benchmark.
+        out: Results folder.
+        dataset: Data set, as `protocol.load()` returns it.
+        mixed: Whether other conditions than those of earlier results are accepted.
+        computes: Whether this machine runs cells; one that only submits jobs does not record its conditions.
+
+    Returns:
+        The conditions under which this process computes.
 
     Raises:
-        ResultsError: the folder holds results of another configuration (names the keys that differ), cannot be
-            written, or is being prepared by another process all the time.
-        ConfigurationError: the protocol does not fit the data of one of its seeds; then nothing is written.
+        ResultsError: The folder has results of another configuration, data set or machine (the message names the
+            differences), cannot be written, or another process keeps preparing it.
+        ConfigurationError: The protocol does not fit the data of one of its seeds, or its networks cannot be built.
     """
+    settings = protocol.recipe.runtime
+    check_runnable(protocol, dataset)
+    mixed = mixed or not computes
+    facts, conditions = facts_of(protocol, dataset), settle_conditions(settings, out, mixed=mixed)
+    check_same_data(read_facts(out), facts.fingerprint, out)
+    _with_earlier_cells(protocol, out)
     with file_lock(out / LOCK, PATIENCE_SECONDS, error=ResultsError) as is_ours:
         if not is_ours:
             raise ResultsError(
                 f"another process has been preparing the folder {str(out)!r} for {PATIENCE_SECONDS:g} seconds: see "
                 "what it waits for, then try again"
             )
-        protocol = _with_earlier_cells(protocol, out)
-        facts, earlier, now = facts_of(protocol, dataset), read_provenance(out), provenance(protocol.recipe.runtime)
-        # What could be refused has been: a folder with a protocol takes no other.
-        fields = protocol.model_dump(mode="json")
+        # Another process may have written meanwhile, so all is checked again before anything is written.
+        check_same_data(read_facts(out), facts.fingerprint, out)
+        conditions = settle_conditions(settings, out, mixed=mixed)
+        whole = _with_earlier_cells(protocol, out)
+        if whole.seeds > protocol.seeds:
+            facts = facts_of(whole, dataset)
+        earlier = read_provenance(out)
+        now = provenance(conditions, protocol.strategies, facts.fingerprint)
+        fields = whole.model_dump(mode="json")
         write_durably(out / "protocol.yaml", yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
         write_facts(facts, out)
+        if computes:
+            record_conditions(conditions, out)
         if now not in earlier:
             write_durably(out / "provenance.yaml", yaml.safe_dump([*earlier, now], sort_keys=False).encode())
+    return conditions
 
 
 def _with_earlier_cells(protocol: Protocol, out: Path) -> Protocol:
-    """The protocol with the strategies and seeds of a results folder, which must be of the same configuration."""
+    """Return the protocol with the strategies and seeds of its results folder.
+
+    Raises:
+        ResultsError: The folder has results of another configuration.
+    """
     if not (out / "protocol.yaml").exists():
         return protocol
     before = read_protocol(out)
@@ -66,33 +100,42 @@ def _with_earlier_cells(protocol: Protocol, out: Path) -> Protocol:
 
 
 def read_protocol(out: Path) -> Protocol:
-    """The protocol of a results folder.
+    """Read the protocol of a results folder; its strategies need not be installed.
 
     Raises:
-        ResultsError: it is no results folder, or its protocol cannot be read.
+        ResultsError: The folder is not a results folder, or its protocol cannot be read.
     """
     path = out / "protocol.yaml"
     if not path.exists():
-        raise ResultsError(f"folder {str(out)!r} holds no results of a benchmark: {str(path)!r} is not there")
+        raise ResultsError(f"folder {str(out)!r} is not a results folder of a benchmark: {str(path)!r} does not exist")
     try:
-        return Protocol.model_validate(_read_yaml(path))
+        return Protocol.model_validate(_read_yaml(path), context={"reading": True})
     except ValidationError as error:
         raise ResultsError(str(invalid_setting(error, Protocol, f"file {str(path)!r}"))) from error
 
 
 def read_provenance(out: Path) -> list[dict[str, Any]]:
-    """Command, versions and machine of every call that worked on a results folder, in order; empty where none is noted.
+    """Read command, versions and machine of every call on a results folder, in order; empty if it has none.
 
     Raises:
-        ResultsError: the file cannot be read.
+        ResultsError: The file cannot be read.
     """
     path = out / "provenance.yaml"
     entries = _read_yaml(path) if path.exists() else []
     return entries if isinstance(entries, list) else [entries]
 
 
+def same_data(out: Path, dataset: Dataset) -> None:
+    """Refuse a data set that is not the one of a results folder.
+
+    Raises:
+        ResultsError: Parts of the fingerprint differ; the message names them.
+    """
+    check_same_data(read_facts(out), fingerprint_of(dataset), out)
+
+
 def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys whose values differ, without those that may grow."""
+    """Return the dotted keys whose values differ, without those that may grow."""
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     found = []
     for key in keys if prefix else [key for key in keys if key not in GROWING]:
@@ -104,7 +147,7 @@ def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") ->
     return found
 
 
-def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - any content
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -1,20 +1,22 @@
-"""All cells of a benchmark: claimed one by one, by any number of processes on any number of machines.
+"""All cells of a benchmark, claimed one by one by any number of processes on any number of machines.
 
-A cell belongs to whoever holds the lock of its folder. A killed process leaves nothing behind that another would wait
-for.
+The process that holds the lock of a cell's folder runs the cell. The operating system frees the lock of a killed
+process, so no other process waits for it.
 """
 
 import multiprocessing
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
-
-import torch
+from urllib.parse import quote
 
 from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
+from minimax_al.benchmark.conditions import Conditions, available_cores
+from minimax_al.benchmark.failures import clear_failure, failure_of, read_failure, write_failure
 from minimax_al.benchmark.folder import LOCK, prepare_folder
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import read_rounds
@@ -24,83 +26,139 @@ from minimax_al.locks import file_lock
 from minimax_al.training import Runtime
 from minimax_al.training.ranks import Ranks
 
+Failures = dict[tuple[str, int], str]
+"""Reasons by strategy and seed."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """A strategy and a seed."""
+    """One strategy and one seed."""
 
     strategy: str
     seed: int
 
     def folder(self, out: Path) -> Path:
-        """Where its rounds lie in a results folder."""
-        return out / "cells" / self.strategy / f"seed-{self.seed}"
+        """Return the folder of its rounds in a results folder."""
+        return out / "cells" / quote(self.strategy, safe="()[]{}+=,. ") / f"seed-{self.seed}"
 
 
 def cells_of(protocol: Protocol) -> list[Cell]:
-    """All cells, seed by seed, so that an unfinished grid compares all strategies on the seeds that it has."""
+    """Return all cells, seed by seed, so that an unfinished grid compares all strategies on the finished seeds."""
     return [Cell(strategy, seed) for seed in range(protocol.seeds) for strategy in protocol.strategies]
 
 
-def run_grid(protocol: Protocol, out: Path, *, jobs: int = 1, on_progress: ProgressCallback | None = None) -> None:
-    """Run all cells that are not finished yet.
+def run_grid(
+    protocol: Protocol,
+    out: Path,
+    *,
+    jobs: int = 1,
+    mixed: bool = False,
+    on_progress: ProgressCallback | None = None,
+) -> None:
+    """Run all unfinished cells.
+
+    A cell that fails is recorded with its reason, and the others run on.
 
     Args:
-        protocol: what to run.
-        out: results folder; an earlier call's goes on where it was.
-        jobs: processes that run cells side by side; ranks that share a run take cells one by one.
-        on_progress: told how far each running cell is.
+        protocol: Protocol of the benchmark.
+        out: Results folder; an earlier call's is resumed.
+        jobs: Number of parallel processes. Ranks that share a run take cells one by one.
+        mixed: Whether other conditions than those of earlier results are accepted.
+        on_progress: Callback for the progress of each running cell.
 
     Raises:
-        ResultsError: the folder is another configuration's, or a process died.
-        ConfigurationError: jobs is below 1, or above it where several ranks share a run.
+        ResultsError: The folder has another configuration, data set or machine; or cells failed.
+        ConfigurationError: `jobs` is below 1, or above it where several ranks share a run; or the protocol cannot run.
     """
     ranks = Runtime(protocol.recipe.runtime).ranks
     if jobs < 1 or jobs > 1 < ranks.world_size:
         raise ConfigurationError(f"jobs is {jobs}; it must be 1 or more, and 1 where several ranks share a run")
     dataset = protocol.load()
-    ranks.together(lambda: prepare_folder(protocol, out, dataset) if ranks.rank == 0 else None)
+    own = ranks.together(lambda: prepare_folder(protocol, out, dataset, mixed=mixed) if ranks.rank == 0 else None)
+    conditions = ranks.share(own)[0]
+    assert conditions is not None, "rank 0 prepares the folder"
     on_progress = on_progress if ranks.rank == 0 else None
     for cell in cells_of(protocol):
         if on_progress:
             on_progress(_standing(protocol, cell, out))
     if jobs == 1:
-        work(protocol, out, dataset, on_progress=on_progress)
+        failures = work(protocol, out, dataset, conditions, on_progress=on_progress)
     else:
-        _run_processes(protocol, out, jobs, on_progress)
+        failures = _run_processes(protocol, out, jobs, conditions, on_progress)
+    _raise_failures(failures, len(cells_of(protocol)))
 
 
-def work(protocol: Protocol, out: Path, dataset: Dataset, *, on_progress: ProgressCallback | None = None) -> None:
-    """Claim and run cells until every cell is finished or in other hands.
+def work(
+    protocol: Protocol,
+    out: Path,
+    dataset: Dataset,
+    conditions: Conditions,
+    *,
+    call: str = "",
+    on_progress: ProgressCallback | None = None,
+) -> Failures:
+    """Claim and run cells until every cell is finished, has failed or is claimed by another process.
 
-    A cell that fails does not keep the others from being run.
+    Args:
+        protocol: Protocol of the benchmark.
+        out: Results folder.
+        dataset: Data set, as `protocol.load()` returns it.
+        conditions: Conditions to compute under.
+        call: Identifier that the processes of one call share: none repeats a cell that failed in another.
+        on_progress: Callback for the progress of each running cell.
 
-    Raises:
-        ResultsError: cells failed; names the first and its reason.
+    Returns:
+        The reasons of failed cells.
     """
-    ranks = Runtime(protocol.recipe.runtime).ranks
-    failures: list[tuple[Cell, MinimaxALError]] = []
+    ranks, call = Runtime(protocol.recipe.runtime).ranks, call or uuid.uuid4().hex
+    failures: Failures = {}
     for cell in cells_of(protocol):
+        folder = cell.folder(out)
+        known = read_failure(folder)
+        if known is not None and known.call == call:
+            continue
         try:
-            with _claimed(cell.folder(out), ranks) as is_ours:
+            with _claimed(folder, ranks) as is_ours:
                 if is_ours:
-                    run_cell(protocol, dataset, cell.strategy, cell.seed, cell.folder(out), on_progress=on_progress)
-        except MinimaxALError as error:
-            failures.append((cell, error))
-    if failures:
-        cell, reason = failures[0]
-        others = f" ({len(failures)} cells failed)" if len(failures) > 1 else ""
-        raise ResultsError(f"strategy {cell.strategy!r}, seed {cell.seed}: {reason}{others}") from reason
+                    run_cell(
+                        protocol,
+                        dataset,
+                        cell.strategy,
+                        cell.seed,
+                        folder,
+                        conditions=conditions,
+                        on_progress=on_progress,
+                    )
+                    clear_failure(folder)
+        except Exception as error:
+            if ranks.world_size > 1 and not isinstance(error, MinimaxALError):
+                raise  # the other ranks do not know of it, and would wait for this one
+            failure = failure_of(error, call)
+            failures[cell.strategy, cell.seed] = failure.reason
+            if ranks.rank == 0:
+                write_failure(folder, failure)
+    return failures
+
+
+def _raise_failures(failures: Failures, cells: int) -> None:
+    if not failures:
+        return
+    (strategy, seed), reason = next(iter(failures.items()))
+    count = f"{len(failures)} of {cells} runs failed, first " if len(failures) > 1 else "one run failed: "
+    raise ResultsError(
+        f"{count}strategy {strategy!r}, seed {seed}: {reason}. The other runs are kept; the same command tries "
+        "the failed ones again"
+    )
 
 
 def unfinished(protocol: Protocol, out: Path) -> list[Cell]:
-    """The cells that are not run to their end, whoever has them in hand."""
+    """Return the cells that are not finished, including those of other processes."""
     return [cell for cell in cells_of(protocol) if _standing(protocol, cell, out).round < protocol.points]
 
 
 @contextmanager
 def _claimed(folder: Path, ranks: Ranks) -> Iterator[bool]:
-    """Whether the cell is ours inside the block; rank 0 claims it for all that share the run."""
+    """Yield whether the cell is ours inside the block; rank 0 claims it for all ranks of the run."""
     with ExitStack() as claim:
         lock = file_lock(folder / LOCK, error=ResultsError)
         is_ours = ranks.together(lambda: ranks.rank == 0 and claim.enter_context(lock))
@@ -111,38 +169,67 @@ def _standing(protocol: Protocol, cell: Cell, out: Path) -> Progress:
     return Progress(cell.strategy, cell.seed, len(read_rounds(cell.folder(out), protocol)), protocol.points)
 
 
-def _run_processes(protocol: Protocol, out: Path, jobs: int, on_progress: ProgressCallback | None) -> None:
-    """Start `jobs` processes that work on the grid, and pass on what they report."""
+def _run_processes(
+    protocol: Protocol, out: Path, jobs: int, conditions: Conditions, on_progress: ProgressCallback | None
+) -> Failures:
+    """Start `jobs` processes that work on the grid, and forward their reports."""
     context = multiprocessing.get_context("spawn")
-    reports: multiprocessing.Queue[Progress | str] = context.Queue()
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    reports: multiprocessing.Queue[Progress | Failures | str] = context.Queue()
+    call = uuid.uuid4().hex
     processes = [
-        context.Process(target=_process, args=(protocol, out, reports, threads), name=f"worker {job}")
+        context.Process(target=_process, args=(protocol, out, reports, conditions, call), name=f"worker {job}")
         for job in range(jobs)
     ]
-    failures: list[str] = []
+    failures: Failures = {}
+    died: list[str] = []
     try:
-        for process in processes:
-            process.start()
+        with _passive_waiting(jobs * conditions.threads > available_cores()):
+            for process in processes:
+                process.start()
         while any(process.is_alive() for process in processes) or not reports.empty():
             with suppress(Empty):
                 report = reports.get(timeout=0.2)
                 if isinstance(report, str):
-                    failures.append(report)
+                    died.append(report)
+                elif isinstance(report, dict):
+                    failures |= report
                 elif on_progress:
                     on_progress(report)
     finally:
         for process in processes:
             process.terminate()
             process.join()
-    failures += [f"{process.name} ended with exit code {process.exitcode}" for process in processes if process.exitcode]
-    if failures:
-        raise ResultsError(f"{failures[0]}. What was finished is kept: the same command goes on from there")
+    died += [f"{process.name} ended with exit code {process.exitcode}" for process in processes if process.exitcode]
+    if died:
+        raise ResultsError(f"{died[0]}. The finished rounds are kept: the same command resumes")
+    return failures
 
 
-def _process(protocol: Protocol, out: Path, reports: "multiprocessing.Queue[Progress | str]", threads: int) -> None:
-    """A worker process: ends with its parent, and reports an error as its sentence."""
-    torch.set_num_threads(threads)
+@contextmanager
+def _passive_waiting(crowded: bool) -> Iterator[None]:  # noqa: FBT001 - a condition, not an option
+    """Let the threads of processes started inside sleep while they wait, where they outnumber the cores.
+
+    Waiting threads otherwise spin, and take the cores from those that compute. Numbers do not change.
+    """
+    name = "OMP_WAIT_POLICY"
+    before = os.environ.get(name)
+    if crowded and before is None:
+        os.environ[name] = "PASSIVE"
+    try:
+        yield
+    finally:
+        if crowded and before is None:
+            del os.environ[name]
+
+
+def _process(
+    protocol: Protocol,
+    out: Path,
+    reports: "multiprocessing.Queue[Progress | Failures | str]",
+    conditions: Conditions,
+    call: str,
+) -> None:
+    """Run a worker process: it ends with its parent, and reports failures by their reason."""
 
     def report(progress: Progress) -> None:
         parent = multiprocessing.parent_process()
@@ -151,7 +238,8 @@ def _process(protocol: Protocol, out: Path, reports: "multiprocessing.Queue[Prog
         reports.put(progress)
 
     try:
-        work(protocol, out, protocol.load(), on_progress=report)
+        failures = work(protocol, out, protocol.load(), conditions, call=call, on_progress=report)
     except MinimaxALError as error:
         reports.put(str(error))
-        raise SystemExit(1) from error
+    else:
+        reports.put(failures)

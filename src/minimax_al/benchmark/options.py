@@ -1,41 +1,51 @@
-"""The command line of `mal bench run`, derived from the protocol: every field of it is a flag."""
+"""Command line of `mal bench run`, derived from the protocol: every field of it is a flag."""
 
+import inspect
 from argparse import ArgumentParser
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import tyro
-from pydantic import ValidationError
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from minimax_al.benchmark.protocol import Protocol, list_presets, load_protocol
+from minimax_al.benchmark.strategy_names import split_commas
+from minimax_al.data import SOURCES, FileOptions
 from minimax_al.errors import ConfigurationError, invalid_setting
 from minimax_al.strategies import list_strategies
 
 UNDER_MAL_TOO = ("random+mal", "entropy+mal", "margin+mal", "badge+mal")
-"""What `--strategies all` adds to the listed names."""
+"""Names that `--strategies all` adds to the listed ones."""
+
+OPTION = "--options."
+"""Beginning of a flag for an option of the data set's source."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What to run, and how.
+    """Options of one call of `mal bench run`.
 
     Attributes:
-        protocol: the preset's, with what the flags changed.
-        out: results folder; by default runs/NAME.
-        jobs: processes that run cells side by side on this machine; they share its GPU, and each takes its part of
-            the cores unless `--recipe.runtime.threads` says how many.
-        slurm: submit so many SLURM jobs that share the results folder, and return.
-        slurm_partition: for these jobs; SLURM's own by default.
-        slurm_account: that they are charged to; SLURM's own by default.
-        slurm_gpus: of each job.
-        slurm_hours: after which a job is ended; the same command goes on from there.
+        protocol: Protocol of the preset, with the changes of the flags.
+        out: Results folder; by default runs/NAME.
+        jobs: Number of parallel processes on this machine, which share its GPU. The number of threads per process
+            does not depend on it: with many jobs set --recipe.runtime.threads 1.
+        mixed_machines: Accept results of another device, precision, number of threads or processor in one folder.
+        slurm: Number of SLURM jobs to submit, which share the results folder; the command then returns.
+        slurm_partition: Partition of these jobs; SLURM's default if not given.
+        slurm_account: Account of these jobs; SLURM's default if not given.
+        slurm_gpus: Number of GPUs per job.
+        slurm_hours: Time limit per job; the same command resumes after it.
     """
 
     protocol: Annotated[Protocol, tyro.conf.arg(name="")]
     out: Path | None = None
     jobs: int = 1
+    mixed_machines: bool = False
     slurm: int | None = None
     slurm_partition: str | None = None
     slurm_account: str | None = None
@@ -44,55 +54,114 @@ class RunOptions:
 
     @property
     def folder(self) -> Path:
-        """The results folder."""
+        """Results folder."""
         return self.out or Path("runs") / self.protocol.name
 
     @property
     def slurm_parameters(self) -> dict[str, object]:
-        """As `minimax_al.benchmark.cluster.submit` takes them."""
+        """Parameters of `minimax_al.benchmark.cluster.submit`."""
         given = {"slurm_partition": self.slurm_partition, "slurm_account": self.slurm_account}
-        asked = {name: value for name, value in given.items() if value is not None}
-        return {**asked, "gpus_per_node": self.slurm_gpus, "timeout_min": round(60 * self.slurm_hours)}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return {**chosen, "gpus_per_node": self.slurm_gpus, "timeout_min": round(60 * self.slurm_hours)}
 
 
 def parse_run(words: Sequence[str]) -> RunOptions:
-    """The options of `mal bench run PRESET [--recipe NAME] [--KEY VALUE …]`.
+    """Parse the words of `mal bench run PRESET [--recipe NAME] [--KEY VALUE …]`.
 
-    The preset and the recipe come first, since they are where every other flag's value starts from.
+    Preset and recipe come first, since they set the default of every other flag.
 
     Args:
-        words: of the command line, after `mal bench run`.
+        words: Command line after `mal bench run`.
 
     Raises:
-        ConfigurationError: a value is not allowed.
-        UnknownNameError: there is no such preset, recipe or strategy.
-        SystemExit: a flag is wrong, or help was asked for.
+        ConfigurationError: A value is not allowed.
+        UnknownNameError: The preset, the recipe or a strategy does not exist.
+        SystemExit: A flag is wrong, or help was requested.
     """
     first = ArgumentParser(
         prog="mal bench run",
-        description="Run a benchmark, from where it stands. `mal bench run PRESET --help` shows every setting.",
+        description="Run or resume a benchmark. `mal bench run PRESET --help` lists every setting.",
         epilog=f"presets: {', '.join(list_presets())}",
         allow_abbrev=False,
         add_help=not words or words[0].startswith("-"),
     )
-    first.add_argument("preset", help="name of a preset, or a YAML file of the same form")
-    first.add_argument("--recipe", default="default", help="`default` is ours, `paper` follows the paper")
+    first.add_argument("preset", metavar="PRESET", help="name of a preset, or path of a YAML file of the same form")
+    first.add_argument("--recipe", metavar="NAME", default="default", help="`default`, or `paper` to follow the paper")
     chosen, rest = first.parse_known_args(words)
+    options, rest = _source_options(rest)
     default = RunOptions(load_protocol(chosen.preset, chosen.recipe))
     try:
-        return tyro.cli(
+        parsed = tyro.cli(
             RunOptions,
             args=_spread_strategies(rest),
             default=default,
             prog=f"mal bench run {chosen.preset} [--recipe {chosen.recipe}]",
-            description=f"Run the benchmark {chosen.preset!r} under its recipe {chosen.recipe!r}.",
+            description=(
+                f"Run the benchmark {chosen.preset!r} under its recipe {chosen.recipe!r}. --options.NAME VALUE sets an "
+                "option of the data set's source. --strategies takes names separated by commas, with settings in "
+                "parentheses: random,'mal(rule=filter)'."
+            ),
         )
     except ValidationError as error:
         raise invalid_setting(error, Protocol, "the command line") from error
+    return replace(parsed, protocol=_with_options(parsed.protocol, options))
 
 
-def _spread_strategies(words: list[str]) -> list[str]:
-    """Commas in the value of `--strategies` become words of their own; `all` becomes every name."""
+def _source_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the `--options.NAME VALUE` pairs of a command line, and its other words.
+
+    Raises:
+        ConfigurationError: A flag has no value.
+    """
+    options: dict[str, str] = {}
+    rest: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        if not word.startswith(OPTION):
+            rest.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        value = value if equals else next(remaining, "")
+        if not value or (value.startswith("--") and not equals):
+            raise ConfigurationError(f"{flag} needs a value: write {flag} VALUE")
+        options[flag.removeprefix(OPTION).replace("-", "_")] = value
+    return options, rest
+
+
+def _with_options(protocol: Protocol, options: dict[str, str]) -> Protocol:
+    """Return the protocol with further options of its source; the source checks names and values."""
+    kinds = _kinds_of(protocol.dataset)
+    given = {name: _value(text, kinds.get(name, Any)) for name, text in options.items()}
+    return protocol.model_copy(update={"options": {**protocol.options, **given}}) if given else protocol
+
+
+def _kinds_of(dataset: str) -> dict[str, Any]:
+    """Return the types of a source's options, by name; empty for an unknown source."""
+    if dataset not in SOURCES:
+        return {}
+    load = import_module(SOURCES[dataset]).load
+    kinds: dict[str, Any] = get_type_hints(load)
+    if "files" in inspect.signature(load).parameters:
+        kinds |= {name: field.annotation for name, field in FileOptions.model_fields.items()}
+    return kinds
+
+
+def _value(text: str, kind: Any) -> Any:  # noqa: ANN401 - any type and value
+    """Return a word as the YAML value that the type accepts, or else as text."""
+    try:
+        value = yaml.safe_load(text)
+        TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except (yaml.YAMLError, ValidationError):
+        return text
+    return value
+
+
+def _spread_strategies(words: Sequence[str]) -> list[str]:
+    """Split the value of `--strategies` at its commas, and replace `all` by every name.
+
+    Raises:
+        ConfigurationError: The flag has no value.
+    """
     spread: list[str] = []
     takes_names = False
     for word in words:
@@ -107,8 +176,11 @@ def _spread_strategies(words: list[str]) -> list[str]:
     return spread
 
 
-def _names(value: str) -> list[str]:
-    return [*list_strategies(), *UNDER_MAL_TOO] if value == "all" else [name for name in value.split(",") if name]
+def _names(value: str) -> Iterator[str]:
+    if value == "all":
+        yield from (*list_strategies(), *UNDER_MAL_TOO)
+    else:
+        yield from split_commas(value)
 
 
 def _names_after(words: list[str]) -> bool:

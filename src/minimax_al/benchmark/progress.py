@@ -1,4 +1,4 @@
-"""What a terminal shows while a benchmark runs: one bar a running cell, and one for the whole grid."""
+"""Progress of a benchmark on a terminal: one bar per running cell, and one for the whole grid."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from minimax_al.benchmark.cell import Progress, ProgressCallback
 
 @contextmanager
 def shown_progress(console: Console) -> Iterator[ProgressCallback]:
-    """A callback that draws progress inside the block; where there is no terminal it prints finished rounds.
+    """Yield a callback that draws progress; off a terminal it prints one line per finished round.
 
     Args:
-        console: where to.
+        console: Console to draw on.
     """
     if not console.is_terminal:
         yield _Lines(console)
@@ -34,7 +34,7 @@ def shown_progress(console: Console) -> Iterator[ProgressCallback]:
 
 
 class _Lines:
-    """A line a finished round."""
+    """One line per finished round."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -50,7 +50,7 @@ class _Lines:
 
 
 class _Drawing:
-    """One bar for all rounds of the grid, and one a running cell."""
+    """One bar for all rounds of the grid, and one per running cell."""
 
     def __init__(self, bars: Bars) -> None:
         self.bars = bars

@@ -1,4 +1,4 @@
-"""A protocol: which data, how many labels when, which strategies, how often, under which recipe."""
+"""Protocol of a benchmark: data, numbers of labels, strategies, seeds, recipe."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -6,37 +6,47 @@ from typing import Any, Literal, Self
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 
+from minimax_al.benchmark.strategy_names import build_strategy, strategy_name
 from minimax_al.data import Dataset, load_dataset, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
-from minimax_al.strategies import get_strategy
 from minimax_al.training import Recipe
 from minimax_al.training.seeding import derive_seed, generator_for
 
 READING = frozenset({"resident", "verify", "workers"})
-"""Options of sources that say how images are read, and change none."""
+"""Options of sources that change how images are read, but no pixel."""
 
 
 class Protocol(BaseModel):
     """Everything that decides the numbers of a benchmark.
 
     Attributes:
-        name: of the protocol, as curves and tables call it.
-        dataset: name of the source.
-        data: folder or file of the data; None where the source brings its own.
-        options: of the source.
-        validation: training images that are evaluated on in place of the test set, drawn anew for every seed; they
-            leave the pool. For choosing settings without a look at the test set; 0 takes the test set.
-        imbalanced: keep random shares of the classes, drawn anew for every seed (the paper's section 4.1).
-        start: labels of the initial pool.
-        step: labels a query round.
-        points: of the learning curve; one more than there are queries.
-        initial: `random`, or `balanced` with equally many of each class.
-        strategies: by name.
-        seeds: runs a strategy, seeded 0, 1, ….
-        recipe: networks and trainings, the same for all strategies.
+        name: Name in curves and tables.
+        dataset: Name of the source.
+        data: Folder or file of the data; None for a source without files.
+        options: Options of the source.
+        validation: Number of training images to evaluate on instead of the test set, drawn anew for every seed. They
+            leave the pool. Settings can then be chosen without using the test set; 0 evaluates on the test set.
+        imbalanced: Whether random shares of the classes are kept, drawn anew for every seed (the paper's section 4.1).
+        start: Number of labels of the initial pool.
+        step: Number of labels per round.
+        points: Number of points of the learning curve, one more than the number of queries.
+        initial: `random`, or `balanced` with the same number of images of each class.
+        strategies: Strategy names; settings follow in parentheses, as in `mal(rule=filter)`.
+        seeds: Number of runs per strategy, seeded 0, 1, ….
+        recipe: Networks and trainings, the same for all strategies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,34 +65,50 @@ class Protocol(BaseModel):
     seeds: PositiveInt
     recipe: Recipe = Field(default_factory=Recipe)
 
+    @field_validator("strategies", mode="before")
+    @classmethod
+    def _with_canonical_names(cls, value: Any) -> Any:  # noqa: ANN401 - what a file or the command line gives
+        return [strategy_name(entry) for entry in value] if isinstance(value, list | tuple) else value
+
     @model_validator(mode="after")
-    def _strategies_exist(self) -> Self:
-        for strategy in self.strategies:
-            get_strategy(strategy)
-        if len(set(self.strategies)) < len(self.strategies):
-            raise ConfigurationError(f"strategies {', '.join(self.strategies)} name one of them twice")
+    def _strategies_exist(self, info: ValidationInfo) -> Self:
+        # Results can be read where the plug-in that made them is not installed.
+        if not (info.context or {}).get("reading"):
+            for strategy in self.strategies:
+                build_strategy(strategy)
+        twice = [name for name in self.strategies if self.strategies.count(name) > 1]
+        if twice:
+            raise ConfigurationError(f"strategy {twice[0]!r} is listed twice in {', '.join(self.strategies)}")
         return self
 
     @property
     def is_preset(self) -> bool:
-        """Whether data and numbers of labels are those of the preset of this name, under whatever recipe."""
+        """Whether data and numbers of labels are those of the preset of this name, under any recipe."""
         return self.name in list_presets() and _setting(self) == _setting(load_protocol(self.name, "paper"))
 
     def load(self) -> Dataset:
-        """The data set, before any imbalance.
+        """Load the data set, before any imbalance.
 
         Raises:
-            DataError: it is not there, or cannot be used; says where it looked.
-            ConfigurationError: the protocol asks for more labels than there are images.
+            DataError: The data set is missing or unusable; the message names the path.
+            ConfigurationError: The protocol requests more labels than there are images.
         """
-        dataset = load_dataset(self.dataset, self.data, **self.options)
+        dataset = self.load_data()
         self.check_fits(dataset)
         if self.validation or self.imbalanced:
-            self.dataset_for(dataset, seed=0)  # what is wrong with it is said before anything is written
+            self.dataset_for(dataset, seed=0)  # an unusable draw is refused before anything is written
         return dataset
 
+    def load_data(self) -> Dataset:
+        """Load the data set without checking that strategies and numbers fit it.
+
+        Raises:
+            DataError: The data set is missing or unusable; the message names the path.
+        """
+        return load_dataset(self.dataset, self.data, **self.options)
+
     def dataset_for(self, dataset: Dataset, seed: int) -> Dataset:
-        """The data set of one run: the same for all strategies of a seed."""
+        """Return the data set of one run, the same for all strategies of a seed."""
         drawn = dataset
         if self.validation:
             drawn = with_validation(drawn, self.validation, derive_seed(seed, "validation"))
@@ -93,11 +119,11 @@ class Protocol(BaseModel):
         return drawn
 
     def initial_pool(self, dataset: Dataset, seed: int) -> Tensor:
-        """The images that are labelled before the first round, (start,) int64: the same for all strategies.
+        """Return the initial pool, shape (start,), int64, the same for all strategies of a seed.
 
         Args:
-            dataset: that passes `check_fits`.
-            seed: of the run.
+            dataset: Data set of the run, which passes `check_fits`.
+            seed: Seed of the run.
         """
         generator = generator_for(seed, "initial pool")
         order = torch.randperm(len(dataset.train), generator=generator)
@@ -108,39 +134,41 @@ class Protocol(BaseModel):
         return torch.cat([order[targets == label][:share] for label in range(dataset.num_classes)])
 
     def check_fits(self, dataset: Dataset) -> None:
-        """Refuse strategies for another task, more labels than images, initial labels that cannot be had.
+        """Refuse a data set that the protocol does not fit.
 
         Raises:
-            ConfigurationError: the numbers do not fit the data.
+            ConfigurationError: A strategy is for another task, the pool is too small, a class is unknown, or test
+                images have another size than training images.
         """
         for strategy in self.strategies:
-            get_strategy(strategy).check_task(dataset.task)
+            build_strategy(strategy).check_task(dataset.task)
+        _check_sizes(dataset)
         wanted = self.start + (self.points - 1) * self.step
         if wanted > len(dataset.train):
             raise ConfigurationError(
-                f"{self.points} points from {self.start} labels in steps of {self.step} take {wanted} labels, "
+                f"{self.points} points from {self.start} labels in steps of {self.step} need {wanted} labels, "
                 f"but {dataset.name!r} has {len(dataset.train)} training images: lower points, start or step"
             )
         blank = (dataset.train_targets < 0).nonzero() if dataset.task == "classification" else torch.empty(0)
         if len(blank):
             raise ConfigurationError(
-                f"{dataset.name!r} does not say the class of {len(blank)} training images "
-                f"({dataset.train.names[int(blank[0])]!r} first): a benchmark has to know all answers"
+                f"{dataset.name!r} has {len(blank)} training images without a class "
+                f"({dataset.train.names[int(blank[0])]!r} first): a benchmark needs all answers"
             )
         must_cover = dataset.task == "classification" and self.recipe.missing_classes == "error"
         if must_cover and self.start < dataset.num_classes:
             raise ConfigurationError(
-                f"start={self.start} labels cannot show all {dataset.num_classes} classes of {dataset.name!r}: "
+                f"start={self.start} labels cannot cover all {dataset.num_classes} classes of {dataset.name!r}: "
                 "raise start, or set recipe.missing_classes to 'warn'"
             )
         if self.initial == "balanced":
             self._check_balance(dataset)
 
     def _check_balance(self, dataset: Dataset) -> None:
-        """Refuse an initial pool that cannot have equally many images of each class."""
+        """Refuse an initial pool that cannot be balanced."""
         if dataset.task == "segmentation":
             raise ConfigurationError(
-                f"initial is 'balanced', but {dataset.name!r} has no one class an image: set initial to 'random'"
+                f"initial is 'balanced', but {dataset.name!r} has no single class per image: set initial to 'random'"
             )
         share, left = divmod(self.start, dataset.num_classes)
         if left:
@@ -151,21 +179,31 @@ class Protocol(BaseModel):
         count, rarest = torch.bincount(dataset.train_targets, minlength=dataset.num_classes).min(dim=0)
         if count < share:
             raise ConfigurationError(
-                f"start={self.start} labels cannot be balanced: they take {share} of each class, but "
+                f"start={self.start} labels cannot be balanced: they need {share} of each class, but "
                 f"{dataset.name!r} has {int(count)} of {dataset.class_names[int(rarest)]!r}: lower start, or set "
                 "initial to 'random'"
             )
 
 
+def _check_sizes(dataset: Dataset) -> None:
+    """Refuse test images of another size than training's: one model would see two scales."""
+    sizes = [getattr(images, "size", None) for images in (dataset.train, dataset.test)]
+    if len(dataset.test) and None not in sizes and sizes[0] != sizes[1]:
+        train, test = ("×".join(map(str, size)) for size in sizes if size)
+        raise ConfigurationError(
+            f"test images of {dataset.name!r} are {test} pixels, but training images are {train}: resize one of the two"
+        )
+
+
 def _setting(protocol: Protocol) -> dict[str, Any]:
-    """What decides whether two protocols ask for the same labels of the same images."""
+    """Return the fields that decide which images a protocol labels."""
     fields = {"dataset", "validation", "imbalanced", "start", "step", "initial"}
     options = {name: value for name, value in protocol.options.items() if name not in READING}
     return {**protocol.model_dump(include=fields), "options": options}
 
 
 def list_presets() -> list[str]:
-    """The presets' names, sorted.
+    """Return the names of the presets, sorted.
 
     Example:
         >>> "cifar100" in list_presets()
@@ -175,16 +213,16 @@ def list_presets() -> list[str]:
 
 
 def load_protocol(preset: str, recipe: str = "default", **changes: Any) -> Protocol:  # noqa: ANN401 - fields of Protocol
-    """A protocol from a preset's name or from a YAML file of the same form.
+    """Load a protocol from a preset or from a YAML file of the same form.
 
     Args:
-        preset: a name of `list_presets()`, or the path of a file that ends in .yaml or .yml.
-        recipe: which of the file's recipes; `paper` follows the paper, `default` is ours (the file says why).
-        changes: fields of the protocol in place of the file's.
+        preset: Name from `list_presets()`, or path of a file that ends in .yaml or .yml.
+        recipe: Name of one of the file's recipes; `paper` follows the paper, `default` is ours.
+        changes: Fields of the protocol that replace the file's.
 
     Raises:
-        UnknownNameError: there is no such preset or recipe.
-        ConfigurationError: the file says something that no protocol can have; names file and key.
+        UnknownNameError: The preset or the recipe does not exist.
+        ConfigurationError: The file has an invalid key or value; the message names file and key.
     """
     where, text = _read(preset)
     try:
@@ -207,11 +245,11 @@ def load_protocol(preset: str, recipe: str = "default", **changes: Any) -> Proto
 
 
 def _read(preset: str) -> tuple[str, str]:
-    """What to call the preset in messages, and its text."""
+    """Return the preset's name in messages, and its text."""
     if preset.endswith((".yaml", ".yml")):
         path = Path(preset)
         if not path.is_file():
-            raise ConfigurationError(f"there is no protocol file {preset!r}")
+            raise ConfigurationError(f"protocol file {preset!r} does not exist")
         try:
             return f"file {preset!r}", path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:

@@ -1,33 +1,55 @@
-"""Where results come from: command, versions, source state, machine."""
+"""Provenance of results: command, versions, source state, machine, data."""
 
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from minimax_al.training import RuntimeSettings
-from minimax_al.training.runtime import resolve_device, resolve_precision
+from minimax_al.benchmark.conditions import Conditions
+from minimax_al.benchmark.strategy_names import split_name
+from minimax_al.strategies.registry import ENTRY_POINTS
 
 PACKAGES = ("minimax-al", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "pillow", "timm")
 
 
-def provenance(settings: RuntimeSettings) -> dict[str, Any]:
-    """Command, versions, source state and machine of this process, as plain values.
+def provenance(conditions: Conditions, strategies: Iterable[str], fingerprint: dict[str, str]) -> dict[str, Any]:
+    """Return command, versions, source state, machine and data of this process, as plain values.
 
     Args:
-        settings: device and precision, of which `auto` is resolved here.
+        conditions: Resolved device, precision and threads.
+        strategies: Strategy names; the versions of plug-ins among them are recorded.
+        fingerprint: Fingerprint of the data set.
     """
+    plugins = plugin_versions(strategies)
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        **({"plug-ins": plugins} if plugins else {}),
         "source": _source_state(),
-        "machine": _machine(settings),
+        "machine": _machine(conditions),
+        "data": fingerprint,
     }
+
+
+def plugin_versions(strategies: Iterable[str]) -> dict[str, str]:
+    """Return package and version of every strategy that another package provides, by strategy.
+
+    Args:
+        strategies: Strategy names, with settings or without.
+    """
+    names = {split_name(strategy)[0].removesuffix("+mal") for strategy in strategies}
+    found = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name in names and point.dist is not None and point.dist.name != "minimax-al":
+            found[point.name] = f"{point.dist.name} {point.dist.version}"
+    return found
 
 
 def _version(name: str) -> str | None:
@@ -38,7 +60,7 @@ def _version(name: str) -> str | None:
 
 
 def _source_state() -> str:
-    """The commit that this package runs from, and whether files differ from it; empty outside a checkout."""
+    """Return the commit of this package's source, and whether files differ from it; empty outside a checkout."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "--short=12", "HEAD")
@@ -53,25 +75,8 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _machine(settings: RuntimeSettings) -> dict[str, Any]:
-    device = resolve_device(settings.device)
-    facts: dict[str, Any] = {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "threads": settings.threads or torch.get_num_threads(),
-        "device": device.type,
-        "precision": resolve_precision(settings.precision, device),
-    }
-    if torch.cuda.is_available():
-        facts["accelerator"] = torch.cuda.get_device_name()
+def _machine(conditions: Conditions) -> dict[str, Any]:
+    facts: dict[str, Any] = {"system": f"{platform.system()} {platform.machine()}", **asdict(conditions)}
+    if conditions.device == "cuda":
         facts["cuda"] = torch.version.cuda
-    return facts
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = {line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")}
-    return ", ".join(sorted(names)) or platform.processor()
+    return {name: value for name, value in facts.items() if value != ""}

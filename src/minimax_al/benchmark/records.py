@@ -1,12 +1,13 @@
-"""A results folder, read: what was run, what is finished, and its numbers as tidy records."""
+"""Content of a results folder: finished rounds, and their numbers as tidy records."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from minimax_al.benchmark.facts import DatasetFacts, facts_of, read_facts
-from minimax_al.benchmark.folder import read_protocol
+from minimax_al.benchmark.failures import Failure, read_failure
+from minimax_al.benchmark.folder import read_protocol, same_data
 from minimax_al.benchmark.grid import Cell, cells_of
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, read_rounds
@@ -18,15 +19,16 @@ from minimax_al.training import HEADLINE
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder, read.
+    """Content of a results folder.
 
     Attributes:
-        out: the folder.
-        protocol: that it was run under.
-        facts: of the data set.
-        rounds: the finished rounds of every cell that has any.
-        dataset: with the images; None where they are not to be had.
-        absence: why.
+        out: Results folder.
+        protocol: Protocol of the results.
+        facts: Facts about the data set.
+        rounds: Finished rounds by cell, for cells with at least one.
+        dataset: Data set with the images; None where it is not available.
+        absence: Reason why it is not available.
+        failures: Failed cells.
     """
 
     out: Path
@@ -35,10 +37,11 @@ class Results:
     rounds: Mapping[Cell, list[RoundResult]]
     dataset: Dataset | None
     absence: str = ""
+    failures: Mapping[Cell, Failure] = field(default_factory=dict)
 
     @cached_property
     def records(self) -> list[Record]:
-        """Every metric of every finished round; times as `train_seconds`, `evaluate_seconds`, `query_seconds`."""
+        """Metrics of every finished round, its times (`train_seconds`) and work (`train_steps`, `train_images`)."""
         return [
             Record(self.protocol.name, cell.strategy, cell.seed, result.round, result.labels, metric, value)
             for cell, results in self.rounds.items()
@@ -48,7 +51,7 @@ class Results:
 
     @property
     def headline(self) -> str:
-        """The metric that the data set is judged by."""
+        """Metric by which models on this data set are judged."""
         return HEADLINE[self.facts.task]
 
     @cached_property
@@ -59,12 +62,12 @@ class Results:
 
     @cached_property
     def finished_strategies(self) -> set[str]:
-        """Strategies with a cell that is run to its end."""
+        """Strategies with a finished cell."""
         return {cell.strategy for cell in self._finished}
 
     @cached_property
     def finished_seeds(self) -> set[int]:
-        """Seeds that all of `finished_strategies` have run to their end."""
+        """Seeds that all of `finished_strategies` have finished."""
         seeds: dict[str, set[int]] = {}
         for cell in self._finished:
             seeds.setdefault(cell.strategy, set()).add(cell.seed)
@@ -75,8 +78,8 @@ class Results:
         return [cell for cell, rounds in self.rounds.items() if len(rounds) == self.protocol.points]
 
     def curves(self, metric: str) -> list[Curve]:
-        """The learning curves of all strategies that have a metric."""
-        # A seed that has only begun would cut the curve short for all: it waits until it is finished.
+        """Return the learning curves of all strategies that have a metric."""
+        # An unfinished seed would shorten the curve of all seeds, so it waits until it is finished.
         ends = {(cell.strategy, cell.seed) for cell in self._finished}
         counted = [
             record
@@ -92,30 +95,43 @@ def read_results(out: Path, data: Path | None = None) -> Results:
     """Read a results folder.
 
     Args:
-        out: the folder.
-        data: where the data lie, in place of where the protocol has them.
+        out: Results folder.
+        data: Path of the data, if it has moved.
 
     Raises:
-        ResultsError: it is none, or nothing in it is finished.
-        DataError: the data are not there, and `data` was given or the folder keeps no facts of them.
+        ResultsError: The folder is not a results folder, has no finished round, or `data` is another data set.
+        DataError: The data is missing, and `data` was given or the folder has no facts about it.
     """
     protocol = read_protocol(out)
     if data is not None:
         protocol = protocol.model_copy(update={"data": data})
     every = {cell: read_rounds(cell.folder(out), protocol) for cell in cells_of(protocol)}
     rounds = {cell: finished for cell, finished in every.items() if finished}
+    failures = {cell: failure for cell in every if (failure := read_failure(cell.folder(out))) is not None}
     if not rounds:
-        raise ResultsError(f"folder {str(out)!r} holds no finished round yet: run the benchmark first")
+        raise ResultsError(f"folder {str(out)!r} has no finished round{_reasons(failures)}: run the benchmark first")
     facts = read_facts(out)
     try:
-        dataset = protocol.load()
-    except DataError as error:
+        dataset = protocol.load_data()
+        same_data(out, dataset)
+    except (DataError, ResultsError) as error:
         if facts is None or data is not None:
             raise
-        return Results(out, protocol, facts, rounds, dataset=None, absence=str(error))
-    return Results(out, protocol, facts or facts_of(protocol, dataset), rounds, dataset)
+        return Results(out, protocol, facts, rounds, dataset=None, absence=str(error), failures=failures)
+    return Results(out, protocol, facts or facts_of(protocol, dataset), rounds, dataset, failures=failures)
+
+
+def _reasons(failures: Mapping[Cell, Failure]) -> str:
+    """Return the first failure as the middle of a sentence."""
+    if not failures:
+        return ""
+    cell, failure = next(iter(failures.items()))
+    return f" ({cell.strategy!r}, seed {cell.seed}, failed: {failure.reason})"
 
 
 def _values(result: RoundResult) -> Iterator[tuple[str, float]]:
     yield from result.metrics.items()
     yield from ((f"{name}_seconds", value) for name, value in result.seconds.items())
+    if result.steps:
+        yield "train_steps", float(result.steps)
+        yield "train_images", float(result.images_seen)

@@ -25,10 +25,13 @@ from minimax_al.benchmark.statistics import HeadMiddleTail, frequency_groups, he
 from minimax_al.durable import write_durably
 from minimax_al.report import (
     ClassBalance,
+    Code,
     Curve,
+    Disclosure,
     PublishedPoints,
     ReportPage,
     Section,
+    Table,
     Text,
     class_balance_section,
     curves_section,
@@ -92,6 +95,7 @@ def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoint
             *_class_sections(results),
             _picks(results),
             timing_section(results.records, protocol.name),
+            _failed_section(results),
             set_aside_section(results.facts.set_aside),
             provenance_section(_provenance(results)),
         ],
@@ -201,6 +205,16 @@ def _picks(results: Results) -> Section:
     if results.facts.task == "segmentation":
         note = "From left to right: image, truth, prediction before labelling, entropy (white: all classes alike)."
     return picks_section(picked_rounds(results.dataset, results.protocol, results.out, results.rounds), note)
+
+
+def _failed_section(results: Results) -> Section | None:
+    """Return the failed runs with their reasons; None if there are none."""
+    if not results.failures:
+        return None
+    rows = [[f"{cell.strategy}, seed {cell.seed}", failure.reason] for cell, failure in results.failures.items()]
+    tracebacks = [Code(failure.traceback) for failure in results.failures.values() if failure.traceback]
+    folded = [Disclosure("Tracebacks", tracebacks)] if tracebacks else []
+    return Section("Failed runs", [Table(["run", "reason"], rows, words=(0, 1)), *folded])
 
 
 def _provenance(results: Results) -> dict[str, object]:

@@ -1,8 +1,8 @@
-"""The files of a cell: every finished round, written so that a crash leaves it whole or absent.
+"""Files of a cell: every finished round, written so that a crash leaves it whole or absent.
 
 round-0.scores.safetensors   candidates of the query and their scores
 round-0.model.safetensors    M as it was evaluated
-round-0.json                 labels, metrics, picks, seconds; written last, it makes the round count
+round-0.json                 labels, metrics, picks, seconds; written last, so that its presence means a whole round
 """
 
 import json
@@ -30,14 +30,17 @@ class RoundResult:
     """One finished round.
 
     Attributes:
-        round: from 0.
-        labels: labelled images that this round's models were trained on.
-        metrics: fractions in [0, 1], by name.
-        per_class: M's accuracy (segmentation: IoU) of each class on the test images; None where there are none.
-        class_counts: labelled images (segmentation: with any pixel) of each class.
-        picks: indices chosen at the end of the round, in pick order; empty in the last round.
-        seconds: wall time of `train`, `evaluate` and `query`.
-        losses: the last epoch's mean losses, by training.
+        round: Round number, from 0.
+        labels: Number of labelled images that the models were trained on.
+        metrics: Metrics by name, fractions in [0, 1].
+        per_class: M's accuracy (segmentation: IoU) on each class, K values; None for a class without test images.
+        class_counts: Labelled images (segmentation: images that show the class) per class, K values.
+        picks: Indices of the picked images, in pick order; empty in the last round.
+        seconds: Wall-clock seconds of `train`, `evaluate` and `query`.
+        losses: Mean losses of the last epoch, by training.
+        steps: Number of optimisation steps; 0 for a model that is solved without steps.
+        images_seen: Number of images that these steps saw; each view of an image counts.
+        conditions: Device, precision, threads and processor of the computation; empty in results of older versions.
     """
 
     round: int
@@ -48,19 +51,22 @@ class RoundResult:
     picks: list[int]
     seconds: dict[str, float]
     losses: dict[str, dict[str, float]] = field(default_factory=dict)
+    steps: int = 0
+    images_seen: int = 0
+    conditions: dict[str, str | int] = field(default_factory=dict)
 
 
 def write_round(
     folder: Path, result: RoundResult, *, query: Query | None, views: Mapping[str, Tensor], models: Models
 ) -> None:
-    """Write a finished round; the JSON file last.
+    """Write a finished round; the JSON file comes last.
 
     Args:
-        folder: of the cell.
-        result: metrics and picks.
-        query: with the scores; None in the last round.
-        views: per-pixel tensors of the first picks; empty in classification.
-        models: whose task model is kept.
+        folder: Folder of the cell.
+        result: Metrics and picks.
+        query: Scores of the candidates; None in the last round.
+        views: Per-pixel tensors of the first picks; empty in classification.
+        models: Models whose M is kept.
     """
     stem = f"round-{result.round}"
     if query is not None:
@@ -74,13 +80,13 @@ def write_round(
 
 
 def read_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
-    """The finished rounds of a cell, in order.
+    """Read the finished rounds of a cell, in order.
 
-    A damaged round ends the list, and a warning says so.
+    A damaged round ends the list, and a warning names it.
 
     Args:
-        folder: of the cell.
-        protocol: that the rounds were run under.
+        folder: Folder of the cell.
+        protocol: Protocol of the rounds.
     """
     results: list[RoundResult] = []
     while (path := folder / f"round-{len(results)}.json").exists():
@@ -93,19 +99,19 @@ def read_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
 
 
 def resume_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
-    """The finished rounds of a cell that is about to go on; files of rounds after these are renamed.
+    """Read the finished rounds of a cell that is about to resume; rename the files of later rounds.
 
-    A round after a damaged or an absent one must not count again when that one has been run anew.
+    A round after a damaged or missing one must not count again once that one has been repeated.
 
     Args:
-        folder: of the cell, in our hands.
-        protocol: that the rounds were run under.
+        folder: Folder of the cell, locked by this process.
+        protocol: Protocol of the rounds.
 
     Raises:
-        ResultsError: a file cannot be renamed.
+        ResultsError: A file cannot be renamed.
     """
     results = read_rounds(folder, protocol)
-    # The last first: wherever this is interrupted, the next call finds the same rounds to be finished.
+    # The last one first: wherever this is interrupted, the next call finds the same finished rounds.
     for number in reversed(range(len(results), protocol.points)):
         path = folder / f"round-{number}.json"
         try:
@@ -117,20 +123,20 @@ def resume_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
 
 
 def read_scores(folder: Path, number: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """The candidates (U,) of a finished round's query and their scores by name, each (U,).
+    """Read the candidates of a finished round's query, shape (U,), and their scores by name, each shape (U,).
 
     Raises:
-        CheckpointError: the file is damaged or absent.
+        CheckpointError: The file is damaged or missing.
     """
     tensors, _ = read_tensors(folder / f"round-{number}.scores.safetensors")
     return tensors.pop("candidates"), tensors
 
 
 def read_views(folder: Path, number: int) -> dict[str, Tensor]:
-    """The per-pixel tensors of the first picks of a finished round.
+    """Read the per-pixel tensors of the first picks of a finished round.
 
     Raises:
-        CheckpointError: the file is damaged or absent.
+        CheckpointError: The file is damaged or missing.
     """
     return read_tensors(folder / f"round-{number}.views.safetensors")[0]
 
@@ -143,7 +149,7 @@ def _read_round(path: Path, number: int, protocol: Protocol) -> RoundResult:
     is_last = number + 1 == protocol.points
     expected = (number, protocol.start + number * protocol.step, 0 if is_last else protocol.step)
     if (result.round, result.labels, len(result.picks)) != expected:
-        raise ResultsError(f"round file {str(path)!r} is of another round or protocol")
+        raise ResultsError(f"round file {str(path)!r} belongs to another round or protocol")
     for kind in ("model",) if is_last else ("model", "scores"):
         check_tensors(path.with_suffix(f".{kind}.safetensors"))
     return result

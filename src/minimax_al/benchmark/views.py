@@ -1,4 +1,4 @@
-"""What a segmentation model made of the images that were picked, kept for the report."""
+"""Predictions of a segmentation model on the picked images, kept for the report."""
 
 import math
 
@@ -12,16 +12,16 @@ VIEWS_A_ROUND = 12
 
 
 def views_of(round_: Round, models: Models, indices: Tensor) -> dict[str, Tensor]:
-    """Prediction and entropy of every pixel of the first picks.
+    """Return prediction and entropy of every pixel of the first picks.
 
     Args:
-        round_: where the images are.
-        models: what looks at them.
-        indices: the picks, in pick order.
+        round_: Round with the images.
+        models: Models of the round.
+        indices: Picks in pick order, shape (b,), int64.
 
     Returns:
-        `prediction`, classes (n, H, W) uint8, and `entropy`, (n, H, W) uint8 from 0 to 255 for log K; n is at most
-        `VIEWS_A_ROUND`.
+        `prediction`, class indices, shape (n, H, W), uint8, and `entropy`, shape (n, H, W), uint8, scaled so that 255
+        is log K; n is at most `VIEWS_A_ROUND`.
     """
 
     def forward(x: Tensor) -> dict[str, Tensor]:

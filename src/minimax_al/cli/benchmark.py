@@ -38,16 +38,23 @@ def bench_run(words: Sequence[str]) -> None:
     if options.slurm is not None:
         from minimax_al.benchmark.cluster import submit
 
-        show(submit(options.protocol, options.folder, options.slurm, **options.slurm_parameters))
+        given = options.protocol, options.folder, options.slurm
+        show(submit(*given, mixed=options.mixed_machines, parameters=options.slurm_parameters))
         return
     with shown_progress(terminal()) as on_progress:
-        run_grid(options.protocol, options.folder, jobs=options.jobs, on_progress=on_progress)
+        run_grid(
+            options.protocol,
+            options.folder,
+            jobs=options.jobs,
+            mixed=options.mixed_machines,
+            on_progress=on_progress,
+        )
     if Runtime(options.protocol.recipe.runtime).ranks.rank:
         return  # one of the ranks speaks for all
     left = unfinished(options.protocol, options.folder)
     show(
         f"Results are in {options.folder}. "
-        + (f"{len(left)} runs are in other hands. " if left else "")
+        + (f"Other processes are running {len(left)} cells. " if left else "")
         + f"Next: mal bench report {options.folder}"
     )
 
