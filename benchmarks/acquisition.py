@@ -112,10 +112,10 @@ def _reason_to_skip(pool: int, contestant: Contestant, device: str) -> str:
 def write(rows: Sequence[dict[str, Any]], growth: Sequence[dict[str, Any]], stem: Path, heading: str) -> None:
     """Write tables as CSV and Markdown, and the image of growth."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    _write_csv(stem.with_suffix(".csv"), COLUMNS, rows)
+    write_csv(stem.with_suffix(".csv"), COLUMNS, rows)
     lines = [heading, "", *_table(rows)]
     if growth:
-        _write_csv(stem.with_name(f"{stem.name}-growth.csv"), GROWTH_COLUMNS, growth)
+        write_csv(stem.with_name(f"{stem.name}-growth.csv"), GROWTH_COLUMNS, growth)
         image = stem.with_name(f"{stem.name}-growth.svg")
         draw_growth(growth, image)
         title = f"How CPU time grows with one size at a time; slopes in log–log scale, also drawn in {image.name}"
@@ -123,7 +123,8 @@ def write(rows: Sequence[dict[str, Any]], growth: Sequence[dict[str, Any]], stem
     stem.with_suffix(".md").write_text("\n".join([*lines, ""]))
 
 
-def _write_csv(path: Path, columns: str, rows: Sequence[dict[str, Any]]) -> None:
+def write_csv(path: Path, columns: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write some columns of rows as CSV."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns.split(","), extrasaction="ignore")
         writer.writeheader()

@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 COLOURS = {"ours": "#0b6e99", "naive": "#b5541c"}
-NAMES = {"kcenter": "k-center greedy", "badge": "BADGE", "batchbald": "BatchBALD"}
+NAMES = {
+    "kcenter": "k-center greedy",
+    "badge": "BADGE",
+    "batchbald": "BatchBALD",
+    "dropquery": "DropQuery",
+    "cluster_margin": "Cluster-Margin",
+    "centroids": "Centroids",
+    "typicality": "TypiClust",
+    "probcover": "ProbCover",
+    "maxherding": "MaxHerding",
+}
 LETTERS = {"N": "samples N", "d": "features d", "K": "classes K", "b": "picks b"}
 
 

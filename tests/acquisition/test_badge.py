@@ -152,3 +152,19 @@ def test_without_a_generator_the_global_seed_decides():
 def test_bad_input(call, error, match):
     with pytest.raises(error, match=match):
         call(*pools(5))
+
+
+def test_rows_on_disk_give_the_same_batch():
+    logits, features = pools(300, 4, 6)
+
+    class Rows:
+        shape = tuple(features.shape)
+
+        def __len__(self):
+            return len(features)
+
+        def __getitem__(self, which):
+            return features[which]
+
+    expected = badge(logits, features, 40, torch.Generator().manual_seed(3))
+    assert torch.equal(badge(logits, Rows(), 40, torch.Generator().manual_seed(3)), expected)

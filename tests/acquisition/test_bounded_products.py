@@ -51,7 +51,7 @@ def test_no_distance_is_beyond_its_reach(dtype, kind, width, centred):
     bounds.dtype = dtype
     if not centred:
         bounds.mean.zero_()
-    samples, centers = bounds.samples(rows, torch.arange(200)), bounds.centers(rows, torch.arange(150, 300))
+    samples, centers = bounds.row_factors(rows, torch.arange(200)), bounds.center_factors(rows, torch.arange(150, 300))
     entries = bounds.entries(samples, torch.arange(200), centers)
     for begin in (0, 1, 50, 149):
         distances = bounds.distances(rows[:200], rows[150 + begin].expand(200, -1))
@@ -64,7 +64,7 @@ def test_reach_is_tight_where_distances_are_large(dtype):
     bounds = Products(rows, rows[:0])
     bounds.dtype = dtype
     everyone = torch.arange(300)
-    samples, centers = bounds.samples(rows, everyone), bounds.centers(rows, everyone)
+    samples, centers = bounds.row_factors(rows, everyone), bounds.center_factors(rows, everyone)
     distances = torch.cdist(rows.double(), rows.double()).square() * bounds.scale**2
     # A distance 2 % below the true one is told to be impossible.
     reach = bounds.reach(samples, centers, 0.98 * distances[:, 7])

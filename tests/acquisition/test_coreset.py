@@ -251,9 +251,9 @@ def test_the_first_pick_can_be_named():
         (lambda x: k_center_greedy(x[0], 1), ShapeError, r"features must have the shape \(N, D\), not \(3,\)"),
         (lambda x: k_center_greedy(x[:, :0], 1), ShapeError, "nothing along D"),
         (lambda x: k_center_greedy(x, 1, x[0]), ShapeError, r"centers must have the shape \(N, D\)"),
-        (lambda x: k_center_greedy(x, 1, x[:, :2]), ShapeError, "centers have 2 features each, the samples have 3"),
-        (lambda x: k_center_greedy(x, 1, first=5), ConfigurationError, "first=5 is no index of a pool of 5"),
-        (lambda x: k_center_greedy(x, 1, first=-1), ConfigurationError, "first=-1 is no index"),
+        (lambda x: k_center_greedy(x, 1, x[:, :2]), ShapeError, "centers have 2 features each, the images have 3"),
+        (lambda x: k_center_greedy(x, 1, first=5), ConfigurationError, "first=5 is not an index of a pool of 5"),
+        (lambda x: k_center_greedy(x, 1, first=-1), ConfigurationError, "first=-1 is not an index"),
     ],
 )
 def test_bad_input(call, error, match):
@@ -285,3 +285,23 @@ def test_the_first_pick_does_not_depend_on_the_layout(seed):
     few = torch.randn(5, 301, generator=generator)
     samples = few[torch.randint(5, (37,), generator=generator)]
     assert k_center_greedy(samples, 1).tolist() == k_center_greedy(samples.T.contiguous().T, 1).tolist()
+
+
+def test_rows_on_disk_give_the_same_picks(tmp_path):
+    pool = torch.randn(900, 12, generator=torch.Generator().manual_seed(0)).half()
+    mapped = np.memmap(tmp_path / "pool", np.float16, "w+", shape=tuple(pool.shape))
+    mapped[:] = pool.numpy()
+
+    class Rows:
+        shape = tuple(pool.shape)
+
+        def __len__(self):
+            return len(pool)
+
+        def __getitem__(self, which):
+            return torch.from_numpy(np.asarray(mapped[which if isinstance(which, slice) else which.numpy()])).float()
+
+    for centers in (None, pool[:40].float()):
+        expected = k_center_greedy(pool, 30, centers)
+        for form in (mapped, Rows(), pool.double()):
+            assert torch.equal(k_center_greedy(form, 30, centers), expected)

@@ -12,7 +12,7 @@ from minimax_al.errors import MinimaxALError
 TIMEOUT_SECONDS = 60
 
 
-class Meeting(sharded._Meeting):
+class Meeting(sharded._Collectives):
     """What `torch.distributed` would gather, through a list that all threads see."""
 
     def __init__(self, rank, table, barrier):

@@ -91,7 +91,7 @@ def test_no_distance_is_beyond_its_reach(kind, group, width):
     bounds = Products(rows, rows[:0])
     bounds.mean.zero_()
     bounds.slack, bounds.dtype = _relative_error(width, CUDA), torch.bfloat16
-    samples, centers = bounds.samples(rows, torch.arange(12)), bounds.centers(rows, torch.arange(12))
+    samples, centers = bounds.row_factors(rows, torch.arange(12)), bounds.center_factors(rows, torch.arange(12))
     assert float(centers.residual) == 0
     entries = multiplied(samples.values, centers.values.T, group)
     bounds.dtype = torch.float32

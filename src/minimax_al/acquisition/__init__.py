@@ -5,7 +5,8 @@ from minimax_al.acquisition.batchbald import batchbald
 from minimax_al.acquisition.centroids import centroids
 from minimax_al.acquisition.cluster_margin import cluster_margin
 from minimax_al.acquisition.coreset import k_center_greedy
-from minimax_al.acquisition.dropquery import LogitsOf, dropquery
+from minimax_al.acquisition.dropquery import dropquery
+from minimax_al.acquisition.heads import LogitsOf, scores_of
 from minimax_al.acquisition.herding import maxherding, uherding
 from minimax_al.acquisition.k_means import Clustering, k_means
 from minimax_al.acquisition.probcover import covering_radius, probcover
@@ -64,6 +65,7 @@ __all__ = [
     "probcover",
     "product",
     "ranks",
+    "scores_of",
     "threshold",
     "top",
     "typicality",

@@ -1,25 +1,28 @@
 """BADGE: diverse and uncertain batches from gradient embeddings (Ash et al. 2020).
 
-The gradient of the loss, were the predicted class ŷ right, with respect to the last layer is the outer product
-g = (p − e_ŷ) ⊗ φ of a vector of K and one of d numbers. Outer products need not be formed:
-⟨a ⊗ φ, a' ⊗ φ'⟩ = ⟨a, a'⟩·⟨φ, φ'⟩, so squared distances of the K·d-dimensional embeddings come from factors.
+The gradient embedding of an image is the gradient of its loss with respect to the last layer, were the predicted class
+ŷ right: the outer product g = (p − e_ŷ) ⊗ φ of a vector of K and one of d numbers. Outer products need not be formed:
+⟨a ⊗ φ, a' ⊗ φ'⟩ = ⟨a, a'⟩·⟨φ, φ'⟩, so squared distances of the K·d-dimensional embeddings come from their factors.
 
 BADGE draws its batch by k-means++ (Arthur and Vassilvitskii 2007): each pick with a probability proportional to
 the squared distance to the nearest earlier pick. That distance only falls, so an old value is an upper bound.
-Drawing from the bounds and accepting with probability true / bound has exactly the wanted distribution, and only
-the drawn samples have to be measured. Draws and measurements are made in batches.
+Rejection sampling from the bounds, with acceptance probability true / bound, has exactly this distribution, and only
+the drawn images have to be measured. Draws and measurements are made in batches.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from minimax_al.acquisition.checks import (
-    Array,
-    as_dimensions,
-    check_budget,
-    check_finite,
-    check_same_length,
+from minimax_al.acquisition.checks import check_budget, check_same_length
+from minimax_al.acquisition.rows import (
+    BLOCK_ROWS,
+    FeatureMatrix,
+    Rows,
+    as_rows,
+    check_finite_rows,
+    device_of,
+    spans,
 )
 
 DRAWS = (32, 256)
@@ -29,53 +32,63 @@ PATIENCE = 0.25
 WINDOW = 256
 """Picks that candidates are measured against at a time."""
 CHUNK_ROWS = 256
-"""Samples of the pool that are converted at a time, so that they stay in the cache."""
+"""Images of the pool that are converted at a time, so that they stay in the cache."""
 
 
-def badge(logits: Array, features: Array, budget: int, generator: torch.Generator | None = None) -> Tensor:
-    """k-means++ on the gradient embeddings of the last layer; the same sample is never picked twice.
+def badge(
+    logits: FeatureMatrix, features: FeatureMatrix, budget: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw a batch by k-means++ on the gradient embeddings of the last layer; no image is drawn twice.
 
     The first pick is drawn with a probability proportional to ‖g‖², as if the origin were a centre, the later
-    ones to the squared distance to the nearest pick. Once that is zero for all samples (fewer distinct
-    embeddings than the budget), the others are equally likely. Memory of O(N) beside the input; float64.
+    ones to the squared distance to the nearest pick. Once that is zero for all images (fewer distinct
+    embeddings than the budget), the others are equally likely. Distances are computed in float64. Time O(N·(K + d)) for
+    the first bounds, then O(b·(K + d)) per measured image; memory O(N) in addition to the input.
 
     Args:
-        logits: shape (N, K), of the layer whose input `features` are.
-        features: shape (N, d).
-        budget: number of samples to choose, b.
-        generator: source of the random draws; PyTorch's global one by default.
+        logits: Logits of the layer whose input `features` are, shape (N, K).
+        features: Features of the images, shape (N, d), any real dtype; may stay on disk.
+        budget: Number of images to choose, b.
+        generator: Source of the random draws; PyTorch's global one by default.
 
     Returns:
-        Shape (b,), int64, in the order of picking, on the device of `features`.
+        Shape (b,), int64, in order of choice, on the device of `features`.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ShapeError: other shapes, or two lengths.
-        NonFiniteScoreError: a logit or a feature is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: Logits and features are not matrices of one length.
+        NonFiniteScoreError: A logit or a feature is NaN or infinite.
 
     Example:
         >>> logits, features = torch.tensor([[9.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0], [2.0]])
         >>> badge(logits, features, 1, torch.Generator().manual_seed(0))
         tensor([1])
     """
-    features_ND = as_dimensions(features, "ND", "features")
-    logits_NK = as_dimensions(logits, "NK").to(features_ND.device)
+    features_ND = as_rows(features)
+    logits_NK = as_rows(logits, "logits", "NK")
+    if isinstance(logits_NK, Tensor):
+        logits_NK = logits_NK.to(device_of(features_ND))
     check_same_length(logits_NK, features_ND, ("logits", "features"))
     budget = check_budget(budget, len(features_ND))
-    check_finite(logits_NK, "logits")
-    check_finite(features_ND, "features")
+    check_finite_rows(logits_NK, "logits")
+    check_finite_rows(features_ND, "features")
     return _LazyKMeansPlusPlus(logits_NK, features_ND, generator).run(budget)
 
 
 class _LazyKMeansPlusPlus:
-    """Bounds of all samples' squared distances to the nearest pick, and how many picks each has seen."""
+    """Lazy k-means++ on gradient embeddings.
 
-    def __init__(self, logits: Tensor, features: Tensor, generator: torch.Generator | None) -> None:
+    `bound[i]` is at least the squared distance of image i to the nearest pick, and is that distance when `seen[i]` is
+    the number of picks.
+    """
+
+    def __init__(self, logits: Rows, features: Rows, generator: torch.Generator | None) -> None:
         self.logits, self.features, self.generator = logits, features, generator
-        self.device = features.device
+        self.device = device_of(features)
         self.picks: list[int] = []
-        low, high = torch.aminmax(features)
-        self.scale = 1 / max(-float(low), float(high), torch.finfo(torch.float32).tiny)
+        # Scaled to at most 1, so that products of four lengths stay far from overflow.
+        self.scale = 1 / max(_largest_size(features), torch.finfo(torch.float32).tiny)
+        # A distance below this share of its terms is rounding.
         self.rounding = 4 * (logits.shape[1] + features.shape[1]) * torch.finfo(torch.float64).eps
         self.everyone = torch.arange(len(features), device=self.device)
         self.seen = torch.zeros_like(self.everyone)
@@ -84,6 +97,7 @@ class _LazyKMeansPlusPlus:
             self.bound[rows] = _squared_norms(*self.factors(rows))
 
     def run(self, budget: int) -> Tensor:
+        """Return the picks in their order, (b,) int64."""
         if float(self.bound.sum()) > 0:
             self.picks = self.draw(1).tolist()
             self.bound.fill_(torch.inf)
@@ -103,18 +117,19 @@ class _LazyKMeansPlusPlus:
         return torch.tensor(self.picks + self.draw_unused(budget - len(self.picks)), device=self.device)
 
     def uniform(self, size: int) -> Tensor:
+        """Draw uniform numbers in [0, 1), (size,) float64."""
         device = "cpu" if self.generator is None else self.generator.device
         return torch.rand(size, dtype=torch.float64, generator=self.generator, device=device).to(self.device)
 
     def draw(self, size: int) -> Tensor:
-        """Samples with probabilities proportional to their bounds, with replacement."""
+        """Draw images with probabilities proportional to their bounds, with replacement."""
         # On the CPU, where the order of summation is fixed and one seed gives one batch on any device.
         cumulative = self.bound.cpu().cumsum(dim=0)
         drawn = torch.searchsorted(cumulative, self.uniform(size).cpu() * cumulative[-1], right=True)
         return drawn.clamp_(max=len(cumulative) - 1).to(self.device)
 
     def draw_unused(self, size: int) -> list[int]:
-        """Samples that are no picks, all equally likely, without replacement."""
+        """Draw images that are not picks, all equally likely, without replacement."""
         unused = torch.ones(len(self.bound), dtype=torch.bool, device=self.device)
         unused[self.picks] = False
         rows = unused.nonzero().flatten()
@@ -122,10 +137,10 @@ class _LazyKMeansPlusPlus:
         return chosen
 
     def pick_among(self, candidates: Tensor, budget: int) -> tuple[int, int]:
-        """Accept or reject candidates drawn from the bounds, one after the other.
+        """Accept or reject candidates that were drawn from the bounds, one after the other.
 
         Returns:
-            How many were accepted, and how many were asked before the budget was met.
+            Number of accepted candidates, and number of candidates looked at before the budget was met.
         """
         rows, place = candidates.unique(return_inverse=True)
         needed = (self.uniform(len(candidates)) * self.bound[candidates]).tolist()
@@ -147,11 +162,12 @@ class _LazyKMeansPlusPlus:
         return len(self.picks) - before, drawn
 
     def measure_all(self) -> None:
+        """Make all bounds true."""
         for rows in self.everyone.split(CHUNK_ROWS):
             self.measure(rows)
 
     def measure(self, rows: Tensor) -> None:
-        """Make the bounds of `rows` true: let each see the picks that it has not seen."""
+        """Make the bounds of `rows` true: measure each against the picks that it has not seen."""
         factors = self.factors(rows)
         bound, seen = self.bound[rows], self.seen[rows]
         for begin in range(int(seen.min()), len(self.picks), WINDOW):
@@ -162,9 +178,9 @@ class _LazyKMeansPlusPlus:
         self.bound[rows], self.seen[rows] = bound, len(self.picks)
 
     def factors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """P − e_ŷ and φ of some samples, in float64.
+        """Return p − e_ŷ and φ of some images, in float64.
 
-        The component of ŷ is −Σ of the others rather than p_ŷ − 1, which rounds to 0 for a sure prediction.
+        The component of ŷ is computed as −Σ of the others: p_ŷ − 1 rounds to 0 for a sure prediction.
         """
         probs_NK = self.logits[rows].double().softmax(dim=1)
         likeliest = probs_NK.argmax(dim=1, keepdim=True)
@@ -173,12 +189,21 @@ class _LazyKMeansPlusPlus:
         return errors_NK, self.features[rows].double() * self.scale
 
     def squared_distances(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-        """‖g − g'‖² of all pairs; below the rounding of its terms it counts as zero."""
+        """Return ‖g − g'‖² of all pairs; below the rounding of its terms it is zero."""
         sums = _squared_norms(*first)[:, None] + _squared_norms(*second)
         distances = sums - 2 * (first[0] @ second[0].T) * (first[1] @ second[1].T)
         return distances.masked_fill_(distances <= self.rounding * sums, 0)
 
 
 def _squared_norms(errors: Tensor, features: Tensor) -> Tensor:
-    """‖a ⊗ φ‖² = ‖a‖²·‖φ‖²."""
+    """Return ‖a ⊗ φ‖² = ‖a‖²·‖φ‖² of each row."""
     return errors.square().sum(dim=1) * features.square().sum(dim=1)
+
+
+def _largest_size(features: Rows) -> float:
+    """Return the largest absolute value of the features."""
+    largest = 0.0
+    for span in spans(len(features), BLOCK_ROWS):
+        low, high = torch.aminmax(features[span])
+        largest = max(largest, -float(low), float(high))
+    return largest

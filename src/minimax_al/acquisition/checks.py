@@ -2,7 +2,7 @@
 
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -134,7 +134,7 @@ def refuse_samples(finite: Tensor, name: str) -> None:
     )
 
 
-def check_same_length(first: Tensor, second: Tensor, names: Sequence[str]) -> None:
+def check_same_length(first: Sized, second: Sized, names: Sequence[str]) -> None:
     """Raise unless both tensors speak of equally many samples.
 
     Raises:

@@ -61,8 +61,11 @@ class DistanceBlocks:
 
     def squared(self, first: Tensor | slice, second: Tensor | slice) -> Tensor:
         """Return computed squared distances of two blocks, (A, B) float32; off by at most `error` of either row."""
-        product = (self.values[first] @ self.values[second].T).float()
-        return product.mul_(-2).add_(self.norms[second]).add_(self.norms[first][:, None])
+        return self.relative(first, second).add_(self.norms[first][:, None])
+
+    def relative(self, first: Tensor | slice, second: Tensor | slice) -> Tensor:
+        """Return ‖y‖² − 2⟨x, y⟩, (A, B) float32, which orders the distances of each row x of the first block."""
+        return torch.sub(self.norms[second], self.values[first] @ self.values[second].T, alpha=2)
 
     def exact(self, first: Tensor, second: Tensor) -> Tensor:
         """Return squared distances of paired rows by differences in float64, (n,)."""

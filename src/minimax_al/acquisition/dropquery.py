@@ -6,31 +6,17 @@ without dropout in more than half of the passes is a candidate. The candidates a
 one nearest to each centre is chosen.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import torch
 from torch import Tensor
 
 from minimax_al.acquisition.centroids import nearest_to_centers
-from minimax_al.acquisition.checks import as_dimensions, check_budget, check_finite
+from minimax_al.acquisition.checks import check_budget
+from minimax_al.acquisition.heads import LogitsOf, finite_logits, logits_of_block
 from minimax_al.acquisition.k_means import k_means
-from minimax_al.acquisition.rows import (
-    BLOCK_ROWS,
-    Chosen,
-    FeatureMatrix,
-    Rows,
-    as_rows,
-    check_finite_rows,
-    device_of,
-    spans,
-)
+from minimax_al.acquisition.rows import BLOCK_ROWS, Chosen, FeatureMatrix, Rows, as_rows, device_of, spans
 from minimax_al.acquisition.rules import top_unchecked
 from minimax_al.acquisition.scores import margin
-from minimax_al.errors import ConfigurationError, ShapeError
-
-LogitsOf: TypeAlias = Callable[[Tensor], Tensor]
-"""Head on features: takes a block (B, d) float32 and returns its logits (B, K)."""
+from minimax_al.errors import ConfigurationError
 
 LEVELS = 1 << 8
 """Dropout rates are multiples of 1/256, so that one random byte decides about one feature."""
@@ -97,29 +83,13 @@ def _disagreements(
     disagreements, margins = torch.zeros((2, len(rows)), dtype=torch.float64, device=device)
     for span in spans(len(rows), BLOCK_ROWS):
         block = rows[span].float()
-        logits = logits_of_block(logits_of, block)
-        if not bool(logits.isfinite().all()):
-            check_finite_rows(rows)
-            check_finite(logits, f"logits of the images from {span.start} on")
+        logits = finite_logits(rows, span, block, logits_of)
         margins[span] = margin(logits)
         predicted = logits.argmax(dim=1)
         for _ in range(passes):
             noisy = drop_out(block, dropped, generator)
             disagreements[span] += logits_of_block(logits_of, noisy).argmax(dim=1) != predicted
     return disagreements, margins
-
-
-def logits_of_block(logits_of: LogitsOf, block: Tensor) -> Tensor:
-    """Return the logits of a block, (B, K).
-
-    Raises:
-        ShapeError: The head returned another number of rows, or not a matrix.
-    """
-    with torch.no_grad():
-        logits = as_dimensions(logits_of(block), "NK")
-    if len(logits) != len(block):
-        raise ShapeError(f"the head returned logits for {len(logits)} images of a block of {len(block)}")
-    return logits
 
 
 def drop_out(block: Tensor, dropped: int, generator: torch.Generator) -> Tensor:

@@ -13,6 +13,7 @@ The first bounds come from a product in bfloat16 where the device has units for 
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ from minimax_al.errors import ConfigurationError, ShapeError
 
 MOST_IMAGES = 35_000
 """Default number of images up to which the rule looks at the whole pool, as in the authors' experiments."""
+KEPT_NUMBERS = 1 << 26
+"""Kernels that are kept: 256 MiB."""
 MEASURED = 32
 """Images whose gains are measured at once."""
 
@@ -206,18 +209,19 @@ class _Herding:
 
     def __init__(self, points: Tensor, weights: Tensor, known: Tensor, bandwidth: float) -> None:
         self.points, self.weights, self.precision = points, weights, 1 / bandwidth**2
+        self.norms = points.square().sum(dim=1)
         # What float32 can change in the squared distance of two points of length 1.
         self.slack = 4 * summation_error(points.shape[1] + 16, points.device)
         self.best = torch.zeros(len(points), device=points.device)
         for span in spans(len(known), MEASURED):
             self.best = torch.maximum(self.best, self.kernel(known[span]).amax(dim=0))
         self.bound = self.first_bounds()
+        self.kernels = _KeptKernels(self.kernel, points)
 
     def kernel(self, rows: Tensor) -> Tensor:
         """Return k of some rows and all points, (rows, n) float32; for lengths of 1 or 0."""
-        sums = rows.square().sum(dim=1)[:, None] + self.points.square().sum(dim=1)
-        squared = torch.addmm(sums, rows, self.points.T, alpha=-2).clamp_(min=0)
-        return squared.mul_(-self.precision).exp_()
+        squared = torch.addmm(self.norms, rows, self.points.T, alpha=-2).add_(rows.square().sum(dim=1)[:, None])
+        return squared.clamp_(min=0).mul_(-self.precision).exp_()
 
     def first_bounds(self) -> Tensor:
         """Return an upper bound of every image's gain, (n,) float64, from products that may be rounded."""
@@ -239,11 +243,43 @@ class _Herding:
             leaders = top_unchecked(self.bound, min(MEASURED, len(self.bound)))
             if bool(fresh[leaders[0]]):
                 picks.append(int(leaders[0]))
-                self.best = torch.maximum(self.best, self.kernel(self.points[leaders[:1]])[0])
+                self.best = torch.maximum(self.best, self.kernels.of(leaders[:1])[0])
                 self.bound[leaders[0]] = -torch.inf
                 fresh.zero_()
                 continue
             stale = leaders[~fresh[leaders] & (self.bound[leaders] > -torch.inf)]
-            self.bound[stale] = (self.kernel(self.points[stale]) - self.best).clamp_(min=0).double() @ self.weights
+            self.bound[stale] = (self.kernels.of(stale) - self.best).clamp_(min=0).double() @ self.weights
             fresh[stale] = True
         return torch.tensor(picks, device=self.points.device)
+
+
+class _KeptKernels:
+    """Kernels of candidates and all points; the last used ones are kept, since candidates come back.
+
+    Args:
+        kernel: Function from rows (m, d) to kernels (m, n).
+        points: All points, shape (n, d).
+    """
+
+    def __init__(self, kernel: Callable[[Tensor], Tensor], points: Tensor) -> None:
+        self.kernel, self.points = kernel, points
+        size = min(len(points), max(2 * MEASURED, KEPT_NUMBERS // len(points)))
+        self.kept = points.new_empty((size, len(points)))
+        self.owner = torch.full((size,), -1, dtype=torch.int64, device=points.device)
+        self.place = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
+        self.next = 0
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Return the kernels of some points, given by index, and all points, (m, n)."""
+        missing = rows[self.place[rows] < 0]
+        if len(missing):
+            places = (self.next + torch.arange(len(missing), device=rows.device)) % len(self.kept)
+            held = torch.isin(self.owner[places], rows)
+            if bool(held.any()):  # those would be overwritten now
+                return self.kernel(self.points[rows])
+            former = self.owner[places]
+            self.place[former[former >= 0]] = -1
+            self.owner[places], self.place[missing] = missing, places
+            self.kept[places] = self.kernel(self.points[missing])
+            self.next = int(places[-1] + 1) % len(self.kept)
+        return self.kept[self.place[rows]]

@@ -8,8 +8,9 @@ The radius comes from purity. With k-means clusters as pseudo-labels, a ball is 
 cluster. δ is the largest radius with which at least a share α of the balls is pure. The ball of image i is pure up to
 m_i, the distance to the nearest image of another cluster; so δ is the largest number that a share α of the m_i reaches.
 
-No graph is held. Pure balls stay within their cluster, so only pairs of one cluster, and pairs of two impure images,
-can be closer than δ. Gains are counted once, and each newly covered image lowers the gains of the images around it.
+Pure balls stay within their cluster, so only pairs of one cluster, and pairs of two impure images, can be closer than
+δ. Only these are looked at after the radius is known. Gains are counted once, and each newly covered image lowers the
+gains of the images around it.
 """
 
 import math
@@ -26,6 +27,8 @@ from minimax_al.acquisition.rows import BLOCK_ROWS, Chosen, FeatureMatrix, Rows,
 from minimax_al.acquisition.typiclust import with_labelled
 from minimax_al.errors import ConfigurationError
 
+KEPT_PAIRS = 1 << 28
+"""Most pairs, one byte each, that are kept."""
 MOST_IMAGES = 30_000
 """Default number of images up to which the rule is exact; all pairs of them are looked at once."""
 
@@ -177,11 +180,12 @@ def _nearest_of_others(blocks: DistanceBlocks, of: Tensor) -> Tensor:
     parts = order.split(BLOCK_ROWS)
     for number, first in enumerate(parts):
         for second in parts[number:]:
-            squared = blocks.squared(first, second)
+            relative = blocks.relative(first, second)
             if of[first[-1]] >= of[second[0]]:
-                squared.masked_fill_(of[first][:, None] == of[second], torch.inf)
-            nearest[first] = torch.minimum(nearest[first], squared.amin(dim=1))
-            nearest[second] = torch.minimum(nearest[second], squared.amin(dim=0))
+                relative.masked_fill_(of[first][:, None] == of[second], torch.inf)
+            norms = blocks.norms[first]
+            nearest[first] = torch.minimum(nearest[first], relative.amin(dim=1) + norms)
+            nearest[second] = torch.minimum(nearest[second], relative.add_(norms[:, None]).amin(dim=0))
     return nearest
 
 
@@ -206,23 +210,32 @@ def _exact_nearest_of_others(blocks: DistanceBlocks, of: Tensor, rows: Tensor, a
 
 
 class _Coverage:
-    """Greedy maximum coverage without a graph.
+    """Greedy maximum coverage.
 
     `gain[i]` is the number of rows in the ball of i that no ball of a labelled or picked row covers. Rows after the
-    first `choices` are labelled.
+    first `choices` are labelled. Close pairs of a cluster are kept as a matrix of booleans while all of these are
+    small, and found again otherwise.
     """
 
     def __init__(self, blocks: DistanceBlocks, balls: _Balls, choices: int) -> None:
         self.blocks, self.balls, self.choices = blocks, balls, choices
-        self.members = _grouped(balls.clusters)
         count, device = len(balls.clusters), balls.clusters.device
-        self.covered = torch.zeros(count, dtype=torch.bool, device=device)
-        self.is_impure = torch.zeros_like(self.covered)
+        # Within these groups lie all close pairs: the clusters, and the impure rows, of which only pairs of two
+        # clusters count.
+        self.groups = [*_grouped(balls.clusters), balls.impure]
+        self.kept: dict[int, Tensor] = {}
+        self.keeps = sum(len(group) ** 2 for group in self.groups) <= KEPT_PAIRS
+        self.place = torch.empty((2, count), dtype=torch.int64, device=device)
+        for group in self.groups[:-1]:
+            self.place[0, group] = torch.arange(len(group), device=device)
+        self.place[1, balls.impure] = torch.arange(len(balls.impure), device=device)
+        self.is_impure = torch.zeros(count, dtype=torch.bool, device=device)
         self.is_impure[balls.impure] = True
+        self.covered = torch.zeros_like(self.is_impure)
         everyone = torch.arange(count, device=device)
         self.gain = torch.zeros(count, dtype=torch.int64, device=device)
-        for first, _ in self.close_pairs(everyone):
-            self.gain += torch.bincount(first, minlength=count)
+        for rows, _, close in self.close_blocks(everyone):
+            self.gain[rows] += close.sum(dim=1)
         self.gain[choices:] = -1
         self.cover(everyone[choices:])
 
@@ -230,44 +243,50 @@ class _Coverage:
         """Return the picks in their order, (b,) int64."""
         picks = []
         for _ in range(budget):
-            pick = self.gain.argmax()  # the lowest index of equal gains
-            if self.gain.device.type != "cpu":
-                pick = (self.gain == self.gain[pick]).nonzero()[0, 0]
+            pick = (self.gain == self.gain.max()).nonzero()[0]  # the lowest index of equal gains
             picks.append(int(pick))
             self.gain[pick] = -1
-            self.cover(pick[None])
+            self.cover(pick)
         return torch.tensor(picks, device=device_of(self.blocks.rows))
 
     def cover(self, centers: Tensor) -> None:
-        """Cover the balls of some rows, and lower the gains of the rows around what is newly covered."""
+        """Cover the balls of some rows, and lower the gains of the rows around those that are newly covered."""
         newly = torch.zeros_like(self.covered)
-        for _, second in self.close_pairs(centers):
-            newly[second] = True
+        for _, others, close in self.close_blocks(centers):
+            newly[others] |= close.any(dim=0)
         newly &= ~self.covered
         self.covered |= newly
         chosen = self.gain < 0
-        for _, second in self.close_pairs(newly.nonzero().flatten()):
-            self.gain -= torch.bincount(second, minlength=len(self.gain))
+        for _, others, close in self.close_blocks(newly.nonzero().flatten()):
+            self.gain[others] -= close.sum(dim=0)
         self.gain[chosen] = -1
 
-    def close_pairs(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pairs (i, j) closer than the radius, i among `rows`, j among all; each pair once."""
+    def close_blocks(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield blocks (rows, others, which pairs are close); each close pair is in one of them."""
         for part in _grouped(self.balls.clusters[rows]):
             if len(part):
-                members = self.members[int(self.balls.clusters[rows[part[0]]])]
-                yield from self._close(rows[part], members, other_clusters_only=False)
+                yield from self._of_group(int(self.balls.clusters[rows[part[0]]]), rows[part])
         impure = rows[self.is_impure[rows]]
         if len(impure):
-            yield from self._close(impure, self.balls.impure, other_clusters_only=True)
+            yield from self._of_group(len(self.groups) - 1, impure)
 
-    def _close(self, first: Tensor, second: Tensor, *, other_clusters_only: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        clusters = self.balls.clusters
-        for part in first.split(max(1, BLOCK_NUMBERS // len(second))):
-            close = self.blocks.closer(part, second, self.balls.squared)
-            if other_clusters_only:
-                close &= clusters[part][:, None] != clusters[second]
-            i, j = close.nonzero().unbind(dim=1)
-            yield part[i], second[j]
+    def _of_group(self, number: int, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield blocks of some rows of a group and all of its rows."""
+        group, among_impure = self.groups[number], number == len(self.groups) - 1
+        if not self.keeps:
+            for part in rows.split(max(1, BLOCK_NUMBERS // len(group))):
+                yield part, group, self._close(part, group, among_impure)
+            return
+        if number not in self.kept:
+            parts = group.split(max(1, BLOCK_NUMBERS // len(group)))
+            self.kept[number] = torch.cat([self._close(part, group, among_impure) for part in parts])
+        yield rows, group, self.kept[number][self.place[int(among_impure), rows]]
+
+    def _close(self, first: Tensor, second: Tensor, among_impure: bool) -> Tensor:  # noqa: FBT001 - private
+        close = self.blocks.closer(first, second, self.balls.squared)
+        if among_impure:
+            close &= self.balls.clusters[first][:, None] != self.balls.clusters[second]
+        return close
 
 
 def _grouped(clusters: Tensor) -> list[Tensor]:

@@ -35,22 +35,23 @@ FeatureMatrix: TypeAlias = Array | Rows
 """Feature matrix that acquisition functions accept."""
 
 
-def as_rows(features: FeatureMatrix, name: str = "features") -> Rows:
+def as_rows(features: FeatureMatrix, name: str = "features", dimensions: str = "ND") -> Rows:
     """Return features as rows, without a copy where that is possible.
 
     Args:
         features: Feature matrix, shape (N, d), any real dtype.
         name: Subject of an error's sentence.
+        dimensions: Letters of the two dimensions, for an error's sentence.
 
     Raises:
         ShapeError: The features are not a matrix with at least one column.
     """
     # Whatever converts itself to an array (NumPy, pandas) is an array; the rest must be read row by row.
     if isinstance(features, Tensor) or hasattr(features, "__array__") or not hasattr(features, "shape"):
-        return cast("Rows", as_dimensions(cast("Array", features), "ND", name))
+        return cast("Rows", as_dimensions(cast("Array", features), dimensions, name))
     shape = tuple(features.shape)
     if len(shape) != 2 or shape[1] == 0:
-        raise ShapeError(f"{name} must have the shape (N, D), not {shape}")
+        raise ShapeError(f"{name} must have the shape ({', '.join(dimensions)}), not {shape}")
     return cast("Rows", features)
 
 
@@ -150,8 +151,10 @@ class Joined:
 
     def __getitem__(self, which: slice | Tensor, /) -> Tensor:
         device = device_of(self.first)
-        positions = torch.arange(len(self), device=device)[which]
+        positions = torch.arange(len(self), device=device)[which] if isinstance(which, slice) else which
         earlier = positions < len(self.first)
+        if bool(earlier.all()):
+            return self.first[which]
         upper, lower = self.first[positions[earlier]], self.second[positions[~earlier] - len(self.first)]
         dtype = torch.promote_types(upper.dtype, lower.dtype)
         block = torch.empty((len(positions), self.shape[1]), dtype=dtype, device=device)
