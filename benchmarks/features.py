@@ -378,3 +378,31 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=CASES, help="one of the cases, no growth; may be repeated")
     parser.add_argument("--rule", action="append", choices=ALL, help="one of the rules; may be repeated")
     parser.add_argument("--scratch", type=Path, default=Path(gettempdir()), help="folder of pools on disk")
+    parser.add_argument("--name", default="features", help="name of the files in benchmarks/results")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.job:
+        case, rule, contestant, scratch = json.loads(arguments.job)
+        case["rules"] = tuple(case["rules"])
+        sys.stdout.write(json.dumps(work(Case(**case), rule, contestant, Path(scratch))) + "\n")
+        return
+    names = arguments.case or [name for name in CASES if arguments.full or not CASES[name].on_disk]
+    # Before the work, which is a load itself.
+    heading = f"`{shlex.join(['python', 'benchmarks/features.py', *sys.argv[1:]])}` on {machine(PACKAGES)}"
+    rows = run([CASES[name] for name in names], arguments.rule or (), arguments.scratch)
+    stem = RESULTS / arguments.name
+    write_csv(stem.with_suffix(".csv"), COLUMNS, rows)
+    lines = [heading, "", *table(rows)]
+    if not arguments.case:
+        growth = grow(arguments.scratch)
+        write_csv(stem.with_name(f"{stem.name}-growth.csv"), GROWTH_COLUMNS, growth)
+        image = f"{stem.name}-growth.svg"
+        draw_growth(growth, stem.with_name(image))
+        title = f"How CPU time grows with one size at a time; slopes in log–log scale, also drawn in {image}"
+        lines += ["", title, "", *slopes(growth)]
+    stem.with_suffix(".md").write_text("\n".join([*lines, ""]))
+    say(f"written to {stem}.md and .csv")
+
+
+if __name__ == "__main__":
+    main()
