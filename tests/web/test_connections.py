@@ -21,7 +21,7 @@ class Site:
     """An application that answers at once, waits for a word, or sends much."""
 
     def __init__(self):
-        self.asked, self.go_on = threading.Semaphore(0), threading.Event()
+        self.asked, self.ended, self.go_on = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
 
     async def __call__(self, scope, receive, send):
         assert scope["type"] == "http"
@@ -32,7 +32,9 @@ class Site:
         body = b"x" * BIG if scope["path"] == "/big" else b"hello"
         headers = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body"})  # waits until the client has read the rest, or is gone
+        self.ended.release()
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_a_client_that_reads_nothing_is_let_go(connect, monkeypatch, site):
     monkeypatch.setattr(connections, "STALL_SECONDS", 0.2)
     client, received = connect(REQUEST % b"/big"), 0
     for _ in range(2):
-        assert site.asked.acquire(timeout=60)
+        assert site.ended.acquire(timeout=60)  # of the other, and when the connection is closed
     try:
         while part := client.recv(1 << 20):
             received += len(part)
