@@ -1,6 +1,7 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -101,13 +102,13 @@ def test_a_fit_goes_on_from_its_checkpoint(learner, tmp_path):
         ([1], [0], PoolError, "index 1 has a label already"),
         ([24], [0], PoolError, "index 24 is not in the pool of 24 images"),
         ([-1], [0], PoolError, "index -1 is not in the pool"),
-        ([], [], ShapeError, "0 images need answers .* in whole numbers"),
+        ([], [], PoolError, "no index to label"),
         (torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64), PoolError, "no index to label"),
-        ([2.5], [0], ShapeError, "indices must be one row of whole numbers"),
-        (torch.tensor(2), torch.tensor(0), ShapeError, "indices must be one row of whole numbers"),
+        ([2.5], [0], ShapeError, "indices must be integers, shape"),
+        (torch.tensor(2), torch.tensor(0), ShapeError, "indices must be integers, shape"),
         ([2], [3], DataError, "answer 3 is no class: there are 3, counted from 0"),
         ([2, 3], [0, -1], DataError, "answer -1 is no class"),
-        ([2], [0.9], ShapeError, r"1 images need answers of shape \(1,\) in whole numbers, not \(1,\) torch.float32"),
+        ([2], [0.9], ShapeError, r"1 images need answers of shape \(1,\) in whole numbers, not \(1,\) torch.float64"),
         ([2, 3], [0], ShapeError, r"2 images need answers of shape \(2,\) in whole numbers, not \(1,\)"),
     ],
 )
@@ -201,3 +202,19 @@ def test_masks_are_answers_too(learner):
 def test_unknown_strategy(learner):
     with pytest.raises(UnknownNameError, match="unknown strategy 'mall'; did you mean 'mal'"):
         learner("mall")
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda indices, names, numbers: ([np.int64(i) for i in indices], numbers),
+        lambda indices, names, numbers: (np.array(indices, np.int32), np.array(numbers, np.uint8)),
+        lambda indices, names, numbers: (indices, [names[number] for number in numbers]),
+        lambda indices, names, numbers: (np.array(indices), np.array([names[number] for number in numbers])),
+    ],
+)
+def test_answers_in_the_types_of_numpy_and_by_name(learner, convert):
+    active = learner()
+    numbers = [2, 0, 1]
+    active.teach(*convert([6, 7, 8], active.dataset.class_names, numbers))
+    assert active.targets[[6, 7, 8]].tolist() == numbers

@@ -10,7 +10,6 @@ Written once. A benchmark answers from the data set, a campaign waits for people
         learner.teach(query.indices, ask(query.indices))
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from minimax_al.acquisition.checks import check_budget
 from minimax_al.data import UNKNOWN, Dataset, Pool
+from minimax_al.data.indices import Answers, Indices, as_answers, as_indices
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
@@ -110,23 +110,26 @@ class ActiveLearner:
             raise ConfigurationError("nothing is trained on the labels so far: call fit() before query()")
         return self.strategy.query(self.round, self.models, budget)
 
-    def teach(self, indices: Tensor | Sequence[int], answers: Tensor | Sequence[int], by: str = "oracle") -> None:
-        """Take answers, and end the round.
+    def teach(self, indices: Indices, answers: Answers, by: str = "oracle") -> None:
+        """Accept answers, and end the round.
 
         Args:
-            indices: of training images that have no answer yet, (n,).
-            answers: class indices (n,) int64, or masks (n, H, W) uint8.
-            by: who gave them.
+            indices: Indices of training images without an answer, shape (n,): a tensor, a NumPy array, a pandas
+                column or a sequence of integers.
+            answers: Class numbers or class names, shape (n,), or masks of class numbers, shape (n, H, W), in any of
+                these forms.
+            by: Author of the answers.
 
         Raises:
-            PoolError: an index is not in the pool, twice in the list, or has its answer already.
-            ShapeError: not one answer an image, or not in whole numbers.
-            DataError: an answer is no class.
+            PoolError: An index is not in the pool, occurs twice, or has its answer already.
+            ShapeError: The indices are not integers, or the answers are not one per index, in integers or names.
+            DataError: An answer is not a class.
         """
-        indices, answers = torch.as_tensor(indices).cpu(), torch.as_tensor(answers).cpu()
-        self._check_answers(indices, answers)
-        self.pool.label(indices, by=by)
-        self.targets[indices.long()] = answers.to(self.targets.dtype)
+        chosen = torch.from_numpy(as_indices(indices))
+        given = as_answers(answers, self.dataset.class_names)
+        self._check_answers(chosen, given)
+        self.pool.label(chosen, by=by)
+        self.targets[chosen] = given.to(self.targets.dtype)
         self.models = None
 
     def evaluate(self) -> Evaluation:
@@ -137,7 +140,7 @@ class ActiveLearner:
 
     def _check_answers(self, indices: Tensor, answers: Tensor) -> None:
         expected = (*indices.shape, *self.targets.shape[1:])
-        if tuple(answers.shape) != expected or answers.is_floating_point():
+        if tuple(answers.shape) != expected or answers.is_floating_point() or answers.dtype == torch.bool:
             raise ShapeError(
                 f"{indices.numel()} images need answers of shape {expected} in whole numbers, "
                 f"not {tuple(answers.shape)} {answers.dtype}"

@@ -80,7 +80,7 @@ def test_wrong_moves_are_errors_and_change_nothing(indices, sentence):
 
 @pytest.mark.parametrize("indices", [[0.5], [[1, 2]], torch.tensor(3), [True, False]])
 def test_indices_of_the_wrong_kind(indices):
-    with pytest.raises(ShapeError, match="indices must be one row of whole numbers"):
+    with pytest.raises(ShapeError, match="indices must be integers, shape"):
         Pool(5).label(indices)
 
 

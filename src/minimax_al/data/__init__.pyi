@@ -6,8 +6,9 @@ from .decode import IMAGE_SUFFIXES, read_image
 from .feature_store import FeatureDescription, FeatureStore, ListedImage, list_stores, open_store
 from .feature_writer import FeatureWriter, open_writer
 from .features import Features
+from .file_images import FileImages
 from .files import FileOptions
-from .images import FileImages, Images, ResidentImages
+from .images import Images, ResidentImages
 from .imbalance import make_imbalanced
 from .legend import Legend
 from .manifest_table import Manifest, read_manifest

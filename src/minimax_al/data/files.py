@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from minimax_al.data.dataset import Dataset, image_statistics
 from minimax_al.data.decode import Verification, read_square
 from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.images import FileImages, Images, ResidentImages
+from minimax_al.data.file_images import FileImages
+from minimax_al.data.images import Images, ResidentImages
 from minimax_al.data.scan import Progress, SetAside, sift, sort_out, why_not
 from minimax_al.errors import DataError, UnreadableImageError
 

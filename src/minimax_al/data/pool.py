@@ -1,6 +1,6 @@
 """The pool's bookkeeping: which images have a label, since which round, from whom and when."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minimax_al.errors import PoolError, ShapeError
-
-Indices = Tensor | NDArray[Any] | Sequence[int]
+from minimax_al.data.indices import Indices, as_indices
+from minimax_al.errors import PoolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Pool:
         self._is_labelled = np.zeros(size, dtype=bool)
         self._batches: list[_Batch] = []
         self._round = 0
-        first = _as_indices(labelled)
+        first = as_indices(labelled)
         if first.size:
             self._move(first, 0, by, at)
 
@@ -113,7 +112,7 @@ class Pool:
             PoolError: no index, one that does not exist, one given twice, or one that has a label already.
             ShapeError: `indices` is not one row of whole numbers.
         """
-        chosen = _as_indices(indices)
+        chosen = as_indices(indices)
         if chosen.size == 0:
             raise PoolError("no index to label was given: a round moves at least one image")
         self._move(chosen, self._round + 1, by, at)
@@ -142,7 +141,7 @@ class Pool:
             pool = cls(int(state["size"]))
             for move in state["moves"]:
                 at = datetime.fromisoformat(move["at"])
-                pool._move(_as_indices(move["indices"]), int(move["round"]), str(move["by"]), at)
+                pool._move(as_indices(move["indices"]), int(move["round"]), str(move["by"]), at)
         except PoolError:
             raise
         except (KeyError, TypeError, ValueError) as error:
@@ -173,12 +172,3 @@ class Pool:
         doubled = ordered[1:][ordered[1:] == ordered[:-1]]
         if doubled.size:
             raise PoolError(f"index {doubled[0]} is given twice: each image moves once")
-
-
-def _as_indices(indices: Indices) -> NDArray[np.int64]:
-    values = indices.detach().cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
-    if values.size == 0 and values.ndim == 1:
-        return np.empty(0, dtype=np.int64)
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        raise ShapeError(f"indices must be one row of whole numbers, not {values.shape} {values.dtype}")
-    return values.astype(np.int64, copy=True)
