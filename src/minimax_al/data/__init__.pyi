@@ -4,6 +4,7 @@ from .colour_maps import read_class_list, read_colour_map
 from .dataset import IGNORED, UNKNOWN, Dataset, Samples, image_statistics
 from .decode import IMAGE_SUFFIXES, read_image
 from .feature_store import FeatureDescription, FeatureStore, ListedImage, list_stores, open_store
+from .feature_tables import FeatureTable, read_feature_table
 from .feature_writer import FeatureWriter, open_writer
 from .features import Features
 from .file_images import FileImages
@@ -29,6 +30,7 @@ __all__ = [
     "Dataset",
     "FeatureDescription",
     "FeatureStore",
+    "FeatureTable",
     "FeatureWriter",
     "Features",
     "FileImages",
@@ -62,6 +64,7 @@ __all__ = [
     "prepare_masks",
     "read_class_list",
     "read_colour_map",
+    "read_feature_table",
     "read_image",
     "read_manifest",
     "read_mask",

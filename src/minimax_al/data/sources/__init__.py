@@ -22,6 +22,7 @@ SOURCES = {
     "cifar10": "minimax_al.data.sources.cifar10",
     "cifar100": "minimax_al.data.sources.cifar100",
     "digits": "minimax_al.data.sources.digits",
+    "features": "minimax_al.data.sources.features",
     "folder": "minimax_al.data.sources.folder",
     "imagenet": "minimax_al.data.sources.imagenet",
     "inaturalist2018": "minimax_al.data.sources.inaturalist2018",

@@ -1,0 +1,130 @@
+"""The source `features`: labels from a table, a Parquet file or class folders; parts as the paths name them."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from minimax_al.data import load_dataset
+from minimax_al.data.feature_store import FeatureDescription, ListedImage
+from minimax_al.data.feature_writer import open_writer
+from minimax_al.data.hash_index import as_bytes
+from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError, ManifestError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+SPLIT = ["train/cat/a.jpg", "train/dog/b.jpg", "valid/dog/c.jpg", "train/cat/d.jpg", "test/cat/e.jpg"]
+FLAT = [f"{name}/{i}.jpg" for name in ("cat", "dog") for i in range(10)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Write a store whose vector i is (i + 1, 1)."""
+
+    def make(paths, encoder="made", root="features"):
+        keys = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
+        with open_writer(tmp_path / root, FeatureDescription(encoder, "w", "f" * 64, {"size": 8}, 2)) as writer:
+            vectors = np.stack([[i + 1, 1] for i in range(len(paths))]).astype(np.float16)
+            for half in (slice(0, 3), slice(3, None)):
+                writer.append(as_bytes(keys[half]), vectors[half])
+            # Listed in another order than stored.
+            writer.write_listing([ListedImage(*each) for each in zip(paths[::-1], keys[::-1], strict=True)])
+        return tmp_path / root
+
+    return make
+
+
+def content(dataset, part):
+    samples, targets = getattr(dataset, part), getattr(dataset, f"{part}_targets")
+    return {
+        name: (vector[0].item(), None if target < 0 else dataset.class_names[target])
+        for name, vector, target in zip(samples.names, samples[:], targets.tolist(), strict=True)
+    }
+
+
+def test_class_folders_and_parts_come_from_the_paths(store):
+    dataset = load_dataset("features", store(SPLIT))
+    assert (dataset.sample, dataset.class_names, dataset.name) == ("features", ("cat", "dog"), "features")
+    assert content(dataset, "train") == {
+        "train/cat/a.jpg": (1, "cat"),
+        "train/dog/b.jpg": (2, "dog"),
+        "train/cat/d.jpg": (4, "cat"),
+    }
+    assert content(dataset, "test") == {"valid/dog/c.jpg": (3, "dog"), "test/cat/e.jpg": (5, "cat")}
+
+
+def test_without_parts_a_stratified_share_is_kept_for_the_test(store):
+    dataset = load_dataset("features", store(FLAT), test_size=0.3)
+    assert (len(dataset.train), len(dataset.test)) == (14, 6)
+    assert dataset.test_targets.bincount().tolist() == [3, 3]
+    assert content(dataset, "train") | content(dataset, "test") == {
+        path: (i + 1, path.split("/")[0]) for i, path in enumerate(FLAT)
+    }
+    assert load_dataset("features", store(FLAT), test_size=0).test.shape == (0, 2)
+
+
+def test_labels_come_from_a_table(store, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,split\n./train/dog/b.jpg,x,train\ntest\\cat\\e.jpg,y,test\ntrain/cat/a.jpg,,\n")
+    dataset = load_dataset("features", store(SPLIT), labels=table)
+    assert content(dataset, "test") == {"test/cat/e.jpg": (5, "y")}
+    assert content(dataset, "train") == {
+        "train/cat/a.jpg": (1, None),
+        "train/dog/b.jpg": (2, "x"),
+        "train/cat/d.jpg": (4, None),
+        "valid/dog/c.jpg": (3, None),
+    }
+
+
+def test_parquet_brings_its_own_labels(tmp_path):
+    vectors = [[float(i + 1), 1.0] for i in range(4)]
+    columns = {"path": list("abcd"), "embedding": vectors, "label": ["x", "y", None, "y"]}
+    pq.write_table(pa.table({**columns, "split": ["train", "train", "train", "test"]}), tmp_path / "a.parquet")
+    dataset = load_dataset("features", tmp_path / "a.parquet")
+    assert content(dataset, "train") == {"a": (1, "x"), "b": (2, "y"), "c": (3, None)}
+    assert content(dataset, "test") == {"d": (4, "y")}
+
+
+def test_arrays_with_a_list_of_paths(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(1, 41, dtype=np.float32).reshape(20, 2))
+    (tmp_path / "list.txt").write_text("\n".join(FLAT))
+    dataset = load_dataset(
+        "features", tmp_path / "a.npy", paths=tmp_path / "list.txt", class_names=["dog", "cat", "owl"]
+    )
+    assert dataset.class_names == ("dog", "cat", "owl")
+    assert (len(dataset.train), len(dataset.test)) == (16, 4)
+
+
+def test_one_of_several_stores_is_chosen(store):
+    root = store(FLAT)
+    assert store(SPLIT, "other") == root
+    with pytest.raises(FeatureStoreError, match="holds 2 stores: give one of its folders"):
+        load_dataset("features", root)
+    assert len(load_dataset("features", root, encoder="other").test) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "error", "match"),
+    [
+        ("x.jpg,a", {}, DataError, "labels.csv', line 2: .*has no vector of 'x.jpg'"),
+        (
+            "cat/0.jpg,a",
+            {"class_names": ["b", "aa"]},
+            DataError,
+            "the label 'a' of 'cat/0.jpg' is not a class; did",
+        ),
+        ("cat/0.jpg,a", {}, DataError, "leave nothing to tell apart"),
+        (",a", {}, ManifestError, "the path is blank"),
+        ("cat/0.jpg,a", {"test_size": 2.0, "class_names": ["a", "b"]}, ConfigurationError, "test_size=2.0"),
+    ],
+)
+def test_wrong_labels_are_one_sentence(store, tmp_path, line, options, error, match):  # noqa: PLR0917
+    (tmp_path / "labels.csv").write_text(f"path,label\n{line}\n")
+    with pytest.raises(error, match=match):
+        load_dataset("features", store(FLAT), labels=tmp_path / "labels.csv", **options)
+
+
+def test_paths_without_class_folders_need_labels(store):
+    with pytest.raises(DataError, match=r"have no class folders \('c.jpg'\): give labels=, a table path,label"):
+        load_dataset("features", store(["a.jpg", "b.jpg", "c.jpg"]))
