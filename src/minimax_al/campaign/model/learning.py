@@ -212,18 +212,25 @@ class Session:
         )
 
     def _predictions(self) -> dict[str, Any]:
-        """What M says of a fixed sample of images, for the comparison with the next model."""
+        """Return M's predictions for the held-out images and a fixed sample, for the next model and the report."""
         offset = len(self.material.labelled)
         by_hash = sorted(range(len(self.material.unlabelled)), key=lambda i: self.material.unlabelled[i].content_hash)
         sample = sorted(by_hash[:_SAMPLE])
         ids = [self.material.unlabelled[i].id for i in sample] + [known.id for known in self.material.held_out]
         dataset = self.learner.dataset
-        said = [
+        found = [
             self._predict(dataset.train, torch.tensor([offset + i for i in sample], dtype=torch.int64)),
             self._predict(dataset.test, torch.arange(len(dataset.test))),
         ]
-        predicted = torch.cat([torch.empty(0, dtype=torch.int64), *(one["predicted"] for one in said if one)])
-        return {"items": np.array(ids, dtype=np.int64), "predicted": predicted.numpy()}
+        known = [one for one in found if one]
+        predicted = torch.cat([torch.empty(0, dtype=torch.int64), *(one["predicted"] for one in known)])
+        confidence = torch.cat([torch.empty(0), *(one["confidence"] for one in known)])
+        return {
+            "items": np.array(ids, dtype=np.int64),
+            "predicted": predicted.numpy(),
+            "confidence": confidence.numpy(),
+            "classes": np.array(self._class_ids(), dtype=np.int64),
+        }
 
     def _predict(self, images: Any, indices: Tensor) -> dict[str, Tensor]:  # noqa: ANN401 - any kind of images
         """M's class and its probability, of each image; nothing of no images."""

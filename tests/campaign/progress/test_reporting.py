@@ -1,0 +1,104 @@
+"""The report speaks to the people who label: their campaign's name, mistakes first, reasons in words."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minimax_al.campaign.progress.held_out import read_held_out
+from minimax_al.campaign.store.schema import classes
+
+from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40)}
+
+
+@pytest.fixture
+def trained(tmp_path, make_campaign):
+    """A campaign whose every fifth label is wrong: some held-out images cannot be right."""
+    noise = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for number in range(40):
+        pixels = np.array(list(COLOURS.values())[number % 2]) + noise.integers(-40, 40, (16, 16, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "images" / f"{number:02d}.png")
+    campaign = make_campaign(
+        images=tmp_path / "images",
+        folder="waders of 2026",
+        classes=[*COLOURS, "blue"],
+        stored_size=16,
+        recipe=TINY_RECIPE,
+        near_duplicates="off",
+        validation_share=0.5,
+    )
+    campaign.query(36)
+    for pick in campaign.picks():
+        number = int(pick.path[:2])
+        campaign.label(pick.item, list(COLOURS)[(number + (number % 5 == 0)) % 2], author="ann")
+    campaign.train("entropy")
+    return campaign
+
+
+def test_held_out_images_are_those_of_predict_wrong_ones_first(trained):
+    images = read_held_out(trained.context, 1)
+    model, labels = trained.model(), trained.labels()
+    predicted = {one.path: one for one in trained.predict(trained.images).images}
+    assert len(images) == model.held_out
+    for image in images:
+        assert image.class_name == labels[image.path]
+        assert image.predicted == predicted[image.path].class_name
+        assert image.confidence == pytest.approx(predicted[image.path].confidence, abs=1e-5)
+    right = [image.class_name == image.predicted for image in images]
+    assert right == sorted(right)
+    assert sum(right) / len(right) == pytest.approx(model.score)
+    wrong = [image.confidence for image in images if image.class_name != image.predicted]
+    assert len(wrong) > 1
+    assert wrong == sorted(wrong, reverse=True)
+
+
+def test_a_renamed_class_is_shown_under_its_name_of_now(trained):
+    with trained.store.writing() as connection:
+        connection.execute(classes.update().where(classes.c.name == "red").values(name="crimson"))
+    names = {name for image in read_held_out(trained.context, 1) for name in (image.class_name, image.predicted)}
+    assert names == {"crimson", "green"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK"])
+def test_a_damaged_file_leaves_the_rest_of_the_report(trained, damage):
+    (trained.folder / "models/run-0001/predictions.npz").write_bytes(damage)
+    assert read_held_out(trained.context, 1) == []
+    assert "Learning curve" in trained.report().read_text()
+
+
+def test_the_page_is_for_its_reader(trained):
+    trained.query(4, "random")
+    page = trained.report().read_text(encoding="utf-8")
+    text = re.sub(
+        r"<style.*?</style>|<svg.*?</svg>|<script.*?</script>|data:[^\"]+|<[^>]+>", " ", page, flags=re.DOTALL
+    )
+    assert "waders of 2026" in re.search(r"<title>(.*?)</title>", page)[1]
+    assert not re.search(r"\bseed|\bpaper\b|LaTeX", text)
+    titles = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    wanted = [
+        "Learning curve",
+        "Figures",
+        "Held-out images",
+        "Per class",
+        "Confusions",
+        "Class balance",
+        "Picked images",
+    ]
+    assert [title for title in titles if title in wanted] == wanted
+    assert text.index("Wrong predictions") < text.index("Correct predictions")
+    assert "drawn at random" in text
+    assert "Band: 95% interval" in text
+    model = trained.model()
+    assert f"{100 * model.score:.1f}" in text
+
+
+def test_a_test_set_has_its_section(trained, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,label\nimages/00.png,red\nimages/01.png,green\nimages/02.png,green\n")
+    result = trained.evaluate(tmp_path / "labels.csv")
+    page = trained.report().read_text(encoding="utf-8")
+    assert "Test set" in page
+    assert f"accuracy {100 * result.score:.1f} %" in page
