@@ -103,7 +103,7 @@ def test_the_card_is_of_the_training_whatever_was_labelled_since(make_coloured, 
     campaign.package(tmp_path / "package", onnx=False)
     card = (tmp_path / "package/README.md").read_text()
     assert f"{model.labels} labelled images, chosen and trained by `entropy` (run 1); {model.held_out} more" in card
-    assert "The campaign has 10 labels that were given since" in card
+    assert "The campaign has 10 newer labels, on which it was not trained." in card
     for name, (trained, held_out) in counts.items():
         assert f"| {name} | {trained} | {held_out} | " in card
     assert campaign.train("entropy").labels > model.labels

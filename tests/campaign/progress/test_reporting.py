@@ -60,7 +60,8 @@ def test_a_renamed_class_is_shown_under_its_name_of_now(trained):
     with trained.store.writing() as connection:
         connection.execute(classes.update().where(classes.c.name == "red").values(name="crimson"))
     names = {name for image in read_held_out(trained.context, 1) for name in (image.class_name, image.predicted)}
-    assert names == {"crimson", "green"}
+    assert "crimson" in names
+    assert "red" not in names
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK"])
