@@ -249,10 +249,14 @@ class Campaign(Labelling):
         check_choosing(name)
 
         def choose(count: int) -> tuple[Sequence[Choice], int | None]:
-            from minimax_al.campaign.model import cold_start, learning  # noqa: PLC0415 - load torch
+            from minimax_al.campaign.model import broken_images, cold_start, learning  # noqa: PLC0415 - load torch
 
             if name in COLD_START:
-                return cold_start.choose_by_features(self.context, name, count, progress), None
+
+                def describe_and_choose() -> Sequence[Choice]:
+                    return cold_start.choose_by_features(self.context, name, count, progress)
+
+                return broken_images.without_broken_images(self.context, describe_and_choose), None
             return learning.choose(self.context, name, count, progress, on_start)
 
         number = open_round(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.letterbox import FITS
+from minimax_al.campaign.model.broken_images import without_broken_images
 from minimax_al.campaign.model.datasets import build_dataset
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.measuring import measure
@@ -260,9 +261,12 @@ class Session:
 def train(
     context: CampaignContext, strategy: str, progress: Progress | None = None, on_start: StartCallback | None = None
 ) -> Row[Any]:
-    """Trains on all labels but the held-out ones; the row of the run."""
+    """Train on all labels except the held-out ones; return the row of the run.
+
+    Images that cannot be read are set aside, and the training starts again without them.
+    """
     with training_alone(context.folder):
-        run_id = Session(context, strategy, progress, on_start).fit()
+        run_id = without_broken_images(context, lambda: Session(context, strategy, progress, on_start).fit())
     with context.store.reading() as connection:
         return connection.execute(select(runs).where(runs.c.id == run_id)).one()
 
@@ -274,11 +278,18 @@ def choose(
     progress: Progress | None = None,
     on_start: StartCallback | None = None,
 ) -> tuple[Sequence[Choice], int]:
-    """Trains where needed, and chooses; also the id of the run whose models chose."""
-    with training_alone(context.folder):
+    """Train if needed, and choose; return the choices and the id of the run whose models chose.
+
+    Images that cannot be read are set aside, and the work starts again without them.
+    """
+
+    def fit_and_choose() -> tuple[Sequence[Choice], int]:
         session = Session(context, strategy, progress, on_start)
         run_id = session.fit()
         return session.choose(min(budget, len(session.material.unlabelled))), run_id
+
+    with training_alone(context.folder):
+        return without_broken_images(context, fit_and_choose)
 
 
 def _report_epoch(progress: Progress, training: str, done: int, epochs: int, unit: str) -> None:
