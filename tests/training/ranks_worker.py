@@ -10,16 +10,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import distributed, nn
 
 from minimax_al.acquisition import k_center_greedy_sharded
 from minimax_al.data import normalise
 from minimax_al.errors import BudgetError, NonFiniteScoreError, ShapeError
 from minimax_al.loop import ActiveLearner
+from minimax_al.networks import Preprocessing, PretrainedEncoder, build_encoder, fingerprint
 from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
 from minimax_al.testing.stage import LABELLED, pixels_of
-from minimax_al.training import Runtime, RuntimeSettings, evaluate, fit_minimax
+from minimax_al.training import EncodingSettings, Runtime, RuntimeSettings, embed_folder, evaluate, fit_minimax
 from minimax_al.training.batch_norm import RankBatchNorm
 
 # One rank alone: made before this process looks like one of torchrun's.
@@ -50,7 +52,36 @@ class Work:
             "stream": self.stream(),
             "one fails": self.one_fails(),
             "k-center": self.k_center(),
+            "extraction": self.extraction(),
             **{strategy: self.picks(strategy) for strategy in ("mal", "entropy", "coreset", "random")},
+        }
+
+    def extraction(self):
+        """Features of images on disk, extracted twice: the second time nothing is left to compute."""
+        images, out = self.folder / "images", self.folder / "features"
+        if self.rank == 0:
+            images.mkdir(parents=True)
+            for i in range(23):
+                pixels = torch.randint(0, 256, (20 + i, 30, 3), generator=torch.Generator().manual_seed(i)).byte()
+                Image.fromarray(pixels.numpy()).save(images / f"{i:02d}.png")
+            (images / "broken.png").write_bytes(b"not an image")
+        runtime = Runtime(self.settings)
+        runtime.ranks.share(None)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = build_encoder("conv4", width=4)
+        encoder = PretrainedEncoder(network, Preprocessing(size=16), "made", fingerprint(network))
+        settings = EncodingSettings(batch_size=4, rows_per_shard=10)
+        told = []
+        first = embed_folder(
+            images, out, encoder, settings, runtime=runtime, progress=lambda *event: told.append(event)
+        )
+        again = embed_folder(images, out, encoder, settings, runtime=runtime)
+        return {
+            "files": {path.name: path.read_bytes().hex() for path in sorted(first.store.folder.glob("*.*"))},
+            "computed": (first.computed, again.computed),
+            "set aside": [tuple(each) for each in first.set_aside],
+            "told": told[-1:],
         }
 
     def several(self, task="classification", **minimax):

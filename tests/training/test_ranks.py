@@ -113,6 +113,15 @@ def test_progress_is_told_on_rank_0_alone(found):
     assert found[2, 1]["mal"]["told"] == []
 
 
+def test_extraction_by_two_ranks_writes_the_bytes_of_one(pair, found):
+    alone, here = (results["extraction"] for results in pair)
+    assert here["files"] == alone["files"]
+    assert len(alone["files"]) == 3 * 3 + 3  # shards, description, list of images, lock
+    assert (here["computed"], here["set aside"]) == (alone["computed"], alone["set aside"])
+    assert alone["computed"] == (23, 0)
+    assert [result["extraction"]["told"] for result in found.values()].count([("features", 24, 24, "images")]) == 2
+
+
 @pytest.mark.parametrize("pool", ["random", "clustered", "ties", "twins", "far away", "half", "small"])
 def test_k_center_over_shards(pair, pool):
     alone, here = (results["k-center"][pool] for results in pair)

@@ -248,7 +248,7 @@ def _check_paths(table: FeatureTable) -> None:
 def _check_vectors(table: FeatureTable) -> None:
     for start in range(0, len(table.vectors), _BLOCK):
         block = np.asarray(table.vectors[start : start + _BLOCK])
-        finite, zero = np.isfinite(block).all(axis=1), np.all(block == 0, axis=1)
+        finite, zero = (np.atleast_1d(which.all(axis=1)) for which in (np.isfinite(block), block == 0))
         bad = np.flatnonzero(~finite | zero)
         if len(bad):
             fault = "zeros alone" if finite[bad[0]] else "NaN or an infinite value"

@@ -163,7 +163,7 @@ def test_names_roots_and_options_that_do_not_exist(tmp_path, save):
     with pytest.raises(ConfigurationError, match=r"stored_size=0 is not allowed: .*greater than or equal to 1"):
         load_dataset("folder", tmp_path, stored_size=0)
     assert set(SOURCES) == {
-        *("arrays", "cifar10", "cifar100", "digits", "folder", "imagenet", "inaturalist2018", "manifest"),
+        *("arrays", "cifar10", "cifar100", "digits", "features", "folder", "imagenet", "inaturalist2018", "manifest"),
         *("bdd100k", "camvid", "masks", "shapes", "voc"),
     }
 
