@@ -1,6 +1,16 @@
+import errno
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
 
-from minimax_al.durable import write_durably
+from minimax_al.durable import new_folder, write_durably
+from minimax_al.errors import CampaignError
+
+needs_unix = pytest.mark.skipif(os.name != "posix", reason="needs a Unix file system")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -10,3 +20,130 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_durably(path, "no bytes")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+@needs_unix
+@pytest.mark.parametrize("target_exists", [True, False])
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, target_exists):
+    target, link = tmp_path / "elsewhere" / "target", tmp_path / "link"
+    target.parent.mkdir()
+    if target_exists:
+        target.write_bytes(b"old")
+    (tmp_path / "second").symlink_to(target)
+    link.symlink_to("second")
+    write_durably(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert [file.name for file in target.parent.iterdir()] == ["target"]
+
+
+@needs_unix
+def test_a_pipe_receives_the_content_and_stays(tmp_path):
+    pipe, received = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    write_durably(pipe, b"labels")
+    reader.join()
+    assert received == [b"labels"]
+    assert pipe.is_fifo()
+
+
+WRITE = """
+import pathlib, sys
+from minimax_al.durable import write_durably
+write_durably(pathlib.Path("/dev/stdout"), b"labels")
+"""
+
+
+@needs_unix
+def test_standard_output_receives_the_content_and_stays(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WRITE], capture_output=True, check=True)
+    assert done.stdout == b"labels"
+    with (tmp_path / "file").open("wb") as file:
+        subprocess.run([sys.executable, "-c", WRITE], stdout=file, check=True)
+        assert os.fstat(file.fileno()).st_nlink == 1
+    assert (tmp_path / "file").read_bytes() == b"labels"
+    assert os.path.lexists("/dev/stdout")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_names_the_file():
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'") as caught:
+        write_durably(Path("/dev/full"), b"content")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_disk_that_is_full_at_the_end_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "labels.csv"
+    write_durably(path, b"old")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*labels\.csv'"):
+        write_durably(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / "folder" / "x"):
+        (tmp_path / "folder" / "x").mkdir(exist_ok=True)
+        with pytest.raises(OSError, match=f"'{path}'"):
+            write_durably(path, b"content")
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from minimax_al.durable import new_folder
+with new_folder(pathlib.Path(sys.argv[1])) as part:
+    (part / "file").write_text("half")
+    print(part.name, flush=True)
+    if sys.argv[2] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
+"""
+
+
+@needs_unix
+def test_what_a_killed_process_left_is_removed_the_next_time_and_nothing_else(tmp_path):
+    out = tmp_path / "package"
+    (tmp_path / ".package.of-mine").mkdir()
+    (tmp_path / ".packages.x.part").mkdir()
+    words = [sys.executable, "-c", KILLED, str(out)]
+    killed = subprocess.run([*words, "die"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+    assert (tmp_path / killed / "file").exists()
+    with subprocess.Popen([*words, "live"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as living:
+        other = living.stdout.readline().strip()
+        with new_folder(out) as part:
+            (part / "file").write_text("whole")
+        names = {file.name for file in tmp_path.iterdir()}
+        living.kill()
+    assert names == {"package", other, ".package.of-mine", ".packages.x.part"}
+    assert (out / "file").read_text() == "whole"
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+@needs_unix
+def test_a_link_to_an_empty_folder_is_followed(tmp_path):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to("target")
+    with new_folder(tmp_path / "link") as part:
+        (part / "file").write_text("whole")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target" / "file").read_text() == "whole"
+    with (
+        pytest.raises(CampaignError, match=r"link' already exists and is not an empty folder"),
+        new_folder(tmp_path / "link"),
+    ):
+        pass
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError, match="division"), new_folder(tmp_path / "out"):
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []

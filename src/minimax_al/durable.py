@@ -2,24 +2,43 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minimax_al.errors import CampaignError
+from minimax_al.locks import try_lock
+
+_STREAMS = ("/dev", "/proc/self/fd")
+"""Folders whose entries stand for streams, even if they lead to a file."""
 
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write a file atomically and durably.
 
-    A reader, or a crash, sees the old content or the new. The content is on the disk when the call returns.
+    A reader, or a crash, sees the old content or the new. The content is on the disk when the call returns. A link is
+    followed: it stays, and the file that it leads to is replaced. A stream (a pipe, a device, `/dev/stdout`) has no
+    old content to keep, so the new one is written straight into it.
 
     Args:
         path: File to write; its folder is created.
         content: New content.
+
+    Raises:
+        OSError: The file cannot be written, because the disk is full, say; the error names it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_stream(path):
+            with path.open("wb") as stream:
+                stream.write(content)
+        else:
+            _replace(Path(os.path.realpath(path)), content)
+
+
+def _replace(path: Path, content: bytes) -> None:
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -31,6 +50,25 @@ def write_durably(path: Path, content: bytes) -> None:
     finally:
         Path(part).unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def _is_stream(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or str(path.absolute().parent) in _STREAMS
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in errors of the system, which name a temporary one or none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -48,8 +86,10 @@ def _sync_folder(folder: Path) -> None:
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `out` when the block succeeds.
 
+    A process that is killed inside the block leaves its temporary folder; the next call for the same `out` removes it.
+
     Args:
-        out: Final path of the folder.
+        out: Final path of the folder; a link is followed.
 
     Raises:
         CampaignError: `out` exists and is not an empty folder.
@@ -58,14 +98,56 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise CampaignError(
             f"{str(out)!r} already exists and is not an empty folder: choose another name, or remove it"
         )
+    out = Path(os.path.realpath(out))
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    _remove_leftovers(out)
+    with _temporary_folder(out) as part:
+        try:
+            yield part
+            part.chmod(0o755)  # mkdtemp makes folders that only their owner can read
+            if out.exists():
+                out.rmdir()
+            part.rename(out)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _temporary_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder beside `out` that is locked inside the block, which tells it from a leftover."""
+    part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=_PART))
+    handle = _opened(part)
     try:
+        if handle is not None:
+            with suppress(OSError):  # some network file systems lock no folders
+                try_lock(handle)
+        part.mkdir(exist_ok=True)  # another process may have taken it for a leftover before it was locked
         yield part
-        part.chmod(0o755)  # mkdtemp makes folders that only their owner can read
-        if out.exists():
-            out.rmdir()
-        part.rename(out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+_PART = ".part"
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove temporary folders of processes that were killed: those that nobody has locked."""
+    for folder in out.parent.iterdir():
+        if not (folder.name.startswith(f".{out.name}.") and folder.name.endswith(_PART) and folder.is_dir()):
+            continue
+        handle = _opened(folder)
+        if handle is None:
+            continue
+        with suppress(OSError):
+            if try_lock(handle):
+                shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _opened(folder: Path) -> int | None:
+    """Return a handle of a folder; None where the system opens none (Windows)."""
+    with suppress(OSError):
+        return os.open(folder, os.O_RDONLY)
+    return None

@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows
     import msvcrt
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
         """Return whether the first byte of an open file is locked now; never wait."""
         os.lseek(handle, 0, os.SEEK_SET)
         try:
@@ -37,7 +37,7 @@ except ImportError:  # Windows
 
 else:
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
         """Return whether an open file is locked now; never wait."""
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,7 +188,7 @@ class _ThreadQueue:
 
 def _take(handle: int, queue: Path, deadline: float) -> None:
     """Lock an open file after all earlier waiters have had it."""
-    if not _names(queue) and _try_lock(handle):
+    if not _names(queue) and try_lock(handle):
         return
     with _ticket(queue) as mine:
         first, since = "", time.monotonic()
@@ -197,7 +197,7 @@ def _take(handle: int, queue: Path, deadline: float) -> None:
             now = time.monotonic()
             if earlier and earlier[0] != first:
                 first, since = earlier[0], now
-            if (not earlier or now - since > _STALLED_SECONDS) and _try_lock(handle):
+            if (not earlier or now - since > _STALLED_SECONDS) and try_lock(handle):
                 return
             if now >= deadline:
                 raise TimeoutError(_HELD)
@@ -231,7 +231,7 @@ class _Ticket:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        _try_lock(self._handle)  # fails only while another waiter checks whether the ticket is alive
+        try_lock(self._handle)  # fails only while another waiter checks whether the ticket is alive
 
     def __enter__(self) -> str:
         return self._path.name
@@ -271,6 +271,6 @@ def _is_alive(ticket: Path) -> bool:
     except OSError:  # of another user
         return True
     try:
-        return not _try_lock(handle)
+        return not try_lock(handle)
     finally:
         os.close(handle)

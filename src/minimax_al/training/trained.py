@@ -1,5 +1,6 @@
 """File format of a trained model M: weights, recipe, classes and preprocessing, for campaigns and benchmarks alike."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,8 +66,10 @@ def save_trained(folder: Path, trained: Trained) -> None:
         trained: Trained model.
     """
     weights = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
-    write_durably(folder / WEIGHTS, save(weights))
+    content = save(weights)
+    write_durably(folder / WEIGHTS, content)
     description = {
+        "sha256": hashlib.sha256(content).hexdigest(),
         "recipe": trained.recipe.model_dump(mode="json"),
         "task": trained.task,
         "class_names": list(trained.class_names),
@@ -90,7 +93,8 @@ def load_trained(folder: Path) -> Trained:
             version that this one cannot read.
     """
     try:
-        described = _described(json.loads((folder / DESCRIPTION).read_bytes()))
+        description = json.loads((folder / DESCRIPTION).read_bytes())
+        described = _described(description)
     except OSError as error:
         raise CheckpointError(f"the model in {str(folder)!r} cannot be read ({error}): train again") from error
     except (ValueError, KeyError, TypeError, ConfigurationError) as error:
@@ -98,11 +102,23 @@ def load_trained(folder: Path) -> Trained:
             f"{str(folder / DESCRIPTION)!r} describes no model that this version can build ({error}): train again"
         ) from error
     tensors, _ = read_tensors(folder / WEIGHTS)
+    _check_weights(folder / WEIGHTS, description.get("sha256"))
     try:
         described.model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{str(folder / WEIGHTS)!r} holds another network's weights: {error}") from error
     return described
+
+
+def _check_weights(path: Path, digest: str | None) -> None:
+    """Raise CheckpointError if a file of weights has changed since it was written; older versions noted no digest."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest not in (None, found):
+        raise CheckpointError(
+            f"{str(path)!r} is damaged: its sha256 is {found[:12]}…, and {DESCRIPTION} has {str(digest)[:12]}…; "
+            "restore it from a backup, or train again"
+        )
 
 
 def _described(description: Mapping[str, Any]) -> Trained:

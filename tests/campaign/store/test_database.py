@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.store.database import Store, parse_url, sqlite_url
 from minimax_al.campaign.store.migrations import Migration, create_tables, latest_version, migrate, version_of
-from minimax_al.errors import CampaignError, ConfigurationError
+from minimax_al.errors import CampaignError, ConfigurationError, DataError
 
 
 @pytest.fixture(autouse=True)
@@ -274,3 +274,21 @@ def test_a_step_that_fails_leaves_the_version_before_it(store):
         assert version_of(connection) == latest_version() + 1
     assert "notes" in tables
     assert "half" not in tables
+
+
+@pytest.mark.parametrize("text", ["ann\ud800", "\udfff", "a\udcffb"])
+def test_half_a_character_is_refused_in_a_sentence(campaign, text):
+    with pytest.raises(DataError, match=r"holds '\\ud[c-f8]\w\w', a lone surrogate, which no file can hold"):
+        campaign.label(1, "cat", author=text)
+    with pytest.raises(DataError, match="a lone surrogate"):
+        campaign.label(f"{text}.png", "cat", author="ann")
+    assert campaign.labels() == {}
+
+
+def test_nul_is_kept_or_refused_in_a_sentence(campaign):
+    if campaign.store.is_sqlite:
+        campaign.label(1, "cat", author="a\x00b")
+        assert campaign.undo("a\x00b").class_name == "cat"
+        return
+    with pytest.raises(DataError, match="holds the character NUL, which PostgreSQL cannot store"):
+        campaign.label(1, "cat", author="a\x00b")

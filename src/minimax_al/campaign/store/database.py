@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from minimax_al.errors import CampaignError, ConfigurationError, MissingDependencyError, StoreError
+from minimax_al.errors import CampaignError, ConfigurationError, DataError, MissingDependencyError, StoreError
 from minimax_al.locks import FairLock
 
 WAIT_SECONDS = 30.0
@@ -218,10 +218,19 @@ def _in_our_words(where: str) -> Iterator[None]:
     """Turns a database's error that a user can mend into a sentence; all others pass."""
     try:
         yield
+    except UnicodeEncodeError as error:  # JSON and file names can spell half of a character
+        raise DataError(
+            f"{error.object!r} holds {error.object[error.start]!r}, a lone surrogate, which no file can hold: "
+            "correct it"
+        ) from error
     except PoolTimeoutError as error:
         raise StoreError(f"the campaign's database {where} {_SQLITE_REASONS['BUSY']}") from error
     except DBAPIError as error:
         why = _why(error.orig)
+        if why is None and "NUL" in str(error.orig):
+            raise DataError(
+                f"a text holds the character NUL, which PostgreSQL cannot store: {error.params!r}"
+            ) from error
         if why is None:
             raise
         raise StoreError(f"the campaign's database {where} {why}") from error
