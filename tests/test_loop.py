@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from minimax_al.data import IGNORED, UNKNOWN
+from minimax_al.data import IGNORED, UNKNOWN, Dataset
 from minimax_al.errors import (
     BudgetError,
     ConfigurationError,
@@ -25,10 +25,11 @@ FIRST = [1, 0, 5]
 def learner():
     """A learner on two dozen tinted squares, whose first three labels show every class."""
 
-    def build(strategy="mal", task="classification", **options):
+    def build(strategy="mal", task="classification", *, taught=True, **options):
         round_ = make_round(task)
         built = ActiveLearner(round_.dataset, strategy, options.pop("recipe", round_.recipe), **options)
-        built.teach(FIRST, round_.dataset.train_targets[FIRST])
+        if taught:
+            built.teach(FIRST, round_.dataset.train_targets[FIRST])
         return built
 
     return build
@@ -106,8 +107,8 @@ def test_a_fit_goes_on_from_its_checkpoint(learner, tmp_path):
         (torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64), PoolError, "no index to label"),
         ([2.5], [0], ShapeError, "indices must be integers, shape"),
         (torch.tensor(2), torch.tensor(0), ShapeError, "indices must be integers, shape"),
-        ([2], [3], DataError, "answer 3 is no class: there are 3, counted from 0"),
-        ([2, 3], [0, -1], DataError, "answer -1 is no class"),
+        ([2], [3], DataError, "answer 3 is not a class: the classes are 0 to 2"),
+        ([2, 3], [0, -1], DataError, "answer -1 is not a class"),
         ([2], [0.9], ShapeError, r"1 images need answers of shape \(1,\) in whole numbers, not \(1,\) torch.float64"),
         ([2, 3], [0], ShapeError, r"2 images need answers of shape \(2,\) in whole numbers, not \(1,\)"),
     ],
@@ -193,7 +194,7 @@ def test_masks_are_answers_too(learner):
     active = learner(task="segmentation")
     assert play(active, [3])
     assert (active.targets == IGNORED).flatten(1).all(dim=1).sum() == 24 - 6
-    with pytest.raises(DataError, match="answer 9 is no class"):
+    with pytest.raises(DataError, match="answer 9 is not a class"):
         active.teach([2], torch.full((1, 16, 16), 9, dtype=torch.uint8))
     with pytest.raises(ShapeError, match=r"need answers of shape \(1, 16, 16\)"):
         active.teach([2], [0])
@@ -218,3 +219,26 @@ def test_answers_in_the_types_of_numpy_and_by_name(learner, convert):
     numbers = [2, 0, 1]
     active.teach(*convert([6, 7, 8], active.dataset.class_names, numbers))
     assert active.targets[[6, 7, 8]].tolist() == numbers
+
+
+def vectors(count=30):
+    targets = torch.arange(count) % 3
+    noise = torch.randn(count, 6, generator=torch.Generator().manual_seed(0))
+    return torch.eye(3, 6)[targets] + 0.05 * noise, targets
+
+
+@pytest.mark.parametrize("strategy", ["centroids", "typicality", "probcover", "maxherding", "coverage"])
+def test_first_labels_of_a_feature_pool_show_every_class(strategy):
+    dataset = Dataset.from_features("drawn", ["a", "b", "c"], vectors(), vectors(9))
+    learner = ActiveLearner(dataset, strategy, seed=1)
+    first = learner.query(3).indices
+    assert sorted(dataset.train_targets[first].tolist()) == [0, 1, 2]
+    learner.teach(first, dataset.train_targets[first])
+    learner.fit()
+    assert learner.evaluate().metrics["accuracy"] == 1
+    assert not torch.isin(learner.query(20).indices, first).any()
+
+
+def test_images_have_no_cold_start_without_a_pretrained_encoder(learner):
+    with pytest.raises(ConfigurationError, match="encoder 'conv4' is not pretrained"):
+        learner(strategy="centroids", taught=False).query(3)

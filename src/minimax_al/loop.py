@@ -21,29 +21,30 @@ from minimax_al.data import UNKNOWN, Dataset, Pool
 from minimax_al.data.indices import Answers, Indices, as_answers, as_indices
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
+from minimax_al.strategies.pool_features import cold_models
 from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
 from minimax_al.vocabulary import IGNORED, Progress
 
 
 class ActiveLearner:
-    """A pool, what is known of it, and a strategy that asks for more.
+    """A pool with the labels so far, and a strategy that chooses the next images.
 
     Args:
-        dataset: images, classes and test images. Its training targets are never looked at.
-        strategy: by name, or with settings of its own.
-        recipe: how networks are built and trained; default the paper's.
-        seed: everything random follows from it. Same seed, same machine, same picks; on a GPU up to its rounding.
-        runtime: device and precision; default what the recipe says.
-        folder: where checkpoints of the round in progress go, so that `fit` can resume; None writes none.
+        dataset: Images or feature vectors, classes and test images. Its training targets are never read.
+        strategy: Strategy, or its name.
+        recipe: Settings of networks and trainings; default the paper's.
+        seed: Seed of everything random. Same seed, same machine, same picks; on a GPU up to its rounding.
+        runtime: Device and precision; default the recipe's.
+        folder: Folder for checkpoints of the round in progress, so that `fit` can resume; None writes none.
         progress: Callback after every finished epoch.
 
     Attributes:
-        pool: labelled and unlabelled indices, rounds, history.
-        targets: the answers so far.
-        models: what the last `fit` trained; None before the first, and once new answers have come.
+        pool: Labelled and unlabelled indices, and the number of rounds.
+        targets: Labels so far.
+        models: Models of the last `fit`; None before the first, and after new labels.
 
     Raises:
-        ConfigurationError: the strategy is not for the task of the data set.
+        ConfigurationError: The strategy does not suit the data set.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class ActiveLearner:
         progress: Progress | None = None,
     ) -> None:
         self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
-        self.strategy.check_task(dataset.task)
+        self.strategy.check_dataset(dataset)
         self.recipe = recipe or Recipe()
         self.seed = seed
         self.runtime = runtime or Runtime(self.recipe.runtime)
@@ -86,29 +87,34 @@ class ActiveLearner:
         )
 
     def fit(self) -> Models:
-        """Train this round's networks on the answers so far.
+        """Train this round's networks on the labels so far.
 
         Raises:
-            DataError: the answers cannot be trained on.
+            DataError: The labels cannot be trained on.
         """
         self.models = self.strategy.fit(self.round)
         return self.models
 
     def query(self, budget: int) -> Query:
-        """Choose the images to ask about next.
+        """Choose the images to label next.
+
+        Before the first label, strategies that need no prediction choose from features or by a pretrained encoder.
 
         Args:
-            budget: how many, from 1 to all unlabelled ones.
+            budget: Number of images, from 1 to all unlabelled ones.
 
         Raises:
-            BudgetError: the budget is not in that range.
-            ConfigurationError: nothing is trained on the answers so far.
-            NonFiniteScoreError: a score is NaN or infinite; names the images.
+            BudgetError: The budget is out of that range.
+            ConfigurationError: No model is trained on the labels so far, or the strategy needs labels to choose.
+            NonFiniteScoreError: A score is NaN or infinite; names the images.
         """
         budget = check_budget(budget, len(self.pool.unlabelled))
-        if self.models is None:
-            raise ConfigurationError("nothing is trained on the labels so far: call fit() before query()")
-        return self.strategy.query(self.round, self.models, budget)
+        models = self.models
+        if models is None and len(self.pool.labelled) == 0 and self.strategy.cold_start:
+            models = cold_models(self.round)
+        if models is None:
+            raise ConfigurationError("no model is trained on the labels so far: call fit() before query()")
+        return self.strategy.query(self.round, models, budget)
 
     def teach(self, indices: Indices, answers: Answers, by: str = "oracle") -> None:
         """Accept answers, and end the round.
@@ -133,9 +139,9 @@ class ActiveLearner:
         self.models = None
 
     def evaluate(self) -> Evaluation:
-        """Judge the models on the test images; see `minimax_al.training.evaluate`."""
+        """Evaluate the models on the test images; see `minimax_al.training.evaluate`."""
         if self.models is None:
-            raise ConfigurationError("nothing is trained on the labels so far: call fit() before evaluate()")
+            raise ConfigurationError("no model is trained on the labels so far: call fit() before evaluate()")
         return evaluate(self.round, self.models)
 
     def _check_answers(self, indices: Tensor, answers: Tensor) -> None:
@@ -148,11 +154,13 @@ class ActiveLearner:
         counted = answers[answers != IGNORED] if self.dataset.task == "segmentation" else answers
         wrong = counted[(counted < 0) | (counted >= self.dataset.num_classes)]
         if len(wrong):
-            raise DataError(f"answer {int(wrong[0])} is no class: there are {self.dataset.num_classes}, counted from 0")
+            raise DataError(
+                f"answer {int(wrong[0])} is not a class: the classes are 0 to {self.dataset.num_classes - 1}"
+            )
 
 
 def _on_device(dataset: Dataset, runtime: Runtime) -> Dataset:
-    """The same data set; images that are resident are resident on the runtime's device."""
+    """Return the data set with its resident images on the runtime's device."""
     return replace(dataset, train=dataset.train.to(runtime.device), test=dataset.test.to(runtime.device))
 
 

@@ -10,6 +10,8 @@ PAPER = ["random", "entropy", "bald", "coreset", "vaal", "mal"]
 ABLATIONS = ["mal-no-minimax", "mal-no-discriminator", "mal-entropy-only", "mal-diversity-only"]
 READINGS = ["mal-threshold", "mal-filter", "mal-product"]
 OTHERS = ["margin", "least_confidence", "batchbald", "badge", "ensemble"]
+COVERING = ["centroids", "coverage", "maxherding", "probcover", "typicality"]
+HYBRID = ["cluster_margin", "dropquery", "uherding"]
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def announced(monkeypatch):
 
 
 def test_names():
-    assert list_strategies() == sorted(PAPER + ABLATIONS + READINGS + OTHERS)
+    assert list_strategies() == sorted(PAPER + ABLATIONS + READINGS + OTHERS + COVERING + HYBRID)
     assert all(get_strategy(name) for name in list_strategies())
 
 

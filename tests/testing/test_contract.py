@@ -198,6 +198,16 @@ class Float(Sound):
         return Query(query.indices.double(), query.candidates, query.scores)
 
 
+class NeedsLabels(Sound):
+    """Announces a cold start, and reads the first label."""
+
+    cold_start: ClassVar[bool] = True
+
+    def query(self, round_, models, budget):
+        assert len(round_.labelled), "no label"
+        return super().query(round_, models, budget)
+
+
 FAULTS = [
     (OneTooMany, "exact_count", r"a budget of 1 gave indices \(2,\)"),
     (Float, "exact_count", r"torch.float64 on cpu; return \(1,\) int64"),
@@ -230,6 +240,7 @@ FAULTS = [
     (ScoresInTrainingMode, "leaves_all_alone", "the query changed task_model.encoder.block1.1.running_mean"),
     (LeavesTrainingMode, "leaves_all_alone", "the query switched task_model.head to training mode"),
     (Trains, "leaves_all_alone", "the query changed task_model.head.bias"),
+    (NeedsLabels, "chooses_first", "no label"),
     (MovesThePool, "leaves_all_alone", "the query changed labelled, unlabelled or targets of the round"),
 ]
 

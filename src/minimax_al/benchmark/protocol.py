@@ -22,6 +22,7 @@ from torch import Tensor
 from minimax_al.benchmark.strategy_names import build_strategy, strategy_name
 from minimax_al.data import Dataset, load_dataset, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
+from minimax_al.loop import ActiveLearner
 from minimax_al.training import Recipe
 from minimax_al.training.seeding import derive_seed, generator_for
 
@@ -43,7 +44,8 @@ class Protocol(BaseModel):
         start: Number of labels of the initial pool.
         step: Number of labels per round.
         points: Number of points of the learning curve, one more than the number of queries.
-        initial: `random`, or `balanced` with the same number of images of each class.
+        initial: `random`, `balanced` with the same number of images of each class, or a strategy that chooses from
+            features without labels.
         strategies: Strategy names; settings follow in parentheses, as in `mal(rule=filter)`.
         seeds: Number of runs per strategy, seeded 0, 1, ….
         recipe: Networks and trainings, the same for all strategies.
@@ -60,7 +62,7 @@ class Protocol(BaseModel):
     start: PositiveInt
     step: PositiveInt
     points: PositiveInt
-    initial: Literal["random", "balanced"] = "random"
+    initial: Literal["random", "balanced", "centroids", "coverage", "maxherding", "probcover", "typicality"] = "random"
     strategies: tuple[str, ...] = Field(min_length=1)
     seeds: PositiveInt
     recipe: Recipe = Field(default_factory=Recipe)
@@ -125,6 +127,8 @@ class Protocol(BaseModel):
             dataset: Data set of the run, which passes `check_fits`.
             seed: Seed of the run.
         """
+        if self.initial not in {"random", "balanced"}:
+            return ActiveLearner(dataset, self.initial, self.recipe, seed=seed).query(self.start).indices
         generator = generator_for(seed, "initial pool")
         order = torch.randperm(len(dataset.train), generator=generator)
         if self.initial == "random":
@@ -141,7 +145,7 @@ class Protocol(BaseModel):
                 images have another size than training images.
         """
         for strategy in self.strategies:
-            build_strategy(strategy).check_task(dataset.task)
+            build_strategy(strategy).check_dataset(dataset)
         _check_sizes(dataset)
         wanted = self.start + (self.points - 1) * self.step
         if wanted > len(dataset.train):

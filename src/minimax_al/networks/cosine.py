@@ -136,11 +136,19 @@ class CosineClassifier(nn.Module):
         Raises:
             ShapeError: The shape of `features` does not fit.
         """
-        logits: Tensor = self.prototypes(self.directions(features, reverse=reverse)) / self.temperature
+        logits = self._logits(self.directions(features, reverse=reverse))
+        return logits if self.output_stride is None else upsample_logits(logits, self.output_stride, size)
+
+    def logits_of(self, directions: Tensor) -> Tensor:
+        """Map vectors that meet the prototypes, of any length, to logits (B, K): they are normalised first."""
+        return self._logits(l2_normalise(directions.to(self.weight.dtype)))
+
+    def _logits(self, directions: Tensor) -> Tensor:
+        logits: Tensor = self.prototypes(directions) / self.temperature
         if self.present is not None:
             missing = ~self.present.view(-1, *[1] * (logits.ndim - 2))
             logits = logits.masked_fill(missing, MISSING_LOGIT)
-        return logits if self.output_stride is None else upsample_logits(logits, self.output_stride, size)
+        return logits
 
     def extra_repr(self) -> str:
         """Return the settings, for `print(classifier)`."""
@@ -151,4 +159,4 @@ class CosineClassifier(nn.Module):
         # A buffer that is None has no key; a saved mask makes room for itself.
         saved = state_dict.get(f"{prefix}present")
         self.register_buffer("present", None if saved is None else torch.ones_like(saved))
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *args)

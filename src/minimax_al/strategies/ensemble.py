@@ -10,8 +10,8 @@ from torch import Tensor
 from minimax_al.acquisition import bald, top, variation_ratio
 from minimax_al.acquisition.checks import check_finite
 from minimax_al.strategies.bald import mutual_information
-from minimax_al.strategies.pixels import as_samples
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
+from minimax_al.strategies.uncertainty import as_samples
 from minimax_al.training import Models, Outputs, Round, fit_supervised
 
 

@@ -1,4 +1,4 @@
-"""What a strategy is: a named method that trains, scores the unlabelled images, and chooses among them."""
+"""The contract of a strategy: a named method that trains, scores the unlabelled images, and chooses among them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -10,22 +10,24 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from minimax_al.acquisition.checks import check_finite
+from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, NonFiniteScoreError
 from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
 from minimax_al.vocabulary import Task
 
 Scores = dict[str, Tensor]
+"""Values of images by name, each with first dimension B."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """The images to label next, and why.
+    """The images to label next, with the scores behind the choice.
 
     Attributes:
-        indices: into the training images, in pick order, (b,) int64.
-        candidates: the images that were chosen among, ascending, (U,) int64.
-        scores: one value a candidate by name, (U,): what the strategy ranked by, and in classification the
-            `predicted` class index and its `confidence` where a model looked at the images.
+        indices: Indices of training images in pick order, shape (b,) int64.
+        candidates: Indices of all candidates, ascending, shape (U,) int64.
+        scores: One value per candidate by name, each of shape (U,): the values that the strategy ranked by, and in
+            classification the `predicted` class index and its `confidence` where a model saw the images.
     """
 
     indices: Tensor
@@ -33,7 +35,7 @@ class Query:
     scores: Mapping[str, Tensor]
 
     def picked(self, name: str) -> Tensor:
-        """One score of the picked images, in pick order, (b,)."""
+        """Return one score of the picked images, in pick order, (b,)."""
         return self.scores[name][torch.searchsorted(self.candidates, self.indices)]
 
 
@@ -44,26 +46,43 @@ class Strategy(BaseModel, ABC):
     `minimax_al.strategies`. Override `fit` to train networks of your own.
 
     Attributes:
-        training: `supervised` trains M from scratch, `minimax` trains F, C, D by Algorithm 1 and then M from F.
-        uses_randomness: whether the choice itself draws random numbers.
-        tasks: what it can choose for.
+        training: `supervised` trains M alone, `minimax` trains F, C, D by Algorithm 1 and then M from F.
+        uses_randomness: Whether the choice itself draws random numbers.
+        tasks: Tasks that it can choose for.
+        sample_kinds: Kinds of samples that it can choose from.
+        cold_start: Whether it can choose before the first label, from features alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     uses_randomness: ClassVar[bool] = False
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "segmentation")
+    sample_kinds: ClassVar[tuple[str, ...]] = ("images", "features")
+    cold_start: ClassVar[bool] = False
     training: Literal["supervised", "minimax"] = "supervised"
 
     def check_task(self, task: Task) -> None:
         """Refuse a task that the strategy cannot choose for.
 
         Raises:
-            ConfigurationError: it is not among `tasks`.
+            ConfigurationError: The task is not among `tasks`.
         """
         if task not in self.tasks:
             raise ConfigurationError(
                 f"strategy {type(self).__name__} is for {' and '.join(self.tasks)}, not for {task}: take another one"
+            )
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """Refuse a data set that the strategy cannot choose from.
+
+        Raises:
+            ConfigurationError: Its task or its kind of samples is not the strategy's.
+        """
+        self.check_task(dataset.task)
+        if dataset.sample not in self.sample_kinds:
+            raise ConfigurationError(
+                f"strategy {type(self).__name__} needs {' or '.join(self.sample_kinds)}, but {dataset.name!r} holds "
+                f"{dataset.sample}: take another strategy, such as 'mal'"
             )
 
     def fit(self, round_: Round) -> Models:
@@ -75,9 +94,9 @@ class Strategy(BaseModel, ABC):
         """Choose unlabelled images.
 
         Args:
-            round_: what is labelled and what is not.
-            models: what `fit` returned.
-            budget: images to choose, from 1 to all unlabelled ones.
+            round_: Round with labelled and unlabelled indices.
+            models: Models that `fit` returned.
+            budget: Number of images to choose, from 1 to all unlabelled ones.
 
         Returns:
             `budget` distinct unlabelled images, in pick order.
@@ -92,21 +111,20 @@ def score_pool(
     *,
     stays: Sequence[str] = (),
 ) -> Scores:
-    """Score images in one pass, batch by batch.
+    """Score samples in one pass, batch by batch.
 
     Args:
-        round_: where the images are.
-        models: the networks that look at them.
-        score: from the networks' outputs on a batch to values by name, each (B, …).
-        indices: which images; default all unlabelled ones.
-        stays: names of large values that stay on the rank that computed them, where several share the run.
+        round_: Round with the samples.
+        models: Networks that score.
+        score: Function from the networks' outputs on a batch to values by name, each (B, …).
+        indices: Samples to score, shape (n,) int64; default all unlabelled ones.
+        stays: Names of large values that stay on the rank that computed them, where several ranks share the run.
 
     Returns:
-        Each value over all images, on the CPU; in classification also `predicted` and `confidence`, (n,).
+        Each value over all samples, on the CPU; in classification also `predicted` and `confidence`, (n,).
 
     Raises:
-        NonFiniteScoreError: a logit or a value is NaN or infinite; names the images, and its positions are
-            among `indices`.
+        NonFiniteScoreError: A logit or a value is NaN or infinite; names the images. Its positions are among `indices`.
     """
     indices = round_.unlabelled if indices is None else indices
     done = round_.shown_here(len(indices)).start
@@ -128,7 +146,7 @@ def score_pool(
 
 
 def _naming(error: NonFiniteScoreError, round_: Round, indices: Tensor, done: int) -> NonFiniteScoreError:
-    """The error of a batch, told of images: those of the batch stand in `indices` from place `done` on."""
+    """Return the error of a batch with the images' names; the batch starts at position `done` of `indices`."""
     positions = tuple(done + position for position in error.positions)
     names = ", ".join(repr(round_.dataset.train.names[int(indices[position])]) for position in positions)
     return NonFiniteScoreError(
@@ -139,7 +157,7 @@ def _naming(error: NonFiniteScoreError, round_: Round, indices: Tensor, done: in
 
 
 def picks(round_: Round, positions: Tensor, scores: Scores) -> Query:
-    """The query for positions among the unlabelled images; keeps the scores that are one value an image."""
+    """Return the query for positions among the unlabelled images, with the scores that are one value per image."""
     kept = {name: values for name, values in scores.items() if values.ndim == 1}
     return Query(round_.unlabelled[positions.cpu()], round_.unlabelled, kept)
 

@@ -1,6 +1,7 @@
 """VAAL: images whose latent codes a discriminator takes for unlabelled."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 from minimax_al.acquisition import top
 from minimax_al.networks import VAE
@@ -13,6 +14,8 @@ class Vaal(Strategy):
 
     The autoencoder and its discriminator see images alone; the task model is trained as for every other method.
     """
+
+    sample_kinds: ClassVar[tuple[str, ...]] = ("images",)
 
     def fit(self, round_: Round) -> Models:
         """Train the task model, then autoencoder and discriminator."""

@@ -9,6 +9,7 @@ import torch
 
 from minimax_al.errors import NonFiniteScoreError, UnknownNameError
 from minimax_al.strategies import Strategy, get_strategy
+from minimax_al.strategies.pool_features import cold_models
 from minimax_al.testing.probes import (
     BUDGET,
     are_ties,
@@ -26,7 +27,7 @@ from minimax_al.testing.probes import (
     round_state,
     snapshot,
 )
-from minimax_al.testing.stage import Stage, make_round, pixels_of, rearranged, with_pixels
+from minimax_al.testing.stage import SampleKind, Stage, make_round, rearranged, samples_of, with_samples
 from minimax_al.vocabulary import Task
 
 
@@ -34,21 +35,23 @@ def check_strategy(
     strategy: str | Strategy,
     *,
     task: Task = "classification",
+    samples: SampleKind = "images",
     checks: Iterable[str] | None = None,
     seed: int = 0,
 ) -> None:
     """Raise unless a strategy keeps the contract.
 
     Args:
-        strategy: by name, or with settings of its own.
-        task: of the round it is tried on, `classification` or `segmentation`.
-        checks: names among `CHECKS`; default all.
-        seed: of the round.
+        strategy: Strategy, or its name.
+        task: Task of the round, `classification` or `segmentation`.
+        samples: Samples of the round, `images` or `features`.
+        checks: Names among `CHECKS`; default all.
+        seed: Seed of the round.
 
     Raises:
-        AssertionError: a check failed; says which, what was found, and how to mend it.
-        UnknownNameError: there is no such strategy or check.
-        ConfigurationError: the strategy is not for that task.
+        AssertionError: A check failed; names the check, the finding, and the remedy.
+        UnknownNameError: The strategy or the check does not exist.
+        ConfigurationError: The strategy is not for that task or those samples.
 
     Example:
         >>> check_strategy("entropy", checks=["exact_count", "seed_stable"])
@@ -58,12 +61,12 @@ def check_strategy(
         if name not in CHECKS:
             raise UnknownNameError("check", name, CHECKS)
     strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
-    strategy.check_task(task)
-    models = strategy.fit(make_round(task, seed=seed))
+    strategy.check_dataset(make_round(task, samples=samples, seed=seed).dataset)
+    models = strategy.fit(make_round(task, samples=samples, seed=seed))
     for name in names:
         try:
             # What one query leaves behind must not hide it from the next check.
-            CHECKS[name](Stage(strategy, make_round(task, seed=seed), deepcopy(models)))
+            CHECKS[name](Stage(strategy, make_round(task, samples=samples, seed=seed), deepcopy(models)))
         except Exception as error:  # whatever a strategy raises is a finding
             found = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
             raise AssertionError(f"{type(strategy).__name__} breaks the contract ({name}): {found}") from error
@@ -165,24 +168,27 @@ def equivariant(stage: Stage) -> None:
 
 def ties(stage: Stage) -> None:
     """A pool of equal images, in which all scores tie, is chosen from like any other."""
-    pixels = pixels_of(stage.round_)
-    check_budgets(stage, with_pixels(stage.round_, pixels[:1].expand_as(pixels).clone()))
+    values = samples_of(stage.round_)
+    check_budgets(stage, with_samples(stage.round_, values[:1].expand_as(values).clone()))
 
 
 def duplicates(stage: Stage) -> None:
     """A pool in which every image is there twice is chosen from like any other."""
-    pixels, unlabelled = pixels_of(stage.round_), stage.round_.unlabelled
+    values, unlabelled = samples_of(stage.round_), stage.round_.unlabelled
     half = len(unlabelled) // 2
-    pixels[unlabelled[half : 2 * half]] = pixels[unlabelled[:half]]
-    check_budgets(stage, with_pixels(stage.round_, pixels))
+    values[unlabelled[half : 2 * half]] = values[unlabelled[:half]]
+    check_budgets(stage, with_samples(stage.round_, values))
 
 
 def one_class(stage: Stage) -> None:
     """A pool whose images are all of one class is chosen from like any other."""
-    pixels, unlabelled = pixels_of(stage.round_), stage.round_.unlabelled
-    noise = torch.randint(0, 8, pixels[unlabelled].shape, generator=torch.Generator().manual_seed(3))
-    pixels[unlabelled] = (pixels[unlabelled[:1]] // 2 + noise).to(torch.uint8)
-    check_budgets(stage, with_pixels(stage.round_, pixels))
+    values, unlabelled = samples_of(stage.round_), stage.round_.unlabelled
+    noise = torch.randint(0, 8, values[unlabelled].shape, generator=torch.Generator().manual_seed(3))
+    if values.is_floating_point():
+        values[unlabelled] = values[unlabelled[:1]] + noise / 100
+    else:
+        values[unlabelled] = (values[unlabelled[:1]] // 2 + noise).to(torch.uint8)
+    check_budgets(stage, with_samples(stage.round_, values))
 
 
 def whole_pool(stage: Stage) -> None:
@@ -190,6 +196,18 @@ def whole_pool(stage: Stage) -> None:
     check_query(stage, stage.round_, len(stage.round_.unlabelled))
     last = replace(stage.round_, unlabelled=stage.round_.unlabelled[-1:])
     check_query(stage, last, 1)
+
+
+def chooses_first(stage: Stage) -> None:
+    """A strategy with a cold start chooses from features before the first label.
+
+    Does not apply to other strategies. Images are not tried: an encoder of Xavier weights does not describe them.
+    """
+    if not stage.strategy.cold_start:
+        return
+    round_ = make_round(samples="features")
+    first = replace(round_, labelled=round_.labelled[:0], unlabelled=torch.arange(len(round_.dataset.train)))
+    check_budgets(replace(stage, models=cold_models(first)), first)
 
 
 def explains(stage: Stage) -> None:
@@ -263,6 +281,7 @@ CHECKS: Mapping[str, Callable[[Stage], None]] = MappingProxyType(
             duplicates,
             one_class,
             whole_pool,
+            chooses_first,
             explains,
             names_non_finite,
             leaves_all_alone,

@@ -1,13 +1,15 @@
-"""A small round to try a strategy on: two dozen tinted squares, tiny networks, float64 on the CPU."""
+"""A small round to try a strategy on: two dozen images or feature vectors, tiny networks, float64 on the CPU."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from minimax_al.data import Augmentation, Dataset, ResidentImages
+from minimax_al.data import Augmentation, Dataset, Features, ResidentImages
 from minimax_al.strategies import Query, Strategy
 from minimax_al.training import (
+    FeatureSettings,
     MinimaxSettings,
     Models,
     Recipe,
@@ -19,7 +21,10 @@ from minimax_al.training import (
 )
 from minimax_al.vocabulary import Task
 
+SampleKind = Literal["images", "features"]
+
 SIDE = 16
+WIDTH = 6
 CLASSES = ("red", "green", "blue")
 LABELLED = (1, 0, 5, 2, 8, 12, 4, 21, 17)
 """Scattered, so that a position among the unlabelled images seldom is the index of one."""
@@ -28,12 +33,12 @@ IMAGES = 24
 
 @dataclass(frozen=True)
 class Stage:
-    """A strategy, a round, and what the strategy trained in it.
+    """A strategy, a round, and the models that the strategy trained in it.
 
     Attributes:
-        strategy: on trial.
-        round_: to choose in.
-        models: what `strategy.fit(round_)` returned.
+        strategy: Strategy on trial.
+        round_: Round to choose in.
+        models: Models that `strategy.fit(round_)` returned.
     """
 
     strategy: Strategy
@@ -41,28 +46,31 @@ class Stage:
     models: Models
 
     def query(self, budget: int, round_: Round | None = None) -> Query:
-        """The strategy's choice in this round, or in another one with the same models."""
+        """Return the strategy's choice in this round, or in another one with the same models."""
         return self.strategy.query(round_ or self.round_, self.models, budget)
 
 
-def make_round(task: Task = "classification", *, seed: int = 0) -> Round:
-    """A round of 24 images, 9 of them labelled, that every strategy fits within a second.
+def make_round(task: Task = "classification", *, samples: SampleKind = "images", seed: int = 0) -> Round:
+    """Build a round of 24 samples, 9 of them labelled, that every strategy fits within a second.
 
     Args:
         task: `classification` or `segmentation`.
-        seed: of images and round.
+        samples: `images` or `features`.
+        seed: Seed of samples and round.
     """
-    dataset = _squares(task, seed)
+    dataset = _vectors(seed) if samples == "features" else _squares(task, seed)
     labelled = torch.tensor(LABELLED)
     segmentation = task == "segmentation"
+    minimax = MinimaxSettings(epochs=1, steps_per_epoch=2, batch_size=6, discriminator_hidden=8)
     recipe = Recipe(
         encoder="dconv4" if segmentation else "conv4",
         width=4,
         augmentation=Augmentation(flip=True),
-        minimax=MinimaxSettings(epochs=1, steps_per_epoch=2, batch_size=6, discriminator_hidden=8),
+        minimax=minimax,
         task=TaskSettings(epochs=1, steps_per_epoch=2, batch_size=6),
         vaal=VaalSettings(epochs=1, steps_per_epoch=2, batch_size=6, latent=4, widths=(4, 8)),
-        # Several batches a pass: what is found in a batch has to be told of the pool.
+        features=FeatureSettings(minimax=minimax.model_copy(update={"imprint": True, "mask_missing": True})),
+        # Several batches per pass: errors of one batch must name images of the whole pool.
         scoring_batch_size=7,
         runtime=RuntimeSettings(device="cpu", precision="fp64"),
     )
@@ -80,15 +88,15 @@ def make_round(task: Task = "classification", *, seed: int = 0) -> Round:
 
 
 def unlabelled_among(images: int, labelled: Tensor) -> Tensor:
-    """All indices below `images` but the labelled ones, ascending."""
+    """Return all indices below `images` but the labelled ones, ascending."""
     is_unlabelled = torch.ones(images, dtype=torch.bool)
     is_unlabelled[labelled] = False
     return is_unlabelled.nonzero().flatten()
 
 
 def rearranged(round_: Round, order: Tensor) -> Round:
-    """The same round with its images in another order: image `order[i]` moves to place i."""
-    place = order.argsort()
+    """Return the round with its images in another order: image `order[i]` moves to position i."""
+    position = order.argsort()
     dataset = replace(
         round_.dataset,
         train=round_.dataset.train.subset(order),
@@ -98,24 +106,35 @@ def rearranged(round_: Round, order: Tensor) -> Round:
         round_,
         dataset=dataset,
         targets=round_.targets[order],
-        labelled=place[round_.labelled],
-        unlabelled=place[round_.unlabelled].sort().values,
+        labelled=position[round_.labelled],
+        unlabelled=position[round_.unlabelled].sort().values,
     )
 
 
-def with_pixels(round_: Round, pixels: Tensor) -> Round:
-    """The same round with other pixels (N, 3, H, W) uint8 in its training images."""
-    train = ResidentImages(pixels, round_.dataset.train.names)
+def with_samples(round_: Round, values: Tensor) -> Round:
+    """Return the round with other pixels (N, 3, H, W) uint8, or feature vectors (N, d), as its training set."""
+    names = round_.dataset.train.names
+    train = Features(values, names=names) if values.ndim == 2 else ResidentImages(values, names)
     return replace(round_, dataset=replace(round_.dataset, train=train))
 
 
-def pixels_of(round_: Round) -> Tensor:
-    """The training images' pixels, (N, 3, H, W) uint8."""
+def samples_of(round_: Round) -> Tensor:
+    """Return a copy of the training images' pixels (N, 3, H, W) uint8, or of the feature vectors (N, d)."""
     return torch.cat(list(round_.dataset.train.stream([torch.arange(len(round_.dataset.train))])))
 
 
+def _vectors(seed: int) -> Dataset:
+    """Build feature vectors that point in the direction of their class."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = torch.arange(IMAGES) % len(CLASSES)
+    noise = torch.randn(IMAGES, WIDTH, generator=generator, dtype=torch.float64)
+    names = [f"vectors/{image:02d}" for image in range(IMAGES)]
+    features = Features(torch.eye(WIDTH, dtype=torch.float64)[classes] + 0.4 * noise, names=names)
+    return Dataset("vectors", "classification", CLASSES, features, classes, features, classes)
+
+
 def _squares(task: Task, seed: int) -> Dataset:
-    """Noise tinted in the colour of the class; for segmentation, a tinted half."""
+    """Build noise tinted in the colour of the class; for segmentation, a tinted half."""
     generator = torch.Generator().manual_seed(seed)
     classes = torch.arange(IMAGES) % len(CLASSES)
     pixels = torch.randint(0, 128, (IMAGES, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)

@@ -47,7 +47,7 @@ def build_task_model(
     if head is not None:
         return TaskModel(encoder, round_.dataset.num_classes, dropout, head)
     kind = PixelTaskModel if round_.dataset.task == "segmentation" else TaskModel
-    with _library_draws(round_):
+    with library_draws(round_):
         model = kind(encoder, round_.dataset.num_classes, dropout)
     initialise_xavier(model.head, round_.generator("initialise", "head"))
     return model
@@ -58,7 +58,7 @@ def build_minimax_networks(
 ) -> tuple[Encoder, CosineClassifier, AnyDiscriminator | None]:
     """Build F, C and, if the settings ask for it, D, with Xavier weights; on features F is an adapter."""
     encoder = _fresh_encoder(round_)
-    with _library_draws(round_):
+    with library_draws(round_):
         classifier = _classifier(round_, encoder, settings)
         discriminator = _discriminator(round_, encoder, settings) if settings.discriminator else None
     initialise_xavier(classifier, round_.generator("initialise", "classifier"))
@@ -125,7 +125,7 @@ def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
     """Build VAAL's autoencoder for images as training sees them, and the discriminator on its codes."""
     settings, augmentation = round_.recipe.vaal, round_.recipe.augmentation
     side = augmentation.input_size or augmentation.crop
-    with _library_draws(round_):
+    with library_draws(round_):
         vae = VAE((side, side) if side else round_.dataset.image_size, settings.latent, settings.widths)
         discriminator = LatentDiscriminator(settings.latent)
     initialise_xavier(vae, round_.generator("initialise", "vae"))
@@ -133,7 +133,7 @@ def build_vaal_networks(round_: Round) -> tuple[VAE, LatentDiscriminator]:
     return vae, discriminator
 
 
-def _library_draws(round_: Round) -> AbstractContextManager[None]:
+def library_draws(round_: Round) -> AbstractContextManager[None]:
     """Seed the global generators, from which libraries draw a new network's weights, by the round.
 
     Xavier's rule redraws most of them; a transformer's class token, which it does not cover, keeps these.
@@ -145,7 +145,7 @@ def _fresh_encoder(round_: Round) -> Encoder:
     recipe = round_.recipe
     if isinstance(round_.dataset.train, Features):
         return _adapter(round_, round_.dataset.train)
-    with _library_draws(round_):
+    with library_draws(round_):
         encoder = build_encoder(
             recipe.encoder,
             recipe.stem,
@@ -160,7 +160,7 @@ def _fresh_encoder(round_: Round) -> Encoder:
 
 def _adapter(round_: Round, pool: Features) -> Adapter:
     settings = round_.recipe.features
-    with _library_draws(round_):
+    with library_draws(round_):
         adapter = Adapter(pool.shape[1], settings.adapter, settings.adapter_hidden)
     centre_adapter(round_, adapter, pool)
     return adapter

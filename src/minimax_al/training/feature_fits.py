@@ -1,12 +1,12 @@
 """Fit of the task model M on features: a head on a frozen adapter, in about a second."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minimax_al.data import Features
 from minimax_al.networks import Adapter, Encoder
-from minimax_al.training.build import build_task_model, centre_adapter
+from minimax_al.training.build import build_task_model, centre_adapter, library_draws
 from minimax_al.training.models import Models
 from minimax_al.training.probe import fit_probe
 from minimax_al.training.prototypes import Labels, fit_nearest_mean, fit_prototypes
@@ -26,11 +26,7 @@ def fit_head(round_: Round, *, encoder: Encoder | None = None, dropout: float = 
     Returns:
         M in evaluation mode, with the cross-entropy of the labels as its history.
     """
-    pool = round_.dataset.train
-    assert isinstance(pool, Features)
-    if encoder is None:
-        encoder = Adapter(pool.shape[1])
-        centre_adapter(round_, encoder, pool)
+    encoder = identity_adapter(round_) if encoder is None else encoder
     encoder = round_.runtime.place(encoder).eval().requires_grad_(requires_grad=False)
     settings = round_.recipe.features.head
     labels = Labels.of(
@@ -41,14 +37,7 @@ def fit_head(round_: Round, *, encoder: Encoder | None = None, dropout: float = 
     )
     if round_.member:
         labels = _reweighted(labels, round_.generator("bootstrap"))
-    folds = round_.generator("folds")
-    if settings.kind == "linear":
-        head: torch.nn.Module = fit_probe(labels, settings, folds)
-    elif settings.kind == "nearest_mean":
-        head = fit_nearest_mean(labels, settings)
-    else:
-        unlabelled = _unlabelled(round_, encoder) if max(settings.entropy_weights) > 0 else None
-        head = fit_prototypes(labels, settings, folds, unlabelled)
+    head = _fitted(round_, encoder, labels)
     model = round_.runtime.place(build_task_model(round_, encoder=encoder, dropout=dropout, head=head))
     with torch.no_grad():
         logits = model.head(round_.runtime.send(labels.features).to(round_.runtime.dtype))
@@ -56,6 +45,27 @@ def fit_head(round_: Round, *, encoder: Encoder | None = None, dropout: float = 
     if round_.progress is not None and round_.runtime.ranks.rank == 0:
         round_.progress("task", 1, 1, "fits")
     return Models(model, history={"task": [{"classification": loss}]}).evaluating()
+
+
+def _fitted(round_: Round, encoder: Encoder, labels: Labels) -> nn.Module:
+    """Return the head that the recipe asks for, fitted."""
+    settings, folds = round_.recipe.features.head, round_.generator("folds")
+    with library_draws(round_):  # new layers draw weights before the fit replaces them
+        if settings.kind == "linear":
+            return fit_probe(labels, settings, folds)
+        if settings.kind == "nearest_mean":
+            return fit_nearest_mean(labels, settings)
+        unlabelled = _unlabelled(round_, encoder) if max(settings.entropy_weights) > 0 else None
+        return fit_prototypes(labels, settings, folds, unlabelled)
+
+
+def identity_adapter(round_: Round) -> Adapter:
+    """Return the adapter that changes nothing but the centre of the features."""
+    pool = round_.dataset.train
+    assert isinstance(pool, Features)
+    adapter = Adapter(pool.shape[1])
+    centre_adapter(round_, adapter, pool)
+    return adapter
 
 
 def _encoded(round_: Round, encoder: Encoder, indices: Tensor) -> Tensor:

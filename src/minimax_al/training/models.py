@@ -102,6 +102,13 @@ class Models:
         cosine = head if isinstance(head, CosineClassifier) else None
         return Outputs(x, features.to(x.dtype), self.task_logits(features, x), cosine)
 
+    def last_layer(self, inputs: Tensor) -> Tensor:
+        """Return the logits (B, K) that the networks that score give for inputs of their last layer (B, e)."""
+        head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
+        assert head is not None
+        logits: Tensor = head.logits_of(inputs) if isinstance(head, CosineClassifier) else head(inputs)
+        return logits.to(inputs.dtype)
+
     def task_logits(self, features: Tensor, x: Tensor) -> Tensor:
         """Return M's logits from its encoder's features of a batch x."""
         return self.task_model.classify(features, size=image_size(x)).to(x.dtype)

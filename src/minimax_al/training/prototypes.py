@@ -48,7 +48,8 @@ class Labels:
     @property
     def present(self) -> Tensor:
         """Classes with a label, ascending, shape (P,) int64."""
-        return self.targets.unique()
+        present: Tensor = self.targets.unique()
+        return present
 
     def at(self, positions: Tensor) -> "Labels":
         """Return a part of the labels."""

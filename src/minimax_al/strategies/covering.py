@@ -1,0 +1,106 @@
+"""Strategies that cover the pool and need no prediction, so that they can choose the first labels as well."""
+
+from typing import ClassVar
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from minimax_al.acquisition import (
+    FeatureMatrix,
+    centroids,
+    k_center_greedy,
+    maxherding,
+    probcover,
+    typicality,
+)
+from minimax_al.strategies.pool_features import pool_features
+from minimax_al.strategies.strategy import Query, Strategy, picks
+from minimax_al.training import Models, Round
+
+
+class Covering(Strategy):
+    """Strategy that chooses by the features of labelled and unlabelled images alone."""
+
+    cold_start: ClassVar[bool] = True
+    uses_randomness: ClassVar[bool] = True
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose `budget` images that cover the pool."""
+        features, scores = pool_features(round_, models)
+        labelled = None
+        if len(round_.labelled):
+            labelled, _ = pool_features(round_, models, indices=round_.labelled)
+        return picks(round_, self.choose(round_, features, labelled, budget), scores)
+
+    def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
+        """Return positions among the unlabelled images, (budget,) int64.
+
+        Args:
+            round_: Round, for its generator and the number of classes.
+            features: Features of the unlabelled images, shape (U, d).
+            labelled: Features of the labelled images, shape (L, d); None before the first label.
+            budget: Number of images to choose.
+        """
+        raise NotImplementedError
+
+
+class Centroids(Covering):
+    """Images nearest to k-means centres, clusters without a label first."""
+
+    def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
+        """Return the image nearest to each centre."""
+        return centroids(features, budget, generator=round_.generator("query"), labelled=labelled)
+
+
+class Coverage(Covering):
+    """Greedy k-center on features (Sener and Savarese 2018), which also chooses the first labels."""
+
+    uses_randomness: ClassVar[bool] = False
+
+    def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:  # noqa: ARG002 - it draws nothing
+        """Return images, each the farthest from all that are labelled or chosen before it."""
+        return k_center_greedy(features[:], budget, labelled if labelled is None else labelled[:])  # type: ignore[index]
+
+
+class Typicality(Covering):
+    """Typical images of clusters without a label (Hacohen, Dekel and Weinshall 2022: TypiClust).
+
+    Attributes:
+        neighbours: Number of nearest neighbours that define typicality.
+    """
+
+    neighbours: PositiveInt = 20
+
+    def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
+        """Return typical images of the largest clusters without a label."""
+        return typicality(features, budget, round_.generator("query"), labelled, neighbours=self.neighbours)
+
+
+class ProbCover(Covering):
+    """Greedy maximum coverage of the pool by balls around labels (Yehuda et al. 2022).
+
+    Attributes:
+        purity: Smallest share of balls that lie within one k-means cluster, which sets the radius.
+    """
+
+    purity: float = Field(default=0.95, gt=0, le=1)
+
+    def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
+        """Return the images whose balls cover most of the pool."""
+        classes, generator = round_.dataset.num_classes, round_.generator("query")
+        return probcover(features, budget, generator=generator, classes=classes, labelled=labelled, purity=self.purity)
+
+
+class MaxHerding(Covering):
+    """Greedy kernel coverage of the pool (Bae, Zhang, Sutherland and Oliveira 2024).
+
+    Attributes:
+        bandwidth: Bandwidth of the Gaussian kernel between features of length 1.
+    """
+
+    bandwidth: PositiveFloat = 1.0
+
+    def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
+        """Return the images that raise the kernel coverage most."""
+        generator = round_.generator("query")
+        return maxherding(features, budget, generator=generator, labelled=labelled, bandwidth=self.bandwidth)

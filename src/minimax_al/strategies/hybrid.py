@@ -1,0 +1,78 @@
+"""Strategies that join a prediction's uncertainty with diversity on features."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from minimax_al.acquisition import cluster_margin, dropquery, margin, uherding
+from minimax_al.strategies.pool_features import last_layer_input, pool_features
+from minimax_al.strategies.strategy import Query, Scores, Strategy, picks
+from minimax_al.training import Models, Outputs, Round
+from minimax_al.vocabulary import Task
+
+
+class Hybrid(Strategy):
+    """Strategy of classification that needs a prediction and the features behind it."""
+
+    uses_randomness: ClassVar[bool] = True
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+
+
+class DropQuery(Hybrid):
+    """Images whose predicted class dropout on features changes, one per k-means cluster (Gupte et al. 2024).
+
+    Attributes:
+        passes: Number of passes with dropout.
+        rate: Share of features that a pass drops.
+    """
+
+    passes: PositiveInt = 3
+    rate: Annotated[float, Field(gt=0, lt=1)] = 0.75
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose images of unstable prediction from different clusters."""
+        features, scores = pool_features(round_, models, last_layer_input)
+        runtime = round_.runtime
+
+        def logits_of(block: Tensor) -> Tensor:
+            return models.last_layer(block.to(runtime.device, runtime.dtype)).cpu()
+
+        generator = round_.generator("query")
+        positions = dropquery(features, logits_of, budget, generator=generator, passes=self.passes, rate=self.rate)
+        return picks(round_, positions, scores)
+
+
+class ClusterMargin(Hybrid):
+    """Images of the smallest margins, thinned by k-means (as Cluster-Margin, Citovsky et al. 2021).
+
+    Attributes:
+        factor: Number of candidates of small margin per image that is chosen.
+    """
+
+    factor: Annotated[float, Field(ge=1)] = 10
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose images of small margin from different clusters."""
+        features, scores = pool_features(round_, models, last_layer_input, score=_margins)
+        generator = round_.generator("query")
+        positions = cluster_margin(features, scores["margin"], budget, generator=generator, factor=self.factor)
+        return picks(round_, positions, scores)
+
+
+class UHerding(Hybrid):
+    """Images that raise the uncertainty-weighted kernel coverage most (Bae, Oliveira and Sutherland 2025)."""
+
+    def query(self, round_: Round, models: Models, budget: int) -> Query:
+        """Choose images that cover the uncertain part of the pool."""
+        features, scores = pool_features(round_, models, last_layer_input, score=_margins)
+        labelled, _ = pool_features(round_, models, last_layer_input, round_.labelled)
+        generator = round_.generator("query")
+        # Rounding may take a margin above 1 by an ulp.
+        uncertainty = (1 - scores["margin"]).clamp_min(0)
+        positions = uherding(features, uncertainty, budget, generator=generator, labelled=labelled)
+        return picks(round_, positions, scores)
+
+
+def _margins(outputs: Outputs) -> Scores:
+    return {"margin": margin(outputs.logits)}
