@@ -59,7 +59,7 @@ class Coverage(Covering):
 
     def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:  # noqa: ARG002 - it draws nothing
         """Return images, each the farthest from all that are labelled or chosen before it."""
-        return k_center_greedy(features[:], budget, labelled if labelled is None else labelled[:])  # type: ignore[index]
+        return k_center_greedy(features[:], budget, labelled if labelled is None else labelled[:])
 
 
 class Typicality(Covering):

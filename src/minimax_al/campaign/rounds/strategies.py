@@ -29,7 +29,7 @@ USUAL: Mapping[str, Mapping[str, str]] = {
 }
 """By task, the names among which most people will choose, and what each looks for."""
 
-_NOT_FOR_MASKS = {"badge", "batchbald"}
+_NOT_FOR_MASKS = {"badge", "batchbald", "cluster_margin", "dropquery", "uherding"}
 
 
 def strategy_names(task: str | None = None) -> list[str]:
