@@ -53,6 +53,18 @@ def test_the_smallest_signed_rank_p_is_two_over_two_to_the_n():
         assert signed_rank_p(np.arange(1, n + 1)) == pytest.approx(2.0 ** (1 - n))
 
 
+def test_many_tied_differences_are_close_to_the_exact_p():
+    differences = np.repeat([1.0, 2.0, -1.0, 3.0], [6, 4, 5, 3])
+    ranks = np.rint(2 * scipy.stats.rankdata(np.abs(differences))).astype(int)
+    patterns = np.ones(1)
+    for rank in ranks:  # coefficients of the product of (1 + x^rank) count the patterns of each rank sum
+        patterns = np.pad(patterns, (0, rank)) + np.pad(patterns, (rank, 0))
+    away = np.abs(np.arange(patterns.size) - ranks.sum() / 2)
+    exact = patterns[away >= abs(ranks[differences > 0].sum() - ranks.sum() / 2)].sum() / patterns.sum()
+    assert signed_rank_p(differences) == pytest.approx(exact, abs=0.02)
+    assert signed_rank_p(differences) == signed_rank_p(differences)
+
+
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=9).filter(lambda d: len(set(d)) > 1))
 @settings(deadline=None, max_examples=40)
 def test_paired_t_p_equals_scipys(differences):
@@ -124,7 +136,14 @@ def test_one_seed_cannot_be_tested():
     assert result.smallest_p is None
     assert np.isnan(result.p).all()
     assert result.tally("mal") == (0, 1, 0)
-    assert "One seed" in result.notes[0]
+    assert "No pair shares 3 seeds" in result.notes[0]
+
+
+def test_two_seeds_are_not_tested():
+    result = compared({"mal": [0.8, 0.81], "random": [0.6, 0.61]})
+    assert result.test is None
+    assert np.isnan(result.p).all()
+    assert (result.outcome == 0).all()
 
 
 def test_a_pair_with_one_common_seed_is_left_to_a_tie():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minimax_al.benchmark import cell, run_grid, strategy_names, write_report
+from minimax_al.benchmark import cell, run_grid, write_report
 from minimax_al.benchmark.failures import read_failure
 from minimax_al.benchmark.grid import Cell, unfinished
 from minimax_al.benchmark.oracle import Oracle, check_picks
@@ -15,7 +15,7 @@ from minimax_al.benchmark.results import read_rounds
 from minimax_al.cli import main
 from minimax_al.data import UNKNOWN, load_dataset
 from minimax_al.errors import MinimaxALError, ResultsError
-from minimax_al.strategies import Query, get_strategy
+from minimax_al.strategies import Query, get_strategy, strategy_names
 from minimax_al.strategies.random import Random
 from minimax_al.vocabulary import IGNORED
 
@@ -207,3 +207,12 @@ def test_work_is_counted_per_round(tiny, tmp_path):
     assert found["random+mal"].images_seen == found["random"].images_seen + 4 * 32
     assert found["ensemble"].steps % 4 == 0
     assert found["ensemble"].images_seen == found["random"].images_seen * found["ensemble"].steps // 4
+
+
+def test_equal_work_takes_the_steps_of_mals_training_without_its_game(tiny, tmp_path):
+    names = ("random+mal", "random-equal-work")
+    protocol = tiny.model_copy(update={"points": 1, "seeds": 1, "strategies": names})
+    run_grid(protocol, tmp_path)
+    game, control = (read_rounds(Cell(name, 0).folder(tmp_path), protocol)[0] for name in names)
+    assert (game.steps, game.images_seen) == (control.steps, control.images_seen)
+    assert game.metrics != control.metrics

@@ -90,7 +90,7 @@ def test_the_parts_of_the_gain_add_up():
     values = np.random.default_rng(5).uniform(0.3, 0.9, size=(3, 6, 4))
     names = ("mal", "random+mal", "random")
     records = records_of({name: rows.tolist() for name, rows in zip(names, values, strict=True)})
-    split = gain_split(records, generator=np.random.default_rng(0))
+    split = gain_split(records)
     assert split.seeds == tuple(range(6))
     for p, point in enumerate(split.points):
         assert point.labels == LABELS[p]
@@ -106,7 +106,7 @@ def test_the_parts_of_the_gain_add_up():
 
 def test_one_seed_splits_without_intervals_and_one_round_without_area():
     records = records_of({"mal": [[0.8]], "random+mal": [[0.7]], "random": [[0.5]]})
-    split = gain_split(records, generator=np.random.default_rng(0))
+    split = gain_split(records)
     assert split.area is None
     assert split.points[0].training.value == pytest.approx(0.2)
     assert split.points[0].selection.interval is None
@@ -121,10 +121,22 @@ def test_paired_seeds_cancel_what_the_seed_gives():
             "random": (0.4 + shift + np.zeros(4)).tolist(),
         }
     )
-    point = gain_split(records, generator=np.random.default_rng(0)).points[0]
+    point = gain_split(records).points[0]
     assert (point.total.interval.low, point.total.interval.high) == pytest.approx((0.1, 0.1))
 
 
 def test_the_control_must_have_been_run():
     with pytest.raises(ResultsError, match=r"unknown strategy 'random\+mal'"):
-        gain_split(records_of({"mal": [[0.8]], "random": [[0.5]]}), generator=np.random.default_rng(0))
+        gain_split(records_of({"mal": [[0.8]], "random": [[0.5]]}))
+
+
+def test_equal_work_splits_the_trainings_part():
+    values = np.random.default_rng(6).uniform(0.3, 0.9, size=(4, 5, 4))
+    names = ("mal", "random+mal", "random", "random-equal-work")
+    records = records_of({name: rows.tolist() for name, rows in zip(names, values, strict=True)})
+    for point in gain_split(records).points:
+        assert point.training.value == pytest.approx(point.work.value + point.game.value)
+    assert gain_split(records).area.work.value == pytest.approx(
+        ((values[3] - values[2]) @ (np.array([0.5, 1, 1, 0.5]) / 3)).mean()
+    )
+    assert gain_split([record for record in records if record.strategy != names[3]]).points[0].work is None

@@ -1,6 +1,7 @@
 import pytest
 
-from minimax_al.benchmark.paper import paper_claims, paper_points
+from minimax_al.benchmark import list_presets, load_protocol
+from minimax_al.benchmark.paper import differences_to_paper, paper_claims, paper_points
 
 
 def test_table_2_resnet18():
@@ -50,3 +51,28 @@ def test_every_point_is_a_fraction_at_ascending_labels(dataset):
         assert list(points.labels) == sorted(set(points.labels))
         assert all(0 < value < 1 for value in points.values)
         assert points.source
+
+
+@pytest.mark.parametrize("name", ["cifar100", "cifar100-5000", "cifar100-imbalanced", "imagenet"])
+def test_the_papers_points_belong_to_its_own_recipe(name):
+    assert differences_to_paper(load_protocol(name, "paper")) == []
+    here = differences_to_paper(load_protocol(name))
+    assert any("schedule ('constant' there, 'cosine' now)" in difference for difference in here)
+
+
+def test_another_encoder_of_the_paper_is_the_papers_recipe():
+    protocol = load_protocol("cifar100", "paper")
+    vgg = protocol.model_copy(update={"recipe": protocol.recipe.model_copy(update={"encoder": "vgg16_bn"})})
+    assert differences_to_paper(vgg) == []
+    fast = vgg.recipe.model_copy(update={"runtime": vgg.recipe.runtime.model_copy(update={"threads": 3})})
+    assert differences_to_paper(vgg.model_copy(update={"recipe": fast})) == []
+
+
+@pytest.mark.parametrize("changes", [{"start": 20}, {"validation": 50}, {"name": "mine"}])
+def test_other_data_or_labels_have_no_numbers_in_the_paper(changes):
+    assert differences_to_paper(load_protocol("cifar100", "paper").model_copy(update=changes)) is None
+
+
+def test_presets_without_numbers_have_no_differences():
+    without = {name for name in list_presets() if differences_to_paper(load_protocol(name, "paper")) is None}
+    assert {"digits", "shapes", "inaturalist2018"} <= without

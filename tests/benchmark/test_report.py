@@ -42,13 +42,14 @@ def test_the_page_holds_every_part(results):
     assert headings(page) == [
         "Learning curves",
         "Figures",
+        "Area under the curve",
+        "Paired comparison",
+        "Labels saved against random",
+        "Labels saved against random+mal",
+        "Parts of the gain",
         "The classifier C∘F",
         "Balanced accuracy",
         "Calibration error",
-        "Area under the curve",
-        "Labels saved",
-        "Paired comparison",
-        "Where the gain comes from",
         "Class balance",
         "Picked images",
         "Time and work",
@@ -57,13 +58,20 @@ def test_the_page_holds_every_part(results):
     assert "http://" not in re.sub(r"http://www\.w3\.org/[^\"' ]*|http://purl\.org/[^\"' ]*", "", page)
     assert page.count('<img src="data:image/png') == 3 * 2 * 20
     assert "labelledness rank" in page
+    assert 'class="win' not in page  # two seeds
+    assert "cannot separate strategies from chance" in page
+    summary = re.findall(r'<p class="summary">(.*?)</p>', page)
+    assert summary[0].startswith("Highest mean accuracy over the learning curve: ")
+    assert {"curve.svg", "curve.pdf", "curve.png", "table.tex", "table.md"} <= {path.name for path in out.iterdir()}
+    tables = {path.name for path in (out / "tables").iterdir()}
+    assert {"figures.csv", "figures.tex", "labels-saved-against-random.csv", "time-and-work.csv"} <= tables
 
 
 def test_an_unfinished_grid_is_reported_as_such(results):
     _, out = results
     (Cell("mal", 1).folder(out) / "round-1.json").unlink()
     page = write_report(out).read_text()
-    assert "Not finished: 1 rounds are still to run." in page
+    assert "Not finished: 1 rounds are left to run." in page
     assert "Paired comparison" in headings(page)
     (Cell("random", 0).folder(out) / "round-1.json").unlink()
     assert "Paired comparison" not in headings(write_report(out).read_text())

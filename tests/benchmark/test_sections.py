@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from minimax_al.benchmark.comparison import paired_comparison
-from minimax_al.benchmark.gains import Estimate, GainPoint, GainSplit, LabelsSaved, SavedPoint
+from minimax_al.benchmark.gains import (
+    Estimate,
+    GainPoint,
+    GainSplit,
+    LabelsSaved,
+    SavedPoint,
+    gain_split,
+    labels_saved,
+)
 from minimax_al.benchmark.sections import (
     areas_section,
     comparison_section,
@@ -40,8 +48,8 @@ def test_savings_show_what_is_known():
         SavedPoint(0.6, 60, 70.0, -10.0, at_least=False, interval=Interval(-np.inf, -2.0)),
         SavedPoint(0.7, 80, None, None, at_least=False, interval=Interval(-np.inf, np.inf)),
     )
-    other = LabelsSaved("bald", "random", (0,), points[1:2], ("Left out: x.",))
-    section = labels_saved_section([LabelsSaved("mal", "random", (0, 1), points, ()), other])
+    other = LabelsSaved("bald", "random", (0,), points[1:2], ("Omitted: x.",))
+    section = labels_saved_section([LabelsSaved("mal", "random", tuple(range(5)), points, ()), other])
     table = table_of(section)
     assert table.columns[1] == Cell("20", "30.0%")
     assert table.rows[0] == [
@@ -60,7 +68,7 @@ def test_savings_show_what_is_known():
         Cell("70", "at least 62"),
         Cell("not reached", "", "muted"),
     ]
-    assert remarks_of(section) == ["bald: Left out: x.", "One seed: no interval can be given."]
+    assert remarks_of(section) == ["bald: Omitted: x.", "One seed: there is no interval."]
 
 
 def curve_of(strategy, labels, *seeds):
@@ -69,9 +77,9 @@ def curve_of(strategy, labels, *seeds):
 
 def test_areas_are_over_the_common_labels_best_first():
     curves = [curve_of("a", [20, 40, 60], [0.1, 0.3, 0.9]), curve_of("b", [20, 40], [0.2, 0.4], [0.4, 0.6])]
-    rows = table_of(areas_section(curves, np.random.default_rng(0))).rows
-    assert rows == [["b", Cell("40.00", "30.00 to 50.00"), "14.14", "2"], ["a", Cell("20.00"), "–", "1"]]
-    lonely = areas_section([curve_of("a", [20], [0.1])], np.random.default_rng(0))
+    rows = table_of(areas_section(curves)).rows
+    assert rows == [["b", Cell("40.00", "-87.06 to 167.06"), "14.14", "2"], ["a", Cell("20.00"), "–", "1"]]
+    lonely = areas_section([curve_of("a", [20], [0.1])])
     assert remarks_of(lonely) == ["Fewer than two numbers of labels are common to all."]
 
 
@@ -95,13 +103,14 @@ def test_the_matrix_shows_difference_p_and_winner():
 def test_the_split_shows_points_and_area():
     sure, unsure = Estimate(0.05, Interval(0.01, 0.09)), Estimate(-0.01, Interval(-0.03, 0.02))
     point, area = GainPoint(1000, sure, sure, unsure), GainPoint(None, sure, sure, Estimate(0.0, None))
-    section = gain_split_section(GainSplit((0, 1), (point,), area, ("A note.",)))
+    section = gain_split_section(GainSplit((0, 1, 2), (point,), area, ("A note.",)))
     good = Cell("+5.0", "+1.0 to +9.0", "good")
     assert table_of(section).rows == [
         ["1,000", good, good, Cell("−1.0", "−3.0 to +2.0")],
         ["area under the curve", good, good, Cell("0.0")],
     ]
-    assert remarks_of(section) == ["A note."]
+    assert remarks_of(section)[0] == "A note."
+    assert "random-equal-work" in remarks_of(section)[1]
 
 
 def test_groups_of_classes_are_means_over_seeds():
@@ -114,5 +123,53 @@ def test_groups_of_classes_are_means_over_seeds():
 
 
 def test_sections_render():
-    section = areas_section([curve_of("a", [1, 2], [0, 1])], np.random.default_rng(0))
+    section = areas_section([curve_of("a", [1, 2], [0, 1])])
     assert "Area under" in render_page(ReportPage("t", sections=[section]))
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+def test_few_seeds_colour_no_saving(seeds):
+    point = SavedPoint(0.5, 40, 30.0, 10.0, at_least=False, interval=Interval(4.0, 12.0))
+    section = labels_saved_section([LabelsSaved("mal", "random", tuple(range(seeds)), (point,), ())])
+    assert table_of(section).rows[0][1].tone == ""
+
+
+def test_two_seeds_colour_nothing_on_a_whole_page():
+    records = [
+        Record("digits", strategy, seed, round_, labels, "accuracy", level + 0.0001 * seed)
+        for strategy, level in (("mal", 0.8), ("random+mal", 0.7), ("random", 0.6))
+        for seed in range(2)
+        for round_, labels in enumerate((20, 40))
+    ]
+    names = ("mal", "random+mal", "random")
+    comparison = paired_comparison(records, names)
+    generator = np.random.default_rng(0)
+    sections = [
+        comparison_section(comparison),
+        gain_split_section(gain_split(records)),
+        labels_saved_section([labels_saved(records, "mal", "random", generator=generator)]),
+    ]
+    tones = {
+        cell.tone
+        for section in sections
+        for block in section.blocks
+        if isinstance(block, Table)
+        for row in block.rows
+        for cell in row
+        if isinstance(cell, Cell)
+    }
+    assert tones <= {"", "muted"}
+
+
+def test_equal_work_has_columns_of_its_own():
+    sure = Estimate(0.05, Interval(0.01, 0.09))
+    section = gain_split_section(GainSplit((0, 1, 2), (GainPoint(10, sure, sure, sure, sure, sure),), None, ()))
+    assert [cell.text for cell in table_of(section).columns[1:]] == [
+        "gain",
+        "training",
+        "of it, more work",
+        "of it, the game",
+        "selection",
+    ]
+    assert len(table_of(section).rows[0]) == 6
+    assert remarks_of(section) == []

@@ -3,7 +3,6 @@ import itertools
 import numpy as np
 import pytest
 import scipy.integrate
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,7 +10,6 @@ from hypothesis.extra.numpy import arrays
 from minimax_al.benchmark.statistics import (
     Interval,
     area_under_curve,
-    bootstrap_interval,
     frequency_groups,
     head_middle_tail,
     labels_to_reach,
@@ -89,50 +87,13 @@ def test_curves_that_are_none_have_no_area(labels, values, message):
         area_under_curve(labels, values)
 
 
-def test_bootstrap_agrees_with_scipys_percentile_bootstrap():
-    values = np.random.default_rng(1).normal(size=12)
-    ours = bootstrap_interval(values, np.random.default_rng(2))
-    theirs = scipy.stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(3)
-    ).confidence_interval
-    assert ours is not None
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
-
-
-def test_bootstrap_of_four_seeds_equals_all_256_resamples():
-    values = np.array([0.1, 0.4, 0.9, 1.7])
-    every_mean = np.sort([np.mean(draw) for draw in itertools.product(values, repeat=4)])
-    interval = bootstrap_interval(values, np.random.default_rng(0))
-    assert interval is not None
-    assert interval.low == pytest.approx(every_mean[6])  # 2.5% of 256 resamples lie below the seventh
-    assert interval.high == pytest.approx(every_mean[-7])
-
-
-def test_bootstrap_is_the_generators():
-    values = [0.1, 0.5, 0.7]
-    first, again = (bootstrap_interval(values, np.random.default_rng(7)) for _ in range(2))
-    assert first == again
-
-
 def test_infinite_resamples_leave_the_other_end_alone():
     assert percentiles(np.array([1.0, -np.inf, 0.5] * 10)) == Interval(-np.inf, 1.0)
 
 
-def test_one_seed_has_no_interval():
-    assert bootstrap_interval([0.5], np.random.default_rng(0)) is None
-
-
-@pytest.mark.parametrize(
-    ("values", "error", "message"),
-    [
-        ([], ShapeError, "one value a seed"),
-        ([[1, 2]], ShapeError, "one value a seed"),
-        ([1, np.nan], NonFiniteScoreError, "met NaN"),
-    ],
-)
-def test_bad_bootstraps_are_refused(values, error, message):
-    with pytest.raises(error, match=message):
-        bootstrap_interval(values, np.random.default_rng(0))
+def test_a_resample_that_is_nan_is_refused():
+    with pytest.raises(NonFiniteScoreError, match="met NaN"):
+        percentiles(np.array([1.0, np.nan]))
 
 
 def test_pairs_are_aligned_and_what_is_left_out_is_said():
@@ -149,8 +110,8 @@ def test_pairs_are_aligned_and_what_is_left_out_is_said():
     assert paired.labels.tolist() == [20, 40]  # seed 2 has one round, but only mal has seed 2
     assert paired.values.tolist() == [[[0.9, 1.0], [0.7, 0.8]], [[0.1, 0.2], [0.4, 0.5]]]
     assert paired.notes == (
-        "Left out, because not every strategy has them: seeds 2.",
-        "Left out, because not every strategy has them: numbers of labels 60.",
+        "Omitted, because not every strategy has them: seeds 2.",
+        "Omitted, because not every strategy has them: numbers of labels 60.",
     )
 
 

@@ -9,7 +9,7 @@ from minimax_al.strategies.mal import MAL
 PAPER = ["random", "entropy", "bald", "coreset", "vaal", "mal"]
 ABLATIONS = ["mal-no-minimax", "mal-no-discriminator", "mal-entropy-only", "mal-diversity-only"]
 READINGS = ["mal-threshold", "mal-filter", "mal-product"]
-OTHERS = ["margin", "least_confidence", "batchbald", "badge", "ensemble"]
+OTHERS = ["random-equal-work", "margin", "least_confidence", "batchbald", "badge", "ensemble"]
 COVERING = ["centroids", "coverage", "maxherding", "probcover", "typicality"]
 HYBRID = ["cluster_margin", "dropquery", "uherding"]
 

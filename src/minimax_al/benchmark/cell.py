@@ -19,11 +19,11 @@ from minimax_al.benchmark.conditions import Conditions, conditions_here, threads
 from minimax_al.benchmark.oracle import Oracle, check_picks
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import RoundResult, resume_rounds, write_round
-from minimax_al.benchmark.strategy_names import build_strategy
 from minimax_al.benchmark.views import views_of
 from minimax_al.benchmark.work import CountingLearner
 from minimax_al.data import Dataset
 from minimax_al.strategies import Query
+from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import HEADLINE, Evaluation, evaluate
 from minimax_al.vocabulary import IGNORED
 

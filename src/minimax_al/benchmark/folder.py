@@ -89,7 +89,7 @@ def _with_earlier_cells(protocol: Protocol, out: Path) -> Protocol:
     if not (out / "protocol.yaml").exists():
         return protocol
     before = read_protocol(out)
-    differing = _differing(before.model_dump(mode="json"), protocol.model_dump(mode="json"))
+    differing = differing_keys(before.model_dump(mode="json"), protocol.model_dump(mode="json"))
     if differing:
         raise ResultsError(
             f"folder {str(out)!r} holds results of another configuration; these keys differ: "
@@ -134,14 +134,20 @@ def same_data(out: Path, dataset: Dataset) -> None:
     check_same_data(read_facts(out), fingerprint_of(dataset), out)
 
 
-def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys whose values differ, without those that may grow."""
+def differing_keys(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys whose values differ, with both values.
+
+    Args:
+        before: Nested settings.
+        now: Nested settings.
+        prefix: Prefix of the keys; at the top level, without one, keys that may grow are skipped.
+    """
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     found = []
     for key in keys if prefix else [key for key in keys if key not in GROWING]:
         inner = before.get(key), now.get(key)
         if isinstance(inner[0], dict) and isinstance(inner[1], dict):
-            found += _differing(inner[0], inner[1], f"{prefix}{key}.")
+            found += differing_keys(inner[0], inner[1], f"{prefix}{key}.")
         else:
             found.append(f"{prefix}{key} ({inner[0]!r} there, {inner[1]!r} now)")
     return found

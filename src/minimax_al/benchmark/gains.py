@@ -1,6 +1,6 @@
-"""What a strategy gains on another: labels at equal accuracy, accuracy at equal labels.
+"""Gains of one strategy on another: labels at equal accuracy, and accuracy at equal labels.
 
-Seeds are paired and resampled for both strategies at once, so what a seed gives to both cancels out.
+Seeds are paired, so the part of a seed's luck that both strategies share cancels out.
 """
 
 from collections.abc import Iterable
@@ -10,19 +10,20 @@ import numpy as np
 
 from minimax_al.benchmark.statistics import (
     Floats,
-    Interval,
     area_under_curve,
-    bootstrap_interval,
     labels_to_reach,
     paired_curves,
     percentiles,
 )
 from minimax_al.report.curves import Record
+from minimax_al.report.intervals import Interval, mean_interval
 
 MAL, CONTROL, BASELINE = "mal", "random+mal", "random"
-"""The strategy whose gain is split; random picks under its training; random picks under plain training."""
+"""The strategy whose gain is split; random picks under its training; random picks under supervised training."""
+EQUAL_WORK = "random-equal-work"
+"""Random picks under Algorithm 1's steps with λ = 0: the part of the training's gain that is only more steps."""
 CURVE_RESAMPLES = 2000
-"""Of a bootstrap of whole curves."""
+"""Number of resamples in a bootstrap of whole curves."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class SavedPoint:
     """Labels saved at one accuracy: the mean accuracy of the reference at one of its rounds.
 
     Attributes:
-        accuracy: the accuracy, in the unit of the records.
-        reference_labels: labels that the reference needs for it.
-        labels: labels that the strategy needs for it; None where it does not get there.
-        saved: the difference, positive where the strategy needs fewer; None likewise.
-        at_least: the strategy is above the accuracy from its first round on, so it may save more.
-        interval: of `saved`, paired over seeds; None with one seed. An end is infinite where the resampled
-            strategy does not get there (below) or is above from its first round on (above).
+        accuracy: Accuracy, in the unit of the records.
+        reference_labels: Number of labels that the reference needs for it.
+        labels: Number of labels that the strategy needs for it; None if it does not reach it.
+        saved: Difference of the two, positive if the strategy needs fewer; None if it does not reach the accuracy.
+        at_least: Whether the strategy is above the accuracy from its first round on, so that it may save more.
+        interval: Bootstrap interval of `saved`, paired over seeds; None with one seed. An end is infinite where a
+            resampled strategy does not reach the accuracy, or is above it from its first round on.
     """
 
     accuracy: float
@@ -66,22 +67,22 @@ def labels_saved(
     generator: np.random.Generator,
     metric: str = "accuracy",
 ) -> LabelsSaved:
-    """How many labels a strategy saves against a reference at each accuracy that the reference reaches.
+    """Return the labels saved against a reference at each accuracy that the reference reaches.
 
-    Both are read off the monotone envelope of the mean curve. Seeds are resampled for both at once.
+    Both numbers are read from the monotone envelope of the mean curve. Both strategies are resampled by the same seeds.
 
     Args:
-        records: records of both strategies, on one data set.
-        strategy: the strategy.
-        reference: what it is measured against.
-        generator: the source of the resamples.
-        metric: which metric; more must be better.
+        records: Records of both strategies on one data set.
+        strategy: Strategy name.
+        reference: Name of the strategy to compare with.
+        generator: Random generator of the resamples.
+        metric: Metric name; more must be better.
 
     Returns:
         One point for each round in which the reference's best accuracy so far rises.
 
     Raises:
-        ResultsError: as `paired_curves`.
+        ResultsError: See `paired_curves`.
     """
     pair = paired_curves(records, (strategy, reference), metric)
     ours_SP, theirs_SP = pair.values
@@ -112,7 +113,7 @@ def labels_saved(
 
 
 def _saved_at(labels_P: Floats, ours_BP: Floats, theirs_BP: Floats, p: int) -> tuple[Floats, Floats, Floats]:
-    """Labels that we and they need for their best accuracy up to point p, and the saving, maybe infinite."""
+    """Return the labels of strategy and reference for the reference's best accuracy up to point p, and the saving."""
     accuracy_B = theirs_BP[:, : p + 1].max(axis=1)
     ours_B = labels_to_reach(labels_P, ours_BP, accuracy_B)
     theirs_B = labels_to_reach(labels_P, theirs_BP, accuracy_B)
@@ -121,7 +122,7 @@ def _saved_at(labels_P: Floats, ours_BP: Floats, theirs_BP: Floats, p: int) -> t
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and its bootstrap interval; None with one seed."""
+    """A mean over seeds and its 95% interval, which is None with one seed."""
 
     value: float
     interval: Interval | None
@@ -129,30 +130,34 @@ class Estimate:
 
 @dataclass(frozen=True)
 class GainPoint:
-    """A gain and its two parts, which add up to it.
+    """A gain and its parts, which add up to it: work and game make up training.
 
     Attributes:
-        labels: number of labels; None for the area under the curve.
+        labels: Number of labels; None for the area under the curve.
         total: MAL minus the baseline.
-        training: the control minus the baseline: what training on the unlabelled pool gives.
-        selection: MAL minus the control: what the choice of labels gives.
+        training: Control minus baseline: the gain of training on the unlabelled pool.
+        selection: MAL minus the control: the gain of the choice of labels.
+        work: Equal work minus baseline: the gain of more steps alone; None if equal work was not run.
+        game: Control minus equal work: the gain of the minimax game at equal steps; None if equal work was not run.
     """
 
     labels: int | None
     total: Estimate
     training: Estimate
     selection: Estimate
+    work: Estimate | None = None
+    game: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class GainSplit:
-    """Where MAL's gain comes from.
+    """MAL's gain, split into its parts.
 
     Attributes:
-        seeds: the common seeds.
-        points: one for each number of labels.
-        area: of the area under the curve; None with one number of labels.
-        notes: what was left out.
+        seeds: Common seeds.
+        points: One point per number of labels.
+        area: Gain in area under the curve; None with one number of labels.
+        notes: Sentences about omitted seeds and numbers of labels.
     """
 
     seeds: tuple[int, ...]
@@ -161,35 +166,39 @@ class GainSplit:
     notes: tuple[str, ...]
 
 
-def gain_split(records: Iterable[Record], *, generator: np.random.Generator, metric: str = "accuracy") -> GainSplit:
-    """Splits MAL's gain over random picks into what its training gives and what its choice gives.
+def gain_split(records: Iterable[Record], *, metric: str = "accuracy") -> GainSplit:
+    """Split MAL's gain over random picks into the parts of its training and of its selection.
 
-    Algorithm 3 starts MAL's task model from the encoder that Algorithm 1 trained, while a baseline's starts
-    from scratch, so the plain gap mixes two effects. The control, random picks under MAL's training,
-    separates them.
+    Algorithm 3 starts MAL's task model from the encoder that Algorithm 1 trained, while a baseline's starts from
+    scratch, so the plain gap mixes two effects. Random picks under MAL's training separate them. Where random picks
+    under the same steps with λ = 0 were run too, the training's part is split once more, into more work and the game.
 
     Args:
-        records: records of `MAL`, `CONTROL` and `BASELINE`, on one data set.
-        generator: the source of the resamples.
-        metric: which metric.
+        records: Records of `MAL`, `CONTROL` and `BASELINE`, maybe of `EQUAL_WORK`, on one data set.
+        metric: Metric name.
 
     Returns:
-        The gain and its parts at each number of labels, and for the area under the curve; intervals are paired
-        over seeds.
+        The gain and its parts at each number of labels and for the area under the curve, with paired t intervals.
 
     Raises:
-        ResultsError: as `paired_curves`.
+        ResultsError: See `paired_curves`.
     """
-    curves = paired_curves(records, (MAL, CONTROL, BASELINE), metric)
+    records = list(records)
+    has_work = any(record.strategy == EQUAL_WORK and record.metric == metric for record in records)
+    names = (MAL, CONTROL, BASELINE, *((EQUAL_WORK,) if has_work else ()))
+    curves = paired_curves(records, names, metric)
 
     def split(values_AS: Floats, labels: int | None) -> GainPoint:
-        parts = (values_AS[0] - values_AS[2], values_AS[1] - values_AS[2], values_AS[0] - values_AS[1])
-        return GainPoint(labels, *(_estimate(part_S, generator) for part_S in parts))
+        mal_S, control_S, baseline_S = values_AS[:3]
+        point = (_estimate(mal_S - baseline_S), _estimate(control_S - baseline_S), _estimate(mal_S - control_S))
+        if not has_work:
+            return GainPoint(labels, *point)
+        return GainPoint(labels, *point, _estimate(values_AS[3] - baseline_S), _estimate(control_S - values_AS[3]))
 
     points = tuple(split(curves.values[:, :, p], int(n)) for p, n in enumerate(curves.labels))
     area = split(area_under_curve(curves.labels, curves.values), None) if len(points) > 1 else None
     return GainSplit(curves.seeds, points, area, curves.notes)
 
 
-def _estimate(values_S: Floats, generator: np.random.Generator) -> Estimate:
-    return Estimate(float(values_S.mean()), bootstrap_interval(values_S, generator))
+def _estimate(values_S: Floats) -> Estimate:
+    return Estimate(float(values_S.mean()), mean_interval(values_S))

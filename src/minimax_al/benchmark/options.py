@@ -13,10 +13,10 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from minimax_al.benchmark.protocol import Protocol, list_presets, load_protocol
-from minimax_al.benchmark.strategy_names import split_commas
 from minimax_al.data import SOURCES, FileOptions
 from minimax_al.errors import ConfigurationError, invalid_setting
 from minimax_al.strategies import list_strategies
+from minimax_al.strategies.strategy_names import split_commas
 
 UNDER_MAL_TOO = ("random+mal", "entropy+mal", "margin+mal", "badge+mal")
 """Names that `--strategies all` adds to the listed ones."""

@@ -1,4 +1,4 @@
-"""The numbers that the paper states, beside which a reproduction is shown."""
+"""Numbers stated in the paper, to compare a reproduction with."""
 
 import functools
 from importlib import resources
@@ -6,18 +6,20 @@ from typing import Any
 
 import yaml
 
+from minimax_al.benchmark.folder import differing_keys
+from minimax_al.benchmark.protocol import Protocol, load_protocol
 from minimax_al.report.plots import PublishedPoints
 
 
 def paper_points(dataset: str, encoder: str = "resnet18") -> tuple[PublishedPoints, ...]:
-    """The paper's points for a plot; fractions, like the records.
+    """Return the paper's points for a plot, as fractions like the records.
 
     Args:
-        dataset: name of a data set or a preset of the benchmark ("cifar100-5000").
-        encoder: name of the encoder; the numbers of another encoder are not comparable and not given.
+        dataset: Name of a data set or of a preset of the benchmark ("cifar100-5000").
+        encoder: Encoder name; numbers of another encoder are not comparable.
 
     Returns:
-        One entry a strategy; none where the paper states no point for the two.
+        One entry per strategy; empty where the paper states no point for the two.
 
     Example:
         >>> [points.strategy for points in paper_points("cifar100", "vgg16_bn")]
@@ -45,16 +47,32 @@ def _points(row: dict[str, Any], entry: dict[str, Any]) -> PublishedPoints:
 
 
 def paper_claims(dataset: str) -> tuple[str, ...]:
-    """What the paper states about a data set beyond points on a curve, one sentence each.
+    """Return the paper's other statements about a data set, one sentence each.
 
     Args:
-        dataset: name of a data set or a preset of the benchmark.
-
-    Returns:
-        The sentences; none where the paper states nothing.
+        dataset: Name of a data set or of a preset of the benchmark.
     """
     entry = _numbers().get(dataset)
     return () if entry is None else tuple(f"{claim} ({entry['source']})" for claim in entry["claims"])
+
+
+def differences_to_paper(protocol: Protocol) -> list[str] | None:
+    """Return the settings in which a protocol's recipe differs from the paper's, with both values.
+
+    Device, precision and batch size of scoring do not count: they change no number beyond rounding.
+
+    Args:
+        protocol: Protocol of a run.
+
+    Returns:
+        Dotted keys with both values; None if the paper has no numbers for these data, labels and encoder.
+    """
+    encoder = protocol.recipe.encoder
+    if not protocol.is_preset or not paper_points(protocol.name, encoder):
+        return None
+    paper = load_protocol(protocol.name, "paper").recipe.model_copy(update={"encoder": encoder})
+    apart = {"runtime", "scoring_batch_size"}
+    return differing_keys(paper.model_dump(exclude=apart), protocol.recipe.model_dump(exclude=apart))
 
 
 @functools.cache

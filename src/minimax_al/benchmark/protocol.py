@@ -19,10 +19,10 @@ from pydantic import (
 )
 from torch import Tensor
 
-from minimax_al.benchmark.strategy_names import build_strategy, strategy_name
 from minimax_al.data import Dataset, load_dataset, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
 from minimax_al.loop import ActiveLearner
+from minimax_al.strategies.strategy_names import build_strategy, strategy_name
 from minimax_al.training import Recipe
 from minimax_al.training.seeding import derive_seed, generator_for
 

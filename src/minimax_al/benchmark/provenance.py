@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from minimax_al.benchmark.conditions import Conditions
-from minimax_al.benchmark.strategy_names import split_name
 from minimax_al.strategies.registry import ENTRY_POINTS
+from minimax_al.strategies.strategy_names import split_name
 
 PACKAGES = ("minimax-al", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "pillow", "timm")
 

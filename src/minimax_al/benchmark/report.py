@@ -1,17 +1,17 @@
-"""The report of a results folder: one page, tidy records, a plot, and tables to paste into a paper."""
+"""Report of a results folder: one page, tidy records, figures and tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from minimax_al.benchmark.comparison import paired_comparison
+from minimax_al.benchmark.comparison import Comparison, paired_comparison
 from minimax_al.benchmark.folder import read_provenance
 from minimax_al.benchmark.gains import BASELINE, CONTROL, MAL, gain_split, labels_saved
 from minimax_al.benchmark.grid import cells_of
-from minimax_al.benchmark.paper import paper_claims, paper_points
+from minimax_al.benchmark.paper import differences_to_paper, paper_claims, paper_points
 from minimax_al.benchmark.picks import picked_rounds
-from minimax_al.benchmark.protocol import Protocol
+from minimax_al.benchmark.protocol import Protocol, load_protocol
 from minimax_al.benchmark.records import Results, read_results
 from minimax_al.benchmark.results import RoundResult
 from minimax_al.benchmark.sections import (
@@ -22,6 +22,7 @@ from minimax_al.benchmark.sections import (
     labels_saved_section,
 )
 from minimax_al.benchmark.statistics import HeadMiddleTail, frequency_groups, head_middle_tail
+from minimax_al.benchmark.verdict import verdict
 from minimax_al.durable import write_durably
 from minimax_al.report import (
     ClassBalance,
@@ -29,69 +30,84 @@ from minimax_al.report import (
     Curve,
     Disclosure,
     PublishedPoints,
+    Record,
     ReportPage,
     Section,
     Table,
     Text,
     class_balance_section,
+    curve_files,
     curves_section,
     figures_section,
     picks_section,
-    plot_curves,
     provenance_section,
     set_aside_section,
     timing_section,
     to_latex,
     to_markdown,
+    write_figure,
     write_page,
     write_records,
+    write_tables,
 )
 
 RESAMPLING_SEED = 0
 
+TABLES = "tables"
+"""Folder of the tables of the page, as CSV and LaTeX."""
+
+_MOST_DIFFERENCES = 5
+
 
 def write_report(out: Path, data: Path | None = None) -> Path:
-    """Write `report.html`, `curves.csv`, `curve.svg`, `table.md` and `table.tex` into a results folder.
+    """Write the report of a results folder next to its results.
 
-    Where the data set is not at hand, all but the picked images is there.
+    The files are `report.html`, `curves.csv` (all records), `curve.svg`, `curve.pdf`, `curve.png`, `table.md`,
+    `table.tex`, and the page's tables as CSV and LaTeX in `tables/`. Where the data set is not available, the page
+    has everything except the picked images.
 
     Args:
-        out: the folder.
-        data: where the data lie, in place of where the benchmark read them.
+        out: Results folder.
+        data: Path of the data, if it has moved.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
-        ResultsError: it is no results folder, or nothing in it is finished.
-        DataError: the data are not where `data` says.
+        ResultsError: The folder is not a results folder, has no finished round, or `data` is another data set.
+        DataError: The data is not at `data`.
     """
     results = read_results(out, data)
     curves = results.curves(results.headline)
     published = _published(results.protocol)
+    page = _page(results, curves, published)
     write_records(out / "curves.csv", results.records)
-    write_durably(out / "curve.svg", plot_curves(curves, published).encode())
+    write_figure(out, "curve", curve_files(curves, published))
     write_durably(out / "table.md", to_markdown(curves).encode())
     write_durably(out / "table.tex", to_latex(curves).encode())
-    write_page(out / "report.html", _page(results, curves, published))
+    write_tables(out / TABLES, page)
+    write_page(out / "report.html", page)
     return out / "report.html"
 
 
 def _published(protocol: Protocol) -> tuple[PublishedPoints, ...]:
-    """The paper's points, where the protocol is the one that they belong to."""
-    return paper_points(protocol.name, protocol.recipe.encoder) if protocol.is_preset else ()
+    """Return the paper's points, if the protocol has the paper's data, labels and recipe."""
+    return paper_points(protocol.name, protocol.recipe.encoder) if differences_to_paper(protocol) == [] else ()
 
 
 def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoints, ...]) -> ReportPage:
     protocol = results.protocol
+    records, names = _comparable(results)
+    comparison = paired_comparison(records, names, results.headline) if names else None
     return ReportPage(
         title=f"Active learning on {protocol.name}",
-        summary=list(_summary(results, curves)),
+        summary=[*(verdict(records, comparison) if comparison else []), *_summary(results, curves)],
         sections=[
             curves_section(curves, published),
             figures_section(curves),
+            areas_section(curves),
+            *_comparisons(records, names, comparison, results.headline),
             *_further_metrics(results),
-            *_statistics(results, curves),
             *_class_sections(results),
             _picks(results),
             timing_section(results.records, protocol.name),
@@ -99,36 +115,67 @@ def _page(results: Results, curves: list[Curve], published: tuple[PublishedPoint
             set_aside_section(results.facts.set_aside),
             provenance_section(_provenance(results)),
         ],
-        eyebrow="benchmark",
+        eyebrow="Benchmark",
     )
+
+
+def _comparable(results: Results) -> tuple[list[Record], list[str]]:
+    """Return the strategies that can be compared, and their records on the seeds that all have finished."""
+    seeds = results.finished_seeds
+    names = [name for name in results.strategies if seeds and name in results.finished_strategies]
+    if len(names) < 2 or results.protocol.points < 2:
+        return [], []
+    return [record for record in results.records if record.seed in seeds and record.strategy in names], names
 
 
 def _summary(results: Results, curves: list[Curve]) -> Iterator[str]:
     protocol = results.protocol
     missing = len(cells_of(protocol)) * protocol.points - sum(map(len, results.rounds.values()))
+    last = [(float(curve.mean[-1]), curve.strategy) for curve in curves if curve.labels[-1] == curves[0].labels[-1]]
+    reached = ", ".join(f"{strategy} {value:.1%}" for value, strategy in sorted(last, reverse=True))
+    yield f"At {int(curves[0].labels[-1]):,} labels: {reached}."
     yield (
-        f"{len(curves)} strategies, {protocol.seeds} seeds, from {protocol.start} labels in steps of {protocol.step}; "
+        f"{len(curves)} {_plural(len(curves), 'strategy', 'strategies')}, {protocol.seeds} "
+        f"{_plural(protocol.seeds, 'seed', 'seeds')}, from {protocol.start} labels in steps of {protocol.step}; "
         f"{results.facts.train:,} training and {results.facts.test:,} test images."
     )
     if protocol.validation:
         yield (
-            f"Measured on {protocol.validation:,} images that were taken out of the training set; the test set was "
-            "not looked at."
+            f"Measured on {protocol.validation:,} images that were taken from the training set; the test set was "
+            "not used."
         )
     if missing:
         yield (
-            f"Not finished: {missing} rounds are still to run. Figures are of the rounds there are, comparisons of "
-            "the seeds that all strategies have finished."
+            f"Not finished: {missing} rounds are left to run. Figures are of the finished rounds, comparisons of the "
+            "seeds that all strategies have finished."
         )
-    last = [(float(curve.mean[-1]), curve.strategy) for curve in curves if curve.labels[-1] == curves[0].labels[-1]]
-    yield (
-        "At "
-        f"{int(curves[0].labels[-1]):,} labels: "
-        + ", ".join(f"{strategy} {value:.1%}" for value, strategy in sorted(last, reverse=True))
-        + "."
-    )
-    if protocol.is_preset:
+    if results.failures:
+        yield f"{len(results.failures)} of {len(cells_of(protocol))} runs failed; their reasons are below."
+    if len(_conditions(results)) > 1:
+        yield f"Computed under {len(_conditions(results))} different conditions (device, precision, threads or CPU)."
+    yield from _about_the_paper(protocol)
+
+
+def _about_the_paper(protocol: Protocol) -> Iterator[str]:
+    """Yield the paper's claims, or the settings that make its numbers incomparable."""
+    differing = differences_to_paper(protocol)
+    if differing:
+        more = f" and {len(differing) - _MOST_DIFFERENCES} more" if len(differing) > _MOST_DIFFERENCES else ""
+        yield (
+            "The paper's numbers are not drawn, because this recipe differs from the paper's: "
+            f"{', '.join(differing[:_MOST_DIFFERENCES]).replace(' now)', ' here)')}{more}."
+        )
+    elif protocol.is_preset and load_protocol(protocol.name, "paper").recipe == protocol.recipe:
         yield from paper_claims(protocol.name)
+
+
+def _plural(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several
+
+
+def _conditions(results: Results) -> set[str]:
+    rounds = (result for of_cell in results.rounds.values() for result in of_cell)
+    return {repr(sorted(result.conditions.items())) for result in rounds if result.conditions}
 
 
 def _further_metrics(results: Results) -> Iterator[Section]:
@@ -144,27 +191,25 @@ def _further_metrics(results: Results) -> Iterator[Section]:
             yield figures_section(curves, title=title)
 
 
-def _statistics(results: Results, curves: list[Curve]) -> Iterator[Section]:
-    """Comparisons, on the seeds that all compared strategies have finished."""
-    generator, metric = np.random.default_rng(RESAMPLING_SEED), results.headline
-    yield areas_section(curves, generator)
-    seeds = results.finished_seeds
-    names = [name for name in results.strategies if seeds and name in results.finished_strategies]
-    if len(names) < 2 or results.protocol.points < 2:
+def _comparisons(
+    records: list[Record], names: list[str], comparison: Comparison | None, metric: str
+) -> Iterator[Section]:
+    """Yield comparisons on the seeds that all compared strategies have finished."""
+    if comparison is None:
         return
-    records = [record for record in results.records if record.seed in seeds and record.strategy in names]
-    if BASELINE in names:
-        others = [name for name in names if name != BASELINE]
-        yield labels_saved_section(
-            [labels_saved(records, name, BASELINE, generator=generator, metric=metric) for name in others]
-        )
-    yield comparison_section(paired_comparison(records, names, metric))
+    yield comparison_section(comparison)
+    generator = np.random.default_rng(RESAMPLING_SEED)
+    for reference in (BASELINE, CONTROL):
+        others = [name for name in names if name != reference]
+        if reference in names and others:
+            saved = [labels_saved(records, name, reference, generator=generator, metric=metric) for name in others]
+            yield labels_saved_section(saved)
     if {MAL, CONTROL, BASELINE} <= set(names):
-        yield gain_split_section(gain_split(records, generator=generator, metric=metric))
+        yield gain_split_section(gain_split(records, metric=metric))
 
 
 def _class_sections(results: Results) -> Iterator[Section]:
-    """Head, middle and tail where the pool is uneven; then how even the labels are."""
+    """Yield head, middle and tail where the pool is uneven, then the balance of the labels."""
     if results.facts.task == "segmentation":
         return
     totals = results.facts.totals
@@ -198,10 +243,12 @@ def _by_frequency(result: RoundResult, counts: list[int]) -> HeadMiddleTail:
 
 
 def _picks(results: Results) -> Section:
-    """What was picked; a sentence where the images are not to be had."""
+    """Return the picked images, or a sentence where they are not available."""
     if results.dataset is None:
         return Section("Picked images", [Text([f"Not shown: {results.absence}"], quiet=True)])
-    note = "Below each image: its class, what the model took it for before labelling, its scores; rank 1 is first."
+    if results.dataset.sample == "features":
+        return Section("Picked images", [Text(["Not shown: the data set has feature vectors alone."], quiet=True)])
+    note = "Below each image: its class, the predicted class before labelling, its scores; rank 1 is first."
     if results.facts.task == "segmentation":
         note = "From left to right: image, truth, prediction before labelling, entropy (white: all classes alike)."
     return picks_section(picked_rounds(results.dataset, results.protocol, results.out, results.rounds), note)

@@ -1,4 +1,4 @@
-"""Sections of a benchmark's report that show its statistics."""
+"""Sections of a benchmark's report with its statistics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -9,6 +9,7 @@ from minimax_al.benchmark.comparison import ALPHA, Comparison
 from minimax_al.benchmark.gains import (
     BASELINE,
     CONTROL,
+    EQUAL_WORK,
     MAL,
     Estimate,
     GainPoint,
@@ -16,19 +17,20 @@ from minimax_al.benchmark.gains import (
     LabelsSaved,
     SavedPoint,
 )
-from minimax_al.benchmark.statistics import HeadMiddleTail, Interval, area_under_curve, bootstrap_interval
+from minimax_al.benchmark.statistics import HeadMiddleTail, area_under_curve
 from minimax_al.report.blocks import Block, Cell, Section, Table, Text
-from minimax_al.report.curves import Curve, is_time, metric_label
+from minimax_al.report.curves import Curve, metric_label, shown_scale
+from minimax_al.report.intervals import MIN_SEEDS, Interval, mean_interval
+
+MIN_RESAMPLED_SEEDS = 5
+"""Smallest number of seeds whose bootstrap interval colours a cell: with fewer it excludes zero too easily."""
 
 
 def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
-    """Labels saved against the reference, and needed, at each accuracy that it reaches, with 95% intervals.
+    """Return labels saved against the reference, and labels needed, at each accuracy that it reaches.
 
     Args:
-        results: one a strategy, all against one reference.
-
-    Returns:
-        The section.
+        results: One entry per strategy, all against one reference.
     """
     reference = results[0].reference
     columns: dict[float, list[float]] = {}
@@ -40,30 +42,31 @@ def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
     needed: list[list[str | Cell]] = []
     for result in results:
         points = {point.reference_labels: point for point in result.points}
-        saved.append([result.strategy, *(_saved(points.get(n)) for n in columns)])
+        enough = len(result.seeds) >= MIN_RESAMPLED_SEEDS
+        saved.append([result.strategy, *(_saved(points.get(n), coloured=enough) for n in columns)])
         needed.append([result.strategy, *(_needed(points.get(n)) for n in columns)])
     caption = (
-        f"Fewer labels than {reference} needs for the same accuracy, at the accuracy that {reference} has"
-        " with so many labels. Below: 95% interval, paired bootstrap over seeds; coloured where it leaves out"
-        " zero."
+        f"Number of labels that a strategy needs less than {reference} for the same accuracy: the mean accuracy of"
+        f" {reference} at each number of labels. Below: 95% interval, paired bootstrap over seeds. Coloured where it"
+        f" excludes zero and there are {MIN_RESAMPLED_SEEDS} seeds or more."
     )
     remarks = [f"{r.strategy}: {note}" for r in results for note in r.notes]
     if any(len(result.seeds) == 1 for result in results):
-        remarks.append("One seed: no interval can be given.")
+        remarks.append("One seed: there is no interval.")
     tables = [
         Table([f"as {reference} with", *heads], saved, caption),
-        Table([f"as {reference} with", *heads], needed, "The same as labels that are needed for that accuracy."),
+        Table([f"as {reference} with", *heads], needed, "The number of labels needed for that accuracy."),
     ]
-    return Section("Labels saved", [*tables, Text(remarks, quiet=True)])
+    return Section(f"Labels saved against {reference}", [*tables, Text(remarks, quiet=True)])
 
 
-def _saved(point: SavedPoint | None) -> Cell:
+def _saved(point: SavedPoint | None, *, coloured: bool) -> Cell:
     if point is None:
         return Cell("–", tone="muted")
     if point.saved is None:
         return Cell("not reached", _interval(point.interval, 1, 0), "muted")
     text = ("≥ " if point.at_least else "") + signed(point.saved, 0)
-    return Cell(text, _interval(point.interval, 1, 0), _tone(point.saved if _sure(point.interval) else 0))
+    return Cell(text, _interval(point.interval, 1, 0), _tone(point.saved if coloured and _sure(point.interval) else 0))
 
 
 def _needed(point: SavedPoint | None) -> Cell:
@@ -78,50 +81,46 @@ def _needed(point: SavedPoint | None) -> Cell:
 
 
 def _sure(interval: Interval | None) -> bool:
-    return interval is not None and (interval.low > 0 or interval.high < 0)
+    return interval is not None and interval.excludes_zero
 
 
 def _tone(sign: float) -> Literal["good", "bad", ""]:
     return "good" if sign > 0 else "bad" if sign < 0 else ""
 
 
-def areas_section(curves: Sequence[Curve], generator: np.random.Generator) -> Section:
-    """Area under each learning curve with its 95% interval, over the range of labels that all curves share.
+def areas_section(curves: Sequence[Curve]) -> Section:
+    """Return the area under each learning curve with its 95% interval, over the common range of labels.
 
     Args:
-        curves: the curves, all of one metric.
-        generator: the source of the resamples.
+        curves: Curves of one metric.
 
     Returns:
-        The section; without figures, and said so, where fewer than two numbers of labels are shared.
+        The section; a sentence instead of figures where fewer than two numbers of labels are common.
     """
     shared = sorted(set.intersection(*(set(curve.labels.tolist()) for curve in curves)))
     if len(shared) < 2:
         return Section("Area under the curve", [Text(["Fewer than two numbers of labels are common to all."])])
     areas = {c.strategy: area_under_curve(shared, c.per_seed[:, np.isin(c.labels, shared)]) for c in curves}
-    scale = 1 if is_time(curves[0].metric) else 100
+    scale = shown_scale(curves[0].metric)
     rows: list[list[str | Cell]] = []
     for strategy, area_S in sorted(areas.items(), key=lambda item: -item[1].mean()):
         spread = f"{scale * area_S.std(ddof=1):.2f}" if area_S.size > 1 else "–"
-        interval = _range(bootstrap_interval(area_S, generator), scale, 2)
+        interval = _range(mean_interval(area_S), scale, 2)
         rows.append([strategy, Cell(f"{scale * area_S.mean():.2f}", interval), spread, f"{area_S.size}"])
     caption = (
         f"Mean {metric_label(curves[0].metric)} between {shared[0]:,} and {shared[-1]:,} labels, by trapezoids. Below: "
-        "95% interval, bootstrap over seeds, which with few seeds is too narrow."
+        "95% t interval over seeds."
     )
     return Section("Area under the curve", [Table(["", "mean", "std", "seeds"], rows, caption)])
 
 
 def comparison_section(comparison: Comparison) -> Section:
-    """The matrix of all pairs: difference, Holm-adjusted p, and who wins.
+    """Return the matrix of all pairs: difference, Holm-adjusted p, winner.
 
     Args:
-        comparison: the result of `paired_comparison`.
-
-    Returns:
-        The section.
+        comparison: Result of `paired_comparison`.
     """
-    scale = 1 if is_time(comparison.metric) else 100
+    scale = shown_scale(comparison.metric)
     rows: list[list[str | Cell]] = []
     for i, strategy in enumerate(comparison.strategies):
         cells = [_pair(comparison, i, j, scale) for j in range(len(comparison.strategies))]
@@ -145,62 +144,62 @@ def _pair(comparison: Comparison, row: int, column: int, scale: int) -> Cell:
 
 
 def gain_split_section(split: GainSplit) -> Section:
-    """The gain, its training part and its selection part at each number of labels.
+    """Return MAL's gain and its parts at each number of labels.
 
     Args:
-        split: the result of `gain_split`.
-
-    Returns:
-        The section.
+        split: Result of `gain_split`.
     """
     points = [*split.points, *([split.area] if split.area else [])]
-    rows: list[list[str | Cell]] = [
-        [_where(point), _estimate(point.total), _estimate(point.training), _estimate(point.selection)]
-        for point in points
-    ]
-    columns: list[str | Cell] = [
-        "labels",
-        Cell("gain", f"{MAL} − {BASELINE}"),
-        Cell("training", f"{CONTROL} − {BASELINE}"),
-        Cell("selection", f"{MAL} − {CONTROL}"),
-    ]
+    has_work = all(point.work is not None for point in points)
+    enough = len(split.seeds) >= MIN_SEEDS
+    heads = [("gain", MAL, BASELINE), ("training", CONTROL, BASELINE)]
+    if has_work:
+        heads += [("of it, more work", EQUAL_WORK, BASELINE), ("of it, the game", CONTROL, EQUAL_WORK)]
+    heads.append(("selection", MAL, CONTROL))
+    columns: list[str | Cell] = ["labels"]
+    columns += [Cell(name, f"{first} − {second}") for name, first, second in heads]
+    rows: list[list[str | Cell]] = []
+    for point in points:
+        parts = [point.total, point.training, *((point.work, point.game) if has_work else ()), point.selection]
+        rows.append([_where(point), *(_estimate(part, coloured=enough) for part in parts if part is not None)])
     caption = (
-        "Percentage points. Training and selection add up to the gain. Below: 95% interval, paired over seeds;"
-        " coloured where it leaves out zero."
+        "Percentage points. Training and selection add up to the gain. Below: 95% t interval, paired over seeds;"
+        f" coloured where it excludes zero and there are {MIN_SEEDS} seeds or more."
     )
-    remarks = [*split.notes, *(["One seed: no interval can be given."] if len(split.seeds) == 1 else [])]
+    remarks = [*split.notes, *(["One seed: there is no interval."] if len(split.seeds) == 1 else [])]
+    if not has_work:
+        remarks.append(
+            f"The training's part includes the gain of more steps; the strategy {EQUAL_WORK} would separate it."
+        )
     blocks: list[Block] = [Table(columns, rows, caption), Text(remarks, quiet=True)]
-    return Section("Where the gain comes from", blocks)
+    return Section("Parts of the gain", blocks)
 
 
 def _where(point: GainPoint) -> str:
     return "area under the curve" if point.labels is None else f"{point.labels:,}"
 
 
-def _estimate(estimate: Estimate) -> Cell:
-    tone = _tone(estimate.value if _sure(estimate.interval) else 0)
+def _estimate(estimate: Estimate, *, coloured: bool) -> Cell:
+    tone = _tone(estimate.value if coloured and _sure(estimate.interval) else 0)
     return Cell(signed(100 * estimate.value, 1), _interval(estimate.interval, 100, 1), tone)
 
 
 def head_middle_tail_section(results: Mapping[str, Sequence[HeadMiddleTail]], labels: int) -> Section:
-    """Accuracy over the frequent, the middling and the rare classes.
+    """Return the accuracy over frequent, medium and rare classes.
 
     Args:
-        results: for each strategy one entry a seed.
-        labels: at which number of labels.
-
-    Returns:
-        The section.
+        results: Entries per strategy, one for each seed.
+        labels: Number of labels at which they were measured.
     """
     rows: list[list[str | Cell]] = [
         [strategy, *(_group([getattr(seed, name) for seed in seeds]) for name in ("head", "middle", "tail"))]
         for strategy, seeds in results.items()
     ]
     counts = {seed.classes for seeds in results.values() for seed in seeds}
-    # One draw of an imbalance gives other groups than the next: then no count holds for all.
+    # Draws of an imbalance can differ in their groups; then no count holds for all.
     sizes = [f" ({n})" for n in counts.pop()] if len(counts) == 1 else ["", "", ""]
     columns = ["", f"head{sizes[0]}", f"middle{sizes[1]}", f"tail{sizes[2]}"]
-    caption = f"Accuracy, %, with {labels:,} labels, over classes that are frequent, middling and rare in the pool."
+    caption = f"Accuracy, %, with {labels:,} labels, over classes that are frequent, medium and rare in the pool."
     return Section("Head, middle and tail", [Table(columns, rows, caption)])
 
 
@@ -212,7 +211,7 @@ def _group(values: Sequence[float | None]) -> Cell:
 
 
 def signed(value: float, decimals: int) -> str:
-    """A difference with its sign; zero has none.
+    """Return a difference with its sign; zero has none.
 
     Example:
         >>> signed(-1.25, 1), signed(40, 0), signed(0.001, 1)
@@ -223,12 +222,12 @@ def signed(value: float, decimals: int) -> str:
 
 
 def _interval(interval: Interval | None, scale: int, decimals: int) -> str:
-    """The interval of a difference. An open end is one that the measured range of labels cannot show."""
+    """Return the interval of a difference; an open end lies outside the measured range of labels."""
     return _between(interval, lambda end: signed(scale * end, decimals))
 
 
 def _range(interval: Interval | None, scale: int, decimals: int) -> str:
-    """The interval of a number without a sign."""
+    """Return the interval of a number without a sign."""
     return _between(interval, lambda end: f"{scale * end:,.{decimals}f}")
 
 

@@ -1,12 +1,11 @@
-"""What a set of learning curves says, and how sure one can be of it.
+"""Statistics of learning curves: areas, labels to reach an accuracy, resampled intervals, paired curves.
 
-Strategies are compared pair by pair on the seeds that both have run: one seed gives both the same initial
-pool and the same order of random draws, so the difference within a seed is what the strategies differ in.
-Intervals are percentile bootstraps over seeds. Where a figure cannot be had (no interval from one seed, no
-number of labels for an accuracy that was not reached) the result holds None or a note, never a guess.
+Strategies are compared pair by pair on common seeds: one seed gives both the same initial pool and the same random
+draws, so a difference within a seed comes from the strategies alone. A figure that does not exist (the interval of one
+seed, the number of labels for an accuracy that was not reached) is None, with a note where it needs one.
 
-Accuracy below stands for any metric of which more is better. Whether a difference is more than chance is for
-`benchmark.comparison`; what one strategy gains on another for `benchmark.gains`.
+"Accuracy" below means any metric of which more is better. `benchmark.comparison` tests differences;
+`benchmark.gains` measures what one strategy gains on another.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,37 +16,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from minimax_al.errors import NonFiniteScoreError, ResultsError, ShapeError
 from minimax_al.report.curves import Record, learning_curves
+from minimax_al.report.intervals import CONFIDENCE, Interval
 
 Floats = NDArray[np.float64]
 
-CONFIDENCE = 0.95
-"""Coverage of the intervals."""
-RESAMPLES = 10_000
-"""Of a bootstrap of means."""
 HEAD_ABOVE, TAIL_BELOW = 100, 20
-"""Images of a class that is in the head, and in the tail: the field's "many" and "few shot" (Liu et al. 2019)."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval; an infinite end is open (the bootstrap ran past what was measured)."""
-
-    low: float
-    high: float
+"""Bounds of the number of images of a head and of a tail class: "many" and "few shot" (Liu et al. 2019)."""
 
 
 def area_under_curve(labels: ArrayLike, values: ArrayLike) -> Floats:
-    """Area under a learning curve by trapezoids, divided by the range of labels: a mean accuracy.
+    """Return the area under a learning curve divided by its range of labels: a mean accuracy.
 
     Args:
-        labels: (P,) numbers of labels, strictly ascending.
-        values: (..., P) accuracies.
+        labels: Numbers of labels, shape (P,), strictly ascending.
+        values: Accuracies, shape (..., P).
 
     Returns:
-        (...) areas, in the unit of `values`.
+        Areas by trapezoids, shape (...), in the unit of `values`.
 
     Raises:
-        ShapeError: fewer than two points, labels out of order, or lengths that differ.
+        ShapeError: Fewer than two points, labels out of order, or different lengths.
 
     Example:
         >>> float(area_under_curve([100, 200, 300], [0.25, 0.75, 0.75]))
@@ -68,23 +56,23 @@ def _checked_points(labels: ArrayLike, values: ArrayLike) -> tuple[Floats, Float
             " number of points"
         )
     if (np.diff(labels_P) <= 0).any():
-        raise ShapeError(f"numbers of labels must ascend strictly, but they are {labels_P.tolist()!r}")
+        raise ShapeError(f"numbers of labels must ascend strictly, but are {labels_P.tolist()!r}")
     return labels_P, values_P
 
 
 def labels_to_reach(labels_P: Floats, values_BP: Floats, accuracy_B: Floats) -> Floats:
-    """How many labels each curve needs to reach an accuracy.
+    """Return the number of labels that each curve needs to reach an accuracy.
 
-    Read off the monotone envelope (the best so far), linear between points. A curve that starts above the
-    accuracy gives its first number of labels: the true one is that or fewer.
+    The number is read from the monotone envelope (best accuracy so far), linear between points. For a curve that starts
+    above the accuracy it is the first number of labels, an upper bound.
 
     Args:
-        labels_P: (P,) numbers of labels, strictly ascending.
-        values_BP: (B, P) accuracies of the curves.
-        accuracy_B: (B,) the accuracy that each shall reach, in the unit of the values.
+        labels_P: Numbers of labels, shape (P,), strictly ascending.
+        values_BP: Accuracies of the curves, shape (B, P).
+        accuracy_B: Accuracy that each curve has to reach, shape (B,), in the unit of the values.
 
     Returns:
-        (B,) numbers of labels; infinite where a curve never reaches the accuracy.
+        Numbers of labels, shape (B,); infinite where a curve never reaches the accuracy.
 
     Example:
         >>> labels_to_reach(np.array([100.0, 200.0]), np.array([[0.2, 0.4]]), np.array([0.3]))
@@ -101,33 +89,8 @@ def labels_to_reach(labels_P: Floats, values_BP: Floats, accuracy_B: Floats) -> 
     return np.where(reached_BP.any(axis=1), np.where(after_B == 0, labels_P[0], between_B), np.inf)
 
 
-def bootstrap_interval(values: ArrayLike, generator: np.random.Generator) -> Interval | None:
-    """95% percentile bootstrap interval of the mean over seeds.
-
-    Below about twenty seeds such an interval is too narrow: for normal values it covers 84% from five seeds and
-    91% from ten. Read it as the least that the uncertainty can be.
-
-    Args:
-        values: (S,) one value a seed.
-        generator: the source of the resamples.
-
-    Returns:
-        The interval; None with one seed, from which no spread can be told.
-
-    Raises:
-        ShapeError: there is no value, or more than one a seed.
-        NonFiniteScoreError: a value is NaN.
-    """
-    values_S = np.asarray(values, np.float64)
-    if values_S.ndim != 1 or not len(values_S):
-        raise ShapeError(f"a bootstrap needs one value a seed, but got the shape {values_S.shape}")
-    if len(values_S) == 1:
-        return None
-    return percentiles(values_S[generator.integers(len(values_S), size=(RESAMPLES, len(values_S)))].mean(axis=1))
-
-
 def percentiles(results_B: Floats) -> Interval:
-    """The middle 95% of the results; never a value between two, since either may be infinite."""
+    """Return the middle 95% of bootstrap results, without interpolation, since results may be infinite."""
     ordered = np.sort(results_B)
     if np.isnan(ordered[-1]):
         raise NonFiniteScoreError("a bootstrap met NaN; look for NaN among the recorded values")
@@ -137,14 +100,14 @@ def percentiles(results_B: Floats) -> Interval:
 
 @dataclass(frozen=True, eq=False)
 class PairedCurves:
-    """Curves of several strategies on the seeds and the numbers of labels that all of them have.
+    """Curves of several strategies on their common seeds and numbers of labels.
 
     Attributes:
-        strategies: the A strategies, in the order asked for.
-        seeds: the S common seeds.
-        labels: (P,) the common numbers of labels.
-        values: (A, S, P).
-        notes: sentences about what was left out to align them.
+        strategies: The A strategies, in the given order.
+        seeds: The S common seeds.
+        labels: Common numbers of labels, shape (P,).
+        values: Accuracies, shape (A, S, P).
+        notes: Sentences about omitted seeds and numbers of labels.
     """
 
     strategies: tuple[str, ...]
@@ -155,19 +118,19 @@ class PairedCurves:
 
 
 def paired_curves(records: Iterable[Record], strategies: Sequence[str], metric: str = "accuracy") -> PairedCurves:
-    """Aligns strategies on the seeds and the numbers of labels that all of them have.
+    """Align strategies on their common seeds and numbers of labels.
 
     Args:
-        records: records of any strategies and metrics on one data set.
-        strategies: which strategies.
-        metric: which metric.
+        records: Records of one data set, of any strategies and metrics.
+        strategies: Strategy names.
+        metric: Metric name.
 
     Returns:
-        The aligned curves, with notes on what was left out.
+        The aligned curves, with notes on omitted seeds and numbers of labels.
 
     Raises:
-        ResultsError: a strategy has no such records, the strategies share no seed or no number of labels, or the
-            records are of several data sets.
+        ResultsError: A strategy has no such records, the strategies share no seed or no number of labels, or the
+            records belong to several data sets.
     """
     records = list(records)
     dataset = _only_dataset(records)
@@ -175,7 +138,7 @@ def paired_curves(records: Iterable[Record], strategies: Sequence[str], metric: 
     seeds = set.intersection(*(set(curve.seeds) for curve in curves))
     if not seeds:
         raise ResultsError(f"{', '.join(strategies)} share no seed on {dataset!r}; run them with the same seeds")
-    # Anew on the common seeds alone: a seed that only one strategy has must not cost the others their points.
+    # Again on the common seeds: a seed of one strategy alone must not cost the others their points.
     curves = learning_curves([r for r in records if r.seed in seeds], dataset, metric, strategies)
     labels = sorted(set.intersection(*(set(curve.labels.tolist()) for curve in curves)))
     if not labels:
@@ -193,13 +156,13 @@ def paired_curves(records: Iterable[Record], strategies: Sequence[str], metric: 
 
 def _left_out(what: str, missing: set[int]) -> tuple[str, ...]:
     listed = ", ".join(map(str, sorted(missing)))
-    return (f"Left out, because not every strategy has them: {what} {listed}.",) if missing else ()
+    return (f"Omitted, because not every strategy has them: {what} {listed}.",) if missing else ()
 
 
 def _only_dataset(records: Iterable[Record]) -> str:
     names = sorted({record.dataset for record in records})
     if len(names) != 1:
-        raise ResultsError(f"the records are of {len(names)} data sets ({', '.join(names)}); give those of one")
+        raise ResultsError(f"the records belong to {len(names)} data sets ({', '.join(names)}); give those of one")
     return names[0]
 
 
@@ -208,8 +171,8 @@ class HeadMiddleTail:
     """Mean accuracy of frequent, middling and rare classes; None for a group without classes.
 
     Attributes:
-        head, middle, tail: mean accuracy over the classes of the group.
-        classes: how many classes the three groups have.
+        head, middle, tail: Mean accuracy over the classes of the group.
+        classes: Number of classes in each of the three groups.
     """
 
     head: float | None
@@ -219,31 +182,28 @@ class HeadMiddleTail:
 
 
 def frequency_groups(class_counts: ArrayLike) -> NDArray[np.int64]:
-    """Groups classes by how many images they have: 0 head (above 100), 1 middle, 2 tail (below 20).
+    """Group classes by their number of images: 0 head (above 100), 1 middle, 2 tail (below 20).
 
     Args:
-        class_counts: (K,) images of each class.
+        class_counts: Images per class, shape (K,).
 
     Returns:
-        (K,) groups.
+        Groups, shape (K,), int64.
     """
     counts_K = np.asarray(class_counts)
     return np.select([counts_K > HEAD_ABOVE, counts_K < TAIL_BELOW], [0, 2], 1).astype(np.int64)
 
 
 def head_middle_tail(per_class_accuracy: ArrayLike, class_counts: ArrayLike) -> HeadMiddleTail:
-    """Mean accuracy over the frequent, the middling and the rare classes.
+    """Return the mean accuracy over frequent, medium and rare classes.
 
     Args:
-        per_class_accuracy: (K,) accuracy of each class on the test set.
-        class_counts: (K,) images of each class in the training pool.
-
-    Returns:
-        The three means.
+        per_class_accuracy: Test accuracy per class, shape (K,).
+        class_counts: Images per class in the training pool, shape (K,).
 
     Raises:
-        ShapeError: the two have different shapes.
-        NonFiniteScoreError: an accuracy is not finite (a class without test images has none: leave it out).
+        ShapeError: The two shapes differ.
+        NonFiniteScoreError: An accuracy is not finite; omit classes without test images.
     """
     accuracy_K, counts_K = np.asarray(per_class_accuracy, np.float64), np.asarray(class_counts)
     if accuracy_K.ndim != 1 or accuracy_K.shape != counts_K.shape:

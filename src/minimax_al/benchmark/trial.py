@@ -4,10 +4,10 @@ import torch
 
 from minimax_al.benchmark.oracle import Oracle
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.strategy_names import build_strategy
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError
 from minimax_al.loop import ActiveLearner
+from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training.build import build_minimax_networks, build_task_model, build_vaal_networks
 
 _IMAGES = 2

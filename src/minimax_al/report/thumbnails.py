@@ -16,8 +16,8 @@ WEBP_QUALITY = 82
 def thumbnail(pixels_HWC: NDArray[np.uint8], size: int = 64) -> str:
     """Return an image as a data URI, its longer side at most `size` pixels.
 
-    Small images are enlarged by a whole factor with sharp pixels, so that 8×8 digits are readable. Other images are
-    reduced with antialiasing and encoded as WebP where that is smaller than PNG.
+    Tiny images (up to a quarter of `size`) are enlarged by a whole factor with sharp pixels, so that 8×8 digits are
+    readable. Large images are reduced with antialiasing. WebP is used where it is smaller than PNG.
 
     Args:
         pixels_HWC: Pixels, shape (H, W, 3), (H, W, 1) or (H, W), uint8.
@@ -34,7 +34,7 @@ def thumbnail(pixels_HWC: NDArray[np.uint8], size: int = 64) -> str:
         raise ConfigurationError(f"size is {size!r}; a thumbnail has at least one pixel")
     image = _without_equal_channels(Image.fromarray(_checked(pixels_HWC)))
     longest = max(image.size)
-    if longest * 2 <= size:
+    if longest * 4 <= size:
         factor = size // longest
         enlarged = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
         return _data_uri("png", enlarged)

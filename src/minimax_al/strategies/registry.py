@@ -27,6 +27,8 @@ COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mal-threshold": ("mal", {"rule": "threshold"}),
     "mal-filter": ("mal", {"rule": "filter"}),
     "mal-product": ("mal", {"rule": "product"}),
+    # The control of equal work: Algorithm 1's steps without its game.
+    "random-equal-work": ("random+mal", {"entropy_weight": 0.0}),
     # The paper's ablations (Figure 5).
     "mal-no-minimax": ("mal", {"entropy_weight": 0.0}),
     "mal-no-discriminator": ("mal", {"rule": "entropy", "discriminator": False}),
