@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from minimax_al.data import Dataset, Features, Samples
-from minimax_al.data.images import FileImages
+from minimax_al.data import Dataset, Features, FileImages, Samples
 
 SAMPLE = 64
 """Number of images, spread evenly over a set, whose content is part of its fingerprint."""
