@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LABEL_STUDIO := .venv-label-studio
+OLDEST := .venv-oldest
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 DOCS := $(VENV)/.ready-docs
 
-.PHONY: demo test test-label-studio lint format bench docs clean help
+.PHONY: demo test test-oldest test-label-studio lint format bench docs clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -17,6 +18,9 @@ demo: $(READY) ## Minimax Active Learning on handwritten digits, with a report, 
 
 test: $(DEV) ## run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-oldest: ## run the tests with the oldest versions that pyproject.toml allows, in an environment of its own
+	.ci/test-oldest $(OLDEST)
 
 test-label-studio: $(DEV) $(LABEL_STUDIO)/.ready ## run the bridge against a Label Studio that is installed for it
 	LABEL_STUDIO_BIN=$(LABEL_STUDIO)/bin $(BIN)/python -m pytest tests/label_studio_live.py
@@ -39,7 +43,7 @@ docs: $(DOCS) ## build the documentation into site/, with links and cross-refere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove the environments, caches and the built site
-	rm -rf $(VENV) $(LABEL_STUDIO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) $(LABEL_STUDIO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -53,12 +57,12 @@ $(READY): $(VENV)/bin/python pyproject.toml
 # pip has installed dependency groups since 25.1.
 $(DEV): $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[campaign,weights]' --group dev
 	@touch $@
 
 $(DOCS): $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m pip install --quiet --editable '.[campaign]' --group docs
 	@touch $@
 
 $(LABEL_STUDIO)/.ready:

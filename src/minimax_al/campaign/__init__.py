@@ -1,23 +1,26 @@
 """People as the oracle: a labelling campaign with durable state, rounds, leases, import, export and advice.
 
-Nothing here loads torch until something is trained or asked of a model.
+Torch is loaded by a training, a prediction or a package, by nothing else. Needs the extra `campaign`.
 """
 
-from minimax_al.campaign.campaign import Campaign
-from minimax_al.campaign.exchange.formats import FORMATS
-from minimax_al.campaign.exchange.importing import Import
-from minimax_al.campaign.exchange.picks import ExportedPicks
-from minimax_al.campaign.images.inventory import Duplicate, FileState
-from minimax_al.campaign.images.refresh import Refresh
-from minimax_al.campaign.images.views import ViewKind
-from minimax_al.campaign.progress.advice import Advice
-from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
-from minimax_al.campaign.progress.status import ClassCount, CurvePoint, ModelState, Status
-from minimax_al.campaign.rounds.answers import Undone
-from minimax_al.campaign.rounds.leases import Lease
-from minimax_al.campaign.rounds.rounds import Pick, RoundState
-from minimax_al.campaign.rounds.strategies import strategy_names
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.extras import extra_packages
+
+with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
+    from minimax_al.campaign.campaign import Campaign
+    from minimax_al.campaign.exchange.formats import FORMATS
+    from minimax_al.campaign.exchange.importing import Import
+    from minimax_al.campaign.exchange.picks import ExportedPicks
+    from minimax_al.campaign.images.inventory import Duplicate, FileState
+    from minimax_al.campaign.images.refresh import Refresh
+    from minimax_al.campaign.images.views import ViewKind
+    from minimax_al.campaign.progress.advice import Advice
+    from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
+    from minimax_al.campaign.progress.status import ClassCount, CurvePoint, ModelState, Status
+    from minimax_al.campaign.rounds.answers import Undone
+    from minimax_al.campaign.rounds.leases import Lease
+    from minimax_al.campaign.rounds.rounds import Pick, RoundState
+    from minimax_al.campaign.rounds.strategies import strategy_names
+    from minimax_al.campaign.settings import CampaignSettings
 
 __all__ = [
     "FORMATS",
