@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from minimax_al.campaign import strategy_names
-from minimax_al.campaign.rounds.strategies import COLD_START
 from minimax_al.errors import MinimaxALError
 from minimax_al.training import MinimaxSettings
 
