@@ -117,7 +117,7 @@ def minimax_on_features() -> MinimaxSettings:
     """
     return MinimaxSettings(
         epochs=10,
-        steps_per_epoch=20,
+        steps_per_epoch=10,
         batch_size=64,
         schedule="cosine",
         update="joint",
