@@ -80,7 +80,7 @@ def test_floats_between_zero_and_one(save_image):
     ("values", "allowed"),
     [
         (np.array([[0, 70000]], dtype=np.int32), r"0\.\.65535"),
-        (np.array([[-1, 3]], dtype=np.int32), r"0\.\.65535"),
+        (np.array([[-1, 3]], dtype=np.int32), r"0\.\.255"),
         (np.array([[0.0, 200.0]], dtype=np.float32), r"\[0, 1\]"),
         (np.array([[0.0, np.nan]], dtype=np.float32), r"\[0, 1\]"),
     ],

@@ -55,7 +55,7 @@ def test_workers_change_nothing_but_time(files, workers):
 
 def test_resident_equals_streamed(files):
     seen = []
-    resident = files.resident(batch_size=4, progress=lambda done, total: seen.append((done, total)))
+    resident = files.resident(batch_size=4, progress=lambda _, done, total, unit: seen.append((done, total)))
     assert seen == [(4, 10), (8, 10), (10, 10)]
     assert resident.names == files.names
     for one, other in zip(resident.stream(BATCHES), files.stream(BATCHES), strict=True):

@@ -121,11 +121,11 @@ def test_files_that_cannot_be_decoded_are_set_aside_with_their_pair(paint, load,
     (tmp_path / "masks/b.png").write_text("no image")
     (tmp_path / "images/list.txt").write_text("a")
     told = []
-    made = load(progress=lambda done, total: told.append((done, total)))
+    made = load(progress=lambda _, done, total, unit: told.append((done, total)))
     assert made.train.names == ("images/c.png", "images/d.png")
     assert len(made.train_targets) == 2
     assert made.set_aside == (
-        SetAside("images/list.txt", "its ending '.txt' is none of an image format that is read"),
+        SetAside("images/list.txt", "its ending '.txt' is not that of an image format that is read"),
         SetAside("images/a.png", "it is empty (0 bytes)"),
         SetAside("images/b.png", "its mask 'b.png' cannot be read: it is not an image in a known format"),
     )

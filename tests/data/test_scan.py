@@ -25,7 +25,7 @@ def test_every_file_is_a_image_or_set_aside_with_a_reason(save_image, tmp_path):
     assert reasons["a/cut.png"].startswith("it is damaged: ")
     assert reasons["empty.jpg"] == "it is empty (0 bytes)"
     assert reasons["text.jpg"] == "it is not an image in a known format"
-    assert reasons["phone.HEIC"] == "its ending '.HEIC' is none of an image format that is read"
+    assert reasons["phone.HEIC"] == "its ending '.HEIC' is not that of an image format that is read"
     assert reasons["README"] == "it has no ending"
 
 
@@ -89,7 +89,7 @@ def test_progress_counts_to_the_end(save_image, tmp_path):
     for i in range(70):
         save_image(f"{i}.png", size=(2, 2))
     seen = []
-    scan_folder(tmp_path, progress=lambda done, total: seen.append((done, total)))
+    scan_folder(tmp_path, progress=lambda _, done, total, unit: seen.append((done, total)))
     done = [files for files, _ in seen]
     assert done == sorted(set(done))
     assert len(done) > 1

@@ -380,7 +380,7 @@ class Campaign(Labelling):
         """
         from minimax_al.campaign.model.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
-        return predict_folder(self._trained(self.model().run), Path(images), _counted("checking", progress))
+        return predict_folder(self._trained(self.model().run), Path(images), progress)
 
     def evaluate(
         self, images: Path | str, masks: Path | str | None = None, *, out: Path | str | None = None
@@ -437,11 +437,6 @@ class Campaign(Labelling):
             raise CampaignError(
                 f"the campaign {str(self.folder)!r} is made, but without labels: {error}; mend that and import them"
             ) from error
-
-
-def _counted(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
-    """Return a callback of (files done, all files) that reports to `progress`."""
-    return None if progress is None else lambda done, total: progress(what, done, total, "files")
 
 
 @contextmanager

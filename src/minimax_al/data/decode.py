@@ -162,16 +162,16 @@ def read_square(
 
 
 def read_range(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[float, float] | None:
-    """Return the smallest and largest value of a file of more than 8 bits; None for any other file.
+    """Return the smallest and largest value of a file of integers of more than 8 bits; None for any other file.
 
-    Only the header of a file of 8 bits is read.
+    Of other files only the header is read.
 
     Raises:
         UnreadableImageError: The file cannot be decoded.
     """
 
     def measure(image: Image.Image) -> tuple[float, float] | None:
-        if not is_deep(image):
+        if not is_deep(image) or image.mode == "F":
             return None
         with budget.use(peak_bytes(image)):
             image.load()

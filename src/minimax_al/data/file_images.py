@@ -1,7 +1,7 @@
 """Images that are decoded from files when they are requested."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -16,6 +16,7 @@ from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.images import ResidentImages, check_indices
 from minimax_al.data.streaming import Pixels, stream_batches
 from minimax_al.errors import ConfigurationError, ShapeError
+from minimax_al.vocabulary import Progress
 
 MAX_WORKERS = 16
 
@@ -106,12 +107,12 @@ class FileImages:
     def _packed_paths(self) -> "_PackedPaths":
         return _PackedPaths(self.paths)
 
-    def resident(self, batch_size: int = 64, progress: Callable[[int, int], None] | None = None) -> ResidentImages:
+    def resident(self, batch_size: int = 64, progress: Progress | None = None) -> ResidentImages:
         """Return all images, decoded into memory.
 
         Args:
             batch_size: Number of images that one worker decodes at once.
-            progress: Callback with (images decoded, all images), after each batch.
+            progress: Callback of the images decoded so far, after each batch.
         """
         pixels = torch.empty(len(self), 3, *self.size, dtype=torch.uint8)
         done = 0
@@ -119,7 +120,7 @@ class FileImages:
             pixels[done : done + len(decoded)] = decoded
             done += len(decoded)
             if progress is not None:
-                progress(done, len(self))
+                progress("decoding images", done, len(self), "images")
         return ResidentImages(pixels, self.names)
 
 

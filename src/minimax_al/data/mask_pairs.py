@@ -23,9 +23,9 @@ from minimax_al.data.images import ResidentImages
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_mask
 from minimax_al.data.mask_names import MASK_ENDINGS
-from minimax_al.data.scan import Progress, SetAside, list_files, printable, sift, why_not
+from minimax_al.data.scan import SetAside, list_files, printable, sift, why_not
 from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
-from minimax_al.vocabulary import IGNORED
+from minimax_al.vocabulary import IGNORED, Progress
 
 DEFAULT_SIZE = 224
 """The paper's height and width of BDD100K."""
@@ -64,7 +64,7 @@ class MaskOptions:
     Attributes:
         size: Stored height and width, or one number for both, in pixels.
         max_pixels: Largest number of pixels; larger images are set aside before they are decoded.
-        progress: Callback with (pairs done, all pairs).
+        progress: Callback of the pairs read so far.
         void_masks_are_errors: Whether a mask without any labelled pixel is an error; otherwise it is set aside.
     """
 

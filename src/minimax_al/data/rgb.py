@@ -17,16 +17,16 @@ _FAINT = 224
 def to_rgb(image: Image.Image, white: float | None = None) -> Image.Image:
     """Return `image` in mode RGB.
 
-    Values of more than 8 bits are scaled from 0..`white` to 0..255. Transparent pixels are composited over white, or
-    over black where nothing would show over white (white ink).
+    Integers of more than 8 bits are scaled from 0..`white` to 0..255, floats from 0..1. Transparent pixels are
+    composited over white, or over black where nothing would show over white (white ink).
 
     Args:
         image: Decoded image of any mode.
-        white: Value of white in images of more than 8 bits or of floats; by default 1 for floats, else
-            `white_level` of the image's largest value.
+        white: Value of white in images of integers of more than 8 bits; by default `white_level` of the image's
+            largest value.
 
     Raises:
-        ValueError: Pixels are outside of 0..white.
+        ValueError: Pixels are outside of 0..`white`, or floats outside of [0, 1].
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
@@ -68,9 +68,9 @@ def value_range(image: Image.Image) -> tuple[float, float]:
 def _scaled(image: Image.Image, white: float | None) -> Image.Image:
     low, high = value_range(image)
     floating = image.mode == "F"
-    top = white if white is not None else 1.0 if floating else float(white_level(high))
+    top = 1.0 if floating else float(white_level(high)) if white is None else white
     if not (low >= 0 and high <= top):  # NaN is refused too
-        allowed = f"0..{top:.15g}" if white is not None else "[0, 1]" if floating else "0..65535"
+        allowed = "[0, 1]" if floating else f"0..{top:.15g}"
         raise ValueError(f"its pixels are outside of {allowed}, so white is unknown; save it with 8 or 16 bits")
     grey = Image.new("L", image.size)
     for row, band in _bands(image):

@@ -1,7 +1,6 @@
-"""Which files of a folder are images that can be used, and why the others cannot.
+"""Usable images of a folder, and the reason why each other file cannot be used.
 
-Nothing is dropped in silence: every file that is not hidden is either among the images or set aside with
-a reason.
+Every file is either among the images or set aside with a reason; only hidden files and those of systems are left out.
 """
 
 import os
@@ -14,9 +13,7 @@ from typing import NamedTuple
 from minimax_al.data.decode import IMAGE_SUFFIXES, Verification, why_unreadable
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.errors import DataError
-
-Progress = Callable[[int, int], None]
-"""Called with (files done, all files)."""
+from minimax_al.vocabulary import Progress
 
 SYSTEM_NAMES = frozenset(
     (
@@ -38,15 +35,15 @@ SYSTEM_ENDINGS = (":zone.identifier", "@synoeastream", "@synoresource")
 """Endings, in lower case, of the files that systems put next to a user's file."""
 
 _CHUNK = 16
-"""Files that a thread takes at a time."""
+"""Number of files that a thread checks at a time."""
 
 
 class SetAside(NamedTuple):
     """A file that cannot be used.
 
     Attributes:
-        path: relative to the folder that was scanned, or as the manifest has it.
-        reason: why, in a few words.
+        path: Path relative to the scanned folder, or as the manifest has it.
+        reason: Cause, in a few words.
     """
 
     path: str
@@ -55,12 +52,12 @@ class SetAside(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder holds.
+    """Files of a folder.
 
     Attributes:
-        root: the folder.
-        images: files that can be used, relative to `root`, with forward slashes, sorted.
-        set_aside: all others, and why.
+        root: Scanned folder.
+        images: Usable files, relative to `root`, with forward slashes, sorted.
+        set_aside: All other files, with the reasons.
     """
 
     root: Path
@@ -69,7 +66,7 @@ class Scan:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The images' full paths."""
+        """Full paths of the images."""
         return tuple(self.root / name for name in self.images)
 
 
@@ -79,14 +76,14 @@ def scan_folder(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Scan:
-    """Looks at every file in `root` and its subfolders; follows links, leaves hidden files out.
+    """Check every file in a folder and its subfolders; links are followed, hidden files are left out.
 
     Args:
-        root: the folder.
-        verify: "decode" proves that every pixel can be read; "header" looks at each file's format and size
-            only, for pools of a million; "none" goes by the files' endings.
-        max_pixels: larger images are set aside before they are decoded.
-        progress: called now and then with (files done, all files).
+        root: Folder to scan.
+        verify: "decode" decodes every pixel; "header" reads format and size only, for pools of a million; "none" checks
+            the files' endings.
+        max_pixels: Largest number of pixels; larger images are set aside before they are decoded.
+        progress: Callback of the files checked so far.
 
     Raises:
         DataError: `root` is not a folder.
@@ -98,7 +95,10 @@ def scan_folder(
 
 
 def list_files(root: Path) -> Iterator[str]:
-    """Every file below `root` that is not hidden: relative, with forward slashes, in a fixed order.
+    """Return every file below `root` that is not hidden: relative, with forward slashes, in a fixed order.
+
+    Args:
+        root: Folder to list.
 
     Raises:
         DataError: `root` is not a folder.
@@ -116,14 +116,14 @@ def sort_out(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> tuple[list[int], list[SetAside]]:
-    """Positions of the files that can be used, and the others with the reason.
+    """Return the positions of the usable files, and the other files with the reasons.
 
     Args:
-        paths: the files.
-        names: what to call each where it is set aside.
-        verify: how closely to look, as in `scan_folder`.
-        max_pixels: larger images are set aside.
-        progress: called now and then with (files done, all files).
+        paths: Files to check.
+        names: Names of the files where they are set aside.
+        verify: Check of each file, as in `scan_folder`.
+        max_pixels: Largest number of pixels; larger images are set aside.
+        progress: Callback of the files checked so far.
     """
     return sift(lambda i: why_not(paths[i], names[i]) or why_unreadable(paths[i], verify, max_pixels), names, progress)
 
@@ -131,40 +131,40 @@ def sort_out(
 def sift(
     why: Callable[[int], str | None], names: Sequence[str], progress: Progress | None = None
 ) -> tuple[list[int], list[SetAside]]:
-    """Positions of the files for which `why` gives no reason against them, and the others with the reason.
+    """Return the positions of the files that `why` accepts, and the other files with the reasons.
 
     Args:
-        why: position → why this file cannot be used; called from several threads at once.
-        names: of the files.
-        progress: called now and then with (files done, all files).
+        why: Function of a position that returns why this file cannot be used, or None; several threads call it at once.
+        names: Names of the files.
+        progress: Callback of the files checked so far.
     """
 
     def look(start: int) -> list[str | None]:
         return [why(i) for i in range(start, min(start + _CHUNK, len(names)))]
 
     reasons: list[str | None] = []
-    # Threads are enough: Pillow lets go of the interpreter while it reads and decodes.
+    # Threads are enough: Pillow releases the interpreter while it reads and decodes.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
         for part in threads.map(look, range(0, len(names), _CHUNK)):
             reasons += part
             if progress is not None:
-                progress(len(reasons), len(names))
+                progress("checking images", len(reasons), len(names), "images")
     set_aside = [SetAside(printable(names[i]), reason) for i, reason in enumerate(reasons) if reason is not None]
     return [i for i, reason in enumerate(reasons) if reason is None], set_aside
 
 
 def why_not(path: Path | str, name: str) -> str | None:
-    """Why a file's name alone rules it out; None when it does not."""
+    """Return why a file's name alone rules it out; None when it does not."""
     suffix = Path(path).suffix
     if suffix.lower() not in IMAGE_SUFFIXES:
-        return f"its ending {suffix!r} is none of an image format that is read" if suffix else "it has no ending"
+        return f"its ending {suffix!r} is not that of an image format that is read" if suffix else "it has no ending"
     if printable(name) != name:
         return "its name is not valid UTF-8: rename it"
     return None
 
 
 def printable(name: str) -> str:
-    """`name` with bytes that are no UTF-8 written as escapes, so that it can be printed and stored."""
+    """Return `name` with bytes that are not UTF-8 as escapes, so that it can be printed and stored."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -81,7 +81,7 @@ def test_unusable_files_are_listed_and_the_rest_keeps_its_targets(paint, tmp_pat
         SetAside("train/loose.png", "it is not in a class folder"),
         SetAside("unlabelled", "a folder next to the training and test parts is not read"),
         SetAside("train/a/1.png", "it is empty (0 bytes)"),
-        SetAside("train/b/list.csv", "its ending '.csv' is none of an image format that is read"),
+        SetAside("train/b/list.csv", "its ending '.csv' is not that of an image format that is read"),
         SetAside("test/b/0.jpg", "it is not an image in a known format"),
     )
     assert made.train.names == ("train/a/2.png", "train/b/1.png")
@@ -118,7 +118,45 @@ def test_progress_is_told(paint, tmp_path):
     paint("b/1.png")
     seen = []
     load_dataset("folder", tmp_path, stored_size=4, test_size=0, progress=lambda *step: seen.append(step))
-    assert seen == [(2, 2)]
+    assert seen == [("checking images", 2, 2, "images")]
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize(("sides", "stored"), [((32, 32), 32), ((28, 40), 40), ((300, 300), 256), ((20, 300), 256)])
+def test_small_images_keep_their_own_size(tmp_path, resident, sides, stored):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, max(sides), max(sides), 3), dtype=np.uint8)
+    for block, side, name in zip(pixels, sides, ("a", "b"), strict=True):
+        (tmp_path / name).mkdir()
+        Image.fromarray(block[:side, :side]).resize((side, side)).save(tmp_path / name / "1.png")
+    made = load_dataset("folder", tmp_path, test_size=0, resident=resident, workers=0)
+    assert made.train.size == (stored, stored)
+    if sides == (32, 32):
+        (found,) = made.train.stream([torch.arange(2)])
+        np.testing.assert_array_equal(found.numpy(), pixels.transpose(0, 3, 1, 2))
+    assert load_dataset("folder", tmp_path, test_size=0, stored_size=64).train.size == (64, 64)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize(("largest", "white"), [(900, 1023), (4000, 4095), (4096, 16383), (60000, 65535)])
+def test_deep_images_share_the_folders_range(tmp_path, resident, largest, white):
+    for name, top in (("a", largest), ("b", largest // 10)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((8, 8), top, dtype=np.uint16)).save(tmp_path / name / "1.png")
+    Image.new("L", (8, 8), 77).save(tmp_path / "b" / "8bit.png")
+    made = load_dataset("folder", tmp_path, test_size=0, resident=resident, workers=0)
+    assert greys(made.train) == [round(largest / white * 255), round(largest // 10 / white * 255), 77]
+    given = load_dataset("folder", tmp_path, test_size=0, resident=resident, workers=0, white=65535)
+    assert greys(given.train) == [round(largest / 65535 * 255), round(largest // 10 / 65535 * 255), 77]
+
+
+def test_all_deep_images_are_measured_where_the_sample_has_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("minimax_al.data.file_properties._SAMPLE", 2)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for i, top in enumerate((300, 4000, 300, 300, 300)):
+        Image.fromarray(np.full((8, 8), top, dtype=np.uint16)).save(tmp_path / "ab"[i == 4] / f"{i}.png")
+    made = load_dataset("folder", tmp_path, test_size=0)
+    assert max(greys(made.train)) == round(4000 / 4095 * 255)
 
 
 def test_a_manifest_with_unlabelled_images(paint, tmp_path):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from minimax_al.errors import DataError
 from minimax_al.training import Runtime
 from minimax_al.training.feed import seen
 from minimax_al.training.trained import Trained
-from minimax_al.vocabulary import IGNORED
+from minimax_al.vocabulary import IGNORED, Progress
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class Predictions:
             write_durably(out, text.getvalue().encode())
 
 
-def predict_folder(trained: Trained, images: Path, progress: Callable[[int, int], None] | None = None) -> Predictions:
+def predict_folder(trained: Trained, images: Path, progress: Progress | None = None) -> Predictions:
     """Predict every image below a folder.
 
     Args:
         trained: Trained model.
         images: Folder of images.
-        progress: Callback of (files checked, all files).
+        progress: Callback of the files checked so far.
 
     Raises:
         DataError: The folder does not exist, or no image in it can be read.

@@ -10,8 +10,8 @@ from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
-from minimax_al.data.scan import Progress
 from minimax_al.errors import DataError
+from minimax_al.vocabulary import Progress
 
 CLASSES = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation"),

@@ -11,9 +11,9 @@ from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
-from minimax_al.data.scan import Progress
 from minimax_al.data.void_names import is_void
 from minimax_al.errors import DataError, UnknownNameError
+from minimax_al.vocabulary import Progress
 
 CLASSES = (
     *("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"),

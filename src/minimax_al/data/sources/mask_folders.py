@@ -19,8 +19,8 @@ from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
-from minimax_al.data.scan import Progress
 from minimax_al.errors import ConfigurationError, DataError
+from minimax_al.vocabulary import Progress
 
 CLASS_LIST = "classes.txt"
 
@@ -53,7 +53,7 @@ def load(
         seed: Seed of that draw.
         size: Stored height and width, or one number for both, in pixels.
         max_pixels: Largest number of pixels; larger images are set aside.
-        progress: Callback with (images done, all images).
+        progress: Callback of the images read so far.
 
     Raises:
         DataError: A folder, the classes or a file of a pair is missing, or a mask does not fit its image or the

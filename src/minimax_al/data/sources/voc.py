@@ -11,8 +11,8 @@ from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
-from minimax_al.data.scan import Progress
 from minimax_al.errors import DataError
+from minimax_al.vocabulary import Progress
 
 CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
