@@ -95,7 +95,7 @@ def test_a_client_that_goes_during_its_upload_leaves_its_place_and_is_no_failure
         return gone, later
 
     gone, later = anyio.run(scene)
-    assert (gone.status, gone.error) == (400, "the client has gone before the body was whole")
+    assert (gone.status, gone.error) == (400, "the client closed the connection before the body was complete")
     assert later.status == 400  # has the place, and no labels
 
 
@@ -122,7 +122,7 @@ def test_so_many_uploads_at_once_and_the_next_is_told_to_come_again(campaign):
 
     running, refused, label, later = anyio.run(scene)
     assert refused.status == 429
-    assert refused.error == "8 uploads are under way already: send it again in a moment"
+    assert refused.error == "8 other uploads are in progress: send it again in a moment"
     assert (b"retry-after", b"2") in refused.answers[0]["headers"]
     assert not refused.begun.is_set()  # nothing of it was read
     assert [one.status for one in (label, *running)] == [200] * 9

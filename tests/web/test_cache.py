@@ -3,7 +3,7 @@ from threading import Barrier
 
 import pytest
 
-from minimax_al.web.cache import CHEAP_SECONDS, REUSE, SharedReading
+from minimax_al.web.cache import CHEAP_SECONDS, REUSE, SharedCache
 
 
 class Source:
@@ -18,7 +18,7 @@ class Source:
         return self.readings
 
     def shared(self):
-        return SharedReading(self.read, lambda: self.now)
+        return SharedCache(self.read, lambda: self.now)
 
 
 def test_what_is_cheap_is_read_whenever_somebody_asks():
@@ -52,7 +52,7 @@ def test_a_failed_reading_is_not_kept():
             raise outcome
         return outcome
 
-    shared = SharedReading(read)
+    shared = SharedCache(read)
     with pytest.raises(ValueError, match="broken"):
         shared.get(None)
     assert shared.get(None) == 7

@@ -254,7 +254,7 @@ def do(campaign, monkeypatch, capsys):
         monkeypatch.setattr("minimax_al.web.job._end_with_input", lambda: None)
         monkeypatch.setattr("sys.argv", ["job", str(campaign.folder)])
         monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"storage": None, **order})))
-        monkeypatch.setattr("minimax_al.web.job._take_output", lambda: sys.stdout)
+        monkeypatch.setattr("minimax_al.web.job._reserve_output", lambda: sys.stdout)
         status = job.main()
         return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

@@ -110,7 +110,7 @@ def test_an_address_that_cannot_be_listened_on_is_a_sentence():
         with pytest.raises(ConfigurationError, match=f"port {port}: Address already in use.*--port"):
             listen("127.0.0.1", port)
     for port in (-1, 70_000):
-        with pytest.raises(ConfigurationError, match=f"port {port} cannot be"):
+        with pytest.raises(ConfigurationError, match=f"port {port} is invalid"):
             listen("127.0.0.1", port)
 
 

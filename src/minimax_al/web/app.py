@@ -1,4 +1,4 @@
-"""The application: its routes, its guards, its words for what goes wrong."""
+"""Application: routes, middleware and exception handlers."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -11,9 +11,9 @@ from starlette.staticfiles import StaticFiles
 from minimax_al.campaign import Campaign
 from minimax_al.web import images, labelling, overview, page, transfer, work
 from minimax_al.web.bodies import BodyLimit
-from minimax_al.web.cache import SharedReading
+from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
-from minimax_al.web.refusals import declared, say_no_in_one_sentence
+from minimax_al.web.refusals import add_exception_handlers, declared
 from minimax_al.web.security import (
     HEADERS,
     LOOPBACK,
@@ -29,18 +29,18 @@ from minimax_al.web.state import State
 def create_app(
     campaign: Campaign, *, token: str | None = None, hosts: Collection[str] = LOOPBACK, jobs: Jobs | None = None
 ) -> FastAPI:
-    """The labelling page of a campaign, as an ASGI application.
+    """Return the labelling page of a campaign as an ASGI application.
 
     Args:
-        campaign: open; whoever opened it closes it after the application has stopped.
-        token: what every request must show; None lets everybody in who can reach the server.
-        hosts: names and addresses, without ports, under which the server is reached; "*" for any.
-        jobs: runs trainings; by default in processes of their own.
+        campaign: Open campaign; the caller closes it after the application has stopped.
+        token: Token that every request must have; None accepts all requests.
+        hosts: Names and addresses of the server, without ports; "*" accepts any.
+        jobs: Runner of trainings; by default each in a process of its own.
 
     Returns:
-        The application. It runs on one worker: two would not see one another's job.
+        The application. It needs one worker process: two would not see each other's job.
     """
-    state = State(campaign, jobs or Jobs(campaign), SharedReading(campaign.status))
+    state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status))
     checks = [known_host(hosts), same_origin, *([token_needed(token)] if token is not None else [])]
     app = FastAPI(
         title="minimax-al: labelling",
@@ -55,7 +55,7 @@ def create_app(
         ],
     )
     app.state.shared = state
-    say_no_in_one_sentence(app)
+    add_exception_handlers(app)
     for part in (page, overview, labelling, images, work, transfer):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")

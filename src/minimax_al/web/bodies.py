@@ -1,6 +1,6 @@
-"""What requests may bring: bodies of a size, in a time, and so many uploads at once.
+"""Limits of request bodies: size, duration, and the number of concurrent uploads.
 
-It is plain ASGI around the application, so that no route can be forgotten.
+The limits are ASGI middleware around the application, so that they hold for every route.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from minimax_al.web.refusals import RETRY_SECONDS, refusal
 
 
 class Limit(NamedTuple):
-    """What a body may be.
+    """Limit of a body.
 
     Attributes:
-        size: in bytes.
-        seconds: from its beginning to its end.
+        size: Largest size in bytes.
+        seconds: Longest time from its first byte to its last, in seconds.
     """
 
     size: int
@@ -27,30 +27,30 @@ class Limit(NamedTuple):
 
 
 BODY = Limit(1 << 20, 60)
-"""What every body may be."""
+"""Limit of every body."""
 
 UPLOAD = Limit(64 << 20, 600)
-"""What an uploaded file may be; a page waits as long for its answer."""
+"""Limit of an uploaded file; the page waits equally long for the answer."""
 
 UPLOADS_AT_ONCE = 8
-"""All of them may be in memory."""
+"""Number of concurrent uploads; all of them may be in memory."""
 
-PLACE_SECONDS = 10.0
-"""How long an upload waits for its place; small ones are through in a moment."""
+SLOT_SECONDS = 10.0
+"""Time for which an upload waits for a slot, in seconds."""
 
 
 class BodyLimit:
-    """Refuses bodies that are too large or too slow, whether they say so or not, and uploads beyond a number.
+    """Middleware that refuses bodies that are too large or too slow, and too many concurrent uploads.
 
     Args:
-        app: what is guarded.
-        uploads: how the paths begin that take uploads.
-        notices: how the paths begin that take bodies as large as uploads, from senders that wait for no place: they
-            send once, and do not look at the answer.
-        at_once: how many uploads may be under way at a time, from their first byte to their answer.
-        usual: for all other paths.
-        upload: for an upload.
-        wait: how many seconds an upload waits for its place, unread.
+        app: Application behind the middleware.
+        uploads: Prefixes of the paths that accept uploads.
+        notices: Prefixes of the paths that accept bodies as large as uploads without a slot, from senders that
+            send once and ignore the answer.
+        at_once: Number of concurrent uploads, from first byte to answer.
+        usual: Limit on all other paths.
+        upload: Limit of an upload.
+        wait: Time for which an upload waits for a slot, unread, in seconds.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class BodyLimit:
         at_once: int = UPLOADS_AT_ONCE,
         usual: Limit = BODY,
         upload: Limit = UPLOAD,
-        wait: float = PLACE_SECONDS,
+        wait: float = SLOT_SECONDS,
     ) -> None:
         self.app = app
         self.uploads = tuple(uploads)
@@ -70,33 +70,33 @@ class BodyLimit:
         self.usual = usual
         self.upload = upload
         self.wait = wait
-        self._places = anyio.CapacityLimiter(at_once)
+        self._slots = anyio.CapacityLimiter(at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["path"].startswith(self.uploads):
-            await self._in_its_place(scope, receive, send)
+            await self._in_a_slot(scope, receive, send)
         else:
             limit = self.upload if scope["path"].startswith(self.notices) else self.usual
             await self._limited(scope, receive, send, limit)
 
-    async def _in_its_place(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _in_a_slot(self, scope: Scope, receive: Receive, send: Send) -> None:
         mine = object()
         with anyio.move_on_after(self.wait) as waiting:
-            await self._places.acquire_on_behalf_of(mine)
+            await self._slots.acquire_on_behalf_of(mine)
         if waiting.cancelled_caught:
-            sentence = f"{self._places.total_tokens:g} uploads are under way already: send it again in a moment"
+            sentence = f"{self._slots.total_tokens:g} other uploads are in progress: send it again in a moment"
             await refusal(429, sentence, {"Retry-After": str(RETRY_SECONDS)})(scope, receive, send)
             return
         try:
             await self._limited(scope, receive, send, self.upload)
         finally:
-            self._places.release_on_behalf_of(mine)
+            self._slots.release_on_behalf_of(mine)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, limit: Limit) -> None:
-        too_large = f"the body is larger than the {limit.size:,} bytes that are taken here"
+        too_large = f"the body is larger than the {limit.size:,} bytes that are accepted here"
         length = HTTPConnection(scope).headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit.size:
             await refusal(413, too_large)(scope, receive, send)
@@ -108,7 +108,7 @@ class BodyLimit:
             message: Message = {}
             with anyio.move_on_after(None if is_whole else end - anyio.current_time()):
                 message = await receive()
-            # Whoever reads the body is inside of the application's handlers, which make an answer of these.
+            # The body is read inside the application, whose exception handlers turn these into answers.
             if not message:
                 raise HTTPException(408, f"the body has not arrived within {limit.seconds:g} seconds: send it again")
             seen += len(message.get("body", b""))

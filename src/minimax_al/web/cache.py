@@ -1,4 +1,4 @@
-"""One reading for everybody who asks while it is fresh."""
+"""Short-lived shared cache of the campaign status."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -6,23 +6,23 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 CHEAP_SECONDS = 0.1
-"""A reading that takes less is done whenever somebody asks."""
+"""Duration below which a value is read for every caller, in seconds."""
 
 REUSE = 5.0
-"""A reading that takes longer serves for so many times as long."""
+"""Lifetime of a slower value, as a multiple of the time that reading it took."""
 
 T = TypeVar("T")
 
 
-class SharedReading(Generic[T]):
-    """Keeps what many ask for from being read once for each of them.
+class SharedCache(Generic[T]):
+    """Cache of one value that is slow to read.
 
-    A campaign's status takes a second with a million images, and twenty open pages ask for it after every answer.
-    With this they take a sixth of one thread at most, whatever their number.
+    The status of a campaign of a million images takes a second, and twenty open pages request it after every answer.
+    With the cache, all readings together take at most a sixth of one thread.
 
     Args:
-        read: what is asked for.
-        clock: seconds, ever rising.
+        read: Function that reads the value.
+        clock: Function that returns a time in seconds that never decreases.
     """
 
     def __init__(self, read: Callable[[], T], clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,12 +33,12 @@ class SharedReading(Generic[T]):
         self._fresh_until = 0.0
 
     def get(self, key: Hashable) -> T:
-        """What was read last if it is fresh, or else what is read now.
+        """Return the cached value if it is fresh, or read it.
 
         Args:
-            key: a reading under another key is not fresh.
+            key: Version of the value; a value cached under another key is not fresh.
         """
-        with self._lock:  # who comes while somebody reads waits for that reading
+        with self._lock:  # concurrent callers wait for one reading
             start = self._clock()
             if self._kept is not None and self._kept[0] == key and start < self._fresh_until:
                 return self._kept[1]
@@ -49,6 +49,6 @@ class SharedReading(Generic[T]):
             return value
 
     def forget(self) -> None:
-        """Makes the next one read again."""
+        """Discard the cached value."""
         with self._lock:
             self._kept = None

@@ -1,4 +1,4 @@
-"""Masks and uncertainty as they are laid over an image."""
+"""Overlays of masks and of uncertainty."""
 
 import io
 from functools import cache
@@ -10,17 +10,17 @@ from PIL import Image
 
 from minimax_al.report.strips import class_colours
 
-_OPAQUE = 255  # the page lays it over the image as strongly as people want
+_OPAQUE = 255  # the page sets the opacity
 _HEAT = (255, 64, 0)
 
 
 def coloured(path: Path, kind: str, classes: int) -> bytes:
-    """A view as RGBA PNG.
+    """Return a view as RGBA PNG.
 
     Args:
         path: grey PNG: class numbers, or entropy from 0 to 255.
         kind: "label", "prediction" or "entropy".
-        classes: how many there are; other numbers are left clear.
+        classes: Number of classes; other numbers are left clear.
 
     Raises:
         OSError: the file cannot be read.
@@ -35,12 +35,12 @@ def coloured(path: Path, kind: str, classes: int) -> bytes:
 
 @cache
 def _palette(classes: int) -> NDArray[np.uint8]:
-    """(256, 4), by class number."""
+    """Return the RGBA colour of every class number, shape (256, 4)."""
     alpha = np.where(np.arange(256) < classes, _OPAQUE, 0).astype(np.uint8)
     return np.column_stack([class_colours(classes), alpha])
 
 
 @cache
 def _heat() -> NDArray[np.uint8]:
-    """(256, 4), by entropy."""
+    """Return the RGBA colour of every entropy, shape (256, 4)."""
     return np.array([(*_HEAT, value) for value in range(256)], dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""Requests that come again because their answer was lost: what they ask for is done once.
+"""Idempotency keys of requests: a retried request with the same key runs once.
 
-A page that gets no answer cannot know whether its request arrived, and sends it again with the same key. The campaign
-keeps keys beside what was done (`campaign.requests`), so that a server that was started again since knows them, too.
+A page that receives no answer does not know whether its request arrived, and retries it with the same key. The
+campaign stores the keys (`campaign.store.idempotency`), so that they are known after a restart of the server.
 """
 
 from typing import Annotated
@@ -14,14 +14,14 @@ _KeyHeader = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=64,
-        description="the client's word for this request: sent again with it, it is answered but not done again",
+        description="Key of this request: a retry with the same key is answered, but changes nothing",
     ),
 ]
 
 
-async def _word(request: Request, key: _KeyHeader = None) -> str | None:
+async def _key(request: Request, key: _KeyHeader = None) -> str | None:
     return None if key is None else f"{request.url.path} {key}"
 
 
-RequestWord = Annotated[str | None, Depends(_word)]
-"""The client's word for its request, of this route alone; None where every request is a new one."""
+RequestKey = Annotated[str | None, Depends(_key)]
+"""Idempotency key of a request to this route; None if the client sends none."""

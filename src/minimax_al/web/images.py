@@ -1,4 +1,4 @@
-"""Images by id: as they are, small, and with what a model or a person says of their pixels."""
+"""Images by id: in full size, as thumbnails, and as views of masks, predictions and entropy."""
 
 import hashlib
 import os
@@ -32,13 +32,13 @@ SHOWN = {
     "image/avif": re.compile(rb"....ftypavi[fs]", re.DOTALL),
     "image/bmp": re.compile(rb"BM"),
 }
-"""Formats that browsers show: their media types, and how a file of them begins."""
+"""Formats that browsers show: the first bytes of a file, by media type."""
 
 _CHUNK = 1 << 18
 _AS_FOUND = select(items.c.content_hash, items.c.size_bytes, items.c.modified_ns).where(items.c.id == bindparam("item"))
 
 router = APIRouter(tags=["images"], responses=declared(404, 422))
-Known = Annotated[str | None, Header(alias="If-None-Match", description="ETag of what the browser has")]
+KnownTag = Annotated[str | None, Header(alias="If-None-Match", description="ETag of the copy in the browser")]
 
 
 class Source(NamedTuple):
@@ -54,7 +54,7 @@ class Source(NamedTuple):
 
 
 def _files(*types: str) -> dict[int | str, dict[str, Any]]:
-    """Answers of these types, or that the browser has it already."""
+    """Return the declaration of a file of these types, or of 304 if the browser has it."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {
         200: {"content": dict.fromkeys(types, binary), "description": "The file"},
@@ -63,27 +63,27 @@ def _files(*types: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/images/{item}", response_class=Response, responses=_files(*SHOWN))
-async def image(item: ItemId, state: TheState, known: Known = None) -> Response:
-    """An image in full size; in formats that browsers do not show, as JPEG."""
+async def image(item: ItemId, state: TheState, known: KnownTag = None) -> Response:
+    """Return an image in full size; as JPEG if browsers do not show its format."""
     return await _decoded(state, _image, item, known)
 
 
 @router.get("/thumbnails/{item}", response_class=Response, responses=_files("image/jpeg"))
-async def thumbnail(item: ItemId, state: TheState, known: Known = None) -> Response:
-    """A small image, upright."""
+async def thumbnail(item: ItemId, state: TheState, known: KnownTag = None) -> Response:
+    """Return a small image, upright."""
     return await _decoded(state, _thumbnail, item, known)
 
 
 @router.get("/views/{item}/{kind}.png", response_class=Response, responses=_files("image/png"))
-async def view(item: ItemId, kind: ViewKind, state: TheState, known: Known = None) -> Response:
-    """What is said of an image's pixels: classes in their colours, or uncertainty as heat."""
+async def view(item: ItemId, kind: ViewKind, state: TheState, known: KnownTag = None) -> Response:
+    """Return a view of an image's pixels: classes in their colours, or uncertainty as a heat map."""
     return await _decoded(state, lambda state, item, known: _view(state, item, kind, known), item, known)
 
 
 async def _decoded(
     state: State, answer: Callable[[State, int, str | None], Response], item: int, known: str | None
 ) -> Response:
-    """Runs in one of a few threads of their own, so that a wall of thumbnails never makes a label wait."""
+    """Run in one of a few separate threads, so that many thumbnails do not delay a label."""
     try:
         return await to_thread.run_sync(answer, state, item, known, limiter=state.decoders)
     except (DataError, OSError) as error:  # not in the campaign, gone, or broken
@@ -125,12 +125,12 @@ def _view(state: State, item: int, kind: ViewKind, known: str | None) -> Respons
 
 
 def find_source(campaign: Campaign, item: int) -> Source:
-    """The file of an image, and the digest of what it holds now.
+    """Return the file of an image, and the digest of its content.
 
-    What the last refresh found counts as long as the file has the size and time that it had then.
+    The digest of the last refresh is used while the file has the same size and time.
 
     Raises:
-        DataError: there is no such image, its file does not lie in the folder, or it was broken since.
+        DataError: The image does not exist, its file does not lie in the folder, or it was broken since.
         OSError: the file is gone, or cannot be read.
     """
     path = campaign.image(item)
@@ -146,19 +146,19 @@ def find_source(campaign: Campaign, item: int) -> Source:
 
 
 def _media_type(start: bytes) -> str | None:
-    """What a browser takes a file for that begins so; None where it would show nothing."""
+    """Return the media type of a file that starts with these bytes; None if browsers do not show it."""
     return next((media_type for media_type, pattern in SHOWN.items() if pattern.match(start)), None)
 
 
 class _FileResponse(StreamingResponse):
-    """An open file, which is closed also where the browser leaves before it has all, or any, of it."""
+    """Answer with an open file, which is closed even if the browser disconnects early."""
 
     def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
         super().__init__(iter(partial(file.read, _CHUNK), b""), media_type=media_type, headers=headers)
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the file."""
         with self._file:
             await super().__call__(scope, receive, send)
 

@@ -1,7 +1,7 @@
-"""A job in a process of its own: `python -m minimax_al.web.job FOLDER`, with the order as JSON on standard input.
+"""Job in a process of its own: `python -m minimax_al.web.job FOLDER`, with the order as JSON on standard input.
 
-It writes lines of JSON: the epochs as they finish, at last how it ended. When its input closes, the server is gone,
-and so is the job; a training that was interrupted goes on where it was the next time.
+It writes lines of JSON: each finished epoch, then the result. When its input closes, the server has ended, and the job
+ends too; the next training resumes an interrupted one.
 """
 
 import json
@@ -18,37 +18,37 @@ from minimax_al.web.models import JobOrder
 
 
 def main() -> int:
-    """Does what the order says; the exit status is 0 where it was done, 1 where it could not be."""
+    """Run the job of the order; return 0 on success and 1 on failure."""
     order = json.loads(sys.stdin.readline())
     storage = order.pop("storage")
     Thread(target=_end_with_input, daemon=True).start()
-    out = _take_output()
+    out = _reserve_output()
     try:
         message = run(Path(sys.argv[1]), storage, JobOrder.model_validate(order), out)
     except MinimaxALError as error:
         _tell(out, state="failed", message=str(error))
         return 1
     except Exception as error:
-        _tell(out, state="failed", message=f"{type(error).__name__}: {error}; the server's log says where")
+        _tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
         raise
     _tell(out, state="done", message=message)
     return 0
 
 
 def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
-    """Does a job.
+    """Run a job.
 
     Args:
-        folder: of the campaign.
-        storage: URL of its database, where the folder does not say all of it.
-        order: what to do.
-        out: where epochs are told.
+        folder: Campaign folder.
+        storage: URL of the database with its password; None for the one in the folder.
+        order: Job to run.
+        out: Stream for progress.
 
     Returns:
-        What has come of it, in a sentence.
+        The result, in one sentence.
 
     Raises:
-        MinimaxALError: it cannot be done; says why.
+        MinimaxALError: The job is not possible.
     """
 
     def progress(what: str, done: int, total: int, unit: str) -> None:
@@ -74,8 +74,8 @@ def _tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`
     out.flush()
 
 
-def _take_output() -> TextIO:
-    """Standard output, for progress alone: whatever else is printed there, by C libraries too, goes to the log."""
+def _reserve_output() -> TextIO:
+    """Reserve standard output for progress; redirect all other output, of C libraries too, to the log."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -85,7 +85,7 @@ def _take_output() -> TextIO:
 def _end_with_input() -> None:
     while os.read(0, 1024):
         pass
-    os._exit(1)  # from a thread nothing else ends a training that is in the midst of a step
+    os._exit(1)  # nothing else ends a training from a thread in the middle of a step
 
 
 if __name__ == "__main__":

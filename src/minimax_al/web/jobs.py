@@ -1,8 +1,8 @@
-"""The machine's work beside the people's: one training or choice at a time, in a process of its own.
+"""Jobs: one training or query at a time, in a process of its own.
 
-The process tells of its progress in lines of JSON. It ends with the server: asked to when the server stops in good
-order, and by itself when its standard input closes because the server died. Other servers and commands may have the
-same campaign open: whoever trains keeps the others from it (`minimax_al.campaign.model.training_lock`).
+The process reports its progress in lines of JSON. It ends with the server: the server terminates it as it stops, and
+the process exits when its standard input closes because the server died. Other servers and commands may have the same
+campaign open: a lock allows one training at a time (`minimax_al.campaign.model.training_lock`).
 """
 
 import json
@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 
 
 class JobRunsError(CampaignError):
-    """A job runs already."""
+    """Refusal of a second job."""
 
 
 class Jobs:
-    """Runs one job at a time on a campaign.
+    """Runner of one job at a time on a campaign.
 
     Args:
-        campaign: what to work on.
-        command: what runs a job; is given the campaign's folder, and the order as a line of JSON.
+        campaign: Open campaign.
+        command: Command that runs a job; receives the campaign's folder, and the order as a line of JSON.
     """
 
     def __init__(self, campaign: Campaign, command: Sequence[str] = COMMAND) -> None:
@@ -50,20 +50,20 @@ class Jobs:
 
     @property
     def now(self) -> Job:
-        """The job that runs, or the last one."""
+        """Job that runs, or the last one."""
         with self._lock:
             return self._now
 
     def start(self, order: JobOrder) -> Job:
-        """Starts a job.
+        """Start a job.
 
         Raises:
-            JobRunsError: one runs already.
+            JobRunsError: A job is running.
         """
         with self._starting:
             if (now := self.now).state == "running":
                 raise JobRunsError(f"a job runs already ({now.kind}): wait until it has ended")
-            if self._process is not None:  # it has told how it ended, but may train until it is gone
+            if self._process is not None:  # it has reported its result, but may still hold the training lock
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_SECONDS)
             self._process = self._spawn(order)
@@ -75,7 +75,7 @@ class Jobs:
             return started
 
     def stop(self) -> None:
-        """Ends the job that runs, if one does; a later training goes on where it was."""
+        """End the running job, if any; the next training resumes it."""
         process, reader = self._process, self._reader
         if process is None or reader is None:
             return
@@ -94,20 +94,20 @@ class Jobs:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
-            errors="backslashreplace",  # whatever a library has printed there
+            errors="backslashreplace",  # a library may print anything
             start_new_session=True,  # Ctrl+C in the server's terminal is the server's to handle
         )
         assert process.stdin is not None
         try:
-            # Not among the words of the command, which everybody on the machine can read.
+            # Not in the arguments of the command, which every user of the machine can read.
             process.stdin.write(json.dumps({**order.model_dump(), "storage": storage}) + "\n")
             process.stdin.flush()
-        except BrokenPipeError:  # it has ended already; its reader will say so
+        except BrokenPipeError:  # it has ended already; its reader reports that
             _log.warning("the job ended before it had its order")
         return process
 
     def _follow(self, process: "subprocess.Popen[str]") -> None:
-        """Reads what the process tells, until it ends."""
+        """Read the progress of the process until it ends."""
         assert process.stdout is not None
         assert process.stdin is not None
         try:
@@ -120,7 +120,7 @@ class Jobs:
                 process.stdin.close()
             with self._lock:
                 if process is self._process and self._now.state == "running":
-                    message = f"it ended without a word (exit status {code}): see the server's log"
+                    message = f"it ended without a result (exit status {code}): see the server's log"
                     self._now = self._now.model_copy(update={"state": "failed", "message": message})
 
     def _hear(self, line: str) -> None:
@@ -129,4 +129,4 @@ class Jobs:
                 told: dict[str, Any] = json.loads(line)
                 self._now = Job.model_validate({**self._now.model_dump(), **told})
             except (ValueError, TypeError, ValidationError):
-                _log.warning("the job said something that is no progress: %s", line.rstrip())
+                _log.warning("the job wrote a line that is not progress: %s", line.rstrip())

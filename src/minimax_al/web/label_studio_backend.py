@@ -29,7 +29,7 @@ from minimax_al.label_studio.projects import find_project, get_task
 from minimax_al.label_studio.pulling import Pull, pull, take_tasks
 from minimax_al.label_studio.suggestions import Suggestions
 from minimax_al.web.bodies import BodyLimit
-from minimax_al.web.refusals import declared, refusal, say_no_in_one_sentence
+from minimax_al.web.refusals import add_exception_handlers, declared, refusal
 from minimax_al.web.security import (
     ANY,
     LOOPBACK,
@@ -41,34 +41,34 @@ from minimax_al.web.security import (
 from minimax_al.web.serving import address, checked_token, is_loopback, run
 
 PORT = 9090
-"""Where Label Studio's documentation has ML backends."""
+"""Port of ML backends in Label Studio's documentation."""
 
 _CREATED = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED")
-_MOST_TASKS = 20  # that are fetched one by one
+_MOST_TASKS = 20  # number of tasks that are fetched one by one
 _log = logging.getLogger(__name__)
 router = APIRouter()
 
 
 class PredictRequest(BaseModel):
-    """Tasks to predict."""
+    """Request for predictions of tasks."""
 
     tasks: list[TaskData]
 
 
 class SetupRequest(BaseModel):
-    """Which project connects; the key that comes along is not wanted here."""
+    """Request of a project that connects; its key is ignored."""
 
     project: str
 
 
 class Identified(BaseModel):
-    """Anything with a number."""
+    """Object with a number."""
 
     id: int
 
 
 class Event(BaseModel):
-    """What has happened in Label Studio."""
+    """Event in Label Studio."""
 
     action: str
     project: Identified | None = None
@@ -76,16 +76,16 @@ class Event(BaseModel):
 
 
 class Backend:
-    """A campaign, and the project of Label Studio that labels for it.
+    """Campaign and the project of Label Studio that labels for it.
 
     Args:
-        campaign: open.
-        client: of the server.
-        project: number or title of the project.
+        campaign: Open campaign.
+        client: Client of the Label Studio server.
+        project: Number or title of the project.
 
     Raises:
-        ConfigurationError: there is no such project, or it is for something else.
-        CampaignError: the server cannot be reached, or refuses.
+        ConfigurationError: The project does not exist, or is for something else.
+        CampaignError: The server cannot be reached, or refuses.
     """
 
     def __init__(self, campaign: Campaign, client: LabelStudio, project: int | str) -> None:
@@ -98,20 +98,20 @@ class Backend:
         self.configuration: Configuration = read_configuration(found, campaign.settings.task, campaign.classes)
 
     def look_again(self) -> None:
-        """Reads the project's configuration, which somebody has changed."""
+        """Read the project's configuration again after a change."""
         found = find_project(self.client, self.project)
         self.configuration = read_configuration(found, self.campaign.settings.task, self.campaign.classes)
 
     def take(self, task_ids: Collection[int]) -> Pull:
-        """Brings the annotations of tasks in; tasks of other projects are left alone.
+        """Import the annotations of tasks of this project.
 
-        Where there are many tasks, pages of all that is annotated take fewer requests than the tasks one by one.
+        For many tasks, reading pages of all annotated tasks takes fewer requests than reading each task.
         """
         if len(task_ids) > _MOST_TASKS:
             with self._lock:
                 return pull(self.campaign, self.client, self.project)
         tasks = [get_task(self.client, number) for number in task_ids]
-        with self._lock:  # one event may come by several webhooks
+        with self._lock:  # several webhooks may send one event
             return take_tasks(self.campaign, [task for task in tasks if task.project == self.project], {})
 
 
@@ -123,18 +123,18 @@ def create_backend(
     token: str | None = None,
     hosts: Collection[str] = LOOPBACK,
 ) -> FastAPI:
-    """The ML backend of a campaign, as an ASGI application.
+    """Return the ML backend of a campaign as an ASGI application.
 
     Args:
-        campaign: open; whoever opened it closes it after the application has stopped.
-        client: of the server; likewise.
-        project: number or title of the project that it is for.
-        token: what every request must show, as the password of basic authentication or as a bearer token; None lets
-            everybody in who can reach the server.
-        hosts: names and addresses, without ports, under which the server is reached; "*" for any.
+        campaign: Open campaign; the caller closes it after the application has stopped.
+        client: Client of the Label Studio server; the caller closes it, too.
+        project: Number or title of the project.
+        token: Token that every request must have, as the password of basic authentication or as a bearer token; None
+            accepts all requests.
+        hosts: Names and addresses of the server, without ports; "*" accepts any.
 
     Raises:
-        ConfigurationError: there is no such project, or it is for something else.
+        ConfigurationError: The project does not exist, or is for something else.
         CampaignError: Label Studio cannot be reached, or refuses.
     """
     checks = [known_host(hosts), same_origin, *([_password_needed(token)] if token is not None else [])]
@@ -149,7 +149,7 @@ def create_backend(
         ],
     )
     app.state.backend = Backend(campaign, client, project)
-    say_no_in_one_sentence(app)
+    add_exception_handlers(app)
     app.include_router(router)
     return app
 
@@ -157,19 +157,19 @@ def create_backend(
 @router.get("/")
 @router.get("/health")
 def health() -> dict[str, str]:
-    """That the server runs."""
+    """Return that the server runs."""
     return {"status": "UP", "model_class": "minimax-al"}
 
 
 @router.get("/metrics")
 def metrics() -> dict[str, Any]:
-    """Nothing; Label Studio's own servers have this route, too."""
+    """Return nothing; Label Studio requests this route."""
     return {}
 
 
 @router.post("/setup", responses=declared(408, 413, 422))
 def setup(request: Request, body: SetupRequest) -> dict[str, str]:
-    """The version of the model, to a project that connects."""
+    """Return the version of the model to a project that connects."""
     backend = _backend(request)
     number = body.project.partition(".")[0]
     if number != str(backend.project):
@@ -182,7 +182,7 @@ def setup(request: Request, body: SetupRequest) -> dict[str, str]:
 
 @router.post("/predict", responses=declared(408, 413, 422, 429))
 def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
-    """One prediction a task; an empty list where there is none."""
+    """Return the predictions of each task; an empty list for a task without one."""
     backend = _backend(request)
     found = backend.suggestions.of_tasks(body.tasks, backend.configuration)
     return {"results": [[] if one is None else one for one in found]}
@@ -190,7 +190,7 @@ def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
 
 @router.post("/webhook", responses=declared(408, 413, 422))
 def webhook(request: Request, event: Event) -> Response:
-    """Takes the annotations of the task that an event is about."""
+    """Import the annotations of an event's tasks."""
     backend = _backend(request)
     if event.project is not None and event.project.id != backend.project:
         return JSONResponse({"status": "another project"})
@@ -203,7 +203,7 @@ def webhook(request: Request, event: Event) -> Response:
     try:
         done = backend.take(dict.fromkeys(task.id for task in tasks))
     except MinimaxALError as error:
-        _log.warning("%s", error)  # Label Studio shows nobody what a webhook answers
+        _log.warning("%s", error)  # Label Studio does not show the answer of a webhook
         raise
     return JSONResponse({"status": "ok", "result": vars(done)}, 201)
 
@@ -218,20 +218,20 @@ def serve_backend(
     token: str | None = None,
     tell: Callable[[str, str | None], object] = print,
 ) -> None:
-    """Serves the ML backend until SIGINT or SIGTERM.
+    """Serve the ML backend until SIGINT or SIGTERM.
 
     Args:
-        campaign: open.
-        client: of Label Studio's server.
-        project: number or title of the project.
-        host: name or address to listen on; "0.0.0.0" for all of this machine's.
-        port: to listen on; 0 takes a free one.
-        token: what Label Studio must show, as the password of basic authentication. Beyond loopback there is always
-            one: where none is given, it is made.
-        tell: called with the address and the token, before anything is served.
+        campaign: Open campaign.
+        client: Client of the Label Studio server.
+        project: Number or title of the project.
+        host: Name or address to listen on; "0.0.0.0" for all interfaces.
+        port: Port to listen on; 0 selects a free one.
+        token: Password of basic authentication that Label Studio must send. Beyond loopback it is required, and
+            generated if it is None.
+        tell: Function that is called with address and token before the server accepts requests.
 
     Raises:
-        ConfigurationError: the address cannot be listened on, the token is too short, or the project does not fit.
+        ConfigurationError: The address cannot be listened on, the token is too short, or the project does not fit.
         CampaignError: Label Studio cannot be reached, or refuses.
     """
     local = is_loopback(host)
@@ -246,7 +246,7 @@ def _backend(request: Request) -> Backend:
 
 
 def _password_needed(token: str) -> Check:
-    """Refuses requests without the token: as the password of any user, or as `Authorization: Bearer`."""
+    """Return a check that requires the token, as any user's password or as `Authorization: Bearer`."""
 
     def check(connection: HTTPConnection) -> Response | None:
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")

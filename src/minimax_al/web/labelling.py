@@ -1,4 +1,4 @@
-"""What people do: take images, say what they show, take it back, look over what was said."""
+"""Routes for annotators: lease images, answer, undo, review."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from minimax_al.campaign import Campaign, Lease, Pick
 from minimax_al.errors import CampaignError, DataError
-from minimax_al.web.idempotency import RequestWord
+from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import (
     Answered,
     AnswerKind,
@@ -31,48 +31,48 @@ router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 40
 
 
 @router.post("/lease")
-def lease(asked: LeaseRequest, campaign: TheCampaign) -> Lease:
-    """Keeps images for somebody; those that they hold already come first, and are kept longer."""
-    return campaign.lease(asked.author, asked.count, session=asked.session, seconds=asked.seconds)
+def lease(order: LeaseRequest, campaign: TheCampaign) -> Lease:
+    """Lease images to an annotator; those held already come first and are renewed."""
+    return campaign.lease(order.author, order.count, session=order.session, seconds=order.seconds)
 
 
 @router.post("/release")
-def release(asked: ReleaseRequest, campaign: TheCampaign) -> Released:
-    """Gives back everything that somebody holds."""
-    return Released(released=campaign.release(asked.author, session=asked.session))
+def release(order: ReleaseRequest, campaign: TheCampaign) -> Released:
+    """Return all images that an annotator holds to the queue."""
+    return Released(released=campaign.release(order.author, session=order.session))
 
 
 @router.post("/label", responses=declared(404))
-def label(asked: LabelRequest, campaign: TheCampaign, word: RequestWord) -> Labelled:
-    """Labels images with a class, whether somebody else holds them or not."""
+def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey) -> Labelled:
+    """Label images with a class, whether or not another annotator holds them."""
     items = asked.distinct
     with _known_images():
-        late = campaign.label(items, asked.class_name, asked.author, request=word, if_waiting=asked.if_waiting)
+        late = campaign.label(items, asked.class_name, asked.author, request=key, if_waiting=asked.if_waiting)
     return Labelled(labelled=len(items) - len(late), answered_before=late)
 
 
 @router.post("/skip", responses=declared(404))
-def skip(asked: Items, campaign: TheCampaign, word: RequestWord) -> Answered:
-    """Leaves images out of this round; a later one may ask again."""
+def skip(asked: Items, campaign: TheCampaign, key: RequestKey) -> Answered:
+    """Skip images in this round; a later round may pick them again."""
     with _known_images():
-        campaign.skip(asked.distinct, asked.author, request=word)
+        campaign.skip(asked.distinct, asked.author, request=key)
     return Answered(answered=len(asked.distinct))
 
 
 @router.post("/unsure", responses=declared(404))
-def unsure(asked: UnsureRequest, campaign: TheCampaign, word: RequestWord) -> Answered:
-    """Says that nobody can tell what images show."""
+def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
+    """Record that nobody can tell the class of images."""
     items = asked.distinct
     with _known_images():
-        late = campaign.unsure(items, asked.author, request=word, if_waiting=asked.if_waiting)
+        late = campaign.unsure(items, asked.author, request=key, if_waiting=asked.if_waiting)
     return Answered(answered=len(items) - len(late), answered_before=late)
 
 
 @router.post("/undo", responses=declared(404))
-def undo(asked: UndoRequest, campaign: TheCampaign, word: RequestWord) -> Undone:
-    """Takes back what somebody said last. Without a key, a request that is sent again takes back what was before."""
+def undo(asked: UndoRequest, campaign: TheCampaign, key: RequestKey) -> Undone:
+    """Revoke an annotator's last answer. A retry without an idempotency key revokes the one before, too."""
     with _known_images():
-        undone = campaign.undo(asked.author, asked.item, request=word, kind=asked.kind, class_name=asked.class_name)
+        undone = campaign.undo(asked.author, asked.item, request=key, kind=asked.kind, class_name=asked.class_name)
     return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
 
 
@@ -80,13 +80,13 @@ def undo(asked: UndoRequest, campaign: TheCampaign, word: RequestWord) -> Undone
 def picks(
     campaign: TheCampaign,
     *,
-    round: Annotated[RoundNumber | None, Query(description="by default the latest")] = None,  # noqa: A002
+    round: Annotated[RoundNumber | None, Query(description="Number of the round; by default the latest")] = None,  # noqa: A002
     answer: AnswerKind | None = None,
-    class_name: Annotated[str | None, Query(description="of the label that holds")] = None,
+    class_name: Annotated[str | None, Query(description="Class of the current label")] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> PickList:
-    """The images of a round in order, filtered, a page of them."""
+    """Return a page of a round's picks, filtered, by rank."""
     if round is not None:
         _check_round(campaign, round)
     matching = [
@@ -99,7 +99,7 @@ def picks(
 
 @contextmanager
 def _known_images() -> Iterator[None]:
-    """404 for images that are not there: of all that a campaign refuses, only that is a `DataError` here."""
+    """Answer 404 for images that do not exist: the only reason for a `DataError` here."""
     try:
         yield
     except DataError as error:
@@ -118,5 +118,5 @@ def _check_round(campaign: Campaign, number: int) -> None:
 def _pick_of(campaign: Campaign, item: int) -> Pick | None:
     try:
         return campaign.pick(item)
-    except DataError:  # an imported label, say, that was taken back
+    except DataError:  # no round has picked it: an imported label, for example
         return None

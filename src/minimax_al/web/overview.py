@@ -1,4 +1,4 @@
-"""What the page shows about the campaign as a whole."""
+"""Routes for the campaign as a whole: its facts and its status."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api", tags=["overview"])
 
 @router.get("/campaign")
 def info(campaign: TheCampaign) -> CampaignInfo:
-    """Name, task, classes, and what can be asked for."""
+    """Return name, task, classes, strategies and export formats."""
     settings, classes = campaign.settings, campaign.classes
     return CampaignInfo(
         id=hashlib.blake2b(os.fsencode(campaign.folder.resolve()), digest_size=8).hexdigest(),
@@ -41,9 +41,9 @@ def info(campaign: TheCampaign) -> CampaignInfo:
 
 @router.get("/status")
 def status(state: TheState) -> Status:
-    """Progress, classes, model, learning curve, advice, and the machine's job.
+    """Return progress, classes, model, learning curve, advice, and the job.
 
-    The round and the job are as they are now; with very many images the rest may be some seconds old.
+    Round and job are current; in a very large campaign the rest may be some seconds old.
     """
     campaign, job = state.campaign, state.jobs.now
     latest = latest_round(campaign)
@@ -58,7 +58,7 @@ def status(state: TheState) -> Status:
 
 
 def latest_round(campaign: Campaign) -> RoundState | None:
-    """The latest round; None before the first."""
+    """Return the latest round; None before the first."""
     try:
         return campaign.round()
     except CampaignError as error:
@@ -68,5 +68,5 @@ def latest_round(campaign: Campaign) -> RoundState | None:
 
 
 def campaign_name(folder: Path) -> str:
-    """What a campaign is called: its folder."""
+    """Return the name of a campaign: that of its folder."""
     return folder.resolve().name

@@ -1,4 +1,4 @@
-"""The page itself, and what it loads: a template and plain files, nothing from elsewhere."""
+"""Page and its files: a template, styles and scripts, none from another site."""
 
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ router = APIRouter(tags=["page"])
 
 @router.get("/", response_class=HTMLResponse)
 def page(campaign: TheCampaign) -> str:
-    """The page; everything that changes comes to it over the API."""
+    """Return the page; it reads all that changes from the API."""
     return _template().render(
         name=campaign_name(campaign.folder), task=campaign.settings.task, classes=list(campaign.classes)
     )

@@ -1,4 +1,4 @@
-"""How the server says no: the status that tells whose turn it is, and one sentence."""
+"""Refusals: a status code and one sentence for every error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ from minimax_al.web.models import Refusal
 RETRY_SECONDS = 2
 
 _MEANINGS = {
-    400: "The campaign refuses: a value that cannot be, an unknown class",
+    400: "The campaign refuses: an invalid value, an unknown class",
     401: "The token is missing or wrong",
     403: "The request comes from another site, or names another host",
-    404: "There is no such image or round, or nothing to show of it",
+    404: "The image or round does not exist, or has nothing to show",
     408: "The body has not arrived in time",
-    409: "Not now: a round is open, none is, or a job runs; or not so: a mask is named after another image",
+    409: "The state does not allow it: a round is open or none is, a job runs, or a mask has another image's name",
     413: "The body is larger than this route takes",
     422: "The request is not of the form that the route takes",
     429: "Too many uploads are under way: the same request may do well later",
@@ -30,30 +30,30 @@ _MEANINGS = {
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses, as a route declares them; in JSON, whatever the route itself answers in."""
+    """Return the declaration of a route's refusals, which are JSON for every route."""
     content = {"application/json": {"schema": Refusal.model_json_schema()}}
     return {status: {"description": _MEANINGS[status], "content": content} for status in statuses}
 
 
 def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer that says no."""
-    # What a client has sent may hold code points that no encoding has; they are shown as escapes.
+    """Return a refusal with one sentence."""
+    # Text of a client may hold code points that UTF-8 does not have; they are shown as escapes.
     text = sentence.encode("utf-8", "backslashreplace").decode()
     return JSONResponse({"error": text}, status, headers)
 
 
 def not_found(why: object) -> HTTPException:
-    """There is no such thing."""
+    """Return the error for an image or round that does not exist."""
     return HTTPException(404, str(why))
 
 
 def conflict(why: object) -> HTTPException:
-    """Not now."""
+    """Return the error for a request that the state does not allow."""
     return HTTPException(409, str(why))
 
 
-def say_no_in_one_sentence(app: FastAPI) -> None:
-    """Gives an application this module's words for everything that goes wrong."""
+def add_exception_handlers(app: FastAPI) -> None:
+    """Register exception handlers that answer with one sentence."""
     app.add_exception_handler(MinimaxALError, _of_campaign)
     app.add_exception_handler(StarletteHTTPException, _of_routing)
     app.add_exception_handler(RequestValidationError, _of_form)
@@ -68,7 +68,7 @@ def _of_campaign(request: Request, error: Exception) -> Response:  # noqa: ARG00
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the database is at fault and not the request."""
+    """Return whether the database is at fault and not the request."""
     return isinstance(error, StoreError)
 
 
@@ -89,8 +89,8 @@ def _of_form(request: Request, error: Exception) -> Response:  # noqa: ARG001
 
 
 def _of_nobody(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return refusal(400, "the client has gone before the body was whole")
+    return refusal(400, "the client closed the connection before the body was complete")
 
 
 def _of_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return refusal(500, "the server has failed; its log says at what")
+    return refusal(500, "the server has failed; the reason is in its log")

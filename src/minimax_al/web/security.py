@@ -1,6 +1,6 @@
-"""Who may ask what: known hosts, our own pages, the token; and what browsers are told.
+"""Access control: known hosts, same origin, the token; and security headers.
 
-All of it is plain ASGI around the application, so that no route can be forgotten.
+The checks are ASGI middleware around the application, so that they hold for every route.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from minimax_al.web.refusals import refusal
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""The names of this machine for itself."""
+"""Names of the loopback interface."""
 
 ANY = "*"
-"""In place of host names: whatever name the request has."""
+"""Wildcard that accepts every host name."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -31,22 +31,22 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
 }
-"""What every answer says, unless it has its own word for it."""
+"""Headers of every answer that does not set them itself."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _TOKEN_DAYS = 30
 _WELCOME = '<!doctype html><meta charset="utf-8"><title>Labelling</title><a href="./">Go on to the page</a>'
 
 Check = Callable[[HTTPConnection], Response | None]
-"""Looks at a request; its answer is sent in place of the application's."""
+"""Function of a request that returns a refusal, or None to accept it."""
 
 
 class Gate:
-    """Lets a request through that no check has an answer to.
+    """Middleware that passes a request on if every check accepts it.
 
     Args:
-        app: what is guarded.
-        checks: asked one after the other.
+        app: Application behind the middleware.
+        checks: Checks, in order.
     """
 
     def __init__(self, app: ASGIApp, checks: Sequence[Check]) -> None:
@@ -54,7 +54,7 @@ class Gate:
         self.checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle a request (ASGI)."""
         if scope["type"] in ("http", "websocket"):
             connection = HTTPConnection(scope)
             for check in self.checks:
@@ -66,10 +66,10 @@ class Gate:
 
 
 def known_host(hosts: Collection[str]) -> Check:
-    """Refuses requests for other hosts: a foreign name that was made to lead here (DNS rebinding).
+    """Return a check that refuses other hosts, which protects against DNS rebinding.
 
     Args:
-        hosts: names and addresses without ports; `ANY` among them lets all pass.
+        hosts: Names and addresses without ports; `ANY` accepts every host.
     """
     names = {host.strip("[]").lower() for host in hosts}
 
@@ -77,13 +77,13 @@ def known_host(hosts: Collection[str]) -> Check:
         given = connection.headers.get("host", "")
         if ANY in names or _host_name(given) in names:
             return None
-        return refusal(403, f"the host {given!r} is none of this server's: {', '.join(sorted(names))}")
+        return refusal(403, f"the host {given!r} is not one of this server's: {', '.join(sorted(names))}")
 
     return check
 
 
 def same_origin(connection: HTTPConnection) -> Response | None:
-    """Refuses what another site's page wants to change here."""
+    """Refuse a change that comes from another site's page."""
     if connection.scope.get("method") in _SAFE_METHODS:
         return None
     origin = connection.headers.get("origin")
@@ -94,10 +94,10 @@ def same_origin(connection: HTTPConnection) -> Response | None:
 
 
 def token_needed(token: str) -> Check:
-    """Refuses requests without the token: in a cookie, or as `Authorization: Bearer`.
+    """Return a check that requires the token, in a cookie or as `Authorization: Bearer`.
 
-    `GET /?token=…` sets the cookie and leads on to the page. It does so by a page of its own: after a redirect,
-    browsers would still count the request as the work of the site with the link, and keep a strict cookie back.
+    `GET /?token=…` sets the cookie and answers with a page that leads on. A redirect would not do: browsers attribute
+    it to the site with the link, and do not send a strict cookie.
     """
     cookie = f"minimax_al_{hashlib.sha256(token.encode()).hexdigest()[:8]}"  # a browser shares cookies among ports
 
@@ -118,11 +118,11 @@ def token_needed(token: str) -> Check:
 
 
 class AnswerHeaders:
-    """Adds headers to every answer that has no such header of its own.
+    """Middleware that adds headers to every answer that does not set them.
 
     Args:
-        app: what answers.
-        headers: by name.
+        app: Application behind the middleware.
+        headers: Values by name.
     """
 
     def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
@@ -130,7 +130,7 @@ class AnswerHeaders:
         self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle a request (ASGI)."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

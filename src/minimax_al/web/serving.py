@@ -1,4 +1,4 @@
-"""Running the page's server until somebody stops it."""
+"""Server of the labelling page, which runs until it is stopped."""
 
 import ipaddress
 import re
@@ -22,7 +22,7 @@ from minimax_al.web.security import ANY, LOOPBACK
 
 PORT = 8765
 FEWEST_CHARACTERS = 16
-"""Of a token that cannot be guessed."""
+"""Smallest length of a token."""
 
 _GRACE_SECONDS = 10
 
@@ -36,23 +36,23 @@ def serve(
     open_browser: bool = False,
     tell: Callable[[str], object] = print,
 ) -> None:
-    """Serves the labelling page until SIGINT or SIGTERM; a job that runs then is ended.
+    """Serve the labelling page until SIGINT or SIGTERM, which end a running job.
 
     Args:
-        campaign: open.
-        host: name or address to listen on; "0.0.0.0" for all of this machine's.
-        port: to listen on; 0 takes a free one.
-        token: what a browser must show. Beyond loopback there is always one: where none is given, it is made.
-        open_browser: show the page here, where no token is needed: others on this machine can read the words that a
-            browser is started with.
-        tell: called with the address, before anything is served.
+        campaign: Open campaign.
+        host: Name or address to listen on; "0.0.0.0" for all interfaces.
+        port: Port to listen on; 0 selects a free one.
+        token: Token that a browser must have. Beyond loopback it is required, and generated if it is None.
+        open_browser: Whether to open the page here. Not with a token: other users of the machine can read the
+            arguments of a browser's process.
+        tell: Function that is called with the address before the server accepts requests.
 
     Raises:
-        ConfigurationError: the address cannot be listened on, or the token is too short.
+        ConfigurationError: The address cannot be listened on, or the token is too short.
     """
     local = is_loopback(host)
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
-    # Beyond loopback the machine has names that it does not know of; there the token keeps foreign pages out.
+    # Beyond loopback the machine has names that it does not know; there the token keeps other sites out.
     app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
 
     def announce(number: int) -> None:
@@ -65,16 +65,16 @@ def serve(
 
 
 def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -> None:
-    """Serves an application until SIGINT or SIGTERM.
+    """Serve an application until SIGINT or SIGTERM.
 
     Args:
-        app: what to serve.
-        host: name or address to listen on.
-        port: to listen on; 0 takes a free one.
-        announce: called with the port, before anything is served.
+        app: Application to serve.
+        host: Name or address to listen on.
+        port: Port to listen on; 0 selects a free one.
+        announce: Function that is called with the port before the server accepts requests.
 
     Raises:
-        ConfigurationError: the address cannot be listened on.
+        ConfigurationError: The address cannot be listened on.
     """
     config = uvicorn.Config(
         app,
@@ -89,12 +89,12 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -
     throttle("asyncio", "uvicorn.error")
     with listen(host, port) as listener:
         announce(listener.getsockname()[1])
-        with suppress(KeyboardInterrupt):  # that is how it is stopped
+        with suppress(KeyboardInterrupt):  # Ctrl+C stops the server
             uvicorn.Server(config).run(sockets=[listener])
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server there.
+    """Return whether only this machine can reach a server at an address.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
@@ -107,10 +107,10 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_token(token: str | None) -> str | None:
-    """The token, if it can stand in an address and cannot be guessed.
+    """Return the token if it is valid in an address and long enough.
 
     Raises:
-        ConfigurationError: it is too short, or has other characters than letters, digits and -._~
+        ConfigurationError: It is too short, or has other characters than letters, digits and -._~
     """
     if token is not None and not re.fullmatch(rf"[A-Za-z0-9._~-]{{{FEWEST_CHARACTERS},200}}", token):
         raise ConfigurationError(
@@ -121,13 +121,13 @@ def checked_token(token: str | None) -> str | None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Return a socket that listens.
 
     Raises:
-        ConfigurationError: the address is unknown, taken, or not allowed.
+        ConfigurationError: The address is unknown, taken, or not allowed.
     """
     if not 0 <= port <= 65_535:
-        raise ConfigurationError(f"port {port} cannot be: give one from 1 to 65535, or 0 for a free one")
+        raise ConfigurationError(f"port {port} is invalid: give one from 1 to 65535, or 0 for a free one")
     try:
         family, *_, where = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)[0]
         return socket.create_server((where[0], port), family=family)
@@ -139,7 +139,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(host: str, port: int, token: str | None) -> str:
-    """The whole address of the page.
+    """Return the address of the page.
 
     Example:
         >>> address("0.0.0.0", 8765, None).endswith(":8765/")

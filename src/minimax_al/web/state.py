@@ -1,4 +1,4 @@
-"""What all routes share: the campaign, the job, what was read or made already."""
+"""State that all routes share."""
 
 import os
 from dataclasses import dataclass, field
@@ -8,31 +8,31 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from minimax_al.campaign import Campaign, Status
-from minimax_al.web.cache import SharedReading
+from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True)
 class State:
-    """What all routes share.
+    """State that all routes share.
 
     Attributes:
-        campaign: open.
-        jobs: the one that runs, if one does.
-        readings: of the campaign's status.
-        thumbnails: those made so far.
-        decoders: how many images are decoded at a time.
+        campaign: Open campaign.
+        jobs: Runner of the job.
+        readings: Cache of the campaign's status.
+        thumbnails: Cache of thumbnails.
+        decoders: Limit of concurrent decodings.
     """
 
     campaign: Campaign
     jobs: Jobs
-    readings: SharedReading[Status]
+    readings: SharedCache[Status]
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, os.cpu_count() or 2)))
 
 
-# Coroutines, so that nobody waits for a thread to look up an attribute.
+# Coroutines: FastAPI would run plain functions in a thread.
 async def _state(request: Request) -> State:
     state: State = request.app.state.shared
     return state

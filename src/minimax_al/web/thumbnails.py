@@ -10,19 +10,19 @@ from PIL import Image
 from minimax_al.data.decode import read_image
 
 LONG_SIDE = 320
-"""Of a thumbnail, in pixels."""
+"""Longer side of a thumbnail, in pixels."""
 
 KEPT_BYTES = 64 << 20
-"""What all kept thumbnails may have: some five thousand."""
+"""Size of the cache in bytes: about five thousand thumbnails."""
 
 
 class Thumbnails:
-    """Thumbnails that were asked for, the latest kept in memory.
+    """Cache of thumbnails in memory; the least recently used ones are dropped.
 
-    They are not kept on the disk: a person seldom looks at another's images, and browsers keep what they have seen.
+    There is no cache on the disk: annotators see different images, and browsers have a cache of their own.
 
     Args:
-        limit: bytes that are kept.
+        limit: Size of the cache in bytes.
     """
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
@@ -32,14 +32,14 @@ class Thumbnails:
         self._lock = Lock()
 
     def of(self, path: Path, digest: str) -> bytes:
-        """The thumbnail of a file.
+        """Return the thumbnail of a file.
 
         Args:
-            path: the file.
-            digest: of its content, by which the thumbnail is found again.
+            path: Image file.
+            digest: Digest of its content, the key of the cache.
 
         Raises:
-            UnreadableImageError: the file cannot be decoded.
+            UnreadableImageError: The file cannot be decoded.
         """
         with self._lock:
             if digest in self._kept:
@@ -56,10 +56,12 @@ class Thumbnails:
 
 
 def make_thumbnail(path: Path) -> bytes:
-    """A JPEG of the image, upright, with a long side of at most `LONG_SIDE`; a JPEG is decoded at a fraction.
+    """Return a JPEG thumbnail, upright, whose longer side is at most `LONG_SIDE`.
+
+    A JPEG file is decoded at a fraction of its size.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded.
+        UnreadableImageError: The file cannot be decoded.
     """
     image = read_image(path, shrink_to=LONG_SIDE // 2)  # at least twice as much is decoded
     image.thumbnail((LONG_SIDE, LONG_SIDE), reducing_gap=2.0)
@@ -67,10 +69,10 @@ def make_thumbnail(path: Path) -> bytes:
 
 
 def transcode(path: Path) -> bytes:
-    """A JPEG of the image, upright, in full size; for formats that browsers do not show.
+    """Return a JPEG of the image, upright, in full size; for formats that browsers do not show.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded.
+        UnreadableImageError: The file cannot be decoded.
     """
     return _as_jpeg(read_image(path), quality=95)
 

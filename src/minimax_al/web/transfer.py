@@ -1,4 +1,4 @@
-"""Labels in and out: files of labels, and masks."""
+"""Import and export of labels, and upload of masks."""
 
 import re
 import tempfile
@@ -19,14 +19,14 @@ from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.errors import DataError, MinimaxALError
-from minimax_al.web.idempotency import RequestWord
+from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import Author, IfWaiting, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import conflict, declared, not_found
 from minimax_al.web.state import TheCampaign, TheState
 
 ExportFormat = Literal["csv", "parquet", "coco", "label-studio"]
-"""The formats that are one file."""
+"""Formats that are one file."""
 
 FILES: dict[ExportFormat, tuple[str, str]] = {
     "csv": (".csv", "text/csv; charset=utf-8"),
@@ -34,14 +34,14 @@ FILES: dict[ExportFormat, tuple[str, str]] = {
     "coco": ("-coco.json", "application/json"),
     "label-studio": ("-label-studio.json", "application/json"),
 }
-"""How their files end, and how they are announced."""
+"""Ending and media type of each format's files."""
 
 FileName = Annotated[
     str | None,
     Query(
         min_length=1,
         max_length=255,
-        description="of the mask; refused with 409 where it is named after another image",
+        description="Name of the mask's file; refused with 409 if it is the name of another image",
     ),
 ]
 
@@ -59,13 +59,13 @@ RawBody = Annotated[bytes, Depends(_raw_body)]
 
 
 def _takes(*types: str) -> dict[str, Any]:
-    """The body of a route, in words for its description."""
+    """Return the declaration of a route's binary body."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {"requestBody": {"required": True, "content": dict.fromkeys(types, binary)}}
 
 
 def _gives(*types: str) -> dict[int | str, dict[str, Any]]:
-    """The file that a route answers with, in words for its description."""
+    """Return the declaration of a route that answers with a file."""
     binary = {"type": "string", "format": "binary"}
     content = {kind: {"schema": {} if kind == "application/json" else binary} for kind in types}
     return {200: {"content": content, "description": "The file"}}
@@ -73,7 +73,7 @@ def _gives(*types: str) -> dict[int | str, dict[str, Any]]:
 
 @router.get("/export/{format}", response_class=Response, responses=_gives(*(kind for _, kind in FILES.values())))
 def export(format: ExportFormat, campaign: TheCampaign) -> Response:  # noqa: A002
-    """All labels that hold, as a file to download."""
+    """Return all current labels as a file."""
     ending, media_type = FILES[format]
     folder = tempfile.TemporaryDirectory(prefix="labels-")
     try:
@@ -89,20 +89,22 @@ def export(format: ExportFormat, campaign: TheCampaign) -> Response:  # noqa: A0
 @router.post("/import", responses=declared(408, 413, 429), openapi_extra=_takes("application/octet-stream"))
 def import_labels(
     *,
-    filename: Annotated[str, Query(min_length=1, max_length=255, description="its ending tells the format")],
+    filename: Annotated[
+        str, Query(min_length=1, max_length=255, description="Name of the file; its ending determines the format")
+    ],
     body: RawBody,
     state: TheState,
-    author: Annotated[Author, Query(description="who said them, where the file does not say")] = "import",
-    create_classes: Annotated[bool, Query(description="take unknown classes as new ones")] = False,
+    author: Annotated[Author, Query(description="Author of labels for which the file has none")] = "import",
+    create_classes: Annotated[bool, Query(description="Whether to add unknown classes")] = False,
 ) -> Import:
-    """Takes labels from a file: all of them, or none and a sentence that says which is wrong."""
+    """Import labels from a file: all of them, or none if one is wrong."""
     with tempfile.TemporaryDirectory(prefix="labels-") as folder:
         path = Path(folder) / _plain_name(filename)
         path.write_bytes(body)
         try:
             done = state.campaign.import_labels(path, author=author, create_classes=create_classes)
         except MinimaxALError as error:
-            # The sentence names the file; where it lay for a moment says nothing to anybody.
+            # The sentence has the path of a temporary folder, which means nothing to the caller.
             raise DataError(str(error).replace(f"{folder}/", "")) from error.__cause__
         except UnicodeEncodeError as error:  # JSON can spell half of a character
             raise DataError(f"{path.name!r} holds text that no file can: {error.object[:40]!r}") from error
@@ -116,12 +118,12 @@ async def put_mask(
     author: Author,
     body: RawBody,
     state: TheState,
-    word: RequestWord,
+    key: RequestKey,
     *,
     if_waiting: IfWaiting = False,
     filename: FileName = None,
 ) -> Labelled:
-    """Labels an image with a mask: a PNG of class numbers, 255 where ignored, in the image's size.
+    """Label an image with a mask: a PNG of class numbers in the image's size, 255 = ignore.
 
     Numbers may be kept in any mode, and in colour where red, green and blue are equal: browsers draw in nothing else.
     """
@@ -132,7 +134,7 @@ async def put_mask(
             _check_owner(state.campaign, filename, path)
         legend, name = Legend.of_numbers(state.campaign.classes), filename or f"{path}.png"
         mask = read_png_mask(body, legend, name, lambda found: check_mask_size(found, size, repr(path)))
-        return state.campaign.label_mask(item, mask, author, request=word, if_waiting=if_waiting)
+        return state.campaign.label_mask(item, mask, author, request=key, if_waiting=if_waiting)
 
     late = await to_thread.run_sync(say, limiter=state.decoders)
     return Labelled(labelled=1 - len(late), answered_before=late)
@@ -146,7 +148,7 @@ def _check_owner(campaign: Campaign, filename: str, path: str) -> None:
 
 
 def _image(campaign: Campaign, item: int) -> tuple[str, tuple[int, int]]:
-    """Path and (height, width) of an image whose file is there."""
+    """Return path and (height, width) of an image whose file exists."""
     try:
         campaign.image(item)
     except DataError as error:
@@ -154,11 +156,11 @@ def _image(campaign: Campaign, item: int) -> tuple[str, tuple[int, int]]:
     with campaign.store.reading() as connection:
         path, height, width = connection.execute(_IMAGE, {"item": item}).one()
     if height is None or width is None:
-        raise DataError(f"image {item} cannot be read, so a mask says nothing")
+        raise DataError(f"image {item} cannot be read: a mask of it is useless")
     return path, (height, width)
 
 
 def _plain_name(filename: str) -> str:
-    """The name of an uploaded file, without whatever could lead elsewhere."""
+    """Return the name of an uploaded file without characters that could lead out of a folder."""
     plain = re.sub(r"[^\w.() -]", "_", filename).lstrip(".")
     return plain[-_NAME_LENGTH:] or "labels"

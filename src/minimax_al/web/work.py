@@ -1,4 +1,4 @@
-"""Training, the next round, and the end of a round."""
+"""Routes for jobs and rounds: train, query, close, recall."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api", tags=["work"])
 
 @router.post("/jobs", status_code=202, responses=declared(400, 408, 409, 413, 422))
 def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
-    """Starts a training, or the choice of the next round; `GET /api/job` follows it."""
+    """Start a training or a query; `GET /api/job` returns its progress."""
     if order.kind == "query" and (open_round := _open_round(campaign)) is not None:
         raise conflict(
             f"round {open_round.number} is still open: {open_round.waiting} of {open_round.picks} images wait for an "
@@ -32,28 +32,28 @@ def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
 
 @router.get("/job")
 async def job(jobs: TheJobs) -> Job:
-    """The job that runs, or the last one that this server ran."""
+    """Return the running job, or the last one that this server ran."""
     return jobs.now
 
 
 @router.post("/close-round", responses=declared(400, 408, 409, 413, 422))
-def close_round(asked: RoundRequest, campaign: TheCampaign) -> Closed:
-    """Closes a round, if it is the open one; its unanswered images may be picked again."""
+def close_round(order: RoundRequest, campaign: TheCampaign) -> Closed:
+    """Close a round if it is the open one; its unanswered images may be picked again."""
     with _open(campaign):
-        campaign.close_round(asked.round)
-    return Closed(closed=asked.round)
+        campaign.close_round(order.round)
+    return Closed(closed=order.round)
 
 
 @router.post("/recall", responses=declared(400, 408, 409, 413, 422))
-def recall(asked: RoundRequest, campaign: TheCampaign) -> Released:
-    """Takes back what lies in Label Studio of the open round: it is leased here again, and does not go away there."""
+def recall(order: RoundRequest, campaign: TheCampaign) -> Released:
+    """Recall the open round's images from Label Studio: they are leased here again, and stay there, too."""
     with _open(campaign):
-        return Released(released=campaign.recall(asked.round))
+        return Released(released=campaign.recall(order.round))
 
 
 @contextmanager
 def _open(campaign: Campaign) -> Iterator[None]:
-    """409 where no round is open, or another than the one that is meant."""
+    """Answer 409 if no round is open, or another than the one requested."""
     if _open_round(campaign) is None:
         raise conflict("no round is open")
     try:

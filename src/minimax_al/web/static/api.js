@@ -36,7 +36,7 @@ async function call(method, path, { json, raw, key, patience = PATIENCE, keepali
 }
 
 function refusal(status) {
-  if (status === 401) return "This page's key is no longer taken: open the address with the token again";
+  if (status === 401) return "This page's token is not valid now: open the address with the token again";
   return `The server answered ${status}`;
 }
 

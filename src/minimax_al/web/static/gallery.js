@@ -41,7 +41,7 @@ export class Gallery {
     return chosen.length > 0 ? chosen : this.picks.filter(({ item }) => item === this.active);
   }
 
-  /** Selects the image with the focus, or no longer. */
+  /** Selects or deselects the image with the focus. */
   toggle(item = this.active) {
     if (item === null) return;
     if (!this.selected.delete(item)) this.selected.add(item);

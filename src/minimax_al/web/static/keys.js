@@ -23,11 +23,11 @@ export const HELP = [
     [["←", "→"], "another image, without an answer"],
     [["h"], "hide or show the model's suggestions", "classification"],
     [["g"], "grid, or back to one image"],
-    [["l"], "look over what was answered, or back"],
+    [["l"], "review the answers, or back"],
     [["?"], "these keys"],
   ]],
   ["In a grid", [
-    [["Space"], "select, or no longer"],
+    [["Space"], "select / deselect"],
     [["←", "→", "↑", "↓"], "move; with Shift select on the way"],
     [["Ctrl", "a"], "select all"],
     [["Esc"], "select none"],

@@ -94,7 +94,7 @@ function model() {
   byId("score-words").textContent = `${METRICS[trained.metric]}, ${measuredOn(trained)}`;
   const facts = [`Trained on ${count(trained.labels, "label")}`];
   if (trained.labels_since > 0) facts.push(`${trained.labels_since} new since`);
-  if (trained.agreement !== null) facts.push(`says the same as the model before on ${percent(trained.agreement, 0)}`);
+  if (trained.agreement !== null) facts.push(`agrees with the previous model on ${percent(trained.agreement, 0)}`);
   byId("model-facts").textContent = `${facts.join("; ")}.`;
 }
 

@@ -156,7 +156,7 @@ export function leaveAlone(entry, late) {
   const undos = outbox.entries.filter(({ kind, items }) => kind === "undo" && late.includes(items[0]));
   for (const undoing of undos) if (outbox.cancel(undoing)) holding.returned(undoing.items);
   update({ recent: state.recent.filter(({ before }) => before.length > 0), moment: state.moment + 1 });
-  say(`${count(late.length, "image")} had an answer already, which was left as it is: look over what was answered to change it`);
+  say(`${count(late.length, "image")} had an answer already, which was kept: review the answers to change it`);
 }
 
 function settle(entry) {
