@@ -296,4 +296,4 @@ def test_what_nobody_has_foreseen_is_told_and_logged(do, campaign, monkeypatch, 
     with pytest.raises(ZeroDivisionError, match="by nought"):
         do(kind="train")
     (told,) = capsys.readouterr().out.splitlines()
-    assert json.loads(told)["message"].startswith("ZeroDivisionError: by nought; the server's log")
+    assert json.loads(told)["message"].startswith("ZeroDivisionError: by nought; see the server's log")

@@ -341,7 +341,7 @@ def test_the_commands_say_what_they_did(campaign, studio, monkeypatch, capsys, t
     monkeypatch.setattr("minimax_al.label_studio.LabelStudio", connect)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY_KEY)
     assert main(["label-studio", "push", folder, *rest]) == 0
-    assert "0 images sent to project 1, 0 brought up to date\n3 were there already" in capsys.readouterr().out
+    assert "0 images sent to project 1, 0 updated\n3 were there before" in capsys.readouterr().out
     studio.choose(next(iter(studio.tasks)), "dog")
     monkeypatch.delenv("LABEL_STUDIO_API_KEY")
     assert main(["label-studio", "pull", folder, *rest, "--api-key", LEGACY_KEY]) == 0
