@@ -202,17 +202,17 @@ def peers_head(pool: Pool) -> Any:  # noqa: ANN401 - a class of a package that m
     weights, bias = pool.weights.numpy(), pool.bias.numpy()
 
     class Linear(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc] # a base from an untyped package
-        def fit(self, rows: Any, targets: Any) -> "Linear":  # noqa: ANN401, ARG002 - scikit-learn's signature
+        def fit(self, X: Any, y: Any) -> "Linear":  # noqa: ANN401, ARG002 - scikit-learn's signature
             self.classes_ = np.arange(len(bias))
             return self
 
-        def predict_proba(self, rows: Any) -> Any:  # noqa: ANN401
-            logits = rows @ weights + bias
+        def predict_proba(self, X: Any) -> Any:  # noqa: ANN401
+            logits = X @ weights + bias
             odds = np.exp(logits - logits.max(axis=1, keepdims=True))
             return odds / odds.sum(axis=1, keepdims=True)
 
-        def predict(self, rows: Any) -> Any:  # noqa: ANN401
-            return (rows @ weights + bias).argmax(axis=1)
+        def predict(self, X: Any) -> Any:  # noqa: ANN401
+            return (X @ weights + bias).argmax(axis=1)
 
     head = library.SklearnClassifier(Linear(), classes=np.arange(len(bias)))
     return head.fit(X=pool.labelled.numpy(), y=pool.targets.numpy())

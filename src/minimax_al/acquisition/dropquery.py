@@ -86,15 +86,17 @@ def _disagreements(
         logits = finite_logits(rows, span, block, logits_of)
         margins[span] = margin(logits)
         predicted = logits.argmax(dim=1)
+        # What is kept is scaled up, so that the expected features stay the same.
+        scaled = block * (LEVELS / (LEVELS - dropped))
         for _ in range(passes):
-            noisy = drop_out(block, dropped, generator)
+            noisy = drop_out(scaled, dropped, generator)
             disagreements[span] += logits_of_block(logits_of, noisy).argmax(dim=1) != predicted
     return disagreements, margins
 
 
 def drop_out(block: Tensor, dropped: int, generator: torch.Generator) -> Tensor:
-    """Return a block of which each number is zero with probability dropped/256, and the others are scaled up."""
-    # Eight random bytes per draw: drawing takes longer than the head otherwise.
+    """Return a block of which each number is set to zero with probability dropped/256."""
+    # Eight random bytes per draw: drawing would take longer than the head otherwise.
     draws = torch.empty(-(-block.numel() // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     kept = draws.view(torch.uint8)[: block.numel()].view(block.shape) >= dropped
-    return block * kept.to(block.device) * (LEVELS / (LEVELS - dropped))
+    return block * kept.to(block.device)
