@@ -142,7 +142,7 @@ def test_without_a_generator_the_global_seed_decides():
     [
         (lambda z, x: badge(z, x, 6), BudgetError, r"budget of 6 is outside 1 … 5"),
         (lambda z, x: badge(z[:0], x[:0], 1), BudgetError, "the pool is empty"),
-        (lambda z, x: badge(z[:4], x, 1), ShapeError, "logits are for 4 samples, features for 5"),
+        (lambda z, x: badge(z[:4], x, 1), ShapeError, "logits are for 4 images, features for 5"),
         (lambda z, x: badge(z[0], x, 1), ShapeError, r"logits must have the shape \(N, K\), not \(3,\)"),
         (lambda z, x: badge(z, x[:, 0], 1), ShapeError, r"features must have the shape \(N, D\), not \(5,\)"),
         (lambda z, x: badge(z * math.nan, x, 1), NonFiniteScoreError, "logits are NaN or infinite for 5 of 5"),

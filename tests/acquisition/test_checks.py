@@ -51,7 +51,7 @@ def test_budgets_that_are_no_numbers():
 
 
 def test_positions_are_told():
-    with pytest.raises(NonFiniteScoreError, match="scores are NaN or infinite for 1 of 3 samples, at positions 1;"):
+    with pytest.raises(NonFiniteScoreError, match="scores are NaN or infinite for 1 of 3 images, at positions 1;"):
         check_finite(torch.tensor([0.0, torch.nan, 0.0]), "scores")
 
 

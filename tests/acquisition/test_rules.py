@@ -19,6 +19,7 @@ from minimax_al.acquisition import (
     threshold,
     top,
 )
+from minimax_al.acquisition.rules import SHORT_NAMES
 from minimax_al.errors import (
     BudgetError,
     ConfigurationError,
@@ -73,10 +74,10 @@ def brute_product(logits, entropies, budget):
 BRUTE = {
     "intersection": brute_intersection,
     "threshold": brute_threshold,
-    "filter": brute_filter,
+    "filter_then_entropy": brute_filter,
     "product": brute_product,
-    "entropy": lambda _, entropies, budget: order(entropies, largest=True)[:budget],
-    "diversity": lambda logits, _, budget: order(logits)[:budget],
+    "highest_entropy": lambda _, entropies, budget: order(entropies, largest=True)[:budget],
+    "least_labelled": lambda logits, _, budget: order(logits)[:budget],
 }
 
 
@@ -90,8 +91,15 @@ def test_rules_equal_their_definitions(name, case):
     assert chosen.dtype == torch.int64
 
 
-def test_every_rule_has_a_definition_here():
+def test_every_rule_has_a_definition_here_and_the_name_of_its_function():
     assert set(RULES) == set(BRUTE)
+    assert all(rule.__name__ == name for name, rule in RULES.items())
+
+
+@pytest.mark.parametrize("short", SHORT_NAMES)
+def test_short_names_choose_the_same(short):
+    logits, entropies = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(choose_by_rule(short, logits, entropies, 9), RULES[SHORT_NAMES[short]](logits, entropies, 9))
 
 
 def test_the_last_place_between_two_that_join_together_goes_to_the_smaller_sum_then_the_lower_index():
@@ -186,7 +194,7 @@ def test_an_empty_pool_cannot_be_chosen_from(name):
         choose_by_rule(name, torch.zeros(0), torch.zeros(0), 1)
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - {"entropy"}))
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"highest_entropy"}))
 def test_non_finite_logits_raise(name):
     logits = torch.zeros(6)
     logits[4] = math.inf
@@ -195,7 +203,7 @@ def test_non_finite_logits_raise(name):
     assert caught.value.positions == (4,)
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - {"diversity"}))
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"least_labelled"}))
 def test_non_finite_entropies_raise(name):
     entropies = np.zeros(6)
     entropies[2] = math.nan
@@ -204,9 +212,9 @@ def test_non_finite_entropies_raise(name):
     assert caught.value.positions == (2,)
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - {"entropy", "diversity"}))
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"highest_entropy", "least_labelled"}))
 def test_two_pools_do_not_mix(name):
-    with pytest.raises(ShapeError, match="labelledness logits are for 5 samples, entropies for 6"):
+    with pytest.raises(ShapeError, match="labelledness logits are for 5 images, entropies for 6"):
         choose_by_rule(name, torch.zeros(5), torch.zeros(6), 2)
 
 
@@ -225,18 +233,18 @@ def test_rules_of_one_condition_need_no_other_scores():
 def test_unknown_rules_and_settings():
     with pytest.raises(UnknownNameError, match="unknown rule 'intersect'; did you mean 'intersection'"):
         choose_by_rule("intersect", torch.zeros(2), torch.zeros(2), 1)
-    with pytest.raises(ConfigurationError, match="rule 'product' has no setting 'factor'; it has none"):
+    with pytest.raises(ConfigurationError, match="rule 'product' does not have the setting 'factor'; it has none"):
         choose_by_rule("product", torch.zeros(2), torch.zeros(2), 1, factor=2)
-    with pytest.raises(ConfigurationError, match="no setting 'k'; its only setting is 'factor'"):
+    with pytest.raises(ConfigurationError, match="not have the setting 'k'; its only setting is 'factor'"):
         choose_by_rule("filter", torch.zeros(2), torch.zeros(2), 1, k=2)
 
 
 @pytest.mark.parametrize("factor", [0.5, math.nan, math.inf])
 def test_impossible_factors(factor):
-    with pytest.raises(ConfigurationError, match=r"factor of the rule 'filter' is .* must be 1 or more"):
+    with pytest.raises(ConfigurationError, match=r"factor of the rule 'filter_then_entropy' is .* must be 1 or more"):
         filter_then_entropy(torch.zeros(2), torch.zeros(2), 1, factor=factor)
 
 
 def test_negative_entropies_cannot_be_multiplied():
-    with pytest.raises(ConfigurationError, match=r"entropies of 0 or more; at position 1 stands -1\.0"):
+    with pytest.raises(ConfigurationError, match=r"entropies of 0 or more; position 1 has -1\.0"):
         product(torch.zeros(2), torch.tensor([1.0, -1.0]), 1)

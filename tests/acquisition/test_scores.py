@@ -192,7 +192,7 @@ def test_streamed_bald_names_the_samples_of_any_bad_pass(bad, bad_pass):
     accumulator = BaldAccumulator()
     for one_pass in logits:
         accumulator.update(one_pass)
-    with pytest.raises(NonFiniteScoreError, match="1 of 9 samples, at positions 6;") as caught:
+    with pytest.raises(NonFiniteScoreError, match="1 of 9 images, at positions 6;") as caught:
         accumulator.result()
     assert caught.value.positions == (6,)
 

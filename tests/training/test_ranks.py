@@ -130,7 +130,7 @@ def test_k_center_over_shards(pair, pool):
 
 def test_k_center_refuses_on_all_ranks(pair):
     found = pair[1]["k-center"]
-    assert "features are NaN or infinite for 3 of 3 samples" in found["non-finite"]
+    assert "features are NaN or infinite for 3 of 3 images" in found["non-finite"]
     assert found["budget"] == "a budget of 100 is outside 1 … 6, the size of the pool"
     assert "ranks must agree in width, dtype and centers" in found["widths"]
 

@@ -106,11 +106,11 @@ class _LazyKMeansPlusPlus:
         while len(self.picks) < budget and float(self.bound.sum()) > 0:
             accepted, drawn = self.pick_among(self.draw(size), budget)
             rejected += drawn - accepted
-            # Enough draws for what is left to pick, if they go as these went.
+            # Enough draws for the remaining picks, at the acceptance rate so far.
             wanted = (budget - len(self.picks)) * drawn // max(1, accepted)
             size = max(DRAWS[0], min(wanted, 2 * size, DRAWS[1]))
-            # A rejected draw costs a measurement. When they have cost a good part of measuring the whole pool,
-            # it is time to do that.
+            # A rejected draw costs a measurement. Once these add up to a good part of measuring the whole pool, that
+            # is cheaper.
             if rejected > PATIENCE * len(self.bound):
                 self.measure_all()
                 rejected = 0

@@ -1,22 +1,22 @@
 """BatchBALD: batches that are informative together (Kirsch et al. 2019).
 
-BALD scores samples one by one, so that a batch may ask the same question many times. BatchBALD takes greedily
-the sample that adds most to the mutual information of the joint prediction and the model,
+BALD scores images one by one, so that a batch can hold the same information many times. BatchBALD greedily chooses the
+image that adds most to the mutual information of the joint prediction and the model,
 
     I[y₁ … y_b; ω] = H(y₁ … y_b) − Σ_i mean_t H(y_i | ω_t).
 
-Given the picks so far, what a sample y adds is E_c[H(y | c)] − mean_t H(y | ω_t), where c runs over the joint
-labels ("configurations") of the picks and p(y | c) = Σ_t p(t | c) p_t(y). While there are few configurations all of
-them are listed and the value is exact. Later, c is drawn from p(c), and every draw is extended by a label of each
+Given the picks so far, the gain of an image y is E_c[H(y | c)] − mean_t H(y | ω_t), where c runs over the joint
+labels ("configurations") of the picks and p(y | c) = Σ_t p(t | c) p_t(y). While there are few configurations, all of
+them are enumerated and the value is exact. Later, c is drawn from p(c), and every draw is extended by a label of each
 new pick.
 
-Most samples need not be scored over all configurations, because others are sure to add more:
+Most images need not be scored over all configurations, because bounds exclude them:
 
-* While all configurations are listed, what a sample adds only falls as the batch grows, so its last score is an upper
-  bound (as in the lazy greedy of Minoux 1978). Draws do not have this property.
-* Entropy is concave. So E_c[H(y | c)] is at most Σ_g p(g) H(y | g) over groups g of configurations, listed or drawn,
-  and close to it where the posteriors p(t | c) of a group are alike.
-* Scores in float32 with an error bound leave few samples that are scored in float64, and these decide.
+* While all configurations are enumerated, the gain of an image only falls as the batch grows, so its last score is an
+  upper bound (as in the lazy greedy of Minoux 1978). Draws do not have this property.
+* Entropy is concave. So E_c[H(y | c)] is at most Σ_g p(g) H(y | g) over groups g of configurations (enumerated or
+  drawn), and close to it where the posteriors p(t | c) of a group are alike.
+* Scores in float32 with an error bound leave few images that are scored in float64, and these decide.
 """
 
 import math
@@ -32,15 +32,15 @@ from minimax_al.errors import ConfigurationError
 
 FLOAT64_BYTES = 8
 CANDIDATES = 64
-"""Most samples scored at a time: fewer leave more to be skipped."""
+"""Most images scored at a time; with fewer, more images are skipped."""
 GROUPING = (6, 16)
-"""Configurations are halved so often into groups, if there are at least so many times as many of them."""
+"""Halvings of the configurations into groups, and the fewest configurations per group for it to pay."""
 SUMMED_AT_ONCE = 64
-"""Configurations that are added up in the dtype of their posterior; such sums are added up in float64."""
+"""Configurations that are summed in the dtype of their posterior; these sums are added in float64."""
 CACHE_BYTES = 1 << 20
-"""Most bytes of joint probabilities at a time, so that their logarithms are taken in the cache."""
+"""Most bytes of joint probabilities at a time, so that their logarithms are computed in the cache."""
 TOLERANCE = 1e-12
-"""Scores in nats that differ by less are rounding apart, and go by index."""
+"""Scores in nats that differ by less are equal up to rounding; the lower index goes first."""
 
 
 def batchbald(
@@ -51,26 +51,27 @@ def batchbald(
     max_bytes: int = 1 << 30,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Greedy BatchBALD; each pick adds most to what the batch tells about the model.
+    """Return the greedy BatchBALD picks: each adds most mutual information of the batch and the model.
 
-    Exact as long as the picks have at most `num_samples` joint configurations, K^(b−1) for the last pick; from
-    then on configurations are drawn. Given these, every pick is the one that scoring all samples would make.
+    Exact while the picks have at most `num_samples` joint configurations, K^(b−1) for the last pick; from then on
+    configurations are drawn. Given these, every pick is the one that scoring all images would make.
 
     Args:
-        logits: shape (T, N, K), T passes with dropout or T ensemble members.
-        budget: number of samples to choose, b.
-        num_samples: most configurations that are listed or drawn.
-        max_bytes: bound of the working memory beside O(N). Fewer configurations are used where it asks for it.
-        generator: source of the draws; PyTorch's global one by default.
+        logits: Logits of T passes with dropout or T ensemble members, shape (T, N, K), any real dtype.
+        budget: Number of images to choose, b.
+        num_samples: Most configurations that are enumerated or drawn.
+        max_bytes: Bound of the working memory in bytes, in addition to O(N). Fewer configurations are used where they
+            would need more.
+        generator: Source of the draws; PyTorch's global one by default.
 
     Returns:
-        Shape (b,), int64, in the order of picking, on the device of `logits`.
+        Shape (b,), int64, in order of choice, on the device of `logits`.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ConfigurationError: no configuration fits in `max_bytes`, or `num_samples` is below 1.
-        ShapeError: another shape.
-        NonFiniteScoreError: a logit is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ConfigurationError: `max_bytes` is too small for one configuration, or `num_samples` is below 1.
+        ShapeError: The logits do not have this shape.
+        NonFiniteScoreError: A logit is NaN or infinite.
 
     Example:
         >>> sure, unsure = [[9.0, 0.0], [9.0, 0.0]], [[9.0, 0.0], [0.0, 9.0]]
@@ -80,11 +81,11 @@ def batchbald(
     logits_TNK = as_dimensions(logits, "TNK")
     passes, available, classes = logits_TNK.shape
     budget = check_budget(budget, available)
-    check_finite(logits_TNK, "logits", sample_dimension=1)
+    check_finite(logits_TNK, "logits", image_dimension=1)
     if num_samples < 1:
         raise ConfigurationError(f"num_samples={num_samples!r} must be 1 or more")
-    # Per configuration: log p_t(c), p(t | c) and a new copy of either; copies in float32 while they are grouped; and
-    # p(y | c) of one sample with its entropies.
+    # Per configuration: log p_t(c), p(t | c) and a new copy of each; float32 copies while they are grouped; and
+    # p(y | c) of one image with its entropies.
     fitting = max_bytes // (FLOAT64_BYTES * (5 * passes + 3 * classes))
     if fitting < 1:
         raise ConfigurationError(
@@ -97,18 +98,18 @@ def batchbald(
 
 @dataclass(frozen=True)
 class _Mixture:
-    """Distributions over passes with their weights: of configurations, or of groups of them.
+    """Weighted distributions over passes: one per configuration, or one per group of configurations.
 
     Attributes:
-        posterior: p(t | c), shape (T, C), float32 or float64.
-        weights: p(c), shape (C,), float64.
+        posterior: Posterior p(t | c), shape (T, C), float32 or float64.
+        weights: Probability p(c), shape (C,), float64.
     """
 
     posterior: Tensor
     weights: Tensor
 
     def expected_entropy(self, probs_TnK: Tensor, cache_bytes: int = CACHE_BYTES) -> Tensor:
-        """E_c[H(y | c)] of some samples in nats, (n,) float64."""
+        """Return E_c[H(y | c)] of some images in nats, (n,) float64."""
         dtype = self.posterior.dtype
         probs_TX = probs_TnK.to(dtype).reshape(len(probs_TnK), -1)
         size = max(1, min(SUMMED_AT_ONCE, cache_bytes // (FLOAT64_BYTES * probs_TX.shape[1])))
@@ -116,16 +117,16 @@ class _Mixture:
         blocks = zip(self.posterior.split(size, dim=1), self.weights.to(dtype).split(size), strict=True)
         for posterior_Tc, weights_c in blocks:
             probs_cX = posterior_Tc.T @ probs_TX
-            # p ln p is 0 at p = 0; this way all of it is vectorised.
+            # p ln p is 0 at p = 0; with the clamp all of it is vectorised.
             sums_X -= weights_c @ probs_cX.clamp(min=torch.finfo(dtype).tiny).log_().mul_(probs_cX)
         return sums_X.view(probs_TnK.shape[1:]).sum(dim=1)
 
     def float(self) -> "_Mixture":
-        """The same in float32."""
+        """Return the mixture with its posterior in float32."""
         return _Mixture(self.posterior.float(), self.weights)
 
     def grouped(self, depth: int) -> "_Mixture":
-        """2^depth groups of equally many, halved again and again where the posteriors of a group differ most."""
+        """Return 2^depth groups of equal size, halved repeatedly along the pass in which a group differs most."""
         count, groups = self.posterior.shape[1], 1 << depth
         order = torch.arange(-(-count // groups) * groups, device=self.weights.device)
         weights = torch.where(order < count, self.weights[order.clamp(max=count - 1)], 0)
@@ -145,7 +146,7 @@ class _Mixture:
 
 
 def _spread(parts_TGn: Tensor, shares_Gn: Tensor) -> Tensor:
-    """How far posteriors lie apart within each group, pass by pass, (T, G)."""
+    """Return the weighted variance of the posteriors within each group, per pass, (T, G)."""
     shares_Gn = shares_Gn.to(parts_TGn.dtype)
     totals_G = shares_Gn.sum(dim=1).clamp(min=torch.finfo(parts_TGn.dtype).tiny)
     means_TG = (parts_TGn * shares_Gn).sum(dim=2) / totals_G
@@ -153,27 +154,27 @@ def _spread(parts_TGn: Tensor, shares_Gn: Tensor) -> Tensor:
 
 
 class _GreedySearch:
-    """The picks' joint configurations, and bounds of what every sample adds.
+    """Greedy search with the picks' joint configurations and a score of every image.
 
-    `scores` are upper bounds while the configurations are listed; later they only say who is worth looking at first.
+    `scores` are upper bounds of the gains while the configurations are enumerated; later they only order the search.
     """
 
     def __init__(self, logits: Tensor, most: int, max_bytes: int, generator: torch.Generator | None) -> None:
         self.logits, self.most, self.max_bytes = logits, most, max_bytes
         self.joint = _Configurations(len(logits), most, generator, logits.device)
         self.scores = logits.new_full((logits.shape[1],), torch.inf, dtype=torch.float64)
-        # Of all samples, mean_t H(y | ω_t).
+        # mean_t H(y | ω_t) of all images.
         chunks = [entropy_unchecked(chunk.double().movedim(2, 1)) for chunk in logits.split(CANDIDATES, dim=1)]
         self.conditional = torch.cat([chunk.mean(dim=0) for chunk in chunks])
         passes, _, classes = logits.shape
-        # Terms have one sign in p = Σ_t p(t | c) p_t(y) and in each sum of p ln p, so that these err by T + 2 and by
-        # terms + 2 roundings of themselves; logarithms err by a few. In either product both factors may be rounded.
+        # Terms have one sign in p = Σ_t p(t | c) p_t(y) and in each sum of p ln p, so their relative errors are at most
+        # T + 2 and terms + 2 roundings; logarithms err by a few. In both products either factor may be rounded.
         terms = passes + SUMMED_AT_ONCE + 16
         relative = summation_error(terms, logits.device) + 4 * operand_error(logits.device)
         self.rounding = 2 * relative * (math.log(classes) + 1)
 
     def pick(self) -> int:
-        """The sample that adds most; it joins the batch."""
+        """Return the image of the largest gain, and add it to the batch."""
         contenders = self.contenders()
         added = self.added_information(contenders, self.joint.mixture)
         pick = int(contenders[added >= added.max() - TOLERANCE].min())
@@ -182,15 +183,15 @@ class _GreedySearch:
         return pick
 
     def contenders(self) -> Tensor:
-        """The samples that may add most, as far as float32 can tell."""
+        """Return the images that can have the largest gain, up to the error of float32."""
         order = self.scores.argsort(descending=True, stable=True)
         order = order[self.scores[order] > -torch.inf]
         best, looked = -torch.inf, []
         levels = self.levels()
-        for samples in order.split(CANDIDATES):
-            if self.joint.exact and float(self.scores[samples[0]]) < best:
+        for images in order.split(CANDIDATES):
+            if self.joint.exact and float(self.scores[images[0]]) < best:
                 break
-            remaining = samples
+            remaining = images
             for level in levels:
                 upper = self.added_information(remaining, level) + self.rounding
                 self.scores[remaining] = torch.minimum(upper, self.scores[remaining]) if self.joint.exact else upper
@@ -204,30 +205,30 @@ class _GreedySearch:
         return found[self.scores[found] >= best]
 
     def levels(self) -> list[_Mixture]:
-        """From coarse to fine: groups of configurations, and all of them, in float32."""
+        """Return mixtures from coarse to fine: groups of configurations, then all of them, in float32."""
         configurations, (depth, least) = self.joint.mixture.float(), GROUPING
         if len(configurations.weights) < least << depth:
             return [configurations]
         return [configurations.grouped(depth), configurations]
 
-    def added_information(self, samples: Tensor, mixture: _Mixture) -> Tensor:
-        """What samples add to the batch, (n,) float64; an upper bound of that where the mixture is of groups."""
+    def added_information(self, images: Tensor, mixture: _Mixture) -> Tensor:
+        """Return the gains of some images, (n,) float64; upper bounds where the mixture consists of groups."""
         free = self.max_bytes - FLOAT64_BYTES * 5 * len(self.logits) * len(self.joint.weights_C)
         passes, _, classes = self.logits.shape
         fitting = max(1, min(CANDIDATES, free // (6 * FLOAT64_BYTES * passes * classes)))
         entropies = [
             mixture.expected_entropy(self.logits[:, part].double().softmax(dim=2), min(CACHE_BYTES, free // 8))
-            for part in samples.split(fitting)
+            for part in images.split(fitting)
         ]
-        return torch.cat(entropies) - self.conditional[samples]
+        return torch.cat(entropies) - self.conditional[images]
 
 
 class _Configurations:
     """Joint labels c of the picks: all of them with their probabilities, or draws of equal weight.
 
     Attributes:
-        exact: whether all configurations are listed.
-        weights_C: probability of each configuration, or the same weight for each draw.
+        exact: Whether all configurations are enumerated.
+        weights_C: Probability of each configuration, or the same weight for each draw, shape (C,) float64.
     """
 
     def __init__(self, passes: int, most: int, generator: torch.Generator | None, device: torch.device) -> None:
@@ -238,11 +239,11 @@ class _Configurations:
 
     @property
     def mixture(self) -> _Mixture:
-        """Of the passes, given each configuration."""
+        """Return the posterior of the passes given each configuration."""
         return _Mixture(self.posterior_TC, self.weights_C)
 
     def extend(self, log_probs_TK: Tensor) -> None:
-        """Let every configuration go on with a label of a new pick."""
+        """Extend every configuration by a label of a new pick."""
         passes, classes = log_probs_TK.shape
         if self.exact and len(self.weights_C) * classes <= self.most:
             self.log_probs_TC = (self.log_probs_TC[:, :, None] + log_probs_TK[:, None]).reshape(passes, -1)
@@ -263,7 +264,7 @@ class _Configurations:
         self.weights_C = torch.full_like(drawn, 1 / self.most, dtype=torch.float64)
 
     def _draw_labels(self, probs_CK: Tensor) -> Tensor:
-        """A label for every configuration, shape (C,)."""
+        """Draw a label for every configuration, (C,) int64."""
         cumulative_CK = probs_CK.cumsum(dim=1)
         points_C1 = self._uniform(len(probs_CK))[:, None] * cumulative_CK[:, -1:]
         labels_C1 = torch.searchsorted(cumulative_CK, points_C1, right=True)

@@ -32,7 +32,7 @@ from minimax_al.acquisition.rows import Rows, check_finite_rows, device_of, dtyp
 CHUNK_ROWS = 256
 """Rows that are converted at a time, so that they stay in the cache."""
 UNDERFLOW = 1e-30
-"""Upper bound of what a squared distance in float32 loses by underflow; scaled features are below 1."""
+"""Upper bound of the underflow in a squared distance in float32; scaled features are below 1."""
 ALIGNMENT = 8
 """Products are fastest where the number of factors is a multiple of this."""
 TILES = {"cpu": (32, 256), "cuda": (256, 4096)}
@@ -125,7 +125,7 @@ class Products:
         width = source.shape[1]
         values, norms, length, residual = self._factors(source, rows, alignment=CENTERS_ALIGNMENT)
         values[:, :width] *= -2
-        # The first part is ‖c‖² rounded down, the second what the first lost; its own loss is below 2⁻¹⁶ of the whole.
+        # The first part is ‖c‖² rounded down, the second the remainder; the loss of both is below 2⁻¹⁶ of the whole.
         lower = norms * (1 - 2.0**-15)
         values[: len(rows), width] = lower
         values[: len(rows), width + 1] = lower - values[: len(rows), width]

@@ -1,4 +1,4 @@
-"""What every acquisition function checks before it computes: shapes, finite values, budgets."""
+"""Checks of input that acquisition functions share: shapes, finite values, budgets."""
 
 import operator
 import warnings
@@ -13,21 +13,21 @@ from torch import Tensor
 from minimax_al.errors import BudgetError, NonFiniteScoreError, ShapeError
 
 Array: TypeAlias = Tensor | NDArray[Any]
-"""What acquisition functions accept: a tensor on any device, or a NumPy array."""
+"""Tensor on any device, or NumPy array."""
 
 POSITIONS_KEPT = 10
 POSITIONS_NAMED = 5
 
 
 def as_tensor(values: Array, name: str) -> Tensor:
-    """`values` as a tensor without a copy where that is possible, detached from any graph.
+    """Return values as a tensor, detached from any graph, without a copy where that is possible.
 
     Args:
-        values: numbers of any real dtype; whole numbers become float64.
-        name: what the values are, as the subject of an error.
+        values: Real numbers of any shape and dtype; whole numbers become float64.
+        name: Subject of an error's sentence.
 
     Raises:
-        ShapeError: `values` is no array of real numbers.
+        ShapeError: The values are not an array of real numbers.
     """
     tensor = values.detach() if isinstance(values, Tensor) else _from_numpy(values, name)
     if tensor.dtype == torch.bool or tensor.is_complex():
@@ -46,24 +46,21 @@ def _from_numpy(values: Array, name: str) -> Tensor:
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     with warnings.catch_warnings():
-        # A memory-mapped array is read-only. Nothing here writes to its input, so the warning has no object.
+        # A memory-mapped array is read-only. Nothing here writes to its input, so the warning does not apply.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
 
 
 def as_scores(values: Array, name: str = "scores") -> Tensor:
-    """One finite score per sample.
+    """Return one finite score per image, (N,) float32 or float64.
 
     Args:
-        values: shape (N,).
-        name: what the scores are, as the subject of an error.
-
-    Returns:
-        Shape (N,), float32 or float64.
+        values: Scores, shape (N,), any real dtype.
+        name: Subject of an error's sentence.
 
     Raises:
-        ShapeError: another number of dimensions.
-        NonFiniteScoreError: a score is NaN or infinite.
+        ShapeError: The scores do not have one dimension.
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     scores = as_dimensions(values, "N", name)
     check_finite(scores, name)
@@ -71,15 +68,15 @@ def as_scores(values: Array, name: str = "scores") -> Tensor:
 
 
 def as_dimensions(values: Array, dimensions: str, name: str = "logits") -> Tensor:
-    """`values` as a tensor with the named dimensions.
+    """Return values as a tensor with the named dimensions.
 
     Args:
-        values: numbers.
-        dimensions: one letter per dimension, "TNK" for (T, N, K). Only N may be empty.
-        name: what the values are, as the subject of an error.
+        values: Real numbers, any dtype.
+        dimensions: One letter per dimension, "TNK" for (T, N, K). Only N may be empty.
+        name: Subject of an error's sentence.
 
     Raises:
-        ShapeError: another number of dimensions, or an empty one.
+        ShapeError: The number of dimensions differs, or another dimension than N is empty.
     """
     tensor = as_tensor(values, name)
     shape = tuple(tensor.shape)
@@ -92,35 +89,35 @@ def as_dimensions(values: Array, dimensions: str, name: str = "logits") -> Tenso
     return tensor
 
 
-def check_finite(values: Tensor, name: str, *, sample_dimension: int = 0) -> None:
-    """Raise where a value is NaN or infinite; such values are never replaced.
+def check_finite(values: Tensor, name: str, *, image_dimension: int = 0) -> None:
+    """Refuse values that are NaN or infinite; they are never replaced.
 
     Args:
-        values: any shape.
-        name: what the values are, as the subject of the error.
-        sample_dimension: the dimension along which samples are counted.
+        values: Numbers, any shape.
+        name: Subject of the error's sentence.
+        image_dimension: Dimension along which images are counted.
 
     Raises:
-        NonFiniteScoreError: with the positions of the first samples concerned.
+        NonFiniteScoreError: A value is NaN or infinite; has the positions of the first such images.
     """
     # A finite sum proves that all terms are finite, in one pass without a mask. (Overflow falls through.)
     accumulate = torch.float64 if values.dtype == torch.float64 else torch.float32
     if bool(values.sum(dtype=accumulate).isfinite()):
         return
     finite = values.isfinite()
-    others = [dimension for dimension in range(values.dim()) if dimension != sample_dimension]
-    refuse_samples(finite.all(dim=others) if others else finite, name)
+    others = [dimension for dimension in range(values.dim()) if dimension != image_dimension]
+    refuse_images(finite.all(dim=others) if others else finite, name)
 
 
-def refuse_samples(finite: Tensor, name: str) -> None:
-    """Raise where a sample is marked as not finite.
+def refuse_images(finite: Tensor, name: str) -> None:
+    """Refuse images that are marked as not finite.
 
     Args:
-        finite: boolean, (N,).
-        name: what of the samples, as the subject of the error.
+        finite: Whether each image's values are finite, shape (N,) bool.
+        name: Subject of the error's sentence.
 
     Raises:
-        NonFiniteScoreError: with the positions of the first samples concerned.
+        NonFiniteScoreError: An image is marked; has the positions of the first such images.
     """
     found = (~finite).nonzero().flatten()
     if len(found) == 0:
@@ -128,37 +125,34 @@ def refuse_samples(finite: Tensor, name: str) -> None:
     positions = tuple(int(position) for position in found[:POSITIONS_KEPT])
     first = ", ".join(map(str, positions[:POSITIONS_NAMED])) + (", …" if len(found) > POSITIONS_NAMED else "")
     raise NonFiniteScoreError(
-        f"{name} are NaN or infinite for {len(found)} of {len(finite)} samples, at positions {first}; "
-        "they are never replaced: look at those samples or at the model",
+        f"{name} are NaN or infinite for {len(found)} of {len(finite)} images, at positions {first}; "
+        "they are never replaced: look at those images or at the model",
         positions,
     )
 
 
 def check_same_length(first: Sized, second: Sized, names: Sequence[str]) -> None:
-    """Raise unless both tensors speak of equally many samples.
+    """Refuse two inputs of different lengths.
 
     Raises:
-        ShapeError: naming both lengths.
+        ShapeError: The lengths differ; names both.
     """
     if len(first) != len(second):
-        raise ShapeError(f"{names[0]} are for {len(first)} samples, {names[1]} for {len(second)}")
+        raise ShapeError(f"{names[0]} are for {len(first)} images, {names[1]} for {len(second)}")
 
 
 def check_budget(budget: int, available: int) -> int:
-    """A budget that the pool can meet.
+    """Return the budget as an int, if the pool can meet it.
 
     Args:
-        budget: number of samples to choose.
-        available: number of samples to choose from.
-
-    Returns:
-        The budget as an int.
+        budget: Number of images to choose.
+        available: Number of images in the pool.
 
     Raises:
-        BudgetError: below one, above `available`, or no whole number.
+        BudgetError: The budget is below 1, above `available`, or not a whole number.
     """
     try:
-        # bool is an int to Python, but no number of images.
+        # bool is an int in Python, but not a number of images.
         whole = operator.index(cast("int", None if isinstance(budget, bool) else budget))
     except TypeError as error:
         raise BudgetError(f"a budget must be a whole number, not {budget!r}") from error

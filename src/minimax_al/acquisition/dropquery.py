@@ -35,7 +35,7 @@ def dropquery(
 
     Where fewer than b images disagree in more than half of the passes, those follow that disagree in most passes, and
     among equals those of the smallest margin. Time O(N·d·K·(M + 1)) for the passes and O(n·b·d) per step of k-means on
-    n candidates; memory O(N) and at most about 300 MiB beside the features.
+    n candidates; memory O(N) and about 300 MiB at most in addition to the features.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; may stay on disk.
@@ -86,7 +86,7 @@ def _disagreements(
         logits = finite_logits(rows, span, block, logits_of)
         margins[span] = margin(logits)
         predicted = logits.argmax(dim=1)
-        # What is kept is scaled up, so that the expected features stay the same.
+        # Kept features are scaled up, so that their expectation stays the same.
         scaled = block * (LEVELS / (LEVELS - dropped))
         for _ in range(passes):
             noisy = drop_out(scaled, dropped, generator)

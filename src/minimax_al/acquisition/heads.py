@@ -40,7 +40,7 @@ def scores_of(features: FeatureMatrix, logits_of: LogitsOf, score: Callable[[Ten
 
 
 def finite_logits(rows: Rows, span: slice, block: Tensor, logits_of: LogitsOf) -> Tensor:
-    """Return the logits of a block of rows, (B, K), and refuse what is not finite.
+    """Return the logits of a block of rows, (B, K), and refuse values that are not finite.
 
     Args:
         rows: All rows, shape (N, d), for the positions in an error's sentence.

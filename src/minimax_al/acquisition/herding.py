@@ -183,7 +183,7 @@ def _unit_rows(rows: Rows) -> Tensor:
 
 
 def _known(pool: Rows, labelled: FeatureMatrix | None, points: Tensor) -> Tensor:
-    """Return the labelled images' rows of length 1, (L, d); L = 0 where there are none."""
+    """Return the labelled images' rows of length 1, (L, d); L = 0 without labelled images."""
     if labelled is None:
         return points[:0]
     rows = as_rows(labelled, "labelled")
@@ -192,7 +192,7 @@ def _known(pool: Rows, labelled: FeatureMatrix | None, points: Tensor) -> Tensor
 
 
 def _smallest_distance(points: Tensor) -> float:
-    """Return the smallest distance above 0 between two points; 1 where there is none."""
+    """Return the smallest distance above 0 between two points; 1 where all are equal."""
     smallest = math.inf
     exact = points.double()
     for span in spans(len(points), BLOCK_ROWS // 4):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from minimax_al.acquisition.bounded_products import Products, multiplies_bfloat16
+from minimax_al.acquisition.bounded_products import CHUNK_ROWS, multiplies_bfloat16
 from minimax_al.acquisition.checks import check_budget
 from minimax_al.acquisition.rows import (
     BLOCK_ROWS,
@@ -66,7 +66,7 @@ def k_means(
 ) -> Clustering:
     """Cluster the features; the same seed gives the same clusters.
 
-    Time O(N·k·d) per pass; memory O(N + k·d) and a part of at most 256 MiB beside the features.
+    Time O(N·k·d) per pass; memory O(N + k·d) and at most 256 MiB in addition to the features.
 
     Args:
         features: Feature matrix, shape (N, d), any real dtype; may stay on disk.
@@ -89,15 +89,47 @@ def k_means(
     rows = as_rows(features)
     clusters = check_budget(clusters, len(rows))
     part = _part(rows, clusters, generator)
-    products = Products(part, part[:0])
-    prepared = torch.cat([products.prepare(part[span]) for span in spans(len(part), BLOCK_ROWS)])
+    frame = _Frame(part)
+    prepared = torch.cat([frame.prepare(part[span]) for span in spans(len(part), BLOCK_ROWS)])
     if restarts is None:
         restarts = next((count for most, count in RESTARTS.items() if clusters <= most), 1)
     centers = _centers(prepared, clusters, generator, restarts)
-    assignments, distances = _assign_all(rows, products, centers, prepared if part is rows else None)
+    assignments, distances = _assign_all(rows, frame, centers, prepared if part is rows else None)
     # Back to the features' own place and unit.
-    original = (centers.double() / products.scale + products.mean).float()
-    return Clustering(original, assignments, distances.double() / products.scale**2)
+    original = (centers.double() / frame.scale + frame.mean).float()
+    return Clustering(original, assignments, distances.double() / frame.scale**2)
+
+
+class _Frame:
+    """Origin and unit of the clustering: squares of prepared rows neither overflow nor vanish.
+
+    Equal numbers give equal rows, whatever the dtype in which they arrive.
+
+    Args:
+        rows: Matrix that is clustered, shape (n, d).
+
+    Attributes:
+        mean: Mean of the rows, shape (d,) float64.
+        scale: Power of two that brings all values below 1.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.mean = torch.zeros(rows.shape[1], dtype=torch.float64, device=device_of(rows))
+        largest = 0.0
+        for span in spans(len(rows), CHUNK_ROWS):
+            chunk = rows[span]
+            low, high = torch.aminmax(chunk)
+            extent = max(-float(low), float(high))
+            if not extent < math.inf:
+                check_finite_rows(rows)
+            largest = max(largest, extent)
+            # A sum of large values can overflow, a sum of their shares cannot.
+            self.mean += (chunk.double() / len(rows)).sum(dim=0)
+        self.scale = 2.0 ** -max(-1000, math.frexp(largest)[1])
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Return rows around the origin and below 2 in size, float32."""
+        return (rows.double() * self.scale - self.mean * self.scale).float()
 
 
 def _part(rows: Rows, clusters: int, generator: torch.Generator) -> Rows:
@@ -232,12 +264,12 @@ def _fill_empty(centers: Tensor, sizes: Tensor, points: Tensor, distances: Tenso
         centers[empty] = points[farthest.indices[: len(empty)]]
 
 
-def _assign_all(rows: Rows, products: Products, centers: Tensor, prepared: Tensor | None) -> tuple[Tensor, Tensor]:
+def _assign_all(rows: Rows, frame: _Frame, centers: Tensor, prepared: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return every row's nearest centre and squared distance, both as if computed alone; reads all rows once."""
     assignments = torch.empty(len(rows), dtype=torch.int64, device=centers.device)
     distances = torch.empty(len(rows), device=centers.device)
     for span in spans(len(rows), BLOCK_ROWS):
-        points = products.prepare(rows[span]) if prepared is None else prepared[span]
+        points = frame.prepare(rows[span]) if prepared is None else prepared[span]
         assignments[span], _ = _nearest(points, points.square().sum(dim=1), centers)
         # By differences: what cancels in the product would count as inertia of tight clusters.
         distances[span] = (points - centers[assignments[span]]).square_().sum(dim=1)

@@ -1,4 +1,4 @@
-"""ProbCover: balls of one radius that cover as many images as possible.
+"""ProbCover: balls of one radius that cover the most images.
 
 Yehuda, Dekel, Hacohen and Weinshall, "Active Learning Through a Covering Lens" (NeurIPS 2022, arXiv 2205.11320). A ball
 of radius δ around an image covers the images that are closer than δ. Each pick is the image whose ball covers most
@@ -138,7 +138,7 @@ def _check(classes: int | None, radius: float | None, purity: float) -> None:
 
 
 class _Balls(NamedTuple):
-    """Radius of the balls, and what is known of pairs within it.
+    """Radius of the balls, and where close pairs can be.
 
     Attributes:
         squared: Squared radius in the blocks' unit.

@@ -62,7 +62,7 @@ def device_of(rows: Rows) -> torch.device:
 
 
 def dtype_of(rows: Rows) -> torch.dtype:
-    """Return the dtype in which blocks are read; float32 where there is no row to tell."""
+    """Return the dtype in which blocks are read; float32 for a matrix without rows."""
     if isinstance(rows, Tensor):
         return rows.dtype
     return rows[:1].dtype if len(rows) else torch.float32

@@ -1,9 +1,9 @@
 """From scores to indices: the readings of Algorithm 2 of Minimax Active Learning.
 
-Algorithm 2 asks for "the top b samples that meet both" conditions: the discriminator D says "unlabelled"
-(low logit) and the classifier's entropy H is high. Each function here is one reading of that sentence. All of
-them rank D's logits, since its probabilities saturate, and break ties by the lower index, so that equal input
-gives equal picks on every device.
+Algorithm 2 chooses "the top b samples that meet both" conditions: the discriminator D predicts "unlabelled" (low
+logit) and the classifier's entropy H is high. Each function here is one reading of that sentence. All of them rank
+D's logits, since its probabilities saturate, and break ties by the lower index, so that equal input gives equal picks
+on every device.
 """
 
 import math
@@ -22,20 +22,20 @@ ENTROPIES = "entropies"
 
 
 def top(scores: Array, budget: int, *, largest: bool = True) -> Tensor:
-    """The samples of the most extreme scores, by selection in O(N).
+    """Return the images of the most extreme scores, by selection in O(N).
 
     Args:
-        scores: shape (N,).
-        budget: number of samples to choose.
-        largest: whether large scores are wanted.
+        scores: Scores, shape (N,), any real dtype.
+        budget: Number of images to choose, b.
+        largest: Whether the largest scores are chosen, or the smallest.
 
     Returns:
-        Shape (budget,), int64: best score first, equal scores by index.
+        Shape (b,), int64: best score first, equal scores by index.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ShapeError: another shape.
-        NonFiniteScoreError: a score is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,).
+        NonFiniteScoreError: A score is NaN or infinite.
 
     Example:
         >>> top(torch.tensor([1.0, 3.0, 2.0, 3.0]), 3)
@@ -46,8 +46,8 @@ def top(scores: Array, budget: int, *, largest: bool = True) -> Tensor:
 
 
 def top_unchecked(scores: Tensor, budget: int, *, largest: bool = True) -> Tensor:
-    """`top` for callers that have checked their scores, which may be whole numbers or infinite."""
-    # topk finds the value of the last place in linear time, but may give any of those that share it.
+    """Return `top` for callers that have checked their scores, which may be whole numbers or infinite."""
+    # topk finds the last value that is chosen in linear time, but returns any of the images that share it.
     last = scores.topk(budget, largest=largest, sorted=False).values
     last = last.amin() if largest else last.amax()
     better = (scores > last if largest else scores < last).nonzero().flatten()
@@ -57,44 +57,44 @@ def top_unchecked(scores: Tensor, budget: int, *, largest: bool = True) -> Tenso
 
 
 def ranks(scores: Array, *, largest: bool = False) -> Tensor:
-    """The place of every sample in the order of scores, counted from 0; equal scores by index.
+    """Return the rank of every image in the order of scores, from 0; equal scores by index.
 
     Args:
-        scores: shape (N,).
-        largest: whether the largest score has place 0.
+        scores: Scores, shape (N,), any real dtype.
+        largest: Whether the largest score has rank 0.
 
     Returns:
         Shape (N,), int64, a permutation of 0 … N − 1.
 
     Raises:
-        ShapeError: another shape.
-        NonFiniteScoreError: a score is NaN or infinite.
+        ShapeError: The scores do not have the shape (N,).
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     order = as_scores(scores).argsort(descending=largest, stable=True)
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order), device=order.device)
-    return places
+    found = torch.empty_like(order)
+    found[order] = torch.arange(len(order), device=order.device)
+    return found
 
 
 def intersection(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
-    """The first b samples that are in both lists, as both lists grow (paper preset).
+    """Return the first b images that are in both lists, as both lists grow (paper preset).
 
-    With the smallest m for which the m lowest logits and the m highest entropies share b samples: those
-    samples. They are the b smallest of max(rank_D, rank_H). At the last m two samples may join where one
-    place is left; the smaller sum of ranks goes first, then the lower index. O(N log N) time, O(N) memory.
+    These are the images that the m lowest logits and the m highest entropies share, for the smallest m with b shared
+    images: the b smallest of max(rank_D, rank_H). Two images can join at the last m where only one is needed; then the
+    smaller sum of ranks goes first, then the lower index. O(N log N) time, O(N) memory.
 
     Args:
-        labelledness_logits: shape (N,), D's logits; low = unlike the labelled samples.
-        entropies: shape (N,).
-        budget: number of samples to choose.
+        labelledness_logits: Logits of D, shape (N,); low = unlike the labelled images.
+        entropies: Entropies of the predictions in nats, shape (N,).
+        budget: Number of images to choose, b.
 
     Returns:
-        Shape (budget,), int64, in the order in which the samples join.
+        Shape (b,), int64, in the order in which the images join.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ShapeError: other shapes, or two lengths.
-        NonFiniteScoreError: a score is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
 
     Example:
         >>> intersection(torch.tensor([-3.0, -2.0, -1.0]), torch.tensor([0.1, 0.9, 0.8]), 2)
@@ -103,25 +103,25 @@ def intersection(labelledness_logits: Array, entropies: Array, budget: int) -> T
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
     rank_D, rank_H = ranks(logits_N), ranks(entropies_N, largest=True)
     joins_at = torch.maximum(rank_D, rank_H)
-    # One whole number that compares as the pair (joins_at, sum of ranks); exact up to N = 2^31.
+    # One whole number that orders like the pair (joins_at, sum of ranks); exact up to N = 2³¹.
     return top_unchecked(joins_at * (2 * len(rank_D)) + rank_D + rank_H, budget, largest=False)
 
 
 def threshold(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
-    """The highest entropies among the samples with D < 0.5; where these are too few, then the lowest D.
+    """Return the highest entropies among the images with D < 0.5, filled up with the lowest D.
 
     Args:
-        labelledness_logits: shape (N,), D's logits; D < 0.5 is a logit below 0.
-        entropies: shape (N,).
-        budget: number of samples to choose.
+        labelledness_logits: Logits of D, shape (N,); D < 0.5 is a logit below 0.
+        entropies: Entropies of the predictions in nats, shape (N,).
+        budget: Number of images to choose, b.
 
     Returns:
-        Shape (budget,), int64: the kept ones by entropy, then the fill by logit.
+        Shape (b,), int64: images with D < 0.5 by entropy, then the fill by logit.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ShapeError: other shapes, or two lengths.
-        NonFiniteScoreError: a score is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
     kept = (logits_N < 0).nonzero().flatten()
@@ -133,25 +133,25 @@ def threshold(labelledness_logits: Array, entropies: Array, budget: int) -> Tens
 
 
 def filter_then_entropy(labelledness_logits: Array, entropies: Array, budget: int, factor: float = 10) -> Tensor:
-    """The highest entropies among the k·b lowest D.
+    """Return the highest entropies among the k·b lowest D.
 
     Args:
-        labelledness_logits: shape (N,), D's logits; low = unlike the labelled samples.
-        entropies: shape (N,).
-        budget: number of samples to choose.
-        factor: k ≥ 1; k·b is rounded up and ends at N.
+        labelledness_logits: Logits of D, shape (N,); low = unlike the labelled images.
+        entropies: Entropies of the predictions in nats, shape (N,).
+        budget: Number of images to choose, b.
+        factor: Factor k, 1 or more; k·b is rounded up and capped at N.
 
     Returns:
-        Shape (budget,), int64, by entropy.
+        Shape (b,), int64, highest entropy first.
 
     Raises:
-        ConfigurationError: a factor below 1.
-        BudgetError: a budget below 1 or above N.
-        ShapeError: other shapes, or two lengths.
-        NonFiniteScoreError: a score is NaN or infinite.
+        ConfigurationError: The factor is below 1.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     if not 1 <= factor < math.inf:
-        raise ConfigurationError(f"the factor of the rule 'filter' is {factor!r}; it must be 1 or more")
+        raise ConfigurationError(f"the factor of the rule 'filter_then_entropy' is {factor!r}; it must be 1 or more")
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
     size = min(len(logits_N), math.ceil(factor * budget))
     kept = top_unchecked(logits_N, size, largest=False).sort().values
@@ -159,114 +159,116 @@ def filter_then_entropy(labelledness_logits: Array, entropies: Array, budget: in
 
 
 def product(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
-    """The largest (1 − D) · H.
+    """Return the images of the largest (1 − D) · H.
 
-    Compared as log(1 − D) + log H in float64, so that a D that rounds to 1 still ranks. H = 0 comes last.
+    Ordered by log(1 − D) + log H in float64, so that values of D that round to 1 still differ. H = 0 comes last.
 
     Args:
-        labelledness_logits: shape (N,), D's logits; 1 − D = sigmoid(−logit).
-        entropies: shape (N,), 0 or more.
-        budget: number of samples to choose.
+        labelledness_logits: Logits of D, shape (N,); 1 − D = sigmoid(−logit).
+        entropies: Entropies of the predictions in nats, shape (N,), 0 or more.
+        budget: Number of images to choose, b.
 
     Returns:
-        Shape (budget,), int64, largest product first.
+        Shape (b,), int64, largest product first.
 
     Raises:
-        ConfigurationError: an entropy below 0.
-        BudgetError: a budget below 1 or above N.
-        ShapeError: other shapes, or two lengths.
-        NonFiniteScoreError: a score is NaN or infinite.
+        ConfigurationError: An entropy is below 0.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
     negative = (entropies_N < 0).nonzero().flatten()
     if len(negative):
-        place = int(negative[0])
+        first = int(negative[0])
         raise ConfigurationError(
-            f"the rule 'product' needs entropies of 0 or more; at position {place} stands {float(entropies_N[place])!r}"
+            f"the rule 'product' needs entropies of 0 or more; position {first} has {float(entropies_N[first])!r}"
         )
     return top_unchecked(F.logsigmoid(-logits_N.double()) + entropies_N.double().log(), budget)
 
 
 def highest_entropy(labelledness_logits: Array | None, entropies: Array, budget: int) -> Tensor:  # noqa: ARG001 - one signature for all rules
-    """The highest entropies; D is not asked (the paper's ablation "entropy only").
+    """Return the highest entropies, without D (the paper's ablation "entropy only").
 
     Args:
-        labelledness_logits: not used; may be None.
-        entropies: shape (N,).
-        budget: number of samples to choose.
+        labelledness_logits: Not used; may be None.
+        entropies: Entropies of the predictions in nats, shape (N,).
+        budget: Number of images to choose, b.
 
     Returns:
-        Shape (budget,), int64, highest entropy first.
+        Shape (b,), int64, highest entropy first.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ShapeError: another shape.
-        NonFiniteScoreError: a score is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,).
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     return top(as_scores(entropies, ENTROPIES), budget)
 
 
 def least_labelled(labelledness_logits: Array, entropies: Array | None, budget: int) -> Tensor:  # noqa: ARG001 - one signature for all rules
-    """The lowest D; entropy is not asked (the paper's ablation "diversity only").
+    """Return the lowest D, without entropy (the paper's ablation "diversity only").
 
     Args:
-        labelledness_logits: shape (N,), D's logits; low = unlike the labelled samples.
-        entropies: not used; may be None.
-        budget: number of samples to choose.
+        labelledness_logits: Logits of D, shape (N,); low = unlike the labelled images.
+        entropies: Not used; may be None.
+        budget: Number of images to choose, b.
 
     Returns:
-        Shape (budget,), int64, lowest logit first.
+        Shape (b,), int64, lowest logit first.
 
     Raises:
-        BudgetError: a budget below 1 or above N.
-        ShapeError: another shape.
-        NonFiniteScoreError: a score is NaN or infinite.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,).
+        NonFiniteScoreError: A score is NaN or infinite.
     """
     return top(as_scores(labelledness_logits, LABELLEDNESS), budget, largest=False)
 
 
 RULES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     {
-        "intersection": intersection,
-        "threshold": threshold,
-        "filter": filter_then_entropy,
-        "product": product,
-        "entropy": highest_entropy,
-        "diversity": least_labelled,
+        rule.__name__: rule
+        for rule in (intersection, threshold, filter_then_entropy, product, highest_entropy, least_labelled)
     }
 )
-"""The readings of Algorithm 2 by name; each takes (labelledness_logits, entropies, budget)."""
+"""Readings of Algorithm 2 by the name of their function; arguments (labelledness_logits, entropies, budget)."""
+SHORT_NAMES: Mapping[str, str] = MappingProxyType(
+    {"filter": "filter_then_entropy", "entropy": "highest_entropy", "diversity": "least_labelled"}
+)
+"""Names of rules in the settings of strategies, where they differ from the function's."""
 
 
 def choose_by_rule(
     name: str, labelledness_logits: Array | None, entropies: Array | None, budget: int, **settings: float
 ) -> Tensor:
-    """Choose by the rule of that name.
+    """Choose by the rule of this name.
 
     Args:
-        name: one of `RULES`.
-        labelledness_logits: shape (N,), D's logits. None where the rule does not ask D ("entropy").
-        entropies: shape (N,). None where the rule does not use them ("diversity").
-        budget: number of samples to choose.
-        settings: of the rule: `factor` of "filter".
+        name: One of `RULES`, or its short name.
+        labelledness_logits: Logits of D, shape (N,). None where the rule does not use D ("highest_entropy").
+        entropies: Entropies of the predictions, shape (N,). None where the rule does not use them ("least_labelled").
+        budget: Number of images to choose, b.
+        settings: Settings of the rule: `factor` of "filter_then_entropy".
 
     Returns:
-        Shape (budget,), int64, in the rule's order.
+        Shape (b,), int64, in the rule's order.
 
     Raises:
-        UnknownNameError: there is no such rule.
-        ConfigurationError: the rule has no such setting.
-        BudgetError: a budget below 1 or above N.
-        ShapeError: other shapes, two lengths, or None where the rule needs scores.
-        NonFiniteScoreError: a score is NaN or infinite.
+        UnknownNameError: The rule does not exist.
+        ConfigurationError: The rule does not have this setting.
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N, or are None where the rule needs them.
+        NonFiniteScoreError: A score is NaN or infinite.
     """
-    if name not in RULES:
-        raise UnknownNameError("rule", name, RULES)
-    unknown = sorted(settings.keys() - ({"factor"} if name == "filter" else set()))
+    rule = SHORT_NAMES.get(name, name)
+    if rule not in RULES:
+        raise UnknownNameError("rule", name, (*RULES, *SHORT_NAMES))
+    has_factor = rule == filter_then_entropy.__name__
+    unknown = sorted(settings.keys() - ({"factor"} if has_factor else set()))
     if unknown:
-        only = "its only setting is 'factor'" if name == "filter" else "it has none"
-        raise ConfigurationError(f"the rule {name!r} has no setting {unknown[0]!r}; {only}")
-    return RULES[name](labelledness_logits, entropies, budget, **settings)
+        only = "its only setting is 'factor'" if has_factor else "it has none"
+        raise ConfigurationError(f"the rule {name!r} does not have the setting {unknown[0]!r}; {only}")
+    return RULES[rule](labelledness_logits, entropies, budget, **settings)
 
 
 def _both(labelledness_logits: Array, entropies: Array, budget: int) -> tuple[Tensor, Tensor, int]:

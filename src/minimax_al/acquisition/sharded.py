@@ -185,7 +185,7 @@ class _ShardedGreedy:
         self.greedy.bound[own] = -torch.inf
 
     def take_nearest_to_mean(self) -> None:
-        """Pick the image nearest to the mean of the whole pool, where there are no centres."""
+        """Pick the image nearest to the mean of the whole pool, without centres."""
         greedy = self.greedy
         total = (greedy.products.mean * len(greedy.features)).nan_to_num()
         mean = self.collectives.rows(total[None], [1] * self.collectives.ranks).sum(dim=0) / sum(self.sizes)

@@ -1,9 +1,9 @@
 """TypiClust: typical images of clusters that have no label yet; for the first labels.
 
 Hacohen, Dekel and Weinshall, "Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets" (ICML 2022).
-With few labels a model's uncertainty is not informative. The images are clustered into as many clusters as there will
-be labels. The largest cluster without a label gives its most typical image, which is the one with the smallest mean
-distance to its nearest neighbours within the cluster; then the next cluster follows.
+A model that was trained on few labels has no informative uncertainty. The images are clustered; the number of clusters
+is the number of labels after the choice. The largest cluster without a label gives its most typical image, which is the
+one with the smallest mean distance to its nearest neighbours within the cluster; then the next cluster follows.
 """
 
 import torch
@@ -38,7 +38,7 @@ def typicality(
 ) -> Tensor:
     """Return typical images of the largest clusters that have no label.
 
-    Time O((N + L)·(clusters·d + largest cluster·d)); memory O(N + L) and a part of at most 256 MiB beside the features.
+    Time O((N + L)·(clusters·d + largest cluster·d)); memory O(N + L) and at most 256 MiB in addition to the features.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; may stay on disk.
