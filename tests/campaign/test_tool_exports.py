@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from minimax_al.campaign.exchange.formats.label_studio import path_of_task
+from minimax_al.campaign.exchange.formats.label_studio import names_of_task
 from minimax_al.campaign.exchange.formats.run_length import encode_label_studio
 from minimax_al.errors import DataError
 
@@ -95,9 +95,9 @@ def test_images_that_were_uploaded_to_label_studio_are_found(make_campaign, save
 
 
 def test_what_label_studio_did_not_put_before_a_name_stays():
-    assert path_of_task({"image": "/data/local-files/?d=a/6c39e7e0-x.png"}) == "a/6c39e7e0-x.png"
-    assert path_of_task({"image": "/data/upload/3/x.png"}) == "x.png"
-    assert path_of_task({"image": "/home/ann/x.png"}) == "/home/ann/x.png"
+    assert names_of_task({"image": "/data/local-files/?d=a/6c39e7e0-x.png"}).readings == ("a/6c39e7e0-x.png",)
+    assert names_of_task({"image": "/data/upload/3/x.png"}).readings == ("x.png",)
+    assert names_of_task({"image": "/home/ann/x.png"}) == ("/home/ann/x.png", ())
 
 
 def test_the_short_json_of_label_studio_is_told_from_the_whole(campaign, write):

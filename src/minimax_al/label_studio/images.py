@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from minimax_al.campaign.exchange.formats.label_studio import path_of_task
+from minimax_al.campaign.exchange.formats import Given
+from minimax_al.campaign.exchange.formats.label_studio import names_of_task
+from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.decode import read_image
@@ -53,36 +55,41 @@ def active_images(connection: Connection, item_ids: Sequence[int]) -> dict[int, 
     return {row.id: _image(row) for row in rows}
 
 
-def image_of_task(connection: Connection, data: Mapping[str, Any], where: str) -> TaskImage:
-    """The image that a task shows: by its content where the task says it, by its path where not.
+def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any], where: str) -> TaskImage:
+    """Return the image that a task shows: by its content where the task has it, otherwise by its name.
 
     Args:
-        connection: to the campaign.
-        data: of the task.
-        where: the start of a message.
+        connection: Connection to the campaign's database.
+        images: Folder of the campaign's images.
+        data: Data of the task.
+        where: Start of the error's sentence.
 
     Raises:
-        DataError: it is no image of the campaign, or its file had other content when the task was made.
+        DataError: The image is not in the campaign, may be one of two, or its file had other content when the task
+            was made.
     """
     content = data.get("content_hash")
     if content is not None:
         rows = connection.execute(select(*_COLUMNS).where(items.c.content_hash == str(content))).all()
-        # Of copies the one that was asked about; it may have moved since.
+        # Of copies, the one that was picked; it may have moved since.
         rows = sorted(rows, key=lambda row: (row.id != data.get("item"), row.path != data.get("path"), row.id))
         if rows:
             return _image(rows[0])
     try:
-        path = path_of_task(data)
+        names = names_of_task(data)
     except KeyError:
-        raise DataError(f"{where} does not say which image it shows: delete it there") from None
-    row = connection.execute(select(*_COLUMNS).where(items.c.path == path)).first()
-    if row is None:
-        raise DataError(f"{where} shows {path!r}, which is no image of this campaign: delete the task there")
+        raise DataError(f"{where} does not tell which image it shows: delete it there") from None
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    try:
+        known = Lookup(connection, images).find(Given(names.name, where, readings=names.readings))
+    except DataError as error:
+        raise DataError(f"{error}; or delete the task in Label Studio") from error
     if content is not None:
         raise DataError(
-            f"{where} shows {path!r} as it was before its file changed: delete the task there, and push again"
+            f"{where} shows {known.path!r} as it was before its file changed: delete the task there, and push again"
         )
-    return _image(row)
+    return _image(connection.execute(select(*_COLUMNS).where(items.c.id == known.id)).one())
 
 
 def as_upload(image: TaskImage, file: Path) -> Upload:

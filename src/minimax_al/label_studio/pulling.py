@@ -107,7 +107,7 @@ def take_tasks(campaign: Campaign, tasks: Iterable[Task], users: Mapping[int, Us
     for task in tasks:
         where = f"task {task.id} of Label Studio"
         with campaign.store.reading() as connection:
-            image = image_of_task(connection, task.data, where) if task.annotations else None
+            image = image_of_task(connection, campaign.images, task.data, where) if task.annotations else None
             known = _known(connection, [] if image is None else [image.item])
         for annotation in task.annotations:
             assert image is not None

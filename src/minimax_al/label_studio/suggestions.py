@@ -75,7 +75,8 @@ class Suggestions:
     def _image(self, task: TaskData) -> TaskImage | None:
         with self.campaign.store.reading() as connection:
             try:
-                image = image_of_task(connection, task.data, f"task {task.id} of Label Studio")
+                where = f"task {task.id} of Label Studio"
+                image = image_of_task(connection, self.campaign.images, task.data, where)
             except DataError:
                 return None
             return active_images(connection, [image.item]).get(image.item)

@@ -1,15 +1,18 @@
 """Import of labels from a file or folder: all of them, or none and an error that lists what is wrong."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from sqlalchemy import Connection
 
-from minimax_al.campaign.exchange.answers import Answer, Answers, find_classes
+from minimax_al.campaign.exchange.answers import Answer, Answers, Classes, find_classes
 from minimax_al.campaign.exchange.formats import Context, Given, check_source, detect_format, get_format
-from minimax_al.campaign.exchange.lookup import Known, Lookup
+from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.images.mask_files import Mask, MaskFiles, check_mask
 from minimax_al.campaign.rounds.answers import take, take_overtaken
@@ -80,9 +83,7 @@ class _Reading:
 
     def _save(self, one: Given, mask: Mask, class_count: int) -> str:
         check_mask(mask, self.lookup.size_of(one), class_count, one.where)
-        self.values.update(set(mask.ravel()[:: max(1, mask.size // 4096)].tolist()) or ())
-        if len(self.values) <= 2:  # rare values matter only as long as few are known
-            self.values.update(map(int, set(mask.ravel().tolist())))
+        self.values.update(np.flatnonzero(np.bincount(mask.ravel(), minlength=IGNORED + 1)).tolist())
         return self.room.save(mask)
 
 
@@ -134,11 +135,86 @@ def import_labels(
             problems.check()
             if not answers:
                 raise DataError(f"{str(source)!r} has no labels: nothing was imported")
-            notes = tuple(_notes(reading, overruled, class_names))
+            outcome = Import(str(source), name, 0, 0, 0, (), notes=tuple(_notes(reading, overruled, class_names)))
             if check:
-                return _import(connection, answers, settings, now, Import(str(source), name, 0, 0, 0, ()), notes, None)
-        for answer in _each(answers):
-            if answer.mask is not None:
-                masks.admit(answer.mask, room)
+                classes = find_classes(answers.values(), class_names, problems, create=create_classes)
+                plan = _plan(connection, answers, classes, now)
+                return replace(plan.counted(outcome), new_classes=classes.new, is_check=True)
+        for mask in {answer.mask for of_image in answers.values() for answer in of_image if answer.mask is not None}:
+            masks.admit(mask, room)
     with store.writing() as connection:
-        ...
+        # Classes may have changed meanwhile.
+        classes = find_classes(answers.values(), list(class_ids(connection)), problems, create=create_classes)
+        problems.check()
+        add_classes(connection, classes.new)
+        plan = _plan(connection, answers, classes, now)
+        take_overtaken(connection, plan.earlier, now)
+        take(connection, plan.events, settings)
+    return replace(plan.counted(outcome), new_classes=classes.new)
+
+
+class _Plan(NamedTuple):
+    """Changes of the history.
+
+    Attributes:
+        earlier: Events that a later label of the same source supersedes.
+        events: Events that will hold.
+        counts: Counts of `Import`.
+    """
+
+    earlier: list[Event]
+    events: list[Event]
+    counts: Counter[str]
+
+    def counted(self, outcome: Import) -> Import:
+        """Return an outcome with the counts of this plan."""
+        added, changed, unchanged, unsure = (self.counts[name] for name in ("added", "changed", "unchanged", "unsure"))
+        return replace(outcome, added=added, changed=changed, unchanged=unchanged, unsure=unsure)
+
+
+def _plan(connection: Connection, answers: Mapping[int, Sequence[Answer]], classes: Classes, now: datetime) -> _Plan:
+    ids = class_ids(connection)
+    held = {row.item_id: (row.class_name, row.mask) for row in connection.execute(current_labels(unsure=True))}
+    plan = _Plan([], [], Counter())
+    for item, (*earlier, answer) in answers.items():
+        name = None if answer.class_name is None else classes.stored[answer.class_name]
+        before = held.get(item)
+        if before == (name, answer.mask):
+            plan.counts["unchanged"] += 1
+            continue
+        is_labelled = before is not None and before != (None, None)
+        plan.counts["unsure" if answer.kind == "unsure" else "changed" if is_labelled else "added"] += 1
+        events = [_event(item, one, classes, ids, now) for one in (*earlier, answer)]
+        plan.earlier.extend(events[:-1])
+        plan.events.append(events[-1])
+    return plan
+
+
+def _event(item: int, answer: Answer, classes: Classes, ids: Mapping[str, int], now: datetime) -> Event:
+    # A class that is still to be added has no id: that is so in a check alone.
+    number = None if answer.class_name is None else ids.get(classes.stored[answer.class_name])
+    return Event(item, answer.kind, answer.author, answer.at or now, number, answer.mask)
+
+
+def _notes(reading: _Reading, overruled: int, class_names: Sequence[str]) -> Iterator[str]:
+    """Yield sentences about what should be known of an import."""
+    answers = reading.answers
+    if reading.lookup.prefix:
+        yield (
+            f"The names begin with {reading.lookup.prefix!r}, which the campaign's paths do not have: it was left out."
+        )
+    if overruled:
+        yield f"{overruled:,} images have several labels that disagree in the source: the latest of each counts."
+    if answers.several:
+        decided = f", and of {answers.ground_truth:,} tasks the ground truth" if answers.ground_truth else ""
+        yield f"{answers.several:,} tasks have annotations that disagree: the latest of each counts{decided}."
+    if answers.unusable:
+        yield (
+            f"{answers.unusable:,} labels are of images whose file is missing or set aside: they count once the file "
+            "can be read."
+        )
+    if reading.values == {0, IGNORED} and len(class_names) > 1:
+        yield (
+            f"The masks hold 0 and {IGNORED} alone: {IGNORED} is void, so that all they teach is {class_names[0]!r}. "
+            f"If {IGNORED} stands for {class_names[1]!r}, write 1 for it and import again."
+        )

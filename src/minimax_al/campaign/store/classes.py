@@ -1,25 +1,30 @@
-"""The classes of a campaign, in a fixed order; more may join, none leaves."""
+"""Classes of a campaign: stored in a fixed order, by name.
 
+A class that leaves the list stays in the table, with a negative position, since the history of labels refers to it.
+"""
+
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from minimax_al.campaign.store.schema import classes
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 
 
 def class_ids(connection: Connection) -> dict[str, int]:
-    """Id by name, in the order of the classes."""
-    rows = connection.execute(select(classes.c.name, classes.c.id).order_by(classes.c.position))
-    return {row.name: row.id for row in rows}
+    """Return the id of each class by name, in the order of the classes."""
+    listed = select(classes.c.name, classes.c.id).where(classes.c.position >= 0).order_by(classes.c.position)
+    return {row.name: row.id for row in connection.execute(listed)}
 
 
 def class_id(connection: Connection, name: str) -> int:
-    """The id of a class.
+    """Return the id of a class.
 
     Raises:
-        UnknownNameError: there is no such class.
+        UnknownNameError: The class does not exist.
     """
     ids = class_ids(connection)
     if name not in ids:
@@ -28,32 +33,129 @@ def class_id(connection: Connection, name: str) -> int:
 
 
 def add_classes(connection: Connection, names: Sequence[str]) -> None:
-    """Adds classes behind those that are there.
+    """Add classes after the existing ones; a class that had left comes back.
+
+    Args:
+        connection: Connection in a write transaction.
+        names: Names of the new classes.
 
     Raises:
-        ConfigurationError: a name that cannot be.
-        DataError: a name that is there already.
+        ConfigurationError: A name is invalid.
+        DataError: A class of that name exists, or one that looks the same.
     """
-    check_class_names(names)
     known = class_ids(connection)
-    for name in names:
-        if name in known:
-            raise DataError(f"the class {name!r} is there already")
-    start = connection.execute(select(func.coalesce(func.max(classes.c.position), -1))).scalar_one() + 1
-    if names:
-        connection.execute(classes.insert(), [{"position": start + i, "name": name} for i, name in enumerate(names)])
+    check_class_names([*known, *names])
+    retired = {
+        row.name: row.id for row in connection.execute(select(classes.c.name, classes.c.id)) if row.name not in known
+    }
+    start = connection.execute(select(func.max(classes.c.position))).scalar()
+    start = 0 if start is None or start < 0 else start + 1
+    for position, name in enumerate(names, start=start):
+        if name in retired:
+            connection.execute(update(classes).where(classes.c.id == retired[name]).values(position=position))
+        else:
+            connection.execute(classes.insert().values(position=position, name=name))
+
+
+def store_order(connection: Connection, ids: Sequence[int]) -> None:
+    """Store the order of all listed classes; classes that are left out leave the list.
+
+    Args:
+        connection: Connection in a write transaction.
+        ids: Class ids, in the new order.
+    """
+    # Positions are unique: first everything leaves, then the listed ones come back in order.
+    connection.execute(update(classes).values(position=-1 - classes.c.id))
+    if ids:
+        statement = update(classes).where(classes.c.id == bindparam("b_id")).values(position=bindparam("b_position"))
+        connection.execute(statement, [{"b_id": one, "b_position": position} for position, one in enumerate(ids)])
+
+
+def store_name(connection: Connection, old: str, new: str) -> None:
+    """Rename a class; its labels keep their class.
+
+    Raises:
+        UnknownNameError: The class does not exist.
+        ConfigurationError: The new name is invalid.
+        DataError: Another class has the new name, or one that looks the same.
+    """
+    identity = class_id(connection, old)
+    check_class_names([new if name == old else name for name in class_ids(connection)])
+    taken = connection.execute(select(classes.c.id).where(classes.c.name == new, classes.c.id != identity)).first()
+    if taken is not None:  # a class that has left: its labels in the history keep a name of their own
+        former = classes.c.id == taken.id
+        connection.execute(update(classes).where(former).values(name=f"{new} (former class {taken.id})"))
+    connection.execute(update(classes).where(classes.c.id == identity).values(name=new))
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Refuses names that could not be written to a file and read again.
+    """Refuse names that could not be written to a file and read again, or told apart.
 
     Raises:
-        ConfigurationError: a name is empty, has spaces around it, or characters that do not print.
-        DataError: a name is there twice.
+        ConfigurationError: A name is empty, has spaces around it, or unprintable characters.
+        DataError: A name occurs twice, or in two Unicode forms.
     """
     for name in names:
-        if not name or name != name.strip() or not name.isprintable():
-            raise ConfigurationError(f"class name {name!r} cannot be: give printable text without spaces around it")
+        if (reason := why_not_a_class(name)) is not None:
+            raise ConfigurationError(reason)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"class names must differ, but {twice[0]!r} is there {names.count(twice[0])} times")
+    for position, name in enumerate(names):
+        twin = class_twin(name, names[:position])
+        if twin is not None and twin.looks_the_same:
+            raise DataError(f"class names must differ, but {twin.why(name)}: give one of them")
+
+
+def why_not_a_class(name: str) -> str | None:
+    """Return why a name is not a class name, or None.
+
+    Example:
+        >>> why_not_a_class("egret"), why_not_a_class(" egret")
+        (None, "class name ' egret' is invalid: give printable text without spaces around it")
+    """
+    if not name or name != name.strip() or not name.isprintable():
+        return f"class name {name!r} is invalid: give printable text without spaces around it"
+    return None
+
+
+class Twin(NamedTuple):
+    """Class whose name another name is easily taken for.
+
+    Attributes:
+        name: Name of the class.
+        looks_the_same: Whether both names are two Unicode forms of one text.
+    """
+
+    name: str
+    looks_the_same: bool
+
+    def why(self, other: str) -> str:
+        """Return how the names differ, as a part of a sentence."""
+        if self.looks_the_same:
+            return f"{other!a} and {self.name!a} are two Unicode forms of {self.name!r}"
+        return f"the class {other!r} differs from {self.name!r} in case, spaces or invisible characters alone"
+
+
+def class_twin(name: str, known: Iterable[str]) -> Twin | None:
+    """Return the class that a name is easily taken for, or None.
+
+    Example:
+        >>> class_twin("juice ", ["Juice"]), class_twin("tea", ["Juice"])
+        (Twin(name='Juice', looks_the_same=False), None)
+        >>> class_twin("cafe\u0301", ["caf\u00e9"]).looks_the_same
+        True
+    """
+    twins = [other for other in known if other != name and _folded(other) == _folded(name)]
+    if not twins:
+        return None
+    same = [other for other in twins if unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name)]
+    return Twin((same or twins)[0], bool(same))
+
+
+def _folded(name: str) -> str:
+    """Return a name without what is easily overlooked."""
+    visible = "".join(
+        letter for letter in unicodedata.normalize("NFKC", name) if letter.isprintable() or letter.isspace()
+    )
+    return " ".join(visible.casefold().split())

@@ -10,7 +10,7 @@ from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labell
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 from minimax_al.vocabulary import Task
 
-Read = Callable[[Path, Context], Iterator[Given]]
+Read = Callable[[Path, Context], Iterator[Given | DataError]]
 Write = Callable[[Path, Sequence[Labelled], Context], None]
 
 

@@ -1,35 +1,35 @@
 """Label Studio's JSON: a list of tasks with choices, brush masks or polygons."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 
 from minimax_al.campaign.exchange.formats.json_file import read_json
 from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled, check_drawn
+from minimax_al.campaign.exchange.formats.links import LOCAL_FILES, readings
 from minimax_al.campaign.exchange.formats.polygons import fill_polygon
 from minimax_al.campaign.exchange.formats.run_length import Binary, decode_label_studio, encode_label_studio
+from minimax_al.campaign.exchange.formats.times import read_time
 from minimax_al.campaign.images.mask_files import Mask, check_mask_size
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED
 
-LOCAL_FILES = "/data/local-files/?d="
-_IMAGE, _ANSWER = "image", "label"
-_UPLOADED = re.compile(r".*/data/upload/\d+/(?:[0-9a-f]{8}-)?")
+_IMAGE, _PATH, _ANSWER = "image", "path", "label"
 
 
-def read(source: Path, context: Context) -> Iterator[Given]:
-    """One label for every annotated task; of several annotations the last one counts, cancelled ones do not.
+def read(source: Path, context: Context) -> Iterator[Given | DataError]:
+    """Yield one label per annotated task: of the ground truth, or else of the latest annotation that was submitted.
 
     Raises:
-        DataError: the file is no such JSON, or a task has several choices.
+        DataError: The file is not such JSON.
     """
     content: Any = read_json(source)
     if not isinstance(content, list):
@@ -38,16 +38,17 @@ def read(source: Path, context: Context) -> Iterator[Given]:
         where = f"{str(source)!r}, task {task.get('id', number) if isinstance(task, Mapping) else number}"
         try:
             given = given_of_task(task, where, context)
-        except DataError:
-            raise
+        except DataError as error:
+            yield error
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            raise DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}") from error
-        if given is not None:
-            yield given
+            yield DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}")
+        else:
+            if given is not None:
+                yield given
 
 
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
-    """Writes one JSON file, ready for Label Studio's import."""
+    """Write one JSON file, ready for Label Studio's import."""
     tasks = []
     for row in labelled:
         annotation = {
@@ -61,48 +62,73 @@ def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
 
 
 def task_data(path: str) -> dict[str, str]:
-    """What a task says of its image: where Label Studio's local storage has it, and its path in the campaign."""
+    """Return the data of a task: the image's link in Label Studio's local storage, and its path in the campaign."""
     return {_IMAGE: LOCAL_FILES + quote(path), "path": path}
 
 
-def path_of_task(data: Mapping[str, Any]) -> str:
-    """The image's path in the campaign, from what a task says of it.
+class ImageNames(NamedTuple):
+    """Names of a task's image.
+
+    Attributes:
+        name: Path in the campaign where the task has it; otherwise the link as it is written, without its start.
+        readings: Names that the link may mean; empty for a plain path.
+    """
+
+    name: str
+    readings: tuple[str, ...]
+
+
+def names_of_task(data: Mapping[str, Any]) -> ImageNames:
+    """Return the names of a task's image.
+
+    Args:
+        data: Data of the task.
+
+    Raises:
+        KeyError: The data have no image.
 
     Example:
-        >>> path_of_task({"image": "/data/local-files/?d=cats/my%20cat.jpg"})
-        'cats/my cat.jpg'
-        >>> path_of_task({"image": "/data/upload/3/6c39e7e0-heron.jpg"})  # Label Studio's, before the name
-        'heron.jpg'
+        >>> names_of_task({"image": "/data/local-files/?d=cats/my%20cat.jpg"})
+        ImageNames(name='cats/my%20cat.jpg', readings=('cats/my%20cat.jpg', 'cats/my cat.jpg'))
+        >>> names_of_task({"image": "cats/1.jpg"})
+        ImageNames(name='cats/1.jpg', readings=())
     """
-    if "path" in data:
-        return str(data["path"])
-    link = urlsplit(_link(data))
-    if files := parse_qs(link.query).get("d"):
-        return files[0]
-    path = _UPLOADED.sub("", unquote(link.path))
-    return path.removeprefix("/") if link.scheme else path
+    if _PATH in data and not _has_link(data):
+        return ImageNames(str(data[_PATH]), ())
+    link = _link(data)
+    found = readings(link)
+    name = found[0] if found else link
+    return ImageNames(str(data[_PATH]), found or (link,)) if _PATH in data else ImageNames(name, found)
+
+
+def _has_link(data: Mapping[str, Any]) -> bool:
+    try:
+        return bool(_link(data))
+    except (KeyError, DataError):
+        return False
 
 
 def _link(data: Mapping[str, Any]) -> str:
-    """Where the task has its image: projects may call it otherwise than `image`."""
-    if _IMAGE in data:
+    """Return the link to the image: projects may call its field otherwise than `image`."""
+    others = [text for key, text in data.items() if key != _PATH and isinstance(text, str) and _is_image(text)]
+    if isinstance(data.get(_IMAGE), str):
         return str(data[_IMAGE])
-    found = (text for text in data.values() if isinstance(text, str) and _is_image(text))
-    link = next(found, None)
-    if link is None:
+    if len(set(others)) > 1:
+        raise DataError(f"the task shows {len(set(others))} images ({others[0]!r}, {others[1]!r}): keep one")
+    if not others:
         raise KeyError(_IMAGE)
-    return link
+    return others[0]
 
 
 def _is_image(text: str) -> bool:
-    return PurePosixPath(urlsplit(text).path).suffix.lower() in IMAGE_SUFFIXES or text.startswith(LOCAL_FILES)
+    return PurePosixPath(urlsplit(text).path).suffix.lower() in IMAGE_SUFFIXES or bool(readings(text))
 
 
 def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Given | None:
-    """The label of one task; None where nobody has given one.
+    """Return the label of one task; None if it has no submitted annotation.
 
     Raises:
-        DataError: it has no place for annotations, or one that cannot be taken.
+        DataError: The task has no place for annotations, or an annotation cannot be imported.
     """
     annotations = task.get("annotations", [] if "data" in task else None)
     if annotations is None:
@@ -110,12 +136,55 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
     finished = [one for one in annotations if not one.get("was_cancelled") and one.get("result")]
     if not finished:
         return None
-    last = max(finished, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""))
-    given = Given(path_of_task(task["data"]), where, author=_author(last.get("completed_by")))
+    truths = [one for one in finished if one.get("ground_truth")]
+    last = _latest(truths or finished, where)
+    try:
+        names = names_of_task(task["data"])
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    given = Given(
+        names.name,
+        where,
+        author=_author(last.get("completed_by")),
+        at=_time(last, where) if _is_time(last) else None,
+        readings=names.readings,
+        disagrees=any(_says(one) != _says(last) for one in finished),
+        is_ground_truth=bool(truths) and len(finished) > len(truths),
+    )
     if context.task == "segmentation":
         mask = mask_of_results(last["result"], where, context.class_names, context.size_of(given))
         return replace(given, mask=mask)
     return replace(given, class_name=class_of_results(last["result"], where))
+
+
+def _latest(annotations: Sequence[Mapping[str, Any]], where: str) -> Mapping[str, Any]:
+    """Return the annotation with the latest time; of equal times, the last one in the file."""
+    if len(annotations) == 1:
+        return annotations[0]
+    times = [_time(one, where) for one in annotations]
+    last = max(time for time in times if time is not None) if all(times) else None
+    if last is None:
+        if all(_says(one) == _says(annotations[-1]) for one in annotations):
+            return annotations[-1]
+        raise DataError(f"{where} has annotations that disagree, and not all have a time: keep one")
+    return next(one for one, time in zip(reversed(annotations), reversed(times), strict=True) if time == last)
+
+
+def _time(annotation: Mapping[str, Any], where: str) -> datetime | None:
+    return read_time(str(annotation.get("updated_at") or annotation.get("created_at") or ""), where)
+
+
+def _is_time(annotation: Mapping[str, Any]) -> bool:
+    try:
+        return _time(annotation, "") is not None
+    except DataError:
+        return False
+
+
+def _says(annotation: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what an annotation answers, without the ids and names of its regions."""
+    regions = ((str(one.get("type")), json.dumps(one.get("value"), sort_keys=True)) for one in annotation["result"])
+    return sorted(regions)
 
 
 def class_of_results(results: Sequence[Mapping[str, Any]], where: str) -> str:

@@ -12,19 +12,24 @@ from minimax_al.vocabulary import IGNORED, Task
 
 @dataclass(frozen=True)
 class Given:
-    """A label as a file gives it, before anybody knows whether the image and the class exist.
+    """Label as a source gives it, before its image and class are looked up.
 
     Attributes:
-        name: the image, as the file has it.
-        where: file and line, for messages.
-        class_name: in classification.
-        mask: in segmentation.
-        file: where the image may lie, should `name` say too little.
-        by_content: `file` is the image or a copy of it, and its content says which; `name` decides only
-            between copies.
-        author: who said it, where the file says so.
-        any_ending: `name` lacks the file's ending.
-        unsure: nobody could tell; it has neither class nor mask then.
+        name: Name of the image, as the source has it.
+        where: File and line, for messages.
+        class_name: Class in classification.
+        mask: Mask in segmentation.
+        file: File that may be the image, if `name` is not enough.
+        by_content: Whether `file` is the image or a copy of it, which its content identifies; `name` then decides
+            between copies alone.
+        author: Author of the label, where the source has one.
+        at: Time of the label, where the source has one.
+        any_ending: Whether `name` lacks the file's ending.
+        unsure: Whether nobody could tell; class and mask are then None.
+        readings: Names that a link may mean, for a source whose encoding of names is unknown; all are tried, and two
+            that are two images are an error.
+        disagrees: Whether annotations of the task disagree.
+        is_ground_truth: Whether the annotation is marked as the ground truth.
     """
 
     name: str
@@ -36,20 +41,24 @@ class Given:
     any_ending: bool = False
     by_content: bool = False
     unsure: bool = False
+    at: datetime | None = None
+    readings: tuple[str, ...] = ()
+    disagrees: bool = False
+    is_ground_truth: bool = False
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image with the answer that holds: a class, a mask, or neither where nobody could tell.
+    """Image with its current answer: a class, a mask, or neither where nobody could tell.
 
     Attributes:
-        path: relative to the images' folder.
-        class_name: in classification.
-        mask: in segmentation, the name of its file.
-        width: of the image, upright, in pixels.
-        height: of the image.
-        author: who said it.
-        at: when.
+        path: Path of the image, relative to the images' folder.
+        class_name: Class in classification.
+        mask: Name of the mask's file in segmentation.
+        width: Width of the image, upright, in pixels.
+        height: Height of the image, upright, in pixels.
+        author: Author of the answer.
+        at: Time of the answer.
     """
 
     path: str

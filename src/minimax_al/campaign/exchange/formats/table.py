@@ -1,15 +1,17 @@
-"""CSV and Parquet: one line an image, `path,label,author,labelled_at,answer`.
+"""CSV and Parquet: one row per label, `path,label,author,labelled_at,answer`.
 
-A blank label says nothing, unless the answer is "unsure": then nobody could tell. The first two columns
-suffice.
+A row with a blank label is skipped, unless its answer is "unsure": then nobody could tell. The first two columns are
+enough. An image may have several rows, of which the latest counts.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
+from minimax_al.campaign.exchange.formats.times import read_time
 from minimax_al.data.manifest_table import read_manifest
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError, ManifestError, MissingDependencyError
@@ -18,23 +20,28 @@ COLUMNS = ("path", "label", "author", "labelled_at", "answer")
 _LABEL, _UNSURE = "label", "unsure"
 
 
-def read(source: Path, context: Context) -> Iterator[Given]:  # noqa: ARG001 - every format is asked alike
-    """The labelled rows of a CSV or Parquet file with columns `path` and `label`."""
+def read(source: Path, context: Context) -> Iterator[Given | DataError]:  # noqa: ARG001 - every format is called alike
+    """Yield the labelled rows of a CSV or Parquet file with columns `path` and `label`, and an error for wrong ones."""
     try:
-        rows = read_manifest(source, also=("author", "answer"), repeats=True).rows
-    except ManifestError as error:  # which knows of splits, that campaigns do not take
+        rows = read_manifest(source, also=("author", "answer", "labelled_at"), repeats=True).rows
+    except ManifestError as error:  # its sentence has the splits of a data set, which campaigns do not have
         raise ManifestError(str(error).replace("path,label[,split]", "path,label[,author,answer]")) from error
     for row in rows:
+        where = f"{str(source)!r}, line {row.line}"
         unsure = row.also.get("answer", "").strip().lower() == _UNSURE
-        where, author = f"{str(source)!r}, line {row.line}", row.also.get("author", "").strip() or None
         if unsure and row.label is not None:
-            raise DataError(f"{where}: the answer is {_UNSURE!r}, but there is a label {row.label!r}: keep one of them")
-        if unsure or row.label is not None:
-            yield Given(row.name, where, row.label, file=row.path, author=author, unsure=unsure)
+            yield DataError(f"{where}: the answer is {_UNSURE!r}, but there is a label {row.label!r}: keep one of them")
+        elif unsure or row.label is not None:
+            author = row.also.get("author", "").strip() or None
+            given = Given(row.name, where, row.label, file=row.path, author=author, unsure=unsure)
+            try:
+                yield replace(given, at=read_time(row.also.get("labelled_at", ""), where))
+            except DataError as error:
+                yield error
 
 
 def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None:  # noqa: ARG001
-    """Writes a CSV file."""
+    """Write a CSV file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -43,10 +50,10 @@ def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None
 
 
 def write_parquet(out: Path, labelled: Sequence[Labelled], context: Context) -> None:  # noqa: ARG001
-    """Writes a Parquet file.
+    """Write a Parquet file.
 
     Raises:
-        MissingDependencyError: without pyarrow.
+        MissingDependencyError: pyarrow is not installed.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional package

@@ -1,0 +1,28 @@
+"""Times of labels, as tools write them."""
+
+from datetime import UTC, datetime
+
+from minimax_al.errors import DataError
+
+
+def read_time(text: str, where: str) -> datetime | None:
+    """Return a time in ISO 8601; None for a blank one. A time without a zone is in UTC.
+
+    Args:
+        text: Time, such as "2026-01-02T03:04:05+00:00".
+        where: Start of the error's sentence.
+
+    Raises:
+        DataError: The text is not such a time.
+
+    Example:
+        >>> read_time("2026-01-02 03:04:05", "line 2").isoformat()
+        '2026-01-02T03:04:05+00:00'
+    """
+    if not text.strip():
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise DataError(f"{where}: {text!r} is not a time: write it as 2026-01-02T03:04:05+00:00") from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
