@@ -125,7 +125,7 @@ MISTAKES = [
     ("a/002.png", in_colour, "ground,0,0,0\n", r"the class 'bird' has no colour"),
     ("a/002.jpg", lambda drawn: drawn, None, r"002\.jpg' is no PNG file: save it as one, or take it away"),
     ("a/002.tif", lambda drawn: drawn, None, r"002\.tif' is no PNG file"),
-    ("a/099_L.png", lambda drawn: drawn, None, r"'a/099_L' is no image of this campaign"),
+    ("a/099_L.png", lambda drawn: drawn, None, r"'a/099_L' is not an image of this campaign"),
 ]
 
 

@@ -212,9 +212,9 @@ def campaign_paths(campaign):
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        ({"text": "?"}, "does not say which image it shows"),
-        ({"path": "gone.png"}, "shows 'gone.png', which is no image of this campaign"),
-        ({"path": "gone.png", "content_hash": "ab"}, "shows 'gone.png', which is no image of this campaign"),
+        ({"text": "?"}, "does not tell which image it shows"),
+        ({"path": "gone.png"}, ".*'gone.png' is not an image of this campaign"),
+        ({"path": "gone.png", "content_hash": "ab"}, ".*'gone.png' is not an image of this campaign"),
     ],
 )
 def test_a_task_of_no_image_is_named(pushed, studio, client, data, match):
@@ -222,7 +222,7 @@ def test_a_task_of_no_image_is_named(pushed, studio, client, data, match):
     number = studio.task_of(path)
     studio.tasks[number]["data"] = data
     studio.choose(number, "cat")
-    with pytest.raises(DataError, match=f"task {number} of Label Studio {match}"):
+    with pytest.raises(DataError, match=f"task {number} of Label Studio:? ?{match}"):
         pull(campaign, client, "herons")
 
 

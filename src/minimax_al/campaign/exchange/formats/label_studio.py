@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -23,6 +23,7 @@ from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED
 
 _IMAGE, _PATH, _ANSWER = "image", "path", "label"
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def read(source: Path, context: Context) -> Iterator[Given | DataError]:
@@ -158,16 +159,14 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
 
 
 def _latest(annotations: Sequence[Mapping[str, Any]], where: str) -> Mapping[str, Any]:
-    """Return the annotation with the latest time; of equal times, the last one in the file."""
+    """Return the annotation with the latest time; one without a time is older than any with one."""
     if len(annotations) == 1:
         return annotations[0]
-    times = [_time(one, where) for one in annotations]
-    last = max(time for time in times if time is not None) if all(times) else None
-    if last is None:
-        if all(_says(one) == _says(annotations[-1]) for one in annotations):
-            return annotations[-1]
-        raise DataError(f"{where} has annotations that disagree, and not all have a time: keep one")
-    return next(one for one, time in zip(reversed(annotations), reversed(times), strict=True) if time == last)
+    times = [_time(one, where) or _LONG_AGO for one in annotations]
+    latest = [one for one, time in zip(annotations, times, strict=True) if time == max(times)]
+    if any(_says(one) != _says(latest[-1]) for one in latest):
+        raise DataError(f"{where} has annotations of the same time that disagree: keep one")
+    return latest[-1]
 
 
 def _time(annotation: Mapping[str, Any], where: str) -> datetime | None:
