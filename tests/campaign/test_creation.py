@@ -12,9 +12,9 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
     [
         ({"classes": ["cat"]}, ConfigurationError, "1 classes leave nothing to tell apart"),
         ({"classes": ["cat", "cat"]}, DataError, "'cat' is there 2 times"),
-        ({"classes": ["cat", " dog"]}, ConfigurationError, "class name ' dog' cannot be"),
-        ({"classes": ["cat", ""]}, ConfigurationError, "class name '' cannot be"),
-        ({"classes": ["cat", "d\nog"]}, ConfigurationError, "cannot be: give printable text"),
+        ({"classes": ["cat", " dog"]}, ConfigurationError, "class name ' dog' is invalid"),
+        ({"classes": ["cat", ""]}, ConfigurationError, "class name '' is invalid"),
+        ({"classes": ["cat", "d\nog"]}, ConfigurationError, "is invalid: give printable text"),
         ({"images": "nowhere"}, DataError, "'nowhere' does not exist: give a folder of images"),
         ({"task": "detection"}, ConfigurationError, "settings of the campaign, task: .*'detection' was given"),
         ({"seed": -1}, ConfigurationError, "settings of the campaign, seed: "),
@@ -87,13 +87,42 @@ def test_labels_may_come_along(make_campaign, save_images, tmp_path):
     assert make_campaign(images=save_images(4), labels=tmp_path / "labels.csv").labels() == {"a/000.png": "cat"}
 
 
-def test_labels_that_cannot_be_taken_are_said_and_the_campaign_is_there(make_campaign, save_images, tmp_path):
-    (tmp_path / "labels.csv").write_text("path,label\na/000.png,cta\n")
-    with pytest.raises(CampaignError, match=r"is made, but without labels: .*line 2: unknown class 'cta'"):
-        make_campaign(images=save_images(4), labels=tmp_path / "labels.csv")
-    campaign = make_campaign.track(Campaign.open(tmp_path / "campaign"))
-    assert campaign.labels() == {}
-    assert campaign.status().unlabelled == 4
+@pytest.mark.parametrize("is_there", [False, True])
+def test_labels_that_are_refused_leave_nothing_behind(make_campaign, save_images, tmp_path, storage, is_there):
+    images, labels = save_images(4), tmp_path / "labels.csv"
+    if is_there:
+        (tmp_path / "campaign").mkdir()
+        (tmp_path / "campaign/notes.txt").write_text("mine")
+    labels.write_text("path,label\na/000.png,cta\n")
+    with pytest.raises(DataError, match=r"line 2: unknown class 'cta'; did you mean 'cat'"):
+        make_campaign(images=images, labels=labels, storage=storage)
+    left = {path.name for path in (tmp_path / "campaign").iterdir()} if (tmp_path / "campaign").exists() else set()
+    assert left == ({"notes.txt"} if is_there else set())
+    labels.write_text("path,label\na/000.png,cat\n")
+    assert make_campaign(images=images, labels=labels, storage=storage).labels() == {"a/000.png": "cat"}
+
+
+def test_labels_that_are_not_there_are_refused_before_images_are_examined(make_campaign, save_images, monkeypatch):
+    images = save_images(4)
+    monkeypatch.setattr(Campaign, "refresh", lambda *_: pytest.fail("images were examined"))
+    with pytest.raises(DataError, match=r"there is no 'none\.csv'"):
+        make_campaign(images=images, labels="none.csv")
+
+
+def test_labels_may_name_the_classes(make_campaign, save_images, tmp_path):
+    images = save_images(4)
+    (tmp_path / "labels.csv").write_text("path,label\na/000.png,heron\nb/001.png,egret\na/002.png,heron\n")
+    campaign = make_campaign(images=images, classes=None, labels=tmp_path / "labels.csv", folder="table")
+    assert campaign.classes == ("egret", "heron")
+    campaign.export("imagefolder", tmp_path / "sorted")
+    campaign.export("coco", tmp_path / "coco.json")
+    campaign.export("label-studio", tmp_path / "tasks.json")
+    for number, source in enumerate(("sorted", "coco.json", "tasks.json")):
+        other = make_campaign(images=images, classes=None, labels=tmp_path / source, folder=f"c{number}")
+        assert other.classes == ("egret", "heron")
+        assert other.labels() == campaign.labels()
+    with pytest.raises(ConfigurationError, match=r"nothing names the classes: give their names \(--classes\)"):
+        make_campaign(images=images, classes=None, folder="none")
 
 
 def test_settings_change_but_for_task_and_seed(campaign, make_campaign):

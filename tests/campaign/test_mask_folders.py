@@ -123,8 +123,8 @@ MISTAKES = [
     ("a/002.png", lambda _: COLOURS[NOISE + 1] - 1, CSV, r"has the colour \(254, 255, 255\) at pixel"),
     ("a/002.png", in_colour, CSV + "car,9,9,9\n", r"names 'car', which is not in the list of classes.*call it void"),
     ("a/002.png", in_colour, "ground,0,0,0\n", r"the class 'bird' has no colour"),
-    ("a/002.jpg", lambda drawn: drawn, None, r"002\.jpg' is no PNG file: save it as one, or take it away"),
-    ("a/002.tif", lambda drawn: drawn, None, r"002\.tif' is no PNG file"),
+    ("a/002.jpg", lambda drawn: drawn, None, r"002\.jpg' is not a PNG file: save it as one, or remove it"),
+    ("a/002.tif", lambda drawn: drawn, None, r"002\.tif' is not a PNG file"),
     ("a/099_L.png", lambda drawn: drawn, None, r"'a/099_L' is not an image of this campaign"),
 ]
 

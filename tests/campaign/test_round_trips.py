@@ -48,7 +48,7 @@ def pairs(images, tmp_path_factory):
 def round_trip(pair, name, folder):
     source, target = pair
     out = folder / f"labels{ENDINGS.get(name, '')}"
-    assert source.export(name, out) == len(source.labels())
+    assert source.export(name, out).written == len(source.labels())
     target.import_labels(out)
     labels = source.labels()
     assert {path: label for path, label in target.labels().items() if path in labels} == labels
@@ -138,7 +138,7 @@ def test_who_said_what_and_what_nobody_could_tell_come_along(make_campaign, tmp_
     source.label(5, "n/a", author="ann")
     target.label(4, "dog", author="zoe")
     out = tmp_path / f"out{ENDINGS[name]}"
-    assert source.export(name, out) == 4
+    assert source.export(name, out).written == 4
     found = target.import_labels(out)
     assert (found.added, found.changed, found.unchanged, found.unsure) == (4, 0, 0, 1)
     assert target.labels() == source.labels()
@@ -161,7 +161,7 @@ def test_only_labels_that_hold_are_written(make_campaign, tmp_path):
     campaign.unsure(2, author="bob")
     campaign.skip(4, author="bob")
     campaign.undo("ann", 3)
-    assert campaign.export("csv", tmp_path / "out.csv") == 1
+    assert campaign.export("csv", tmp_path / "out.csv").written == 1
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[0] == "path,label,author,labelled_at,answer"
     assert lines[1].startswith("a/000.png,cat,ann,2026-01-02T03:04:05")
@@ -174,6 +174,6 @@ def test_only_labels_that_hold_are_written(make_campaign, tmp_path):
 def test_nothing_labelled_is_an_empty_file_that_imports_as_such(make_campaign, tmp_path):
     campaign = make_campaign()
     for name, ending in ENDINGS.items():
-        assert campaign.export(name, tmp_path / f"out{ending}") == 0
+        assert campaign.export(name, tmp_path / f"out{ending}").written == 0
         with pytest.raises(DataError, match=r"has no (labels|rows)"):
             campaign.import_labels(tmp_path / f"out{ending}")

@@ -78,7 +78,9 @@ def make_campaign(tmp_path, save_images, clock):
 
     def make(count=12, classes=("cat", "dog", "n/a"), folder="campaign", images=None, **options):
         root = save_images(count) if images is None else images
-        campaign = Campaign.create(tmp_path / folder, root, list(classes), clock=clock, **options)
+        campaign = Campaign.create(
+            tmp_path / folder, root, None if classes is None else list(classes), clock=clock, **options
+        )
         made.append(campaign)
         return campaign
 

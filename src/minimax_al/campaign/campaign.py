@@ -19,7 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from minimax_al.campaign.exchange.exporting import export_labels
+from minimax_al.campaign.class_editing import ClassEditing
+from minimax_al.campaign.exchange.class_names import read_class_names
+from minimax_al.campaign.exchange.exporting import Export, export_labels
+from minimax_al.campaign.exchange.formats import check_source, detect_format
 from minimax_al.campaign.exchange.importing import Import, import_labels
 from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
 from minimax_al.campaign.folder import (
@@ -28,6 +31,7 @@ from minimax_al.campaign.folder import (
     images_folder,
     make_place,
     open_place,
+    removed_on_failure,
 )
 from minimax_al.campaign.images.duplicates import free_near_duplicates
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
@@ -43,15 +47,14 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
-from minimax_al.campaign.rounds.labelling import Labelling, utc_now
+from minimax_al.campaign.rounds.labelling import utc_now
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
 from minimax_al.campaign.rounds.strategies import COLD_START, check_choosing, check_training
 from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, check_crop, make_settings, merge, with_recipe
-from minimax_al.campaign.store.classes import add_classes
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
-from minimax_al.errors import CampaignError, ConfigurationError, MinimaxALError
+from minimax_al.errors import ConfigurationError
 from minimax_al.vocabulary import Progress, Task
 
 if TYPE_CHECKING:
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
     from minimax_al.training.trained import Trained
 
 
-class Campaign(Labelling):
+class Campaign(ClassEditing):
     """A labelling campaign in a folder; make one with `create` or `open`.
 
     Attributes:
@@ -75,7 +78,7 @@ class Campaign(Labelling):
         cls,
         folder: Path | str,
         images: Path | str,
-        classes: Sequence[str],
+        classes: Sequence[str] | None,
         task: Task = "classification",
         labels: Path | str | None = None,
         *,
@@ -84,36 +87,41 @@ class Campaign(Labelling):
         progress: Progress | None = None,
         **settings: object,
     ) -> Self:
-        """Makes a campaign over a folder of images, and looks at them all.
+        """Make a campaign over a folder of images, and examine all images.
 
         Args:
-            folder: for the campaign; made, or empty of a campaign.
-            images: the images; nothing is ever written there.
-            classes: at least two names, in order.
-            task: one class an image, or one class a pixel.
-            labels: labels that are there already, as in `import_labels`.
+            folder: Campaign folder; made if it does not exist.
+            images: Folder of the images; nothing is ever written there.
+            classes: At least two class names, in order; None for those that `labels` name.
+            task: One class per image, or one class per pixel.
+            labels: Labels to import at once, as in `import_labels`.
             storage: `postgresql+psycopg://USER@HOST/DATABASE`; None keeps a SQLite file in the folder.
-            clock: gives the time, with a time zone.
+            clock: Function that returns the time, with a time zone.
             progress: Callback of the files that are examined.
-            **settings: further fields of `CampaignSettings`; besides `encoder` and `pretrained`, which stand for these
-                fields of the recipe.
+            **settings: Further fields of `CampaignSettings`, and `encoder` and `pretrained`, which are fields of the
+                recipe.
 
         Raises:
-            CampaignError: there is a campaign already; or its labels cannot be taken (it is then made without).
-            ConfigurationError: classes, storage or a setting that cannot be, or a folder among the images.
-            DataError: there is no such folder of images, or none in it can be used.
+            CampaignError: The folder has a campaign already.
+            ConfigurationError: Classes, storage or a setting are invalid, or the folder is among the images.
+            DataError: The folder of images does not exist or has no usable image, or a label cannot be imported.
+                Nothing is made then.
         """
-        place = Path(folder)
+        place, source = Path(folder), None if labels is None else Path(labels)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
         _check(chosen, settings)
         check_apart(place, chosen.images)
+        if source is not None:
+            check_source(source, detect_format(source, task))  # before images are examined, which may take hours
+        names = read_class_names(source, Path(chosen.images), task) if classes is None else classes
         check_usable(chosen.images)
-        store = make_place(place, chosen, classes, storage, (clock or utc_now)())
+        store = make_place(place, chosen, names, storage, (clock or utc_now)())
         with _closed_on_failure(store):
             campaign = cls(place, store, clock)
             campaign.refresh(progress)
-            if labels is not None:
-                campaign._import_first(labels)
+            if source is not None:
+                with removed_on_failure(place, store):
+                    campaign.import_labels(source)
         return campaign
 
     @classmethod
@@ -189,11 +197,6 @@ class Campaign(Labelling):
             check_holds_images(connection, Path(images_folder(folder)))
         self.configure(images=folder)
         return self.refresh(progress)
-
-    def add_classes(self, names: Sequence[str]) -> None:
-        """Adds classes behind those that are there."""
-        with self.store.writing() as connection:
-            add_classes(connection, names)
 
     def refresh(self, progress: Progress | None = None) -> Refresh:
         """Looks at the folder of images again: what is new, moved, changed or gone.
@@ -277,17 +280,21 @@ class Campaign(Labelling):
         format: str | None = None,  # noqa: A002 - the word that everybody uses
         author: str = "import",
         create_classes: bool = False,
+        check: bool = False,
+        strip_prefix: str = "",
     ) -> Import:
-        """Takes labels from a file or folder: all of them, or none and an error that says which is wrong.
+        """Import labels from a file or folder: all of them, or none and an error that lists what is wrong.
 
         Args:
             path: CSV, Parquet, COCO or Label Studio JSON, a folder of class folders, or a folder of masks.
-            format: by default told from the ending or content.
-            author: who said them, where the file does not say.
-            create_classes: take unknown classes as new ones.
+            format: Format of the source; by default recognised by its ending or content.
+            author: Author of labels for which the source names none.
+            create_classes: Whether unknown classes are added.
+            check: Whether to read and check alone, without any change.
+            strip_prefix: Start of the names in the source that the campaign's paths do not have.
 
         Raises:
-            DataError: a label cannot be taken.
+            DataError: A label cannot be imported; the first 20 are listed.
         """
         return import_labels(
             self.store,
@@ -297,16 +304,23 @@ class Campaign(Labelling):
             format=format,
             author=author,
             create_classes=create_classes,
+            check=check,
+            strip_prefix=strip_prefix,
             now=self.now(),
         )
 
-    def export(self, format: str, out: Path | str) -> int:  # noqa: A002 - the word that everybody uses
-        """Writes all labels that hold: "csv", "parquet", "imagefolder", "coco", "label-studio" or "masks".
+    def export(self, format: str, out: Path | str, *, escape_formulas: bool = False) -> Export:  # noqa: A002
+        """Write all current labels: "csv", "parquet", "imagefolder", "coco", "label-studio" or "masks".
+
+        Args:
+            format: Name of the format.
+            out: File, which is replaced, or folder, which must be new or empty.
+            escape_formulas: Whether cells of a CSV file that Excel would run as formulas begin with an apostrophe.
 
         Returns:
-            How many labels were written.
+            Number of labels, and what was left out.
         """
-        return export_labels(self.store, self.settings, self.masks, format, Path(out))
+        return export_labels(self.store, self.settings, self.masks, format, Path(out), escape_formulas=escape_formulas)
 
     def export_picks(self, out: Path | str, number: int | None = None) -> ExportedPicks:
         """Write the images of a round (by default the latest) with reasons: a CSV file, or a folder of copies.
@@ -429,14 +443,6 @@ class Campaign(Labelling):
         from minimax_al.training.trained import load_trained  # noqa: PLC0415 - loads torch
 
         return load_trained(run_folder(self.folder, run))
-
-    def _import_first(self, labels: Path | str) -> None:
-        try:
-            self.import_labels(labels)
-        except MinimaxALError as error:
-            raise CampaignError(
-                f"the campaign {str(self.folder)!r} is made, but without labels: {error}; mend that and import them"
-            ) from error
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -64,6 +66,32 @@ def make_place(
         store.close()
         raise
     return store
+
+
+@contextmanager
+def removed_on_failure(folder: Path, store: Store) -> Iterator[None]:
+    """Remove a new campaign if what follows fails: the database, and everything else that is new in the folder.
+
+    Args:
+        folder: Campaign folder that `make_place` has just made.
+        store: Its database.
+    """
+    try:
+        yield
+    except Exception:
+        store.remove_schema()
+        store.close()
+        for name in ("masks", *_files_of_database(folder), STORAGE):
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        with suppress(OSError):  # it has other files
+            folder.rmdir()
+        raise
+
+
+def _files_of_database(folder: Path) -> list[str]:
+    """Return the names of the database's files: its log and locks have its name and an ending."""
+    return [path.name for path in folder.iterdir() if path.name.startswith(DATABASE)]
 
 
 def open_place(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:

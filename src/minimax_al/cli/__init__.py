@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "picks": campaign.picks,
     "label": web.label,
     "import": labels.import_labels,
+    "withdraw": labels.withdraw,
     "label-studio push": label_studio.push,
     "label-studio pull": label_studio.pull,
     "label-studio recall": label_studio.recall,

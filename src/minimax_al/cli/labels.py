@@ -1,7 +1,9 @@
 """The commands that move labels into a campaign and out of it."""
 
+from typing import Annotated
+
 from minimax_al.cli.arguments import CampaignFolder, Destination, Format, Source
-from minimax_al.cli.printing import show
+from minimax_al.cli.printing import show, show_some
 
 
 def import_labels(
@@ -10,6 +12,8 @@ def import_labels(
     /,
     format: Format = None,
     create_classes: bool = False,
+    check: bool = False,
+    strip_prefix: Annotated[str, "PREFIX"] = "",
 ) -> None:
     """Import labels, all of a source or none: CSV, Parquet, COCO, Label Studio, folders.
 
@@ -19,18 +23,26 @@ def import_labels(
         format: Format of the source: csv, parquet, coco, label-studio, imagefolder or masks; without it, recognised
             by the file's ending or content.
         create_classes: Add classes that the campaign does not have yet.
+        check: Read and check the labels without any change.
+        strip_prefix: Start of the names in the source that the campaign's paths do not have.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        done = campaign.import_labels(source, format=format, create_classes=create_classes)
+        done = campaign.import_labels(
+            source, format=format, create_classes=create_classes, check=check, strip_prefix=strip_prefix
+        )
     unsure = f", {done.unsure} unsure" if done.unsure else ""
     show(f"{done.added} labels added, {done.changed} changed, {done.unchanged} unchanged{unsure} ({done.format})")
+    for note in done.notes:
+        show(note)
+    if done.is_check:
+        show("This was a check: nothing was changed")
     if done.new_classes:
         show(f"New classes: {', '.join(done.new_classes)}")
 
 
-def export(folder: CampaignFolder, out: Destination, /, format: Format = None) -> None:
+def export(folder: CampaignFolder, out: Destination, /, format: Format = None, escape_formulas: bool = False) -> None:
     """Export a campaign's labels.
 
     Args:
@@ -38,9 +50,30 @@ def export(folder: CampaignFolder, out: Destination, /, format: Format = None) -
         out: File or folder to write.
         format: Format of the export: csv, parquet, imagefolder, coco, label-studio or masks; without it, csv, and for
             a campaign of masks, masks.
+        escape_formulas: Put an apostrophe before cells of a CSV file that Excel would run as formulas.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
         usual = "masks" if campaign.settings.task == "segmentation" else "csv"
-        show(f"{campaign.export(format or usual, out)} labels are in {out}")
+        done = campaign.export(format or usual, out, escape_formulas=escape_formulas)
+    show(f"{done.written} labels are in {out}")
+    for note in done.notes:
+        show(note)
+    show_some("left out", list(done.left_out), "put them back and export again")
+
+
+def withdraw(
+    folder: CampaignFolder, /, images: Annotated[tuple[str, ...], "IMAGE ..."], author: Annotated[str, "NAME"] = "mal"
+) -> None:
+    """Withdraw the labels of images, whoever gave them; the history keeps them as withdrawn.
+
+    Args:
+        folder: Campaign folder.
+        images: Paths of the images below the images' folder.
+        author: Name that the history has as the author of the withdrawal.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        show(f"{campaign.withdraw_labels(images, author)} labels withdrawn")

@@ -82,7 +82,9 @@ def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any],
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     try:
-        known = Lookup(connection, images).find(Given(names.name, where, readings=names.readings))
+        known = Lookup(connection, images).find(
+            Given(names.name, where, readings=names.readings, by_path="path" in data)
+        )
     except DataError as error:
         raise DataError(f"{error}; or delete the task in Label Studio") from error
     if content is not None:

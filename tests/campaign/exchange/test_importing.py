@@ -164,10 +164,10 @@ BAD = [
     ("x.csv", "picture,label\na/000.png,cat\n", r"line 1: no column 'path'"),
     ("x.txt", TABLE, r"ends in '\.txt': labels come as"),
     ("x.json", "{", r"is not JSON"),
-    ("x.json", {"images": []}, r"is not as COCO has it: KeyError at 'categories'"),
+    ("x.json", {"images": []}, r"is not as COCO has it: there is no 'categories'"),
     ("x.json", coco([{"category_id": 3}, {"category_id": 4}]), r"annotations of 'cat' and 'dog' disagree"),
     ("x.json", coco([{"category_id": 9}]), r"image 7: there is no category 9"),
-    ("x.json", coco([{"category_id": 3, "image_id": 8}]), r"an annotation is of image 8, which is not listed"),
+    ("x.json", coco([{"category_id": 3, "image_id": 8}]), r"an annotation \(0\) is of image 8, which is not listed"),
     ("x.json", [task(), task(choice="dog")], r"'a/000\.png' is 'dog' here but 'cat' in"),
     ("x.json", [task(choice="heron")], r"task 5: unknown class 'heron'"),
     ("x.json", ["text"], r"task 1 is not as Label Studio has it"),
@@ -219,7 +219,7 @@ def test_a_link_that_leads_out_of_the_folder_is_outside(campaign, write, tmp_pat
         (lambda c: c.import_labels("nowhere.csv"), DataError, "there is no 'nowhere.csv'"),
         (lambda c: c.import_labels("x.csv", format="xml"), UnknownNameError, "unknown format 'xml'"),
         (lambda c: c.export("cvs", "x"), UnknownNameError, "unknown format 'cvs'; did you mean 'csv'"),
-        (lambda c: c.export("masks", "x"), ConfigurationError, "has no place for labels of classification: take one"),
+        (lambda c: c.export("masks", "x"), ConfigurationError, "cannot hold labels of classification: choose one"),
         (lambda c: c.import_labels(c.folder / "empty"), DataError, "has no class folders"),
     ],
 )
@@ -265,9 +265,11 @@ def test_an_export_never_overwrites_a_folder(campaign, tmp_path):
     with pytest.raises(CampaignError, match="already exists and is not an empty folder"):
         campaign.export("imagefolder", tmp_path / "out")
     (campaign.images / "a/000.png").unlink()
-    with pytest.raises(CampaignError, match=r"the labelled image 'a/000\.png' is gone"):
-        campaign.export("imagefolder", tmp_path / "new")
-    assert not (tmp_path / "new").exists()
+    campaign.label("b/001.png", "dog", author="ann")
+    done = campaign.export("imagefolder", tmp_path / "new")
+    assert done.written == 1
+    assert done.left_out == (f"'a/000.png' is gone from {str(campaign.images)!r}",)
+    assert [path.name for path in (tmp_path / "new").rglob("*.png")] == ["001.png"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 

@@ -1,11 +1,13 @@
-"""The labels that hold, written so that other programs and `importing` can read them."""
+"""Export of the current labels to files that other programs and `importing` can read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from minimax_al.campaign.exchange.formats import Context, Format, Labelled, get_format
+from minimax_al.campaign.exchange.formats.spreadsheets import is_formula
 from minimax_al.campaign.images.mask_files import MaskFiles
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
@@ -14,43 +16,78 @@ from minimax_al.campaign.store.history import current_labels
 from minimax_al.durable import new_folder
 
 
-def export_labels(store: Store, settings: CampaignSettings, masks: MaskFiles, format: str, out: Path) -> int:  # noqa: A002
-    """Writes every label that holds; of images that nobody could tell, as much as the format has a place for.
+@dataclass(frozen=True)
+class Export:
+    """Outcome of an export.
+
+    Attributes:
+        written: Number of labels that were written.
+        left_out: A sentence for each label that was left out.
+        notes: Sentences about what was noticed.
+    """
+
+    written: int
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def export_labels(
+    store: Store,
+    settings: CampaignSettings,
+    masks: MaskFiles,
+    format: str,  # noqa: A002 - the word that everybody uses
+    out: Path,
+    *,
+    escape_formulas: bool = False,
+) -> Export:
+    """Write every current label, and images that nobody could tell where the format can hold them.
 
     Args:
-        store: the campaign's database.
-        settings: of the campaign.
-        masks: the campaign's masks.
-        format: name of one of the formats.
-        out: the file, which is replaced, or the folder, which must be new or empty.
-
-    Returns:
-        How many labels were written.
+        store: Database of the campaign.
+        settings: Settings of the campaign.
+        masks: Masks of the campaign.
+        format: Name of the format.
+        out: File, which is replaced, or folder, which must be new or empty.
+        escape_formulas: Whether cells of a CSV file that Excel would run as formulas begin with an apostrophe.
 
     Raises:
-        UnknownNameError: there is no such format.
-        ConfigurationError: it has no place for this task's labels.
-        CampaignError: the folder is not empty, or an image that has to be copied is gone.
+        UnknownNameError: The format does not exist.
+        ConfigurationError: It cannot hold this task's labels.
+        CampaignError: The folder is not empty.
     """
     entry = get_format(format, settings.task)
     with store.reading() as connection:
         labelled = labels_to_write(connection, unsure=entry.keeps_unsure)
         context = Context(settings.task, list(class_ids(connection)), Path(settings.images), masks)
-    if entry.is_folder:
-        _write_folder(entry, out, labelled, context)
-    else:
-        entry.write(out, labelled, context)
-    return sum(row.class_name is not None or row.mask is not None for row in labelled)
+    context = replace(context, escape_formulas=escape_formulas)
+    left_out = (_write_folder if entry.is_folder else _write_file)(entry, out, labelled, context)
+    count = sum(row.class_name is not None or row.mask is not None for row in labelled) - len(left_out)
+    return Export(count, tuple(left_out), tuple(_notes(format, labelled, escape_formulas)))
+
+
+def _notes(format: str, labelled: Sequence[Labelled], escape_formulas: bool) -> Iterator[str]:  # noqa: A002, FBT001
+    if format != "csv" or escape_formulas:
+        return
+    cells = [cell for row in labelled for cell in (row.path, row.class_name or "", row.author) if is_formula(cell)]
+    if cells:
+        yield (
+            f"{len(cells):,} cells, such as {cells[0]!r}, would be run as formulas by Excel and other spreadsheet "
+            "programs: before the file is opened in one, export it with --escape-formulas."
+        )
 
 
 def labels_to_write(connection: Connection, *, unsure: bool = False) -> list[Labelled]:
-    """Every label that holds, in the order of labelling; with `unsure` also what nobody could tell."""
+    """Return every current label, in the order of labelling; with `unsure` also images that nobody could tell."""
     return [
         Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at)
         for row in connection.execute(current_labels(unsure=unsure))
     ]
 
 
-def _write_folder(entry: Format, out: Path, labelled: Sequence[Labelled], context: Context) -> None:
+def _write_file(entry: Format, out: Path, labelled: Sequence[Labelled], context: Context) -> list[str]:
+    return entry.write(out, labelled, context) or []
+
+
+def _write_folder(entry: Format, out: Path, labelled: Sequence[Labelled], context: Context) -> list[str]:
     with new_folder(out) as part:
-        entry.write(part, labelled, context)
+        return entry.write(part, labelled, context) or []

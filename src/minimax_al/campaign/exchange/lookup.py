@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select
 
 from minimax_al.campaign.exchange.formats import Given
+from minimax_al.campaign.exchange.formats.spreadsheets import unescape_formula
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.path_spellings import spellings
 from minimax_al.errors import DataError
@@ -104,12 +105,13 @@ class Lookup:
             self._infers_prefix = False  # names that fit as they are and names that do not are not mixed
             return found
         # Other systems spell the name differently; two images that it may mean are never chosen between.
-        return self._only(given, [self._named(name) for name in spellings(given.name)])
+        names = [*spellings(given.name), unescape_formula(given.name)]
+        return self._only(given, [self._named(name) for name in names])
 
     def _of_link(self, given: Given, found: Known | None) -> Known | None:
         """Return the image that a link shows: quoted or raw, which the link does not tell."""
         shown = [known for name in given.readings if (known := self._named(name)) is not None]
-        if found is None or given.name in given.readings:
+        if found is None or not given.by_path:
             if shown:
                 return self._only(given, shown)
             return self._only(given, [self._named(other) for name in given.readings for other in spellings(name)])

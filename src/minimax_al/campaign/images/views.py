@@ -5,6 +5,7 @@ A view is a grey PNG file in the image's proportions, at about the resolution at
 
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,10 @@ class ViewFiles:
     def path(self, content_hash: str, kind: SaidKind) -> Path:
         """Where the view of an image lies, if there is one."""
         return self.folder / content_hash[:2] / f"{content_hash}-{kind}.png"
+
+    def clear(self) -> None:
+        """Remove all views."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, content_hash: str, kind: SaidKind, square: Pixels, size: tuple[int, int], share: float) -> None:
         """Keeps a view in place of an earlier one.

@@ -41,10 +41,17 @@ def measure_earlier(
             earlier = load_trained(run_folder(folder, run.id))
         except CheckpointError:  # removed by hand, say
             continue
-        if _sight(earlier) == _sight(now):
+        if _sight(earlier) == _sight(now) and _has_classes_of(earlier, now):
             model = learner.runtime.place(earlier.model).eval()
             again[run.id] = measure(learner.round, Models(model), learner.seed).metrics
     return again
+
+
+def _has_classes_of(earlier: Trained, now: Trained) -> bool:
+    """Return whether the outputs of both models stand for the same classes: some may be new or renamed since."""
+    names, current = list(earlier.class_names), list(now.class_names)
+    in_place = all(name not in current or current.index(name) == place for place, name in enumerate(names))
+    return in_place and len(names) <= len(current)
 
 
 def _sight(trained: Trained) -> tuple[object, ...]:

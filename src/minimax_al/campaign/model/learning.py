@@ -34,7 +34,8 @@ from minimax_al.campaign.progress.runs import (
 )
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice
-from minimax_al.campaign.store.schema import classes, runs
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.schema import runs
 from minimax_al.durable import new_folder
 from minimax_al.errors import CampaignError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
@@ -246,7 +247,7 @@ class Session:
 
     def _class_ids(self) -> list[int]:
         with self.context.store.reading() as connection:
-            return list(connection.scalars(select(classes.c.id).order_by(classes.c.position)))
+            return list(class_ids(connection).values())
 
     def _remove_old_checkpoints(self) -> None:
         """Checkpoints of other labels: their runs are over."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.exchange.formats import FORMATS, Context, Given, check_source, detect_format
+from minimax_al.campaign.exchange.formats import Context, Given, check_source, detect_format, read_labels
 from minimax_al.campaign.images.fingerprints import content_hash
 from minimax_al.campaign.images.letterbox import in_place
 from minimax_al.campaign.images.mask_files import Mask, MaskFiles
@@ -118,7 +118,7 @@ def _read_cases(trained: Trained, source: Path, masks: Path | None) -> Iterator[
     check_source(source, name)
     context = Context("classification", trained.class_names, source if source.is_dir() else source.parent, _NO_MASKS)
     known = set(trained.class_names)
-    for given in FORMATS[name].read(source, context):
+    for given in read_labels(name, source, context):
         if given.unsure or given.class_name is None:
             continue
         if given.class_name not in known:
@@ -142,7 +142,7 @@ def _read_mask_cases(trained: Trained, source: Path, masks: Path | None) -> Iter
         return height, width
 
     context = Context("segmentation", trained.class_names, source, _NO_MASKS, size_of)
-    for given in FORMATS["masks"].read(masks, context):
+    for given in read_labels("masks", masks, context):
         file = _image_of(source, given)
         yield _Case(file, _name_of(file, source), mask=given.mask)
 

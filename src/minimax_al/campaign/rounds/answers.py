@@ -14,7 +14,7 @@ from minimax_al.campaign.rounds.validation import MASKS, decide_membership
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import after_writing, portions
-from minimax_al.campaign.store.history import Event, Kind, Said, check_author, record, undo_last, what_holds
+from minimax_al.campaign.store.history import Event, Kind, Said, check_author, record, revoke_all, undo_last, what_holds
 from minimax_al.campaign.store.schema import classes, items
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.errors import DataError
@@ -133,6 +133,29 @@ def undo(
     path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
     name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()
     return Undone(row.item_id, path, row.kind, name)
+
+
+def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datetime) -> int:
+    """Withdraw every label and "unsure" of images, whoever gave it; they wait again where their round is open.
+
+    Args:
+        connection: Connection in a write transaction.
+        ids: Item ids of the images.
+        author: Author of the withdrawal.
+        now: Current time.
+
+    Returns:
+        Number of images that had an answer.
+    """
+    check_author(author)
+    withdrawn = revoke_all(connection, ids, author, now)
+    for portion in portions(withdrawn):
+        again = update(items).where(items.c.id.in_(portion), items.c.status == "changed")
+        # Nothing is known of the file any more, so that its content is news to nobody.
+        connection.execute(again.values(status="active", changed_after=None, labelled_hash=None))
+    update_waiting(connection, withdrawn)
+    after_writing(connection, len(withdrawn))
+    return len(withdrawn)
 
 
 def _answered(connection: Connection, ids: Sequence[int]) -> set[int]:

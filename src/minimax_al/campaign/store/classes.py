@@ -44,6 +44,9 @@ def add_classes(connection: Connection, names: Sequence[str]) -> None:
         DataError: A class of that name exists, or one that looks the same.
     """
     known = class_ids(connection)
+    for name in names:
+        if name in known:
+            raise DataError(f"the class {name!r} is there already")
     check_class_names([*known, *names])
     retired = {
         row.name: row.id for row in connection.execute(select(classes.c.name, classes.c.id)) if row.name not in known

@@ -126,6 +126,12 @@ class Store:
             with self.writing() as connection:
                 connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'))
 
+    def remove_schema(self) -> None:
+        """Remove the PostgreSQL schema of this campaign with all its tables."""
+        if self.schema is not None:
+            with self.writing() as connection:
+                connection.execute(text(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE'))
+
     def _sqlite_engine(self) -> Engine:
         engine = create_engine(self.url, connect_args={"timeout": self.wait_seconds}, **self._pool_settings())
 

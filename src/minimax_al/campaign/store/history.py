@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Subquery, exists, func, select
 
+from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import classes, items, labels
 from minimax_al.errors import CampaignError
 
@@ -92,6 +93,32 @@ def undo_last(
         )
     )
     return last
+
+
+def revoke_all(connection: Connection, item_ids: Sequence[int], author: str, at: datetime) -> list[int]:
+    """Revoke every standing label and "unsure" of images; return the ids of those that had one.
+
+    Args:
+        connection: Connection in a write transaction.
+        item_ids: Item ids of the images.
+        author: Author of the revocations.
+        at: Time of the revocations.
+    """
+    standing = select(labels.c.id, labels.c.item_id, labels.c.round_id).where(
+        labels.c.kind.in_(("label", "unsure")), *_standing(labels)
+    )
+    rows = [
+        row
+        for portion in portions(item_ids)
+        for row in connection.execute(standing.where(labels.c.item_id.in_(portion)).order_by(labels.c.id))
+    ]
+    if rows:
+        undo = {"kind": "undo", "author": author, "at": at}
+        connection.execute(
+            labels.insert(),
+            [{"item_id": row.item_id, "undoes": row.id, "round_id": row.round_id, **undo} for row in rows],
+        )
+    return list(dict.fromkeys(row.item_id for row in rows))
 
 
 def holding(until: datetime | None = None) -> Subquery:

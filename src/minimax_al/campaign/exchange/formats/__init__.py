@@ -1,4 +1,4 @@
-"""Label formats: each reads and writes one way in which other programs keep labels."""
+"""Label formats: each reads and writes one way in which other programs store labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 from minimax_al.vocabulary import Task
 
 Read = Callable[[Path, Context], Iterator[Given | DataError]]
-Write = Callable[[Path, Sequence[Labelled], Context], None]
+Write = Callable[[Path, Sequence[Labelled], Context], list[str] | None]
 
 
 class Format(NamedTuple):
-    """One way to keep labels.
+    """One way to store labels.
 
     Attributes:
-        read: yields the labels of a file or folder.
-        write: writes labels to a file or folder.
-        tasks: what it has a place for.
-        is_folder: whether it is a folder.
-        keeps_unsure: whether it has a place for images that nobody could tell.
+        read: Function that yields the labels of a file or folder, and an error for each wrong one.
+        write: Function that writes labels to a file or folder, and returns sentences about what it left out.
+        tasks: Tasks whose labels it can hold.
+        is_folder: Whether it is a folder.
+        keeps_unsure: Whether it can hold images that nobody could tell.
     """
 
     read: Read
@@ -44,25 +44,42 @@ FORMATS = {
 
 
 def get_format(name: str, task: Task) -> Format:
-    """The format of that name.
+    """Return the format of that name.
 
     Raises:
-        UnknownNameError: there is none.
-        ConfigurationError: it has no place for the task's labels.
+        UnknownNameError: The format does not exist.
+        ConfigurationError: It cannot hold the task's labels.
     """
     if name not in FORMATS:
         raise UnknownNameError("format", name, FORMATS)
     if task not in FORMATS[name].tasks:
         fitting = ", ".join(key for key, entry in FORMATS.items() if task in entry.tasks)
-        raise ConfigurationError(f"the format {name!r} has no place for labels of {task}: take one of {fitting}")
+        raise ConfigurationError(f"the format {name!r} cannot hold labels of {task}: choose one of {fitting}")
     return FORMATS[name]
 
 
-def detect_format(source: Path, task: Task) -> str:
-    """The name of the format that a file or folder has.
+def read_labels(name: str, source: Path, context: Context) -> Iterator[Given]:
+    """Yield the labels of a source.
+
+    Args:
+        name: Name of the format.
+        source: File or folder.
+        context: Context of the campaign.
 
     Raises:
-        DataError: it is not there, or of no format that is read.
+        DataError: A label is wrong; the first one ends the reading.
+    """
+    for given in FORMATS[name].read(source, context):
+        if isinstance(given, DataError):
+            raise given
+        yield given
+
+
+def detect_format(source: Path, task: Task) -> str:
+    """Return the name of the format that a file or folder has.
+
+    Raises:
+        DataError: It does not exist, or has none of the formats.
     """
     if source.is_dir():
         return "masks" if task == "segmentation" else "imagefolder"
@@ -80,10 +97,10 @@ def detect_format(source: Path, task: Task) -> str:
 
 
 def check_source(source: Path, name: str) -> None:
-    """Refuses a file where the format of that name is a folder, and the other way round.
+    """Refuse a file where the format of that name is a folder, and the other way round.
 
     Raises:
-        DataError: it is not there, or of the other kind.
+        DataError: The source does not exist, or is of the other kind.
     """
     if not source.exists():
         raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
@@ -92,4 +109,14 @@ def check_source(source: Path, name: str) -> None:
         raise DataError(f"{str(source)!r} is a {given}, and labels in the format {name!r} are a {wanted}: give that")
 
 
-__all__ = ["FORMATS", "Context", "Format", "Given", "Labelled", "check_source", "detect_format", "get_format"]
+__all__ = [
+    "FORMATS",
+    "Context",
+    "Format",
+    "Given",
+    "Labelled",
+    "check_source",
+    "detect_format",
+    "get_format",
+    "read_labels",
+]

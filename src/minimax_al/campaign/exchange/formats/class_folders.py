@@ -1,4 +1,4 @@
-"""A folder with one folder a class, and in it copies of the class's images under their own paths."""
+"""Class folders: one folder per class with copies of its images under their own paths."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labell
 from minimax_al.data.class_folders import class_folders, find_parts
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.scan import is_hidden, list_files
-from minimax_al.errors import CampaignError, DataError
+from minimax_al.errors import DataError
 
 _NOT_IN_FOLDERS = frozenset('/\\:*?"<>|%')
 
 
-def read(source: Path, context: Context) -> Iterator[Given]:
-    """Every image below a class folder, with the folder's name as its label; all parts of a split are read."""
+def read(source: Path, context: Context) -> Iterator[Given | DataError]:
+    """Yield every image below a class folder, with the folder's name as its label; all parts of a split are read."""
     folders = [part / name for part in find_parts(source).labelled for name in class_folders(part)]
     if not folders:
         raise DataError(f"{str(source)!r} has no class folders: put each class's images in a folder of its name")
@@ -27,26 +27,21 @@ def read(source: Path, context: Context) -> Iterator[Given]:
                 yield Given(name, repr(str(file)), class_name, file=file, by_content=True)
 
 
-def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
-    """Copies every labelled image to `out/CLASS/PATH`.
-
-    Raises:
-        CampaignError: an image's file is gone.
-    """
+def write(out: Path, labelled: Sequence[Labelled], context: Context) -> list[str]:
+    """Copy every labelled image to `out/CLASS/PATH`; return a sentence for each image whose file is gone."""
+    left_out = []
     for row in labelled:
         target = out / folder_of_class(str(row.class_name)) / row.path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copy2(context.images / row.path, target)
         except FileNotFoundError:
-            raise CampaignError(
-                f"the labelled image {row.path!r} is gone from {str(context.images)!r}: put it back, "
-                "or export to a format that needs no images"
-            ) from None
+            left_out.append(f"{row.path!r} is gone from {str(context.images)!r}")
+    return left_out
 
 
 def folder_of_class(name: str) -> str:
-    """A class's name as the name of a folder: what no folder may be called is percent-encoded.
+    """Return the folder name of a class: characters that folder names cannot have are percent-encoded.
 
     Example:
         >>> folder_of_class("n/a"), folder_of_class("grey heron"), folder_of_class("..")
@@ -57,6 +52,6 @@ def folder_of_class(name: str) -> str:
 
 
 def class_of_folder(folder: str, class_names: Sequence[str]) -> str:
-    """The class that a folder's name means."""
+    """Return the class that a folder's name means."""
     decoded = unquote(folder)
     return folder if decoded not in class_names and folder in class_names else decoded

@@ -149,6 +149,7 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
         author=_author(last.get("completed_by")),
         at=_time(last, where) if _is_time(last) else None,
         readings=names.readings,
+        by_path=_PATH in task["data"],
         disagrees=any(_says(one) != _says(last) for one in finished),
         is_ground_truth=bool(truths) and len(finished) > len(truths),
     )

@@ -1,4 +1,4 @@
-"""What every label format reads and writes."""
+"""Labels as every format reads and writes them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ class Given:
         unsure: Whether nobody could tell; class and mask are then None.
         readings: Names that a link may mean, for a source whose encoding of names is unknown; all are tried, and two
             that are two images are an error.
+        by_path: Whether `name` is the path in the campaign, which a link in `readings` does not overrule.
         disagrees: Whether annotations of the task disagree.
         is_ground_truth: Whether the annotation is marked as the ground truth.
     """
@@ -43,6 +44,7 @@ class Given:
     unsure: bool = False
     at: datetime | None = None
     readings: tuple[str, ...] = ()
+    by_path: bool = False
     disagrees: bool = False
     is_ground_truth: bool = False
 
@@ -71,10 +73,10 @@ class Labelled:
 
 
 def check_drawn(mask: Mask, where: str) -> None:
-    """Refuses a mask that regions were drawn for and that has none of their pixels.
+    """Refuse a mask whose regions have no pixels.
 
     Raises:
-        DataError: all of it is void.
+        DataError: All of the mask is void.
     """
     if (mask == IGNORED).all():
         raise DataError(f"{where}: its regions hold no pixel: draw some, or take the annotation away")
@@ -86,15 +88,16 @@ def _size_of_none(given: Given) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Context:
-    """What a format needs to know of the campaign.
+    """Context that a format reads and writes labels in.
 
     Attributes:
-        task: classes or masks.
-        class_names: in order; masks have their numbers.
-        images: the images' folder.
-        masks: the campaign's masks.
-        size_of: (height, width) of the image that a label is of; a mask that says to have another size is refused
-            before its pixels are read. Nobody asks while labels are written.
+        task: Kind of the labels.
+        class_names: Classes in order; masks have their numbers.
+        images: Folder of the images.
+        masks: Masks of the campaign.
+        size_of: Function that returns (height, width) of the image of a label; a mask of another size is refused before
+            its pixels are read. It is not called while labels are written.
+        escape_formulas: Whether cells of a CSV file that spreadsheet programs would run begin with an apostrophe.
     """
 
     task: Task
@@ -102,3 +105,4 @@ class Context:
     images: Path
     masks: MaskFiles
     size_of: Callable[[Given], tuple[int, int]] = _size_of_none
+    escape_formulas: bool = False

@@ -1,6 +1,7 @@
-"""A folder of masks: PNG files, `PATH.png` for the image `PATH`, or as in `MASK_ENDINGS`; its ending may be left out.
+"""Folder of masks: PNG files, `PATH.png` for the image `PATH`, or as in `MASK_ENDINGS`, with or without its ending.
 
-Masks hold class numbers, or colours where one of the files `COLOUR_MAPS` in the folder says what they are.
+Masks hold class numbers, or colours where one of the files `COLOUR_MAPS` in the folder maps them to classes. In CVAT's
+export, pixels of the colour "background" are void unless the campaign has a class of that name.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -14,40 +15,45 @@ from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labell
 from minimax_al.campaign.images.mask_files import Mask, check_mask_size
 from minimax_al.data.colour_maps import in_order, read_colour_map
 from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.legend import Legend
+from minimax_al.data.legend import Legend, Rgb
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, shorter_names
 from minimax_al.data.scan import list_files
 from minimax_al.errors import DataError
 
 _ENDING = ".png"
+_CVAT_MASKS, _CVAT_MAP, _CVAT_UNLABELLED = "SegmentationClass", "labelmap.txt", "background"
+"""Names in CVAT's export "Segmentation mask 1.1"."""
 
 
-def read(source: Path, context: Context) -> Iterator[Given]:
-    """Every mask below `source`.
+def read(source: Path, context: Context) -> Iterator[Given | DataError]:
+    """Yield every mask below `source`, which may be an export of CVAT as it is unzipped.
 
     Raises:
-        DataError: there is none, or one in another format; the colour map does not fit the classes; or a mask is of
-            another size than its image, or holds what is no class.
+        DataError: There is no mask, or an image that is not one, or the colour map does not fit the classes.
     """
-    files = list(list_files(source))
+    folder = source / _CVAT_MASKS if (source / _CVAT_MASKS).is_dir() else source
+    files = list(list_files(folder))
     masks = [name for name in files if name.lower().endswith(_ENDING)]
     others = [name for name in files if _suffix(name) in IMAGE_SUFFIXES - {_ENDING}]
     if not masks:
-        raise DataError(f"{str(source)!r} has no masks{_why_none(others)}: put one PNG file there for each image")
+        raise DataError(f"{str(folder)!r} has no masks{_why_none(others)}: put one PNG file there for each image")
     images = _images(context.images) if others or any(shorter_names(name[: -len(_ENDING)]) for name in masks) else ()
     # Some people keep images and masks side by side; any other image is a mask that would be missed.
     for name in others:
         if name not in images:
-            raise DataError(f"{str(source / name)!r} is no PNG file: save it as one, or take it away")
-    legend = _legend(source, context.class_names)
+            raise DataError(f"{str(folder / name)!r} is not a PNG file: save it as one, or remove it")
+    legend = _legend(folder, context.class_names)
     for name in masks:
-        given = Given(_image(name, images), repr(str(source / name)), any_ending=True)
-        yield replace(given, mask=_read_mask(source / name, given, legend, context))
+        given = Given(_image(name, images), repr(str(folder / name)), any_ending=True)
+        try:
+            yield replace(given, mask=_read_mask(folder / name, given, legend, context))
+        except DataError as error:
+            yield error
 
 
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
-    """Writes `out/PATH.png` for every image with a mask."""
+    """Write `out/PATH.png` for every image with a mask."""
     for row in labelled:
         target = out / f"{row.path}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,22 +72,43 @@ def _why_none(others: Sequence[str]) -> str:
 
 
 def _images(images: Path) -> set[str]:
-    """The campaign's image files, with and without their endings."""
+    """Return the names of the campaign's image files, with and without their endings."""
     names = {name for name in list_files(images) if _suffix(name) in IMAGE_SUFFIXES}
     return names | {name[: -len(_suffix(name))] for name in names}
 
 
 def _image(name: str, images: Collection[str]) -> str:
-    """What the image of a mask is called; an image of the mask's whole name comes first."""
+    """Return the name of a mask's image; an image of the mask's whole name comes first."""
     stem = name[: -len(_ENDING)]
     return next((key for key in (stem, *shorter_names(stem)) if key in images), stem)
 
 
-def _legend(source: Path, class_names: Sequence[str]) -> Legend:
-    found = next((source / name for name in COLOUR_MAPS if (source / name).is_file()), None)
+def read_colour_map_of(source: Path) -> dict[str, Rgb]:
+    """Return the colour of each class in a folder of masks; empty if it has no colour map.
+
+    Args:
+        source: Folder of masks, or an export of CVAT.
+    """
+    folder = source / _CVAT_MASKS if (source / _CVAT_MASKS).is_dir() else source
+    # CVAT puts the colour map next to the folder of the masks.
+    folders = (folder, folder.parent) if folder.name == _CVAT_MASKS else (folder,)
+    found = next((place / name for place in folders for name in COLOUR_MAPS if (place / name).is_file()), None)
     if found is None:
+        return {}
+    colours = read_colour_map(found)
+    if found.name != _CVAT_MAP:
+        return colours
+    # CVAT always lists this name: it is the colour of pixels that nobody labelled.
+    return {"unlabelled" if name == _CVAT_UNLABELLED else name: colour for name, colour in colours.items()}
+
+
+def _legend(folder: Path, class_names: Sequence[str]) -> Legend:
+    colours = read_colour_map_of(folder)
+    if not colours:
         return Legend.of_numbers(class_names)
-    return Legend.of_colours(in_order(read_colour_map(found), class_names), class_names)
+    if _CVAT_UNLABELLED in class_names and "unlabelled" in colours:
+        colours = {_CVAT_UNLABELLED if name == "unlabelled" else name: colour for name, colour in colours.items()}
+    return Legend.of_colours(in_order(colours, class_names), class_names)
 
 
 def _read_mask(path: Path, given: Given, legend: Legend, context: Context) -> Mask:

@@ -25,6 +25,17 @@ def encode_coco(mask: Binary) -> dict[str, list[int]]:
     return {"counts": [0, *runs] if flat.size and flat[0] else runs, "size": [int(side) for side in mask.shape]}
 
 
+def encode_coco_compressed(mask: Binary) -> dict[str, str | list[int]]:
+    """Return a mask, shape (H, W), as COCO's compressed run lengths, which pycocotools reads and writes.
+
+    Example:
+        >>> encode_coco_compressed(np.array([[0, 1], [0, 1]], dtype=bool))
+        {'counts': '22', 'size': [2, 2]}
+    """
+    code = encode_coco(mask)
+    return {"counts": "".join(_compressed(code["counts"])), "size": code["size"]}
+
+
 def decode_coco(counts: Sequence[int] | str | bytes, size: Sequence[int]) -> Binary:
     """The mask of a COCO code, uncompressed or as COCO's own compressed text.
 
@@ -97,6 +108,19 @@ class _BitReader:
 
 def _bits(value: int, count: int) -> list[int]:
     return [(value >> shift) & 1 for shift in range(count - 1, -1, -1)]
+
+
+def _compressed(runs: Sequence[int]) -> Iterator[str]:
+    """Yield the characters of runs: five bits each, from the fourth run on of the difference to the last but one."""
+    for position, run in enumerate(runs):
+        value = run - runs[position - 2] if position > 2 else run
+        more = True
+        while more:
+            bits = value & 0x1F
+            value >>= 5
+            # The last character's highest bit is the sign, so that a value ends where the rest repeats that bit.
+            more = value != -1 if bits & 0x10 else value != 0
+            yield chr((bits | 0x20 if more else bits) + 48)
 
 
 def _compressed_runs(text: str | bytes) -> Iterator[int]:

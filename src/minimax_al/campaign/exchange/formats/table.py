@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
+from minimax_al.campaign.exchange.formats.spreadsheets import escape_formula, unescape_formula
 from minimax_al.campaign.exchange.formats.times import read_time
 from minimax_al.data.manifest_table import read_manifest
 from minimax_al.durable import write_durably
@@ -20,7 +21,7 @@ COLUMNS = ("path", "label", "author", "labelled_at", "answer")
 _LABEL, _UNSURE = "label", "unsure"
 
 
-def read(source: Path, context: Context) -> Iterator[Given | DataError]:  # noqa: ARG001 - every format is called alike
+def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     """Yield the labelled rows of a CSV or Parquet file with columns `path` and `label`, and an error for wrong ones."""
     try:
         rows = read_manifest(source, also=("author", "answer", "labelled_at"), repeats=True).rows
@@ -32,20 +33,24 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:  # noqa
         if unsure and row.label is not None:
             yield DataError(f"{where}: the answer is {_UNSURE!r}, but there is a label {row.label!r}: keep one of them")
         elif unsure or row.label is not None:
-            author = row.also.get("author", "").strip() or None
-            given = Given(row.name, where, row.label, file=row.path, author=author, unsure=unsure)
+            author = unescape_formula(row.also.get("author", "").strip()) or None
+            label = row.label
+            if label is not None and label not in context.class_names:
+                label = unescape_formula(label)
+            given = Given(row.name, where, label, file=row.path, author=author, unsure=unsure)
             try:
                 yield replace(given, at=read_time(row.also.get("labelled_at", ""), where))
             except DataError as error:
                 yield error
 
 
-def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None:  # noqa: ARG001
+def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
     """Write a CSV file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(_cells(row) for row in labelled)
+    escape = escape_formula if context.escape_formulas else str
+    writer.writerows([escape(cell) for cell in _cells(row)] for row in labelled)
     write_durably(out, text.getvalue().encode())
 
 

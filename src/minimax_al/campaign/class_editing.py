@@ -1,0 +1,99 @@
+"""The part of a campaign that changes what has been labelled: its classes, and labels that are withdrawn."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from minimax_al.campaign.rounds.answers import find_items, withdraw
+from minimax_al.campaign.rounds.class_changes import ClassChange
+from minimax_al.campaign.rounds.labelling import Item, Labelling
+from minimax_al.campaign.store.classes import add_classes, store_name
+
+
+class ClassEditing(Labelling):
+    """Changes of a campaign's classes, with the history of labels kept; `Campaign` adds the rest."""
+
+    def add_classes(self, names: Sequence[str]) -> None:
+        """Add classes after the existing ones."""
+        with self.store.writing() as connection:
+            add_classes(connection, names)
+
+    def rename_class(self, old: str, new: str) -> None:
+        """Rename a class; its labels stay with it.
+
+        Raises:
+            UnknownNameError: The class does not exist.
+            DataError: Another class has the new name, or one that looks the same.
+            ConfigurationError: The new name is invalid.
+        """
+        with self.store.writing() as connection:
+            store_name(connection, old, new)
+
+    def merge_classes(self, names: Sequence[str], into: str) -> int:
+        """Give all labels of some classes another class, and remove the classes.
+
+        Args:
+            names: Classes to merge.
+            into: Class that remains.
+
+        Returns:
+            Number of images whose label changed; the former labels stay in the history.
+
+        Raises:
+            UnknownNameError: A class does not exist.
+            ConfigurationError: `into` is among `names`, or one class alone would remain.
+        """
+        with self._changing_classes() as change:
+            return change.merge(names, into)
+
+    def remove_class(self, name: str, *, withdraw_labels: bool = False) -> int:
+        """Remove a class.
+
+        Args:
+            name: Class to remove.
+            withdraw_labels: Whether its labels are withdrawn, and its pixels in masks become void; otherwise a class
+                with labels is refused.
+
+        Returns:
+            Number of images that lost their label or pixels.
+
+        Raises:
+            UnknownNameError: The class does not exist.
+            DataError: It has labels, and `withdraw_labels` is not set.
+            ConfigurationError: One class alone would remain.
+        """
+        with self._changing_classes() as change:
+            return change.remove(name, withdraw_labels=withdraw_labels)
+
+    def reorder_classes(self, names: Sequence[str]) -> None:
+        """Change the order of the classes, which is that of the keys on the page and of the numbers in masks.
+
+        Args:
+            names: All classes, in the new order.
+
+        Raises:
+            DataError: A class is missing, unknown, or there twice.
+        """
+        with self._changing_classes() as change:
+            change.reorder(names)
+
+    @contextmanager
+    def _changing_classes(self) -> Iterator[ClassChange]:
+        with self.store.writing() as connection:
+            yield ClassChange(connection, self.settings, self.masks, self.now())
+        self.views.clear()  # predicted pixels are numbers of the former classes
+
+    def withdraw_labels(self, images: Sequence[Item], author: str) -> int:
+        """Withdraw the answers of images, whoever gave them; the history keeps them as withdrawn.
+
+        Args:
+            images: Ids or paths of the images.
+            author: Author of the withdrawal.
+
+        Returns:
+            Number of images that had an answer.
+
+        Raises:
+            DataError: An image is not in the campaign.
+        """
+        with self.store.writing() as connection:
+            return withdraw(connection, find_items(connection, images), author, self.now())
