@@ -74,14 +74,14 @@ def test_only_files_are_exported(onlooker, name):
 def test_a_format_without_a_place_for_masks_is_refused(make_campaign, make_client):
     answer = make_client(make_campaign(task="segmentation")).get("/api/export/csv")
     assert answer.status_code == 400
-    assert "no place for labels of segmentation" in answer.json()["error"]
+    assert "cannot hold labels of segmentation" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(
     ("filename", "content", "sentence"),
     [
         ("labels.csv", b"path,label\n0.png,cat\n1.png,bird\n", "'labels.csv', line 3: unknown class 'bird'"),
-        ("labels.csv", b"path,label\n99.png,cat\n", "'99.png' is no image"),
+        ("labels.csv", b"path,label\n99.png,cat\n", "'99.png' is not an image"),
         ("labels.csv", b"", "'labels.csv'"),
         ("labels.xyz", b"", "ends in '.xyz'"),
         ("labels", b"", "ends in ''"),
