@@ -108,7 +108,7 @@ def test_a_image_too_small_for_vgg_is_refused_with_the_size_it_needs():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(3, 8, 8), r"shape \(3, 8, 8\): encoders take \(B, 3, height, width\)"),
+        (torch.zeros(3, 8, 8), r"shape \(3, 8, 8\): encoders accept \(B, 3, height, width\)"),
         (torch.zeros(2, 1, 8, 8), r"shape \(2, 1, 8, 8\)"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "images are torch.uint8"),
         (torch.zeros(2, 3, 0, 8), "0×8 pixels are too small"),

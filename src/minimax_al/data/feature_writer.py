@@ -30,7 +30,7 @@ class FeatureWriter:
     """Writer of one store, which holds its lock; see `open_writer`.
 
     Attributes:
-        store: Reader of what is stored so far.
+        store: Reader of the rows so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +110,7 @@ def open_writer(root: Path | str, description: FeatureDescription) -> Iterator[F
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed writer left: temporary files, and parts of a shard without a record."""
+    """Remove the leftovers of a killed writer: temporary files, and parts of a shard without a record."""
     for path in folder.glob(".*.part"):
         path.unlink()
     for path in folder.glob("[0-9]*.npy"):

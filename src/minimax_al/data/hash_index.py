@@ -15,7 +15,7 @@ Hashes = Sequence[str] | NDArray[np.uint8]
 
 
 class HashIndex:
-    """Rows by content hash, with 16 bytes per row beside the hashes themselves.
+    """Rows by content hash, with 16 bytes per row in addition to the hashes.
 
     A hash is looked up by its first eight bytes in a sorted array; the candidate's other bytes are then compared. If
     a hash occurs twice, the first row counts.

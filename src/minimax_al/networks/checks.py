@@ -1,4 +1,4 @@
-"""Refusals that the networks share, each with its reason."""
+"""Checks that the networks share; each refuses with its reason."""
 
 from torch import Tensor
 
@@ -13,19 +13,19 @@ def check_positive(**settings: float) -> None:
 
 
 def check_choice(setting: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not one of a few words."""
+    """Refuse a value that is not allowed, with the nearest match."""
     if value not in allowed:
         raise UnknownNameError(setting, value, allowed)
 
 
 def check_dropout(dropout: float) -> None:
-    """Refuse what is no probability below one."""
+    """Refuse a value outside [0, 1)."""
     if not 0 <= dropout < 1:
         raise ConfigurationError(f"dropout is {dropout!r}: it must be at least 0 and less than 1")
 
 
 def check_features(features: Tensor, in_features: int, *, spatial: bool = False) -> None:
-    """Refuse features that are not (B, d), or (B, d, h, w) where they are spatial."""
+    """Refuse features of another shape than (B, d), or (B, d, h, w) if spatial."""
     if features.ndim != (4 if spatial else 2) or features.shape[1] != in_features:
         expected = f"(B, {in_features}, h, w)" if spatial else f"(B, {in_features})"
         raise ShapeError(f"features have shape {tuple(features.shape)}: expected {expected}")

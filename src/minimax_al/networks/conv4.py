@@ -10,15 +10,17 @@ _DILATED_BLOCKS = ((2, 1), (2, 1), (2, 2), (1, 4))
 
 
 def conv4(name: str = "conv4", *, width: int = 64) -> Encoder:
-    """Build four blocks of 3×3 convolution, batch norm, ReLU and 2×2 max-pooling, then average a 2×2 grid.
+    """Build an encoder of four convolutional blocks for small images.
 
-    Pooling rounds up, and leaves alone what is 2 pixels high or wide, so images of any size fit: 32×32 shrinks
-    to 16, 8, 4 and 2; 8×8 to 4 and 2. The grid of 2×2 keeps where things are: without it handwritten digits are
-    told apart no better than by logistic regression on their pixels.
+    A block is a 3×3 convolution, batch norm, ReLU and 2×2 max-pooling; a 2×2 grid of averages follows the last one.
+
+    Pooling rounds up and skips maps that are 2 pixels high or wide, so images of any size fit: 32×32 shrinks to 16,
+    8, 4 and 2; 8×8 to 4 and 2. The 2×2 grid keeps positions: without it, handwritten digits are classified no better
+    than by logistic regression on their pixels.
 
     Args:
-        name: what the encoder calls itself.
-        width: channels of every block; d is four times as many.
+        name: Name of the encoder.
+        width: Channels of every block; d is 4 × width.
     """
     layers: dict[str, nn.Module] = {}
     channels = 3
@@ -33,13 +35,14 @@ def conv4(name: str = "conv4", *, width: int = 64) -> Encoder:
 
 
 def dconv4(name: str = "dconv4", *, width: int = 64) -> Encoder:
-    """Build four blocks of 3×3 convolution, batch norm and ReLU for segmentation, with output stride 8.
+    """Build an encoder of four convolutional blocks for segmentation, output stride 8.
 
-    The first three blocks halve the image; the last two are dilated, by 2 and 4, to see further around.
+    A block is a 3×3 convolution, batch norm and ReLU. The first three blocks halve the image; the last two are
+    dilated, by 2 and 4, for a wider field of view.
 
     Args:
-        name: what the encoder calls itself.
-        width: channels of every block, and d.
+        name: Name of the encoder.
+        width: Channels of every block, and d.
     """
     layers: dict[str, nn.Module] = {}
     channels = 3
@@ -50,10 +53,10 @@ def dconv4(name: str = "dconv4", *, width: int = 64) -> Encoder:
 
 
 class _MaxPool(nn.MaxPool2d):
-    """2×2 max-pooling of what is more than 2 pixels high and wide."""
+    """2×2 max-pooling of maps that are more than 2 pixels high and wide."""
 
     def __init__(self) -> None:
         super().__init__(kernel_size=2, ceil_mode=True)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that nn.MaxPool2d gives it)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.MaxPool2d's name
         return super().forward(input) if min(input.shape[2:]) > 2 else input

@@ -1,4 +1,4 @@
-"""The layer that the small and the dilated encoders are made of."""
+"""Convolution, batch norm and ReLU: the layer of the small and the dilated encoders."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from torch import nn
 def convolution(
     in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1, kernel_size: int = 3
 ) -> nn.Sequential:
-    """A convolution that keeps the size (up to its stride), batch norm and ReLU."""
+    """Build a convolution with batch norm and ReLU that keeps the size up to its stride."""
     return nn.Sequential(
         nn.Conv2d(
             in_channels,

@@ -108,7 +108,7 @@ class CosineClassifier(nn.Module):
 
         Returns:
             (B, bottleneck or d), or (B, bottleneck or d, h, w), of length 1 over the second axis, in the dtype of the
-            prototypes; zero where there is no direction.
+            prototypes; zero for a zero vector.
 
         Raises:
             ShapeError: The shape of `features` does not fit.

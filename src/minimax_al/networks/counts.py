@@ -1,4 +1,4 @@
-"""How many parameters the networks have, to hold against Appendix B of the paper."""
+"""Parameter counts of the networks, for comparison with Appendix B of the paper."""
 
 from typing import Literal
 
@@ -21,7 +21,12 @@ _PUBLISHED = {
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Count the numbers in a network's parameters, trained or frozen; running statistics are none of them.
+    """Count the values of a network's parameters, trained or frozen.
+
+    Running statistics are not parameters.
+
+    Args:
+        module: Network.
 
     Example:
         >>> count_parameters(nn.Linear(3, 2))
@@ -41,22 +46,22 @@ def describe(
 ) -> dict[str, int | None]:
     """Count the parameters of F, C, D and M for an encoder and a number of classes.
 
-    Nothing is allocated: the networks are built without memory behind them.
+    The networks are built on the meta device: nothing is allocated.
 
     Args:
-        encoder: a name that `build_encoder` knows.
-        num_classes: K.
+        encoder: Encoder name, as `build_encoder` accepts it.
+        num_classes: Number of classes K.
         task: "classification" or "segmentation".
-        stem: of a ResNet.
-        width: of `conv4` and `dconv4`.
-        bottleneck: of the cosine classifier; "default" is what goes with the encoder.
+        stem: First layers of a ResNet.
+        width: Channels of `conv4` and `dconv4`.
+        bottleneck: Width of the cosine classifier's bottleneck; "default" is the encoder's.
 
     Returns:
         Parameters under "encoder", "classifier", "discriminator" and "task_model"; d under "out_features";
         the width of the classifier's bottleneck, or None, under "bottleneck".
 
     Raises:
-        ConfigurationError: the encoder is unknown or a setting makes no sense for it.
+        ConfigurationError: The encoder is unknown, or a setting does not suit it.
 
     Example:
         >>> describe("resnet18", num_classes=100)["classifier"]
@@ -85,7 +90,16 @@ def describe(
 def published_counts(
     encoder: str, num_classes: int, *, task: Task = "classification", stem: Stem = "imagenet"
 ) -> dict[str, str]:
-    """What the paper states for these networks (Appendix B), as printed there; empty where it states nothing.
+    """Return the counts that the paper prints for these networks (Appendix B).
+
+    Args:
+        encoder: Encoder name.
+        num_classes: Number of classes K.
+        task: "classification" or "segmentation".
+        stem: First layers of a ResNet.
+
+    Returns:
+        Counts as printed, by network; empty where the paper prints none.
 
     Example:
         >>> published_counts("resnet18", num_classes=100)["discriminator"]

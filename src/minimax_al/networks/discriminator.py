@@ -8,18 +8,18 @@ from minimax_al.networks.normalisation import l2_normalise
 
 
 class Discriminator(nn.Module):
-    """Tells labelled from unlabelled images by their features: d → hidden → hidden → 1, with ReLU.
+    """Classifier of labelled versus unlabelled features: d → hidden → hidden → 1, with ReLU.
 
-    Eq. 3: it sees `F(x) / ‖F(x)‖ · 1/T`, the encoder's normalised output, not the classifier's bottleneck. It
-    normalises and divides by itself: callers pass `F(x)` as it is, detached where only D may move.
+    Eq. 3: its input is `F(x) / ‖F(x)‖ · 1/T`, the encoder's normalised output, not the classifier's bottleneck. It
+    normalises and scales by itself: callers pass `F(x)`, detached where only D is trained.
 
     Args:
-        in_features: d, the width of the encoder's output.
-        hidden: width of the two hidden layers.
-        temperature: T.
+        in_features: Width d of the encoder's output.
+        hidden: Width of the two hidden layers.
+        temperature: Temperature T.
 
     Raises:
-        ConfigurationError: a size or temperature that is not positive.
+        ConfigurationError: A size or the temperature is not positive.
 
     Example:
         >>> import torch
@@ -44,7 +44,7 @@ class Discriminator(nn.Module):
         """Map features to logits of being labelled.
 
         Args:
-            features: (B, d), the encoder's output.
+            features: Encoder's output, shape (B, d).
 
         Returns:
             Logits (B,); positive means labelled. One axis, so that targets (B,) cannot broadcast to (B, B).

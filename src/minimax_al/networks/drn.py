@@ -26,13 +26,15 @@ _VARIANTS = {
 
 
 def drn(name: str) -> Encoder:
-    """Build the trunk of a dilated residual network: (B, 3, H, W) → (B, 512, ⌈H/8⌉, ⌈W/8⌉).
+    """Build the trunk of a dilated residual network.
+
+    It maps (B, 3, H, W) to (B, 512, ⌈H/8⌉, ⌈W/8⌉).
 
     Args:
-        name: "drn_d_22" (the paper's; 15,880,752 parameters), "drn_d_38" or "drn_c_26".
+        name: One of "drn_d_22" (the paper's; 15,880,752 parameters), "drn_d_38" or "drn_c_26".
 
     Returns:
-        The encoder; its children are `level0` (the 7×7 stem) to `level8`.
+        Encoder whose children are `level0` (the 7×7 stem) to `level8`.
     """
     variant, depths = _VARIANTS[name]
     layers: dict[str, nn.Module] = {"level0": convolution(3, _CHANNELS[0], kernel_size=7)}
@@ -52,11 +54,11 @@ class ResidualBlock(nn.Module):
     """Two 3×3 convolutions with batch norm; the input is added before the last ReLU if there is a shortcut.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        stride: of the first convolution.
-        dilation: of both convolutions.
-        shortcut: whether to add the input, projected by a 1×1 convolution where its shape differs.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the first convolution.
+        dilation: Dilation of both convolutions.
+        shortcut: Whether to add the input, projected by a 1×1 convolution where its shape differs.
     """
 
     def __init__(

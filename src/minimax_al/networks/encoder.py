@@ -1,4 +1,4 @@
-"""What every encoder has in common, F of the paper."""
+"""Interface of all encoders, F of the paper."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -11,17 +11,16 @@ Stem = Literal["imagenet", "cifar"]
 
 
 class Encoder(nn.Module):
-    """A backbone without its classifier: named layers, one after the other.
+    """Backbone without its classifier: a sequence of named layers.
 
-    Layers keep the names of the libraries that they come from, so that weights of a torchvision model load by
-    name.
+    Layers keep the names of their library, so that weights of a torchvision model load by name.
 
     Args:
-        name: the encoder's name in the registry.
-        layers: the layers in order, by name.
-        out_features: d, the width of what the last one returns.
-        minimum_size: the smallest height and width, in pixels, that the layers can take.
-        output_stride: pixels of the image per step of the feature map; None for one vector an image.
+        name: Encoder name in the registry.
+        layers: Layers in order, by name.
+        out_features: Width d of the last layer's output.
+        minimum_size: Smallest height and width of an image, in pixels.
+        output_stride: Pixels of the image per step of the feature map; None for one vector per image.
     """
 
     def __init__(
@@ -45,10 +44,10 @@ class Encoder(nn.Module):
         """Map images to features.
 
         Args:
-            images: (B, 3, H, W), floating point, normalised.
+            images: Normalised images, shape (B, 3, H, W), any float dtype.
 
         Returns:
-            (B, d); or (B, d, h, w) if `output_stride` is set, with h = ⌈H / output_stride⌉ and w alike.
+            Features, shape (B, d); or (B, d, ⌈H / output_stride⌉, ⌈W / output_stride⌉) if `output_stride` is set.
 
         Raises:
             ShapeError: `images` are not (B, 3, H, W), not floating point, or too small.
@@ -60,18 +59,18 @@ class Encoder(nn.Module):
         return x
 
     def extra_repr(self) -> str:
-        """The settings, for `print(encoder)`."""
+        """Return the settings for `print(encoder)`."""
         return f"name={self.name!r}, out_features={self.out_features}, output_stride={self.output_stride}"
 
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != 3:
-            raise ShapeError(f"images have shape {tuple(images.shape)}: encoders take (B, 3, height, width)")
+            raise ShapeError(f"images have shape {tuple(images.shape)}: encoders accept (B, 3, height, width)")
         if not images.is_floating_point():
-            raise ShapeError(f"images are {images.dtype}: encoders take normalised floating point images")
+            raise ShapeError(f"images are {images.dtype}: encoders accept normalised floating point images")
         height, width = images.shape[2:]
         if min(height, width) < self.minimum_size:
             raise ShapeError(
                 f"images of {height}×{width} pixels are too small for encoder {self.name!r}, which needs "
                 f"{self.minimum_size}×{self.minimum_size}: set augmentation.input_size={self.minimum_size} or more "
-                f"to upsample them, or take encoder 'conv4'"
+                f"to upsample them, or use encoder 'conv4'"
             )

@@ -16,18 +16,18 @@ _NORMALISING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn
 
 
 def initialise_xavier(module: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw all weights of a network anew, in place.
+    """Initialise all weights of a network, in place.
 
     Convolutional and linear weights come from Glorot's uniform distribution, U(−a, a) with
     a = √(6 / (fan_in + fan_out)); their biases are 0; normalisation layers get scale 1, shift 0 and fresh
-    running statistics. Parameters in no such layer (a transformer's class token) are left as they are.
+    running statistics. Parameters of other layers (a transformer's class token) do not change.
 
     Layers are drawn in the order of `module.modules()`, so one seed and one architecture give one network.
-    Initialise before moving to a GPU: then the CPU's generator gives the same network on every device.
+    Initialise before moving to a GPU: the CPU's generator then gives the same network on every device.
 
     Args:
-        module: the network.
-        generator: where the numbers come from; None for torch's global generator.
+        module: Network.
+        generator: Source of random numbers; None for torch's global generator.
 
     Example:
         >>> first, second = nn.Linear(3, 2), nn.Linear(3, 2)

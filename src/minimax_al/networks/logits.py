@@ -1,7 +1,7 @@
 """Last layers that keep their own precision under autocast.
 
-Samples are ranked by what these layers return. In bfloat16 a logit has eight significant bits, so thousands
-of samples of a large pool would tie; a last layer in float32 costs next to nothing and keeps them apart.
+The outputs of these layers rank the images. In bfloat16 a logit has eight significant bits, so thousands of images of a
+large pool would tie; a last layer in float32 costs next to nothing and separates them.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +17,7 @@ MISSING_LOGIT = -1e4
 class LinearLogits(nn.Linear):
     """`nn.Linear`, computed in the dtype of its weight whether autocast is on or off."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that nn.Linear gives it)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Linear's name
         """Map (B, in_features) to logits (B, out_features)."""
         with autocast_off(input.device.type):
             return super().forward(input.to(self.weight.dtype))
@@ -29,7 +29,7 @@ class ConvLogits(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=1, bias=bias)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that nn.Conv2d gives it)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Conv2d's name
         """Map (B, in_channels, h, w) to logits (B, out_channels, h, w)."""
         with autocast_off(input.device.type):
             return super().forward(input.to(self.weight.dtype))

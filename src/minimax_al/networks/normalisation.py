@@ -7,14 +7,14 @@ from torch import Tensor
 def l2_normalise(features: Tensor) -> Tensor:
     """Divide each feature vector by its ℓ2 norm: `F(x) / ‖F(x)‖` of Eq. 1 and 3.
 
-    A zero vector has no direction. It stays zero, and no gradient flows through it: dividing it by a small
-    epsilon would multiply its gradient by a trillion. Vectors with NaN or infinite entries stay non-finite.
+    A zero vector has no direction: it stays zero, and its gradient is zero. Dividing it by a small epsilon would
+    multiply its gradient by a trillion. Vectors with NaN or infinite entries stay non-finite.
 
     Args:
-        features: (B, d), or (B, d, h, w), floating point.
+        features: Features, shape (B, d) or (B, d, h, w), any float dtype.
 
     Returns:
-        A tensor like `features` whose vectors have length 1 (or 0).
+        Tensor like `features` whose vectors have length 1 (or 0).
 
     Example:
         >>> l2_normalise(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))

@@ -41,7 +41,7 @@ class PublishedWeights:
         place: "package" (an installed package of the index), "cache" (fetched before), "download" (on a hub),
             "install" (in a package that is not installed), or "none" (nobody publishes any).
         origin: Package or address; empty for "none".
-        file: File on this machine; None where there is none.
+        file: File on this machine, or None.
     """
 
     encoder: str
@@ -77,7 +77,7 @@ def find_published(name: str) -> PublishedWeights:
 
 
 def published_preprocessing(name: str) -> Preprocessing | None:
-    """Return the preprocessing that an encoder's published weights were trained with; None where there is none.
+    """Return the preprocessing of an encoder's published weights, or None.
 
     Args:
         name: Encoder name, as `build_encoder` accepts it.
@@ -151,7 +151,7 @@ def _find_timm(name: str) -> PublishedWeights:
     import_timm(name)
     model, _, tag = name.removeprefix(TIMM_PREFIX).partition(".")
     package = PACKAGES.get(model) if tag in {"", "in1k"} else None
-    # The package is preferred: which weights a name stands for must not depend on what was fetched before.
+    # The package is preferred: the weights of a name must not depend on earlier downloads.
     if package is not None:
         place: Place = "package" if package.path else "install"
         return PublishedWeights(name, place, package.distribution, package.path)

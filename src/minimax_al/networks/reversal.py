@@ -15,16 +15,16 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
-    """Return `x` unchanged; on the way back the gradient changes its sign.
+    """Return `x` unchanged; in the backward pass the gradient changes its sign.
 
     Placed between encoder and classifier, it lets one backward pass of `λ · mean Σ_k p_k log p_k` move the
     classifier towards higher entropy and the encoder towards lower (Algorithm 1, lines 8 and 9).
 
     Args:
-        x: any tensor.
+        x: Tensor of any shape.
 
     Returns:
-        A view of `x`, of the same shape, dtype and values.
+        View of `x` with the same shape, dtype and values.
 
     Example:
         >>> x = torch.tensor([1.0, 2.0], requires_grad=True)

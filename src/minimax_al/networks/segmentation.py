@@ -10,20 +10,20 @@ from minimax_al.networks.normalisation import l2_normalise
 
 
 class PixelDiscriminator(nn.Module):
-    """Tells labelled from unlabelled images by their feature maps, of any height and width.
+    """Classifier of labelled versus unlabelled feature maps, of any height and width.
 
-    Three 3×3 convolutions of stride 2 with ReLU, the mean over what is left of the map, and one small linear
-    layer. Its input is the map ℓ2-normalised over channels and divided by T, as Eq. 3 has it for vectors.
-    There is no batch norm: labelled and unlabelled batches pass apart, and their statistics would tell them
-    apart in training and not when scoring.
+    Three 3×3 convolutions of stride 2 with ReLU, the mean over the remaining map, and one small linear layer. Its
+    input is the map ℓ2-normalised over channels and divided by T, like the vectors of Eq. 3. It has no batch norm:
+    labelled and unlabelled batches pass separately, and their statistics would distinguish them in training but not
+    in scoring.
 
     Args:
-        in_features: d, channels of the encoder's output.
-        hidden: channels of the three convolutions.
-        temperature: T.
+        in_features: Channels d of the encoder's output.
+        hidden: Channels of the three convolutions.
+        temperature: Temperature T.
 
     Raises:
-        ConfigurationError: a size or temperature that is not positive.
+        ConfigurationError: A size or the temperature is not positive.
     """
 
     def __init__(self, in_features: int, hidden: int = 128, temperature: float = 0.05) -> None:
@@ -45,10 +45,10 @@ class PixelDiscriminator(nn.Module):
         """Map a feature map to logits of being labelled.
 
         Args:
-            features: (B, d, h, w), the encoder's output.
+            features: Encoder's output, shape (B, d, h, w).
 
         Returns:
-            Logits (B,), one an image; positive means labelled.
+            Logits, shape (B,); positive means labelled.
 
         Raises:
             ShapeError: `features` are not (B, d, h, w).
@@ -60,21 +60,21 @@ class PixelDiscriminator(nn.Module):
 
 
 class PixelTaskModel(nn.Module):
-    """An encoder with a plain 1×1 convolution as its head, upsampled to the image's size (Algorithm 3).
+    """Encoder with a 1×1 convolution as its head, upsampled to the image's size (Algorithm 3).
 
     Args:
-        encoder: maps images to (B, d, h, w). It is used as it is, not copied.
-        num_classes: K.
-        dropout: probability of dropping a channel of the whole map before the head; that is one draw of the
-            head's weights an image, as dropout of features is for `TaskModel`.
+        encoder: Network that maps images to (B, d, h, w). It is not copied.
+        num_classes: Number of classes K.
+        dropout: Probability of dropping a channel of the whole map before the head: one draw of the head's weights
+            per image, like dropout of features in `TaskModel`.
 
     Attributes:
-        encoder: the encoder.
-        dropout: the dropout layer before the head.
-        head: the 1×1 convolution, with bias.
+        encoder: Encoder.
+        dropout: Dropout layer before the head.
+        head: 1×1 convolution, with bias.
 
     Raises:
-        ConfigurationError: the encoder is not spatial, or `num_classes` or `dropout` cannot be.
+        ConfigurationError: The encoder is not spatial, or `num_classes` or `dropout` is out of range.
     """
 
     def __init__(self, encoder: Encoder, num_classes: int, dropout: float = 0.0) -> None:
@@ -82,7 +82,7 @@ class PixelTaskModel(nn.Module):
         check_positive(num_classes=num_classes)
         check_dropout(dropout)
         if encoder.output_stride is None:
-            raise ConfigurationError(f"encoder {encoder.name!r} gives one feature vector an image: TaskModel takes it")
+            raise ConfigurationError(f"encoder {encoder.name!r} returns one feature vector per image: use TaskModel")
         self.encoder = encoder
         self.output_stride = encoder.output_stride
         self.dropout = nn.Dropout2d(dropout)

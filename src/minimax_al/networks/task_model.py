@@ -1,4 +1,4 @@
-"""The task model, M of the paper: the network that is taken away in the end."""
+"""Task model, M of the paper: the network that a campaign delivers."""
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class TaskModel(nn.Module):
-    """An encoder with a plain linear head (Algorithm 3), or another head on vectors.
+    """Encoder with a linear head (Algorithm 3), or another head on vectors.
 
     Args:
         encoder: Network that maps samples to (B, d). It is not copied: pass a copy of F to start M from it.
@@ -34,7 +34,7 @@ class TaskModel(nn.Module):
         check_dropout(dropout)
         if encoder.output_stride is not None:
             raise ConfigurationError(
-                f"encoder {encoder.name!r} gives one feature vector a location: PixelTaskModel takes it"
+                f"encoder {encoder.name!r} returns one feature vector per location: use PixelTaskModel"
             )
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -55,16 +55,16 @@ class TaskModel(nn.Module):
 
 
 def enable_mc_dropout(module: nn.Module) -> None:
-    """Put dropout layers in training mode and all else in evaluation mode, for Monte Carlo dropout.
+    """Put dropout layers alone in training mode, for Monte Carlo dropout.
 
-    `module.train()` would do more harm than good: batch norm would normalise by each batch and overwrite its
-    running statistics with those of the pool. `module.eval()` or `.train()` afterwards undoes it.
+    `module.train()` would also change batch norm, which would normalise by each batch and overwrite its running
+    statistics with those of the pool. `module.eval()` or `.train()` afterwards undoes it.
 
     Args:
-        module: the network, changed in place.
+        module: Network, changed in place.
 
     Raises:
-        ConfigurationError: the network has no dropout layer that drops anything, so all passes would agree.
+        ConfigurationError: No dropout layer of the network drops anything, so all passes would agree.
     """
     active = [layer for layer in module.modules() if isinstance(layer, DROPOUT_LAYERS) and layer.p > 0]
     if not active:

@@ -13,13 +13,13 @@ def resnet(name: str, *, stem: Stem = "imagenet", pretrained: bool = False) -> E
     """Build a ResNet without its last layer.
 
     Args:
-        name: "resnet18", "resnet34" or "resnet50".
-        stem: "imagenet" (7×7 convolution of stride 2, then max-pooling), or "cifar" (3×3 of stride 1 and no
-            pooling), which keeps sixteen times as many locations and is far better at 32×32.
-        pretrained: load torchvision's ImageNet weights (downloads them where they are not cached).
+        name: One of "resnet18", "resnet34" and "resnet50".
+        stem: First layers: "imagenet" (7×7 convolution of stride 2, then max-pooling), or "cifar" (3×3 of stride 1
+            without pooling), whose map is 16 times larger and which is far better at 32×32.
+        pretrained: Whether to load torchvision's ImageNet weights, downloading them where they are not cached.
 
     Raises:
-        ConfigurationError: pretrained weights for the CIFAR stem, which there are none of.
+        ConfigurationError: Pretrained weights were requested for the CIFAR stem, and none are published.
     """
     if pretrained and stem == "cifar":
         raise ConfigurationError(f"pretrained weights of {name!r} are for stem='imagenet', not stem='cifar'")
@@ -32,13 +32,14 @@ def resnet(name: str, *, stem: Stem = "imagenet", pretrained: bool = False) -> E
 
 
 def vgg16_bn(name: str = "vgg16_bn", *, pretrained: bool = False) -> Encoder:
-    """Build the convolutional part of VGG-16 with batch norm, pooled to 7×7 and flattened: 25,088 features.
+    """Build the convolutional part of VGG-16 with batch norm.
 
-    Below 32×32 pixels its five poolings leave nothing of an image.
+    Its output is pooled to 7×7 and flattened: 25,088 features. Images need at least 32×32 pixels for its five
+    poolings.
 
     Args:
-        name: what the encoder calls itself.
-        pretrained: load torchvision's ImageNet weights (downloads them where they are not cached).
+        name: Name of the encoder.
+        pretrained: Whether to load torchvision's ImageNet weights, downloading them where they are not cached.
     """
     network = models.vgg16_bn(weights="DEFAULT" if pretrained else None)
     layers = {"features": network.features, "avgpool": network.avgpool, "flatten": nn.Flatten()}

@@ -1,4 +1,4 @@
-"""The autoencoder of VAAL and the discriminator on its latent code.
+"""Autoencoder of VAAL and discriminator on its latent code.
 
 Sinha, Ebrahimi and Darrell, "Variational Adversarial Active Learning", ICCV 2019.
 """
@@ -20,31 +20,31 @@ HIDDEN = 512
 
 
 class VAEOutput(NamedTuple):
-    """What one pass of the autoencoder returns."""
+    """Output of one pass of the autoencoder."""
 
     reconstruction: Tensor
-    """(B, 3, H, W), of the images' own size."""
+    """Reconstructed images, shape (B, 3, H, W)."""
     mu: Tensor
-    """(B, latent_features): the mean of the latent code, which the discriminator sees."""
+    """Mean of the latent code, the discriminator's input, shape (B, latent_features)."""
     logvar: Tensor
-    """(B, latent_features): the logarithm of its variance."""
+    """Logarithm of the code's variance, shape (B, latent_features)."""
 
 
 class VAE(nn.Module):
-    """A convolutional variational autoencoder for images of one size.
+    """Convolutional variational autoencoder for images of one size.
 
-    The encoder halves the image once for each width (4×4 convolutions of stride 2, batch norm, ReLU), the
-    decoder mirrors it with transposed convolutions; between them stand linear layers to and from the code.
-    Images whose sides are no multiple of 2^len(widths) are padded by their edge pixels at the right and the
-    bottom, and the reconstruction is cropped: with VAAL's four widths 8×8 becomes 16×16, and 224 stays 224.
+    The encoder halves the image once per width (4×4 convolutions of stride 2, batch norm, ReLU); the decoder mirrors
+    it with transposed convolutions; linear layers map to the code and back. Images whose sides are not multiples of
+    2^len(widths) are padded with their edge pixels at the right and the bottom, and the reconstruction is cropped:
+    with VAAL's four widths, 8×8 becomes 16×16, and 224 stays 224.
 
     Args:
-        image_size: (height, width) of the images, in pixels.
-        latent_features: width of the latent code.
-        widths: channels of the encoder's convolutions.
+        image_size: Height and width of the images, in pixels.
+        latent_features: Width of the latent code.
+        widths: Channels of the encoder's convolutions.
 
     Raises:
-        ConfigurationError: a size that is not positive.
+        ConfigurationError: A size is not positive.
 
     Example:
         >>> vae = VAE((20, 12), widths=(8, 16))
@@ -80,10 +80,10 @@ class VAE(nn.Module):
         """Encode images, sample their codes with torch's global generator, and decode them.
 
         Args:
-            images: (B, 3, H, W), floating point, normalised.
+            images: Normalised images, shape (B, 3, H, W), any float dtype.
 
         Raises:
-            ShapeError: the images are not of `image_size`.
+            ShapeError: The images do not have `image_size`.
         """
         mu, logvar = self.encode(images)
         return VAEOutput(self.decode(mu + torch.randn_like(mu) * (0.5 * logvar).exp()), mu, logvar)
@@ -106,13 +106,13 @@ class VAE(nn.Module):
 
 
 class LatentDiscriminator(nn.Module):
-    """Tells labelled from unlabelled images by their latent codes: z → 512 → 512 → 1, with ReLU.
+    """Classifier of labelled versus unlabelled latent codes: z → 512 → 512 → 1, with ReLU.
 
     Args:
-        latent_features: width of the code.
+        latent_features: Width of the code.
 
     Raises:
-        ConfigurationError: a size that is not positive.
+        ConfigurationError: A size is not positive.
     """
 
     def __init__(self, latent_features: int = 32) -> None:
@@ -135,23 +135,25 @@ class LatentDiscriminator(nn.Module):
 
 
 def vae_loss(reconstruction: Tensor, images: Tensor, mu: Tensor, logvar: Tensor, beta: float = 1.0) -> Tensor:
-    """The negative evidence bound: mean squared error plus β times the KL divergence from N(0, 1).
+    """Return the negative evidence lower bound: reconstruction error plus β times divergence.
 
-    The divergence is summed over the code and averaged over samples, the error averaged over samples and
-    pixels. VAAL's own program sums the divergence over the batch too: its weight grows with the batch size.
+    The error is the mean squared error, the divergence the KL divergence from N(0, 1).
+
+    The divergence is summed over the code and averaged over images; the error is averaged over images and pixels.
+    VAAL's own program sums the divergence over the batch too: its weight grows with the batch size.
 
     Args:
-        reconstruction: (B, 3, H, W).
-        images: (B, 3, H, W), what was to be reconstructed.
-        mu: (B, z).
-        logvar: (B, z).
-        beta: weight of the divergence.
+        reconstruction: Reconstructed images, shape (B, 3, H, W).
+        images: Original images, shape (B, 3, H, W).
+        mu: Mean of the codes, shape (B, z).
+        logvar: Log-variance of the codes, shape (B, z).
+        beta: Weight of the divergence.
 
     Returns:
-        The loss, a scalar.
+        Loss, a scalar.
 
     Raises:
-        ShapeError: shapes that differ, and would broadcast.
+        ShapeError: Shapes differ, and would broadcast.
     """
     if reconstruction.shape != images.shape or mu.shape != logvar.shape or len(mu) != len(images):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (reconstruction, images, mu, logvar))

@@ -98,7 +98,7 @@ def read_package(package: WeightPackage, names: Iterable[str]) -> dict[str, Tens
 
 
 def _rename(package: WeightPackage, given: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
-    # Both list the same tensors in the same order; the last part of a name says which kind of tensor it is.
+    # Both list the same tensors in the same order; the last part of a name is the kind of the tensor.
     same = len(given) == len(names) and all(_kind(a) == _kind(b) for a, b in zip(given, names, strict=True))
     if not same:
         raise ConfigurationError(

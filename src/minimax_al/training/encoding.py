@@ -124,7 +124,7 @@ class Encoding:
             ahead = 2 * self._networks
             yield from in_order(self._forwards, lambda batch: self._encode(self._decode_all(batch)), batches, ahead)
             return
-        # One task decodes a whole batch: as many tasks as workers are under way.
+        # One task decodes a whole batch, ahead of the forward passes.
         for decoded in in_order(self.decoders, self._decode_all, batches, 2 * self.workers):
             yield self._encode(decoded)
 

@@ -190,7 +190,7 @@ class _Work:
         self.index = HashIndex(keys)
 
     def run(self) -> None:
-        """Compute and store what the store lacks, shard by shard."""
+        """Compute and store the missing rows, shard by shard."""
         pending = self._pending()
         while window := list(islice(pending, self._rows_per_shard())):
             self._store_shard(window)
@@ -270,7 +270,7 @@ class _Work:
         sources = ([image.source for image in batch] for batch in batches)
         for batch, result in zip(batches, self.encoding.run(sources), strict=True):
             encoded.append(result)
-            # Rank 0 has the first part of a window: its share stands for that of all ranks.
+            # Rank 0 has the first part of a window: its progress represents that of all ranks.
             done = len(encoded) / len(batches)
             self._report(batch[-1].position + 1 if self.ranks.world_size == 1 else _between(window, done))
         return encoded
