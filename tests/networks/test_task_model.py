@@ -71,7 +71,7 @@ def test_impossible_dropout_is_refused(dropout):
 
 def test_each_kind_of_encoder_has_its_task_model():
     spatial = build_encoder("dconv4", task="segmentation", width=8)
-    with pytest.raises(ConfigurationError, match="'dconv4' returns one feature vector per location: use PixelTaskModel"):
+    with pytest.raises(ConfigurationError, match="'dconv4' returns one feature vector per location"):
         TaskModel(spatial, 5)
     with pytest.raises(ConfigurationError, match="'conv4' returns one feature vector per image: use TaskModel"):
         PixelTaskModel(build_encoder("conv4", width=8), 5)
