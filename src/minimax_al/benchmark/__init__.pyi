@@ -1,5 +1,6 @@
 from .demo import run_demo
 from .grid import run_grid
+from .many_report import write_comparison
 from .protocol import Protocol, list_presets, load_protocol
 from .report import write_report
 
@@ -9,5 +10,6 @@ __all__ = [
     "load_protocol",
     "run_demo",
     "run_grid",
+    "write_comparison",
     "write_report",
 ]

@@ -18,6 +18,7 @@ from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
 from minimax_al.benchmark.conditions import Conditions, available_cores
 from minimax_al.benchmark.failures import clear_failure, failure_of, read_failure, write_failure
 from minimax_al.benchmark.folder import LOCK, prepare_folder
+from minimax_al.benchmark.full_labels import run_full_labels
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import read_rounds
 from minimax_al.data import Dataset
@@ -53,6 +54,7 @@ def run_grid(
     *,
     jobs: int = 1,
     mixed: bool = False,
+    full_labels: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> None:
     """Run all unfinished cells.
@@ -64,6 +66,7 @@ def run_grid(
         out: Results folder; an earlier call's is resumed.
         jobs: Number of parallel processes. Ranks that share a run take cells one by one.
         mixed: Whether other conditions than those of earlier results are accepted.
+        full_labels: Whether one model per seed is trained on all labels, too.
         on_progress: Callback for the progress of each running cell.
 
     Raises:
@@ -85,6 +88,8 @@ def run_grid(
         failures = work(protocol, out, dataset, conditions, on_progress=on_progress)
     else:
         failures = _run_processes(protocol, out, jobs, conditions, on_progress)
+    if full_labels:
+        run_full_labels(protocol, out, dataset, conditions)
     _raise_failures(failures, len(cells_of(protocol)))
 
 

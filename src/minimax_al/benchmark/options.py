@@ -35,6 +35,7 @@ class RunOptions:
         jobs: Number of parallel processes on this machine, which share its GPU. The number of threads per process
             does not depend on it: with many jobs set --recipe.runtime.threads 1.
         mixed_machines: Accept results of another device, precision, number of threads or processor in one folder.
+        full_labels: Also train one model per seed on all labels, the reference of `mal bench compare`.
         slurm: Number of SLURM jobs to submit, which share the results folder; the command then returns.
         slurm_partition: Partition of these jobs; SLURM's default if not given.
         slurm_account: Account of these jobs; SLURM's default if not given.
@@ -43,14 +44,15 @@ class RunOptions:
     """
 
     protocol: Annotated[Protocol, tyro.conf.arg(name="")]
-    out: Path | None = None
-    jobs: int = 1
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     mixed_machines: bool = False
-    slurm: int | None = None
-    slurm_partition: str | None = None
-    slurm_account: str | None = None
-    slurm_gpus: int = 1
-    slurm_hours: float = 24.0
+    full_labels: bool = False
+    slurm: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    slurm_partition: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    slurm_account: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    slurm_gpus: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    slurm_hours: Annotated[float, tyro.conf.arg(metavar="HOURS")] = 24.0
 
     @property
     def folder(self) -> Path:

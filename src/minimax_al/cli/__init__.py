@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "embed": features.embed,
     "bench run": benchmark.bench_run,
     "bench report": benchmark.bench_report,
+    "bench compare": benchmark.bench_compare,
     "describe": benchmark.describe,
     "names": benchmark.names,
 }

@@ -47,6 +47,7 @@ def bench_run(words: Sequence[str]) -> None:
             options.folder,
             jobs=options.jobs,
             mixed=options.mixed_machines,
+            full_labels=options.full_labels,
             on_progress=on_progress,
         )
     if Runtime(options.protocol.recipe.runtime).ranks.rank:
@@ -69,6 +70,20 @@ def bench_report(out: Annotated[Path, "RESULTS"], /, data: Annotated[Path | None
     from minimax_al.benchmark import write_report
 
     show_report(write_report(out, data))
+
+
+def bench_compare(
+    folders: Annotated[tuple[Path, ...], "RESULTS"], /, out: Annotated[Path, "FOLDER"] = Path("comparison")
+) -> None:
+    """Compare strategies over the results folders of several data sets.
+
+    Args:
+        folders: Results folders of `mal bench run`, one per data set.
+        out: Folder for the page, figures and tables.
+    """
+    from minimax_al.benchmark import write_comparison
+
+    show_report(write_comparison(folders, out))
 
 
 def describe(

@@ -27,6 +27,7 @@ from .files import write_figure, write_tables
 from .intervals import Interval, mean_interval
 from .page import render_page, write_page
 from .plots import PublishedPoints, curve_files, plot_curves, plot_each_curve
+from .rank_plot import plot_ranks, rank_files
 from .sections import (
     PickedRound,
     curves_section,
@@ -76,7 +77,9 @@ __all__ = [
     "picks_section",
     "plot_curves",
     "plot_each_curve",
+    "plot_ranks",
     "provenance_section",
+    "rank_files",
     "read_records",
     "render_page",
     "segmentation_strip",
