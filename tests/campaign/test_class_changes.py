@@ -1,0 +1,162 @@
+"""Classes change, labels stay what people meant, and the history keeps what they said."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minimax_al.campaign.store.schema import labels
+from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
+
+from ..support.campaigns import TINY_RECIPE  # noqa: TID252 - the same recipe
+
+
+@pytest.fixture
+def labelled(campaign):
+    """Twelve images: cat, dog and n/a in turn on the first six."""
+    for number, path in enumerate(("a/000.png", "b/001.png", "a/002.png", "b/003.png", "a/004.png", "b/005.png")):
+        campaign.label(path, campaign.classes[number % 3], author="ann")
+    return campaign
+
+
+@pytest.fixture
+def masked(make_campaign, tmp_path):
+    """Three classes and void in the mask of one image, ground alone in another's."""
+    campaign = make_campaign(task="segmentation", classes=["ground", "bird", "sky"], count=4)
+    mask = np.repeat(np.array([[0, 1, 2, 255]], dtype=np.uint8), 5, axis=1).repeat(16, axis=0)
+    for path, pixels in (("a/000", mask), ("b/001", np.zeros_like(mask))):
+        (tmp_path / "masks" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "masks" / f"{path}.png")
+    campaign.import_labels(tmp_path / "masks")
+    return campaign
+
+
+def numbers(campaign, path="a/000.png"):
+    return campaign.masks.load(campaign.labels()[path])[0, ::5].tolist()
+
+
+def history(campaign):
+    with campaign.store.reading() as connection:
+        return connection.execute(labels.select().order_by(labels.c.id)).all()
+
+
+def test_a_renamed_class_keeps_its_labels_and_its_place(labelled):
+    before = history(labelled)
+    labelled.rename_class("dog", "hound")
+    assert labelled.classes == ("cat", "hound", "n/a")
+    assert labelled.labels()["b/001.png"] == "hound"
+    assert history(labelled) == before
+    labelled.rename_class("hound", "Hound")  # a slip in case is mended
+    assert labelled.classes == ("cat", "Hound", "n/a")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "match"),
+    [
+        ("bird", "x", UnknownNameError, "unknown class 'bird'"),
+        ("cat", "dog", DataError, "class names must differ, but 'dog' is there 2 times"),
+        ("cat", " x", ConfigurationError, "class name ' x' is invalid"),
+    ],
+)
+def test_a_name_that_is_taken_or_invalid_is_refused(labelled, old, new, error, match):
+    with pytest.raises(error, match=match):
+        labelled.rename_class(old, new)
+    assert labelled.classes == ("cat", "dog", "n/a")
+
+
+def test_merging_leaves_at_least_two_classes(labelled):
+    with pytest.raises(ConfigurationError, match="one class alone would remain"):
+        labelled.merge_classes(["dog", "n/a"], "cat")
+    assert labelled.merge_classes(["dog"], "cat") == 2
+    assert labelled.classes == ("cat", "n/a")
+    assert sorted(labelled.labels().values()) == ["cat"] * 4 + ["n/a"] * 2
+    said = [row for row in history(labelled) if row.kind == "label"]
+    assert len(said) == 8
+    assert {row.author for row in said[:6]} == {"ann"}
+    assert labelled.status().labelled == 6
+    labelled.add_classes(["dog"])  # the class comes back, its former labels do not
+    assert labelled.classes == ("cat", "n/a", "dog")
+    assert sorted(labelled.labels().values()) == ["cat"] * 4 + ["n/a"] * 2
+
+
+@pytest.mark.parametrize("names", [[], ["cat"], ["dog", "dog"]])
+def test_a_merge_that_says_nothing_is_refused(labelled, names):
+    with pytest.raises(ConfigurationError, match="cannot merge into 'cat': give other classes, each once"):
+        labelled.merge_classes(names, "cat")
+
+
+def test_the_name_of_a_class_that_has_left_is_free(labelled):
+    labelled.merge_classes(["dog"], "cat")
+    labelled.rename_class("n/a", "dog")
+    assert labelled.classes == ("cat", "dog")
+    assert sorted(labelled.labels().values()) == ["cat"] * 4 + ["dog"] * 2
+
+
+def test_a_class_with_labels_is_not_removed_by_accident(labelled):
+    with pytest.raises(DataError, match="2 images are labelled 'dog': merge it into another class"):
+        labelled.remove_class("dog")
+    assert labelled.remove_class("dog", withdraw_labels=True) == 2
+    assert labelled.classes == ("cat", "n/a")
+    assert sorted(labelled.labels().values()) == ["cat", "cat", "n/a", "n/a"]
+    assert labelled.status().unlabelled == 8
+
+
+def test_classes_take_another_order(labelled):
+    before = labelled.labels()
+    labelled.reorder_classes(["n/a", "cat", "dog"])
+    assert labelled.classes == ("n/a", "cat", "dog")
+    assert labelled.labels() == before
+    with pytest.raises(DataError, match="'dog' is missing: give each of the classes n/a, cat, dog once"):
+        labelled.reorder_classes(["cat", "n/a"])
+    with pytest.raises(DataError, match="a name is unknown or there twice"):
+        labelled.reorder_classes(["cat", "n/a", "dog", "dog"])
+
+
+def test_masks_follow_the_numbers_of_their_classes(masked):
+    masked.reorder_classes(["sky", "ground", "bird"])
+    assert numbers(masked) == [1, 2, 0, 255]
+    assert numbers(masked, "b/001.png") == [1, 1, 1, 1]
+    masked.merge_classes(["bird"], "sky")
+    assert masked.classes == ("sky", "ground")
+    assert numbers(masked) == [1, 0, 0, 255]
+
+
+def test_pixels_of_a_removed_class_become_void(masked):
+    with pytest.raises(DataError, match="1 images are labelled 'bird'"):
+        masked.remove_class("bird")
+    assert masked.remove_class("bird", withdraw_labels=True) == 1
+    assert masked.classes == ("ground", "sky")
+    assert numbers(masked) == [0, 255, 1, 255]
+
+
+def test_a_round_and_its_suggestions_follow_the_classes(make_campaign):
+    campaign = make_campaign(
+        count=30, classes=["cat", "dog", "n/a"], stored_size=16, recipe=TINY_RECIPE, near_duplicates="off"
+    )
+    campaign.query(12)
+    for number, pick in enumerate(campaign.picks()):
+        campaign.label(pick.item, campaign.classes[number % 3], author="ann")
+    campaign.query(6, "margin")
+    campaign.merge_classes(["dog"], "cat")
+    assert {pick.suggestion for pick in campaign.picks()} <= {"cat", "n/a", None}
+    campaign.train("margin")
+    assert campaign.status().model.labels_since == 0
+    assert campaign.round().waiting == 6
+    campaign.label([pick.item for pick in campaign.picks()], "n/a", author="ann")
+    assert not campaign.round().is_open
+
+
+def test_withdrawn_labels_are_gone_whoever_gave_them(campaign):
+    campaign.query(3)
+    first, second, _ = campaign.picks()
+    campaign.label(first.item, "cat", author="ann")
+    campaign.label(first.item, "dog", author="bob")
+    campaign.unsure(second.item, author="ann")
+    assert campaign.round().waiting == 1
+    assert campaign.withdraw_labels([first.path, second.path, "b/011.png"], author="eve") == 2
+    assert campaign.labels() == {}
+    assert campaign.round().waiting == 3
+    rows = history(campaign)
+    assert [row.kind for row in rows] == ["label", "label", "unsure", "undo", "undo", "undo"]
+    assert {row.author for row in rows[3:]} == {"eve"}
+    with pytest.raises(DataError, match=r"'none\.png' is no"):
+        campaign.withdraw_labels(["none.png"], author="eve")
