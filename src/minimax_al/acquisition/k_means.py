@@ -93,10 +93,14 @@ def k_means(
     prepared = torch.cat([frame.prepare(part[span]) for span in spans(len(part), BLOCK_ROWS)])
     if restarts is None:
         restarts = next((count for most, count in RESTARTS.items() if clusters <= most), 1)
-    centers = _centers(prepared, clusters, generator, restarts)
-    assignments, distances = _assign_all(rows, frame, centers, prepared if part is rows else None)
+    found = _best_clustering(prepared, clusters, generator, restarts)
+    if part is rows:
+        assignments = found.assignments
+        distances = torch.cat([_distances(prepared[span], found, span) for span in spans(len(rows), BLOCK_ROWS)])
+    else:
+        assignments, distances = _assign_all(rows, frame, found.centers)
     # Back to the features' own place and unit.
-    original = (centers.double() / frame.scale + frame.mean).float()
+    original = (found.centers.double() / frame.scale + frame.mean).float()
     return Clustering(original, assignments, distances.double() / frame.scale**2)
 
 
@@ -142,16 +146,16 @@ def _part(rows: Rows, clusters: int, generator: torch.Generator) -> Rows:
     return Chosen(rows, drawn.to(device_of(rows)))
 
 
-def _centers(points: Tensor, clusters: int, generator: torch.Generator, restarts: int) -> Tensor:
-    """Return the centres of the best of several clusterings, improved on the points themselves."""
+def _best_clustering(points: Tensor, clusters: int, generator: torch.Generator, restarts: int) -> Clustering:
+    """Return the best of several clusterings, improved on the points themselves."""
     projected = _projected(points, generator)
     best = min(
         (_clustered(projected, clusters, generator) for _ in range(max(1, restarts))), key=lambda found: found.inertia
     )
     if projected is points:
-        return best.centers
+        return best
     means, _ = _means(points, best.assignments, best.centers.new_zeros(len(best.centers), points.shape[1]))
-    return _lloyd(points, means, ITERATIONS[1]).centers
+    return _lloyd(points, means, ITERATIONS[1])
 
 
 def _projected(points: Tensor, generator: torch.Generator) -> Tensor:
@@ -213,24 +217,20 @@ def _squared(points: Tensor, norms: Tensor, rows: Tensor) -> Tensor:
 def _lloyd(points: Tensor, centers: Tensor, steps: int) -> Clustering:
     """Return the clustering after Lloyd's steps; the last assignment is computed in float32.
 
-    The first steps multiply in bfloat16 where the device has units for it: a point between two equally near centres may
-    then go to either, which changes the inertia by less than the rounding of a product.
+    The steps before multiply in bfloat16 where the device has units for it: a point between two nearly equally near
+    centres may then go to either, which changes the inertia by less than the rounding of a product.
     """
     norms = points.square().sum(dim=1)
     rough = points.bfloat16() if points.numel() >= 1 << 22 and multiplies_bfloat16(points.device) else points
     before = math.inf
-    for step in range(steps):
-        if step == steps - 1:
-            rough = points
+    for _ in range(steps):
         assignments, distances = _nearest(rough, norms, centers)
-        inertia = float(distances.sum(dtype=torch.float64))
-        if inertia >= (1 - TOLERANCE) * before:
-            if rough is points:
-                break
-            rough = points
-        before = inertia
         centers, sizes = _means(points, assignments, centers)
         _fill_empty(centers, sizes, points, distances)
+        inertia = float(distances.sum(dtype=torch.float64))
+        if inertia >= (1 - TOLERANCE) * before:
+            break
+        before = inertia
     return Clustering(centers, *_nearest(points, norms, centers))
 
 
@@ -264,15 +264,25 @@ def _fill_empty(centers: Tensor, sizes: Tensor, points: Tensor, distances: Tenso
         centers[empty] = points[farthest.indices[: len(empty)]]
 
 
-def _assign_all(rows: Rows, frame: _Frame, centers: Tensor, prepared: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return every row's nearest centre and squared distance, both as if computed alone; reads all rows once."""
-    assignments = torch.empty(len(rows), dtype=torch.int64, device=centers.device)
-    distances = torch.empty(len(rows), device=centers.device)
+def _assign_all(rows: Rows, frame: _Frame, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return every row's nearest centre and the squared distance to it; reads all rows once."""
+    found = Clustering(
+        centers,
+        torch.empty(len(rows), dtype=torch.int64, device=centers.device),
+        torch.empty(len(rows), device=centers.device),
+    )
     for span in spans(len(rows), BLOCK_ROWS):
-        points = frame.prepare(rows[span]) if prepared is None else prepared[span]
-        assignments[span], _ = _nearest(points, points.square().sum(dim=1), centers)
-        # By differences: what cancels in the product would count as inertia of tight clusters.
-        distances[span] = (points - centers[assignments[span]]).square_().sum(dim=1)
-    if not bool(distances.isfinite().all()):
+        points = frame.prepare(rows[span])
+        found.assignments[span], _ = _nearest(points, points.square().sum(dim=1), centers)
+        found.distances[span] = _distances(points, found, span)
+    if not bool(found.distances.isfinite().all()):
         check_finite_rows(rows)
-    return assignments, distances
+    return found.assignments, found.distances
+
+
+def _distances(points: Tensor, found: Clustering, span: slice) -> Tensor:
+    """Return squared distances of a span of points to their centres, by differences.
+
+    The rounding of the products in `_nearest` would count as inertia of tight clusters.
+    """
+    return (points - found.centers[found.assignments[span]]).square_().sum(dim=1)

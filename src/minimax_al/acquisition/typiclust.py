@@ -6,6 +6,8 @@ is the number of labels after the choice. The largest cluster without a label gi
 one with the smallest mean distance to its nearest neighbours within the cluster; then the next cluster follows.
 """
 
+import heapq
+
 import torch
 from torch import Tensor
 
@@ -92,21 +94,23 @@ def _pick(rows: Rows, clusters: Tensor, pool: int, budget: int, neighbours: int)
     members = [found.tolist() for found in order.split(torch.bincount(clusters).tolist())]
     labels = [sum(row >= pool for row in found) for found in members]
     waiting: dict[int, list[int]] = {}  # pool rows of the clusters seen so far, the most typical last
-    open_clusters = {index for index, found in enumerate(members) if len(found) > labels[index]}
+    # Outliers last, then fewest labels, then the largest, then the lowest number.
+    queue = [
+        (len(found) < SMALLEST_CLUSTER, labels[index], -len(found), index)
+        for index, found in enumerate(members)
+        if len(found) > labels[index]
+    ]
+    heapq.heapify(queue)
     picks: list[int] = []
     while len(picks) < budget:
-        best = min(
-            open_clusters,
-            key=lambda index: (len(members[index]) < SMALLEST_CLUSTER, labels[index], -len(members[index]), index),
-        )
+        small, known, size, best = heapq.heappop(queue)
         if best not in waiting:
-            found = torch.tensor(members[best], device=clusters.device)
-            atypical = torch.argsort(_mean_distances(rows[found], neighbours), descending=True, stable=True)
-            waiting[best] = [row for row in found[atypical].tolist() if row < pool]
+            cluster = torch.tensor(members[best], device=clusters.device)
+            atypical = torch.argsort(_mean_distances(rows[cluster], neighbours), descending=True, stable=True)
+            waiting[best] = [row for row in cluster[atypical].tolist() if row < pool]
         picks.append(waiting[best].pop())
-        labels[best] += 1
-        if not waiting[best]:
-            open_clusters.remove(best)
+        if waiting[best]:
+            heapq.heappush(queue, (small, known + 1, size, best))
     return torch.tensor(picks, device=device_of(rows))
 
 
