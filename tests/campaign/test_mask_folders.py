@@ -148,7 +148,7 @@ def test_a_folder_of_jpeg_files_says_why_they_are_no_masks(campaign, save, drawn
 
 
 def test_another_format_under_the_name_of_png_is_said(campaign, save, drawn):
-    with pytest.raises(DataError, match=r"000\.png' is no PNG file, whatever its name says"):
+    with pytest.raises(DataError, match=r"000\.png' is not a PNG file, whatever its name"):
         campaign.import_labels(save("a/000.png", drawn, format="JPEG"))
 
 

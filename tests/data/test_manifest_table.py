@@ -89,7 +89,7 @@ def test_an_unknown_label_names_the_nearest(manifest):
 
 
 def test_files_that_are_no_manifest(manifest, tmp_path):
-    with pytest.raises(ManifestError, match=r"no manifest '.*none\.csv'"):
+    with pytest.raises(ManifestError, match=r"the manifest '.*none\.csv' does not exist"):
         read_manifest(tmp_path / "none.csv")
     with pytest.raises(ManifestError, match=r"not UTF-8"):
         read_manifest(manifest("path,label\n1.png,käse\n", "latin-1"))

@@ -106,7 +106,7 @@ def test_impossible_pools():
         ({"moves": [{"round": 1, "by": "a", "at": "noon", "indices": [1]}]}, "saved state cannot be read"),
         ({"size": None}, "saved state cannot be read"),
         ({"moves": [{"round": 1}]}, "saved state cannot be read"),
-        ({"round": 9}, "says round 9, its moves end at 1"),
+        ({"round": 9}, "has round 9, but its moves end at 1"),
         ({"size": 2}, "index 4 is not in the pool of 2"),
     ],
 )

@@ -240,7 +240,7 @@ def jpeg():
     ("content", "sentence"),
     [
         (b"", "'0.png.png' is no PNG file"),
-        (jpeg(), "'0.png.png' is no PNG file, whatever its name says: save it as one"),
+        (jpeg(), "'0.png.png' is not a PNG file, whatever its name: save it as one"),
         (png(np.arange(320, dtype=np.uint8).reshape(16, 20))[:-40], "'0.png.png' cannot be read: it is damaged"),
         (png(np.zeros((2, 2), np.uint8)), "2 x 2 pixels"),
         (png(np.full((16, 20), 7, np.uint8)), "has the label 7 at pixel (row 0, column 0)"),

@@ -1,7 +1,6 @@
-"""Random changes to batches of images, on the device where they lie.
+"""Augmentation of batches of images, on the images' device.
 
-All random numbers come from an explicit CPU generator and are then moved, so that a CPU and a GPU make the
-same picks.
+All random numbers come from an explicit CPU generator and are then moved, so that a CPU and a GPU make the same picks.
 """
 
 from typing import Annotated, overload
@@ -18,15 +17,14 @@ from minimax_al.vocabulary import IGNORED
 
 
 class Augmentation(BaseModel):
-    """How images are changed before the encoder sees them.
+    """Settings of the changes to images before the encoder.
 
     Attributes:
-        flip: in training, mirror each image left to right with probability 1/2.
-        pad_crop: in training, pad every side with as many black pixels, then cut the original size at random.
-        crop: side of the square that is cut, at random in training and from the centre in evaluation; None
-            keeps all.
-        input_size: side of the square that the batch is resized to at last (bilinear, antialiased); None
-            keeps the size.
+        flip: Whether training mirrors each image left to right with probability 1/2.
+        pad_crop: Number of black pixels that training pads every side with before it crops the original size at random.
+        crop: Side of the square crop, at random in training and central in evaluation; None keeps the whole image.
+        input_size: Side of the square that the batch is resized to at the end (bilinear, antialiased); None keeps the
+            size.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,23 +51,23 @@ def augment(
     *,
     part: Part | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """A batch as training sees it: padded, cut and mirrored at random, then resized.
+    """Return a batch for training: padded, cropped and mirrored at random, then resized.
 
     Args:
-        pixels: (B, 3, H, W) uint8.
-        settings: what to do.
-        generator: a CPU generator.
-        masks: (B, H, W) uint8 segmentation targets, changed in the same way (padding and resizing keep them
-            whole numbers: 255 outside, nearest neighbour).
-        part: which images of a batch that ranks share these are: the whole batch's numbers are drawn, so that
-            all ranks' generators stay alike. Default all of it.
+        pixels: Images, shape (B, 3, H, W), uint8.
+        settings: Settings of the changes.
+        generator: CPU generator of the draws.
+        masks: Segmentation targets, shape (B, H, W), uint8, changed in the same way (255 outside of the image, nearest
+            neighbour).
+        part: Part of a batch that ranks share; the whole batch's numbers are drawn, so that all ranks' generators stay
+            equal. By default the whole batch.
 
     Returns:
         (B, 3, H', W') uint8; with masks, the pair of these and (B, H', W') uint8.
 
     Raises:
         ShapeError: pixels or masks of the wrong shape or dtype, or not as many as in the part.
-        ConfigurationError: the crop is larger than the image.
+        ConfigurationError: The crop is larger than the image.
     """
     _check(pixels, masks)
     rows, columns = _draw_windows(pixels, settings, generator, part or Part(0, len(pixels), len(pixels)))
@@ -81,36 +79,36 @@ def augment(
 
 
 def prepare(pixels: Tensor, settings: Augmentation) -> Tensor:
-    """A batch as evaluation sees it: the centre cut out, then resized; nothing is random.
+    """Return a batch for evaluation: the centre is cropped, then resized; nothing is random.
 
     Args:
-        pixels: (B, 3, H, W) uint8.
-        settings: what to do; flips and padding are left out.
+        pixels: Images, shape (B, 3, H, W), uint8.
+        settings: Settings of the changes; flips and padding are left out.
 
     Returns:
         (B, 3, H', W') uint8.
 
     Raises:
-        ShapeError: pixels of the wrong shape or dtype.
-        ConfigurationError: the crop is larger than the image.
+        ShapeError: Pixels have the wrong shape or dtype.
+        ConfigurationError: The crop is larger than the image.
     """
     check_pixels(pixels)
     return _resize(_centre(pixels, settings), settings)
 
 
 def prepare_masks(masks: Tensor, settings: Augmentation) -> Tensor:
-    """Segmentation targets cut and resized as `prepare` does with their images; numbers stay whole.
+    """Return segmentation targets cropped and resized as `prepare` does with their images.
 
     Args:
-        masks: (B, H, W) uint8.
-        settings: what to do; flips and padding are left out.
+        masks: Segmentation targets, shape (B, H, W), uint8.
+        settings: Settings of the changes; flips and padding are left out.
 
     Returns:
         (B, H', W') uint8.
 
     Raises:
-        ShapeError: masks of the wrong shape or dtype.
-        ConfigurationError: the crop is larger than the mask.
+        ShapeError: Masks have the wrong shape or dtype.
+        ConfigurationError: The crop is larger than the mask.
     """
     if masks.ndim != 3 or masks.dtype != torch.uint8:
         raise ShapeError(f"masks must be (B, H, W) uint8, not {tuple(masks.shape)} {masks.dtype}")
@@ -118,12 +116,12 @@ def prepare_masks(masks: Tensor, settings: Augmentation) -> Tensor:
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(pixels / 255 - mean) / std, channel by channel.
+    """Return (pixels / 255 - mean) / std per channel.
 
     Args:
-        pixels: (B, 3, H, W) uint8.
-        mean: of each channel, in [0, 1] units.
-        std: of each channel, in [0, 1] units, above 0.
+        pixels: Images, shape (B, 3, H, W), uint8.
+        mean: Mean of each channel, in [0, 1] units.
+        std: Standard deviation of each channel, in [0, 1] units, above 0.
 
     Returns:
         (B, 3, H, W) float32 on the device of `pixels`.
@@ -131,8 +129,8 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     check_pixels(pixels)
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ConfigurationError(f"mean={mean!r} and std={std!r} must be three numbers each, std above 0")
-    # The dtype is said, not left to torch's default, which double precision changes inside its forward passes. On CUDA
-    # the numbers are sent without waiting for what the device has still to do, as `device=` here would.
+    # The dtype is explicit: double precision changes torch's default inside its forward passes. On CUDA the numbers are
+    # copied without waiting for the device's queue, which `device=` here would do.
     factors = torch.tensor([[1 / (255 * s), -m / s] for m, s in zip(mean, std, strict=True)], dtype=torch.float32)
     scale, shift = factors.to(pixels.device, non_blocking=pixels.is_cuda).unbind(dim=1)
     # In place: twice as fast as the out-of-place forms, which allocate the batch again.
@@ -157,7 +155,7 @@ def _crop_size(height: int, width: int, crop: int | None) -> tuple[int, int]:
 def _draw_windows(
     pixels: Tensor, settings: Augmentation, generator: torch.Generator, part: Part
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Rows (B, h) and columns (B, w) of the padded image that make the new one; None keeps them all."""
+    """Return rows (B, h) and columns (B, w) of the padded image that make the new one; None keeps them all."""
     height, width = pixels.shape[2:]
     if len(pixels) != part.stop - part.start:
         raise ShapeError(f"{len(pixels)} images cannot be {part} of their batch")

@@ -1,4 +1,4 @@
-"""Which images each training step sees, and which of them each rank."""
+"""Batches of an epoch, and the part of each rank."""
 
 from typing import NamedTuple
 
@@ -9,20 +9,22 @@ from minimax_al.errors import ConfigurationError, DataError, ShapeError
 
 
 class Part(NamedTuple):
-    """One rank's part of what several ranks share."""
+    """Part of one rank in a sequence that several ranks share."""
 
     start: int
     stop: int
     whole: int
-    """How many there are for all ranks together."""
+    """Length of the whole sequence."""
 
     def of(self, values: Tensor) -> Tensor:
-        """The part of a tensor, along its first dimension."""
+        """Return the part of a tensor, along its first dimension."""
         return values[self.start : self.stop]
 
 
 def part_of(length: int, rank: int, ranks: int) -> Part:
-    """A rank's part of `length` things: parts are contiguous, in rank order, and differ in size by at most one.
+    """Return a rank's part of `length` items.
+
+    Parts are contiguous, in rank order, and differ in size by at most one.
 
     Example:
         >>> [tuple(part_of(5, rank, 2)) for rank in range(2)]
@@ -34,24 +36,23 @@ def part_of(length: int, rank: int, ranks: int) -> Part:
 
 
 def epoch_batches(indices: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> list[Tensor]:
-    """The batches of one epoch: passes over `indices`, each in a fresh random order, cut into equal batches.
+    """Return the batches of one epoch: passes over `indices`, each in a new random order, in equal batches.
 
-    No index repeats within one pass; a batch that reaches the end of a pass continues into the next one, so
-    a small labelled set cycles beside a large unlabelled one.
+    No index repeats within one pass. A batch that reaches the end of a pass continues into the next one, so that a
+    small labelled set cycles while a large unlabelled one is read once.
 
     Args:
-        indices: (N,) int64 to draw from.
-        batch_size: images in a batch; N when there are fewer.
-        steps: how many batches.
-        generator: a CPU generator.
+        indices: Indices to draw from, shape (N,), int64.
+        batch_size: Number of images in a batch; N where N is smaller.
+        steps: Number of batches.
+        generator: CPU generator of the draws.
 
     Returns:
         `steps` tensors of shape (min(batch_size, N),) int64.
 
     Raises:
-        ConfigurationError: `batch_size` or `steps` below 1.
-        DataError: there is nothing to draw from, or a batch would hold one image, which batch norm cannot
-            train on.
+        ConfigurationError: `batch_size` or `steps` is below 1.
+        DataError: `indices` is empty, or a batch would have one image, on which batch norm cannot train.
 
     Example:
         >>> batches = epoch_batches(torch.arange(5), 2, 3, torch.Generator().manual_seed(0))

@@ -33,7 +33,7 @@ def why_pointer(path: Path | str, size: int) -> str | None:
         with open(path, "rb") as file:  # noqa: PTH123
             start = file.read(_POINTER_BYTES)
     except OSError:
-        return None  # whoever decodes it reports why
+        return None  # the decoder reports why
     if start.startswith(_LFS):
         return "it is a pointer of Git LFS, not the image itself: run git lfs pull"
     if start.startswith(b"/") and _ANNEX in start:

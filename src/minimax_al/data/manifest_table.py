@@ -81,7 +81,7 @@ def read_manifest(
     """
     source = Path(path)
     if not source.is_file():
-        raise ManifestError(f"there is no manifest {str(source)!r}: give a CSV or Parquet file")
+        raise ManifestError(f"the manifest {str(source)!r} does not exist: give a CSV or Parquet file")
     parquet = source.suffix.lower() in {".parquet", ".pq"}
     known = None if class_names is None else tuple(str(name) for name in class_names)
     lines_of: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Reading one mask file: whatever is wrong with it is one sentence. Needs no torch."""
+"""Reader of one mask file, with one sentence for every fault; needs no torch."""
 
 import io
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from minimax_al.data.mask_names import LOSSY_SUFFIXES
 from minimax_al.errors import DataError, UnreadableImageError
 
 PNG = ("PNG",)
-"""The one format in which campaigns take masks."""
+"""Format of the masks that campaigns accept."""
 
 
 def read_mask(
@@ -23,50 +23,48 @@ def read_mask(
     max_pixels: int = MAX_PIXELS,
     check_size: Callable[[tuple[int, int]], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Class numbers of a mask file's pixels, (H, W), 255 where void.
+    """Return the class numbers of a mask file's pixels, shape (H, W), uint8, 255 where void.
 
     Args:
-        path: the file, in any format that keeps values.
-        legend: what its values mean.
-        max_pixels: a file whose header promises more is refused before it is decoded.
-        check_size: called with (height, width) before the pixels are decoded; refuses a size by raising DataError.
+        path: Mask file, in any format that keeps values.
+        legend: Class number of each value.
+        max_pixels: Largest number of pixels; a larger file is refused before it is decoded.
+        check_size: Callback with (height, width) before the pixels are decoded; refuses a size by raising DataError.
 
     Raises:
-        UnreadableImageError: the file cannot be decoded; says why.
-        DataError: a value is no class, or the format does not keep values; says which and where.
+        UnreadableImageError: The file cannot be decoded.
+        DataError: A value is not a class, or the format does not keep values; the sentence has the pixel.
     """
     if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise DataError(
-            f"the mask {str(path)!r} is a JPEG, which changes the values that it is given: save masks as PNG"
-        )
+        raise DataError(f"the mask {str(path)!r} is a JPEG, which changes the values of pixels: save masks as PNG")
     return legend.read(read_as_is(path, check_size, max_pixels), str(path))
 
 
 def read_png_mask(
     file: Path | bytes, legend: Legend, name: str, check_size: Callable[[tuple[int, int]], None]
 ) -> NDArray[np.uint8]:
-    """Class numbers of the pixels of a PNG file, (H, W), 255 where void.
+    """Return the class numbers of a PNG file's pixels, shape (H, W), uint8, 255 where void.
 
     Args:
-        file: where it lies, or its content.
-        legend: what its values mean.
-        name: what errors call it.
-        check_size: called with (height, width) before the pixels are decoded; refuses a size by raising DataError.
+        file: Mask file, or its content.
+        legend: Class number of each value.
+        name: Name of the mask in errors.
+        check_size: Callback with (height, width) before the pixels are decoded; refuses a size by raising DataError.
 
     Raises:
-        DataError: it is no PNG file or a damaged one, or a value is no class; says which and where.
+        DataError: The file is not PNG or is damaged, or a value is not a class; the sentence has the pixel.
     """
     try:
         image = read_as_is(io.BytesIO(file) if isinstance(file, bytes) else file, check_size, formats=PNG)
     except UnreadableImageError as error:
         if _is_png(file):
             raise DataError(f"the mask {name!r} cannot be read: {error.reason}") from error
-        raise DataError(f"the mask {name!r} is no PNG file, whatever its name says: save it as one") from error
+        raise DataError(f"the mask {name!r} is not a PNG file, whatever its name: save it as one") from error
     return legend.read(image, name)
 
 
 def _is_png(file: Path | bytes) -> bool:
-    """Whether it begins as PNG files do, or cannot be read at all, which is another matter."""
+    """Return whether the file begins as PNG files do, or cannot be read at all, which is another fault."""
     try:
         start = file[:8] if isinstance(file, bytes) else _start(file)
     except OSError:

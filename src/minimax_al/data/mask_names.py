@@ -1,10 +1,10 @@
-"""What files of masks are called, and the files beside them that say what their colours mean."""
+"""Names of mask files and of the colour maps next to them."""
 
 MASK_ENDINGS = ("", "_mask", "_label", "_labels", "_train_id", "_L")
-"""What a mask's name may have after that of its image."""
+"""Endings that a mask's name may have after the name of its image."""
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
-"""File name endings, in lower case, of a format that changes the values that it is given."""
+"""File name endings, in lower case, of a format that changes the values of pixels."""
 
 COLOUR_MAPS = (
     *(
@@ -14,14 +14,14 @@ COLOUR_MAPS = (
     ),
     "labelmap.txt",
 )
-"""Names of files that say which colour is which class; the last is what CVAT puts beside its masks."""
+"""Names of colour maps; the last is the one that CVAT writes next to its masks."""
 
 
 def shorter_names(stem: str) -> list[str]:
-    """What the image of a mask may be called, where the mask's name has more than that.
+    """Return the names that the image of a mask may have, where the mask's name has an ending.
 
     Args:
-        stem: the mask's name without its last ending.
+        stem: Mask's name without its file name suffix.
 
     Example:
         >>> shorter_names("7_L"), shorter_names("7")

@@ -1,4 +1,4 @@
-"""The pool's bookkeeping: which images have a label, since which round, from whom and when."""
+"""Bookkeeping of the pool: labelled images, with the round, the author and the time of each label."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from minimax_al.errors import PoolError
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One image's way from unlabelled to labelled.
+    """Move of one image from unlabelled to labelled.
 
     Attributes:
-        index: the image, by its place in the training set.
-        round: 0 for the pool's first labels, then 1, 2, … for each call of `Pool.label`.
-        by: who said the label.
-        at: when, with a time zone.
+        index: Index of the image in the training set.
+        round: Number of the round: 0 for the first labels, then 1, 2, … for each call of `Pool.label`.
+        by: Author of the label.
+        at: Time of the label, with a time zone.
     """
 
     index: int
@@ -44,13 +44,13 @@ class Pool:
     An index moves once, from unlabelled to labelled. Anything else is an error and leaves the pool as it was.
 
     Args:
-        size: images in the training set.
-        labelled: the first labels, as round 0.
-        by: who said them.
-        at: when; by default now.
+        size: Number of images in the training set.
+        labelled: Indices of the first labels, as round 0.
+        by: Author of these labels.
+        at: Time of these labels; by default now.
 
     Raises:
-        PoolError: an index that does not exist, or is given twice.
+        PoolError: An index does not exist, or occurs twice.
 
     Example:
         >>> pool = Pool(5, labelled=[3])
@@ -101,16 +101,16 @@ class Pool:
                 yield Move(index, batch.round, batch.by, batch.at)
 
     def label(self, indices: Indices, by: str = "oracle", at: datetime | None = None) -> None:
-        """Moves images from unlabelled to labelled, as one round.
+        """Move images from unlabelled to labelled, as one round.
 
         Args:
-            indices: (B,) whole numbers.
-            by: who said the labels.
-            at: when, with a time zone; by default now.
+            indices: Indices of the images, shape (B,), integers.
+            by: Author of the labels.
+            at: Time of the labels, with a time zone; by default now.
 
         Raises:
-            PoolError: no index, one that does not exist, one given twice, or one that has a label already.
-            ShapeError: `indices` is not one row of whole numbers.
+            PoolError: There is no index, or one does not exist, occurs twice, or has a label already.
+            ShapeError: `indices` is not one row of integers.
         """
         chosen = as_indices(indices)
         if chosen.size == 0:
@@ -118,7 +118,7 @@ class Pool:
         self._move(chosen, self._round + 1, by, at)
 
     def state(self) -> dict[str, Any]:
-        """The pool as plain numbers and text, ready for JSON; `from_state` reads it back."""
+        """Return the pool as plain numbers and text, ready for JSON; `from_state` reads it back."""
         moves = [
             {
                 "round": batch.round,
@@ -132,10 +132,10 @@ class Pool:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Pool":
-        """The pool that `state()` described.
+        """Return the pool that `state()` described.
 
         Raises:
-            PoolError: the state is incomplete, or breaks the pool's rules.
+            PoolError: The state is incomplete, or breaks the pool's rules.
         """
         try:
             pool = cls(int(state["size"]))
@@ -146,10 +146,12 @@ class Pool:
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise PoolError(
-                f"the pool's saved state cannot be read ({error!r}): expected what Pool.state() gives"
+                f"the pool's saved state cannot be read ({error!r}): expected the result of Pool.state()"
             ) from error
         if pool._round != state.get("round"):
-            raise PoolError(f"the pool's saved state says round {state.get('round')!r}, its moves end at {pool._round}")
+            raise PoolError(
+                f"the pool's saved state has round {state.get('round')!r}, but its moves end at {pool._round}"
+            )
         return pool
 
     def _move(self, indices: NDArray[np.int64], round_: int, by: str, at: datetime | None) -> None:

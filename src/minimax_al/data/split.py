@@ -1,4 +1,4 @@
-"""A fixed part of the labelled images kept for the test, each class in proportion."""
+"""Stratified hold-out split: a fixed part of the labelled images, each class in proportion."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,18 +7,20 @@ from minimax_al.errors import ConfigurationError
 
 
 def stratified_test_mask(targets: NDArray[np.int64], test_size: int | float, seed: int) -> NDArray[np.bool_]:
-    """Which images to keep for the test: each class in proportion, at least one of each left for training.
+    """Return which images are held out for the test, each class in proportion.
+
+    At least one image of each class stays for training.
 
     Args:
-        targets: (N,) class numbers; images of unknown class (-1) are never taken.
-        test_size: a number of images, or a fraction of the labelled ones in [0, 1).
-        seed: of the draw.
+        targets: Class numbers, shape (N,), int64; images of unknown class (-1) are never held out.
+        test_size: Number of images, or a fraction of the labelled ones in [0, 1).
+        seed: Seed of the draw.
 
     Returns:
-        (N,) bool.
+        Mask of the held-out images, shape (N,), bool.
 
     Raises:
-        ConfigurationError: `test_size` cannot be.
+        ConfigurationError: `test_size` is invalid.
 
     Example:
         >>> stratified_test_mask(np.array([0, 0, 1, 1, -1]), 0.5, seed=0).sum()
@@ -40,12 +42,12 @@ def stratified_test_mask(targets: NDArray[np.int64], test_size: int | float, see
     return mask
 
 
-def _shares(counts: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
-    """Largest remainders: whole numbers in proportion to `counts`, of sum `wanted`, leaving one of each."""
-    exact = counts * wanted / max(int(counts.sum()), 1)
+def _shares(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Return integers in proportion to `counts` with the sum `total`, by largest remainders, leaving one of each."""
+    exact = counts * total / max(int(counts.sum()), 1)
     shares = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
     by_remainder = np.argsort(shares - exact, kind="stable")
-    while (missing := wanted - int(shares.sum())) > 0:
+    while (missing := total - int(shares.sum())) > 0:
         open_classes = by_remainder[shares[by_remainder] < counts[by_remainder] - 1][:missing]
         shares[open_classes] += 1
     return shares

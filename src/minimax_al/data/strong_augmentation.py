@@ -1,9 +1,9 @@
-"""Strong random changes to batches of images, for trainings that ask for the same answer before and after them.
+"""Strong augmentation of batches of images, for consistency training.
 
-RandAugment (Cubuk, Zoph, Shlens, Le 2020) as FixMatch uses it (Sohn et al. 2020): two changes an image, drawn from
-twelve, then a square cut out. Whole batches are changed at once on the device where they lie; what is drawn for one
-image does not depend on the others. Unlike there, positions and shapes change before colours, whatever the order of
-the draw, so that each image is resampled once.
+RandAugment (Cubuk, Zoph, Shlens, Le 2020) as FixMatch uses it (Sohn et al. 2020): two changes per image, drawn from
+twelve, then a square is cut out. Whole batches are changed at once on their device; the draw of one image does not
+depend on the others. Unlike there, geometry changes before colours, whatever the order of the draw, so that each image
+is resampled once.
 """
 
 import math
@@ -21,7 +21,7 @@ CHANGES = (
     "brightness", "contrast", "saturation", "sharpness",
     "posterise", "solarise", "identity",
 )  # fmt: skip
-"""What may happen to an image."""
+"""Names of the changes."""
 
 CHANGES_PER_IMAGE = 2
 LARGEST_ANGLE = math.radians(30)
@@ -34,18 +34,18 @@ GREY = 127 / 255
 
 
 def strongly_augment(pixels: Tensor, generator: torch.Generator, *, part: Part | None = None) -> Tensor:
-    """Two random changes an image, and a square hole.
+    """Return images with two random changes each, and a square hole.
 
     Args:
-        pixels: (B, 3, H, W) uint8.
-        generator: a CPU generator.
-        part: which images of a batch that ranks share these are. Default all of it.
+        pixels: Images, shape (B, 3, H, W), uint8.
+        generator: CPU generator of the draws.
+        part: Part of a batch that ranks share; by default the whole batch.
 
     Returns:
-        (B, 3, H, W) uint8. What comes from outside the image is grey.
+        Images, shape (B, 3, H, W), uint8, grey where pixels are from outside of the image.
 
     Raises:
-        ShapeError: pixels of the wrong shape or dtype.
+        ShapeError: Pixels have the wrong shape or dtype.
     """
     check_pixels(pixels)
     part = part or Part(0, len(pixels), len(pixels))
@@ -63,14 +63,14 @@ def strongly_augment(pixels: Tensor, generator: torch.Generator, *, part: Part |
 
 
 def _draw(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Strengths (count, changes) in [-1, 1], 0 where a change is not for the image; holes (count, 3) in [0, 1)."""
+    """Return strengths (count, changes) in [-1, 1], 0 where a change is not drawn, and holes (count, 3) in [0, 1)."""
     chosen = torch.rand(count, len(CHANGES), generator=generator).argsort(dim=1) < CHANGES_PER_IMAGE
     strengths = torch.rand(count, len(CHANGES), generator=generator) * 2 - 1
     return strengths * chosen, torch.rand(count, 3, generator=generator)
 
 
 def _matrices(strengths: dict[str, Tensor]) -> Tensor:
-    """Where each output position is read, in coordinates from -1 to 1: (B, 2, 3)."""
+    """Return affine maps from output to input coordinates, both from -1 to 1, shape (B, 2, 3)."""
     angle = LARGEST_ANGLE * strengths["rotate"]
     shear_x, shear_y = LARGEST_SHEAR * strengths["shear_x"], LARGEST_SHEAR * strengths["shear_y"]
     cos, sin = angle.cos(), angle.sin()
@@ -80,33 +80,33 @@ def _matrices(strengths: dict[str, Tensor]) -> Tensor:
 
 
 def warp(x: Tensor, matrices: Tensor) -> Tensor:
-    """Images (B, C, H, W) read at affinely moved places, bilinearly; grey where they come from outside.
+    """Return images under affine maps, sampled bilinearly; grey outside of the image.
 
     Args:
-        x: in [0, 1].
-        matrices: (B, 2, 3), from output to input coordinates, both from -1 to 1.
+        x: Images, shape (B, C, H, W), in [0, 1].
+        matrices: Maps from output to input coordinates, both from -1 to 1, shape (B, 2, 3).
     """
     grid = F.affine_grid(matrices, list(x.shape), align_corners=False)
     return (F.grid_sample(x - GREY, grid, align_corners=False) + GREY).clamp_(0, 1)
 
 
 def brightness(x: Tensor, factors: Tensor) -> Tensor:
-    """Times a factor an image (B,); 0 is black."""
+    """Scale each image by its factor (B,); 0 is black."""
     return _blend(x, torch.zeros_like(x), factors)
 
 
 def contrast(x: Tensor, factors: Tensor) -> Tensor:
-    """Away from the image's mean grey by a factor (B,); 0 is that grey everywhere."""
+    """Scale each image's distance from its mean grey by a factor (B,); 0 is that grey everywhere."""
     return _blend(x, _luma(x).mean(dim=(1, 2, 3), keepdim=True), factors)
 
 
 def saturation(x: Tensor, factors: Tensor) -> Tensor:
-    """Away from each pixel's grey by a factor (B,); 0 has no colour."""
+    """Scale each pixel's distance from its grey by a factor (B,); 0 has no colour."""
     return _blend(x, _luma(x), factors)
 
 
 def sharpness(x: Tensor, factors: Tensor) -> Tensor:
-    """Away from a blurred image by a factor (B,); 0 is blurred. The border stays."""
+    """Scale each image's distance from its blurred copy by a factor (B,); the border stays."""
     kernel = _constant([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], x) / 13
     blurred = x.clone()
     if min(x.shape[2:]) > 2:
@@ -115,24 +115,24 @@ def sharpness(x: Tensor, factors: Tensor) -> Tensor:
 
 
 def posterise(x: Tensor, bits: Tensor) -> Tensor:
-    """Only the highest bits (B,) of every byte."""
+    """Keep the highest bits (B,) of every byte."""
     step = (2 ** (8 - bits)).view(-1, 1, 1, 1)
     return ((x * 255).round() / step).floor() * step / 255
 
 
 def solarise(x: Tensor, thresholds: Tensor) -> Tensor:
-    """Inverts what is above a threshold (B,); 1 inverts nothing."""
+    """Invert values above a threshold (B,); 1 inverts nothing."""
     return torch.where(x > thresholds.view(-1, 1, 1, 1), 1 - x, x)
 
 
 def cut_out(x: Tensor, sizes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """A grey square at a place, cut at the border.
+    """Fill a square of each image with grey, cut at the border.
 
     Args:
-        x: (B, C, H, W) in [0, 1].
-        sizes: of the square's side, in [0, 1) of the largest that there is (B,).
-        rows: of its centre, in [0, 1) (B,).
-        columns: likewise (B,).
+        x: Images, shape (B, C, H, W), in [0, 1].
+        sizes: Side of each square as a share of the largest side, in [0, 1), shape (B,).
+        rows: Row of each centre as a share of the height, in [0, 1), shape (B,).
+        columns: Column of each centre as a share of the width, in [0, 1), shape (B,).
     """
     height, width = x.shape[2:]
     half = (sizes * LARGEST_HOLE / 2).view(-1, 1)
@@ -153,5 +153,5 @@ def _luma(x: Tensor) -> Tensor:
 
 
 def _constant(numbers: Sequence[object], like: Tensor) -> Tensor:
-    """Numbers beside a tensor, sent to CUDA without waiting for what it has still to do, as `device=` would."""
+    """Return numbers on the device of `like`, copied to CUDA without waiting for its queue, unlike `device=`."""
     return torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=like.is_cuda)

@@ -1,4 +1,4 @@
-"""Parts of a data set: chosen training images alone, or a hold-out set in place of the test set."""
+"""Parts of a data set: chosen training images alone, or a hold-out set instead of the test set."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -17,7 +17,7 @@ ALIASES = {
     ),
     "label": ("label", "labels", "class", "class_name", "classname", "category"),
 }
-"""Names that columns have, by what they hold; case, spaces and hyphens do not count."""
+"""Usual names of the columns, by content; case, spaces and hyphens do not count."""
 
 _DELIMITERS = (",", ";", "\t")
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
@@ -136,7 +136,7 @@ def _normal(column: str) -> str:
 
 
 def _columns(source: Path, header: Sequence[str], also: Sequence[str], line: int) -> dict[str, int]:
-    """Return the position of each column that is read, by what it holds."""
+    """Return the position of each column that is read, by content."""
     names = [_normal(column) for column in header]
     found = {role: _column_of(source, header, names, role, line) for role in ALIASES}
     for name in ("split", *also):

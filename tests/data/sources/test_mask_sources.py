@@ -93,7 +93,7 @@ def test_voc(paint, tmp_path):
     with pytest.raises(DataError, match=r"2007_3\.jpg' has no mask: looked for .*2007_3\.png"):
         load_dataset("voc", tmp_path)
     (tmp_path / "JPEGImages/2007_3.jpg").unlink()
-    with pytest.raises(DataError, match=r"val\.txt' lists '2007_3', but there is no image"):
+    with pytest.raises(DataError, match=r"val\.txt' lists '2007_3', but the image"):
         load_dataset("voc", tmp_path)
     (lists / "val.txt").unlink()
     with pytest.raises(DataError, match=r"needs the list .*val\.txt"):

@@ -1,4 +1,4 @@
-"""Data sets by name: one file a source. Sources read what is on the disk and never download.
+"""Data sets by name, one module per source. Sources read from the disk and never download.
 
 A source is a module with a function `load(root, ...) -> Dataset`; its keyword arguments are the options that
 `load_dataset` takes for it.
@@ -38,23 +38,25 @@ WITHOUT_ROOT = frozenset({"digits", "shapes"})
 
 
 def load_dataset(name: str, root: Path | str | None = None, **options: object) -> Dataset:
-    """The data set `name`, read from `root`.
+    """Load the data set `name` from `root`.
 
     Args:
-        name: one of `SOURCES`.
-        root: the folder, `.npz` file or manifest to read; those of `WITHOUT_ROOT` need none.
-        **options: of the source; those of `FileOptions` for every source that reads image files.
+        name: Name of a source, one of `SOURCES`.
+        root: Folder, `.npz` file or manifest to read; sources of `WITHOUT_ROOT` need none.
+        **options: Options of the source, and those of `FileOptions` where it reads image files. NumPy and pandas values
+            are accepted.
 
     Raises:
-        UnknownNameError: no source has this name.
-        ConfigurationError: no root, an option that the source does not have, or a value that cannot be.
-        DataError: what lies there cannot be used.
+        UnknownNameError: The source, or an option of it, does not exist.
+        ConfigurationError: The root is missing, or an option's value is invalid.
+        DataError: The data at `root` cannot be used.
 
     Example:
         >>> digits = load_dataset("digits")
         >>> len(digits.train), len(digits.test), digits.num_classes
         (1297, 500, 10)
     """
+    options = {key: _plain(value) for key, value in options.items()}
     if name not in SOURCES:
         raise UnknownNameError("dataset", name, SOURCES)
     load = import_module(SOURCES[name]).load
@@ -76,6 +78,12 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
     if root is None:
         raise ConfigurationError(f"the dataset {name!r} is read from disk: give its root (a folder or a file)")
     return _checked(load(Path(root), **given))
+
+
+def _plain(value: object) -> object:
+    """Return NumPy and pandas values as plain numbers and lists."""
+    convert = getattr(value, "tolist", None)
+    return convert() if callable(convert) else value
 
 
 def _as_kind(key: str, value: object, kind: Any) -> object:  # noqa: ANN401 - an annotation

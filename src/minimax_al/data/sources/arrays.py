@@ -1,4 +1,4 @@
-"""Images and labels in one `.npz` file of NumPy arrays.
+"""Source of images and labels in one `.npz` file of NumPy arrays.
 
 `X_train` and `X_test` are (N, H, W, 3) or (N, H, W) uint8, `y_train` and `y_test` (N,) whole numbers (-1 in
 `y_train` where the class is unknown), `class_names` (K,) text.
@@ -20,13 +20,13 @@ KEYS = ("X_train", "y_train", "X_test", "y_test", "class_names")
 
 
 def load(root: Path) -> Dataset:
-    """The data set in the `.npz` file `root`.
+    """Load the data set in an `.npz` file.
 
     Args:
-        root: the file; its name is that of the data set.
+        root: File; its name is that of the data set.
 
     Raises:
-        DataError: the file or one of its arrays cannot be used; says which and how to mend it.
+        DataError: The file or one of its arrays cannot be used.
     """
     arrays = _read(root)
     return dataset_from_arrays(
@@ -45,17 +45,17 @@ def dataset_from_arrays(
     test: tuple[NDArray[np.generic], NDArray[np.generic]],
     where: str = "",
 ) -> Dataset:
-    """A data set of arrays in memory.
+    """Return a data set of arrays in memory.
 
     Args:
-        name: what curves and tables call it.
-        class_names: in the order of the labels.
-        train: images (N, H, W, 3) or (N, H, W) uint8, and labels (N,) whole numbers, -1 where unknown.
-        test: likewise, all labels known.
-        where: end of an error's sentence that says where the arrays are from.
+        name: Name in curves and tables.
+        class_names: Class names in the order of the labels.
+        train: Images, shape (N, H, W, 3) or (N, H, W), uint8, and labels, shape (N,), integers, -1 where unknown.
+        test: Images and labels of the test set, in the same forms; all labels are known.
+        where: End of an error's sentence, with the origin of the arrays.
 
     Raises:
-        DataError: an array cannot be used.
+        DataError: An array cannot be used.
     """
     pixels = {part: _pixels(arrays[0], f"X_{part}{where}") for part, arrays in (("train", train), ("test", test))}
     labels = {part: _labels(arrays[1], f"y_{part}{where}") for part, arrays in (("train", train), ("test", test))}

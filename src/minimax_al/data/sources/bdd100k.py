@@ -1,6 +1,6 @@
-"""BDD100K's semantic segmentation as its authors publish it: 7,000 training and 1,000 validation images.
+"""Source of BDD100K's semantic segmentation as published: 7,000 training and 1,000 validation images.
 
-Images lie in `images/10k/{train,val}` and masks in `labels/sem_seg/masks/{train,val}`; the older archive has
+Images are in `images/10k/{train,val}` and masks in `labels/sem_seg/masks/{train,val}`; the older archive has
 `seg/images` and `seg/labels`, its masks named `*_train_id.png`. The masks hold Cityscapes' 19 training labels and 255.
 """
 
@@ -28,16 +28,16 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """7,000 images to choose from and 1,000 to test on, in 19 classes.
+    """Load 7,000 training and 1,000 test images, in 19 classes.
 
     Args:
-        root: the folder with `images` and `labels` (or `seg`), or the one that holds it as `bdd100k`.
-        size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger images are set aside.
-        progress: called now and then with (images done, all images).
+        root: Folder with `images` and `labels` (or `seg`), or the one that holds it as `bdd100k`.
+        size: Stored height and width, or one number for both, in pixels.
+        max_pixels: Largest number of pixels; larger images are set aside.
+        progress: Callback of the images read so far.
 
     Raises:
-        DataError: a folder is missing, or masks do not fit images or classes.
+        DataError: A folder is missing, or masks do not fit images or classes.
     """
     tree = root / "bdd100k" if (root / "bdd100k").is_dir() else root
     images, masks = _first_folder(tree, IMAGES), _first_folder(tree, MASKS)

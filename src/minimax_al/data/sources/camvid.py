@@ -1,6 +1,6 @@
-"""CamVid in its usual layout: `train/`, `val/` and `test/` with images, `trainannot/` and so on with label numbers.
+"""Source of CamVid in its usual layout: images in `train/`, `val/` and `test/`, masks in `trainannot/` and so on.
 
-The labels are 0 to 10 for the eleven classes and 11 for void. A file `classes.txt`, one name a line, may name others.
+The labels are 0 to 10 for the eleven classes and 11 for void. A file `classes.txt`, one name per line, may name others.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ CLASSES = (
 )
 CLASS_LIST = "classes.txt"
 MASKS = "annot"
-"""What a folder of masks has after the name of the folder of its images."""
+"""Ending of the name of a folder of masks, after that of its images."""
 
 TestPart = Literal["test", "val"]
 
@@ -33,17 +33,17 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """367 images to choose from and 233 to test on.
+    """Load 367 training and 233 test images.
 
     Args:
-        root: the folder with `train`, `trainannot` and so on.
-        test: the part to test on; all of `val` is one video that training has too.
-        size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger images are set aside.
-        progress: called now and then with (images done, all images).
+        root: Folder with `train`, `trainannot` and so on.
+        test: Test part; all of `val` is one video that training has too.
+        size: Stored height and width, or one number for both, in pixels.
+        max_pixels: Largest number of pixels; larger images are set aside.
+        progress: Callback of the images read so far.
 
     Raises:
-        DataError: a folder is missing, or masks do not fit images or classes.
+        DataError: A folder is missing, or masks do not fit images or classes.
     """
     if test not in get_args(TestPart):
         raise UnknownNameError("part of CamVid", test, get_args(TestPart))

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in the python format that their authors publish, read by torchvision."""
+"""Reader of CIFAR-10 and CIFAR-100 in the published Python format, by torchvision."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +15,15 @@ PUBLISHED_AT = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 
 def load_cifar(name: str, reader: type[CIFAR10 | CIFAR100], root: Path) -> Dataset:
-    """CIFAR from the folder that holds (or is) the unpacked archive, or from one `.npz` file of its arrays.
+    """Load CIFAR from the unpacked archive, or from one `.npz` file of its arrays.
 
     Args:
-        name: "cifar10" or "cifar100".
-        reader: torchvision's class.
-        root: the folder, or a file as the source `arrays` reads it.
+        name: Name of the data set, "cifar10" or "cifar100".
+        reader: Class of torchvision.
+        root: Folder that holds (or is) the unpacked archive, or a file of the source `arrays`.
 
     Raises:
-        DataError: the files are not there or are damaged; says where it looked and how to get them.
+        DataError: The files are missing or damaged; the sentence has the folder and the address.
     """
     if root.suffix == ".npz":
         return replace(load_arrays(root), name=name)

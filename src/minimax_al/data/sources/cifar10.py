@@ -1,4 +1,4 @@
-"""CIFAR-10 as its authors publish it."""
+"""Source of CIFAR-10 as published."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from minimax_al.data.sources.cifar import load_cifar
 
 
 def load(root: Path) -> Dataset:
-    """50,000 images of 32 x 32 pixels to choose from and 10,000 to test on, in 10 classes.
+    """Load 50,000 training and 10,000 test images of 32 x 32 pixels, in 10 classes.
 
     Args:
-        root: the folder that holds (or is) the unpacked archive, or an `.npz` file of its arrays.
+        root: Folder that holds (or is) the unpacked archive, or an `.npz` file of its arrays.
     """
     return load_cifar("cifar10", CIFAR10, root)

@@ -1,4 +1,4 @@
-"""Scikit-learn's 1,797 handwritten digits of 8 x 8 pixels: the data set that needs no file."""
+"""Source of scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, which needs no file."""
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ TEST_SIZE = 500
 
 
 def load() -> Dataset:
-    """1,297 digits to choose from and 500 to test on, each class in proportion; always the same split.
+    """Load 1,297 training and 500 test digits, each class in proportion.
 
-    Grey values 0..16 become 0..255, repeated in three channels.
+    The split is fixed.     Grey values 0..16 become 0..255, repeated in three channels.
     """
     digits = load_digits()
     grey_NHW = np.rint(digits.images * (255 / 16)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012) as people have it: `train/WNID/*.JPEG` and one of three layouts of `val`.
+"""Source of ImageNet (ILSVRC 2012) in its usual layouts: `train/WNID/*.JPEG` and one of three layouts of `val`.
 
 `val/WNID/*.JPEG`; or the official flat `val/*.JPEG` with the truth in `ILSVRC2012_devkit_t12/` or in Kaggle's
 `LOC_val_solution.csv`. Kaggle's own tree, `ILSVRC/Data/CLS-LOC/`, is found as well.
@@ -24,18 +24,17 @@ KAGGLE_NAMES = "LOC_synset_mapping.txt"
 
 
 def load(root: Path, files: FileOptions | None = None) -> Dataset:
-    """ImageNet from `root`; any number of classes, so that subsets of it work too.
+    """Load ImageNet, or a subset of its classes.
 
-    Files are not checked beforehand unless the options ask for it: one that cannot be read is named when it
-    is met. Classes are sorted by WordNet id, and are named so where `LOC_synset_mapping.txt` does not say
-    their names.
+    Files are not checked before training unless the options request it: a file that cannot be read is named when it is
+    needed. Classes are sorted by WordNet id, which is their name where `LOC_synset_mapping.txt` has none.
 
     Args:
-        root: the folder with `train` and `val`.
-        files: how the files are read.
+        root: Folder with `train` and `val`.
+        files: Options for reading the files.
 
     Raises:
-        DataError: a folder or the truth of a flat `val` is missing; says what was expected where.
+        DataError: A folder or the truth of a flat `val` is missing.
     """
     tree = root / KAGGLE_TREE if (root / KAGGLE_TREE).is_dir() else root
     for part in ("train", "val"):
@@ -60,18 +59,18 @@ def _flat(root: Path, tree: Path, wnids: list[str]) -> FileList:
 
 
 def _truth(root: Path, names: list[str]) -> dict[str, str]:
-    """WordNet id of each file of the flat `val`."""
+    """Return the WordNet id of each file of the flat `val`."""
     if (root / KAGGLE_SOLUTION).is_file():
         with (root / KAGGLE_SOLUTION).open(encoding="utf-8", newline="") as file:
             wnids = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
         missing = [name for name in names if Path(name).stem not in wnids]
         if missing:
-            raise DataError(f"{str(root / KAGGLE_SOLUTION)!r} says nothing of {missing[0]!r}")
+            raise DataError(f"{str(root / KAGGLE_SOLUTION)!r} has no row for {missing[0]!r}")
         return {name: wnids[Path(name).stem] for name in names}
     devkit = root / DEVKIT
     if not (devkit / GROUND_TRUTH).is_file() or not (devkit / "meta.mat").is_file():
         raise DataError(
-            f"{str(root / 'val')!r} has no class folders, so the truth must lie in {str(devkit)!r} "
+            f"{str(root / 'val')!r} has no class folders, so the truth must be in {str(devkit)!r} "
             f"({GROUND_TRUTH} and meta.mat) or in {str(root / KAGGLE_SOLUTION)!r}, and neither is there"
         )
     numbers = [int(line) for line in (devkit / GROUND_TRUTH).read_text(encoding="ascii").split()]
@@ -83,7 +82,7 @@ def _truth(root: Path, names: list[str]) -> dict[str, str]:
 
 
 def _names(root: Path, wnids: list[str]) -> list[str]:
-    """Class names where the mapping says them; the id stays in front, as two classes are called "crane"."""
+    """Return class names from the mapping; the id stays in front, as two classes are called "crane"."""
     if not (root / KAGGLE_NAMES).is_file():
         return wnids
     lines = (root / KAGGLE_NAMES).read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""iNaturalist 2018 as published: `train2018.json`, `val2018.json` and the images in `train_val2018/`."""
+"""Source of iNaturalist 2018 as published: `train2018.json`, `val2018.json` and the images in `train_val2018/`."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,17 @@ from minimax_al.errors import DataError
 
 
 def load(root: Path, files: FileOptions | None = None) -> Dataset:
-    """437,513 images to choose from and 24,426 to test on, of 8,142 species.
+    """Load 437,513 training and 24,426 test images of 8,142 species.
 
-    Files are not checked beforehand unless the options ask for it: one that cannot be read is named when it
-    is met.
+    Files are not checked before training unless the options request it: a file that cannot be read is named when it is
+    needed.
 
     Args:
-        root: the folder with both JSON files and `train_val2018`.
-        files: how the files are read.
+        root: Folder with both JSON files and `train_val2018`.
+        files: Options for reading the files.
 
     Raises:
-        DataError: an annotation file is missing or is not what is published.
+        DataError: An annotation file is missing or differs from the published format.
     """
     annotations = {part: _read(root / f"{part}2018.json") for part in ("train", "val")}
     try:

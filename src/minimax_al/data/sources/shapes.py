@@ -1,6 +1,6 @@
-"""Circles, squares and triangles on textured ground, drawn from a seed: the segmentation set that needs no file.
+"""Source of circles, squares and triangles on textured ground, drawn from a seed: a segmentation set without files.
 
-Made so that choosing matters: two images of five show little or nothing, and triangles are rare.
+Choosing matters in it: two images of five show little or nothing, and triangles are rare.
 """
 
 import math
@@ -15,9 +15,9 @@ from minimax_al.errors import ConfigurationError
 
 CLASSES = ("background", "circle", "square", "triangle")
 SHARES = (0.55, 0.35, 0.10)
-"""How often a shape is a circle, a square, a triangle."""
+"""Probability of a circle, a square and a triangle."""
 HOW_MANY = (0.15, 0.45, 0.25, 0.15)
-"""How often an image shows no shape, one, two, three."""
+"""Probability of an image with no shape, one, two and three."""
 RADII = (0.22, 0.38)
 """Smallest and largest distance of a shape's corner from its middle, as a share of the side."""
 HUES = (0.0, 1 / 3, 2 / 3)
@@ -29,20 +29,20 @@ NOISE = 20.0
 
 _SMALLEST = 16
 _STRIPES = ((0, math.pi), (1, 8), (0, 2 * math.pi))
-"""Ranges of the stripes' direction, of how many there are, and of where they begin."""
+"""Ranges of the stripes' direction, number and phase."""
 
 
 def load(*, size: int = 48, train: int = 400, test: int = 100, seed: int = 0) -> Dataset:
-    """Images to choose from and to test on, each a function of the arguments.
+    """Draw training and test images; each is a function of the arguments.
 
     Args:
-        size: height and width, in pixels.
-        train: images to choose from.
-        test: images to test on.
-        seed: of everything that is drawn.
+        size: Height and width, in pixels.
+        train: Number of training images.
+        test: Number of test images.
+        seed: Seed of all draws.
 
     Raises:
-        ConfigurationError: a size that is too small to draw in, or no images.
+        ConfigurationError: The size is too small to draw in, or no image is requested.
     """
     if size < _SMALLEST or train < 1 or test < 0:
         raise ConfigurationError(
@@ -127,7 +127,7 @@ def _polygon(
 
 
 def _colours(kinds: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.float64]:
-    """A colour for each shape, (N, 3, 1, 1)."""
+    """Return a colour for each shape, shape (N, 3, 1, 1)."""
     hue = np.array(HUES)[kinds - 1] + generator.normal(0, HUE_SPREAD, len(kinds))
     value, saturation = generator.uniform(110, 255, len(kinds)), generator.uniform(0.35, 0.9, len(kinds))
     # A channel is full up to a sixth of the circle from its own hue, and gone from two sixths on.

@@ -1,6 +1,6 @@
-"""Pascal VOC's layout: `JPEGImages`, `SegmentationClass` with palette PNGs, `ImageSets/Segmentation/{train,val}.txt`.
+"""Source of Pascal VOC's layout: images in `JPEGImages`, palette PNGs in `SegmentationClass`, lists in `ImageSets`.
 
-Masks hold label numbers, 255 on the borders of objects. A file `classes.txt`, one name a line, may name other classes
+Masks hold label numbers, 255 on the borders of objects. A file `classes.txt`, one name per line, may name other classes
 than the twenty of VOC and background.
 """
 
@@ -28,16 +28,16 @@ def load(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The images of `train.txt` to choose from, those of `val.txt` to test on.
+    """Load the images of `train.txt` for training and those of `val.txt` for the test.
 
     Args:
-        root: the folder with `JPEGImages`, such as `VOCdevkit/VOC2012`.
-        size: stored height and width, or one number for both, in pixels.
-        max_pixels: larger images are set aside.
-        progress: called now and then with (images done, all images).
+        root: Folder with `JPEGImages`, such as `VOCdevkit/VOC2012`.
+        size: Stored height and width, or one number for both, in pixels.
+        max_pixels: Largest number of pixels; larger images are set aside.
+        progress: Callback of the images read so far.
 
     Raises:
-        DataError: a folder, a list, or a file of a list is missing, or masks do not fit images or classes.
+        DataError: A folder, a list, or a file of a list is missing, or masks do not fit images or classes.
     """
     names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else CLASSES
     train, test = (_listed(root, root / "ImageSets" / "Segmentation" / f"{part}.txt") for part in ("train", "val"))
@@ -51,7 +51,7 @@ def _listed(root: Path, file: Path) -> Pairs:
     for stem in file.read_text(encoding="utf-8").split():
         pair = Pair(f"JPEGImages/{stem}.jpg", root / f"JPEGImages/{stem}.jpg", root / f"SegmentationClass/{stem}.png")
         if not pair.image.is_file():
-            raise DataError(f"{str(file)!r} lists {stem!r}, but there is no image {str(pair.image)!r}")
+            raise DataError(f"{str(file)!r} lists {stem!r}, but the image {str(pair.image)!r} does not exist")
         if not pair.mask.is_file():
             raise DataError(f"the image {pair.name!r} has no mask: looked for {str(pair.mask)!r}")
         pairs.append(pair)
