@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from minimax_al.data import FileImages, ResidentImages, SetAside, load_dataset
-from minimax_al.errors import DataError, ManifestError, UnreadableImageError
+from minimax_al.errors import ConfigurationError, DataError, ManifestError, UnreadableImageError
 
 
 @pytest.fixture
@@ -159,6 +159,19 @@ def test_all_deep_images_are_measured_where_the_sample_has_one(tmp_path, monkeyp
     assert max(greys(made.train)) == round(4000 / 4095 * 255)
 
 
+def test_options_in_the_types_of_numpy(paint, tmp_path):
+    for i in range(4):
+        paint(f"{'ab'[i % 2]}/{i}.png", i)
+    rows = "".join(f"{'ab'[i % 2]}/{i}.png,{'ab'[i % 2]}\n" for i in range(4))
+    (tmp_path / "pool.csv").write_text(f"path,label\n{rows}")
+    options = {"stored_size": np.int64(4), "test_size": np.float32(0.5), "seed": np.uint8(3)}
+    assert len(load_dataset("folder", tmp_path, **options).test) == 2
+    made = load_dataset("manifest", tmp_path / "pool.csv", class_names=np.array(["b", "a"]), **options)
+    assert made.class_names == ("b", "a")
+    with pytest.raises(ConfigurationError, match="stored_size=-1 is not allowed"):
+        load_dataset("folder", tmp_path, stored_size=np.int32(-1))
+
+
 def test_a_manifest_with_unlabelled_images(paint, tmp_path):
     lines = ["path,label"]
     for i in range(10):
@@ -210,7 +223,7 @@ def test_imagenet_with_a_flat_val(paint, tmp_path, truth):
     imagenet(paint, prefix)
     for i, grey in enumerate((100, 0, 50), start=1):
         paint(f"{prefix}val/ILSVRC2012_val_{i:08d}.JPEG", grey)
-    with pytest.raises(DataError, match=r"has no class folders, so the truth must lie in .*and neither is there"):
+    with pytest.raises(DataError, match=r"has no class folders, so the truth must be in .*and neither is there"):
         load_dataset("imagenet", tmp_path)
     if truth == "kaggle":
         rows = [f"ILSVRC2012_val_{i:08d},{wnid} 1 2 3 4 " for i, wnid in ((2, "n01"), (3, "n03"), (1, "n02"))]
