@@ -107,12 +107,20 @@ def test_without_a_network_a_download_is_refused_at_once(no_network, name):
         build_encoder(name, pretrained=True)
 
 
+def test_the_rankings_name_the_same_encoders():
+    assert sorted(published.RANKING) == sorted(published.CPU_RANKING)
+
+
 def test_the_best_encoder_is_one_that_is_here(no_network, package, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert best_encoder() == NAME
     monkeypatch.setattr(weight_packages.WeightPackage, "path", None)
     assert best_encoder() is None
     monkeypatch.setattr("socket.getaddrinfo", lambda *_: ["an address"])
-    assert best_encoder() == published.RANKING[0]
+    assert best_encoder() == "resnet50"  # the first for a CPU that a hub has
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.cuda.is_available", lambda: True)
+        assert best_encoder() == published.RANKING[0]
     assert best_encoder(fetch=False) is None
 
 
@@ -199,3 +207,17 @@ class TestEncodersOfOtherPackages:
         announce(*points)
         with pytest.raises((ConfigurationError, TypeError), match=match):
             build_encoder("a")
+
+
+def test_lite0_of_the_index_is_the_network_that_it_was():
+    """The real weights, where the extra `weights` is installed: the mapping to timm's names has not moved."""
+    if weight_packages.PACKAGES[LITE0].path is None:
+        pytest.skip("the extra 'weights' is not installed")
+    loaded = pretrained_encoder(NAME)
+    assert loaded.fingerprint == "7d68a786280a595b083a7e0b14d8ca17b660a41e36e61c90db492ad8b4d3c212"
+    ramp = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+    with torch.inference_mode():
+        features = loaded.network(ramp)
+    # Batch statistics that fit the weights leave features of moderate size; a swapped mapping does not.
+    assert features.shape == (1, 1280)
+    assert 0.01 < features.mean() < 1

@@ -50,7 +50,7 @@ def embed(
         mean: Mean of red, green and blue that the weights expect, in [0, 1]; without it, the encoder's own.
         std: Standard deviation that the weights expect, in [0, 1]; without it, the encoder's own.
         precision: Precision of the forward pass.
-        workers: Threads that decode; without it, one per core.
+        workers: Threads that decode, and on a CPU run the network; without it, one per core.
         devices: Devices that share the work on each machine, one process each, started by torchrun or SLURM.
         nodes: Machines that share the work.
     """

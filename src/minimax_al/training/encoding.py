@@ -37,7 +37,7 @@ class EncodingSettings(BaseModel):
 
     Attributes:
         batch_size: Images per forward pass; by default 16 per thread on a CPU, 256 on an accelerator.
-        workers: Threads that decode; by default one per core.
+        workers: Threads that decode, by default one per core; on a CPU each also runs the network.
         precision: Precision of the forward pass; "bf16" is recorded in the store's description.
         max_pixels: Largest number of pixels of an image; larger ones are set aside.
         rows_per_shard: Images per shard, lost at most when the process is killed; by default 1,024 to 32,768.
@@ -99,7 +99,7 @@ class Encoding:
         self.on_cpu = device.type == "cpu"
         self.batch_size = settings.batch_size or (16 if self.on_cpu else 256)
         self._threads = torch.get_num_threads()
-        self._networks = min(self._threads, _NETWORKS_AT_ONCE)
+        self._networks = min(settings.workers or self._threads, _NETWORKS_AT_ONCE)
         cores = self._threads if self.on_cpu else len(os.sched_getaffinity(0)) if _COUNTS_CORES else os.cpu_count() or 1
         self.workers = settings.workers or cores
 
