@@ -116,7 +116,7 @@ class ActiveLearner:
             raise ConfigurationError("no model is trained on the labels so far: call fit() before query()")
         return self.strategy.query(self.round, models, budget)
 
-    def teach(self, indices: Indices, answers: Answers, by: str = "oracle") -> None:
+    def teach(self, indices: Indices, answers: Answers) -> None:
         """Accept answers, and end the round.
 
         Args:
@@ -124,7 +124,6 @@ class ActiveLearner:
                 column or a sequence of integers.
             answers: Class numbers or class names, shape (n,), or masks of class numbers, shape (n, H, W), in any of
                 these forms.
-            by: Author of the answers.
 
         Raises:
             PoolError: An index is not in the pool, occurs twice, or has its answer already.
@@ -134,7 +133,7 @@ class ActiveLearner:
         chosen = torch.from_numpy(as_indices(indices))
         given = as_answers(answers, self.dataset.class_names)
         self._check_answers(chosen, given)
-        self.pool.label(chosen, by=by)
+        self.pool.label(chosen)
         self.targets[chosen] = given.to(self.targets.dtype)
         self.models = None
 

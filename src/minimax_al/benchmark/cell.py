@@ -100,7 +100,7 @@ class _Run:
         self.test = _on_device(oracle.dataset, self.learner)
         self.results: list[RoundResult] = []
         first = protocol.initial_pool(oracle.dataset, seed)
-        self.learner.teach(first, oracle.answer(first), by="initial pool")
+        self.learner.teach(first, oracle.answer(first))
 
     def to_its_end(self, tell: ProgressCallback) -> list[RoundResult]:
         """Replay the finished rounds, then play the others."""

@@ -15,7 +15,7 @@ from .legend import Legend
 from .manifest_table import Manifest, read_manifest
 from .mask_files import read_mask
 from .mask_pairs import MaskOptions, Pairs, dataset_from_pairs, pair_folders
-from .pool import Move, Pool
+from .pool import Pool
 from .scan import Scan, SetAside, scan_folder
 from .sources import SOURCES, load_dataset
 from .strong_augmentation import strongly_augment
@@ -40,7 +40,6 @@ __all__ = [
     "ListedImage",
     "Manifest",
     "MaskOptions",
-    "Move",
     "Pairs",
     "Part",
     "Pool",

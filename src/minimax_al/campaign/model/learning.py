@@ -94,7 +94,7 @@ class Session:
             progress=None if progress is None else partial(_report_epoch, progress),
         )
         count = len(self.material.labelled)
-        self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count], by="campaign")
+        self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count])
 
     def fit(self) -> int:
         """Trains, or loads what was trained on exactly this already; an interrupted training goes on.
