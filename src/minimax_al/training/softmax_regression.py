@@ -10,10 +10,7 @@ means. For λ = 0 the problem is strictly convex, so its optimum does not depend
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 
@@ -74,25 +71,26 @@ class SoftmaxRegression:
         Returns:
             V, (K, p), and b, (K,), in the problem's dtype.
         """
-        classes, width = self.prior.shape
-        start = np.zeros(classes * width + (classes if self.bias else 0))
-        start[: classes * width] = self.prior.double().numpy().ravel()
+        weight = self.prior.clone()
+        bias = torch.zeros(len(weight), dtype=weight.dtype)
+        # SciPy's L-BFGS-B spends most of its time on bounds that this problem does not have.
+        optimizer = torch.optim.LBFGS(
+            [weight, bias] if self.bias else [weight],
+            max_iter=iterations,
+            max_eval=4 * iterations,
+            tolerance_grad=tolerance,
+            tolerance_change=0,  # only the gradient decides that the optimum is reached
+            history_size=10,
+            line_search_fn="strong_wolfe",
+        )
 
-        def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            loss, gradient, bias_gradient = self.loss_and_gradient(*self._unpack(flat))
-            parts = [gradient.reshape(-1), bias_gradient] if self.bias else [gradient.reshape(-1)]
-            return loss, torch.cat(parts).double().numpy()
+        def closure() -> float:
+            loss, weight.grad, bias_gradient = self.loss_and_gradient(weight, bias)
+            bias.grad = bias_gradient if self.bias else None
+            return loss
 
-        # ftol 0: only the gradient decides that the optimum is reached.
-        options = {"maxiter": iterations, "maxfun": 4 * iterations, "gtol": tolerance, "ftol": 0.0, "maxcor": 10}
-        found = minimize(objective, start, method="L-BFGS-B", jac=True, options=options)
-        return self._unpack(found.x)
-
-    def _unpack(self, flat: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        classes, width = self.prior.shape
-        values = torch.from_numpy(flat).to(self.prior.dtype)
-        weight = values[: classes * width].view(classes, width)
-        return weight, values[classes * width :] if self.bias else torch.zeros(classes, dtype=self.prior.dtype)
+        optimizer.step(closure)
+        return weight, bias
 
 
 def span(features: Tensor) -> Tensor | None:
