@@ -28,7 +28,7 @@ def escape(text: str, keep: str = "") -> str:
 
 
 def _escaped(character: str) -> str:
-    # A lone surrogate stands for a byte that is not UTF-8: show that byte.
+    # A lone surrogate encodes a byte that is not UTF-8: show that byte.
     if "\udc80" <= character <= "\udcff":
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,16 +1,16 @@
-"""A campaign: people label the images that it asks for, and it learns from them.
+"""Campaign: annotators label the images that it chooses, and it learns from them.
 
     campaign = Campaign.create("herons", images="photos", classes=["grey heron", "egret", "neither"])
     campaign.query(200)                       # the first round is drawn at random
-    lease = campaign.lease("ann", 20)         # ann's images; nobody else is shown them
+    lease = campaign.lease("ann", 20)         # reserved for ann
     campaign.label(lease.picks[0].item, "egret", author="ann")
     campaign.train()
     campaign.query(200)                       # Minimax Active Learning chooses
     print(campaign.status().advice.reason)
 
-Everything lies in one folder, and whatever a method has returned from is on the disk. Torch is loaded by `train`,
-`predict`, `package` and a `query` that asks a model, by nothing else. One object may serve many threads; many
-processes may have the same campaign open.
+Everything is in one folder, and changes are on the disk when a method returns. Torch is loaded by `train`, `predict`,
+`evaluate`, `package` and a `query` that needs a model, by nothing else. One object can serve many threads; many
+processes can have the same campaign open.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,13 +64,13 @@ if TYPE_CHECKING:
 
 
 class Campaign(ClassEditing):
-    """A labelling campaign in a folder; make one with `create` or `open`.
+    """Labelling campaign in a folder; get one from `create` or `open`.
 
     Attributes:
-        folder: of the campaign.
-        store: its database.
-        settings: as they were read; change them with `configure`.
-        masks: the masks of a segmentation campaign.
+        folder: Campaign folder.
+        store: Database.
+        settings: Settings at the last read; change them with `configure`.
+        masks: Masks of a segmentation campaign.
     """
 
     @classmethod
@@ -133,16 +133,16 @@ class Campaign(ClassEditing):
         clock: Callable[[], datetime] | None = None,
         wait_seconds: float = WAIT_SECONDS,
     ) -> Self:
-        """Opens a campaign, and brings its database to the current schema.
+        """Open a campaign, and migrate its database to the current schema.
 
         Args:
-            folder: of the campaign.
-            storage: in place of the URL that the folder names, with a password say.
-            clock: gives the time, with a time zone.
-            wait_seconds: how long to wait for another process to let go of the database.
+            folder: Campaign folder.
+            storage: URL instead of the one in the folder, for example with a password.
+            clock: Function that returns the time, with a time zone.
+            wait_seconds: Longest time to wait for another process to release the database.
 
         Raises:
-            CampaignError: there is none, or its database cannot be used; says why.
+            CampaignError: The folder has no campaign, or its database cannot be used.
         """
         place = Path(folder)
         store = open_place(place, storage, wait_seconds)
@@ -199,7 +199,7 @@ class Campaign(ClassEditing):
         return self.refresh(progress)
 
     def refresh(self, progress: Progress | None = None) -> Refresh:
-        """Looks at the folder of images again: what is new, moved, changed or gone.
+        """Examine the folder of images again, for new, moved, changed and missing files.
 
         Args:
             progress: Callback of the files that are examined.
@@ -208,12 +208,12 @@ class Campaign(ClassEditing):
         return refresh_items(self.store, self.images, distance, self.now(), progress)
 
     def accept_changed(self, paths: Sequence[str] | None = None) -> int:
-        """Says that the labels of changed images (all, or those given) still hold; returns how many."""
+        """Confirm the labels of changed images (all, or the given ones); return their number."""
         with self.store.writing() as connection:
             return accept_changed(connection, paths)
 
     def duplicates(self, most: int | None = None) -> list[Duplicate]:
-        """Images that are never asked about, each with the image that stands for it, by path; at most `most`."""
+        """Return at most `most` duplicates, each with the image that represents it, by path."""
         with self.store.reading() as connection:
             return list_duplicates(connection, most)
 
@@ -230,23 +230,23 @@ class Campaign(ClassEditing):
         progress: Progress | None = None,
         on_start: "StartCallback | None" = None,
     ) -> RoundState:
-        """Opens a round: chooses the images to label next. Trains first where labels have come since.
+        """Open a round with the images to label next; train first if there are new labels.
 
-        Without any label the images are drawn at random, unless the strategy looks at the images alone, as
-        "coverage" (k-center greedy) and "typicality" (TypiClust) do.
+        Without labels the images are drawn at random, unless the strategy needs none, as "coverage" (k-center greedy)
+        and "typicality" (TypiClust).
 
         Args:
-            budget: how many.
-            strategy: what chooses; by default the campaign's.
-            random_share: part of the budget that is drawn at random besides, in [0, 1].
+            budget: Number of images.
+            strategy: Strategy that chooses; None for the campaign's.
+            random_share: Share of the budget that is drawn at random, in [0, 1].
             progress: Callback of the epochs, or of the images whose features are computed.
-            on_start: told before a training: strategy, labels to train on, held-out ones.
+            on_start: Callback before a training, with the strategy and the numbers of labels to train on and held out.
 
         Raises:
-            UnknownNameError: there is no such strategy.
-            CampaignError: a round is open, or another training runs.
-            BudgetError: there are not so many images to choose from.
-            DataError: the labels cannot be trained on.
+            UnknownNameError: The strategy is unknown.
+            CampaignError: A round is open, or another training runs.
+            BudgetError: The budget exceeds the number of candidates.
+            DataError: The labels cannot be trained on.
         """
         name = strategy or self.settings.strategy
         check_choosing(name)
@@ -341,16 +341,18 @@ class Campaign(ClassEditing):
         progress: Progress | None = None,
         on_start: "StartCallback | None" = None,
     ) -> ModelState:
-        """Trains on all labels but the held-out ones; an interrupted training goes on where it was.
+        """Train on all labels except the held-out ones; an interrupted training resumes.
+
+        Images that cannot be read are set aside with a warning.
 
         Args:
-            strategy: whose training; by default the campaign's.
+            strategy: Strategy whose training runs; None for the campaign's.
             progress: Callback of the epochs, or of the images whose features are computed.
-            on_start: told before a training: strategy, labels to train on, held-out ones.
+            on_start: Callback before a training, with the strategy and the numbers of labels to train on and held out.
 
         Raises:
-            CampaignError: another training runs.
-            DataError: the labels cannot be trained on: nothing is labelled, or one class only.
+            CampaignError: Another training runs.
+            DataError: There are no labels, or labels of one class only.
         """
         from minimax_al.campaign.model.learning import train  # noqa: PLC0415 - loads torch
 
@@ -360,7 +362,7 @@ class Campaign(ClassEditing):
         return self.model()
 
     def status(self) -> Status:
-        """Progress, class balance, accuracy with its interval, agreement between rounds, and advice."""
+        """Return progress, class balance, accuracy with its interval, agreement between rounds, and advice."""
         return read_status(self.context)
 
     def model(self) -> ModelState:
@@ -372,14 +374,14 @@ class Campaign(ClassEditing):
         return read_model_state(self.context)
 
     def curve(self) -> list[CurvePoint]:
-        """The learning curve so far: accuracy with its 95 % interval, by labels.
+        """Return the learning curve so far: accuracy with its 95 % interval, by labels.
 
-        All points are of the images that were held out at the last training: earlier models are measured again.
+        All points are measured on the images held out at the last training: earlier models are measured again.
         """
         return read_curve(self.context)
 
     def report(self, out: Path | str | None = None) -> Path:
-        """Writes one self-contained HTML page; returns where (by default `report.html` in the campaign's folder)."""
+        """Write one self-contained HTML page, by default `report.html` in the campaign folder; return its path."""
         from minimax_al.campaign.progress.reporting import write_report  # noqa: PLC0415 - loads matplotlib
 
         path = Path(out) if out is not None else self.folder / "report.html"
@@ -387,10 +389,10 @@ class Campaign(ClassEditing):
         return path
 
     def predict(self, images: Path | str, progress: Progress | None = None) -> "Predictions":
-        """What the last trained model says of all images below a folder.
+        """Predict all images below a folder with the last trained model, in float32.
 
         Raises:
-            CampaignError: nothing was trained yet.
+            CampaignError: No model was trained yet.
         """
         from minimax_al.campaign.model.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
@@ -423,14 +425,14 @@ class Campaign(ClassEditing):
         return result
 
     def package(self, out: Path | str, *, onnx: bool = True) -> Path:
-        """Writes the last trained model into a new folder: safetensors, classes, preprocessing, ONNX, model card.
+        """Write the last trained model into a new folder: weights, classes, preprocessing, ONNX, model card.
 
         Args:
-            out: the folder; must be new or empty.
-            onnx: whether to write an ONNX file, checked against the model (extra `export`).
+            out: Folder to write; must be new or empty.
+            onnx: Whether to write an ONNX file, checked against the model (extra `export`).
 
         Raises:
-            CampaignError: nothing was trained yet, the folder is there, or the ONNX file disagrees with the model.
+            CampaignError: No model was trained yet, the folder is not empty, or the ONNX file disagrees with the model.
         """
         from minimax_al.campaign.package.packaging import package_model  # noqa: PLC0415 - loads torch
 

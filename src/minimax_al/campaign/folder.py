@@ -1,4 +1,4 @@
-"""A campaign's folder: what lies where, how one is made, and how it is found again."""
+"""Folder of a campaign: its creation, its files, and the connection to its database."""
 
 import json
 import os
@@ -31,18 +31,18 @@ _CREATED = "created_at"
 def make_place(
     folder: Path, settings: CampaignSettings, classes: Sequence[str], storage: str | None, now: datetime
 ) -> Store:
-    """Makes a campaign's folder and tables; a creation that was interrupted goes on.
+    """Make a campaign's folder and tables; an interrupted creation is completed.
 
     Args:
-        folder: of the campaign.
-        settings: to keep.
-        classes: in order.
+        folder: Campaign folder.
+        settings: Settings to store.
+        classes: Classes, in order.
         storage: URL of a PostgreSQL database; None for SQLite in the folder.
-        now: the time.
+        now: Current time.
 
     Raises:
-        CampaignError: there is a campaign already, or the folder cannot be written.
-        ConfigurationError: the classes or the storage cannot be.
+        CampaignError: The folder has a campaign already, or cannot be written.
+        ConfigurationError: The classes or the storage are invalid.
     """
     check_class_names(classes)
     if len(classes) < 2:
@@ -95,18 +95,18 @@ def _files_of_database(folder: Path) -> list[str]:
 
 
 def open_place(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:
-    """Connects to a campaign's database, and brings it to the current schema.
+    """Connect to a campaign's database, and migrate it to the current schema.
 
     Args:
-        folder: of the campaign.
-        storage: in place of the URL that the folder names, with a password say.
-        wait_seconds: how long to wait for another process to let go of the database.
+        folder: Campaign folder.
+        storage: URL instead of the one in the folder, for example with a password.
+        wait_seconds: Longest time to wait for another process to release the database.
 
     Raises:
-        CampaignError: there is no campaign, or its database cannot be used.
+        CampaignError: The folder has no campaign, or its database cannot be used.
     """
     if not (folder / DATABASE).is_file() and not (folder / STORAGE).is_file():
-        kind = "is no campaign" if folder.is_dir() else "does not exist"
+        kind = "is not a campaign" if folder.is_dir() else "does not exist"
         raise CampaignError(f"{str(folder)!r} {kind}: make one with 'mal new', or give the folder of one")
     store = _connect(folder, None if storage is None else parse_url(storage), wait_seconds)
     try:
@@ -118,10 +118,10 @@ def open_place(folder: Path, storage: str | None = None, wait_seconds: float = W
 
 
 def images_folder(images: Path | str) -> str:
-    """A folder of images as settings keep it: absolute.
+    """Return a folder of images as an absolute path.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: The folder does not exist.
     """
     path = Path(images)
     if not path.is_dir():
@@ -132,23 +132,23 @@ def images_folder(images: Path | str) -> str:
 
 
 def check_apart(folder: Path, images: str) -> None:
-    """Refuses a campaign among the images, where nothing is ever written.
+    """Refuse a campaign among the images, where nothing is ever written.
 
     Raises:
-        ConfigurationError: the campaign's folder is the images' folder, or lies inside.
+        ConfigurationError: The campaign's folder is the images' folder, or inside of it.
     """
     if folder.resolve().is_relative_to(images):
         raise ConfigurationError(
-            f"the campaign's folder {str(folder)!r} lies in the folder of its images {images!r}, where nothing is "
-            "ever written: give a folder beside it"
+            f"the campaign's folder {str(folder)!r} is in the folder of its images {images!r}, where nothing is "
+            "ever written: give a folder outside of it"
         )
 
 
 def check_usable(images: str) -> None:
-    """Refuses a folder without an image that can be used.
+    """Refuse a folder without a usable image.
 
     Raises:
-        DataError: all files in it are set aside, or there are none.
+        DataError: All files in it are set aside, or it is empty.
     """
     root, first, files = Path(images), "", 0
     for name in list_files(root):
@@ -174,7 +174,7 @@ def _fill(
 
 
 def _remember(folder: Path, url: URL) -> None:
-    """Writes where the database is, without the password: PGPASSWORD or ~/.pgpass have it."""
+    """Write the address of the database, without the password, which PGPASSWORD or ~/.pgpass provides."""
     plain = url.set(password=None).render_as_string()
     content = {"url": plain, "schema": f"campaign_{uuid.uuid4().hex[:12]}"}
     write_durably(folder / STORAGE, (json.dumps(content, indent=2) + "\n").encode())

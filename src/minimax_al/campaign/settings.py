@@ -1,4 +1,4 @@
-"""What a campaign is set to: where its images lie, what is asked about them, how it trains."""
+"""Settings of a campaign: folder of images, task, strategy, recipe."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,18 +72,18 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
 }
-"""Recipes by name, by task: `standard` for a GPU, `quick` for a CPU. Neither takes more steps for a larger pool, which
-may have a million images; every epoch is kept, so that whoever interrupts loses minutes; classes may be late."""
+"""Recipes by task and name: `standard` for a GPU, `quick` for a CPU. The number of steps does not depend on the size of
+the pool, which may have a million images; every epoch has a checkpoint; classes may have no label yet."""
 
 STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
-"""What chooses unless something else is asked for, by task; `docs/results.md` says why. BADGE is for classification."""
+"""Default strategy per task; `docs/results.md` has the reason. BADGE is for classification."""
 
 FROM_WEIGHTS = "badge"
-"""Likewise where training starts from given weights: there MAL's training takes long, and gives nothing more."""
+"""Default strategy if training starts from given weights: there MAL's training is slow and adds nothing."""
 
 
 IN_RECIPE = ("encoder", "pretrained")
-"""Fields of a recipe that may be given by themselves, beside a campaign's settings."""
+"""Fields of a recipe that are accepted as settings, too."""
 
 
 def _default_strategy(valid: Mapping[str, Any]) -> str:
@@ -92,23 +92,23 @@ def _default_strategy(valid: Mapping[str, Any]) -> str:
 
 
 class CampaignSettings(BaseModel):
-    """Settings of a campaign, kept in its database.
+    """Settings of a campaign, stored in its database.
 
     Attributes:
-        images: the folder of images, absolute.
-        task: one class an image, or one class a pixel.
-        strategy: how images are chosen and models trained when nothing else is asked for; default `STRATEGIES`, or
-            `FROM_WEIGHTS` where the recipe starts from given weights.
-        seed: everything random follows from it.
-        validation_share: part of the labels that is kept for validation and never trained on; 0 keeps none.
+        images: Folder of images, absolute.
+        task: Kind of label: one class per image, or one class per pixel.
+        strategy: Strategy that chooses and trains by default: `STRATEGIES`, or `FROM_WEIGHTS` if the recipe starts from
+            given weights. Settings follow in parentheses, as in "mal(rule=filter)".
+        seed: Seed of everything random.
+        validation_share: Share of the labels that is held out and never trained on; 0 holds out none.
         near_duplicates: Maximum number of bits, of 128, in which the perceptual hashes of two images may differ for
             their pixels to be compared; images whose pixels agree count as one. "off" finds copies of files only.
-        lease_seconds: how long an image is kept for the person who was shown it.
-        stored_size: side of the square that an image becomes before it is cut for training, in pixels.
-        worthwhile_gain: advice is to stop where the next labels are not expected to raise the score (accuracy, or mIoU
-            of masks) by this much.
-        recipe: fields of `minimax_al.training.Recipe`, checked when something is trained; or `standard` or `quick`
-            (see `RECIPES`), which set `stored_size` too.
+        lease_seconds: Time for which an image is reserved for the annotator who sees it.
+        stored_size: Side of the square that an image becomes before it is cut for training, in pixels.
+        worthwhile_gain: Smallest increase of the score (accuracy, or mIoU for masks) that is worth a round; below it
+            the advice is to stop.
+        recipe: Fields of `minimax_al.training.Recipe`; or `standard` or `quick` (see `RECIPES`), which set
+            `stored_size`, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -148,10 +148,10 @@ class CampaignSettings(BaseModel):
 
 
 def make_settings(**given: object) -> CampaignSettings:
-    """Settings from keywords.
+    """Return settings from keywords.
 
     Raises:
-        ConfigurationError: an unknown setting, or a value that cannot be.
+        ConfigurationError: A setting is unknown or invalid.
 
     Example:
         >>> make_settings(images="/images").recipe["missing_classes"]
@@ -199,13 +199,13 @@ def check_crop(settings: CampaignSettings) -> None:
 
 
 def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with a recipe's name replaced by what it stands for; whatever else is given stays.
+    """Return settings in which the name of a recipe is replaced by its fields.
 
     Args:
-        given: settings; beside them may stand `encoder` and `pretrained`, which come into the recipe.
+        given: Settings, and `encoder` and `pretrained`, which become fields of the recipe.
 
     Raises:
-        ConfigurationError: there is no recipe of that name, or no such file of weights.
+        ConfigurationError: The recipe is unknown, or the file of weights does not exist.
     """
     settings = dict(given)
     name, by_name = settings.get("recipe"), RECIPES.get(str(settings.get("task")))
@@ -223,5 +223,7 @@ def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _absolute(weights: Path) -> str:
     if not weights.is_file():
-        raise ConfigurationError(f"pretrained={str(weights)!r} is no file: give one with an encoder's weights, or true")
+        raise ConfigurationError(
+            f"pretrained={str(weights)!r} is not a file: give one with an encoder's weights, or true"
+        )
     return str(weights.resolve())

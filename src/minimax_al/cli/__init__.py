@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from minimax_al.cli import benchmark, campaign, features, label_studio, labels, model, web
+from minimax_al.cli import benchmark, campaign, classes, features, label_studio, labels, model, web
 from minimax_al.cli.parsing import call
 from minimax_al.cli.printing import show
 from minimax_al.cli.streams import prepare_logging, prepare_streams
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": campaign.status,
     "report": campaign.report,
     "export": labels.export,
+    "classes": classes.classes,
     "predict": model.predict,
     "evaluate": model.evaluate,
     "package": model.package,
@@ -64,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # a closed pipe shows here, not when the interpreter ends
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for output that is not flushed yet
         return CLOSED_PIPE
 
 

@@ -15,7 +15,7 @@ def new(
     folder: CampaignFolder,
     /,
     images: ImageFolder,
-    classes: Annotated[tuple[str, ...], "CLASS ..."],
+    classes: Annotated[tuple[str, ...], "CLASS ..."] = (),
     task: Literal["classification", "segmentation"] = "classification",
     labels: Annotated[Path | None, "SOURCE"] = None,
     storage: Annotated[str | None, "URL"] = None,
@@ -30,7 +30,7 @@ def new(
     Args:
         folder: Campaign folder to make.
         images: Folder of images; nothing is written there.
-        classes: Class names, at least two.
+        classes: Class names, at least two, in order; without them, those that the labels name, such as class folders.
         task: Kind of label: one class per image, or one class per pixel (masks).
         labels: Labels to import at once, in any format that `mal import` reads.
         storage: URL of a PostgreSQL database, with its password in PGPASSWORD or ~/.pgpass; without it, a SQLite file
@@ -49,7 +49,9 @@ def new(
     start: dict[str, Any] = {"encoder": encoder, "pretrained": True if pretrained == "published" else pretrained}
     start |= {"strategy": strategy, "near_duplicates": near_duplicates}
     given = {name: value for name, value in start.items() if value is not None}
-    with Campaign.create(folder, images, classes, task, labels, storage=storage, recipe=recipe, **given) as campaign:
+    with Campaign.create(
+        folder, images, classes or None, task, labels, storage=storage, recipe=recipe, **given
+    ) as campaign:
         show_new(campaign)
         show_status(campaign)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Callbacks(NamedTuple):
-    """What a training reports to.
+    """Callbacks of a training.
 
     Attributes:
         progress: Callback of finished epochs or images.

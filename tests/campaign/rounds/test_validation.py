@@ -83,7 +83,7 @@ def test_no_share_holds_nothing_out(make_campaign):
 
 
 def test_nothing_to_train_on_is_said(campaign):
-    with pytest.raises(DataError, match="nothing is labelled yet that could be trained on"):
+    with pytest.raises(DataError, match="nothing is labelled yet: label the first round"):
         material(campaign)
     campaign.unsure(1, author="ann")
     with pytest.raises(DataError, match="nothing is labelled yet"):

@@ -1,6 +1,6 @@
-"""Choosing by the images alone, before labels and models: what is typical, or what covers all kinds of images.
+"""Choosing by the images alone, before labels and models: typical images, or images that cover all kinds.
 
-Images are described by the campaign's encoder where its recipe takes published weights, else by their edges.
+The features of an image are those of the campaign's encoder if its recipe starts from published weights, else HOG.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,17 +34,17 @@ _AT_ONCE = 256
 def choose_by_features(
     context: CampaignContext, strategy: str, budget: int, progress: Progress | None = None
 ) -> list[Choice]:
-    """Chooses unlabelled images that are unlike the labelled ones.
+    """Choose unlabelled images that are unlike the labelled ones.
 
     Args:
-        context: the campaign.
-        strategy: "typicality" (TypiClust) or "coverage" (k-center greedy).
-        budget: how many; fewer where there are not so many.
+        context: Campaign.
+        strategy: Name of the strategy, "typicality" (TypiClust) or "coverage" (k-center greedy).
+        budget: Number of images; all if there are fewer.
         progress: Callback of the images whose features are computed.
 
     Raises:
-        UnreadableImageError: an image cannot be read any more.
-        ConfigurationError: the recipe in the settings is none.
+        UnreadableImageError: An image cannot be read any more.
+        ConfigurationError: The recipe in the settings is invalid.
     """
     recipe = read_recipe(context.settings)
     with context.store.reading() as connection:
@@ -64,7 +64,7 @@ def choose_by_features(
 
 
 def _images(connection: Connection) -> tuple[list[int], list[str], list[str]]:
-    """Ids and paths of what may be chosen, and paths of what is labelled."""
+    """Return ids and paths of the candidates, and paths of the labelled images."""
     wanted = select(items.c.id, items.c.path).where(is_candidate()).order_by(items.c.id)
     ids, paths = [], []
     for item, path in connection.execute(wanted):
@@ -98,7 +98,7 @@ def _by_encoder(context: CampaignContext, recipe: Recipe, names: Sequence[str], 
 
 
 def _joined(parts: Iterable[Tensor], rows: int) -> Tensor:
-    """All parts in one tensor, which is never there twice: of a million images it has some gigabytes."""
+    """Return all parts in one tensor, without a second copy: for a million images it has some gigabytes."""
     waiting = iter(parts)
     first = next(waiting)
     joined = first.new_empty(rows, *first.shape[1:])

@@ -1,4 +1,4 @@
-"""A campaign's images and labels as the data set that the loop learns from."""
+"""Data set of a campaign: its images and labels, as the loop learns from them."""
 
 import os
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ _STATISTICS = "image_statistics"
 
 
 def build_dataset(context: CampaignContext, material: Material) -> Dataset:
-    """The labelled images first, in the order of labelling, then the unlabelled ones; the held-out ones to test on.
+    """Return the data set: labelled images in the order of labelling, then unlabelled ones; held-out ones to test on.
 
     Raises:
-        UnreadableImageError: an image cannot be read any more.
+        UnreadableImageError: An image cannot be read any more.
     """
     settings, images = context.settings, context.images
     size, fit = settings.stored_size, FITS[settings.task]
@@ -74,12 +74,12 @@ def _targets(context: CampaignContext, known: Sequence[Known], unknown: int) -> 
 
 
 def _stretched(mask: Mask, size: int) -> Mask:
-    """A mask stretched as its image is, with the nearest class number everywhere."""
+    """Return a mask stretched as its image is, by the nearest class number."""
     return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
 
 
 def campaign_statistics(store: Store, images: Images) -> tuple[Color, Color]:
-    """Mean and deviation of the campaign's images: measured once, so that all its models see the same."""
+    """Return mean and standard deviation of the images, measured once for all models of the campaign."""
     found = select(settings_table.c.value).where(settings_table.c.key == _STATISTICS)
     with store.reading() as connection:
         value = connection.execute(found).scalar()

@@ -1,8 +1,8 @@
 """Earlier models on the images that are held out now; loads torch.
 
-With every round more images are held out, and those that a strategy asked for are harder than those before. What
-models measured when each was trained is therefore no learning curve: it stays level while all of them get better. So
-every training measures the models before it again, on the same images as its own. None was ever trained on these.
+Every round holds out more images, and those that a strategy chose can be harder than those before. Scores from the time
+of each training are therefore not a learning curve: they stay level while the models improve. So every training
+measures the earlier models again, on the same images as its own. No model was ever trained on these.
 """
 
 from collections.abc import Iterable
@@ -22,24 +22,23 @@ from minimax_al.training.trained import Trained, load_trained
 def measure_earlier(
     learner: ActiveLearner, now: Trained, folder: Path, finished: Iterable[Row[Any]]
 ) -> dict[int, dict[str, float]]:
-    """Measures the models of earlier runs on the learner's test images.
+    """Measure the models of earlier runs on the learner's test images.
 
     Args:
-        learner: whose data set has the images.
-        now: the model that was just trained; those that see images in another way are left out, as are those that
-            were trained on as many labels as it.
-        folder: of the campaign.
-        finished: earlier runs, oldest first; of several on as many labels the last is measured.
+        learner: Learner whose data set has the images.
+        now: Model that was just trained; models with other preprocessing, or the same number of labels, are left out.
+        folder: Campaign folder.
+        finished: Earlier runs, oldest first; of several with the same number of labels, the last is measured.
 
     Returns:
-        The metrics by run; without runs whose model is not kept any more.
+        Metrics by run, without runs whose model is not kept any more.
     """
     latest = {run.labels: run for run in finished if run.labels != now.facts["labels"]}
     again = {}
     for run in latest.values():
         try:
             earlier = load_trained(run_folder(folder, run.id))
-        except CheckpointError:  # removed by hand, say
+        except CheckpointError:  # removed by hand, for example
             continue
         if _sight(earlier) == _sight(now) and _has_classes_of(earlier, now):
             model = learner.runtime.place(earlier.model).eval()
@@ -55,6 +54,6 @@ def _has_classes_of(earlier: Trained, now: Trained) -> bool:
 
 
 def _sight(trained: Trained) -> tuple[object, ...]:
-    """All that decides what a model sees of an image."""
+    """Return everything that decides how a model sees an image."""
     size = trained.stored_size, trained.recipe.augmentation.crop, trained.recipe.augmentation.input_size
     return trained.task, trained.fit, size, trained.mean, trained.std

@@ -1,4 +1,4 @@
-"""A description of images that nothing has to be trained for: where their edges are, and which way they run.
+"""Features of images without any training: positions and directions of their edges.
 
 Histograms of gradient directions in cells (Dalal and Triggs 2005), whitened over the images at hand (PCA).
 """
@@ -21,10 +21,10 @@ _FAINTEST = 1e-6  # of the largest variance: directions of less are rounding
 
 
 def edges(pixels: Tensor) -> Tensor:
-    """Histograms of gradient directions, each cell's beside the contrast around it.
+    """Return histograms of gradient directions, each cell normalised by the contrast around it.
 
     Args:
-        pixels: (B, 3, 64, 64) uint8.
+        pixels: Images, shape (B, 3, 64, 64), uint8.
 
     Returns:
         (B, 512) float32.
@@ -46,12 +46,12 @@ def edges(pixels: Tensor) -> Tensor:
 
 
 def whitened(features: Tensor) -> Tensor:
-    """The strongest principal components brought to about equal variance, each row of length 1.
+    """Return the strongest principal components at about equal variance, each row of length 1.
 
-    The fewer the images, the less is made of directions in which they hardly differ: there the variance is noise.
+    With few images, directions of small variance are mostly noise, and they are scaled up less.
 
     Args:
-        features: (N, d).
+        features: Features, shape (N, d), float32.
 
     Returns:
         (N, up to 64) float32; zeros where all rows are alike.

@@ -1,4 +1,4 @@
-"""Training on a campaign's labels and choosing with what was trained; the room that loads torch."""
+"""Training on a campaign's labels, and choosing with the trained models. Loads torch."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -45,25 +45,25 @@ from minimax_al.training.trained import Trained, save_trained
 from minimax_al.vocabulary import Progress
 
 StartCallback = Callable[[str, int, int], None]
-"""Called before a training with the strategy, the labels to train on and those that are held out."""
+"""Callback before a training, with the strategy, the number of labels to train on and of those held out."""
 
 _SAMPLE = 5000
 """Unlabelled images on which successive models are compared."""
 
 
 class Session:
-    """A learner with a campaign's labels, which trains, measures and chooses.
+    """Learner with a campaign's labels, which trains, measures and chooses.
 
     Args:
-        context: the campaign.
-        strategy: what trains and chooses.
+        context: Campaign.
+        strategy: Strategy that trains and chooses.
         progress: Callback of every finished epoch.
-        on_start: told what is about to be trained, unless exactly this was trained already.
+        on_start: Callback before a training; not called if exactly this was trained already.
 
     Raises:
-        DataError: nothing is labelled that could be trained on.
-        UnknownNameError: there is no such strategy.
-        ConfigurationError: the recipe in the settings is none.
+        DataError: There are no labels to train on.
+        UnknownNameError: The strategy is unknown.
+        ConfigurationError: The recipe in the settings is invalid.
     """
 
     def __init__(
@@ -97,19 +97,19 @@ class Session:
         self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count])
 
     def fit(self) -> int:
-        """Trains, or loads what was trained on exactly this already; an interrupted training goes on.
+        """Train, or load the models of an equal earlier training; an interrupted training resumes.
 
         Returns:
-            The id of the run.
+            Id of the run.
 
         Raises:
-            CampaignError: the disk has no room, or does not allow it; the run says so too.
+            CampaignError: The disk is full or read-only; the run records the reason.
         """
         context = self.context
         with context.store.writing() as connection:
             before = done_run(connection, self.fingerprint)
             run_id: int = before.id if before else self._start(connection)
-            if before is not None:  # asked for again, it is the campaign's model again
+            if before is not None:  # requested again, it is the campaign's model again
                 finish_run(connection, run_id, before.metrics, context.now(), self.material.last_label)
         try:
             self.learner.fit()
@@ -128,10 +128,10 @@ class Session:
         return run_id
 
     def choose(self, budget: int) -> list[Choice]:
-        """The strategy's choice, with scores, suggestions and reasons; needs `fit` before."""
+        """Return the strategy's choice, with scores, suggestions and reasons; call `fit` before."""
         query = self.learner.query(budget)
         offset = len(self.material.labelled)
-        own = [name for name in query.scores if name not in {"predicted", "confidence"}]  # of what scored, not of M
+        own = [name for name in query.scores if name not in {"predicted", "confidence"}]  # not M's
         picked = {name: query.picked(name).tolist() for name in own}
         suggested = self._suggestions(query.indices)
         chosen = [self.material.unlabelled[index - offset] for index in query.indices.tolist()]
@@ -153,7 +153,7 @@ class Session:
         return choices
 
     def _suggestions(self, indices: Tensor) -> list[tuple[int | None, float | None]]:
-        """What M takes each image for: the id of the class and its probability; nothing for masks."""
+        """Return M's class id and its probability for each image; None for masks."""
         if self.context.settings.task == "segmentation":
             return [(None, None)] * len(indices)
         ids, said = self._class_ids(), self._predict(self.learner.dataset.train, indices)
@@ -165,16 +165,16 @@ class Session:
         return start_run(connection, self.name, self.fingerprint, now=self.context.now(), **sizes)
 
     def _fail(self, run_id: int, message: str) -> None:
-        # Where this cannot be written either, the error itself says more.
+        # If this cannot be written either, the error itself has the better reason.
         with suppress(StoreError), self.context.store.writing() as connection:
             fail_run(connection, run_id, message, self.context.now())
 
     def _finish(self, run_id: int) -> None:
-        """Measures, keeps M, and only then says that the run is done."""
+        """Measure, keep M, and only then mark the run as done."""
         found = self._measure() if self.material.held_out else Evaluation({}, [])
         trained = self._trained(run_id, found)
         folder = run_folder(self.context.folder, run_id)
-        shutil.rmtree(folder, ignore_errors=True)  # what a crash between the two last steps has left
+        shutil.rmtree(folder, ignore_errors=True)  # remains of a crash between the two last steps
         with new_folder(folder) as part:
             save_trained(part, trained)
             write_curve(part, self._measure_earlier(run_id, trained))
@@ -235,7 +235,7 @@ class Session:
         }
 
     def _predict(self, images: Any, indices: Tensor) -> dict[str, Tensor]:  # noqa: ANN401 - any kind of images
-        """M's class and its probability, of each image; nothing of no images."""
+        """Return M's class and its probability for each image; an empty mapping without images."""
         models = self.learner.models
         assert models is not None
 
@@ -250,7 +250,7 @@ class Session:
             return list(class_ids(connection).values())
 
     def _remove_old_checkpoints(self) -> None:
-        """Checkpoints of other labels: their runs are over."""
+        """Remove checkpoints of other labels, whose runs are over."""
         kept = self.learner.folder
         if kept is None or not kept.parent.is_dir():
             return

@@ -1,7 +1,7 @@
-"""How good a model is on the held-out images, with the interval of an mIoU; loads torch.
+"""Scores of a model on the held-out images, with the interval of an mIoU; loads torch.
 
-Pixels of one image are alike, so that images are what is drawn again (a bootstrap, Efron 1979): the confusion
-matrices of as many images, drawn with replacement, are added up, and the middle 95 % of their mIoUs is the interval.
+Pixels of one image are alike, so the bootstrap (Efron 1979) draws images: the confusion matrices of the same number of
+images, drawn with replacement, are added up, and the middle 95 % of their mIoUs is the interval.
 """
 
 from dataclasses import replace
@@ -22,18 +22,18 @@ _AT_ONCE = 64  # images whose pixels are in memory together
 
 
 def measure(round_: Round, models: Models, seed: int) -> Evaluation:
-    """`evaluate`, and for masks the ends of the 95 % interval of the mIoU among the metrics.
+    """Return `evaluate`, for masks with the ends of the 95 % interval of the mIoU.
 
     Args:
-        round_: its dataset's test images are those that are held out.
-        models: to judge.
-        seed: of the bootstrap.
+        round_: Round whose data set has the held-out images as test images.
+        models: Models to measure.
+        seed: Seed of the bootstrap.
 
     Raises:
-        DataError: there are no test images, or all their pixels are void.
+        DataError: The data set has no test images, or all their pixels are void.
     """
     found = evaluate(round_, models)
-    if round_.dataset.task == "classification" or len(round_.dataset.test) < 2:  # one image says nothing of others
+    if round_.dataset.task == "classification" or len(round_.dataset.test) < 2:  # one image has no spread
         return found
     low, high = miou_interval(*_areas(round_, models), seed)
     score = found.metrics["miou"]
@@ -41,12 +41,12 @@ def measure(round_: Round, models: Models, seed: int) -> Evaluation:
 
 
 def miou_interval(shared_NK: NDArray[np.int64], either_NK: NDArray[np.int64], seed: int) -> tuple[float, float]:
-    """The 95 % interval of an mIoU, from drawing the images again.
+    """Return the 95 % interval of an mIoU by a bootstrap over images.
 
     Args:
-        shared_NK: of each image and class, the pixels that are of the class and were taken for it.
-        either_NK: those that are of the class or were taken for it.
-        seed: of the draws.
+        shared_NK: Pixels, per image and class, that are of the class and were taken for it.
+        either_NK: Pixels that are of the class or were predicted as it.
+        seed: Seed of the draws.
     """
     images = len(shared_NK)
     drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), _RESAMPLES)
@@ -58,7 +58,7 @@ def miou_interval(shared_NK: NDArray[np.int64], either_NK: NDArray[np.int64], se
 
 
 def _areas(round_: Round, models: Models) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each test image and class: the pixels that truth and M share, and those that either has."""
+    """Return, per test image and class, the pixels that truth and M share, and those that either has."""
     dataset, shared, either = round_.dataset, [], []
 
     def forward(x: Tensor) -> dict[str, Tensor]:
@@ -67,8 +67,8 @@ def _areas(round_: Round, models: Models) -> tuple[NDArray[np.int64], NDArray[np
     for indices in torch.arange(len(dataset.test)).split(_AT_ONCE):
         predicted = round_.stream(forward, indices, dataset.test)["predicted"].cpu()
         masks = prepare_masks(dataset.test_targets[indices].cpu(), round_.recipe.augmentation)
-        for said, mask in zip(predicted, masks, strict=True):
-            confusion = confusion_matrix(said, mask, dataset.num_classes)
+        for answer, mask in zip(predicted, masks, strict=True):
+            confusion = confusion_matrix(answer, mask, dataset.num_classes)
             hits = confusion.diagonal()
             shared.append(hits)
             either.append(confusion.sum(dim=0) + confusion.sum(dim=1) - hits)

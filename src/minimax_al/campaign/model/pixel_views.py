@@ -1,4 +1,4 @@
-"""What a model says of every pixel of the images that were chosen, kept for people to look at while they label."""
+"""Predictions and entropies of every pixel of the chosen images, kept for annotators to see."""
 
 import math
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ _AT_ONCE = 64  # images whose pixels are in memory together
 
 
 def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unknown], views: ViewFiles) -> None:
-    """Writes the prediction of M, and the entropy of the networks that chose, for chosen images.
+    """Write the prediction of M, and the entropy of the networks that chose, for chosen images.
 
     Args:
-        learner: of a segmentation campaign, trained.
-        indices: of the chosen images among the training images, (b,).
-        images: these, in the same order.
-        views: where to write.
+        learner: Trained learner of a segmentation campaign.
+        indices: Indices of the chosen images among the training images, shape (b,), int64.
+        images: Chosen images, in the same order.
+        views: Files to write to.
     """
     assert learner.models is not None
     settings = learner.recipe.augmentation
@@ -37,7 +37,7 @@ def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unknown
 
 
 def _pixels(models: Models, x: Tensor) -> dict[str, Tensor]:
-    """What networks say of the pixels of a batch, (B, H, W) in bytes."""
+    """Return prediction and entropy of the pixels of a batch, shape (B, H, W), uint8."""
     probabilities = models.outputs(x).logits.softmax(dim=1)
     entropy = torch.special.entr(probabilities).sum(dim=1) / math.log(probabilities.shape[1])
     return {

@@ -1,4 +1,4 @@
-"""The recipe that a campaign's settings hold, as training takes it. Loads torch."""
+"""Recipe in a campaign's settings, validated. Loads torch."""
 
 from pydantic import ValidationError
 
@@ -9,11 +9,10 @@ from minimax_al.training import Recipe
 
 
 def read_recipe(settings: CampaignSettings) -> Recipe:
-    """The recipe in the settings.
+    """Return the recipe in the settings.
 
     Raises:
-        ConfigurationError: it is none; says which field. Or several ranks should share a run: they would all write to
-            the campaign.
+        ConfigurationError: A field is invalid, or several ranks share a run: all of them would write to the campaign.
     """
     try:
         recipe = Recipe.model_validate(settings.recipe)
@@ -27,10 +26,10 @@ def read_recipe(settings: CampaignSettings) -> Recipe:
 
 
 def check_recipe(settings: CampaignSettings) -> None:
-    """Refuses a recipe in the settings that cannot be trained with; published weights are fetched now.
+    """Refuse a recipe that cannot train; published weights are downloaded now.
 
     Raises:
-        ConfigurationError: it is none, or its encoder cannot be built; says why.
+        ConfigurationError: A field is invalid, or the encoder cannot be built.
     """
     recipe = read_recipe(settings)
     build_encoder(recipe.encoder, recipe.stem, task=settings.task, width=recipe.width, pretrained=recipe.pretrained)

@@ -1,4 +1,4 @@
-"""What a training works with: which images are labelled, held out and unlabelled, as of now."""
+"""Data of a training: the labelled, held-out and unlabelled images as of now."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ from minimax_al.errors import DataError
 
 
 class Known(NamedTuple):
-    """An image with its answer.
+    """Image with its label.
 
     Attributes:
-        id: of the image.
-        path: relative to the images' folder.
-        content_hash: of its file.
-        target: index of its class; 0 for a mask.
-        mask: name of its mask.
+        id: Id of the image.
+        path: Path relative to the images' folder.
+        content_hash: Hash of its file.
+        target: Index of its class; 0 for a mask.
+        mask: Name of its mask; None for a class.
     """
 
     id: int
@@ -38,14 +38,14 @@ class Known(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """An image without an answer.
+    """Image without a label.
 
     Attributes:
-        id: of the image.
-        path: relative to the images' folder.
-        content_hash: of its file.
-        height: upright, in pixels.
-        width: likewise.
+        id: Id of the image.
+        path: Path relative to the images' folder.
+        content_hash: Hash of its file.
+        height: Height of the upright image, in pixels.
+        width: Width of the upright image, in pixels.
     """
 
     id: int
@@ -57,14 +57,14 @@ class Unknown(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """What a training works with.
+    """Data of a training.
 
     Attributes:
-        class_names: in order; targets count in them.
-        labelled: to train on, in the order of labelling.
-        held_out: to measure on, never to train on.
-        unlabelled: to choose from, by id.
-        last_label: the latest row of the history that is known here.
+        class_names: Classes, in the order of the targets.
+        labelled: Images to train on, in the order of labelling.
+        held_out: Images to measure on, never to train on.
+        unlabelled: Images to choose from, by id.
+        last_label: Id of the latest row of the label history.
     """
 
     class_names: tuple[str, ...]
@@ -74,19 +74,19 @@ class Material:
     last_label: int
 
     def class_counts(self) -> list[tuple[int, int]]:
-        """Of every class, in order: how many are trained on, and how many held out."""
+        """Return the numbers of training and of held-out images of every class, in order."""
         targets = [Counter(known.target for known in part) for part in (self.labelled, self.held_out)]
         return [(targets[0][index], targets[1][index]) for index in range(len(self.class_names))]
 
     def fingerprint(self, settings: CampaignSettings, strategy: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-        """A hash of everything that a training and its measurement depend on."""
+        """Return a hash of everything that a training and its measurement depend on."""
         parts = [
             self.class_names,
             [(known.content_hash, known.target, known.mask) for known in self.labelled],
             [(known.content_hash, known.target, known.mask) for known in self.held_out],
             [unknown.content_hash for unknown in self.unlabelled],
             [settings.seed, settings.stored_size, settings.task]
-            # Older versions cut the middle out of every image: what they trained has other fingerprints.
+            # Older versions cut the middle out of every image: their models have other fingerprints.
             + ([] if FITS[settings.task] == "centre" else [FITS[settings.task]]),
             dict(strategy),
             dict(recipe),
@@ -95,10 +95,10 @@ class Material:
 
 
 def gather(connection: Connection) -> Material:
-    """The material as of now, from one consistent view.
+    """Return the data as of now, from one consistent view.
 
     Raises:
-        DataError: nothing is labelled.
+        DataError: There are no labels.
     """
     indices = {name: index for index, name in enumerate(class_ids(connection))}
     held_out_ids = held_out_groups(connection)
@@ -114,7 +114,7 @@ def gather(connection: Connection) -> Material:
         else:
             labelled.append(known)
     if not labelled:
-        raise DataError("nothing is labelled yet that could be trained on: label the first round, or import labels")
+        raise DataError("nothing is labelled yet: label the first round, or import labels, before training")
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
     rows = connection.execute(select(*columns).where(is_candidate()).order_by(items.c.id))
     unlabelled = tuple(Unknown(*row) for row in rows)

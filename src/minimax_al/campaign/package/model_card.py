@@ -37,18 +37,18 @@ def model_card(
             f"An image {trained.task} model ({trained.recipe.encoder}) of {len(trained.class_names)} classes: "
             f"{', '.join(map(_plain, trained.class_names))}."
         ),
-        "## How good it is",
+        "## Scores",
         *_quality(state),
         *_test_set(test),
-        "## What it was trained on",
+        "## Training data",
         (
             f"{state.labels:,} labelled images, chosen and trained by `{state.strategy}` (run {state.run}); "
             f"{state.held_out:,} more were held out, never trained on.{_since(state)}"
         ),
         *_class_table(trained),
-        "## How to use it",
+        "## Use",
         *_files(trained, onnx_difference),
-        "## What to know",
+        "## Limits",
         (
             "Active learning chose the labelled images, and the held-out images are drawn from them: classes have "
             "other shares there than among all images, and the accuracy on all images can be higher or lower. A test "

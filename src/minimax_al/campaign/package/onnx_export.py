@@ -83,7 +83,7 @@ def check_onnx(trained: Trained, package: Path, images: Path, paths: Sequence[st
         paths: Paths of the images to compare, relative to their folder.
 
     Raises:
-        CampaignError: The two differ by more than the tolerance, or there is no image to compare them on.
+        CampaignError: The two differ by more than the tolerance, or no image is left to compare them on.
     """
     import onnxruntime  # noqa: PLC0415 - an optional package
 

@@ -1,4 +1,4 @@
-"""Whether more labels are worth their while, always with the reason."""
+"""Advice whether more labels are worth it, always with the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Literal, NamedTuple
 from minimax_al.campaign.progress.power_law import FEWEST_POINTS, fit_power_law
 
 FEWEST_HELD_OUT = 30
-"""With fewer held-out images one image is worth more than three points of accuracy."""
+"""Fewest held-out images for advice: with fewer, one image is worth more than three points of accuracy."""
 
 
 class Measurement(NamedTuple):
-    """One trained model.
+    """Measurement of one trained model.
 
     Attributes:
-        labels: trained on.
-        score: on the held-out images, a fraction: the accuracy, or for masks the mIoU.
-        held_out: how many these were.
+        labels: Number of labels that it was trained on.
+        score: Score on the held-out images, in [0, 1]: accuracy, or mIoU for masks.
+        held_out: Number of held-out images.
     """
 
     labels: int
@@ -26,16 +26,16 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do next.
+    """Advice on the next step.
 
     Attributes:
-        decision: "go on", "stop", or "too early" to tell.
-        reason: why, in a sentence.
-        next_labels: how many further labels `gain` is about.
-        gain: what these are expected to add to the score, as a fraction; None where nothing could be fitted.
-        low: lower end of the 90 % interval of the gain.
-        high: upper end.
-        ceiling: the score that the curve tends to.
+        decision: Decision: "go on", "stop", or "too early" to tell.
+        reason: Reason, as a sentence.
+        next_labels: Number of further labels that `gain` is about.
+        gain: Expected increase of the score by these labels, as a fraction; None without a fitted curve.
+        low: Lower end of the 90 % interval of the gain.
+        high: Upper end of that interval.
+        ceiling: Score that the curve tends to.
     """
 
     decision: Literal["go on", "stop", "too early"]
@@ -56,18 +56,18 @@ def advise(
     *,
     metric: str = "accuracy",
 ) -> Advice:
-    """Advice from the models trained so far.
+    """Return the advice that follows from the models trained so far.
 
     Args:
-        measurements: one a trained model, in the order of training.
-        unlabelled: images that could still be labelled.
-        next_labels: how many labels the next round would have.
-        worthwhile_gain: a smaller gain in the score is not worth a round.
-        seed: of the bootstrap.
-        metric: what people call the score.
+        measurements: Measurements, one per trained model, in the order of training.
+        unlabelled: Number of images that can still be labelled.
+        next_labels: Number of labels of the next round.
+        worthwhile_gain: Smallest increase of the score that is worth a round.
+        seed: Seed of the bootstrap.
+        metric: Printed name of the score.
     """
     if unlabelled == 0:
-        return Advice("stop", "Every image has its answer: there is nothing left to ask.", 0)
+        return Advice("stop", "Every image is labelled.", 0)
     more = min(next_labels, unlabelled)
     latest = {point.labels: point for point in measurements}
     points = [latest[labels] for labels in sorted(latest)]

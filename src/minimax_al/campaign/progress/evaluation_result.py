@@ -1,4 +1,4 @@
-"""Results on a test set of the user's own, kept beside the model that they are of."""
+"""Results on a test set of the user's own, stored with the model."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -78,7 +78,7 @@ def write_evaluation(folder: Path, result: EvaluationResult) -> None:
 
 
 def read_evaluation(folder: Path) -> EvaluationResult | None:
-    """Return the result in a run's folder; None if there is none that can be read."""
+    """Return the result in a run's folder; None if it is missing or damaged."""
     try:
         content: dict[str, Any] = json.loads((folder / FILE).read_bytes())
         classes = tuple(

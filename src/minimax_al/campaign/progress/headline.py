@@ -1,27 +1,27 @@
-"""The number by which a model is judged: of classes the accuracy, of masks the mIoU; and how sure it is."""
+"""Headline score of a model, accuracy for classes and mIoU for masks, with its interval."""
 
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
 LOW, HIGH = "miou_low", "miou_high"
-"""Metrics that are the ends of the 95 % interval of the mIoU, kept beside it where enough images were held out."""
+"""Names of the metrics for the ends of the 95 % interval of the mIoU, known if two images were held out."""
 
 
 def read_score(metrics: Mapping[str, float]) -> float | None:
-    """The headline among a run's metrics; None where nothing was measured."""
+    """Return the headline score among a run's metrics; None without a measurement."""
     return metrics.get("miou", metrics.get("accuracy"))
 
 
 def read_interval(metrics: Mapping[str, float], held_out: int) -> tuple[float, float] | None:
-    """The 95 % interval of the headline; None where it is not known.
+    """Return the 95 % interval of the headline score; None if it is unknown.
 
-    Of an accuracy that is Wilson's, over images. An mIoU is no share of images: its interval was drawn when it was
-    measured (see `minimax_al.campaign.model.measuring`), and older versions drew none.
+    For an accuracy it is Wilson's. An mIoU is not a share of images: its interval is a bootstrap at the time of the
+    measurement (see `minimax_al.campaign.model.measuring`), which older versions did not compute.
 
     Args:
-        metrics: of a run.
-        held_out: images that it was measured on.
+        metrics: Metrics of a run.
+        held_out: Number of images that it was measured on.
     """
     if "miou" in metrics:
         return (metrics[LOW], metrics[HIGH]) if LOW in metrics and HIGH in metrics else None
@@ -29,7 +29,7 @@ def read_interval(metrics: Mapping[str, float], held_out: int) -> tuple[float, f
 
 
 def wilson_interval(share: float, count: int, level: float = 0.95) -> tuple[float, float]:
-    """The confidence interval of a share seen in `count` trials (Wilson 1927).
+    """Return the confidence interval of a share seen in `count` trials (Wilson 1927).
 
     Example:
         >>> low, high = wilson_interval(0.9, 100)

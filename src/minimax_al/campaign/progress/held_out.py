@@ -1,4 +1,4 @@
-"""Predictions of the last model for the held-out images, beside the labels that they have now."""
+"""Predictions of the last model for the held-out images, with their current labels."""
 
 from typing import NamedTuple
 from zipfile import BadZipFile

@@ -1,9 +1,9 @@
-"""The learning curve of a campaign: accuracy(n) = a − b·n^(−c), fitted to what was measured, with its uncertainty.
+"""Power law of a learning curve: accuracy(n) = a − b·n^(−c), fitted to the measurements, with its uncertainty.
 
 A power law is the usual shape (Cortes et al. 1993; Hestness et al. 2017). The points are weighted by their binomial
 variance; for every c of a grid, a and b follow from weighted least squares. Uncertainty comes from a parametric
-bootstrap: the held-out images are drawn again under the fitted curve, and everything is fitted anew. An mIoU of masks
-is taken as if it were a share of the images: its true variance is smaller, so that its intervals are rather too wide.
+bootstrap: the held-out images are drawn again under the fitted curve, and the curve is fitted anew. An mIoU of masks is
+treated as a share of the images: its true variance is smaller, so its intervals are rather too wide.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST_POINTS = 4
-"""The curve has three parameters: with fewer points nothing is left to judge it by."""
+"""Fewest points of a fit: the curve has three parameters, and one more point is needed to judge it."""
 
 _EXPONENTS = np.geomspace(0.05, 2.0, 80)
 _RESAMPLES = 500
@@ -24,13 +24,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """A fitted curve.
+    """Fitted curve.
 
     Attributes:
-        a: accuracy with endlessly many labels.
-        b: scale of what is missing to that.
-        c: how fast it shrinks.
-        resampled: (R, 3) a, b, c of the bootstrap.
+        a: Accuracy in the limit of many labels.
+        b: Scale of the difference to that limit.
+        c: Exponent of its decrease.
+        resampled: Values of a, b, c in the bootstrap, shape (R, 3).
     """
 
     a: float
@@ -39,11 +39,11 @@ class PowerLaw:
     resampled: Floats
 
     def at(self, labels: int) -> float:
-        """Accuracy expected with so many labels."""
+        """Return the expected accuracy with a number of labels."""
         return self.a - self.b * math.exp(-self.c * math.log(labels))
 
     def gain(self, labels: int, more: int, level: float = 0.9) -> tuple[float, float, float]:
-        """What `more` labels are expected to add to the accuracy: (expected, low, high) at the confidence level."""
+        """Return (expected, low, high) of the increase in accuracy by `more` labels, at the confidence level."""
         _, b, c = self.resampled.T
         gains = b * (float(labels) ** -c - float(labels + more) ** -c)
         low, high = np.quantile(gains, [(1 - level) / 2, (1 + level) / 2])
@@ -53,13 +53,13 @@ class PowerLaw:
 def fit_power_law(
     labels: Sequence[int], accuracies: Sequence[float], held_out: Sequence[int], *, seed: int
 ) -> PowerLaw:
-    """Fits the curve to at least four measurements.
+    """Fit the curve to at least four measurements.
 
     Args:
-        labels: (P,) labels trained on.
-        accuracies: (P,) fractions of the held-out images that were right.
-        held_out: (P,) how many images these were.
-        seed: of the bootstrap.
+        labels: Numbers of labels trained on, shape (P,).
+        accuracies: Shares of correct held-out images, shape (P,).
+        held_out: Numbers of held-out images, shape (P,).
+        seed: Seed of the bootstrap.
 
     Example:
         >>> n = [50, 100, 200, 400, 800]
@@ -68,7 +68,7 @@ def fit_power_law(
         (0.9, 0.49)
     """
     n, y, m = (np.asarray(values, dtype=np.float64) for values in (labels, accuracies, held_out))
-    smoothed = (y * m + 2) / (m + 4)  # so that 0 and 1 have a variance, too (Agresti and Coull)
+    smoothed = (y * m + 2) / (m + 4)  # 0 and 1 get a variance, too (Agresti and Coull)
     weights = m / (smoothed * (1 - smoothed))
     a, b, c = _fit(n, y[None], weights)[0]
     expected = np.clip(a - b * n**-c, 0, 1)
@@ -77,7 +77,7 @@ def fit_power_law(
 
 
 def _fit(n: Floats, y_RP: Floats, weights: Floats) -> Floats:
-    """(R, 3) a, b, c of each row of measurements, 0 <= a <= 1 and b >= 0."""
+    """Return a, b, c of each row of measurements, shape (R, 3), with 0 <= a <= 1 and b >= 0."""
     best = np.full(len(y_RP), np.inf)
     found = np.zeros((len(y_RP), 3))
     total = weights.sum()
@@ -86,7 +86,7 @@ def _fit(n: Floats, y_RP: Floats, weights: Floats) -> Floats:
         x_mean, y_mean = (weights @ x) / total, (y_RP @ weights) / total
         b = ((y_RP - y_mean[:, None]) @ (weights * (x - x_mean))) / (weights @ (x - x_mean) ** 2)
         a = y_mean - b * x_mean
-        # Where the free optimum lies outside, the best is on the border that it crossed.
+        # If the unconstrained optimum is infeasible, the constrained one is on the violated border.
         too_high = a > 1
         b = np.where(too_high, ((y_RP - 1) @ (weights * x)) / (weights @ x**2), b)
         a = np.where(too_high, 1.0, a)

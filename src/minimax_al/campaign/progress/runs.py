@@ -1,4 +1,4 @@
-"""Training runs in the database: what was trained on what, how it ended, how good it is."""
+"""Training runs in the database: their labels, outcome and scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ CURVE = "curve.json"
 
 
 class Measured(NamedTuple):
-    """How good a run's model is.
+    """Measurement of a run's model.
 
     Attributes:
-        labels: trained on.
-        held_out: images that it was measured on.
-        metrics: what they say.
+        labels: Number of labels that it was trained on.
+        held_out: Number of images that it was measured on.
+        metrics: Metrics by name.
     """
 
     labels: int
@@ -35,15 +35,15 @@ class Measured(NamedTuple):
 def start_run(
     connection: Connection, strategy: str, fingerprint: str, *, labels: int, held_out: int, now: datetime
 ) -> int:
-    """The id of the run for a training; one that was interrupted goes on under its old id.
+    """Return the id of the run for a training; an interrupted one keeps its id.
 
     Args:
-        connection: in a write transaction.
-        strategy: what trains.
-        fingerprint: of all that the training depends on.
-        labels: trained on.
-        held_out: measured on.
-        now: the time.
+        connection: Connection in a write transaction.
+        strategy: Strategy that trains.
+        fingerprint: Hash of everything that the training depends on.
+        labels: Number of labels to train on.
+        held_out: Number of images to measure on.
+        now: Current time.
     """
     same = select(runs.c.id).where(runs.c.fingerprint == fingerprint, runs.c.state != "done").order_by(runs.c.id.desc())
     run_id: int | None = connection.execute(same.limit(1)).scalar()
@@ -59,50 +59,50 @@ def start_run(
 def finish_run(
     connection: Connection, run_id: int, metrics: Mapping[str, float], now: datetime, last_label: int
 ) -> None:
-    """Says that a run has ended well.
+    """Mark a run as done.
 
     Args:
-        connection: in a write transaction.
-        run_id: of the run.
-        metrics: what was measured.
-        now: the time.
-        last_label: the latest row of the history that it knew of.
+        connection: Connection in a write transaction.
+        run_id: Id of the run.
+        metrics: Metrics by name.
+        now: Current time.
+        last_label: Id of the latest row of the label history that it was trained on.
     """
     values = {"state": "done", "metrics": dict(metrics), "finished_at": now, "message": None, "last_label": last_label}
     connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
 
 def fail_run(connection: Connection, run_id: int, message: str, now: datetime) -> None:
-    """Says that a run has ended with an error."""
+    """Mark a run as failed, with the reason."""
     failed = update(runs).where(runs.c.id == run_id, runs.c.state == "running")
     connection.execute(failed.values(state="failed", message=message, finished_at=now))
 
 
 def done_runs(connection: Connection) -> list[Row[Any]]:
-    """The runs that ended well, oldest first."""
+    """Return the runs that are done, oldest first."""
     return list(connection.execute(select(runs).where(runs.c.state == "done").order_by(runs.c.finished_at, runs.c.id)))
 
 
 def done_run(connection: Connection, fingerprint: str) -> Row[Any] | None:
-    """The run that trained exactly this, if one did."""
+    """Return the run that trained exactly this, or None."""
     same = select(runs).where(runs.c.fingerprint == fingerprint, runs.c.state == "done")
     return connection.execute(same.order_by(runs.c.id.desc()).limit(1)).first()
 
 
 def run_folder(campaign: Path, run_id: int) -> Path:
-    """Where a run keeps its model."""
+    """Return the folder of a run's model."""
     return campaign / "models" / f"run-{run_id:04d}"
 
 
 def write_curve(folder: Path, metrics: Mapping[int, Mapping[str, float]]) -> None:
-    """Keeps in a run's folder what earlier runs' models say of its held-out images, by run."""
+    """Write the metrics of earlier models on a run's held-out images, by run, into its folder."""
     write_durably(folder / CURVE, json.dumps(metrics).encode())
 
 
 def measured_alike(campaign: Path, finished: Sequence[Row[Any]]) -> list[Measured]:
-    """All models that were measured on the images of the last run, in the order of training.
+    """Return all models that were measured on the images of the last run, in the order of training.
 
-    Runs of an older version, which measured nothing again, count as they were measured.
+    Runs of an older version, which did not measure again, keep their own measurements.
     """
     if not finished:
         return []
@@ -122,17 +122,17 @@ def _read_curve(folder: Path) -> dict[str, dict[str, float]] | None:
 
 
 def agreement(campaign: Path, before: int, after: int) -> float | None:
-    """Share of images for which two runs' models say the same class; None where they share no image.
+    """Return the share of images for which two runs' models predict the same class; None without a common image.
 
-    Stabilising predictions (Bloodgood and Vijay-Shanker 2009): where models of successive rounds agree on almost
+    Stabilising predictions (Bloodgood and Vijay-Shanker 2009): if models of successive rounds agree on almost
     every image of a fixed sample, more labels change little.
     """
     found = [_predictions(run_folder(campaign, run)) for run in (before, after)]
     if found[0] is None or found[1] is None:
         return None
-    (items_before, said_before), (items_after, said_after) = found[0], found[1]
+    (items_before, before_classes), (items_after, after_classes) = found[0], found[1]
     _, left, right = np.intersect1d(items_before, items_after, assume_unique=True, return_indices=True)
-    return float((said_before[left] == said_after[right]).mean()) if len(left) else None
+    return float((before_classes[left] == after_classes[right]).mean()) if len(left) else None
 
 
 def _predictions(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

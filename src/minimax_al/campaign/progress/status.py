@@ -1,4 +1,4 @@
-"""Where a campaign stands: progress, classes, how good its model is and how sure that is, and what to do next."""
+"""Status of a campaign: progress, classes, the model's score with its interval, and the next step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _FEW_NEAR_DUPLICATES, _NOTABLE_SHARE = 3, 0.05
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How many labels a class has.
+    """Number of labels of a class.
 
     Attributes:
-        name: of the class.
-        labels: all that hold.
-        held_out: those among them that are kept for validation.
+        name: Class.
+        labels: Number of current labels.
+        held_out: Number of those that are held out.
     """
 
     name: str
@@ -44,22 +44,20 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class ModelState:
-    """The last trained model.
+    """Last trained model.
 
     Attributes:
-        run: its number.
-        strategy: what trained it.
-        labels: trained on.
-        labels_since: labels that hold now, could be trained on, and were said since it was trained.
-        held_out: images that it was measured on.
-        metric: what it is judged by, "accuracy" or for masks "miou".
-        score: that metric on these images; None without any.
-        interval: 95 % interval of the score: Wilson's of an accuracy, a bootstrap over images of an mIoU; None where
-            it is not known.
-        metrics: everything that was measured.
-        agreement: share of a fixed sample of images for which it says the same as the model before; None where
-            it is the first.
-        trained_at: when.
+        run: Number of its run.
+        strategy: Strategy that trained it.
+        labels: Number of labels that it was trained on.
+        labels_since: Number of usable labels that are newer than the training.
+        held_out: Number of images that it was measured on.
+        metric: Name of the headline metric: "accuracy", or "miou" for masks.
+        score: Value of that metric on the held-out images; None without any.
+        interval: 95 % interval of the score: Wilson's for accuracy, a bootstrap over images for mIoU; None if unknown.
+        metrics: All metrics by name.
+        agreement: Share of a fixed sample of images for which it agrees with the previous model; None for the first.
+        trained_at: Time of the training.
     """
 
     run: int
@@ -76,19 +74,19 @@ class ModelState:
 
     @property
     def metric_name(self) -> str:
-        """What people call the metric."""
+        """Printed name of the metric."""
         return HEADLINE_NAMES[self.metric]
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A point of the learning curve: the last model that was trained on so many labels.
+    """Point of the learning curve: the last model trained on a number of labels.
 
     Attributes:
-        labels: trained on.
-        score: on the held-out images, the accuracy or for masks the mIoU.
-        low: lower end of its 95 % interval; None where it is not known.
-        high: upper end.
+        labels: Number of labels that it was trained on.
+        score: Score on the held-out images: accuracy, or mIoU for masks.
+        low: Lower end of its 95 % interval; None if unknown.
+        high: Upper end of that interval; None if unknown.
     """
 
     labels: int
@@ -99,21 +97,21 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a campaign stands.
+    """Status of a campaign.
 
     Attributes:
-        task: "classification" or "segmentation".
-        items: images by status: "active", "duplicate", "set-aside", "missing", "changed".
-        labelled: images with a label.
-        held_out: those among them that are kept for validation.
-        unsure: images that people could not tell.
-        unlabelled: images that may still be asked about.
-        classes: labels of every class, in order; empty for masks.
-        round: the latest round; None before the first.
-        model: the last trained model; None before the first.
-        advice: what to do next.
-        set_aside: (path, reason) of the files that cannot be used.
-        notes: what else should be known, one sentence each.
+        task: Kind of label, "classification" or "segmentation".
+        items: Number of images by status: "active", "duplicate", "set-aside", "missing", "changed".
+        labelled: Number of images with a label.
+        held_out: Number of those that are held out.
+        unsure: Number of images marked as unsure.
+        unlabelled: Number of images that a query can choose.
+        classes: Labels of every class, in order; empty for masks.
+        round: Latest round; None before the first.
+        model: Last trained model; None before the first.
+        advice: Advice on the next step.
+        set_aside: Path and reason of each file that cannot be used.
+        notes: Further remarks, one sentence each.
     """
 
     task: str
@@ -179,14 +177,14 @@ def read_model_state(context: CampaignContext) -> ModelState:
 
 
 def measurements(finished: Sequence[Measured]) -> list[Measurement]:
-    """The points of the learning curve: models that were measured, in the order of training."""
+    """Return the points of the learning curve: measured models in the order of training."""
     return [Measurement(run.labels, score, run.held_out) for run in finished if (score := _score(run)) is not None]
 
 
 def read_curve(context: CampaignContext) -> list[CurvePoint]:
-    """The learning curve, by labels: of several models trained on as many labels the last.
+    """Return the learning curve by labels; of several models with the same number of labels, the last.
 
-    All of them are measured on the same images, those that are held out now.
+    All models are measured on the same images, those that are held out now.
     """
     with context.store.reading() as connection:
         finished = measured_alike(context.folder, done_runs(connection))
@@ -211,7 +209,7 @@ def _class_counts(names: Mapping[str, int], labelled: Sequence[Row[Any]], held_o
 
 def _labels_since(run: Row[Any], labelled: Sequence[Row[Any]]) -> int:
     usable: list[int] = [row.label_id for row in labelled if row.status in USABLE]
-    if run.last_label is None:  # of an older version, which did not say
+    if run.last_label is None:  # of an older version, which did not record it
         measured: int = run.labels + run.held_out
         return max(0, len(usable) - measured)
     return sum(label > run.last_label for label in usable)
@@ -270,10 +268,10 @@ def _notes(
     if by_status.get("duplicate"):
         notes += _near_duplicates_note(connection, by_status, folder)
     if by_status.get("new"):
-        notes.append(f"{by_status['new']} images were found by a look that was interrupted: run 'mal status'.")
+        notes.append(f"{by_status['new']} images were found by an interrupted look at the folder: run 'mal status'.")
     names: dict[int, set[str]] = {}
     for row in labelled:
-        if row.class_name is not None:  # masks of two files are never the same
+        if row.class_name is not None:  # masks of two files are never equal
             names.setdefault(row.group_id, set()).add(row.class_name)
     disagree = sum(len(said) > 1 for said in names.values())
     if disagree:
@@ -285,5 +283,5 @@ def _notes(
     if last == "failed" and broken is not None:
         notes.append(f"The last training failed: {broken.message}")
     if last == "running":
-        notes.append("A training is running, or was interrupted: train again to go on where it was.")
+        notes.append("A training is running, or was interrupted: train again to resume it.")
     return notes
