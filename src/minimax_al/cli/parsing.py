@@ -51,6 +51,8 @@ def _annotation(parameter: inspect.Parameter, text: str) -> Any:  # noqa: ANN401
     if get_origin(kind) is Annotated:
         kind, placeholder = get_args(kind)
     hint = "(optional)" if parameter.default in {None, ()} else None
+    if parameter.default is parameter.empty and get_origin(kind) is tuple:
+        hint = "(required)"  # tyro allows none, and shows an empty default
     return Annotated[kind, tyro.conf.arg(metavar=placeholder, help=text, help_behavior_hint=hint)]
 
 
