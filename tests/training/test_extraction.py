@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from minimax_al.data.feature_store import FeatureStore, open_store
-from minimax_al.errors import DataError, FeatureStoreError
+from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError
 from minimax_al.networks import Encoder, Preprocessing, fingerprint
 from minimax_al.training import encoding, extraction
 from minimax_al.training.encoding import EncodingSettings, in_order
@@ -255,6 +255,14 @@ def test_a_folder_without_images_is_refused(encoder, tmp_path, make, match):
     make(tmp_path / "folder")
     with pytest.raises(DataError, match=match):
         embed_folder(tmp_path / "folder", tmp_path / "out", encoder)
+
+
+@pytest.mark.parametrize("inside", [".", "features", "a/features", "b/../c/features"])
+def test_features_among_the_images_are_refused(own_pool, encoder, inside):
+    before = contents(own_pool)
+    with pytest.raises(ConfigurationError, match=r"is inside the folder of images .*: give a folder outside of it"):
+        embed_folder(own_pool, own_pool / inside, encoder, SETTINGS)
+    assert contents(own_pool) == before
 
 
 def test_a_second_extraction_at_once_is_refused(pool, encoder, tmp_path):

@@ -21,7 +21,7 @@ from minimax_al.data.feature_store import FeatureDescription, FeatureStore, List
 from minimax_al.data.feature_writer import FeatureWriter, open_writer
 from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes
 from minimax_al.data.scan import SetAside, list_files, printable, why_not
-from minimax_al.errors import DataError
+from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.networks import PretrainedEncoder
 from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
 from minimax_al.training.ranks import Ranks
@@ -89,11 +89,16 @@ def embed_folder(
         progress: Callback for the number of finished images.
 
     Raises:
+        ConfigurationError: `out` is inside the folder of images.
         DataError: The folder does not exist or none of its files has features.
         FeatureStoreError: Another process writes to the store, or the store is damaged.
     """
     root = Path(folder)
     names = list(list_files(root))
+    if Path(out).resolve().is_relative_to(root.resolve()):
+        raise ConfigurationError(
+            f"out={str(out)!r} is inside the folder of images {str(root)!r}: give a folder outside of it"
+        )
     reasons = {name: why_not(root / name, name) for name in names}
     files = [ImageFile(root / name, name) for name in names if reasons[name] is None]
     aside = [SetAside(printable(name), reason) for name, reason in reasons.items() if reason is not None]
