@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.data.decode import read_image, read_range, read_square
-from minimax_al.data.rgb import to_rgb, white_level
+from minimax_al.data.decode import read_image, read_range, read_square, why_unreadable
+from minimax_al.data.rgb import check_convertible, to_rgb, white_level
 from minimax_al.errors import UnreadableImageError
 
 RAMP = np.tile(np.linspace(0, 1, 60), (40, 1))
@@ -67,6 +67,21 @@ def test_all_transparent_and_all_white_stay_white():
     blank = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
     paper = Image.new("RGBA", (8, 8), (255, 255, 255, 255))
     assert np.asarray(to_rgb(blank)).min() == np.asarray(to_rgb(paper)).min() == 255
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
+def test_the_check_accepts_what_can_be_converted(mode):
+    check_convertible(Image.new(mode, (7, 5)))
+
+
+@pytest.mark.parametrize("values", [np.array([[0, 70000]], np.int32), np.array([[0, 2]], np.float32)])
+def test_the_check_refuses_what_cannot_be_converted(save_image, values):
+    with pytest.raises(ValueError, match="so white is unknown") as checked:
+        check_convertible(Image.fromarray(values))
+    with pytest.raises(ValueError, match="so white is unknown") as converted:
+        to_rgb(Image.fromarray(values))
+    assert str(checked.value) == str(converted.value)
+    assert "so white is unknown" in why_unreadable(save_image("a.tif", values))
 
 
 def test_bands_do_not_show(monkeypatch):

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from minimax_al.data.decode_memory import MAX_PIXELS, budget, peak_bytes, why_too_large
 from minimax_al.data.links import why_no_file, why_pointer
 from minimax_al.data.pillow_warnings import quiet_pillow
-from minimax_al.data.rgb import is_deep, to_rgb, value_range
+from minimax_al.data.rgb import check_convertible, is_deep, to_rgb, value_range
 from minimax_al.data.salvage import png_chunks, salvaged
 from minimax_al.errors import DataError, UnreadableImageError
 
@@ -194,7 +194,11 @@ def why_unreadable(path: Path | str, verify: Verification = "decode", max_pixels
     def check(image: Image.Image) -> None:
         if verify == "decode":
             # A JPEG's data is read to its end at any scale, so the smallest finds missing data soonest.
-            _upright_rgb(image, 1, None)
+            full_size = image.size
+            image.draft(None, (2, 2))
+            with budget.use(peak_bytes(image, full_size)):
+                image.load()
+                check_convertible(image)
 
     try:
         _read(path, max_pixels, check)

@@ -65,13 +65,34 @@ def value_range(image: Image.Image) -> tuple[float, float]:
     return float(np.min(lows)), float(np.max(highs))
 
 
-def _scaled(image: Image.Image, white: float | None) -> Image.Image:
+def check_convertible(image: Image.Image) -> None:
+    """Raise the error that `to_rgb` would raise, without the memory for the result.
+
+    Args:
+        image: Decoded image of any mode.
+
+    Raises:
+        ValueError: Pixels are outside of the range of white, or the mode cannot become RGB.
+    """
+    if is_deep(image):
+        _white_of(image, None)
+    else:
+        to_rgb(image.crop((0, 0, 1, 1)))
+
+
+def _white_of(image: Image.Image, white: float | None) -> float:
+    """Return the value of white in a deep image whose pixels are all within 0..white."""
     low, high = value_range(image)
     floating = image.mode == "F"
     top = 1.0 if floating else float(white_level(high)) if white is None else white
     if not (low >= 0 and high <= top):  # NaN is refused too
         allowed = "[0, 1]" if floating else f"0..{top:.15g}"
         raise ValueError(f"its pixels are outside of {allowed}, so white is unknown; save it with 8 or 16 bits")
+    return top
+
+
+def _scaled(image: Image.Image, white: float | None) -> Image.Image:
+    top = _white_of(image, white)
     grey = Image.new("L", image.size)
     for row, band in _bands(image):
         grey.paste(Image.fromarray(np.rint(band.astype(np.float64) * (255 / top)).astype(np.uint8)), (0, row))
