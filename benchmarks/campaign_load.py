@@ -311,7 +311,7 @@ def make_campaign(root: Path, images: int, storage: str | None) -> Path:
         Image.fromarray(noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
     folder = root / "campaign"
     with Campaign.create(
-        folder, root / "images", CLASSES, storage=storage, near_duplicates="off", lease_seconds=3600
+        folder, root / "images", CLASSES, storage=storage, recipe="scratch", near_duplicates="off", lease_seconds=3600
     ) as campaign:
         campaign.query(images, "random")
     return folder

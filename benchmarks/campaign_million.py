@@ -9,8 +9,8 @@ already are used again, and the drawing is not timed. Every step is a process of
 `mal new`, a first `mal query` at random, the labelling page's routes, `mal import` of the answers, `mal train`, `mal
 status`, `mal export`, and a second `mal query` with the campaign's default strategy, which scores the whole pool.
 
-The recipe is `quick` (12 × 25 steps of 32 labelled and 32 unlabelled images, drawn from the whole pool) with conv4 in
-place of a ResNet-18 and images of 32 pixels, so that a million can be scored on a CPU.
+The recipe is `scratch-small` (12 × 25 steps of 32 labelled and 32 unlabelled images, drawn from the whole pool) with
+conv4 in place of a ResNet-18 and images of 32 pixels, so that a million can be scored on a CPU.
 
 `peak memory` is the largest resident set of the command's process, `worker` that of the largest process that it
 started to decode images; the two share some pages. Writes a table to `results/` where it is given a name.
@@ -219,7 +219,7 @@ def campaign_steps(plan: Plan) -> Iterator[Step]:
         step, said = command(f"`mal {name or words[0]}`", MAL, words, log)
         return show(step), said
 
-    words = ["new", folder, "--images", images, "--classes", *CLASSES, "--recipe", "quick"]
+    words = ["new", folder, "--images", images, "--classes", *CLASSES, "--recipe", "scratch-small"]
     name = "`mal new`" if plan.decode else "`mal new`, without decoding"
     step, said = command(name, MAL if plan.decode else HASH_ONLY + MAL, words, log)
     show(step)

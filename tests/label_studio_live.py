@@ -98,7 +98,11 @@ def make_campaign(tmp_path):
             pixels = np.random.default_rng(number).integers(0, 256, (5, 5, 3), dtype=np.uint8)
             image = Image.fromarray(pixels).resize((40, 30), Image.Resampling.BICUBIC)
             image.save(images / f"größe {number}{'.tif' if number == 3 else '.png'}")
-        made.append(Campaign.create(tmp_path / "campaign", images, ["cat", 'the "best"', "n/a"], **options))
+        made.append(
+            Campaign.create(
+                tmp_path / "campaign", images, ["cat", 'the "best"', "n/a"], **{"recipe": "scratch", **options}
+            )
+        )
         return made[-1]
 
     yield make

@@ -111,7 +111,7 @@ def run(job):
         migrate(Store(sqlite_url(folder / "campaign.db")), MIGRATIONS)
         ack("migrated")
     elif job["kind"] == "create":
-        Campaign.create(folder, job["images"], job["classes"], labels=job["file"])
+        Campaign.create(folder, job["images"], job["classes"], labels=job["file"], recipe="scratch")
         ack("created")
     else:
         JOBS[job["kind"]](Campaign.open(folder), job, ack)

@@ -31,10 +31,10 @@ def test_listed_settings_are_read_back(fields):
 
 
 def test_a_partial_recipe_keeps_all_other_fields(make_campaign):
-    campaign = make_campaign(recipe="quick")
+    campaign = make_campaign(recipe="scratch-small")
     campaign.configure(recipe={"task": {"epochs": 3}})
     campaign.configure(**read_changes(["recipe.minimax.schedule=constant", "encoder=conv4", "recipe.width=4"]))
-    expected = RECIPES["classification"]["quick"]["recipe"]
+    expected = RECIPES["classification"]["scratch-small"]["recipe"]
     assert campaign.settings.recipe == {
         **expected,
         "encoder": "conv4",
@@ -51,7 +51,11 @@ def test_a_partial_recipe_keeps_all_other_fields(make_campaign):
         (["leese_seconds=1"], UnknownNameError, "did you mean 'lease_seconds'"),
         (["seed.x=1"], ConfigurationError, "'seed.x' is not a setting: seed has no parts"),
         (["encoder=a", "encoder=b"], ConfigurationError, "'encoder=b' changes a setting that is given twice"),
-        (["recipe=quick", "recipe.width=4"], ConfigurationError, "'recipe.width=4' changes a part of a setting"),
+        (
+            ["recipe=scratch-small", "recipe.width=4"],
+            ConfigurationError,
+            "'recipe.width=4' changes a part of a setting",
+        ),
     ],
 )
 def test_pairs_that_are_no_settings_are_refused(pairs, error, sentence):
@@ -71,7 +75,7 @@ def test_pairs_that_are_no_settings_are_refused(pairs, error, sentence):
     ],
 )
 def test_a_change_that_cannot_train_changes_nothing(make_campaign, changes, sentence):
-    campaign = make_campaign(recipe="quick")
+    campaign = make_campaign(recipe="scratch-small")
     before = campaign.settings
     with pytest.raises(ConfigurationError, match=sentence):
         campaign.configure(**changes)
@@ -79,7 +83,7 @@ def test_a_change_that_cannot_train_changes_nothing(make_campaign, changes, sent
 
 
 def test_the_command_shows_and_changes_settings(make_campaign, capsys):
-    campaign = make_campaign(recipe="quick")
+    campaign = make_campaign(recipe="scratch-small")
     assert main(["configure", str(campaign.folder)]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert "strategy=badge+mal" in shown

@@ -72,7 +72,7 @@ def children():
 def template(tmp_path, save_images):
     """A campaign with an open round, some labels and a file of more, to be copied for every crash."""
     images = save_images(40)
-    with Campaign.create(tmp_path / "template", images, CLASSES) as campaign:
+    with Campaign.create(tmp_path / "template", images, CLASSES, recipe="scratch") as campaign:
         campaign.query(12)
         for pick in campaign.picks()[:3]:
             campaign.label(pick.item, "cat", author="bob")

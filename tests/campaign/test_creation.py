@@ -19,14 +19,14 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
         ({"task": "detection"}, ConfigurationError, "settings of the campaign, task: .*'detection' was given"),
         ({"seed": -1}, ConfigurationError, "settings of the campaign, seed: "),
         ({"strategy": "mla"}, UnknownNameError, "unknown strategy 'mla'; did you mean 'mal'"),
-        ({"strategy": "coverage"}, ConfigurationError, "chooses images and trains nothing"),
+        ({"strategy": "coverage"}, ConfigurationError, "chooses images and does not train"),
         ({"sead": 1}, ConfigurationError, "settings of the campaign: unknown key 'sead'; did you mean 'seed'"),
         ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
         ({"storage": "oracle://x"}, ConfigurationError, "is no database for campaigns"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_images, changes, error, match):
-    options = {"images": save_images(2), "classes": ["cat", "dog"]} | changes
+    options = {"images": save_images(2), "classes": ["cat", "dog"], "recipe": "scratch"} | changes
     with pytest.raises(error, match=match):
         Campaign.create(tmp_path / "campaign", **options)
     assert not (tmp_path / "campaign").exists()
@@ -38,7 +38,7 @@ def test_nothing_is_made_among_the_images(tmp_path, save_images, folder):
     (tmp_path / "link").symlink_to(images)
     before = sorted(images.rglob("*"))
     with pytest.raises(ConfigurationError, match=r"lies in the folder of its images .*: give a folder beside it"):
-        Campaign.create(tmp_path / folder, images, ["cat", "dog"])
+        Campaign.create(tmp_path / folder, images, ["cat", "dog"], recipe="scratch")
     assert sorted(images.rglob("*")) == before
 
 
@@ -55,7 +55,7 @@ def test_a_folder_without_a_image_is_refused_and_nothing_is_left(tmp_path, files
     for name in files:
         (tmp_path / "images" / name).write_text("no image")
     with pytest.raises(DataError, match=rf"holds no image that can be used, and {said}.*\.jpeg, .*\.png") as refused:
-        Campaign.create(tmp_path / "campaign", tmp_path / "images", ["cat", "dog"])
+        Campaign.create(tmp_path / "campaign", tmp_path / "images", ["cat", "dog"], recipe="scratch")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "campaign").exists()
 
@@ -77,7 +77,7 @@ def test_duplicates_are_listed_with_what_they_equal(make_campaign, save_images):
 def test_a_campaign_is_never_made_over_another(campaign, make_campaign, storage):
     campaign.label(1, "cat", author="ann")
     with pytest.raises(CampaignError, match="is a campaign already: open it"):
-        Campaign.create(campaign.folder, campaign.images, ["x", "y"], storage=storage)
+        Campaign.create(campaign.folder, campaign.images, ["x", "y"], storage=storage, recipe="scratch")
     assert campaign.classes == ("cat", "dog", "n/a")
     assert len(campaign.labels()) == 1
 

@@ -38,7 +38,9 @@ def pairs(images, tmp_path_factory):
     made = {}
     for task in ("classification", "segmentation"):
         folder = tmp_path_factory.mktemp(task)
-        made[task] = [Campaign.create(folder / side, images, CLASSES, task=task) for side in ("from", "to")]
+        made[task] = [
+            Campaign.create(folder / side, images, CLASSES, task=task, recipe="scratch") for side in ("from", "to")
+        ]
     yield made
     for pair in made.values():
         for campaign in pair:

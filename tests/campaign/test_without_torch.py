@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from minimax_al.campaign import Campaign
 folder, images = map(Path, sys.argv[1:])
-with Campaign.create(folder / "c", images, ["cat", "dog"]) as campaign:
+with Campaign.create(folder / "c", images, ["cat", "dog"], recipe="scratch") as campaign:
     campaign.query(4)
     for pick in campaign.lease("ann", 4).picks:
         campaign.label(pick.item, "cat", author="ann")

@@ -11,6 +11,9 @@ from minimax_al.campaign import Campaign
 from minimax_al.cli import main
 from minimax_al.cli.progress import shown_progress
 
+CATS = ("--from-scratch", "--classes", "cat", "dog")
+LETTERS = ("--from-scratch", "--classes", "a", "b")
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -22,7 +25,7 @@ def folder(tmp_path, monkeypatch):
         Image.fromarray(noise.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
     (tmp_path / "images" / "broken.jpg").write_text("no image")
     monkeypatch.chdir(tmp_path)
-    assert main(["new", "campaign", "--images", "images", "--classes", "cat", "dog"]) == 0
+    assert main(["new", "campaign", "--images", "images", *CATS]) == 0
     return tmp_path
 
 
@@ -57,8 +60,8 @@ def test_a_round_by_commands(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["new", "campaign", "--images", "images", "--classes", "a", "b"], "campaign"),
-        (["new", "other", "--images", "nowhere", "--classes", "a", "b"], "nowhere"),
+        (["new", "campaign", "--images", "images", *LETTERS], "campaign"),
+        (["new", "other", "--images", "nowhere", "--from-scratch", "--classes", "a", "b"], "nowhere"),
         (["status", "nowhere"], "nowhere"),
         (["query", "campaign", "--budget", "7"], "7"),
         (["import", "campaign", "nowhere.csv"], "nowhere.csv"),
@@ -125,7 +128,7 @@ def test_a_new_campaign_names_what_it_does_not_ask_about(tmp_path, monkeypatch, 
     for number in range(7):
         (tmp_path / "images" / f"broken-{number}.jpg").write_text("no image")
     shutil.copy("images/3.png", "images/copy of 3.png")
-    status, out, _ = run(capsys, "new", "my campaign", "--images", "images", "--classes", "cat", "dog")
+    status, out, _ = run(capsys, "new", "my campaign", "--images", "images", *CATS)
     assert status == 0
     assert [line.split(":")[1] for line in out.splitlines() if line.startswith("set aside: broken")] == [
         f" broken-{number}.jpg" for number in range(5)
@@ -195,7 +198,7 @@ def test_an_import_tells_of_unsure_answers_and_new_classes(folder, capsys):
 
 
 def test_masks_are_exported_as_masks_and_a_class_called_void_is_told(folder, capsys):
-    words = ("--classes", "ground", "Void", "--task", "segmentation", "--recipe", "quick")
+    words = ("--classes", "ground", "Void", "--task", "segmentation", "--recipe", "scratch-small")
     told = run(capsys, "new", "masked", "--images", "images", *words)[1]
     assert "class 'Void' is learnt like any other; pixels of no class need none: they are 255 in masks" in told
     assert "class 'ground'" not in told
@@ -212,7 +215,7 @@ def test_copies_equal_and_near_duplicates_look_like(folder, capsys):
     shutil.copy(folder / "images/a/0.png", folder / "images/a/copy.png")
     with Image.open(folder / "images/a/2.png") as image:
         image.save(folder / "images/a/near.bmp")
-    told = run(capsys, "new", "other", "--images", "images", "--classes", "cat", "dog")[1]
+    told = run(capsys, "new", "other", "--images", "images", *CATS)[1]
     assert "duplicate: a/copy.png equals a/0.png" in told
     assert "duplicate: a/near.bmp looks like a/2.png" in told
 
@@ -236,9 +239,9 @@ def test_status_lists_the_files_that_are_not_simply_images(folder, capsys):
 
 def test_a_new_campaign_takes_strategy_settings_and_near_duplicates(folder, capsys):
     words = ["--strategy", "mal(rule=filter)", "--near-duplicates", "off"]
-    assert run(capsys, "new", "other", "--images", "images", "--classes", "cat", "dog", *words)[0] == 0
+    assert run(capsys, "new", "other", "--images", "images", *CATS, *words)[0] == 0
     shown = run(capsys, "configure", "other")[1].splitlines()
     assert {"strategy=mal(rule=filter)", "near_duplicates=off"} <= set(shown)
-    status, _, err = run(capsys, "new", "third", "--images", "images", "--classes", "a", "b", "--strategy", "mal(x=1)")
+    status, _, err = run(capsys, "new", "third", "--images", "images", *LETTERS, "--strategy", "mal(x=1)")
     assert (status, Path("third").exists()) == (2, False)
     assert "unknown key 'x'" in err

@@ -21,7 +21,7 @@ def folder(tmp_path):
     for name in HOSTILE:
         Image.fromarray(noise.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
     (tmp_path / "images" / "no\x1b]0;image\x07.png").write_text("broken")
-    with Campaign.create(tmp_path / "campaign", tmp_path / "images", ["Kätzchen", "東京"]):
+    with Campaign.create(tmp_path / "campaign", tmp_path / "images", ["Kätzchen", "東京"], recipe="scratch"):
         pass
     return tmp_path
 

@@ -78,6 +78,8 @@ def make_campaign(tmp_path, save_images, clock):
 
     def make(count=12, classes=("cat", "dog", "n/a"), folder="campaign", images=None, **options):
         root = save_images(count) if images is None else images
+        options.setdefault("recipe", "scratch")  # the default would load a pretrained encoder
+        options = {name: value for name, value in options.items() if (name, value) != ("recipe", None)}
         campaign = Campaign.create(
             tmp_path / folder, root, None if classes is None else list(classes), clock=clock, **options
         )

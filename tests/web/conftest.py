@@ -43,7 +43,9 @@ def make_campaign(tmp_path, images, clock):
     made = []
 
     def make(classes=("cat", "dog"), **settings):
-        campaign = Campaign.create(tmp_path / f"campaign {len(made)}", images, list(classes), clock=clock, **settings)
+        campaign = Campaign.create(
+            tmp_path / f"campaign {len(made)}", images, list(classes), clock=clock, **{"recipe": "scratch", **settings}
+        )
         made.append(campaign)
         return campaign
 
@@ -56,7 +58,7 @@ def make_campaign(tmp_path, images, clock):
 def open_round(tmp_path_factory, eight_images):
     """A campaign of eight images, all in an open round: to copy, as that is faster than to make one."""
     folder = tmp_path_factory.mktemp("template") / "campaign"
-    with Campaign.create(folder, eight_images, ["cat", "dog"], clock=Clock()) as campaign:
+    with Campaign.create(folder, eight_images, ["cat", "dog"], clock=Clock(), recipe="scratch") as campaign:
         campaign.query(8)
     return folder
 

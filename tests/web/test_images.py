@@ -61,7 +61,9 @@ def show(tmp_path, make_client):
         folder.mkdir()
         write(folder)
         quarters(20, 20).rotate(90).save(folder / "filler.png")
-        campaign = Campaign.create(tmp_path / "campaign", folder, ["cat", "dog"], task, near_duplicates="off")
+        campaign = Campaign.create(
+            tmp_path / "campaign", folder, ["cat", "dog"], task, near_duplicates="off", recipe="scratch"
+        )
         made.append(campaign)
         return make_client(campaign), ids(campaign)
 

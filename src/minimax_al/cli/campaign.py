@@ -19,9 +19,10 @@ def new(
     task: Literal["classification", "segmentation"] = "classification",
     labels: Annotated[Path | None, "SOURCE"] = None,
     storage: Annotated[str | None, "URL"] = None,
-    recipe: Literal["standard", "quick"] = "standard",
+    recipe: Annotated[Literal["features", "finetune", "scratch", "scratch-small"] | None, "RECIPE"] = None,
     encoder: Annotated[str | None, "ENCODER"] = None,
-    pretrained: Annotated[Literal["published"] | Path | None, "published|FILE"] = None,
+    weights: Annotated[Literal["published"] | Path | None, "published|FILE"] = None,
+    from_scratch: bool = False,
     strategy: Strategy = None,
     near_duplicates: Annotated[Literal["off"] | int | None, "off|BITS"] = None,
 ) -> None:
@@ -35,10 +36,14 @@ def new(
         labels: Labels to import at once, in any format that `mal import` reads.
         storage: URL of a PostgreSQL database, with its password in PGPASSWORD or ~/.pgpass; without it, a SQLite file
             in the campaign folder.
-        recipe: Training recipe: `standard` trains at 224 or 256 pixels and needs a GPU; `quick` trains smaller images
-            in minutes on a CPU.
-        encoder: Network, a name from `mal names encoders` or timm:NAME (extra `timm`); without it, the recipe's.
-        pretrained: Weights to start from: `published` downloads the encoder's published weights, FILE reads them.
+        recipe: Training recipe: `features` learns on the features of a pretrained encoder, in seconds per round;
+            `finetune` trains the pretrained encoder itself; `scratch` trains a network from random weights and needs a
+            GPU; `scratch-small` trains a smaller one in minutes on a CPU. Without it, `features` for classes, and for
+            masks `scratch`.
+        encoder: Network, a name from `mal names encoders` or timm:NAME (extra `timm`); without it, the best pretrained
+            encoder that is available, or the recipe's.
+        weights: Weights of the encoder: `published` downloads them where they are not here, FILE reads them.
+        from_scratch: Train from random weights: short for the recipe `scratch-small`, or `scratch` with a GPU.
         strategy: Strategy that chooses and trains, a name from `mal names strategies`, with settings in parentheses as
             in 'mal(rule=filter)'; without it, the recipe's.
         near_duplicates: Similarity at which two images count as one: `off` for copies of a file only, or at most BITS
@@ -46,12 +51,14 @@ def new(
     """
     from minimax_al.campaign import Campaign
 
-    start: dict[str, Any] = {"encoder": encoder, "pretrained": True if pretrained == "published" else pretrained}
-    start |= {"strategy": strategy, "near_duplicates": near_duplicates}
+    if from_scratch and recipe is None:
+        import torch
+
+        recipe = "scratch" if torch.cuda.is_available() else "scratch-small"
+    start: dict[str, Any] = {"encoder": encoder, "pretrained": True if weights == "published" else weights}
+    start |= {"recipe": recipe, "strategy": strategy, "near_duplicates": near_duplicates}
     given = {name: value for name, value in start.items() if value is not None}
-    with Campaign.create(
-        folder, images, classes or None, task, labels, storage=storage, recipe=recipe, **given
-    ) as campaign:
+    with Campaign.create(folder, images, classes or None, task, labels, storage=storage, **given) as campaign:
         show_new(campaign)
         show_status(campaign)
 
@@ -118,7 +125,7 @@ def configure(folder: CampaignFolder, changes: Annotated[tuple[str, ...], "[KEY=
 
     Args:
         folder: Campaign folder.
-        changes: Settings to change, such as validation_share=0.1, recipe=quick, recipe.task.epochs=20 or
+        changes: Settings to change, such as validation_share=0.1, recipe=scratch-small, recipe.task.epochs=20 or
             'strategy=mal(rule=filter)'; all others keep their values.
     """
     from minimax_al.campaign import Campaign

@@ -159,7 +159,7 @@ def _model_line(model: "ModelState") -> str:
     parts = [f"model trained on {model.labels:,} labels"]
     if model.score is not None:
         interval = "" if model.interval is None else " (95 %: {:.1%} to {:.1%})".format(*model.interval)
-        parts.append(f"{model.metric_name} {model.score:.1%}{interval} on {model.held_out:,} held out")
+        parts.append(f"{model.metric_name} {model.score:.1%}{interval} {model.measurement}")
     if model.agreement is not None:
         parts.append(f"agrees with the previous model on {model.agreement:.0%} of the images")
     if model.labels_since:

@@ -46,6 +46,7 @@ class Adapter(Encoder):
         check_choice("adapter", kind, get_args(AdapterKind))
         super().__init__("features", {}, in_features)
         self.kind = kind
+        self.hidden = hidden
         self.register_buffer("centre", torch.zeros(in_features))
         self.map: nn.Module | None = None
         if kind == "linear":

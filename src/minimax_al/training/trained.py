@@ -3,21 +3,54 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
+from torch import nn
 
 from minimax_al.data.decode import Fit
 from minimax_al.durable import write_durably
 from minimax_al.errors import CheckpointError, ConfigurationError
-from minimax_al.networks import PixelTaskModel, TaskModel, build_encoder
+from minimax_al.networks import (
+    Adapter,
+    CosineClassifier,
+    PixelTaskModel,
+    Preprocessing,
+    TaskModel,
+    build_encoder,
+    fingerprint,
+    pretrained_encoder,
+)
 from minimax_al.training import Recipe
 from minimax_al.training.checkpoint import read_tensors
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+ENCODER = "encoder.safetensors"
+"""Weights of the pretrained encoder in front of a model on features; only packages have the file."""
 AnyTaskModel = TaskModel | PixelTaskModel
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """Pretrained encoder in front of a model on features.
+
+    Attributes:
+        encoder: Name of the encoder.
+        weights: "published", or the path of a file of weights.
+        fingerprint: SHA-256 of the encoder's tensors, hexadecimal.
+        preprocessing: Preprocessing that the encoder expects.
+        width: Features per image.
+    """
+
+    encoder: str
+    weights: str
+    fingerprint: str
+    preprocessing: Preprocessing
+    width: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +67,8 @@ class Trained:
         mean: Mean of each channel, in [0, 1] units.
         std: Standard deviation of each channel, in [0, 1] units.
         facts: Facts of the training: run, strategy, labels, held_out, metrics, and per class the accuracy and counts.
+        source: Pretrained encoder whose features `model` reads; None if `model` reads images.
+        folder: Folder from which the model was loaded; it may hold the encoder's weights.
     """
 
     model: AnyTaskModel
@@ -45,31 +80,68 @@ class Trained:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     facts: Mapping[str, Any]
+    source: EncoderSource | None = None
+    folder: Path | None = None
+
+    @cached_property
+    def image_model(self) -> nn.Module:
+        """Network from normalised images (B, 3, S, S) to logits: the encoder in front of `model` where there is one.
+
+        Raises:
+            CheckpointError: The encoder's weights are not those that the features were computed with.
+        """
+        if self.source is None:
+            return self.model
+        return nn.Sequential(self._encoder(self.source), self.model).eval()
+
+    def _encoder(self, source: EncoderSource) -> nn.Module:
+        packaged = None if self.folder is None else self.folder / ENCODER
+        if packaged is not None and packaged.is_file():
+            network: nn.Module = build_encoder(source.encoder, image_size=source.preprocessing.size).eval()
+            network.load_state_dict(read_tensors(packaged)[0])
+        else:
+            network = pretrained_encoder(
+                source.encoder,
+                source.weights if source.weights == "published" else Path(source.weights),
+                source.preprocessing.to_dict(),
+            ).network
+        if fingerprint(network) != source.fingerprint:
+            raise CheckpointError(
+                f"the weights of encoder {source.encoder!r} ({source.weights}) have changed since the model was "
+                "trained: bring the former weights back, or train again"
+            )
+        return network
 
     @property
     def share(self) -> float:
         """Side of the square that the model sees, as a share of the square that an image becomes first."""
+        if self.source is not None:
+            return self.source.preprocessing.size / self.source.preprocessing.short_side
         return (self.recipe.augmentation.crop or self.stored_size) / self.stored_size
 
     @property
     def input_size(self) -> int:
         """Side of the square that the model sees, in pixels."""
+        if self.source is not None:
+            return self.source.preprocessing.size
         augmentation = self.recipe.augmentation
         return augmentation.input_size or augmentation.crop or self.stored_size
 
 
-def save_trained(folder: Path, trained: Trained) -> None:
+def save_trained(folder: Path, trained: Trained, *, with_encoder: bool = False) -> None:
     """Write M and its description into a folder.
 
     Args:
         folder: Folder for `model.safetensors` and `model.json`.
         trained: Trained model.
+        with_encoder: Whether the pretrained encoder of a model on features is written, too, as a package needs it.
     """
-    weights = {name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()}
-    content = save(weights)
-    write_durably(folder / WEIGHTS, content)
+    digest = _save_weights(folder / WEIGHTS, trained.model)
+    encoder_digest = None
+    if with_encoder and trained.source is not None:
+        encoder_digest = _save_weights(folder / ENCODER, trained.image_model[0])  # type: ignore[index]
     description = {
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": digest,
         "recipe": trained.recipe.model_dump(mode="json"),
         "task": trained.task,
         "class_names": list(trained.class_names),
@@ -79,6 +151,11 @@ def save_trained(folder: Path, trained: Trained) -> None:
         "std": list(trained.std),
         "facts": dict(trained.facts),
     }
+    if encoder_digest is not None:
+        description["encoder_sha256"] = encoder_digest
+    if trained.source is not None:
+        source = {**asdict(trained.source), "preprocessing": trained.source.preprocessing.to_dict()}
+        description |= {"source": source, "head": _describe_head(trained.model)}
     write_durably(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False).encode())
 
 
@@ -94,7 +171,7 @@ def load_trained(folder: Path) -> Trained:
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_bytes())
-        described = _described(description)
+        described = _described(description, folder)
     except OSError as error:
         raise CheckpointError(f"the model in {str(folder)!r} cannot be read ({error}): train again") from error
     except (ValueError, KeyError, TypeError, ConfigurationError) as error:
@@ -103,11 +180,21 @@ def load_trained(folder: Path) -> Trained:
         ) from error
     tensors, _ = read_tensors(folder / WEIGHTS)
     _check_weights(folder / WEIGHTS, description.get("sha256"))
+    if isinstance(described.model, TaskModel) and isinstance(described.model.head, CosineClassifier):
+        # Classes without a label are masked; a mask of all classes is not stored.
+        described.model.head.mask_missing(tensors.get("head.present", torch.ones(1, dtype=torch.bool)))
     try:
         described.model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{str(folder / WEIGHTS)!r} holds another network's weights: {error}") from error
     return described
+
+
+def _save_weights(path: Path, network: nn.Module) -> str:
+    """Write a network's weights; return their SHA-256."""
+    content = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
+    write_durably(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _check_weights(path: Path, digest: str | None) -> None:
@@ -121,13 +208,18 @@ def _check_weights(path: Path, digest: str | None) -> None:
         )
 
 
-def _described(description: Mapping[str, Any]) -> Trained:
+def _described(description: Mapping[str, Any], folder: Path) -> Trained:
     """Return the model of a description, before its weights are loaded."""
     recipe, class_names = Recipe.model_validate(description["recipe"]), tuple(description["class_names"])
-    encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
-    kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
+    source = _source(description["source"]) if "source" in description else None
+    if source is not None:
+        model: AnyTaskModel = _model_on_features(source, len(class_names), description["head"])
+    else:
+        encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
+        kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
+        model = kind(encoder, len(class_names))
     return Trained(
-        model=kind(encoder, len(class_names)).eval(),
+        model=model.eval(),
         recipe=recipe,
         task=description["task"],
         class_names=class_names,
@@ -136,4 +228,26 @@ def _described(description: Mapping[str, Any]) -> Trained:
         mean=tuple(description["mean"]),
         std=tuple(description["std"]),
         facts=description["facts"],
+        source=source,
+        folder=folder,
     )
+
+
+def _source(values: Mapping[str, Any]) -> EncoderSource:
+    return EncoderSource(**{**values, "preprocessing": Preprocessing.from_dict(values["preprocessing"])})
+
+
+def _describe_head(model: AnyTaskModel) -> dict[str, Any]:
+    """Return the fields from which `_model_on_features` builds the same network."""
+    assert isinstance(model.encoder, Adapter)
+    description: dict[str, Any] = {"adapter": model.encoder.kind, "hidden": model.encoder.hidden, "kind": "linear"}
+    if isinstance(model.head, CosineClassifier):
+        description |= {"kind": "cosine", "temperature": model.head.temperature}
+    return description
+
+
+def _model_on_features(source: EncoderSource, classes: int, head: Mapping[str, Any]) -> TaskModel:
+    adapter = Adapter(source.width, head["adapter"], head["hidden"])
+    if head["kind"] == "linear":
+        return TaskModel(adapter, classes)
+    return TaskModel(adapter, classes, head=CosineClassifier(source.width, classes, None, head["temperature"]))

@@ -60,7 +60,7 @@ def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
 
 def _train(campaign: Campaign, order: JobOrder, progress: Progress) -> str:
     model = campaign.train(order.strategy, progress)
-    score = "" if model.score is None else f": {model.metric_name} {model.score:.1%} on {model.held_out:,} images"
+    score = "" if model.score is None else f": {model.metric_name} {model.score:.1%} {model.measurement}"
     return f"trained on {model.labels:,} labels{score}"
 
 

@@ -30,7 +30,7 @@ def info(campaign: TheCampaign) -> CampaignInfo:
         if settings.task == "segmentation"
         else [],
         strategy=settings.strategy,
-        usual=USUAL[settings.task],
+        usual=USUAL["features" if settings.features is not None else settings.task],
         strategies=sorted({*strategy_names(settings.task), settings.strategy}),
         lease_seconds=settings.lease_seconds,
         export_formats=[

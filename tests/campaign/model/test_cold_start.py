@@ -137,7 +137,7 @@ def test_names_that_choose_are_known_without_loading_them():
         (
             lambda c: c.train("typicality"),
             ConfigurationError,
-            "chooses images and trains nothing: name it in a query",
+            "chooses images and does not train: use it in a query",
         ),
         (lambda c: c.train("mla"), UnknownNameError, "did you mean 'mal'"),
     ],

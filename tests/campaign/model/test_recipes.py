@@ -23,27 +23,32 @@ def test_every_named_recipe_can_be_trained_with(task, name):
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_without_a_word_it_is_the_standard_one(task):
-    standard = make_settings(images="/images", task=task, recipe="standard")
+    standard = make_settings(images="/images", task=task, recipe="scratch")
     assert make_settings(images="/images", task=task) == standard
 
 
 def test_what_else_is_said_stays():
-    settings = make_settings(images="/images", recipe="quick", stored_size=128)
+    settings = make_settings(images="/images", recipe="scratch-small", stored_size=128)
     assert settings.stored_size == 128
-    assert settings.recipe == RECIPES["classification"]["quick"]["recipe"]
+    assert settings.recipe == RECIPES["classification"]["scratch-small"]["recipe"]
     own = make_settings(images="/images", recipe={"encoder": "conv4"})
     assert (own.recipe, own.stored_size) == ({"encoder": "conv4"}, 256)
 
 
 def test_a_campaign_changes_to_another_recipe(make_campaign):
     campaign = make_campaign()
-    assert campaign.configure(recipe="quick").stored_size == RECIPES["classification"]["quick"]["stored_size"]
-    assert campaign.configure(lease_seconds=60).recipe == RECIPES["classification"]["quick"]["recipe"]
+    assert (
+        campaign.configure(recipe="scratch-small").stored_size
+        == RECIPES["classification"]["scratch-small"]["stored_size"]
+    )
+    assert campaign.configure(lease_seconds=60).recipe == RECIPES["classification"]["scratch-small"]["recipe"]
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest():
-    with pytest.raises(ConfigurationError, match="unknown recipe of a campaign 'quik'; did you mean 'quick'"):
-        make_settings(images="/images", recipe="quik")
+    with pytest.raises(
+        ConfigurationError, match="unknown recipe of a campaign 'scratch-smal'; did you mean 'scratch-small'"
+    ):
+        make_settings(images="/images", recipe="scratch-smal")
 
 
 @pytest.mark.parametrize(("task", "name"), NAMED)
@@ -61,12 +66,12 @@ def weights(tmp_path):
 
 def test_encoder_and_weights_may_be_given_beside_a_recipe(make_campaign, weights, monkeypatch):
     monkeypatch.chdir(weights.parent)
-    recipe = RECIPES["classification"]["quick"]["recipe"]
+    recipe = RECIPES["classification"]["scratch-small"]["recipe"]
     campaign = make_campaign(recipe={**recipe, "width": 4}, encoder="conv4", pretrained="weights.pth")
     here = {"encoder": "conv4", "pretrained": str(weights)}  # whatever folder is worked in later
     assert campaign.settings.recipe == {**recipe, "width": 4, **here}
     assert campaign.configure(pretrained=False).recipe == {**recipe, "width": 4, **here, "pretrained": False}
-    assert campaign.configure(recipe="quick").recipe == recipe
+    assert campaign.configure(recipe="scratch-small").recipe == recipe
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,7 @@ def test_training_starts_from_the_weights(make_campaign, weights):
 
 
 def test_where_weights_are_given_mals_training_is_left_out_unless_asked_for(weights):
-    given = {"images": "/images", "recipe": "quick"}
+    given = {"images": "/images", "recipe": "scratch-small"}
     assert make_settings(**given).strategy == "badge+mal"
     assert make_settings(**given, pretrained=weights).strategy == "badge"
     assert make_settings(**given, pretrained=weights, strategy="mal").strategy == "mal"

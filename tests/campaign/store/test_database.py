@@ -136,7 +136,7 @@ def test_a_disk_that_refuses_to_grow_a_file_is_said(make_campaign):
 def test_a_folder_that_cannot_be_written_is_said(save_images):
     with tempfile.TemporaryDirectory() as name:  # pytest's own folder is closed to other users
         folder = Path(name) / "campaign"
-        Campaign.create(folder, save_images(), ["cat", "dog"]).close()
+        Campaign.create(folder, save_images(), ["cat", "dog"], recipe="scratch").close()
         Path(name).chmod(0o755)
         folder.chmod(0o555)
         for file in folder.iterdir():
@@ -226,7 +226,11 @@ def test_a_server_that_does_not_answer_is_said(tmp_path, save_images):
     pytest.importorskip("psycopg")
     with pytest.raises(CampaignError, match="cannot be reached"):
         Campaign.create(
-            tmp_path / "c", save_images(2), ["a", "b"], storage="postgresql+psycopg://u:secret@127.0.0.1:1/none"
+            tmp_path / "c",
+            save_images(2),
+            ["a", "b"],
+            recipe="scratch",
+            storage="postgresql+psycopg://u:secret@127.0.0.1:1/none",
         )
     assert "secret" not in (tmp_path / "c" / "storage.json").read_text()
 

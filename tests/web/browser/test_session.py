@@ -39,7 +39,7 @@ def ann(modules, tmp_path):
     truth = shown.draw_images(tmp_path / "images", each=3)
     classes = sorted(set(truth.values()))
     with (
-        Campaign.create(tmp_path / "campaign", tmp_path / "images", classes) as campaign,
+        Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, recipe="scratch") as campaign,
         people.served(campaign) as address,
         session.sync_playwright() as playwright,
         people.launch(playwright) as browser,
@@ -170,7 +170,7 @@ def page(modules, tmp_path_factory):
     place = tmp_path_factory.mktemp("modules")
     shown.draw_images(place / "images", each=2)
     with (
-        Campaign.create(place / "campaign", place / "images", ["disc", "square"]) as campaign,
+        Campaign.create(place / "campaign", place / "images", ["disc", "square"], recipe="scratch") as campaign,
         people.served(campaign) as address,
         session.sync_playwright() as playwright,
         people.launch(playwright) as browser,

@@ -13,12 +13,15 @@ from torch import Tensor
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.images.mask_files import Mask
-from minimax_al.campaign.model.training_data import Known, Material
+from minimax_al.campaign.model.training_data import Known, Material, Unknown
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
-from minimax_al.data import UNKNOWN, Dataset, FileImages, Images, image_statistics
+from minimax_al.data import UNKNOWN, Dataset, Features, FileImages, Images, image_statistics
 from minimax_al.data.decode import Fit
+from minimax_al.data.feature_store import FeatureStore
 from minimax_al.data.files import RESIDENT_BYTES
+from minimax_al.training.preprocessed_images import PreprocessedImages
+from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import Color
 
 _STATISTICS = "image_statistics"
@@ -47,6 +50,42 @@ def build_dataset(context: CampaignContext, material: Material) -> Dataset:
         mean=mean,
         std=std,
     )
+
+
+def build_feature_dataset(material: Material, store: FeatureStore) -> Dataset:
+    """Build the data set of a campaign on features, in the order of `build_dataset`.
+
+    Args:
+        material: Training data; every image has features.
+        store: Features of the pool.
+    """
+
+    def features(images: Sequence[Known | Unknown]) -> Features:
+        return store.features([image.content_hash for image in images], [image.path for image in images])
+
+    targets = [known.target for known in material.labelled] + [UNKNOWN] * len(material.unlabelled)
+    return Dataset(
+        name="campaign",
+        task="classification",
+        class_names=material.class_names,
+        train=features([*material.labelled, *material.unlabelled]),
+        train_targets=torch.tensor(targets, dtype=torch.int64),
+        test=features(material.held_out),
+        test_targets=torch.tensor([known.target for known in material.held_out], dtype=torch.int64),
+    )
+
+
+def images_for(trained: Trained, folder: Path, paths: Sequence[str]) -> Images:
+    """Return images as a trained model sees them, to be normalised.
+
+    Args:
+        trained: Trained model.
+        folder: Folder of images.
+        paths: Paths relative to the folder.
+    """
+    if trained.source is None:
+        return load_images(folder, paths, trained.stored_size, trained.fit, exact=True)
+    return PreprocessedImages([folder / path for path in paths], paths, trained.source.preprocessing)
 
 
 def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre", *, exact: bool = False) -> Images:

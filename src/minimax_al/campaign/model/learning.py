@@ -15,10 +15,12 @@ from torch import Tensor
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.model.broken_images import without_broken_images
-from minimax_al.campaign.model.datasets import build_dataset
+from minimax_al.campaign.model.datasets import build_dataset, build_feature_dataset
 from minimax_al.campaign.model.earlier_models import measure_earlier
+from minimax_al.campaign.model.label_predictions import OUT_OF_FOLD, LabelPredictions
 from minimax_al.campaign.model.measuring import measure
 from minimax_al.campaign.model.pixel_views import keep_views
+from minimax_al.campaign.model.pool_features import PoolFeatures, all_images, with_features
 from minimax_al.campaign.model.recipes import read_recipe
 from minimax_al.campaign.model.training_data import gather
 from minimax_al.campaign.model.training_lock import training_alone
@@ -36,8 +38,9 @@ from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.schema import runs
+from minimax_al.data import Dataset
 from minimax_al.durable import new_folder
-from minimax_al.errors import CampaignError, MinimaxALError, StoreError
+from minimax_al.errors import CampaignError, DataError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation
@@ -57,11 +60,11 @@ class Session:
     Args:
         context: Campaign.
         strategy: Strategy that trains and chooses.
-        progress: Callback of every finished epoch.
-        on_start: Callback before a training; not called if exactly this was trained already.
+        progress: Callback of finished epochs, or of images whose features are computed.
+        on_start: Callback before a training, not called if exactly this was trained already.
 
     Raises:
-        DataError: There are no labels to train on.
+        DataError: No labelled image can be trained on.
         UnknownNameError: The strategy is unknown.
         ConfigurationError: The recipe in the settings is invalid.
     """
@@ -79,22 +82,45 @@ class Session:
         recipe = read_recipe(context.settings)
         with context.store.reading() as connection:
             self.material = gather(connection)
-            self.fingerprint = self.material.fingerprint(
-                context.settings, {"name": strategy, **chosen.model_dump(mode="json")}, recipe.model_dump(mode="json")
-            )
+        self.features: PoolFeatures | None = None
+        learnt_from = recipe.model_dump(mode="json")
+        if context.settings.features is not None:
+            self.features = self._prepare_features(progress)
+            learnt_from["source"] = asdict(self.features.encoder_source()) | {"preprocessing": None}
+        self.fingerprint = self.material.fingerprint(
+            context.settings, {"name": strategy, **chosen.model_dump(mode="json")}, learnt_from
+        )
+        with context.store.reading() as connection:
             is_news = done_run(connection, self.fingerprint) is None
         if on_start is not None and is_news:
             on_start(strategy, len(self.material.labelled), len(self.material.held_out))
         self.learner = ActiveLearner(
-            build_dataset(context, self.material),
+            self._dataset(),
             chosen,
             recipe,
             seed=context.settings.seed,
             folder=context.folder / "checkpoints" / self.fingerprint[:16],
             progress=None if progress is None else partial(_report_epoch, progress),
         )
+        self.predicted_labels: LabelPredictions | None = None
         count = len(self.material.labelled)
         self.learner.teach(torch.arange(count), self.learner.dataset.train_targets[:count])
+
+    def _prepare_features(self, progress: Progress | None) -> PoolFeatures:
+        """Compute missing features, and leave out the images that cannot have any."""
+        features = PoolFeatures(self.context)
+        features.compute(all_images(self.material), progress)
+        self.material = with_features(self.material, features)
+        if not self.material.labelled:
+            raise DataError(
+                "none of the labelled images has features: 'mal status --files' lists the files that cannot be used"
+            )
+        return features
+
+    def _dataset(self) -> Dataset:
+        if self.features is None or self.features.store is None:
+            return build_dataset(self.context, self.material)
+        return build_feature_dataset(self.material, self.features.store)
 
     def fit(self) -> int:
         """Train, or load the models of an equal earlier training; an interrupted training resumes.
@@ -171,7 +197,7 @@ class Session:
 
     def _finish(self, run_id: int) -> None:
         """Measure, keep M, and only then mark the run as done."""
-        found = self._measure() if self.material.held_out else Evaluation({}, [])
+        found = self._measure()
         trained = self._trained(run_id, found)
         folder = run_folder(self.context.folder, run_id)
         shutil.rmtree(folder, ignore_errors=True)  # remains of a crash between the two last steps
@@ -180,19 +206,29 @@ class Session:
             write_curve(part, self._measure_earlier(run_id, trained))
             if self.context.settings.task == "classification":
                 np.savez(part / PREDICTIONS, **self._predictions())
+            if self.predicted_labels is not None:
+                self.predicted_labels.save(part / OUT_OF_FOLD)
         with self.context.store.writing() as connection:
             finish_run(connection, run_id, found.metrics, self.context.now(), self.material.last_label)
         self._remove_old_checkpoints()
 
     def _measure(self) -> Evaluation:
+        """Measure M on the held-out labels; on features without any, by cross-validation over all labels."""
         assert self.learner.models is not None
-        return measure(self.learner.round, self.learner.models, self.context.settings.seed)
+        if self.material.held_out:
+            return measure(self.learner.round, self.learner.models, self.context.settings.seed)
+        if self.features is None:
+            return Evaluation({}, [])
+        self.predicted_labels = LabelPredictions(self.learner, self.material.labelled)
+        return self.predicted_labels.evaluate(self.context.store)
 
     def _measure_earlier(self, run_id: int, trained: Trained) -> dict[int, dict[str, float]]:
-        if not self.material.held_out:
-            return {}
         with self.context.store.reading() as connection:
             finished = [run for run in done_runs(connection) if run.id != run_id]
+        if self.predicted_labels is not None:
+            return self.predicted_labels.earlier(finished)
+        if not self.material.held_out:
+            return {}
         return measure_earlier(self.learner, trained, self.context.folder, finished)
 
     def _trained(self, run_id: int, found: Evaluation) -> Trained:
@@ -201,6 +237,7 @@ class Session:
         counts: dict[str, Any] = {"labels": len(material.labelled), "held_out": len(material.held_out)}
         if dataset.task == "classification":
             counts["per_class_counts"] = material.class_counts()
+        source = None if self.features is None else self.features.encoder_source()
         return Trained(
             model=self.learner.models.task_model,
             recipe=self.learner.recipe,
@@ -208,8 +245,9 @@ class Session:
             class_names=dataset.class_names,
             stored_size=self.context.settings.stored_size,
             fit=FITS[dataset.task],
-            mean=dataset.mean,
-            std=dataset.std,
+            mean=dataset.mean if source is None else source.preprocessing.mean,
+            std=dataset.std if source is None else source.preprocessing.std,
+            source=source,
             facts={"run": run_id, "strategy": self.name, **counts, **asdict(found)},
         )
 

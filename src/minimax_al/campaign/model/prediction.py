@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minimax_al.campaign.images.letterbox import in_place
 from minimax_al.campaign.images.mask_files import Mask
-from minimax_al.campaign.model.datasets import load_images
+from minimax_al.campaign.model.datasets import images_for
 from minimax_al.data import Images, scan_folder
 from minimax_al.data.decode import Fit, read_size
 from minimax_al.data.scan import SetAside
@@ -103,7 +103,7 @@ def predict_folder(trained: Trained, images: Path, progress: Progress | None = N
     scan = scan_folder(images, progress=progress)
     if not scan.images:
         raise DataError(f"{str(images)!r} has no images that can be read ({len(scan.set_aside)} files were set aside)")
-    found = predict(trained, load_images(images, scan.images, trained.stored_size, trained.fit, exact=True))
+    found = predict(trained, images_for(trained, images, scan.images))
     if trained.task == "segmentation":
         found = (replace(one, size=read_size(images / one.path)[::-1]) for one in found)
     return Predictions(tuple(found), scan.set_aside)
@@ -114,7 +114,7 @@ def predict(trained: Trained, images: Images) -> Iterator[Prediction]:
 
     Args:
         trained: Trained model.
-        images: Squares of `trained.stored_size`, made as `trained.fit` requires.
+        images: Images as the model sees them, see `images_for`.
     """
     done = 0
     for probabilities in predict_probabilities(trained, images):
@@ -130,14 +130,14 @@ def predict_probabilities(trained: Trained, images: Images) -> Iterator[Tensor]:
 
     Args:
         trained: Trained model.
-        images: Squares of `trained.stored_size`, made as `trained.fit` requires.
+        images: Images as the model sees them, see `images_for`.
 
     Yields:
         (B, K), or (B, K, S, S) for masks, float32 on the CPU.
     """
     settings = trained.recipe.runtime
     runtime = Runtime(settings if settings.precision == "fp64" else settings.model_copy(update={"precision": "fp32"}))
-    model = runtime.place(trained.model).eval()
+    model = runtime.place(trained.image_model).eval()
     for pixels in images.stream(torch.arange(len(images)).split(trained.recipe.scoring_batch_size)):
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             x = seen(pixels, trained.recipe.augmentation, trained.mean, trained.std, runtime)

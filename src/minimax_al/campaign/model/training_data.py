@@ -28,6 +28,7 @@ class Known(NamedTuple):
         content_hash: Hash of its file.
         target: Index of its class; 0 for a mask.
         mask: Name of its mask; None for a class.
+        group: Id of the image that stands for it and its copies.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Known(NamedTuple):
     content_hash: str
     target: int
     mask: str | None
+    group: int
 
 
 class Unknown(NamedTuple):
@@ -108,7 +110,7 @@ def gather(connection: Connection) -> Material:
         if row.status not in USABLE:
             continue
         target = 0 if row.class_name is None else indices[row.class_name]
-        known = Known(row.item_id, row.path, row.content_hash, target, row.mask)
+        known = Known(row.item_id, row.path, row.content_hash, target, row.mask, row.group_id)
         if row.group_id in held_out_ids:
             held_out.setdefault(row.group_id, known)  # an image and its copy count once
         else:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult
-from minimax_al.campaign.progress.headline import HIGH, LOW
+from minimax_al.campaign.progress.headline import CROSS_VALIDATED, HIGH, LOW, RANDOM_COUNT
 from minimax_al.campaign.progress.status import ModelState
 from minimax_al.training.trained import Trained
 
@@ -91,10 +91,10 @@ def _quality(model: ModelState) -> list[str]:
     rows += [
         f"| {name.replace('_', ' ').replace('miou', 'mIoU')} | {100 * value:.1f} % |"
         for name, value in sorted(model.metrics.items())
-        if name not in {model.metric, LOW, HIGH} and "seconds" not in name
+        if name not in {model.metric, LOW, HIGH, CROSS_VALIDATED, RANDOM_COUNT} and "seconds" not in name
     ]
     return [
-        f"On {model.held_out:,} held-out images:",
+        f"Measured {model.measurement}:",
         "\n".join(["| metric | value |", "|---|---|", *rows]),
         *(words for name, words in _EXPLAINED.items() if name in model.metrics),
     ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minimax_al.campaign.model.datasets import load_images
+from minimax_al.campaign.model.datasets import images_for
 from minimax_al.campaign.model.prediction import predict_probabilities
 from minimax_al.campaign.package.preprocess import read_input
 from minimax_al.errors import CampaignError, MissingDependencyError
@@ -27,7 +27,7 @@ class _WithPreprocessing(nn.Module):
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
-        self.model = trained.model
+        self.model = trained.image_model
         self.mean, self.std = trained.mean, trained.std
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -95,8 +95,7 @@ def check_onnx(trained: Trained, package: Path, images: Path, paths: Sequence[st
     session = onnxruntime.InferenceSession(str(package / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = [read_input(images / path, package / "preprocessing.json") for path in paths]
     (answer,) = session.run([OUTPUT], {INPUT: np.concatenate(inputs)})
-    files = load_images(images, paths, trained.stored_size, trained.fit, exact=True)
-    expected = torch.cat(list(predict_probabilities(trained, files)))
+    expected = torch.cat(list(predict_probabilities(trained, images_for(trained, images, paths))))
     difference = float((torch.from_numpy(answer) - expected).abs().max())
     if not difference <= TOLERANCE:
         raise CampaignError(

@@ -17,6 +17,7 @@ from minimax_al.campaign.store.schema import items
 from minimax_al.durable import new_folder
 from minimax_al.training.trained import Trained, save_trained
 
+_NOTE = "model.onnx accepts uint8 and normalises itself"
 _CHECKED = 16  # images on which both models are compared
 
 
@@ -44,7 +45,7 @@ def package_model(
         MissingDependencyError: ONNX without the extra `export`.
     """
     with new_folder(out) as part:
-        save_trained(part, trained)
+        save_trained(part, trained, with_encoder=True)
         _write_json(part / "classes.json", list(trained.class_names))
         _write_json(part / "preprocessing.json", preprocessing(trained))
         shutil.copyfile(str(preprocess.__file__), part / "preprocess.py")
@@ -57,11 +58,20 @@ def package_model(
 
 def preprocessing(trained: Trained) -> dict[str, Any]:
     """Return the steps from an image file to the model's input, as `preprocess.py` applies them."""
-    augmentation = trained.recipe.augmentation
     steps: list[dict[str, Any]] = [
         {"step": "upright", "by": "EXIF orientation"},
         {"step": "mode", "to": "RGB", "transparency": "over white"},
     ]
+    normalise = {"step": "normalise", "divide_by": 255, "mean": list(trained.mean), "std": list(trained.std)}
+    if trained.source is not None:
+        own = trained.source.preprocessing
+        steps += [
+            {"step": "resize short side", "to": own.short_side, "filter": own.interpolation},
+            {"step": "centre crop", "to": own.size, "corner": "rounded"},
+            normalise,
+        ]
+        return {"steps": steps, "layout": "NCHW", "note": _NOTE}
+    augmentation = trained.recipe.augmentation
     resize = {"step": "resize", "to": trained.stored_size, "filter": "bilinear, antialiased"}
     if trained.fit == "centre":
         steps += [{"step": "centre square", "side": "the short side"}, resize]
@@ -72,8 +82,8 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     if augmentation.input_size is not None:
         resize = {"step": "resize", "to": augmentation.input_size, "filter": "bilinear, antialiased"}
         steps.append({**resize, "precision": "float32"})
-    steps.append({"step": "normalise", "divide_by": 255, "mean": list(trained.mean), "std": list(trained.std)})
-    return {"steps": steps, "layout": "NCHW", "note": "model.onnx takes uint8 and normalises itself"}
+    steps.append(normalise)
+    return {"steps": steps, "layout": "NCHW", "note": _NOTE}
 
 
 def _some_paths(context: CampaignContext) -> list[str]:

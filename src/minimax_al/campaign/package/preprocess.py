@@ -77,15 +77,29 @@ def apply_steps(image: Path | str, steps: list[dict[str, Any]]) -> NDArray[np.ui
             side = min(pixels.size)
             left, top = (pixels.width - side) / 2, (pixels.height - side) / 2
             box = (left, top, left + side, top + side)
+        elif step["step"] == "resize short side":
+            pixels = pixels.resize(_scaled_size(pixels.size, step["to"]), Image.Resampling[step["filter"].upper()])
         elif step["step"] == "resize" and step.get("precision") == "float32":
             pixels = _resized_float(pixels, step["to"])
         elif step["step"] == "resize":
             pixels = pixels.resize((step["to"], step["to"]), Image.Resampling.BILINEAR, box=box)
             box = None
         elif step["step"] == "centre crop":
-            left, top = (pixels.width - step["to"]) // 2, (pixels.height - step["to"]) // 2
+            left, top = (_half(side - step["to"], step.get("corner")) for side in pixels.size)
             pixels = pixels.crop((left, top, left + step["to"], top + step["to"]))
     return np.asarray(pixels, dtype=np.uint8).transpose(2, 0, 1)[None]
+
+
+def _scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Return width and height for a given short side; the long side is rounded down."""
+    width, height = size
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def _half(margin: int, corner: str | None) -> int:
+    return round(margin / 2) if corner == "rounded" else margin // 2
 
 
 def _resized_float(image: Image.Image, size: int) -> Image.Image:

@@ -15,13 +15,13 @@ class Measurement(NamedTuple):
 
     Attributes:
         labels: Number of labels that it was trained on.
-        score: Score on the held-out images, in [0, 1]: accuracy, or mIoU for masks.
-        held_out: Number of held-out images.
+        score: Score, in [0, 1]: accuracy, or mIoU for masks.
+        measured_on: Number of labels that the score was measured on.
     """
 
     labels: int
     score: float
-    held_out: int
+    measured_on: int
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def advise(
             f"there {'is' if len(points) == 1 else 'are'} {len(points)}.",
             more,
         )
-    if points[-1].held_out < FEWEST_HELD_OUT:
+    if points[-1].measured_on < FEWEST_HELD_OUT:
         return Advice(
             "too early",
-            f"Only {points[-1].held_out} labelled images are held out; below {FEWEST_HELD_OUT}, "
+            f"The score was measured on {points[-1].measured_on} labels; below {FEWEST_HELD_OUT}, "
             f"{metric} is too uncertain to advise on.",
             more,
         )
@@ -92,7 +92,7 @@ def _from_curve(points: Sequence[Measurement], more: int, worthwhile: float, see
     curve = fit_power_law(
         [point.labels for point in points],
         [point.score for point in points],
-        [point.held_out for point in points],
+        [point.measured_on for point in points],
         seed=seed,
     )
     gain, low, high = curve.gain(points[-1].labels, more)

@@ -8,6 +8,23 @@ LOW, HIGH = "miou_low", "miou_high"
 """Names of the metrics for the ends of the 95 % interval of the mIoU, known if two images were held out."""
 
 
+CROSS_VALIDATED = "cross_validated"
+"""Number of labels that were predicted by cross-validation, among a run's metrics."""
+
+RANDOM_ACCURACY, RANDOM_COUNT = "random_accuracy", "random_count"
+"""Accuracy on labelled images that were drawn at random, and their number."""
+
+
+def measured_on(metrics: Mapping[str, float], held_out: int) -> int:
+    """Return the number of labels that a run was measured on: held-out ones, or all by cross-validation.
+
+    Args:
+        metrics: Metrics of the run.
+        held_out: Held-out labels of the run.
+    """
+    return held_out or int(metrics.get(CROSS_VALIDATED, 0))
+
+
 def read_score(metrics: Mapping[str, float]) -> float | None:
     """Return the headline score among a run's metrics; None without a measurement."""
     return metrics.get("miou", metrics.get("accuracy"))

@@ -91,10 +91,13 @@ def summary_sentences(status: Status) -> list[str]:
             f"{100 * model.score:.1f} %",
             f"The model of run {model.run}, trained on {model.labels:,} labels,",
         )
-        reached = (
-            f"is right on {score} of" if model.metric == "accuracy" else f"has an {model.metric_name} of {score} on"
-        )
-        sentences.append(f"{trained} {reached} {model.held_out:,} held-out images{_interval(model)}.")
+        sentences.append(f"{trained} has {model.metric_name} {score}{_interval(model)}, measured {model.measurement}.")
+        if model.random_sample is not None:
+            share, low, high, count = model.random_sample
+            sentences.append(
+                f"On the {count:,} labelled images that were drawn at random, a fair sample, the accuracy is "
+                f"{100 * share:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)."
+            )
         if model.agreement is not None:
             sentences.append(f"It agrees with the previous model on {100 * model.agreement:.1f} % of the images.")
     return [*sentences, f"Advice: {status.advice.decision}. {status.advice.reason}"]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select, update
 
+from minimax_al.campaign.progress.headline import measured_on
 from minimax_al.campaign.store.schema import runs
 from minimax_al.durable import write_durably
 
@@ -23,12 +24,12 @@ class Measured(NamedTuple):
 
     Attributes:
         labels: Number of labels that it was trained on.
-        held_out: Number of images that it was measured on.
+        measured_on: Number of labels that it was measured on: held-out ones, or all by cross-validation.
         metrics: Metrics by name.
     """
 
     labels: int
-    held_out: int
+    measured_on: int
     metrics: Mapping[str, float]
 
 
@@ -108,9 +109,10 @@ def measured_alike(campaign: Path, finished: Sequence[Row[Any]]) -> list[Measure
         return []
     last, again = finished[-1], _read_curve(run_folder(campaign, finished[-1].id))
     if again is None:
-        return [Measured(run.labels, run.held_out, run.metrics) for run in finished]
-    earlier = [Measured(run.labels, last.held_out, again[str(run.id)]) for run in finished if str(run.id) in again]
-    return [*earlier, Measured(last.labels, last.held_out, last.metrics)]
+        return [Measured(run.labels, measured_on(run.metrics, run.held_out), run.metrics) for run in finished]
+    count = measured_on(last.metrics, last.held_out)
+    earlier = [Measured(run.labels, count, again[str(run.id)]) for run in finished if str(run.id) in again]
+    return [*earlier, Measured(last.labels, count, last.metrics)]
 
 
 def _read_curve(folder: Path) -> dict[str, dict[str, float]] | None:

@@ -12,7 +12,15 @@ from sqlalchemy import Connection, Row, func, select
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.inventory import count_near_duplicates
 from minimax_al.campaign.progress.advice import Advice, Measurement, advise
-from minimax_al.campaign.progress.headline import read_interval, read_score
+from minimax_al.campaign.progress.headline import (
+    CROSS_VALIDATED,
+    RANDOM_ACCURACY,
+    RANDOM_COUNT,
+    measured_on,
+    read_interval,
+    read_score,
+    wilson_interval,
+)
 from minimax_al.campaign.progress.runs import Measured, agreement, done_runs, measured_alike
 from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, round_state
 from minimax_al.campaign.rounds.validation import held_out_groups
@@ -51,9 +59,10 @@ class ModelState:
         strategy: Strategy that trained it.
         labels: Number of labels that it was trained on.
         labels_since: Number of usable labels that are newer than the training.
-        held_out: Number of images that it was measured on.
+        held_out: Number of held-out labels.
+        measured_on: Number of labels that it was measured on: held-out ones, or all by cross-validation.
         metric: Name of the headline metric: "accuracy", or "miou" for masks.
-        score: Value of that metric on the held-out images; None without any.
+        score: Value of that metric on these labels; None without any.
         interval: 95 % interval of the score: Wilson's for accuracy, a bootstrap over images for mIoU; None if unknown.
         metrics: All metrics by name.
         agreement: Share of a fixed sample of images for which it agrees with the previous model; None for the first.
@@ -65,6 +74,7 @@ class ModelState:
     labels: int
     labels_since: int
     held_out: int
+    measured_on: int
     metric: str
     score: float | None
     interval: tuple[float, float] | None
@@ -76,6 +86,30 @@ class ModelState:
     def metric_name(self) -> str:
         """Printed name of the metric."""
         return HEADLINE_NAMES[self.metric]
+
+    @property
+    def is_cross_validated(self) -> bool:
+        """Whether the score comes from cross-validation over all labels."""
+        return not self.held_out and CROSS_VALIDATED in self.metrics
+
+    @property
+    def measurement(self) -> str:
+        """How the score was measured, as the end of a sentence."""
+        if self.is_cross_validated:
+            return f"by cross-validation over {self.measured_on:,} labels"
+        return f"on {self.held_out:,} held-out labels"
+
+    @property
+    def random_sample(self) -> tuple[float, float, float, int] | None:
+        """Accuracy on randomly drawn images, its 95 % interval and their number; None without such images.
+
+        The images that a strategy chose differ from the pool; randomly drawn ones are a fair sample of it.
+        """
+        count = int(self.metrics.get(RANDOM_COUNT, 0))
+        if not count:
+            return None
+        accuracy = self.metrics[RANDOM_ACCURACY]
+        return (accuracy, *wilson_interval(accuracy, count), count)
 
 
 @dataclass(frozen=True)
@@ -178,7 +212,7 @@ def read_model_state(context: CampaignContext) -> ModelState:
 
 def measurements(finished: Sequence[Measured]) -> list[Measurement]:
     """Return the points of the learning curve: measured models in the order of training."""
-    return [Measurement(run.labels, score, run.held_out) for run in finished if (score := _score(run)) is not None]
+    return [Measurement(run.labels, score, run.measured_on) for run in finished if (score := _score(run)) is not None]
 
 
 def read_curve(context: CampaignContext) -> list[CurvePoint]:
@@ -190,13 +224,13 @@ def read_curve(context: CampaignContext) -> list[CurvePoint]:
         finished = measured_alike(context.folder, done_runs(connection))
     latest = {run.labels: (score, run) for run in finished if (score := _score(run)) is not None}
     return [
-        CurvePoint(labels, score, *(read_interval(run.metrics, run.held_out) or (None, None)))
+        CurvePoint(labels, score, *(read_interval(run.metrics, run.measured_on) or (None, None)))
         for labels, (score, run) in sorted(latest.items())
     ]
 
 
-def _score(run: Row[Any] | Measured) -> float | None:
-    return read_score(run.metrics) if run.held_out else None
+def _score(run: Measured) -> float | None:
+    return read_score(run.metrics) if run.measured_on else None
 
 
 def _class_counts(names: Mapping[str, int], labelled: Sequence[Row[Any]], held_out: set[int]) -> tuple[ClassCount, ...]:
@@ -217,6 +251,7 @@ def _labels_since(run: Row[Any], labelled: Sequence[Row[Any]]) -> int:
 
 def _model_state(finished: list[Row[Any]], labelled: Sequence[Row[Any]], folder: Path, task: Task) -> ModelState:
     run = finished[-1]
+    count = measured_on(run.metrics, run.held_out)
     return ModelState(
         run=run.id,
         strategy=run.strategy,
@@ -224,8 +259,9 @@ def _model_state(finished: list[Row[Any]], labelled: Sequence[Row[Any]], folder:
         labels_since=_labels_since(run, labelled),
         held_out=run.held_out,
         metric=HEADLINES[task],
-        score=_score(run),
-        interval=read_interval(run.metrics, run.held_out),
+        measured_on=count,
+        score=read_score(run.metrics) if count else None,
+        interval=read_interval(run.metrics, count),
         metrics=run.metrics,
         agreement=agreement(folder, finished[-2].id, run.id) if len(finished) > 1 else None,
         trained_at=run.finished_at,

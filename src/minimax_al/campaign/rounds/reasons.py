@@ -16,6 +16,9 @@ _BY_SCORE = {
 }
 _BY_STRATEGY = {
     "coreset": "it lies far from everything that is labelled",
+    "centroids": "it is typical of one kind of image",
+    "cluster_margin": "the model hesitates between two classes, and no other pick is like it",
+    "dropquery": "its predicted class changes when a part of its features is dropped",
     "coverage": "it lies far from everything that is labelled or was picked before it",
     "typicality": "it is typical of a kind of image that has no label yet",
     "badge": "it would change the model in a way that the other picks would not",

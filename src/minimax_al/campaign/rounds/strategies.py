@@ -6,10 +6,20 @@ from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.strategies.registry import check_strategy_name, list_strategies
 from minimax_al.strategies.strategy_names import build_strategy, split_name
 
-COLD_START = ("coverage", "typicality")
-"""Ways to choose that look at the images alone: they need no label and train nothing."""
+COLD_START = ("centroids", "coverage", "maxherding", "probcover", "typicality")
+"""Strategies that choose by the images alone, without labels or predictions."""
 
 USUAL: Mapping[str, Mapping[str, str]] = {
+    "features": {
+        "cluster_margin": "images between two classes, unlike one another",
+        "dropquery": "images whose predicted class is unstable, unlike one another",
+        "badge": "images of which the model is unsure, unlike one another",
+        "mal": "images of which the model is unsure, unlike those with labels",
+        "margin": "images between two classes",
+        "centroids": "images of all kinds; needs no labels",
+        "typicality": "images typical of many others; needs no labels",
+        "random": "images drawn at random",
+    },
     "classification": {
         "badge+mal": "images of which the model is unsure, unlike one another",
         "badge": "images of which the model is unsure, unlike one another; short training",
@@ -27,7 +37,7 @@ USUAL: Mapping[str, Mapping[str, str]] = {
         "random": "images drawn at random",
     },
 }
-"""By task, the names among which most people will choose, and what each looks for."""
+"""Usual strategies and what each looks for, per task, and for campaigns on features."""
 
 _NOT_FOR_MASKS = {"badge", "batchbald", "cluster_margin", "dropquery", "uherding"}
 
@@ -59,16 +69,20 @@ def check_choosing(name: str) -> None:
         build_strategy(name)  # refuses unknown settings
 
 
-def check_training(name: str) -> None:
-    """Refuses what cannot train a model.
+def check_training(name: str, *, on_features: bool = False) -> None:
+    """Refuse a strategy that cannot train a model.
+
+    Args:
+        name: Name of the strategy, with its settings.
+        on_features: Whether the campaign learns on features, where every strategy trains a head.
 
     Raises:
-        UnknownNameError: there is no such strategy.
-        ConfigurationError: it only chooses.
+        UnknownNameError: The strategy is unknown.
+        ConfigurationError: The strategy only chooses.
     """
-    if name in COLD_START:
+    if name in COLD_START and not on_features:
         raise ConfigurationError(
-            f"strategy {name!r} chooses images and trains nothing: name it in a query, and another one here"
+            f"strategy {name!r} chooses images and does not train: use it in a query, and another one for training"
         )
     plain, settings = split_name(name)
     check_strategy_name(plain)

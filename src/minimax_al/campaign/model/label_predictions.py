@@ -1,0 +1,122 @@
+"""Cross-validation over a campaign's labels: accuracy without holding labels out, and suspected mistakes.
+
+Each label is predicted by a model that was not trained on it. Labels that a strategy chose are harder, or easier, than
+the pool; the labels of images that were drawn at random are a fair sample of it, so their accuracy is kept apart.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sqlalchemy import Row, select
+
+from minimax_al.campaign.model.training_data import Known
+from minimax_al.campaign.progress.headline import CROSS_VALIDATED, RANDOM_ACCURACY, RANDOM_COUNT
+from minimax_al.campaign.store.database import Store
+from minimax_al.campaign.store.schema import picks
+from minimax_al.loop import ActiveLearner
+from minimax_al.networks import CosineClassifier
+from minimax_al.strategies import Strategy
+from minimax_al.training import Evaluation, Models, Round
+from minimax_al.training.feature_fits import fit_head
+from minimax_al.training.out_of_fold import OutOfFold, fold_of_labels, out_of_fold
+
+OUT_OF_FOLD = "out_of_fold.npz"
+"""File of a run: the prediction of each label by a model that was not trained on it."""
+
+_EARLIER = 8
+"""Largest number of earlier points of the learning curve that are measured again."""
+
+
+class LabelPredictions:
+    """Out-of-fold predictions of a campaign's labels.
+
+    Args:
+        learner: Learner that was fitted to the labels.
+        labelled: Labelled images, in the order of labelling.
+    """
+
+    def __init__(self, learner: ActiveLearner, labelled: Sequence[Known]) -> None:
+        self.learner = learner
+        self.labelled = labelled
+        self.round = _with_chosen_settings(learner)
+        self.fold = fold_of_labels(self.round, torch.tensor([known.group for known in labelled]))
+
+    @cached_property
+    def predictions(self) -> OutOfFold:
+        """Predictions by models that were trained on all other folds."""
+        return out_of_fold(self.round, self._fit, self.fold)
+
+    def evaluate(self, store: Store) -> Evaluation:
+        """Return the cross-validated metrics; the accuracy on images that were drawn at random is among them.
+
+        Args:
+            store: Database of the campaign, which knows the images that were drawn at random.
+        """
+        found = self.predictions.evaluation(self.learner.dataset.num_classes)
+        count = len(self.predictions.positions)
+        if count == 0:
+            return found
+        metrics = {**found.metrics, CROSS_VALIDATED: float(count)}
+        ids = [self.labelled[i].id for i in self.predictions.positions.tolist()]
+        drawn = _drawn_at_random(store)
+        at_random = torch.tensor([item in drawn for item in ids])
+        if bool(at_random.any()):
+            right = self.predictions.logits.argmax(dim=1) == self.predictions.targets
+            metrics[RANDOM_ACCURACY] = float(right[at_random].double().mean())
+            metrics[RANDOM_COUNT] = float(at_random.sum())
+        return Evaluation(metrics, found.per_class)
+
+    def earlier(self, finished: Iterable[Row[Any]]) -> dict[int, dict[str, float]]:
+        """Return the metrics of models with earlier labels alone, on the same labels, by run.
+
+        Args:
+            finished: Earlier runs, oldest first.
+        """
+        latest = {run.labels: run.id for run in finished if run.labels < len(self.labelled)}
+        found = {}
+        for labels, run in sorted(latest.items())[-_EARLIER:]:
+            fewer = out_of_fold(self.round, self._fit, self.fold, labels=labels)
+            if len(fewer.positions) == len(self.predictions.positions):
+                metrics = fewer.evaluation(self.learner.dataset.num_classes).metrics
+                found[run] = {**metrics, CROSS_VALIDATED: float(len(fewer.positions))}
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write the ids, labels and class probabilities of the predicted labels, as arrays of one length.
+
+        Args:
+            path: File to write, in NumPy's format npz.
+        """
+        np.savez(
+            path,
+            items=np.array([self.labelled[i].id for i in self.predictions.positions.tolist()], dtype=np.int64),
+            labels=self.predictions.targets.numpy(),
+            probabilities=self.predictions.logits.softmax(dim=1).numpy(),
+        )
+
+    def _fit(self, round_: Round) -> Models:
+        strategy: Strategy = self.learner.strategy
+        # Only M is measured: the other networks of plain trainings, such as an ensemble's, are not needed.
+        return strategy.fit(round_) if strategy.training == "minimax" else fit_head(round_)
+
+
+def _with_chosen_settings(learner: ActiveLearner) -> Round:
+    """Return the round with the temperature that the fit chose, so that folds need not choose it again."""
+    round_ = learner.round
+    assert learner.models is not None
+    head = getattr(learner.models.task_model, "head", None)
+    if not isinstance(head, CosineClassifier):
+        return round_
+    settings = round_.recipe.features
+    fixed = settings.model_copy(update={"head": settings.head.model_copy(update={"temperatures": (head.temperature,)})})
+    return replace(round_, recipe=round_.recipe.model_copy(update={"features": fixed}))
+
+
+def _drawn_at_random(store: Store) -> set[int]:
+    with store.reading() as connection:
+        return set(connection.scalars(select(picks.c.item_id).where(picks.c.at_random)))

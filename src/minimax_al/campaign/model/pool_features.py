@@ -1,0 +1,164 @@
+"""Features of a campaign's images: each image is encoded once, and its features are kept in the campaign folder."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.model.recipes import load_source
+from minimax_al.campaign.model.training_data import Material
+from minimax_al.campaign.settings import FeatureSource
+from minimax_al.data.feature_store import FeatureDescription, FeatureStore
+from minimax_al.durable import write_durably
+from minimax_al.errors import CampaignError, FeatureStoreError
+from minimax_al.networks import Preprocessing
+from minimax_al.training.extraction import ImageFile, extract_features
+from minimax_al.training.trained import EncoderSource
+from minimax_al.vocabulary import Progress
+
+FEATURES = "features"
+"""Folder of a campaign's feature stores."""
+
+_CURRENT = "current.json"
+"""File that maps sources of features to their stores, so that a known store is found without loading the encoder."""
+
+
+class HashedImage(Protocol):
+    """Image of a campaign, by path and content."""
+
+    @property
+    def path(self) -> str:
+        """Path relative to the folder of images."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of its file, hexadecimal."""
+        ...
+
+
+class PoolFeatures:
+    """Features of a campaign's images under its current encoder.
+
+    Args:
+        context: Campaign that learns from features.
+
+    Attributes:
+        source: Encoder, weights and input size.
+        store: Stored features; None before the first extraction.
+
+    Raises:
+        CampaignError: The campaign does not learn from features.
+    """
+
+    def __init__(self, context: CampaignContext) -> None:
+        if context.settings.features is None:
+            raise CampaignError(
+                "the campaign trains networks on its images: choose the features of an encoder with "
+                "'mal configure CAMPAIGN recipe=features encoder=NAME'"
+            )
+        self.context = context
+        self.source = context.settings.features
+        self.folder = context.folder / FEATURES
+        self.store = self._known_store()
+
+    def compute(self, images: Iterable[HashedImage], progress: Progress | None = None) -> FeatureStore:
+        """Extract the features of the images that the store lacks.
+
+        Args:
+            images: Images of the campaign.
+            progress: Callback of the images whose features are computed.
+
+        Raises:
+            ConfigurationError: The encoder's weights are not available.
+            FeatureStoreError: Another process extracts features, or the store is damaged.
+        """
+        wanted = {image.content_hash: image.path for image in images}
+        hashes = list(wanted)
+        if self.store is not None:
+            found = self.store.rows(hashes) >= 0
+            missing = [h for h, there in zip(hashes, found, strict=True) if not there and h not in self.store.set_aside]
+            if not missing:
+                return self.store
+            hashes = missing
+        files = [ImageFile(self.context.images / wanted[h], wanted[h], h) for h in hashes]
+        self.store = extract_features(files, self.folder, load_source(self.source), progress=progress).store
+        write_durably(self.folder / _CURRENT, json.dumps({_key(self.source): self.store.folder.name}).encode())
+        return self.store
+
+    def lacking(self, images: Iterable[HashedImage]) -> dict[str, str]:
+        """Return the images without features, with the reasons, by path.
+
+        Args:
+            images: Images that `compute` has seen.
+        """
+        assert self.store is not None
+        chosen = list(images)
+        rows = self.store.rows([image.content_hash for image in chosen])
+        reasons = self.store.set_aside
+        return {
+            image.path: reasons.get(image.content_hash, "its file has changed or is gone")
+            for image, row in zip(chosen, rows, strict=True)
+            if row < 0
+        }
+
+    def encoder_source(self) -> EncoderSource:
+        """Return what a model on these features needs to know of the encoder."""
+        assert self.store is not None
+        description: FeatureDescription = self.store.description
+        return EncoderSource(
+            encoder=description.encoder,
+            weights=self.source.weights,
+            fingerprint=description.fingerprint,
+            preprocessing=Preprocessing.from_dict(description.preprocessing),
+            width=description.width,
+        )
+
+    def _known_store(self) -> FeatureStore | None:
+        with suppress(OSError, ValueError, KeyError, FeatureStoreError):
+            known = json.loads((self.folder / _CURRENT).read_bytes())
+            return FeatureStore(self.folder / known[_key(self.source)])
+        return None
+
+
+def with_features(material: Material, features: PoolFeatures) -> Material:
+    """Return the training data without the images that have no features.
+
+    Args:
+        material: Training data whose features were computed.
+        features: Features of the pool.
+    """
+    everything = list(all_images(material))
+    aside = features.lacking(everything)
+    if not aside:
+        return material
+
+    def kept(part: tuple[HashedImage, ...]) -> tuple[HashedImage, ...]:
+        return tuple(image for image in part if image.path not in aside)
+
+    return replace(
+        material,
+        labelled=kept(material.labelled),  # type: ignore[arg-type]
+        held_out=kept(material.held_out),  # type: ignore[arg-type]
+        unlabelled=kept(material.unlabelled),  # type: ignore[arg-type]
+    )
+
+
+def all_images(material: Material) -> Iterator[HashedImage]:
+    """Yield the labelled, held-out and unlabelled images."""
+    yield from material.labelled
+    yield from material.held_out
+    yield from material.unlabelled
+
+
+def _key(source: FeatureSource) -> str:
+    """Return a text that changes with the source, also with the content of a file of weights."""
+    fields = source.model_dump()
+    if source.weights != "published":
+        with Path(source.weights).open("rb") as file:
+            fields["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return json.dumps(fields, sort_keys=True)

