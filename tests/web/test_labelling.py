@@ -130,7 +130,7 @@ def test_before_the_first_round_there_is_nothing_to_do(make_campaign, make_clien
     ("route", "body", "status", "sentence"),
     [
         ("label", {"items": [1], "class_name": "bird"}, 400, "unknown class 'bird'"),
-        ("label", {"items": [99], "class_name": "cat"}, 404, "99 is no image of this campaign"),
+        ("label", {"items": [99], "class_name": "cat"}, 404, "99 is not an image of this campaign"),
         ("label", {"items": [1]}, 422, "class_name"),
         ("label", {"items": [], "class_name": "cat"}, 422, "items"),
         ("label", {"items": [2**40], "class_name": "cat"}, 422, "items.0"),

@@ -47,6 +47,7 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
+from minimax_al.campaign.rounds.arguments import as_budget, as_share
 from minimax_al.campaign.rounds.labelling import utc_now
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
@@ -262,6 +263,7 @@ class Campaign(ClassEditing):
         """
         name = strategy or self._usual_strategy()
         check_choosing(name)
+        budget, random_share = as_budget(budget), as_share(random_share)
 
         def choose(count: int) -> tuple[Sequence[Choice], int | None]:
             from minimax_al.campaign.model import broken_images, cold_start, learning  # noqa: PLC0415 - load torch

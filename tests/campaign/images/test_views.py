@@ -21,7 +21,7 @@ def test_a_image_is_its_file_below_the_folder(campaign):
     (campaign.images / "a/000.png").unlink()
     with pytest.raises(DataError, match=r"'a/000\.png' is gone from .*: put it back, or run 'mal status'"):
         campaign.image(1)
-    with pytest.raises(DataError, match="99 is no image of this campaign"):
+    with pytest.raises(DataError, match="99 is not an image of this campaign"):
         campaign.image(99)
 
 

@@ -61,7 +61,7 @@ def test_many_images_take_one_class_in_one_go(campaign):
 
 
 def test_one_unknown_image_of_many_leaves_all_unlabelled(campaign):
-    with pytest.raises(DataError, match=r"'nowhere\.png' is no image of this campaign"):
+    with pytest.raises(DataError, match=r"'nowhere\.png' is not an image of this campaign"):
         campaign.label(["a/000.png", "nowhere.png"], "cat", author="ann")
     assert campaign.labels() == {}
 
@@ -86,7 +86,7 @@ def test_unsure_takes_a_label_back_and_a_label_settles_it(campaign):
     ("call", "error", "match"),
     [
         (lambda c: c.label("a/000.png", "cta", "ann"), UnknownNameError, "unknown class 'cta'; did you mean 'cat'"),
-        (lambda c: c.label(99, "cat", "ann"), DataError, "99 is no image"),
+        (lambda c: c.label(99, "cat", "ann"), DataError, "99 is not an image"),
         (lambda c: c.label("a/000.png", "cat", "  "), CampaignError, "author '  ' is blank"),
         (lambda c: c.undo(""), CampaignError, "author '' is blank"),
         (lambda c: c.label_mask("a/000.png", None, "ann"), CampaignError, "of classes, not of masks"),

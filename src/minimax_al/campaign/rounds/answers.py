@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.images.duplicates import separate_by_labels
 from minimax_al.campaign.images.mask_files import Mask, check_mask
+from minimax_al.campaign.rounds.arguments import as_items
 from minimax_al.campaign.rounds.leases import end_leases
 from minimax_al.campaign.rounds.rounds import asked_by_latest
 from minimax_al.campaign.rounds.validation import MASKS, decide_membership
@@ -42,6 +43,7 @@ def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
     Raises:
         DataError: there is no such image.
     """
+    given = as_items(given)
     ids: dict[int | str, int] = {}
     for column, kind in ((items.c.id, int), (items.c.path, str)):
         for portion in portions([key for key in given if isinstance(key, kind)]):
@@ -49,7 +51,9 @@ def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
             ids.update({row.key: row.id for row in rows})
     unknown = next((key for key in given if key not in ids), None)
     if unknown is not None:
-        raise DataError(f"{unknown!r} is no image of this campaign: give its id, or its path below the images' folder")
+        raise DataError(
+            f"{unknown!r} is not an image of this campaign: give its id, or its path below the images' folder"
+        )
     return [ids[key] for key in given]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.views import ViewKind, image_file
 from minimax_al.campaign.rounds.answers import Undone, answer, check_mask_of, find_items, undo
+from minimax_al.campaign.rounds.arguments import as_items
 from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, recall, release, take_lease
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
@@ -189,7 +190,7 @@ class Labelling:
             The number of images kept: those that wait in the open round and that no person holds.
         """
         with self.store.writing() as connection:
-            return lend(connection, find_items(connection, _listed(items)), tool, self.lease_clock())
+            return lend(connection, find_items(connection, as_items(items)), tool, self.lease_clock())
 
     def recall(self, number: int | None = None) -> int:
         """Takes back all images of the open round that were lent, to lease them here again; returns how many.
@@ -332,17 +333,17 @@ class Labelling:
             def say() -> list[int]:
                 return answer(
                     connection,
-                    find_items(connection, _listed(given)),
+                    find_items(connection, as_items(given)),
                     kind,
                     author,
                     settings=self.settings,
                     now=now,
-                    class_id=None if class_name is None else class_id(connection, class_name),
+                    class_id=None if class_name is None else class_id(connection, str(class_name)),
                     mask=mask,
                     if_waiting=if_waiting,
                 )
 
-            body = (kind, _listed(given), class_name, mask)
+            body = (kind, as_items(given), class_name, mask)
             left: list[int] = once(connection, author, request, say, now=now, body=body)
             return left
 
@@ -352,10 +353,6 @@ def _check_open(connection: Connection, number: int | None, done: str) -> None:
     state = round_state(connection)
     if number is not None and state is not None and state.closed_at is None and state.number != number:
         raise CampaignError(f"round {number} is not the open one, which is round {state.number}: nothing was {done}")
-
-
-def _listed(given: Item | Sequence[Item]) -> list[Item]:
-    return [given] if isinstance(given, int | str) else list(given)
 
 
 def utc_now() -> datetime:

@@ -57,7 +57,7 @@ def check_author(author: str) -> None:
     Raises:
         CampaignError: it is blank.
     """
-    if not author.strip():
+    if not isinstance(author, str) or not author.strip():
         raise CampaignError(f"author {author!r} is blank: say who answers, so that the history can tell")
 
 

@@ -1,0 +1,70 @@
+"""Arguments of a campaign's methods as callers have them: NumPy and pandas values, paths, whole numbers in any type."""
+
+import operator
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+from minimax_al.errors import BudgetError, DataError
+
+_LARGEST_ID = 2**63 - 1
+
+
+def as_items(given: Any) -> list[int | str]:  # noqa: ANN401 - any value, or any collection of values
+    """Return images as a list of ids and paths.
+
+    Args:
+        given: Id or path of an image, or a collection of them; integers of any type, text, or `pathlib` paths.
+
+    Raises:
+        DataError: A value is neither an id nor a path.
+    """
+    if isinstance(given, str | bytes | PurePath) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        return [_as_item(given)]
+    return [_as_item(value) for value in given]
+
+
+def as_budget(given: Any) -> int:  # noqa: ANN401 - any value
+    """Return a budget as a whole number.
+
+    Raises:
+        BudgetError: The value is not a whole number.
+    """
+    number = _whole(given)
+    if number is None:
+        raise BudgetError(f"a budget of {given!r} was given; it must be a whole number of images, at least 1")
+    return number
+
+
+def as_share(given: Any) -> float:  # noqa: ANN401 - any value
+    """Return a share as a float.
+
+    Raises:
+        BudgetError: The value is not a number.
+    """
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise BudgetError(f"a random share of {given!r} was given; it must be a number from 0 to 1") from None
+
+
+def _as_item(given: Any) -> int | str:  # noqa: ANN401 - any value
+    if isinstance(given, str):
+        return str(given)
+    if isinstance(given, PurePath):
+        return given.as_posix()
+    number = _whole(given)
+    if number is None or abs(number) > _LARGEST_ID:
+        raise DataError(
+            f"{given!r} is not an image of this campaign: give its id, or its path below the images' folder"
+        )
+    return number
+
+
+def _whole(given: Any) -> int | None:  # noqa: ANN401 - any value
+    if isinstance(given, bool):
+        return None
+    try:
+        return operator.index(given)
+    except TypeError:
+        return None
