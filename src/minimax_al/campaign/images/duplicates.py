@@ -9,6 +9,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, union, update
 
 from minimax_al.campaign.images.near_duplicates import NearDuplicateSearch, close_hashes, first_equal
-from minimax_al.campaign.images.second_look import shows_the_same
+from minimax_al.campaign.images.second_look import read_reduced, shows_the_same
 from minimax_al.campaign.store.database import Store, portions
 from minimax_al.campaign.store.history import current_labels, labelled_items, what_holds
 from minimax_al.campaign.store.schema import items, labels, picks, validation
 from minimax_al.vocabulary import Progress
+
+_CACHED = 32
+"""Reduced images in memory at most, each of about a megabyte."""
 
 _PATH = select(items.c.id, items.c.path)
 _FILE: Select[Any] = select(
@@ -104,11 +108,12 @@ def find_near_duplicates(store: Store, root: Path, distance: int | None, progres
         names = _paths(connection, present.ids[chosen].tolist())
         class_of = _classes(connection)
     ids = present.ids[chosen].tolist()
+    read = lru_cache(_CACHED)(read_reduced)  # neighbours are compared one after the other
 
     def agree(one: int, other: int) -> bool:
         first, second = class_of.get(ids[one]), class_of.get(ids[other])
         told_apart = first is not None and second is not None and first != second
-        return not told_apart and shows_the_same(root / names[one], root / names[other])
+        return not told_apart and shows_the_same(root / names[one], root / names[other], read)
 
     search = NearDuplicateSearch(close, is_new[close.positions], names, agree)
     same, total = {}, int(is_new[close.positions].sum())

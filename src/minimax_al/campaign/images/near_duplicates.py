@@ -26,7 +26,7 @@ _BITS_OF = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).resh
 _MOST_IN_TWO = 6
 """Largest distance for which two common bands are required: 28 sortings, but far fewer comparisons of pools in which
 many images are alike in a part, such as objects on white ground."""
-_FIRST_LOOKS, _MOST_LOOKS = 8, 4
+_FIRST_LOOKS, _MOST_LOOKS = 6, 4
 """Maximum number of images with which a new image is compared, at first and after the trial."""
 _MOST_HASHES = 16
 """Close hashes among whose images those are chosen, at most."""

@@ -12,7 +12,7 @@ if their pixels agree after the following steps:
    images; two encodings of one exposure share its noise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +49,22 @@ _Box = tuple[float, float, float, float]
 _WHOLE: _Box = (0.0, 0.0, 1.0, 1.0)
 
 
+class Reduced(NamedTuple):
+    """Image that may be reduced.
+
+    Attributes:
+        image: Upright image in mode RGB.
+        size: (width, height) of the full image.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+
+    def full(self, path: Path) -> Image.Image:
+        """Return the full image, which is read from `path` only if this one is reduced."""
+        return self.image if self.image.size == self.size else read_image(path)
+
+
 class _Match(NamedTuple):
     """Which part of one image shows all of the other.
 
@@ -61,7 +77,19 @@ class _Match(NamedTuple):
     second_is_larger: bool
 
 
-def shows_the_same(first: Path, second: Path) -> bool:
+def read_reduced(path: Path) -> Reduced:
+    """Return an image for the first comparison; a large JPEG file is decoded at reduced size.
+
+    Args:
+        path: Image file.
+
+    Raises:
+        UnreadableImageError: The file cannot be decoded.
+    """
+    return Reduced(*read_sized(path, shrink_to=_COARSE))
+
+
+def shows_the_same(first: Path, second: Path, read: Callable[[Path], Reduced] = read_reduced) -> bool:
     """Return whether two image files are encodings, resizes or small crops of one photograph.
 
     Large JPEG files are decoded at reduced size first, which rejects most pairs of a fixed camera.
@@ -69,20 +97,15 @@ def shows_the_same(first: Path, second: Path) -> bool:
     Args:
         first: Image file.
         second: Other image file.
+        read: Function that reads a reduced image, such as a cache of `read_reduced`.
 
     Returns:
         False also if a file cannot be read.
     """
     try:
-        reduced, sizes = zip(*(read_sized(path, shrink_to=_COARSE) for path in (first, second)), strict=True)
-        match = _match(*reduced)
-        if match is None:
-            return False
-        full = (
-            image if image.size == size else read_image(path)
-            for image, size, path in zip(reduced, sizes, (first, second), strict=True)
-        )
-        return _confirm(match, *full)
+        one, other = read(first), read(second)
+        match = _match(one.image, other.image)
+        return match is not None and _confirm(match, one.full(first), other.full(second))
     except UnreadableImageError:
         return False
 
@@ -113,7 +136,8 @@ def _match(first: Image.Image, second: Image.Image) -> _Match | None:
         return _Match(_WHOLE, second_is_larger=False)
     for larger, smaller, swapped in ((first, second, False), (second, first, True)):
         box = _crop_box(larger, smaller)
-        if box is not None and _agree(larger, box, smaller, limit):
+        # The whole image was compared before: either nothing is cropped, or the other image is the larger one.
+        if box != _WHOLE and _agree(larger, box, smaller, limit):
             return _Match(box, swapped)
     return None
 
@@ -224,8 +248,8 @@ class _Grid(NamedTuple):
     v: _Plane
 
 
-def _crop_box(larger: Image.Image, smaller: Image.Image) -> _Box | None:
-    """Return the rectangle of one image that the other shows, as fractions of its sides; None where none fits.
+def _crop_box(larger: Image.Image, smaller: Image.Image) -> _Box:
+    """Return the rectangle of one image that fits the other best, as fractions of its sides.
 
     The rectangle minimises the squared grey difference. Its sides move at most `_MOST_CROPPED` inwards.
     """
@@ -242,7 +266,7 @@ def _crop_box(larger: Image.Image, smaller: Image.Image) -> _Box | None:
         for _ in range(_STEPS):
             box = _better_box(box, reduced, target, grid)
         if size >= _SETTLED_SIZE and np.abs(box - np.array(_WHOLE)).max() < _UNMOVED / size:
-            return None  # the whole image, which was compared before: most pairs of a fixed camera end here
+            return _WHOLE  # most pairs of a fixed camera end here
     return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 
