@@ -65,15 +65,18 @@ class ViewFiles:
 
 
 def why_outside(images: Path, file: Path) -> str | None:
-    """Why an image may not be shown, for all that it can be read; None where its file lies in the folder.
+    """Return why an image must not be served: it is a link out of the images' folder; None if it is inside.
 
     Args:
-        images: the images' folder.
-        file: of the image, all links followed.
+        images: Folder of the images.
+        file: File of the image, with all links followed.
     """
     if file.is_relative_to(os.path.realpath(images)):
         return None
-    return f"is a link that leads out of {str(images)!r}: put the image itself there, or open its folder"
+    return (
+        f"is a link that leads out of {str(images)!r}: copy the folder with its links followed (cp -rL), and give the "
+        "copy"
+    )
 
 
 def image_file(images: Path, path: str) -> Path:
