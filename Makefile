@@ -37,6 +37,7 @@ format: $(DEV) ## put the code into the house's style
 
 bench: $(DEV) ## time choosing, training and scoring beside naive versions and peers
 	$(BIN)/python benchmarks/acquisition.py
+	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/training.py --turns 3
 
 docs: $(DOCS) ## build the documentation into site/, with links and cross-references checked

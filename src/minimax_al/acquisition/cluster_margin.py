@@ -15,7 +15,6 @@ import math
 from typing import Literal
 
 import torch
-from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
 
 from minimax_al.acquisition.centroids import nearest_to_centers
@@ -99,6 +98,8 @@ def _linked(features: Tensor, clusters: int) -> Tensor:
         )
     if len(features) == 1:
         return torch.zeros(1, dtype=torch.int64, device=features.device)
+    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415 - SciPy is loaded when it is used
+
     tree = linkage(features.double().cpu().numpy(), method="average")
     return torch.from_numpy(fcluster(tree, clusters, criterion="maxclust")).long().to(features.device)
 
