@@ -315,3 +315,10 @@ def test_a_broken_file_that_is_back_under_another_name_takes_its_label_along(cam
     (campaign.images / "new.png").write_bytes(content)
     assert campaign.refresh().moved == ("new.png",)
     assert campaign.labels() == {"new.png": "cat"}
+
+
+def test_a_broken_link_is_set_aside_with_the_remedy(make_campaign, save_images):
+    images = save_images(4)
+    (images / "gone.png").symlink_to("../.git/annex/objects/1a/2b/SHA256E-s9--c.png")
+    aside = dict(make_campaign(images=images).status().set_aside)
+    assert aside["gone.png"].endswith("which does not exist: run git annex get")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minimax_al.campaign.images.views import why_outside
-from minimax_al.data.decode import read_sized
+from minimax_al.data.decode import read_sized, why_unreadable
 from minimax_al.data.scan import printable, why_not
 from minimax_al.errors import UnreadableImageError
 
@@ -54,6 +54,9 @@ def examine(root: Path, name: str) -> Fingerprint:
     reason = why_not(path, name)
     if reason is not None:
         return Fingerprint(printable(name), reason)
+    missing = None if path.exists() else why_unreadable(path, "header")  # a broken link, with the remedy
+    if missing is not None:
+        return Fingerprint(name, missing)
     outside = why_outside(root, Path(os.path.realpath(path)))
     if outside is not None:
         return Fingerprint(name, f"it {outside}")
