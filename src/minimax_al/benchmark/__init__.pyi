@@ -1,6 +1,7 @@
 from .demo import run_demo
 from .grid import run_grid
 from .many_report import write_comparison
+from .predictions import write_predictions
 from .protocol import Protocol, list_presets, load_protocol
 from .report import write_report
 
@@ -11,5 +12,6 @@ __all__ = [
     "run_demo",
     "run_grid",
     "write_comparison",
+    "write_predictions",
     "write_report",
 ]

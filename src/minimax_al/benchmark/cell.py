@@ -165,7 +165,9 @@ class _Run:
         if query is not None and learner.dataset.task == "segmentation":
             views = views_of(learner.round, models, query.indices)
         if learner.runtime.ranks.rank == 0:
-            write_round(self.folder, result, query=query, views=views, models=models)
+            write_round(
+                self.folder, result, query=query, views=views, models=models, predictions=evaluation.predictions
+            )
         return result
 
     def _evaluate(self) -> Evaluation:

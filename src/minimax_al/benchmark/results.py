@@ -2,6 +2,7 @@
 
 round-0.scores.safetensors   candidates of the query and their scores
 round-0.model.safetensors    M as it was evaluated
+round-0.predictions.safetensors  M's predictions on the test images; classification alone
 round-0.json                 labels, metrics, picks, seconds; written last, so that its presence means a whole round
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import Tensor
@@ -23,6 +25,9 @@ from minimax_al.training import Models
 from minimax_al.training.checkpoint import check_tensors, read_tensors, save_checkpoint
 
 logger = logging.getLogger(__name__)
+
+_KEPT = {torch.int64: torch.int32, torch.float64: torch.float32}
+"""Smaller dtypes in which predictions are kept."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,13 @@ class RoundResult:
 
 
 def write_round(
-    folder: Path, result: RoundResult, *, query: Query | None, views: Mapping[str, Tensor], models: Models
+    folder: Path,
+    result: RoundResult,
+    *,
+    query: Query | None,
+    views: Mapping[str, Tensor],
+    models: Models,
+    predictions: Mapping[str, Tensor],
 ) -> None:
     """Write a finished round; the JSON file comes last.
 
@@ -67,6 +78,7 @@ def write_round(
         query: Scores of the candidates; None in the last round.
         views: Per-pixel tensors of the first picks; empty in classification.
         models: Models whose M is kept.
+        predictions: Targets, predicted classes and confidences of the test images; empty in segmentation.
     """
     stem = f"round-{result.round}"
     if query is not None:
@@ -75,6 +87,9 @@ def write_round(
         write_durably(folder / f"{stem}.scores.safetensors", content)
     if views:
         write_durably(folder / f"{stem}.views.safetensors", save(dict(views)))
+    if predictions:
+        small = {name: values.to(_KEPT.get(values.dtype, values.dtype)) for name, values in predictions.items()}
+        write_durably(folder / f"{stem}.predictions.safetensors", save(small))
     save_checkpoint(folder / f"{stem}.model.safetensors", {"task_model": models.task_model})
     write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
 
@@ -139,6 +154,15 @@ def read_views(folder: Path, number: int) -> dict[str, Tensor]:
         CheckpointError: The file is damaged or missing.
     """
     return read_tensors(folder / f"round-{number}.views.safetensors")[0]
+
+
+def read_predictions(folder: Path, number: int) -> dict[str, Tensor]:
+    """Read `target`, `predicted` and `confidence` of the test images in a finished round, each of shape (N,).
+
+    Raises:
+        CheckpointError: The file is damaged or missing.
+    """
+    return read_tensors(folder / f"round-{number}.predictions.safetensors")[0]
 
 
 def _read_round(path: Path, number: int, protocol: Protocol) -> RoundResult:

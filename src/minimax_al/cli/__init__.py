@@ -38,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench run": benchmark.bench_run,
     "bench report": benchmark.bench_report,
     "bench compare": benchmark.bench_compare,
+    "bench predictions": benchmark.bench_predictions,
     "describe": benchmark.describe,
     "names": benchmark.names,
 }

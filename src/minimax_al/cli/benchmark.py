@@ -86,6 +86,28 @@ def bench_compare(
     show_report(write_comparison(folders, out))
 
 
+def bench_predictions(
+    results: Annotated[Path, "RESULTS"],
+    out: Annotated[Path, "FILE"],
+    /,
+    data: Annotated[Path | None, "PATH"] = None,
+    *,
+    every_round: bool = False,
+) -> None:
+    """Export the predictions on the test images of all runs as CSV.
+
+    Args:
+        results: Results folder of `mal bench run`.
+        out: CSV file to write.
+        data: Folder or file of the data, if it has moved; images are numbered if it is not found.
+        every_round: Rows of all rounds, not only of the last one.
+    """
+    from minimax_al.benchmark import write_predictions
+
+    rows = write_predictions(results, out, data, every_round=every_round)
+    show(f"{rows:,} predictions are in {out}")
+
+
 def describe(
     encoder: Annotated[str, "ENCODER"] = "resnet18",
     classes: Count = 100,

@@ -1,6 +1,6 @@
 """How good M is, and C∘F beside it, on images with known answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,10 +24,13 @@ class Evaluation:
         metrics: fractions in [0, 1], by name.
         per_class: M's accuracy on the test images of each class, (K,), None for a class without any; in
             segmentation the intersection over union, None for a class that neither M nor the truth shows.
+        predictions: `target` and `predicted`, shape (N,) int64, and M's `confidence`, shape (N,), on the test images;
+            empty in segmentation.
     """
 
     metrics: dict[str, float]
     per_class: list[float | None]
+    predictions: dict[str, Tensor] = field(default_factory=dict, compare=False)
 
 
 def evaluate(round_: Round, models: Models) -> Evaluation:
@@ -57,7 +60,9 @@ def _evaluate(round_: Round, models: Models) -> Evaluation:
     }
     if "classifier" in logits:
         metrics["classifier_accuracy"] = accuracy(logits["classifier"], targets)
-    return Evaluation(metrics, [by_class.get(label) for label in range(dataset.num_classes)])
+    confidence, predicted = logits["task"].softmax(dim=1).max(dim=1)
+    predictions = {"target": targets, "predicted": predicted, "confidence": confidence}
+    return Evaluation(metrics, [by_class.get(label) for label in range(dataset.num_classes)], predictions)
 
 
 def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:

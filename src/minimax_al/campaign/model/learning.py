@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -248,7 +247,13 @@ class Session:
             mean=dataset.mean if source is None else source.preprocessing.mean,
             std=dataset.std if source is None else source.preprocessing.std,
             source=source,
-            facts={"run": run_id, "strategy": self.name, **counts, **asdict(found)},
+            facts={
+                "run": run_id,
+                "strategy": self.name,
+                **counts,
+                "metrics": found.metrics,
+                "per_class": found.per_class,
+            },
         )
 
     def _predictions(self) -> dict[str, Any]:
