@@ -46,8 +46,9 @@ def test_embed_says_what_it_did_and_what_is_next(capsys, photos, words, tmp_path
     assert 'load_dataset("features"' in out
     assert "features: 5 of 5 images" in err
     assert open_store(tmp_path / "features").shape == (5, 256)
-    _, out, _ = run(capsys, "embed", photos, "--out", tmp_path / "features", *words)
+    _, out, err = run(capsys, "embed", photos, "--out", tmp_path / "features", *words)
     assert "0 computed now" in out
+    assert err == "features: 5 of 5 images\n"
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_progress_counts_images_and_comes_to_the_end(pool, encoder, tmp_path):
     told = []
     embed_folder(pool, tmp_path, encoder, SETTINGS, progress=lambda *event: told.append(event))
     counts = [done for _, done, _, _ in told]
-    assert counts == sorted(counts)
+    assert counts == sorted(set(counts))
     assert told[-1] == ("features", COUNT + 3, COUNT + 3, "images")
     assert len(set(counts)) > 5
 

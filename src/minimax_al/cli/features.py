@@ -175,5 +175,6 @@ class _Lines:
             return
         self._last = now
         rate = (done - self._start) / max(now - self._began, 1e-9)
+        speed = f", {rate:,.1f}/s" if rate else ""
         left = f", {(total - done) / rate:,.0f} s left" if rate and done < total else ""
-        print(f"{what}: {done:,} of {total:,} {unit}, {rate:,.1f}/s{left}", file=sys.stderr, flush=True)
+        print(f"{what}: {done:,} of {total:,} {unit}{speed}{left}", file=sys.stderr, flush=True)

@@ -186,6 +186,7 @@ class _Work:
         self.writer = writer
         self.progress = progress if ranks.rank == 0 else None
         self.computed = 0
+        self.reported = 0
         self.waiting = 0  # images of the next shard
         self.keys = np.zeros((len(files), HASH_BYTES), dtype=np.uint8)
         self.unread: dict[int, str] = {}  # reasons by position, for files without a hash
@@ -287,7 +288,8 @@ class _Work:
         return given or min(max(wanted, _LEAST_ROWS), _MOST_ROWS)
 
     def _report(self, done: int) -> None:
-        if self.progress is not None:
+        if self.progress is not None and done > self.reported:
+            self.reported = done
             self.progress("features", done, len(self.files), "images")
 
 
