@@ -7,6 +7,7 @@ from minimax_al.extras import extra_packages
 
 with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
     from minimax_al.campaign.campaign import Campaign
+    from minimax_al.campaign.exchange.exporting import Export
     from minimax_al.campaign.exchange.formats import FORMATS
     from minimax_al.campaign.exchange.importing import Import
     from minimax_al.campaign.exchange.picks import ExportedPicks
@@ -32,6 +33,7 @@ __all__ = [
     "CurvePoint",
     "Duplicate",
     "EvaluationResult",
+    "Export",
     "ExportedPicks",
     "FileState",
     "Import",

@@ -1,4 +1,4 @@
-"""What identifies an image: the hash of its file, and a perceptual hash that survives saving and resizing.
+"""Fingerprints of an image: the hash of its file, and a perceptual hash that survives saving and resizing.
 
 The perceptual hash has 128 bits: whether the grey image brightens from one cell to the next, along the rows
 of a 9×8 grid and along the columns of an 8×9 one (dHash, Krawetz 2013, in both directions).
@@ -20,19 +20,19 @@ from minimax_al.errors import UnreadableImageError
 
 HASH_BYTES = 16
 _CELLS = 8
-_LEAST_CONTRAST = 4.0  # grey levels; below, the signs of the differences are noise
+_LEAST_CONTRAST = 4.0  # grey levels; below it, the signs of the differences are noise
 
 
 class Fingerprint(NamedTuple):
-    """One examined file.
+    """Examined file.
 
     Attributes:
-        name: relative to the images' folder.
-        reason: why it cannot be used; None when it can.
-        content_hash: sha256 of the file, hexadecimal; None for a file that cannot be used.
-        perceptual_hash: 32 hexadecimal digits; None for an image that is all but flat.
-        width: upright, in pixels.
-        height: upright, in pixels.
+        name: Path relative to the images' folder.
+        reason: Why it cannot be used; None if it can.
+        content_hash: sha256 of the file, hexadecimal; None for an unusable file.
+        perceptual_hash: 32 hexadecimal digits; None for an almost flat image.
+        width: Width, upright, in pixels.
+        height: Height, upright, in pixels.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Fingerprint(NamedTuple):
 
 
 def examine(root: Path, name: str) -> Fingerprint:
-    """Reads a file to its end: whether it can be used, and what identifies it.
+    """Read a file to its end and return its fingerprint, or the reason why it cannot be used.
 
     Args:
-        root: the images' folder.
-        name: the file, relative to it.
+        root: Folder of the images.
+        name: Path of the file, relative to the folder.
     """
     path = root / name
     reason = why_not(path, name)
@@ -61,7 +61,7 @@ def examine(root: Path, name: str) -> Fingerprint:
     if outside is not None:
         return Fingerprint(name, f"it {outside}")
     try:
-        # A JPEG is decoded at a fraction of its size, to its end all the same.
+        # A JPEG is decoded at a fraction of its size, but to its end.
         small, (width, height) = read_sized(path, shrink_to=4 * _CELLS)
         return Fingerprint(name, None, content_hash(path), perceptual_hash(small), width, height)
     except UnreadableImageError as error:
@@ -71,7 +71,7 @@ def examine(root: Path, name: str) -> Fingerprint:
 
 
 def perceptual_hash(image: Image.Image) -> str | None:
-    """The perceptual hash of an image, 32 hexadecimal digits; None where it is all but flat.
+    """Return the perceptual hash of an image, 32 hexadecimal digits; None for an almost flat one.
 
     Example:
         >>> ramp = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1)))
@@ -90,7 +90,7 @@ def perceptual_hash(image: Image.Image) -> str | None:
 
 
 def hash_bytes(hashes: list[str]) -> NDArray[np.uint8]:
-    """Perceptual hashes as (N, 16) uint8."""
+    """Return perceptual hashes as an array, shape (N, 16), uint8."""
     return np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(len(hashes), HASH_BYTES)
 
 

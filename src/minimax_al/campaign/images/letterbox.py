@@ -1,7 +1,7 @@
-"""How an image becomes the square that a network sees, and where what the network says lies in the image.
+"""The square that a network sees of an image, and the way back from the square to the image.
 
-Of an image with one class the middle is enough. Of an image with a mask every pixel was drawn by somebody, so that
-nothing may be cut off: all of it is stretched to the square, as `minimax_al.data.mask_pairs` does.
+Of an image with one class, the centre square is enough. Of an image with a mask, every pixel was drawn, so that nothing
+may be cut off: the whole image is stretched to the square, as `minimax_al.data.mask_pairs` does.
 """
 
 import numpy as np
@@ -13,21 +13,21 @@ from minimax_al.vocabulary import Task
 Pixels = NDArray[np.uint8]
 
 FITS: dict[Task, Fit] = {"classification": "centre", "segmentation": "stretch"}
-"""How images become squares, by task. Models say how theirs did: older ones of masks saw the middle alone."""
+"""Ways in which images become squares, by task. A model records its own: older ones of masks saw the centre alone."""
 
 
 def in_place(square: Pixels, size: tuple[int, int], share: float, outside: int, fit: Fit = "stretch") -> Pixels:
-    """What a network says of its square, in the place of the image that the square is of (nearest neighbour).
+    """Return a network's output for its square, mapped back to the image by nearest neighbour.
 
     Args:
-        square: (S, S) numbers.
+        square: Output for the square, shape (S, S).
         size: (height, width) of the result, in the image's proportions.
-        share: side of the square that the network sees, as a part of the square that images become.
-        outside: the number where the network saw nothing.
-        fit: how the image became a square.
+        share: Side of the square that the network sees, as a share of the square that images become.
+        outside: Value where the network saw nothing.
+        fit: Way in which the image became a square.
 
     Returns:
-        (height, width).
+        Output for the image, shape (height, width).
 
     Example:
         >>> in_place(np.array([[1, 2], [3, 4]], np.uint8), (2, 4), 1.0, outside=255).tolist()

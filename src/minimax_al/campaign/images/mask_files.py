@@ -23,20 +23,20 @@ Mask = NDArray[np.uint8]
 
 
 class MaskFiles:
-    """The masks in a campaign's folder.
+    """Masks in a campaign's folder.
 
     Args:
-        folder: where they lie; made when the first one comes.
+        folder: Folder of the masks; made with the first mask.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, mask: Mask) -> str:
-        """Keeps a mask; returns its name, the sha256 of its pixels. On return the disk has it.
+        """Store a mask durably and return its name, the sha256 of its pixels.
 
         Raises:
-            CampaignError: its file cannot be written.
+            CampaignError: Its file cannot be written.
         """
         name = hashlib.sha256(repr(mask.shape).encode() + mask.tobytes()).hexdigest()
         if not self.path(name).exists():
@@ -47,7 +47,7 @@ class MaskFiles:
 
     @contextmanager
     def waiting_room(self) -> Iterator["MaskFiles"]:
-        """A place for masks that may still be refused; what `admit` has not taken over is gone afterwards."""
+        """Yield a folder for masks that may still be refused; masks that are not admitted are removed at the end."""
         room = MaskFiles(self.folder.parent / f".{self.folder.name}-{uuid4().hex}")
         try:
             yield room
@@ -55,10 +55,10 @@ class MaskFiles:
             shutil.rmtree(room.folder, ignore_errors=True)
 
     def admit(self, name: str, room: "MaskFiles") -> None:
-        """Takes a mask over from a waiting room. On return the disk has it.
+        """Store a mask of a waiting room durably.
 
         Raises:
-            CampaignError: its file cannot be written.
+            CampaignError: Its file cannot be written.
         """
         if not self.path(name).exists():
             self._write(name, room.path(name).read_bytes())
@@ -74,10 +74,10 @@ class MaskFiles:
             ) from error
 
     def load(self, name: str) -> Mask:
-        """The mask of that name, (H, W) uint8.
+        """Return the mask of that name, shape (H, W), uint8.
 
         Raises:
-            CampaignError: its file is gone or damaged.
+            CampaignError: Its file is gone or damaged.
         """
         try:
             return np.asarray(read_as_is(self.path(name), formats=PNG))
@@ -87,20 +87,20 @@ class MaskFiles:
             ) from error
 
     def path(self, name: str) -> Path:
-        """Where the mask of that name lies."""
+        """Return the file of the mask of that name."""
         return self.folder / name[:2] / f"{name}.png"
 
 
 def check_mask_size(found: Sequence[int], size: tuple[int, int], where: str) -> None:
-    """Refuses a mask of another size than its image's, before room is made for its pixels.
+    """Refuse a mask of another size than its image, before memory is allocated for its pixels.
 
     Args:
-        found: what the mask says of its size, (height, width).
+        found: (height, width) of the mask.
         size: (height, width) of the image.
-        where: the start of the sentence.
+        where: Start of the error's sentence.
 
     Raises:
-        DataError: it is of another size.
+        DataError: The sizes differ.
     """
     if tuple(found) != size:
         turned = ", upright as its EXIF data turn it" if tuple(found) == size[::-1] else ""
@@ -111,16 +111,16 @@ def check_mask_size(found: Sequence[int], size: tuple[int, int], where: str) -> 
 
 
 def check_mask(mask: Mask, size: tuple[int, int], classes: int, where: str) -> None:
-    """Refuses a mask that does not fit its image or the classes.
+    """Refuse a mask that does not fit its image or the classes.
 
     Args:
-        mask: to check.
+        mask: Mask to check.
         size: (height, width) of the image.
-        classes: how many there are.
-        where: the start of the sentence.
+        classes: Number of classes.
+        where: Start of the error's sentence.
 
     Raises:
-        DataError: it is of another size, has a number that is no class, or is void everywhere.
+        DataError: It has another size or a number that is not a class, or is void everywhere.
     """
     check_mask_size(mask.shape, size, where)
     wrong = mask[(mask >= classes) & (mask != IGNORED)]

@@ -1,4 +1,4 @@
-"""Which image a single mask file is named after: people draw many, and give one to the wrong image."""
+"""Owner of a mask file: which image it is named after, since a mask is easily given to the wrong image."""
 
 from pathlib import PurePosixPath
 
@@ -9,12 +9,12 @@ from minimax_al.data.mask_names import shorter_names
 
 
 def other_owner(connection: Connection, filename: str, path: str) -> str | None:
-    """Another image that a mask's file is named after; None where it may well be of this one.
+    """Return another image that a mask's file is named after, or None.
 
     Args:
-        connection: to the campaign's database.
-        filename: of the mask, without its folder.
-        path: of the image that the mask is given to.
+        connection: Connection to the campaign's database.
+        filename: File name of the mask, without its folder.
+        path: Path of the image that the mask is given to.
     """
     stem = PurePosixPath(filename).stem
     names = (stem, *shorter_names(stem))

@@ -1,7 +1,7 @@
-"""The images of a campaign: what lies in the folder now, compared with what the database knows.
+"""Refresh of a campaign's images: the folder as it is now, compared with the database.
 
-New files are examined and committed in portions, as `new`; the last step, one transaction, finds what moved and
-what is there twice, and makes the rest `active`. An interrupted refresh loses nothing and goes on where it was.
+New files are examined and committed in portions, as `new`; then moved files and duplicates are found, and the last
+transaction makes the rest `active`. An interrupted refresh loses nothing and goes on where it was.
 """
 
 import os
@@ -29,9 +29,9 @@ from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 
 _PORTION = 500
-"""Files that are looked at, and committed, at a time."""
+"""Number of files that are examined and committed together."""
 _AT_ONCE = 20
-"""Files that a thread takes at a time."""
+"""Number of files that a thread examines together."""
 _KNOWN: Select[Any] = select(
     items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.size_bytes, items.c.modified_ns
 )
@@ -43,17 +43,17 @@ _KNOWN_BEFORE: Select[Any] = select(
 
 @dataclass(frozen=True)
 class Refresh:
-    """What a look at the images' folder found that was not known; paths relative to the folder.
+    """Differences that a refresh found; paths are relative to the images' folder.
 
     Attributes:
-        added: new images, duplicates among them.
-        exact_duplicates: new images that are copies of another's file.
-        near_duplicates: new images that show what another shows.
-        moved: new paths of images whose file was moved or renamed; their labels went along.
-        changed: images with labels whose file has other content now.
-        missing: images whose file is gone.
-        returned: missing images whose file is back.
-        set_aside: files that cannot be used.
+        added: New images, including duplicates.
+        exact_duplicates: New images that are copies of another file.
+        near_duplicates: New images that show the same as another image.
+        moved: New paths of images whose file was moved or renamed; their labels moved along.
+        changed: Images with labels whose file has other content now.
+        missing: Images whose file is gone.
+        returned: Missing images whose file is back.
+        set_aside: Files that cannot be used.
     """
 
     added: tuple[str, ...] = ()
@@ -66,18 +66,18 @@ class Refresh:
     set_aside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Counts of what is not nothing."""
+        """Return the counts that are not zero."""
         counts = {name.replace("_", " "): len(value) for name, value in vars(self).items() if value}
         return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing new"
 
 
 class _Look(NamedTuple):
-    """What is other in the folder than in the database.
+    """Differences between the folder and the database.
 
     Attributes:
-        news: names of files that are new, were changed or are back.
-        gone: images whose file is gone, by path.
-        labelled: ids of the images about which something stands.
+        news: Names of files that are new, were changed or are back.
+        gone: Ids of the images whose file is gone, by path.
+        labelled: Ids of the images with an answer.
     """
 
     news: list[str]
@@ -94,17 +94,17 @@ class _File(NamedTuple):
 def refresh_items(
     store: Store, root: Path, near_bits: int | None, now: datetime, progress: Progress | None = None
 ) -> Refresh:
-    """Looks at the folder and brings the database up to date.
+    """Compare the folder with the database and bring the database up to date.
 
     Args:
-        store: the campaign's database.
-        root: the folder of images.
-        near_bits: distance of perceptual hashes up to which images count as the same; None: exact copies only.
-        now: when new images are said to have come.
-        progress: called now and then with (files examined, files to examine).
+        store: Database of the campaign.
+        root: Folder of the images.
+        near_bits: Distance of perceptual hashes up to which pixels are compared; None finds copies only.
+        now: Time at which new images are added.
+        progress: Callback of the files that are examined and the images that are compared.
 
     Raises:
-        DataError: the folder is not there, or it is empty where images are known.
+        DataError: The folder does not exist, or is empty although images are known.
     """
     with store.reading() as connection:
         look = _Look(*_compare(connection, root), labelled_items(connection))
@@ -146,10 +146,10 @@ def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
 
 
 def _compare(connection: Connection, root: Path) -> tuple[list[str], dict[str, int]]:
-    """Names of the files that are news, and the images that are gone; looks at a portion of both at a time.
+    """Return the names of new or changed files and the ids of lost images, compared a portion at a time.
 
     Raises:
-        DataError: the folder is not there, or it is empty where images are known.
+        DataError: The folder does not exist, or is empty although images are known.
     """
     is_here = np.zeros(1 + (connection.execute(select(func.max(items.c.id))).scalar() or 0), dtype=bool)
     there, counted = items.c.status != "missing", select(func.count()).select_from(items)
@@ -196,7 +196,7 @@ def _stat(root: Path, name: str) -> _File:
 
 
 def _register(store: Store, root: Path, look: _Look, *, now: datetime, progress: Progress | None) -> Refresh:
-    """Examines new and changed files and commits them portion by portion."""
+    """Examine new and changed files and commit them portion by portion."""
     events: dict[str, list[str]] = defaultdict(list)
     done = 0
     with closing(_examined(root, look.news)) as examined_portions:
@@ -211,7 +211,7 @@ def _register(store: Store, root: Path, look: _Look, *, now: datetime, progress:
 
 
 def _examined(root: Path, names: Sequence[str]) -> Generator[list[tuple[_File, Fingerprint]], None, None]:
-    """Examined files, a portion at a time; the next portion is examined while one is written."""
+    """Yield examined files, a portion at a time; the next portion is examined while one is written."""
 
     def look(names: Sequence[str]) -> list[tuple[_File, Fingerprint]]:
         # The file's time comes first: should it be written meanwhile, the next look sees that.
@@ -231,7 +231,7 @@ def _examined(root: Path, names: Sequence[str]) -> Generator[list[tuple[_File, F
 def _write(
     connection: Connection, examined: Sequence[tuple[_File, Fingerprint]], labelled: set[int], now: datetime
 ) -> Iterator[tuple[str, str]]:
-    """Writes examined files; yields what has happened, in the words of `Refresh`, and to which."""
+    """Write examined files; yield each event, by its name in `Refresh`, with the file's name."""
     known = _rows(connection, [fingerprint.name for _, fingerprint in examined], _KNOWN_BEFORE)
     added = []
     for file, fingerprint in examined:

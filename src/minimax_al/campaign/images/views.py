@@ -1,4 +1,4 @@
-"""What can be looked at of an image: its own file, its label's mask, and what a model says of every pixel.
+"""Views of an image: its own file, its label's mask, and what a model predicts for every pixel.
 
 A view is a grey PNG file in the image's proportions, at about the resolution at which the model saw the image.
 """
@@ -17,29 +17,29 @@ from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED
 
 SaidKind = Literal["prediction", "entropy"]
-"""A model's class numbers; its entropy, 0 to 255 of what is possible."""
+"""Views of a model: its class numbers, or its entropy, scaled from 0 to 255."""
 
 ViewKind = Literal["label", "prediction", "entropy"]
-"""What a model says, or the mask that holds."""
+"""Views of a model, or the current mask."""
 
 VIEWS = "views"
-"""The folder of a campaign's views."""
+"""Name of the folder of a campaign's views."""
 
 _OUTSIDE: dict[SaidKind, int] = {"prediction": IGNORED, "entropy": 0}
 
 
 class ViewFiles:
-    """What models have said of images, by the images' content: a file of other content has none.
+    """Views that models made of images, by the images' content: a changed file has none.
 
     Args:
-        folder: where the files lie; made when the first one comes.
+        folder: Folder of the views; made with the first view.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, content_hash: str, kind: SaidKind) -> Path:
-        """Where the view of an image lies, if there is one."""
+        """Return the file of a view, which may not exist."""
         return self.folder / content_hash[:2] / f"{content_hash}-{kind}.png"
 
     def clear(self) -> None:
@@ -47,16 +47,16 @@ class ViewFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, content_hash: str, kind: SaidKind, square: Pixels, size: tuple[int, int], share: float) -> None:
-        """Keeps a view in place of an earlier one.
+        """Store a view instead of an earlier one.
 
         Args:
-            content_hash: of the image's file.
-            kind: "prediction" or "entropy".
-            square: (S, S), what the model says of the image that was stretched to a square.
+            content_hash: sha256 of the image's file.
+            kind: Kind of the view.
+            square: Output of the model for the image that was stretched to a square, shape (S, S).
             size: (height, width) of the image.
-            share: side of the square that the model sees, as a part of the square that the image became.
+            share: Side of the square that the model sees, as a share of the square that the image became.
         """
-        # No pixel that the model speaks of is left out: its square's side covers the short side.
+        # No pixel of the model's output is left out: the side of its square covers the short side.
         scale = len(square) / (share * min(size))
         height, width = (max(1, round(length * scale)) for length in size)
         file = io.BytesIO()
@@ -80,14 +80,14 @@ def why_outside(images: Path, file: Path) -> str | None:
 
 
 def image_file(images: Path, path: str) -> Path:
-    """The file of an image, all links followed.
+    """Return the file of an image, with all links followed.
 
     Args:
-        images: the images' folder.
-        path: of the image below it.
+        images: Folder of the images.
+        path: Path of the image below it.
 
     Raises:
-        DataError: the file is gone, or a link leads out of the folder.
+        DataError: The file is gone, or a link leads out of the folder.
     """
     file = Path(os.path.realpath(images / path))
     outside = why_outside(images, file)

@@ -7,7 +7,7 @@ from minimax_al.errors import DataError
 
 
 def read_json(source: Path) -> object:
-    """What a file of JSON holds.
+    """Return the content of a JSON file.
 
     Raises:
         DataError: it cannot be read, or is no JSON.

@@ -188,14 +188,14 @@ def _says(annotation: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def class_of_results(results: Sequence[Mapping[str, Any]], where: str) -> str:
-    """The class that an annotation of choices says.
+    """Return the class of an annotation of choices.
 
     Args:
-        results: the annotation's regions.
-        where: the start of a message.
+        results: Regions of the annotation.
+        where: Start of the error's sentence.
 
     Raises:
-        DataError: it says none, or several.
+        DataError: It has no choice, or several.
     """
     chosen = [choice for one in results if one["type"] == "choices" for choice in one["value"]["choices"]]
     if len(set(chosen)) != 1:
@@ -220,11 +220,11 @@ def _results(row: Labelled, context: Context) -> Iterator[dict[str, Any]]:
 
 
 def results_of_mask(mask: Mask, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A brush region for every class of a mask, without the names of the configuration's tags.
+    """Yield a brush region for every class of a mask, without the names of the configuration's tags.
 
     Args:
-        mask: (H, W) class numbers, in the image's size.
-        class_names: in order.
+        mask: Class numbers in the image's size, shape (H, W).
+        class_names: Classes in order.
     """
     height, width = mask.shape
     for index, name in enumerate(class_names):
@@ -242,17 +242,17 @@ def results_of_mask(mask: Mask, class_names: Sequence[str]) -> Iterator[dict[str
 def mask_of_results(
     results: Sequence[Mapping[str, Any]], where: str, class_names: Sequence[str], size: tuple[int, int]
 ) -> Mask:
-    """The mask that an annotation of brushes and polygons says; where they overlap, the later one counts.
+    """Return the mask of an annotation of brushes and polygons; where they overlap, the later one counts.
 
     Args:
-        results: the annotation's regions.
-        where: the start of a message.
-        class_names: in order; the mask has their numbers, and 255 where nobody drew.
+        results: Regions of the annotation.
+        where: Start of the error's sentence.
+        class_names: Classes in order; the mask has their numbers, and 255 where nobody drew.
         size: (height, width) of the image.
 
     Raises:
-        DataError: it has other regions, none at all, one of another size, or a class that is not known.
-        ValueError: a region's code is damaged.
+        DataError: It has other regions, no region, one of another size, or an unknown class.
+        ValueError: The code of a region is damaged.
     """
     numbers = {name: number for number, name in enumerate(class_names)}
     mask = np.full(size, IGNORED, dtype=np.uint8)

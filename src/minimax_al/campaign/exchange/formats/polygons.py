@@ -7,27 +7,27 @@ import numpy as np
 from minimax_al.campaign.exchange.formats.run_length import Binary
 
 FARTHEST = 2**31
-"""Pixels that a corner may lie from the image."""
+"""Largest distance of a corner from the image, in pixels."""
 
 
 def fill_polygon(corners: Sequence[tuple[float, float]], height: int, width: int) -> Binary:
-    """The pixels whose centres lie inside of a polygon (even-odd rule), as a mask (H, W).
+    """Return the pixels whose centres are inside a polygon (even-odd rule), as a mask of shape (H, W).
 
     Args:
-        corners: (x, y) in pixels; (0, 0) is the upper left corner of the upper left pixel.
-        height: of the image.
-        width: of the image.
+        corners: Corners (x, y) in pixels; (0, 0) is the upper left corner of the upper left pixel.
+        height: Height of the image.
+        width: Width of the image.
 
     Raises:
-        ValueError: a corner lies farther than any image reaches, or is no number.
+        ValueError: A corner is farther away than any image reaches, or is not a number.
 
     Example:
         >>> fill_polygon([(0, 0), (2, 0), (2, 1), (0, 1)], 2, 3).astype(int).tolist()
         [[1, 1, 0], [0, 0, 0]]
     """
     if not (np.abs(np.array(corners, dtype=np.float64)) < FARTHEST).all():
-        raise ValueError("a corner that lies nowhere")
-    # Along a row, every edge that crosses the line of its centres switches all that lies to the right.
+        raise ValueError("a corner that is not a finite point")
+    # Along a row, every edge that crosses the line of pixel centres switches all pixels to its right.
     switches = np.zeros((height, width + 1), dtype=np.int64)
     for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], *corners[:1]], strict=True):
         first, end = np.clip(np.ceil(np.array(sorted((y0, y1))) - 0.5), 0, height)

@@ -13,7 +13,7 @@ _SIZES = (3, 4, 8, 16)  # bits of a run's length, as Label Studio itself chooses
 
 
 def encode_coco(mask: Binary) -> dict[str, list[int]]:
-    """A mask (H, W) as COCO's uncompressed code: runs of 0, 1, 0, … down the columns.
+    """Return a mask, shape (H, W), as COCO's uncompressed code: runs of 0, 1, 0, … down the columns.
 
     Example:
         >>> encode_coco(np.array([[0, 1], [0, 1]], dtype=bool))
@@ -37,10 +37,10 @@ def encode_coco_compressed(mask: Binary) -> dict[str, str | list[int]]:
 
 
 def decode_coco(counts: Sequence[int] | str | bytes, size: Sequence[int]) -> Binary:
-    """The mask of a COCO code, uncompressed or as COCO's own compressed text.
+    """Return the mask of a COCO code, uncompressed or compressed.
 
     Raises:
-        ValueError: the runs do not fill the size.
+        ValueError: The runs do not fill the size.
     """
     runs = list(_compressed_runs(counts)) if isinstance(counts, str | bytes) else list(counts)
     height, width = size
@@ -50,7 +50,7 @@ def decode_coco(counts: Sequence[int] | str | bytes, size: Sequence[int]) -> Bin
 
 
 def encode_label_studio(mask: Binary) -> list[int]:
-    """A mask (H, W) as Label Studio's code of its RGBA pixels, all channels alike."""
+    """Return a mask, shape (H, W), as Label Studio's code of its RGBA pixels, with equal channels."""
     values = np.repeat(mask.ravel().astype(np.uint8) * 255, 4)
     edges = np.flatnonzero(np.diff(values)) + 1
     starts = [0, *edges.tolist(), len(values)]
@@ -66,10 +66,10 @@ def encode_label_studio(mask: Binary) -> list[int]:
 
 
 def decode_label_studio(code: Sequence[int], size: Sequence[int]) -> Binary:
-    """The mask of Label Studio's code: where the alpha channel is not 0.
+    """Return the mask of Label Studio's code: where the alpha channel is not 0.
 
     Raises:
-        ValueError: the code does not fill the size.
+        ValueError: The code does not fill the size.
     """
     height, width = size
     reader = _BitReader(np.unpackbits(np.array(code, dtype=np.uint8)))
@@ -91,14 +91,14 @@ def decode_label_studio(code: Sequence[int], size: Sequence[int]) -> Binary:
 
 
 class _BitReader:
-    """Whole numbers from a row of bits."""
+    """Reader of integers from a row of bits."""
 
     def __init__(self, bits: NDArray[np.uint8]) -> None:
         self.bits = bits
         self.position = 0
 
     def take(self, count: int) -> int:
-        """The next `count` bits, highest first."""
+        """Return the number of the next `count` bits, highest bit first."""
         chunk = self.bits[self.position : self.position + count]
         if len(chunk) < count:
             raise ValueError("the code ends too early")
@@ -124,7 +124,7 @@ def _compressed(runs: Sequence[int]) -> Iterator[str]:
 
 
 def _compressed_runs(text: str | bytes) -> Iterator[int]:
-    """COCO's compressed runs: five bits a character, from the fourth run on as differences to the last but one."""
+    """Yield the runs of a compressed code, the inverse of `_compressed`."""
     characters = iter(text.encode("ascii") if isinstance(text, str) else text)
     runs: list[int] = []
     for character in characters:
