@@ -38,6 +38,7 @@ from minimax_al.campaign.images.inventory import Duplicate, FileState, list_dupl
 from minimax_al.campaign.images.refresh import Refresh, accept_changed, refresh_items
 from minimax_al.campaign.images.relocation import check_holds_images
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation, write_evaluation
+from minimax_al.campaign.progress.label_errors import Review, review_labels
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import (
     CurvePoint,
@@ -68,6 +69,7 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.vocabulary import Progress, Task
 
 if TYPE_CHECKING:
+    from minimax_al.campaign.model.comparing import Comparison
     from minimax_al.campaign.model.learning import StartCallback
     from minimax_al.campaign.model.prediction import Predictions
     from minimax_al.training.trained import Trained
@@ -384,6 +386,52 @@ class Campaign(ClassEditing):
         check_training(name, on_features=self.settings.features is not None)
         train(self.context, name, progress, on_start)
         return self.model()
+
+    def finetune(self, progress: Progress | None = None, on_start: "StartCallback | None" = None) -> "Comparison":
+        """Train the pretrained encoder itself, and keep the result if it is better than the head on its features.
+
+        Args:
+            progress: Callback of the trainings.
+            on_start: Callback before the training on features.
+
+        Returns:
+            Accuracy and duration of both, measured on a fifth of the labels.
+
+        Raises:
+            CampaignError: Another training runs.
+            ConfigurationError: The campaign does not learn on features.
+            DataError: There are too few labels to compare on.
+        """
+        from minimax_al.campaign.model.learning import train_finetuned  # noqa: PLC0415 - loads torch
+
+        return train_finetuned(self.context, self.settings.strategy, progress, on_start)
+
+    def compare(
+        self,
+        recipes: Sequence[str] = ("features", "finetune", "scratch-small"),
+        progress: Progress | None = None,
+    ) -> "Comparison":
+        """Train several recipes on the same labels, and measure them on others.
+
+        Args:
+            recipes: Names of recipes, the fastest first.
+            progress: Callback of the trainings.
+
+        Raises:
+            ConfigurationError: The campaign does not learn on features, or a recipe cannot be compared.
+            DataError: There are too few labels to compare on.
+        """
+        from minimax_al.campaign.model.comparing import compare_recipes  # noqa: PLC0415 - loads torch
+
+        return compare_recipes(self.context, recipes, progress)
+
+    def review(self) -> Review:
+        """Return the labels that cross-validated predictions contradict, most suspicious first.
+
+        Raises:
+            CampaignError: No model was measured by cross-validation yet.
+        """
+        return review_labels(self.context)
 
     def status(self) -> Status:
         """Return progress, class balance, accuracy with its interval, agreement between rounds, and advice."""

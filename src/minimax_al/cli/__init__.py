@@ -27,6 +27,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "configure": campaign.configure,
     "move-images": campaign.move_images,
     "train": model.train,
+    "compare": model.compare,
+    "review": model.review,
     "status": campaign.status,
     "report": campaign.report,
     "export": labels.export,

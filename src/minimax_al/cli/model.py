@@ -4,23 +4,72 @@ from pathlib import Path
 from typing import Annotated
 
 from minimax_al.cli.arguments import CampaignFolder, Destination, ImageFolder, Strategy
-from minimax_al.cli.printing import show, show_status, show_test_result
+from minimax_al.cli.printing import show, show_comparison, show_status, show_test_result
 from minimax_al.cli.progress import shown_progress
+from minimax_al.escaping import escape
 
 
-def train(folder: CampaignFolder, /, strategy: Strategy = None) -> None:
+def train(folder: CampaignFolder, /, strategy: Strategy = None, finetune: bool = False) -> None:
     """Train on a campaign's labels, except the held-out ones; resumes after an interruption.
 
     Args:
         folder: Campaign folder.
         strategy: Strategy whose training runs, a name from `mal names strategies`; without it, the campaign's.
+        finetune: Also train the pretrained encoder itself, and keep the result if it is more accurate.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
         with shown_progress() as (progress, on_start):
-            campaign.train(strategy, progress, on_start)
+            if finetune:
+                compared = campaign.finetune(progress, on_start)
+            else:
+                campaign.train(strategy, progress, on_start)
+        if finetune:
+            show_comparison(compared)
         show_status(campaign)
+
+
+def compare(
+    folder: CampaignFolder,
+    /,
+    recipes: Annotated[tuple[str, ...], "RECIPE ..."] = ("features", "finetune", "scratch-small"),
+) -> None:
+    """Train several recipes on the same labels, and print their accuracy on others.
+
+    Args:
+        folder: Campaign folder.
+        recipes: Recipes to compare, the fastest first: `features`, `finetune`, `scratch-small`.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        with shown_progress() as (progress, _):
+            compared = campaign.compare(recipes, progress)
+        show_comparison(compared)
+
+
+def review(folder: CampaignFolder, /, out: Annotated[Path | None, "FILE.csv"] = None) -> None:
+    """List labels that look wrong: cross-validated predictions contradict them.
+
+    Args:
+        folder: Campaign folder.
+        out: CSV file for all of them; without it, the first ones are printed.
+    """
+    from minimax_al.campaign import Campaign
+
+    with Campaign.open(folder) as campaign:
+        found = campaign.review()
+    show(f"{len(found.suspicions):,} of {found.examined:,} labels look wrong.")
+    if out is not None:
+        found.write(out)
+        show(f"They are in {out}.")
+        return
+    for one in found.suspicions[:20]:
+        show(
+            f"{escape(one.path)}: labelled {escape(one.label)!r} by {escape(one.author)} ({one.probability:.0%}), "
+            f"predicted {escape(one.predicted)!r} ({one.predicted_probability:.0%})"
+        )
 
 
 def predict(folder: CampaignFolder, /, images: ImageFolder, out: Destination = Path("predictions.csv")) -> None:

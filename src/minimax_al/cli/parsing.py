@@ -53,7 +53,7 @@ def _annotation(parameter: inspect.Parameter, text: str) -> Any:  # noqa: ANN401
     hint = "(optional)" if parameter.default in {None, ()} else None
     if parameter.default is parameter.empty and get_origin(kind) is tuple:
         hint = "(required)"  # tyro allows none, and shows an empty default
-    described = Annotated[kind, tyro.conf.arg(metavar=placeholder, help=text, help_behavior_hint=hint)]
+    described: Any = Annotated[kind, tyro.conf.arg(metavar=placeholder, help=text, help_behavior_hint=hint)]
     if parameter.default is False:  # a flag that is off needs no opposite
         return Annotated[described, tyro.conf.FlagCreatePairsOff]
     return described

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from minimax_al.campaign import Campaign, EvaluationResult, ModelState, Refresh, Status
+    from minimax_al.campaign.model.comparing import Comparison
 
 
 _BUDGET = 100
@@ -138,6 +139,15 @@ def show_some(kind: str, files: list[str], where: str) -> None:
         show(f"{kind}: {escape(file)}")
     if len(files) > _SHOWN:
         show(f"{kind}: {len(files) - _SHOWN:,} more; {where}")
+
+
+def show_comparison(compared: "Comparison") -> None:
+    """Print the accuracy and the duration of recipes that were compared."""
+    show(f"Trained on {compared.labels:,} labels, measured on {compared.results[0].count:,} others:")
+    for result in compared.results:
+        low, high = result.interval
+        show(f"  {result.recipe:14} {result.accuracy:6.1%} (95 %: {low:.1%} to {high:.1%})  {result.seconds:,.0f} s")
+    show(compared.recommendation)
 
 
 def next_command(folder: Path, now: "Status") -> str:

@@ -97,7 +97,7 @@ class Suggestions:
     def _ask(self, run_id: int, paths: Sequence[str], configuration: Configuration) -> dict[str, Prediction]:
         if not paths:
             return {}
-        from minimax_al.campaign.model.datasets import load_images  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.model.datasets import images_for  # noqa: PLC0415 - loads torch
         from minimax_al.campaign.model.prediction import predict  # noqa: PLC0415
         from minimax_al.training.trained import load_trained  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ class Suggestions:
             if self._loaded is None or self._loaded[0] != run_id:
                 self._loaded = run_id, load_trained(run_folder(self.campaign.folder, run_id))
             trained = self._loaded[1]
-            images = load_images(self.campaign.images, paths, trained.stored_size, trained.fit)
+            images = images_for(trained, self.campaign.images, paths)
             said = list(predict(trained, images))
         return {
             one.path: class_prediction(str(one.class_name), one.confidence, model_version(run_id), configuration)

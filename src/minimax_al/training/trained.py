@@ -67,7 +67,8 @@ class Trained:
         mean: Mean of each channel, in [0, 1] units.
         std: Standard deviation of each channel, in [0, 1] units.
         facts: Facts of the training: run, strategy, labels, held_out, metrics, and per class the accuracy and counts.
-        source: Pretrained encoder whose features `model` reads; None if `model` reads images.
+        source: Pretrained encoder whose features `model` reads, or which `model` is fine-tuned from; None for others.
+        is_finetuned: Whether `model` is the encoder of `source` with its head, trained whole: it reads images.
         folder: Folder from which the model was loaded; it may hold the encoder's weights.
     """
 
@@ -81,6 +82,7 @@ class Trained:
     std: tuple[float, float, float]
     facts: Mapping[str, Any]
     source: EncoderSource | None = None
+    is_finetuned: bool = False
     folder: Path | None = None
 
     @cached_property
@@ -90,7 +92,7 @@ class Trained:
         Raises:
             CheckpointError: The encoder's weights are not those that the features were computed with.
         """
-        if self.source is None:
+        if self.source is None or self.is_finetuned:
             return self.model
         return nn.Sequential(self._encoder(self.source), self.model).eval()
 
@@ -138,7 +140,7 @@ def save_trained(folder: Path, trained: Trained, *, with_encoder: bool = False) 
     """
     digest = _save_weights(folder / WEIGHTS, trained.model)
     encoder_digest = None
-    if with_encoder and trained.source is not None:
+    if with_encoder and trained.source is not None and not trained.is_finetuned:
         encoder_digest = _save_weights(folder / ENCODER, trained.image_model[0])  # type: ignore[index]
     description = {
         "sha256": digest,
@@ -155,7 +157,7 @@ def save_trained(folder: Path, trained: Trained, *, with_encoder: bool = False) 
         description["encoder_sha256"] = encoder_digest
     if trained.source is not None:
         source = {**asdict(trained.source), "preprocessing": trained.source.preprocessing.to_dict()}
-        description |= {"source": source, "head": _describe_head(trained.model)}
+        description |= {"source": source, "is_finetuned": trained.is_finetuned, "head": _describe_head(trained)}
     write_durably(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False).encode())
 
 
@@ -180,9 +182,10 @@ def load_trained(folder: Path) -> Trained:
         ) from error
     tensors, _ = read_tensors(folder / WEIGHTS)
     _check_weights(folder / WEIGHTS, description.get("sha256"))
-    if isinstance(described.model, TaskModel) and isinstance(described.model.head, CosineClassifier):
-        # Classes without a label are masked; a mask of all classes is not stored.
-        described.model.head.mask_missing(tensors.get("head.present", torch.ones(1, dtype=torch.bool)))
+    for name, part in described.model.named_modules():
+        if isinstance(part, CosineClassifier):
+            # Classes without a label are masked; a mask of all classes is not stored.
+            part.mask_missing(tensors.get(f"{name}.present", torch.ones(1, dtype=torch.bool)))
     try:
         described.model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -214,6 +217,9 @@ def _described(description: Mapping[str, Any], folder: Path) -> Trained:
     source = _source(description["source"]) if "source" in description else None
     if source is not None:
         model: AnyTaskModel = _model_on_features(source, len(class_names), description["head"])
+        if description.get("is_finetuned", False):
+            encoder = build_encoder(source.encoder, image_size=source.preprocessing.size)
+            model = TaskModel(encoder, len(class_names), head=nn.Sequential(model.encoder, model.head))
     else:
         encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
         kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
@@ -229,6 +235,7 @@ def _described(description: Mapping[str, Any], folder: Path) -> Trained:
         std=tuple(description["std"]),
         facts=description["facts"],
         source=source,
+        is_finetuned=description.get("is_finetuned", False),
         folder=folder,
     )
 
@@ -237,12 +244,14 @@ def _source(values: Mapping[str, Any]) -> EncoderSource:
     return EncoderSource(**{**values, "preprocessing": Preprocessing.from_dict(values["preprocessing"])})
 
 
-def _describe_head(model: AnyTaskModel) -> dict[str, Any]:
+def _describe_head(trained: Trained) -> dict[str, Any]:
     """Return the fields from which `_model_on_features` builds the same network."""
-    assert isinstance(model.encoder, Adapter)
-    description: dict[str, Any] = {"adapter": model.encoder.kind, "hidden": model.encoder.hidden, "kind": "linear"}
-    if isinstance(model.head, CosineClassifier):
-        description |= {"kind": "cosine", "temperature": model.head.temperature}
+    model = trained.model
+    adapter, head = tuple(model.head) if trained.is_finetuned else (model.encoder, model.head)  # type: ignore[arg-type]
+    assert isinstance(adapter, Adapter)
+    description: dict[str, Any] = {"adapter": adapter.kind, "hidden": adapter.hidden, "kind": "linear"}
+    if isinstance(head, CosineClassifier):
+        description |= {"kind": "cosine", "temperature": head.temperature}
     return description
 
 

@@ -9,15 +9,19 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
-from minimax_al.campaign.model import recipes
+from minimax_al.campaign.model import comparing, finetuning, recipes
+from minimax_al.campaign.model.comparing import Comparison, RecipeResult
 from minimax_al.campaign.model.datasets import images_for
 from minimax_al.campaign.model.pool_features import PoolFeatures
 from minimax_al.campaign.model.prediction import predict_probabilities
 from minimax_al.campaign.package.preprocess import read_input
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.errors import CheckpointError, ConfigurationError
+from minimax_al.campaign.settings import RECIPES
+from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError
 from minimax_al.networks import build_encoder
 from minimax_al.training.trained import load_trained
+
+from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 
 CLASSES = ("red", "green", "blue")
 
@@ -191,3 +195,62 @@ def test_a_campaign_changes_between_recipes(campaign, weights):
     assert campaign.settings.features.weights == str(weights)
     with pytest.raises(ConfigurationError, match="the recipe 'features' needs a pretrained encoder"):
         campaign.configure(recipe="features")
+
+
+def test_wrong_labels_are_listed_for_review(campaign, tmp_path):
+    picks = campaign.picks(campaign.query(40).number)
+    label(campaign, picks)
+    wrong = [pick for pick in picks if "red" in pick.path][:2]
+    for pick in wrong:
+        campaign.label(pick.item, "blue", author="bob")
+    with pytest.raises(CampaignError, match="no model was measured by cross-validation yet: run 'mal train'"):
+        campaign.review()
+    campaign.train()
+    review = campaign.review()
+    assert review.examined == 40
+    assert {one.path for one in review.suspicions[:2]} == {pick.path for pick in wrong}
+    assert {(one.label, one.predicted, one.author) for one in review.suspicions[:2]} == {("blue", "red", "bob")}
+    review.write(tmp_path / "review.csv")
+    assert (tmp_path / "review.csv").read_text().splitlines()[1].startswith(review.suspicions[0].path)
+    campaign.label(wrong[0].item, "red", author="ann")
+    assert wrong[0].path not in {one.path for one in campaign.review().suspicions}
+
+
+class TestFinetuning:
+    @pytest.fixture(autouse=True)
+    def few_epochs(self, monkeypatch):
+        monkeypatch.setattr(finetuning, "SETTINGS", finetuning.SETTINGS.model_copy(update={"epochs": 2}))
+
+    def test_recipes_are_compared_on_the_same_labels(self, campaign, monkeypatch):
+        tiny = {"stored_size": 24, "recipe": {**TINY_RECIPE}}
+        monkeypatch.setitem(RECIPES["classification"], "scratch-small", tiny)
+        label(campaign, campaign.picks(campaign.query(45).number))
+        compared = campaign.compare()
+        assert [result.recipe for result in compared.results] == ["features", "finetune", "scratch-small"]
+        assert {result.count for result in compared.results} == {45 - compared.labels}
+        assert compared.results[0].accuracy > 0.6
+        assert "features" in compared.recommendation
+
+    def test_too_few_labels_and_unknown_recipes_are_one_sentence(self, campaign):
+        label(campaign, campaign.picks(campaign.query(12).number))
+        with pytest.raises(DataError, match="12 labels are too few to compare recipes on: label at least 40"):
+            campaign.compare()
+        with pytest.raises(ConfigurationError, match="recipe 'tuned' cannot be compared: give some of features"):
+            campaign.compare(["features", "tuned"])
+
+    def test_the_better_one_becomes_the_model_of_the_campaign(self, campaign, clock, discs, tmp_path, monkeypatch):
+        label(campaign, campaign.picks(campaign.query(45).number))
+        results = [RecipeResult("features", 5, 9, 0.1), RecipeResult("finetune", 8, 9, 1.0)]
+        monkeypatch.setattr(comparing, "compare_recipes", lambda *_: Comparison(36, tuple(results), "…"))
+        campaign.finetune()
+        model = campaign.model()
+        assert (model.strategy, model.labels, model.measured_on) == ("finetune", 45, 9)
+        assert model.score == 8 / 9
+        before = [image.confidence for image in campaign.predict(discs).images]
+        campaign.package(tmp_path / "package", onnx=False)
+        own = load_trained(tmp_path / "package")
+        names = sorted(path.name for path in discs.iterdir())
+        again = torch.cat(list(predict_probabilities(own, images_for(own, discs, names)))).max(dim=1).values
+        assert np.allclose(before, again.numpy(), atol=1e-6)
+        clock.advance(1)
+        assert campaign.train().strategy == "cluster_margin"

@@ -56,4 +56,4 @@ def _has_classes_of(earlier: Trained, now: Trained) -> bool:
 def _sight(trained: Trained) -> tuple[object, ...]:
     """Return everything that decides how a model sees an image."""
     size = trained.stored_size, trained.recipe.augmentation.crop, trained.recipe.augmentation.input_size
-    return trained.task, trained.fit, size, trained.mean, trained.std
+    return trained.task, trained.fit, size, trained.mean, trained.std, trained.source, trained.is_finetuned

@@ -25,9 +25,6 @@ from minimax_al.training import Evaluation, Models, Round
 from minimax_al.training.feature_fits import fit_head
 from minimax_al.training.out_of_fold import OutOfFold, fold_of_labels, out_of_fold
 
-OUT_OF_FOLD = "out_of_fold.npz"
-"""File of a run: the prediction of each label by a model that was not trained on it."""
-
 _EARLIER = 8
 """Largest number of earlier points of the learning curve that are measured again."""
 

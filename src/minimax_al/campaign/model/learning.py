@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.model.broken_images import without_broken_images
 from minimax_al.campaign.model.datasets import build_dataset, build_feature_dataset
 from minimax_al.campaign.model.earlier_models import measure_earlier
-from minimax_al.campaign.model.label_predictions import OUT_OF_FOLD, LabelPredictions
+from minimax_al.campaign.model.finetuning import finetuned_model
+from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.measuring import measure
 from minimax_al.campaign.model.pixel_views import keep_views
 from minimax_al.campaign.model.pool_features import PoolFeatures, all_images, with_features
 from minimax_al.campaign.model.recipes import read_recipe
 from minimax_al.campaign.model.training_data import gather
 from minimax_al.campaign.model.training_lock import training_alone
+from minimax_al.campaign.progress.headline import CROSS_VALIDATED
+from minimax_al.campaign.progress.label_errors import OUT_OF_FOLD
 from minimax_al.campaign.progress.runs import (
     PREDICTIONS,
     done_run,
@@ -42,10 +45,14 @@ from minimax_al.data import Dataset
 from minimax_al.durable import new_folder
 from minimax_al.errors import CampaignError, DataError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
+from minimax_al.networks import TaskModel
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation
 from minimax_al.training.trained import Trained, save_trained
 from minimax_al.vocabulary import Progress
+
+if TYPE_CHECKING:
+    from minimax_al.campaign.model.comparing import Comparison
 
 StartCallback = Callable[[str, int, int], None]
 """Callback before a training, with the strategy, the number of labels to train on and of those held out."""
@@ -177,6 +184,31 @@ class Session:
                 )
             )
         return choices
+
+    def keep_finetuned(self, accuracy: float, count: int, progress: Progress | None) -> None:
+        """Fine-tune on all labels, and record the network as a run of its own.
+
+        Args:
+            accuracy: Accuracy of the same training on four fifths of the labels.
+            count: Number of labels that it was measured on.
+            progress: Callback of finished epochs.
+        """
+        assert self.learner.models is not None
+        head = self.learner.models.task_model
+        assert isinstance(head, TaskModel)
+        model = finetuned_model(self.context, self.material.class_names, self.material.labelled, head, progress)
+        found = Evaluation({"accuracy": accuracy, CROSS_VALIDATED: float(count)}, [])
+        with self.context.store.writing() as connection:
+            sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
+            fingerprint = f"{self.fingerprint} finetuned"
+            run_id = start_run(connection, "finetune", fingerprint, now=self.context.now(), **sizes)
+        trained = replace(self._trained(run_id, found), model=model, is_finetuned=True)
+        folder = run_folder(self.context.folder, run_id)
+        shutil.rmtree(folder, ignore_errors=True)
+        with new_folder(folder) as part:
+            save_trained(part, trained)
+        with self.context.store.writing() as connection:
+            finish_run(connection, run_id, found.metrics, self.context.now(), self.material.last_label)
 
     def _suggestions(self, indices: Tensor) -> list[tuple[int | None, float | None]]:
         """Return M's class id and its probability for each image; None for masks."""
@@ -314,6 +346,36 @@ def train(
         run_id = without_broken_images(context, lambda: Session(context, strategy, progress, on_start).fit())
     with context.store.reading() as connection:
         return connection.execute(select(runs).where(runs.c.id == run_id)).one()
+
+
+def train_finetuned(
+    context: CampaignContext, strategy: str, progress: Progress | None = None, on_start: StartCallback | None = None
+) -> "Comparison":
+    """Fine-tune the encoder, and make the result the campaign's model if it is more accurate than the head alone.
+
+    Both are trained on four fifths of the labels and measured on the other fifth; the better one is then trained on all
+    labels.
+
+    Args:
+        context: Campaign that learns on features.
+        strategy: Strategy of the head on features.
+        progress: Callback of the trainings.
+        on_start: Callback before the training on features.
+
+    Raises:
+        ConfigurationError: The campaign does not learn on features.
+        DataError: There are too few labels to compare.
+    """
+    from minimax_al.campaign.model.comparing import compare_recipes  # noqa: PLC0415 - it trains sessions itself
+
+    with training_alone(context.folder):
+        compared = compare_recipes(context, ("features", "finetune"), progress)
+        session = Session(context, strategy, progress, on_start)
+        session.fit()
+        on_features, finetuned = compared.results
+        if finetuned.right > on_features.right:
+            session.keep_finetuned(finetuned.accuracy, finetuned.count, progress)
+    return compared
 
 
 def choose(

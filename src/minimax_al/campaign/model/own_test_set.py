@@ -16,7 +16,7 @@ from minimax_al.campaign.exchange.formats import Context, Given, check_source, d
 from minimax_al.campaign.images.fingerprints import content_hash
 from minimax_al.campaign.images.letterbox import in_place
 from minimax_al.campaign.images.mask_files import Mask, MaskFiles
-from minimax_al.campaign.model.datasets import load_images
+from minimax_al.campaign.model.datasets import images_for
 from minimax_al.campaign.model.measuring import miou_interval
 from minimax_al.campaign.model.prediction import predict_probabilities
 from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
@@ -249,4 +249,4 @@ def _confusion(trained: Trained, mask: Mask, square: NDArray[np.uint8]) -> torch
 
 def _load(trained: Trained, cases: Sequence[_Case]) -> Images:
     files = [str(case.file) for case in cases]
-    return load_images(Path(), files, trained.stored_size, trained.fit, exact=True)
+    return images_for(trained, Path(), files)

@@ -1,0 +1,121 @@
+"""Fine-tuning: the pretrained encoder is trained whole, starting from the head on its frozen features.
+
+LP-FT (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution"): a head
+that is fitted first keeps the first steps of fine-tuning from distorting the features.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.model.recipes import load_source, read_recipe
+from minimax_al.campaign.model.training_data import Known
+from minimax_al.data import Augmentation, Dataset
+from minimax_al.errors import ConfigurationError
+from minimax_al.networks import TaskModel
+from minimax_al.training import Recipe, Round, Runtime, TaskSettings
+from minimax_al.training.preprocessed_images import PreprocessedImages
+from minimax_al.training.task import TaskTraining
+from minimax_al.vocabulary import Progress
+
+SETTINGS = TaskSettings(epochs=12, learning_rate=1e-4, batch_size=32, schedule="cosine", weight_decay=1e-4)
+"""Training of the whole network: a small rate, since it starts close to a good solution."""
+
+
+def finetuned_model(
+    context: CampaignContext,
+    class_names: Sequence[str],
+    labelled: Sequence[Known],
+    head_on_features: TaskModel,
+    progress: Progress | None = None,
+) -> TaskModel:
+    """Train the pretrained encoder and the head on labelled images.
+
+    Args:
+        context: Campaign that learns on features.
+        class_names: Classes, in the order of the logits.
+        labelled: Labelled images to train on.
+        head_on_features: Head that was fitted to the features of the same labels; it is not changed.
+        progress: Callback of finished epochs.
+
+    Returns:
+        Network from normalised images to logits, in evaluation mode on the CPU.
+
+    Raises:
+        ConfigurationError: The campaign does not learn on features.
+        UnreadableImageError: An image cannot be read any more.
+    """
+    if context.settings.features is None:
+        raise ConfigurationError(
+            "fine-tuning starts from the features of a pretrained encoder: choose the recipe 'features' first, or "
+            "train with the recipe 'finetune'"
+        )
+    encoder = load_source(context.settings.features)
+    images = PreprocessedImages(
+        [context.images / known.path for known in labelled], [known.path for known in labelled], encoder.preprocessing
+    )
+    targets = torch.tensor([known.target for known in labelled])
+    nothing = torch.empty(0, dtype=torch.int64)
+    dataset = Dataset(
+        name="campaign",
+        task="classification",
+        class_names=tuple(class_names),
+        train=images,
+        train_targets=targets,
+        test=images.subset(nothing),
+        test_targets=nothing,
+        mean=encoder.preprocessing.mean,
+        std=encoder.preprocessing.std,
+    )
+    recipe = read_recipe(context.settings)
+    recipe = Recipe(augmentation=Augmentation(flip=True), task=SETTINGS, runtime=recipe.runtime)
+    round_ = Round(
+        dataset=dataset,
+        targets=targets,
+        labelled=torch.arange(len(targets)),
+        unlabelled=nothing,
+        recipe=recipe,
+        runtime=Runtime(recipe.runtime),
+        seed=context.settings.seed,
+        progress=progress,
+    )
+    model = whole_model(encoder.network, len(class_names), head_on_features)
+    training = TaskTraining(model, SETTINGS, round_.runtime)
+
+    def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
+        return round_.labelled_batches("finetune", SETTINGS.batch_size, epoch, steps)
+
+    round_.train("finetune", training, SETTINGS, steps=SETTINGS.steps(len(targets)), batches=batches)
+    return model.cpu().eval()
+
+
+def whole_model(encoder: nn.Module, classes: int, head_on_features: TaskModel) -> TaskModel:
+    """Return the encoder with a copy of a head on its features, as one network on images.
+
+    Args:
+        encoder: Pretrained encoder, which is not copied.
+        classes: Number of classes.
+        head_on_features: Adapter and head.
+    """
+    head = nn.Sequential(deepcopy(head_on_features.encoder), deepcopy(head_on_features.head))
+    head.requires_grad_(requires_grad=True)
+    return TaskModel(encoder, classes, head=head)  # type: ignore[arg-type]
+
+
+def logits_of_images(model: nn.Module, context: CampaignContext, paths: Sequence[str]) -> Tensor:
+    """Return a fine-tuned network's logits of images, shape (n, K) float32.
+
+    Args:
+        model: Network from normalised images to logits.
+        context: Campaign that learns on features.
+        paths: Paths relative to the folder of images.
+    """
+    assert context.settings.features is not None
+    preprocessing = load_source(context.settings.features).preprocessing
+    images = PreprocessedImages([context.images / path for path in paths], paths, preprocessing)
+    batches = images.stream(torch.arange(len(paths)).split(64))
+    with torch.inference_mode():
+        return torch.cat([model(preprocessing.normalise(pixels.permute(0, 2, 3, 1))).float() for pixels in batches])
