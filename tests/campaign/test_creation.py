@@ -22,7 +22,7 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
         ({"strategy": "coverage"}, ConfigurationError, "chooses images and does not train"),
         ({"sead": 1}, ConfigurationError, "settings of the campaign: unknown key 'sead'; did you mean 'seed'"),
         ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
-        ({"storage": "oracle://x"}, ConfigurationError, "is no database for campaigns"),
+        ({"storage": "oracle://x"}, ConfigurationError, "is not a database for campaigns"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_images, changes, error, match):

@@ -68,7 +68,7 @@ def test_an_undo_that_says_what_it_takes_back_takes_back_nothing_else(client, ca
     asked = {"author": "ann", "item": item, "kind": "label"}
     answer = client.post("/api/undo", json={**asked, "class_name": "cat"})
     assert answer.status_code == 400
-    assert "something else since" in answer.json()["error"]
+    assert "another answer since" in answer.json()["error"]
     assert say(client, "undo", item=item, kind="label", class_name="dog")["class_name"] == "dog"
     assert campaign.pick(item).class_name == "cat"
 

@@ -97,7 +97,7 @@ def test_undo_takes_back_what_one_person_said_last(client):
     assert (undone["pick"]["answer"], undone["pick"]["class_name"]) == ("waiting", None)
     again = client.post("/api/undo", json={"author": "ann"})
     assert again.status_code == 400
-    assert "nothing that could be undone" in again.json()["error"]
+    assert "no answer that could be undone" in again.json()["error"]
 
 
 def test_undo_of_a_label_that_no_round_asked_for_has_no_pick(make_campaign, make_client):
@@ -185,7 +185,7 @@ def test_bodies_are_json_and_say_so(onlooker, content, headers):
 def test_a_round_that_was_never_opened_is_not_found(onlooker):
     answer = onlooker.get("/api/picks", params={"round": 2})
     assert answer.status_code == 404
-    assert "no round 2" in answer.json()["error"]
+    assert "round 2 does not exist" in answer.json()["error"]
 
 
 def test_classes_and_masks_are_kept_apart(make_campaign, make_client):

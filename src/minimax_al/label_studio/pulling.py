@@ -16,8 +16,8 @@ from sqlalchemy import Connection, select
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.exchange.formats.label_studio import class_of_results, mask_of_results
 from minimax_al.campaign.images.mask_files import check_mask
-from minimax_al.campaign.rounds.answers import take, take_overtaken, undo
-from minimax_al.campaign.rounds.rounds import asked_by_latest
+from minimax_al.campaign.rounds.answers import record_superseded, take, undo
+from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, Kind, holding
@@ -179,7 +179,7 @@ def _asked(campaign: Campaign, event: Event, task: Task) -> Event:
         asked = select(picks.c.round_id).join(rounds, rounds.c.id == picks.c.round_id)
         of_task = asked.where(picks.c.item_id == event.item_id, rounds.c.number == number)
         round_id = connection.execute(of_task).scalar() if isinstance(number, int) else None
-        return event._replace(round_id=round_id or asked_by_latest(connection, [event.item_id]).get(event.item_id))
+        return event._replace(round_id=round_id or picked_by_latest(connection, [event.item_id]).get(event.item_id))
 
 
 def _known(connection: Connection, item_ids: Sequence[int]) -> _Known:
@@ -213,7 +213,7 @@ def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
         new = [one for one in new if not _repeats(one.event, held.get(one.event.item_id))]
         new.sort(key=lambda one: one.event.at)
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
-        take_overtaken(connection, [one.event for one in old], campaign.now())
+        record_superseded(connection, [one.event for one in old], campaign.now())
         live = [one for one in new if one not in old]
         _take_back(connection, live, held, campaign.now())
         take(connection, [one.event for one in live], campaign.settings)

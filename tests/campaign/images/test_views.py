@@ -62,7 +62,7 @@ def test_a_image_that_nobody_asked_about_is_said(campaign):
     with pytest.raises(DataError, match=r"'a/000\.png' was asked about in no round$"):
         campaign.pick(1)
     campaign.query(12)
-    with pytest.raises(DataError, match=r"'a/000\.png' was asked about in no round 7"):
+    with pytest.raises(DataError, match=r"'a/000\.png' was not picked in round 7"):
         campaign.pick(1, 7)
 
 

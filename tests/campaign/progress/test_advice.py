@@ -83,13 +83,13 @@ def test_nothing_left_to_ask_is_a_reason_to_stop():
 @pytest.mark.parametrize(
     ("strategy", "scores", "words"),
     [
-        ("random", {}, "drawn at random"),
-        ("random+mal", {"entropy": 1.0}, "drawn at random"),
+        ("random", {}, "random sample"),
+        ("random+mal", {"entropy": 1.0}, "random sample"),
         ("entropy", {"entropy": 1.25}, "the model is unsure of it (entropy 1.25)"),
         ("bald", {"mutual_information": 0.1}, "sampled models disagree about it (mutual information 0.1)"),
-        ("vaal", {"labelledness": -2.0}, "it looks unlike what is labelled (labelledness -2)"),
-        ("coreset", {}, "it lies far from everything that is labelled"),
-        ("mal-diversity-only", {"labelledness_rank": 0.0, "entropy_rank": 4.0}, "(place 5 of 10)"),
+        ("vaal", {"labelledness": -2.0}, "it looks unlike the labelled images (labelledness -2)"),
+        ("coreset", {}, "it is far from every labelled image"),
+        ("mal-diversity-only", {"labelledness_rank": 0.0, "entropy_rank": 4.0}, "(rank 5 of 10)"),
         ("plug-in", {"novelty": 3.0}, "chosen by plug-in"),
     ],
 )

@@ -91,7 +91,7 @@ def test_the_page_is_for_its_reader(trained):
     ]
     assert [title for title in titles if title in wanted] == wanted
     assert text.index("Wrong predictions") < text.index("Correct predictions")
-    assert "drawn at random" in text
+    assert "random sample" in text
     assert "Band: 95% interval" in text
     model = trained.model()
     assert f"{100 * model.score:.1f}" in text

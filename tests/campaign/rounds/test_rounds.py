@@ -19,7 +19,7 @@ def test_the_first_round_is_drawn_at_random_whatever_the_strategy(campaign):
     assert [pick.rank for pick in picks] == [0, 1, 2, 3, 4]
     assert len({pick.item for pick in picks}) == 5
     assert all(pick.at_random and pick.suggestion is None for pick in picks)
-    assert {pick.reason for pick in picks} == {"drawn at random: no image has a label yet"}
+    assert {pick.reason for pick in picks} == {"random sample: no image has a label yet"}
 
 
 def test_same_seed_same_picks(make_campaign):

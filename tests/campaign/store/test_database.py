@@ -90,7 +90,7 @@ def test_a_full_disk_is_said_and_nothing_is_damaged(make_campaign):
         for _ in range(200):
             campaign.label(list(range(1, 13)), "dog", author="b" * 500)
 
-    with pytest.raises(CampaignError, match=r"has no room left on its disk: make some, .* nothing was changed"):
+    with pytest.raises(CampaignError, match=r"has no room left on its disk: free some space, .* nothing was changed"):
         label_until_it_is_full()
     event.remove(campaign.store.engine, "connect", shrink)
     campaign.store.engine.dispose()
@@ -163,7 +163,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(make_campaign):
 @pytest.mark.parametrize(
     ("damage", "match"),
     [
-        (lambda file: file.write_bytes(b"no database" * 1000), "is no database: it was overwritten"),
+        (lambda file: file.write_bytes(b"no database" * 1000), "is not a database: it was overwritten"),
         (lambda file: file.write_bytes(b""), "holds no campaign: its creation was interrupted"),
         (lambda file: file.unlink(), "is no campaign: make one with 'mal new'"),
     ],
@@ -183,7 +183,7 @@ def test_no_folder_is_said(tmp_path):
 
 @pytest.mark.parametrize("url", ["mysql://host/db", "postgresql://host/db", "no url", "sqlite+aiosqlite:///x.db"])
 def test_other_databases_are_refused(url):
-    with pytest.raises(ConfigurationError, match=r"is no database for campaigns: .*postgresql\+psycopg://"):
+    with pytest.raises(ConfigurationError, match=r"is not a database for campaigns: .*postgresql\+psycopg://"):
         parse_url(url)
 
 
@@ -199,7 +199,7 @@ def test_other_databases_are_refused(url):
     ],
 )
 def test_no_message_shows_a_password(url):
-    with pytest.raises(ConfigurationError, match=r"is no database for campaigns|'\w*password' among its") as caught:
+    with pytest.raises(ConfigurationError, match=r"is not a database for campaigns|'\w*password' among its") as caught:
         parse_url(url)
     assert "s3cret" not in str(caught.value)
 

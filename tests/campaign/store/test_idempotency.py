@@ -80,7 +80,7 @@ def test_a_request_of_an_older_version_is_known_again(campaign, item):
 
 
 def test_what_was_refused_is_tried_again(campaign, item):
-    with pytest.raises(CampaignError, match="nothing about this image that could be undone"):
+    with pytest.raises(CampaignError, match="no answer about this image that could be undone"):
         campaign.undo("ann", item, request="one")
     assert remembered(campaign) == 0
     campaign.label(item, "cat", author="ann")
@@ -124,7 +124,7 @@ def test_an_answer_to_what_has_an_answer_already_leaves_it_and_is_in_the_history
     assert left == [[item], [item]]
     assert [campaign.pick(one).class_name for one in (item, other)] == ["dog", "cat"]
     assert kinds(campaign) == ["label", "label", "undo", "label"]
-    with pytest.raises(CampaignError, match="nothing about this image"):
+    with pytest.raises(CampaignError, match="no answer about this image"):
         campaign.undo("ann", item)
     assert campaign.unsure(item, author="ann", if_waiting=True) == [item]
     assert campaign.pick(item).class_name == "dog"
@@ -145,7 +145,7 @@ def test_only_what_is_remembered_is_taken_back(campaign, item):
     campaign.label(item, "cat", author="ann")
     campaign.label(item, "dog", author="ann")
     for wrong in ({"kind": "label", "class_name": "cat"}, {"kind": "unsure"}):
-        with pytest.raises(CampaignError, match="'ann' has said something else since"):
+        with pytest.raises(CampaignError, match="'ann' has given another answer since"):
             campaign.undo("ann", item, **wrong)
     assert campaign.pick(item).class_name == "dog"
     campaign.undo("ann", item, kind="label", class_name="dog")

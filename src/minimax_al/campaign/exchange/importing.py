@@ -15,7 +15,7 @@ from minimax_al.campaign.exchange.formats import Context, Given, check_source, d
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.images.mask_files import Mask, MaskFiles, check_mask
-from minimax_al.campaign.rounds.answers import take, take_overtaken
+from minimax_al.campaign.rounds.answers import record_superseded, take
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import add_classes, class_ids
 from minimax_al.campaign.store.database import Store
@@ -148,7 +148,7 @@ def import_labels(
         problems.check()
         add_classes(connection, classes.new)
         plan = _plan(connection, answers, classes, now)
-        take_overtaken(connection, plan.earlier, now)
+        record_superseded(connection, plan.earlier, now)
         take(connection, plan.events, settings)
     return replace(plan.counted(outcome), new_classes=classes.new)
 

@@ -1,1 +1,1 @@
-"""Rounds of labelling: picks, leases, answers, the validation split and the reasons for picks."""
+"""Rounds of labelling: picks, leases, answers, validation split, reasons for picks."""

@@ -1,4 +1,4 @@
-"""Taking answers from people: labels, skips, unsures, and taking them back."""
+"""Answers of annotators: labels, skips, unsures, and undo."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,25 +10,34 @@ from minimax_al.campaign.images.duplicates import separate_by_labels
 from minimax_al.campaign.images.mask_files import Mask, check_mask
 from minimax_al.campaign.rounds.arguments import as_items
 from minimax_al.campaign.rounds.leases import end_leases
-from minimax_al.campaign.rounds.rounds import asked_by_latest
+from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.rounds.validation import MASKS, decide_membership
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import after_writing, portions
-from minimax_al.campaign.store.history import Event, Kind, Said, check_author, record, revoke_all, undo_last, what_holds
+from minimax_al.campaign.store.history import (
+    Event,
+    ExpectedAnswer,
+    Kind,
+    check_author,
+    record,
+    revoke_all,
+    undo_last,
+    what_holds,
+)
 from minimax_al.campaign.store.schema import classes, items
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.errors import DataError
 
 
 class Undone(NamedTuple):
-    """What an undo took back.
+    """Answer that an undo revoked.
 
     Attributes:
-        item: the image.
-        path: its file.
+        item: Id of the image.
+        path: Path of the image.
         kind: "label", "skip" or "unsure".
-        class_name: of the label.
+        class_name: Class of the label; None for other answers.
     """
 
     item: int
@@ -38,10 +47,10 @@ class Undone(NamedTuple):
 
 
 def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
-    """Ids of images given by id or by path.
+    """Return the ids of images given by id or by path.
 
     Raises:
-        DataError: there is no such image.
+        DataError: An image does not exist.
     """
     given = as_items(given)
     ids: dict[int | str, int] = {}
@@ -69,51 +78,51 @@ def answer(
     mask: str | None = None,
     if_waiting: bool = False,
 ) -> list[int]:
-    """One answer to one or more images, whether or not they are leased: an answer that comes late is kept.
+    """Record one answer to one or more images, leased or not; a late answer counts.
 
     Args:
-        connection: in a write transaction.
-        ids: the images.
-        kind: what is said.
-        author: who says it.
-        settings: of the campaign.
-        now: when.
-        class_id: of a label in classification.
-        mask: of a label in segmentation.
-        if_waiting: whether the author believes that nobody has answered yet. What somebody has answered meanwhile
-            holds on; the history has this answer as taken back.
+        connection: Connection in a write transaction.
+        ids: Ids of the images.
+        kind: Kind of the answer.
+        author: Name of the annotator.
+        settings: Settings of the campaign.
+        now: Time of the answer.
+        class_id: Class of a label in classification.
+        mask: Name of a label's mask in segmentation.
+        if_waiting: Whether the author knows of no answer. An image answered meanwhile keeps that answer; the history
+            has this one as revoked.
 
     Returns:
-        Ids of the images that had their answer, and keep it.
+        Ids of the images that keep an earlier answer.
     """
     check_author(author)
-    asked = asked_by_latest(connection, ids)
-    events = [Event(item, kind, author, now, class_id, mask, asked.get(item)) for item in ids]
+    rounds = picked_by_latest(connection, ids)
+    events = [Event(item, kind, author, now, class_id, mask, rounds.get(item)) for item in ids]
     answered = _answered(connection, ids) if if_waiting else set()
-    take_overtaken(connection, [event for event in events if event.item_id in answered], now)
+    record_superseded(connection, [event for event in events if event.item_id in answered], now)
     take(connection, [event for event in events if event.item_id not in answered], settings)
     return [item for item in ids if item in answered]
 
 
 def take(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
-    """Adds events to the history, with all that follows from them."""
+    """Record events, and update everything that follows from them."""
     record(connection, events)
     labelled = [(event.item_id, event.class_id or MASKS) for event in events if event.kind == "label"]
     separate_by_labels(connection, [item for item, stratum in labelled if stratum != MASKS])
     decide_membership(connection, labelled, settings.validation_share, settings.seed)
     end_leases(connection, [event.item_id for event in events])
     for portion in portions([item for item, _ in labelled]):
-        # Somebody has looked at these images as they are now.
+        # The author has seen these images with their changed content.
         again = update(items).where(items.c.id.in_(portion), items.c.status == "changed")
         connection.execute(again.values(status="active"))
     update_waiting(connection, [event.item_id for event in events])
     after_writing(connection, len(events))
 
 
-def take_overtaken(connection: Connection, events: Sequence[Event], now: datetime) -> None:
-    """Adds events to the history, but not to hold: rows are in the order in which they came, so each is taken back.
+def record_superseded(connection: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Record answers that a newer answer already supersedes.
 
-    Something else holds of their images before and after, so nothing follows from them.
+    Each is appended and revoked at once, so that the current label does not change and nothing follows from it.
     """
     for event in events:
         record(connection, [event])
@@ -121,18 +130,29 @@ def take_overtaken(connection: Connection, events: Sequence[Event], now: datetim
 
 
 def undo(
-    connection: Connection, author: str, now: datetime, item_id: int | None = None, said: Said | None = None
+    connection: Connection,
+    author: str,
+    now: datetime,
+    item_id: int | None = None,
+    expected: ExpectedAnswer | None = None,
 ) -> Undone:
-    """Takes back what an author said last (of one image); it waits again where its round is still open.
+    """Revoke an author's last answer (about one image); the image waits again if its round is open.
+
+    Args:
+        connection: Connection in a write transaction.
+        author: Name of the annotator.
+        now: Time of the undo.
+        item_id: Id of the image; None for the image of the last answer.
+        expected: Answer that the author remembers; None for any.
 
     Raises:
-        CampaignError: there is nothing to take back, or it is not what the author remembers.
+        CampaignError: The author has no answer to revoke, or the last one is another than expected.
     """
     check_author(author)
-    row = undo_last(connection, author, now, item_id, said)
+    row = undo_last(connection, author, now, item_id, expected)
     stale = what_holds("id", items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
-    connection.execute(again.values(status="changed"))  # what holds now was said of the file's former content
+    connection.execute(again.values(status="changed"))  # the current answer is about the file's former content
     update_waiting(connection, [row.item_id])
     path = connection.execute(select(items.c.path).where(items.c.id == row.item_id)).scalar_one()
     name = connection.execute(select(classes.c.name).where(classes.c.id == row.class_id)).scalar()
@@ -163,16 +183,16 @@ def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datet
 
 
 def _answered(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Those of the images of which a label or "unsure" holds, as they are now."""
+    """Return those of the images whose current content has a label or "unsure"."""
     held = select(items.c.id).where(items.c.status != "changed", what_holds("id", items.c.id).is_not(None))
     return {item for portion in portions(ids) for item in connection.scalars(held.where(items.c.id.in_(portion)))}
 
 
 def check_mask_of(connection: Connection, item: int | str, mask: Mask) -> None:
-    """Refuses a mask that does not fit its image or the classes.
+    """Raise an error if a mask does not fit its image or the classes.
 
     Raises:
-        DataError: it is of another size, or has a number that is no class; or there is no such image.
+        DataError: The mask has another size or a number that is not a class, or the image does not exist.
     """
     (found,) = find_items(connection, [item])
     row = connection.execute(select(items.c.path, items.c.height, items.c.width).where(items.c.id == found)).one()

@@ -1,4 +1,4 @@
-"""What people do in a campaign: take images from the open round, say what they show, take it back."""
+"""Annotators' half of a campaign: lease images of the open round, answer, undo."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, 
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
-from minimax_al.campaign.store.history import Kind, Said, current_labels, what_is_seen
+from minimax_al.campaign.store.history import ExpectedAnswer, Kind, current_labels, image_and_mask
 from minimax_al.campaign.store.idempotency import once
 from minimax_al.campaign.store.stored_settings import read_settings
 from minimax_al.errors import CampaignError, UnknownNameError
@@ -27,23 +27,22 @@ Item = int | str
 
 
 class Labelling:
-    """The half of a campaign that people work with; `Campaign` adds the rest.
+    """Half of a campaign that annotators use; `Campaign` adds the rest.
 
-    What people say may carry a `request`: a word of the caller's own, new for everything that is said. Where no answer
-    came, the same may be said again under the same word: within 30 days it is done once, whatever crashed meanwhile.
-    Something else under the same word is refused (`CampaignError`).
+    Every answer accepts an idempotency key, `request`: a retry with the same key within 30 days runs once, whatever
+    crashed meanwhile. The same key with another answer is refused (`CampaignError`).
 
     Args:
-        folder: of the campaign.
-        store: its database.
-        clock: gives the time, with a time zone.
+        folder: Campaign folder.
+        store: Database of the campaign.
+        clock: Function that returns the current time, with a time zone.
 
     Attributes:
-        folder: of the campaign.
-        store: its database.
-        settings: as they were read.
-        masks: the masks of a segmentation campaign.
-        views: what models have said of its images' pixels.
+        folder: Campaign folder.
+        store: Database of the campaign.
+        settings: Settings as they were read.
+        masks: Masks of a segmentation campaign.
+        views: Predictions and entropies of its images' pixels.
         now: Function that returns the current time, with a time zone.
         lease_clock: Function that returns the time by which leases end; it does not jump when the clock is set.
     """
@@ -58,7 +57,7 @@ class Labelling:
         self.masks, self.views = self.context.masks, self.context.views
 
     def close(self) -> None:
-        """Lets go of the database; a campaign is a context manager, too."""
+        """Close the database; a campaign is also a context manager."""
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -74,62 +73,62 @@ class Labelling:
 
     @property
     def images(self) -> Path:
-        """The folder of images."""
+        """Folder of the images."""
         return Path(self.settings.images)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes, in order."""
+        """Names of the classes, in order."""
         with self.store.reading() as connection:
             return tuple(class_ids(connection))
 
     def round(self, number: int | None = None) -> RoundState:
-        """How far a round is, by default the latest.
+        """Return the progress of a round, by default of the latest.
 
         Raises:
-            CampaignError: there is none.
+            CampaignError: The round does not exist.
         """
         with self.store.reading() as connection:
             state = round_state(connection, number)
         if state is None:
             raise CampaignError(
-                "no round was opened yet: query first" if number is None else f"there is no round {number}"
+                "no round was opened yet: query first" if number is None else f"round {number} does not exist"
             )
         return state
 
     def picks(self, number: int | None = None) -> list[Pick]:
-        """The images of a round (by default the latest) in order, with reasons, suggestions, leases and answers."""
+        """Return the picks of a round by rank, by default of the latest."""
         with self.store.reading() as connection:
             return list_picks(connection, number)
 
     def pick(self, item: Item, number: int | None = None) -> Pick:
-        """An image as a round asks about it, by default the latest round that does.
+        """Return the pick of an image, by default in the latest round that picked it.
 
         Raises:
-            DataError: there is no such image, or no such round has asked about it.
+            DataError: The image does not exist, or the round did not pick it.
         """
         with self.store.reading() as connection:
             return find_pick(connection, find_items(connection, [item])[0], number)
 
     def image(self, item: Item) -> Path:
-        """The file of an image, all links followed; it lies below the images' folder.
+        """Return the file of an image, all links followed; it is below the images' folder.
 
         Raises:
-            DataError: there is no such image, its file is gone, or a link leads out of the folder.
+            DataError: The image does not exist, its file is gone, or a link leads out of the folder.
         """
         return image_file(self.images, self._find(item).path)
 
     def view(self, item: Item, kind: ViewKind) -> Path | None:
-        """A grey PNG file in an image's proportions; None where there is none, as in classification.
+        """Return a grey PNG file in an image's proportions; None if it does not exist, as in classification.
 
         Args:
-            item: the image.
-            kind: "label", the mask that holds; "prediction", the class numbers that the model said when it chose
-                the image, 255 where it does not look; or "entropy", how unsure it was, from 0 to 255.
+            item: Image, by id or path.
+            kind: "label", the current mask; "prediction", the class numbers that the model predicted when it chose the
+                image, 255 = ignore; or "entropy", scaled to 0 to 255.
 
         Raises:
-            ConfigurationError: there is no such kind.
-            DataError: there is no such image.
+            ConfigurationError: The kind is unknown.
+            DataError: The image does not exist.
         """
         if kind not in get_args(ViewKind):
             raise UnknownNameError("view", kind, get_args(ViewKind))
@@ -141,13 +140,13 @@ class Labelling:
         return path if path is not None and path.is_file() else None
 
     def close_round(self, number: int | None = None) -> None:
-        """Closes the open round; its unanswered images may be picked again.
+        """Close the open round; its unanswered images may be picked again.
 
         Args:
-            number: of the round that is meant; None for whichever is open. One that is closed already stays so.
+            number: Number of the round; None for the open one. A closed round stays closed.
 
         Raises:
-            CampaignError: another round is open.
+            CampaignError: Another round is open.
         """
         with self.store.writing() as connection:
             _check_open(connection, number, "closed")
@@ -193,13 +192,13 @@ class Labelling:
             return lend(connection, find_items(connection, as_items(items)), tool, self.lease_clock())
 
     def recall(self, number: int | None = None) -> int:
-        """Takes back all images of the open round that were lent, to lease them here again; returns how many.
+        """Recall all lent images of the open round, to lease them here again; return their number.
 
         Args:
-            number: of the round that is meant; None for whichever is open.
+            number: Number of the round; None for the open one.
 
         Raises:
-            CampaignError: another round is open.
+            CampaignError: Another round is open.
         """
         with self.store.writing() as connection:
             _check_open(connection, number, "recalled")
@@ -214,24 +213,24 @@ class Labelling:
         request: str | None = None,
         if_waiting: bool = False,
     ) -> list[int]:
-        """Labels one or more images with a class, leased or not; an earlier label stays in the history.
+        """Label one or more images with a class, leased or not; an earlier label stays in the history.
 
-        On return the disk has it.
+        The label is on the disk when the call returns.
 
         Args:
-            items: the images.
-            class_name: what they show.
-            author: who says it.
-            request: a word for this request, see the class.
-            if_waiting: leave alone what somebody has answered already; the history has this label as taken back.
+            items: Images, by id or path.
+            class_name: Name of the class.
+            author: Name of the annotator.
+            request: Idempotency key, see the class.
+            if_waiting: Whether an image that has an answer keeps it; the history then has this label as revoked.
 
         Returns:
-            Ids of the images that were left alone.
+            Ids of the images that keep an earlier answer.
 
         Raises:
-            UnknownNameError: there is no such class.
-            DataError: there is no such image.
-            CampaignError: the author is blank, or the campaign is of masks.
+            UnknownNameError: The class does not exist.
+            DataError: An image does not exist.
+            CampaignError: The author is blank, or the campaign is of masks.
         """
         if self.settings.task != "classification":
             raise CampaignError("this campaign is of masks: use label_mask, or import them")
@@ -246,13 +245,21 @@ class Labelling:
         request: str | None = None,
         if_waiting: bool = False,
     ) -> list[int]:
-        """Labels an image with a mask: (H, W) uint8 class numbers in the image's size, 255 where ignored.
+        """Label an image with a mask.
 
-        `request`, `if_waiting` and what is returned are as in `label`.
+        Args:
+            item: Image, by id or path.
+            mask: Class numbers in the image's size, shape (H, W), dtype uint8; 255 = ignore.
+            author: Name of the annotator.
+            request: Idempotency key, see the class.
+            if_waiting: As in `label`.
+
+        Returns:
+            Ids of the images that keep an earlier answer.
 
         Raises:
-            DataError: the mask does not fit the image or the classes, or there is no such image.
-            CampaignError: the author is blank, or the campaign is of classes.
+            DataError: The mask does not fit the image or the classes, or the image does not exist.
+            CampaignError: The author is blank, or the campaign is of classes.
         """
         if self.settings.task != "segmentation":
             raise CampaignError("this campaign is of classes, not of masks: use label")
@@ -261,15 +268,15 @@ class Labelling:
         return self._answer(item, "label", author, mask=self.masks.save(mask), request=request, if_waiting=if_waiting)
 
     def skip(self, items: Item | Sequence[Item], author: str, *, request: str | None = None) -> None:
-        """Leaves images out of this round; a later one may ask again."""
+        """Skip images in this round; a later round may pick them again."""
         self._answer(items, "skip", author, request=request)
 
     def unsure(
         self, items: Item | Sequence[Item], author: str, *, request: str | None = None, if_waiting: bool = False
     ) -> list[int]:
-        """Says that nobody can tell: not trained on, not asked again; a label may still follow.
+        """Record that nobody can tell: no training uses the images, and no round picks them again.
 
-        `request`, `if_waiting` and what is returned are as in `label`.
+        A label may still follow. Arguments and return value are those of `label`.
         """
         return self._answer(items, "unsure", author, request=request, if_waiting=if_waiting)
 
@@ -282,39 +289,41 @@ class Labelling:
         kind: Kind | None = None,
         class_name: str | None = None,
     ) -> Undone:
-        """Takes back what the author said last (of one image); it waits again if its round is open.
+        """Revoke the author's last answer (about one image); the image waits again if its round is open.
 
         Args:
-            author: whose answer.
-            item: the image; None for whichever the last answer is about.
-            request: a word for this request, see the class.
-            kind: "label", "unsure" or "skip", where only such an answer is to be taken back.
-            class_name: of such a label.
+            author: Name of the annotator.
+            item: Image, by id or path; None for the image of the last answer.
+            request: Idempotency key, see the class.
+            kind: Expected kind of the answer, "label", "unsure" or "skip"; None for any.
+            class_name: Expected class of the label; None for any.
 
         Raises:
-            CampaignError: there is nothing to take back, or the last answer is another.
+            CampaignError: The author has no answer to revoke, or the last one is another than expected.
         """
         with self.store.writing() as connection:
             now = self.now()
 
-            def take_back() -> list[Any]:
+            def revoke() -> list[Any]:
                 found = None if item is None else find_items(connection, [item])[0]
                 number = None if class_name is None else class_id(connection, class_name)
-                return list(undo(connection, author, now, found, None if kind is None else Said(kind, number)))
+                return list(
+                    undo(connection, author, now, found, None if kind is None else ExpectedAnswer(kind, number))
+                )
 
             body = ("undo", item, kind, class_name)
-            return Undone(*once(connection, author, request, take_back, now=now, body=body))
+            return Undone(*once(connection, author, request, revoke, now=now, body=body))
 
     def labels(self) -> dict[str, str | None]:
-        """The label that holds, by path; for masks the name of the mask."""
+        """Return the current label of each image by path; for masks the name of the mask."""
         with self.store.reading() as connection:
             return {row.path: row.class_name or row.mask for row in connection.execute(current_labels())}
 
     def _find(self, item: Item) -> Row[Any]:
-        """path, content_hash, and the name of the mask that holds."""
+        """Return path, content_hash, and the name of the current mask."""
         with self.store.reading() as connection:
             (found,) = find_items(connection, [item])
-            return connection.execute(what_is_seen(found)).one()
+            return connection.execute(image_and_mask(found)).one()
 
     def _answer(
         self,
@@ -330,7 +339,7 @@ class Labelling:
         with self.store.writing() as connection:
             now = self.now()
 
-            def say() -> list[int]:
+            def change() -> list[int]:
                 return answer(
                     connection,
                     find_items(connection, as_items(given)),
@@ -344,17 +353,17 @@ class Labelling:
                 )
 
             body = (kind, as_items(given), class_name, mask)
-            left: list[int] = once(connection, author, request, say, now=now, body=body)
+            left: list[int] = once(connection, author, request, change, now=now, body=body)
             return left
 
 
 def _check_open(connection: Connection, number: int | None, done: str) -> None:
-    """Refuses where another round than the one that is meant is open."""
+    """Raise CampaignError if another round than this one is open."""
     state = round_state(connection)
     if number is not None and state is not None and state.closed_at is None and state.number != number:
         raise CampaignError(f"round {number} is not the open one, which is round {state.number}: nothing was {done}")
 
 
 def utc_now() -> datetime:
-    """The time, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(UTC)

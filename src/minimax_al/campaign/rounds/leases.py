@@ -1,4 +1,4 @@
-"""Leases: an image is kept for the person who was shown it, for a time, and never shown to two at once."""
+"""Leases: an image is kept for one person for a time, and never shown to two at once."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Lease:
 
 
 class Holder(NamedTuple):
-    """Person who holds leases, at one browser or program.
+    """Person with leases, at one browser or program.
 
     Attributes:
         author: Name of the person.
@@ -76,7 +76,7 @@ def take_lease(connection: Connection, holder: Holder, count: int, now: datetime
 
     Args:
         connection: Connection in a write transaction.
-        holder: Person who will answer.
+        holder: Person and browser.
         count: Largest number of images, at least 1.
         now: Current time, by a clock that does not jump.
         seconds: Duration of the lease in seconds.
@@ -188,17 +188,17 @@ def _keep(
 
 
 def _held(round_id: int) -> tuple[ColumnElement[bool], ...]:
-    """SQL: a pick of the round waits and is, or was, kept for a person or a tool."""
+    """Return SQL for: a pick of the round waits and is, or was, kept for a person or a tool."""
     return picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_not(None)
 
 
 def _is_of(holder: Holder) -> ColumnElement[bool]:
-    """SQL: a pick is, or was, kept for this holder."""
+    """Return SQL for: a pick is, or was, kept for this holder."""
     return (picks.c.lease_holder == holder.author) & picks.c.lease_session.is_not_distinct_from(holder.session)
 
 
 def _has_lapsed(now: datetime) -> ColumnElement[bool]:
-    """SQL: the lease of a pick has ended; False for a pick that is lent.
+    """Return SQL for: the lease of a pick has ended; False for a pick that is lent.
 
     A lease that begins in the future was granted by a clock that was wrong then, and would hold for too long.
     """
@@ -206,7 +206,7 @@ def _has_lapsed(now: datetime) -> ColumnElement[bool]:
 
 
 def _lent() -> ColumnElement[bool]:
-    """SQL: a pick waits and is kept for a tool: its lease has no end, so no person's name is confused with a tool's."""
+    """Return SQL for: a pick waits and is kept for a tool, by a lease without an end."""
     return picks.c.waits & picks.c.lease_holder.is_not(None) & picks.c.lease_until.is_(None)
 
 

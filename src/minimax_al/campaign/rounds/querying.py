@@ -1,4 +1,4 @@
-"""Opening a round: choosing images, at random or by a model, and keeping the choice in one transaction."""
+"""Opening of a round: choose images, at random or by a model, and store the choice in one transaction."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,12 +26,12 @@ RANDOM = "random"
 
 
 class Plan(NamedTuple):
-    """How a round's images are to be chosen.
+    """Plan of a round's images.
 
     Attributes:
-        chosen: how many a strategy chooses.
-        at_random: how many are drawn besides.
-        reason: of the drawn ones.
+        chosen: Number of images that a strategy chooses.
+        at_random: Number of images drawn at random in addition.
+        reason: Reason for the drawn images, one sentence.
     """
 
     chosen: int
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 Choose = Callable[[int], tuple[Sequence[Choice], int | None]]
-"""How many images → these, in pick order, and the id of the run whose model chose, if one did."""
+"""Function of a number of images that returns choices in pick order, and the id of the model's run, if any."""
 
 
 def open_round(
@@ -53,27 +53,27 @@ def open_round(
     choose: Choose,
     now: Callable[[], datetime],
 ) -> int:
-    """Chooses images and opens a round with them.
+    """Choose images and open a round with them.
 
-    Without any label there is no model that could choose: the first round is drawn at random, unless the strategy
-    looks at the images alone. The number of the round and the campaign's seed decide the draw.
+    A strategy needs labels, unless it uses the images alone: the first round of other strategies is a random sample.
+    The sample is determined by the campaign's seed and the number of the round.
 
     Args:
-        store: the campaign's database.
-        settings: of the campaign.
-        budget: how many images.
-        strategy: the name of what chooses.
-        random_share: part of the budget that is drawn at random besides, in [0, 1].
-        choose: asks the strategy; called outside of any transaction, as it may train for hours.
-        now: the time.
+        store: Database of the campaign.
+        settings: Settings of the campaign.
+        budget: Number of images.
+        strategy: Name of the strategy.
+        random_share: Share of the budget drawn at random, in [0, 1].
+        choose: Function that runs the strategy; called outside of any transaction, as it may train for hours.
+        now: Function that returns the current time.
 
     Returns:
         The number of the round.
 
     Raises:
-        CampaignError: a round is open.
-        BudgetError: there are not so many images to choose from.
-        ConfigurationError: the share is no fraction.
+        CampaignError: A round is open.
+        BudgetError: The budget is larger than the number of candidates.
+        ConfigurationError: The share is not a fraction.
     """
     with store.reading() as connection:
         check_no_round_is_open(connection)
@@ -117,10 +117,10 @@ def _drawn(connection: Connection, free: set[int], plan: Plan, settings: Campaig
 
 
 def _interleaved(kept: Sequence[Choice], drawn: Sequence[Choice]) -> list[Choice]:
-    """The drawn ones spread evenly among the others, so that a round that is broken off has its share of both."""
-    places = [
+    """Return chosen and drawn images, evenly mixed, so that an unfinished round has its share of both."""
+    positions = [
         ((2 * i + 1) / (2 * len(chosen)), order, one)
         for order, chosen in enumerate((kept, drawn))
         for i, one in enumerate(chosen)
     ]
-    return [one for _, _, one in sorted(places, key=lambda place: place[:2])]
+    return [one for _, _, one in sorted(positions, key=lambda position: position[:2])]

@@ -1,42 +1,42 @@
-"""Why an image was picked, in a sentence that a person who labels can use."""
+"""Reasons for picks, each one sentence for annotators."""
 
 from collections.abc import Mapping
 
-AT_RANDOM = "drawn at random, to keep the image of the whole pool honest"
-FIRST_ROUND = "drawn at random: no image has a label yet"
-BY_RANDOM = "drawn at random"
+AT_RANDOM = "random sample, which keeps estimates about the whole pool unbiased"
+FIRST_ROUND = "random sample: no image has a label yet"
+BY_RANDOM = "random sample"
 
 _BY_SCORE = {
     "entropy": "the model is unsure of it",
     "margin": "the model hesitates between two classes",
-    "least_confidence": "the model trusts its best guess little",
+    "least_confidence": "the model has little confidence in its best guess",
     "mutual_information": "sampled models disagree about it",
     "variation_ratio": "the models of the ensemble disagree about it",
-    "labelledness": "it looks unlike what is labelled",
+    "labelledness": "it looks unlike the labelled images",
 }
 _BY_STRATEGY = {
-    "coreset": "it lies far from everything that is labelled",
+    "coreset": "it is far from every labelled image",
     "centroids": "it is typical of one kind of image",
     "cluster_margin": "the model hesitates between two classes, and no other pick is like it",
     "dropquery": "its predicted class changes when a part of its features is dropped",
-    "coverage": "it lies far from everything that is labelled or was picked before it",
+    "coverage": "it is far from every labelled or earlier picked image",
     "typicality": "it is typical of a kind of image that has no label yet",
-    "badge": "it would change the model in a way that the other picks would not",
-    "batchbald": "together with the other picks it tells most about the model",
+    "badge": "it would change the model in another way than the other picks",
+    "batchbald": "together with the other picks it is most informative about the model",
 }
 
 
 def reason_for(strategy: str, scores: Mapping[str, float], pool: int) -> str:
-    """The sentence.
+    """Return the reason for a pick.
 
     Args:
-        strategy: the name of what chose.
-        scores: its numbers for the image, by name.
-        pool: how many images were chosen among.
+        strategy: Name of the strategy.
+        scores: Scores of the image, by name.
+        pool: Number of candidates.
 
     Example:
         >>> reason_for("mal", {"entropy_rank": 11, "labelledness_rank": 29}, pool=5000)
-        'the model is unsure of it (place 12 of 5,000) and it looks unlike what is labelled (place 30)'
+        'the model is unsure of it (rank 12 of 5,000) and it looks unlike the labelled images (rank 30)'
         >>> reason_for("margin", {"margin": 0.031}, pool=5000)
         'the model hesitates between two classes (margin 0.031)'
     """
@@ -44,10 +44,10 @@ def reason_for(strategy: str, scores: Mapping[str, float], pool: int) -> str:
     if base == "random":
         return BY_RANDOM
     if "entropy_rank" in scores:
-        sentence = f"{_BY_SCORE['entropy']} (place {scores['entropy_rank'] + 1:,.0f} of {pool:,})"
+        sentence = f"{_BY_SCORE['entropy']} (rank {scores['entropy_rank'] + 1:,.0f} of {pool:,})"
         if "labelledness_rank" in scores:
-            place = scores["labelledness_rank"] + 1
-            sentence += f" and {_BY_SCORE['labelledness']} (place {place:,.0f})"
+            rank = scores["labelledness_rank"] + 1
+            sentence += f" and {_BY_SCORE['labelledness']} (rank {rank:,.0f})"
         return sentence
     if base in _BY_STRATEGY:
         return _BY_STRATEGY[base]

@@ -1,4 +1,4 @@
-"""Rounds: which images are asked about, in which order and why, and which of them still wait."""
+"""Rounds: the picked images in order, with their reasons, and those that still wait."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ LEASE_SKEW = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Choice:
-    """An image to ask about, before it has its place in a round.
+    """Chosen image, before it is in a round.
 
     Attributes:
-        item_id: the image.
-        reason: why, in a sentence.
-        scores: numbers behind the reason, by name.
-        at_random: drawn uniformly, whatever a strategy says.
-        suggestion: id of the class that the model would say.
-        confidence: of the suggestion, in [0, 1].
+        item_id: Id of the image.
+        reason: Reason for the choice, one sentence.
+        scores: Scores behind the reason, by name.
+        at_random: Whether the image was drawn uniformly.
+        suggestion: Id of the class that the model predicts.
+        confidence: Confidence of the suggestion, in [0, 1].
     """
 
     item_id: int
@@ -41,20 +41,20 @@ class Choice:
 
 @dataclass(frozen=True)
 class Pick:
-    """An image of a round.
+    """Image of a round.
 
     Attributes:
-        item: its id.
-        path: its file, relative to the images' folder.
-        round: number of the round, from 1.
-        rank: place in the round, from 0.
-        reason: why it was picked, in a sentence.
-        scores: numbers behind the reason, by name.
-        at_random: drawn uniformly, whatever the strategy says.
-        suggestion: the class that the model would say; None without a model.
-        confidence: of the suggestion, in [0, 1].
+        item: Id of the image.
+        path: Path of the image, relative to the images' folder.
+        round: Number of the round, from 1.
+        rank: Rank in the round, from 0.
+        reason: Reason for the pick, one sentence.
+        scores: Scores behind the reason, by name.
+        at_random: Whether the image was drawn uniformly.
+        suggestion: Class that the model predicts; None without a model.
+        confidence: Confidence of the suggestion, in [0, 1].
         answer: "waiting", "label", "unsure" or "skip".
-        class_name: of the label that holds.
+        class_name: Class of the current label.
         lease_holder: Person or tool for which it is kept.
         lease_until: Time until which it is kept; None if it is lent to a tool, or free.
         lease_from: Time since which it is kept.
@@ -85,15 +85,15 @@ class Pick:
 
 @dataclass(frozen=True)
 class RoundState:
-    """How far a round is.
+    """Progress of a round.
 
     Attributes:
-        number: from 1.
-        strategy: what chose.
-        picks: how many images it has.
-        waiting: how many of them nobody has answered.
-        opened_at: when it was opened.
-        closed_at: when it was closed; None while it is open.
+        number: Number of the round, from 1.
+        strategy: Name of the strategy.
+        picks: Number of images.
+        waiting: Number of unanswered images.
+        opened_at: Time at which it was opened.
+        closed_at: Time at which it was closed; None while it is open.
     """
 
     number: int
@@ -105,17 +105,17 @@ class RoundState:
 
     @property
     def is_open(self) -> bool:
-        """Whether answers are waited for."""
+        """Whether the round waits for answers."""
         return self.closed_at is None and self.waiting > 0
 
 
 def candidates(connection: Connection) -> list[int]:
-    """Ids of the images that may be asked about, ascending: active, and nothing is said of them or a duplicate."""
+    """Return ids of images that may be picked, ascending: active, without an answer to them or to a duplicate."""
     return list(connection.scalars(select(items.c.id).where(is_candidate()).order_by(items.c.id)))
 
 
 def count_candidates(connection: Connection) -> int:
-    """How many images may be asked about; takes time for what was answered, not for the pool."""
+    """Return how many images may be picked; the cost depends on the answers, not on the pool."""
     answered, copy = select(holding().c.item_id).cte("answered"), items.alias("copy")
     stood_for = select(copy.c.duplicate_of).join(answered, copy.c.id == answered.c.item_id)
     settled = union(select(answered.c.item_id), stood_for.where(copy.c.duplicate_of.is_not(None)))
@@ -126,22 +126,22 @@ def count_candidates(connection: Connection) -> int:
 
 
 def is_candidate() -> ColumnElement[bool]:
-    """SQL: a row of `items` may be asked about."""
+    """Return SQL for: a row of `items` may be picked."""
     twin = items.alias("twin")
     twin_settled = exists().where(twin.c.duplicate_of == items.c.id, is_settled(twin.c.id))
     return and_(items.c.status == "active", ~is_settled(items.c.id), ~twin_settled)
 
 
 def round_state(connection: Connection, number: int | None = None) -> RoundState | None:
-    """The state of a round, by default of the latest; None where there is none."""
+    """Return the progress of a round, by default of the latest; None if it does not exist."""
     row = _round(connection, number)
     if row is None:
         return None
     return RoundState(row.number, row.strategy, row.budget, row.waiting, row.opened_at, row.closed_at)
 
 
-def asked_by_latest(connection: Connection, item_ids: Sequence[int]) -> dict[int, int]:
-    """The id of the latest round, for those of the images that it asks about."""
+def picked_by_latest(connection: Connection, item_ids: Sequence[int]) -> dict[int, int]:
+    """Return the id of the latest round for those of the images that it picked."""
     latest = select(func.max(rounds.c.id)).scalar_subquery()
     asked = select(picks.c.item_id, picks.c.round_id).where(picks.c.round_id == latest)
     rows = [connection.execute(asked.where(picks.c.item_id.in_(portion))) for portion in portions(item_ids)]
@@ -149,10 +149,10 @@ def asked_by_latest(connection: Connection, item_ids: Sequence[int]) -> dict[int
 
 
 def check_no_round_is_open(connection: Connection) -> None:
-    """Refuses to go on while answers are waited for.
+    """Raise an error if a round is open.
 
     Raises:
-        CampaignError: a round is open.
+        CampaignError: A round is open.
     """
     state = round_state(connection)
     if state is not None and state.is_open:
@@ -163,10 +163,10 @@ def check_no_round_is_open(connection: Connection) -> None:
 
 
 def check_budget(budget: int, available: int) -> None:
-    """Refuses a budget of nothing, or of more than there is.
+    """Raise an error if a budget is not possible.
 
     Raises:
-        BudgetError: it is not from 1 to `available`.
+        BudgetError: The budget is not from 1 to `available`.
     """
     if available == 0:
         raise BudgetError("every image has its answer: add images to the folder, or stop here")
@@ -175,13 +175,13 @@ def check_budget(budget: int, available: int) -> None:
 
 
 def draw(ids: Sequence[int], count: int, seed: int, number: int) -> list[int]:
-    """`count` ids drawn uniformly without replacement; a function of all arguments alone."""
+    """Return `count` ids drawn uniformly without replacement; a pure function of its arguments."""
     generator = np.random.default_rng([seed, number])
     return [ids[position] for position in generator.permutation(len(ids))[:count].tolist()]
 
 
 def next_round_number(connection: Connection) -> int:
-    """The number that the next round will have."""
+    """Return the number of the next round."""
     number: int = connection.execute(select(func.coalesce(func.max(rounds.c.number), 0))).scalar_one() + 1
     return number
 
@@ -196,10 +196,10 @@ def add_round(
     run_id: int | None,
     now: datetime,
 ) -> int:
-    """Opens a round with these picks, candidates all of them, in this order; closes the one before.
+    """Open a round with these candidates as picks, in this order; close the round before.
 
     Returns:
-        Its number.
+        The number of the round.
     """
     close(connection, now)
     number = next_round_number(connection)
@@ -218,12 +218,12 @@ def add_round(
 
 
 def close(connection: Connection, now: datetime) -> None:
-    """Closes the round that is open, if one is; unanswered images may be picked again."""
+    """Close the open round, if any; its unanswered images may be picked again."""
     connection.execute(update(rounds).where(rounds.c.closed_at.is_(None)).values(closed_at=now))
 
 
 def list_picks(connection: Connection, number: int | None = None) -> list[Pick]:
-    """The picks of a round (by default of the latest), by rank."""
+    """Return the picks of a round by rank, by default of the latest."""
     row = _round(connection, number)
     if row is None:
         return []
@@ -231,10 +231,10 @@ def list_picks(connection: Connection, number: int | None = None) -> list[Pick]:
 
 
 def find_pick(connection: Connection, item_id: int, number: int | None = None) -> Pick:
-    """The pick of an image in a round, by default in the latest that asked about it.
+    """Return the pick of an image in a round, by default in the latest that picked it.
 
     Raises:
-        DataError: no such round has asked about the image.
+        DataError: No such round has picked the image.
     """
     wanted = pick_rows().where(picks.c.item_id == item_id)
     if number is not None:
@@ -242,13 +242,13 @@ def find_pick(connection: Connection, item_id: int, number: int | None = None) -
     row = connection.execute(wanted.order_by(None).order_by(rounds.c.number.desc()).limit(1)).first()
     if row is None:
         path = connection.execute(select(items.c.path).where(items.c.id == item_id)).scalar_one()
-        raise DataError(f"{path!r} was asked about in {'no round' if number is None else f'no round {number}'}")
+        raise DataError(f"{path!r} was not picked {'in any round' if number is None else f'in round {number}'}")
     return as_pick(row)
 
 
 @cache
 def pick_rows() -> Select[Any]:
-    """Everything that `as_pick` needs, by rank."""
+    """Return the query for `as_pick`, by rank."""
     said, suggested = classes.alias("said_class"), classes.alias("suggested_class")
     return (
         select(
@@ -268,7 +268,7 @@ def pick_rows() -> Select[Any]:
 
 
 def as_pick(row: Row[Any]) -> Pick:
-    """A row of `pick_rows` as a pick."""
+    """Return a row of `pick_rows` as a pick."""
     return Pick(
         item=row.item_id,
         path=row.path,

@@ -1,4 +1,4 @@
-"""The names of what may choose images and train models; known without loading any of it."""
+"""Names of strategies, known without loading torch."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ USUAL: Mapping[str, Mapping[str, str]] = {
         "margin": "images between two classes",
         "centroids": "images of all kinds; needs no labels",
         "typicality": "images typical of many others; needs no labels",
-        "random": "images drawn at random",
+        "random": "a random sample",
     },
     "classification": {
         "badge+mal": "images of which the model is unsure, unlike one another",
@@ -27,14 +27,14 @@ USUAL: Mapping[str, Mapping[str, str]] = {
         "margin": "images between two classes; short training",
         "coverage": "images of all kinds; needs no labels",
         "typicality": "images typical of many others; needs no labels",
-        "random": "images drawn at random",
+        "random": "a random sample",
     },
     "segmentation": {
         "mal": "images of which the model is unsure, unlike those with labels",
         "entropy": "images of which the model is unsure; short training",
         "coverage": "images of all kinds; needs no labels",
         "typicality": "images typical of many others; needs no labels",
-        "random": "images drawn at random",
+        "random": "a random sample",
     },
 }
 """Usual strategies and what each looks for, per task, and for campaigns on features."""
@@ -43,20 +43,20 @@ _NOT_FOR_MASKS = {"badge", "batchbald", "cluster_margin", "dropquery", "uherding
 
 
 def strategy_names(task: str | None = None) -> list[str]:
-    """The names that a query knows, sorted; plain ones of `list_strategies` may also end in "+mal".
+    """Return the names of all strategies for a query, sorted; plain ones of `list_strategies` may also end in "+mal".
 
     Args:
-        task: only those for this one.
+        task: Task that the strategies must support; None for any.
     """
     left_out = _NOT_FOR_MASKS if task == "segmentation" else set()
     return sorted({*list_strategies(), *COLD_START} - left_out)
 
 
 def check_choosing(name: str) -> None:
-    """Refuses what cannot choose images.
+    """Raise an error if a strategy cannot choose images.
 
     Raises:
-        UnknownNameError: there is no such strategy.
+        UnknownNameError: The strategy does not exist.
     """
     plain, settings = split_name(name)
     if plain in COLD_START and not settings:

@@ -1,9 +1,9 @@
-"""Which labels are kept for validation: a random slice, fixed for ever, each class in proportion.
+"""Validation split: a stratified random hold-out set, fixed forever.
 
-Every class's labels are counted as they come, and cut into blocks of about 1/share; in each block one, drawn by a
-seeded hash, is held out, never the first, so that every class can be trained on from its first label. Duplicates are
-one image here: no copy of a held-out image is trained on. What was decided once is never changed by a relabel or
-an undo.
+The labels of each class are counted as they arrive, and cut into blocks of about 1/share. One label of each block,
+drawn by a seeded hash, is held out, never the first, so that training has every class from its first label.
+Duplicates count as one image: no copy of a held-out image is trained on. Neither a relabel nor an undo changes a
+decision.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items, validation
 
 MASKS = 0
-"""The stratum of images whose label is a mask."""
+"""Stratum of images whose label is a mask."""
 
 
 def decide_membership(connection: Connection, labelled: Sequence[tuple[int, int]], share: float, seed: int) -> None:
-    """Decides for images that have their first label now whether they are held out.
+    """Decide which of the newly labelled images are held out.
 
     Args:
-        connection: in a write transaction.
-        labelled: (item id, class id or `MASKS`), in the order of labelling.
-        share: part to hold out.
-        seed: of the campaign.
+        connection: Connection in a write transaction.
+        labelled: Pairs of item id and class id (or `MASKS`), in the order of labelling.
+        share: Share of labels to hold out.
+        seed: Seed of the campaign.
     """
     group_of = _groups(connection, [item for item, _ in labelled])
     decided = _decided(connection, set(group_of.values()))
@@ -50,7 +50,7 @@ def decide_membership(connection: Connection, labelled: Sequence[tuple[int, int]
 
 
 def is_held_out(position: int, stratum: int, share: float, seed: int) -> bool:
-    """Whether a class's label number `position` (from 0) is held out.
+    """Return whether label number `position` (from 0) of a class is held out.
 
     Example:
         >>> sum(is_held_out(position, 1, share=0.2, seed=0) for position in range(100))
@@ -69,7 +69,7 @@ def is_held_out(position: int, stratum: int, share: float, seed: int) -> bool:
 
 
 def held_out_groups(connection: Connection) -> set[int]:
-    """Ids of the images that are held out, each standing for its duplicates."""
+    """Return ids of the held-out images, one per group of duplicates."""
     return set(connection.scalars(select(validation.c.item_id).where(validation.c.held_out)))
 
 

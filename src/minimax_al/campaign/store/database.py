@@ -25,10 +25,10 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Miss
 from minimax_al.locks import FairLock
 
 WAIT_SECONDS = 30.0
-"""How long a transaction waits for another process to let go of the database."""
+"""Time for which a transaction waits for other writers, in seconds."""
 
 SYNCHRONOUS = "FULL"
-"""How long a commit of SQLite waits: until the disk has it."""
+"""Setting `synchronous` of SQLite: a commit waits until the disk has it."""
 
 _BEGIN = "minimax_al_begin"
 _AT_ONCE = 500
@@ -41,12 +41,12 @@ class Store:
     """Connections to one campaign's database; safe to share between threads.
 
     Args:
-        url: of SQLAlchemy; `sqlite_url` makes one for a file.
-        schema: PostgreSQL only: the schema that holds this campaign's tables.
-        wait_seconds: how long to wait for another writer before giving up.
+        url: URL for SQLAlchemy; `sqlite_url` returns that of a file.
+        schema: Schema of the campaign's tables, PostgreSQL only.
+        wait_seconds: Longest time to wait for other writers, in seconds.
 
     Raises:
-        ConfigurationError: the URL is of no database that is supported.
+        ConfigurationError: The database is not supported.
         MissingDependencyError: PostgreSQL without psycopg.
     """
 
@@ -61,12 +61,12 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view of the database; nothing written here is kept.
+        """Open a transaction that reads one consistent snapshot.
 
         Raises:
-            StoreError: the database cannot be used; says why.
+            StoreError: The database cannot be used.
         """
-        with _in_our_words(self.where), self.engine.connect() as connection:
+        with _one_sentence(self.where), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
             with connection.begin():
@@ -74,12 +74,12 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction with the right to write, kept whole or not at all.
+        """Open a transaction that holds the lock of writers, and commit it at the end.
 
         Raises:
-            StoreError: the database cannot be used, or stays locked by another process; says why.
+            StoreError: The database cannot be used, or another writer keeps it locked.
         """
-        with self._turn(), _in_our_words(self.where), self.engine.connect() as connection:
+        with self._turn(), _one_sentence(self.where), self.engine.connect() as connection:
             writer = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with writer.begin():
                 if not self.is_sqlite:
@@ -110,10 +110,10 @@ class Store:
         self.engine.dispose()
 
     def use_write_ahead_log(self) -> None:
-        """Put a new SQLite file in WAL mode, which it then remembers; readers and a writer go on side by side."""
+        """Set a new SQLite file to WAL mode, which is persistent: readers and a writer run concurrently."""
         if not self.is_sqlite:
             return
-        with _in_our_words(self.where), self.engine.connect() as connection:
+        with _one_sentence(self.where), self.engine.connect() as connection:
             mode = connection.connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()
         if mode[0] != "wal":
             raise CampaignError(
@@ -121,7 +121,7 @@ class Store:
             )
 
     def make_schema(self) -> None:
-        """Make the PostgreSQL schema that holds this campaign's tables."""
+        """Create the PostgreSQL schema of this campaign's tables."""
         if self.schema is not None:
             with self.writing() as connection:
                 connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'))
@@ -137,7 +137,7 @@ class Store:
 
         @event.listens_for(engine, "connect")
         def prepare(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - the event's signature
-            connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+            connection.isolation_level = None  # this class begins transactions, not the driver
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
 
@@ -154,35 +154,35 @@ class Store:
         return create_engine(self.url, connect_args=settings, pool_pre_ping=True, **self._pool_settings())
 
     def _pool_settings(self) -> dict[str, Any]:
-        """A web server's threads all find a connection to read with; writers take turns anyway."""
+        """Return pool settings under which every thread of a web server has a connection to read with."""
         return {"pool_size": 8, "max_overflow": 56, "pool_timeout": self.wait_seconds}
 
 
 def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Values in portions that every database takes in one IN (…)."""
+    """Yield values in portions that every database accepts in one IN (…)."""
     for start in range(0, len(values), _AT_ONCE):
         yield values[start : start + _AT_ONCE]
 
 
 def after_writing(connection: Connection, rows: int) -> None:
-    """Tells PostgreSQL to look at tables that have grown much, in place of up to a minute later.
+    """Make PostgreSQL analyse tables that have grown much, instead of up to a minute later.
 
-    Until it has, it plans for tables as small as they were, and a join over labels may take seconds.
+    Until then it plans queries for the former size, and a join over labels may take seconds.
     """
     if connection.dialect.name == "postgresql" and rows >= _AT_ONCE:
         connection.execute(text("ANALYZE items, labels, picks, validation"))
 
 
 def sqlite_url(file: Path) -> URL:
-    """The URL of a SQLite file."""
+    """Return the URL of a SQLite file."""
     return URL.create("sqlite", database=str(file))
 
 
 def parse_url(url: URL | str) -> URL:
-    """`url` as a URL of a database that is supported.
+    """Return a parsed URL of a supported database.
 
     Raises:
-        ConfigurationError: it is of no such database, or has a password among its options.
+        ConfigurationError: The database is not supported, or the URL has a password among its options.
         MissingDependencyError: PostgreSQL without psycopg.
     """
     try:
@@ -192,8 +192,8 @@ def parse_url(url: URL | str) -> URL:
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ConfigurationError(
             # Not the whole URL: it may have a password.
-            f"storage='{parsed.drivername}:…' is no database for campaigns: leave it out for SQLite in the campaign's "
-            "folder, or give postgresql+psycopg://USER@HOST/DATABASE"
+            f"storage='{parsed.drivername}:…' is not a database for campaigns: leave it out for SQLite in the "
+            "campaign's folder, or give postgresql+psycopg://USER@HOST/DATABASE"
         )
     secret = next((name for name in _SECRETS if name in parsed.query), None)
     if secret is not None:
@@ -214,14 +214,14 @@ def _check_psycopg() -> None:
 
 
 def _lock_postgresql(connection: Connection, wait_seconds: float) -> None:
-    """The same right that BEGIN IMMEDIATE gives on SQLite: to write alone in this schema, until the end."""
+    """Take the lock of writers of this schema until the end of the transaction, as BEGIN IMMEDIATE does on SQLite."""
     connection.execute(text(f"SET LOCAL lock_timeout = '{max(1, round(1000 * wait_seconds))}ms'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_setting('search_path')))"))
 
 
 @contextmanager
-def _in_our_words(where: str) -> Iterator[None]:
-    """Turns a database's error that a user can mend into a sentence; all others pass."""
+def _one_sentence(where: str) -> Iterator[None]:
+    """Convert a database's error that a user can mend into one sentence; pass on all others."""
     try:
         yield
     except UnicodeEncodeError as error:  # JSON and file names can spell half of a character
@@ -244,16 +244,16 @@ def _in_our_words(where: str) -> Iterator[None]:
 
 _SQLITE_REASONS = {
     "BUSY": "is locked by another process: wait until it has finished, then try again; nothing was changed",
-    "FULL": "has no room left on its disk: make some, then try again; nothing was changed",
+    "FULL": "has no room left on its disk: free some space, then try again; nothing was changed",
     "READONLY": "cannot be written: allow writing in its folder (the log beside the file needs it too)",
     "CANTOPEN": "cannot be opened: allow reading and writing in its folder",
-    "NOTADB": "is no database: it was overwritten; restore it from a backup",
+    "NOTADB": "is not a database: it was overwritten; restore it from a backup",
     "CORRUPT": "is damaged: restore it from a backup (its labels may still be read by 'sqlite3 FILE .recover')",
     "IOERR": "cannot be read or written: the disk reports an error, or it is full; nothing was changed",
 }
 _POSTGRESQL_REASONS = {
     "55P03": "is locked by another process: wait until it has finished, then try again; nothing was changed",
-    "53100": "has no room left on its disk: make some, then try again; nothing was changed",
+    "53100": "has no room left on its disk: free some space, then try again; nothing was changed",
     "25006": "cannot be written: the server is read-only",
     "57P01": "has closed the connection: see that the server runs, then try again; nothing was changed",
     "42501": "cannot be used by this user: grant it the right to create schemas and tables",

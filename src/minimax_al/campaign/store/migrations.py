@@ -1,6 +1,6 @@
-"""Bringing an older database to the current schema: forward only, each step in one transaction.
+"""Migrations of older databases to the current schema: forward only, each step in one transaction.
 
-A step that is interrupted leaves the version before it. A database of a newer version is left as it is.
+An interrupted step leaves the version before it. A database of a newer version is not changed.
 """
 
 import logging
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 class Migration(NamedTuple):
-    """One step of the schema.
+    """Step of the schema.
 
     Attributes:
-        version: the version that it leads to, from the one before.
-        change: what it does, for the log.
-        apply: does it; the transaction is not its business.
+        version: Version after the step; it applies to the version before.
+        change: Description for the log.
+        apply: Function that changes the tables, in the caller's transaction.
     """
 
     version: int
@@ -33,15 +33,15 @@ class Migration(NamedTuple):
 _FILL_WAITS = """
 UPDATE picks SET waits = true
 WHERE item_id IN (SELECT id FROM items WHERE status = 'active') AND NOT EXISTS (
-    SELECT 1 FROM labels said
-    WHERE said.item_id = picks.item_id
-    AND (said.kind IN ('label', 'unsure') OR said.kind = 'skip' AND said.round_id = picks.round_id)
-    AND NOT EXISTS (SELECT 1 FROM labels undone WHERE undone.undoes = said.id)
+    SELECT 1 FROM labels answer
+    WHERE answer.item_id = picks.item_id
+    AND (answer.kind IN ('label', 'unsure') OR answer.kind = 'skip' AND answer.round_id = picks.round_id)
+    AND NOT EXISTS (SELECT 1 FROM labels undone WHERE undone.undoes = answer.id)
 )
 """
 
 
-def _picks_say_whether_they_wait(connection: Connection) -> None:
+def _add_waiting_flags(connection: Connection) -> None:
     true = "= 1" if connection.dialect.name == "sqlite" else ""
     for statement in (
         "ALTER TABLE picks ADD COLUMN waits BOOLEAN DEFAULT false NOT NULL",
@@ -56,7 +56,7 @@ def _picks_say_whether_they_wait(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-def _items_say_what_is_stale(connection: Connection) -> None:
+def _add_stale_marks(connection: Connection) -> None:
     for statement in (
         "ALTER TABLE items ADD COLUMN changed_after INTEGER",
         "UPDATE items SET changed_after = (SELECT max(id) FROM labels) WHERE status = 'changed'",
@@ -64,7 +64,7 @@ def _items_say_what_is_stale(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-def _requests_are_known_again(connection: Connection) -> None:
+def _add_requests(connection: Connection) -> None:
     for statement in (
         """
         CREATE TABLE requests (
@@ -77,19 +77,19 @@ def _requests_are_known_again(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-def _runs_say_what_they_knew(connection: Connection) -> None:
+def _add_last_label(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE runs ADD COLUMN last_label INTEGER"))
 
 
-def _requests_say_what_was_asked(connection: Connection) -> None:
+def _add_request_digests(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE requests ADD COLUMN asked VARCHAR(64)"))
 
 
-def _leases_know_their_browser(connection: Connection) -> None:
+def _add_lease_sessions(connection: Connection) -> None:
     for statement in (
         "ALTER TABLE picks ADD COLUMN lease_session TEXT",
         "ALTER TABLE picks ADD COLUMN lease_from BIGINT",
-        # Nobody knows when they were granted; open pages lease again.
+        # Their start is unknown; open pages lease again.
         "UPDATE picks SET lease_holder = NULL, lease_until = NULL WHERE lease_until IS NOT NULL",
         "ALTER TABLE requests ADD COLUMN number BIGINT DEFAULT '0' NOT NULL",
         "CREATE INDEX ix_requests_number ON requests (number)",
@@ -103,19 +103,19 @@ def _items_remember_the_labelled_content(connection: Connection) -> None:
 
 FIRST_VERSION = 1
 MIGRATIONS = (
-    Migration(2, "a lease looks at a few rows, not at a round", _picks_say_whether_they_wait),
-    Migration(3, "a changed image knows which labels are of its former content", _items_say_what_is_stale),
-    Migration(4, "a request that comes again is known after a restart, too", _requests_are_known_again),
-    Migration(5, "a run knows which labels have come since", _runs_say_what_they_knew),
-    Migration(6, "a request that comes again with another wish is refused", _requests_say_what_was_asked),
-    Migration(7, "leases know their browser and their beginning, requests their order", _leases_know_their_browser),
+    Migration(2, "picks store whether they wait", _add_waiting_flags),
+    Migration(3, "a changed image stores the last label of its former content", _add_stale_marks),
+    Migration(4, "idempotency keys survive a restart", _add_requests),
+    Migration(5, "a run stores the last label that it used", _add_last_label),
+    Migration(6, "idempotency keys store a digest of the request", _add_request_digests),
+    Migration(7, "leases store their browser and start, idempotency keys their order", _add_lease_sessions),
     Migration(8, "a file that has its labelled content back keeps its label", _items_remember_the_labelled_content),
 )
 """All steps, in order."""
 
 
 def latest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """The version that this program writes."""
+    """Return the version that this program writes."""
     return max([FIRST_VERSION, *(step.version for step in migrations)])
 
 
@@ -126,7 +126,7 @@ def create_tables(connection: Connection) -> None:
 
 
 def version_of(connection: Connection) -> int | None:
-    """The version of the database; None where there are no tables yet."""
+    """Return the version of the database; None if it has no tables yet."""
     if not inspect(connection).has_table(schema_version.name):
         return None
     version: int = connection.execute(select(schema_version.c.version)).scalar_one()
@@ -134,24 +134,24 @@ def version_of(connection: Connection) -> int | None:
 
 
 def migrate(store: Store, migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Take every step that the database still lacks.
+    """Apply every step that the database lacks.
 
     Args:
-        store: the database.
-        migrations: the steps.
+        store: Database of the campaign.
+        migrations: Steps.
 
     Returns:
-        The version that it has now.
+        The version of the database after the steps.
 
     Raises:
-        CampaignError: it holds no campaign, or one of a newer version.
+        CampaignError: The database holds no campaign, or one of a newer version.
     """
     version = _checked_version(store, migrations)
     for step in sorted(migrations):
         if step.version <= version:
             continue
         with store.writing() as connection:
-            # Somebody else may have taken the step while we waited for the database.
+            # Another process may have applied the step while this one waited for the lock.
             if version_of(connection) != step.version - 1:
                 continue
             step.apply(connection)

@@ -1,7 +1,7 @@
-"""The tables of a campaign's database, as they are at the current version.
+"""Tables of a campaign's database, at the current version.
 
-Labels are history: a row is never changed or deleted (the database itself refuses), and what holds now is
-derived from the rows. A change of these tables needs a step in `migrations`.
+Labels are history: the database refuses to change or delete a row, and the current labels are derived from the rows.
+A change of these tables needs a step in `migrations`.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -32,17 +32,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment, as whole microseconds since 1970 in UTC: the same on every database, and comparable."""
+    """Time as whole microseconds since 1970 in UTC: the same on every database, and comparable."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """To the database."""
+        """Convert a time for the database."""
         return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """From the database."""
+        """Convert a value of the database to a time."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
@@ -66,7 +66,7 @@ classes = Table(
 )
 
 USABLE = ("active", "duplicate")
-"""The status of images whose labels are trained and measured on."""
+"""Status of images whose labels training and validation use."""
 
 items = Table(
     "items",
@@ -75,7 +75,7 @@ items = Table(
     Column("path", Text, nullable=False, unique=True, comment="relative to the images' folder, forward slashes"),
     Column("status", String(16), nullable=False),
     Column("reason", Text, comment="why it is set aside"),
-    Column("duplicate_of", ForeignKey("items.id"), comment="the image that stands for it"),
+    Column("duplicate_of", ForeignKey("items.id"), comment="image that represents it"),
     Column("content_hash", String(64), comment="sha256 of the file"),
     Column("perceptual_hash", String(32), comment="128 bits, hexadecimal; empty for an image without structure"),
     Column("width", Integer, comment="upright"),
@@ -83,7 +83,7 @@ items = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("added_at", UtcTime, nullable=False),
-    Column("changed_after", Integer, comment="the last of `labels` that was said of the file's former content"),
+    Column("changed_after", Integer, comment="last of `labels` about the file's former content"),
     Column("labelled_hash", String(64), comment="content that the label is of, where the file has other content now"),
     CheckConstraint(
         "status IN ('new', 'active', 'duplicate', 'set-aside', 'missing', 'changed')", name="items_status_is_known"
@@ -99,14 +99,14 @@ runs = Table(
     Column("id", Integer, primary_key=True),
     Column("state", String(16), nullable=False),
     Column("strategy", Text, nullable=False),
-    Column("fingerprint", String(64), nullable=False, comment="of all that the training depends on"),
-    Column("labels", Integer, nullable=False, comment="trained on"),
+    Column("fingerprint", String(64), nullable=False, comment="hash of everything that the training depends on"),
+    Column("labels", Integer, nullable=False, comment="number of labels trained on"),
     Column("held_out", Integer, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("message", Text, comment="why it failed"),
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
-    Column("last_label", Integer, comment="the last of `labels` that it knew of; empty for runs of older versions"),
+    Column("last_label", Integer, comment="last of `labels` that it used; empty in older versions"),
     CheckConstraint("state IN ('running', 'done', 'failed')", name="runs_state_is_known"),
 )
 
@@ -119,10 +119,10 @@ rounds = Table(
     Column("strategy", Text, nullable=False),
     Column("random_share", Float, nullable=False),
     Column("seed", BigInteger, nullable=False),
-    Column("run_id", ForeignKey("runs.id"), comment="the model that chose; empty where none did"),
+    Column("run_id", ForeignKey("runs.id"), comment="run of the model that chose; empty without a model"),
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
-    Column("waiting", Integer, nullable=False, server_default="0", comment="how many of its picks wait"),
+    Column("waiting", Integer, nullable=False, server_default="0", comment="number of its waiting picks"),
 )
 
 picks = Table(
@@ -161,7 +161,7 @@ labels = Table(
     Column("mask", String(64), comment="sha256 of the mask's file"),
     Column("author", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
-    Column("round_id", ForeignKey("rounds.id"), comment="the round that asked; empty where none did"),
+    Column("round_id", ForeignKey("rounds.id"), comment="round that picked the image; empty if none did"),
     Column("undoes", ForeignKey("labels.id"), unique=True),
     CheckConstraint("kind IN ('label', 'skip', 'unsure', 'undo')", name="labels_kind_is_known"),
     CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="labels_undo_names_its_row"),

@@ -1,4 +1,4 @@
-"""Settings of a campaign, as a row of its database."""
+"""Settings of a campaign, stored in a row of its database."""
 
 from sqlalchemy import Connection, select
 
@@ -10,12 +10,12 @@ SETTINGS = "settings"
 
 
 def read_settings(connection: Connection) -> CampaignSettings:
-    """The settings in the database."""
+    """Return the settings in the database."""
     value = connection.execute(select(settings_table.c.value).where(settings_table.c.key == SETTINGS)).scalar_one()
     return make_settings(**value)
 
 
 def write_settings(connection: Connection, settings: CampaignSettings) -> None:
-    """Replaces the settings in the database."""
+    """Replace the settings in the database."""
     row = settings_table.update().where(settings_table.c.key == SETTINGS)
     connection.execute(row.values(value=settings.model_dump(mode="json")))

@@ -1,7 +1,7 @@
-"""Which picks wait for an answer: kept beside what it follows from, so that a lease looks at a few rows, not a round.
+"""Waiting picks: a stored flag per pick, so that a lease reads a few rows and not the round.
 
-A pick waits while its image is there and nobody has answered. Whoever adds to the history, or changes the status of
-an image, calls `update_waiting` in the same transaction.
+A pick waits while its image is active and has no answer. A change of the history, or of an image's status, calls
+`update_waiting` in the same transaction.
 """
 
 from collections import Counter
@@ -18,16 +18,16 @@ from minimax_al.campaign.store.schema import items, picks, rounds
 
 @cache
 def is_waiting() -> ColumnElement[bool]:
-    """SQL: a pick's image is there and nobody has answered; what `picks.waits` has to say."""
+    """Return SQL for: the correct value of `picks.waits`: the image is active and has no answer."""
     return (items.c.status == "active") & answer_in(picks.c.item_id, picks.c.round_id).is_(None)
 
 
 def update_waiting(connection: Connection, item_ids: Sequence[int] | None = None) -> None:
-    """Brings `picks.waits` and `rounds.waiting` up to date.
+    """Update `picks.waits` and `rounds.waiting`.
 
     Args:
-        connection: in a write transaction.
-        item_ids: images that were spoken about, or whose status has changed; None for any.
+        connection: Connection in a write transaction.
+        item_ids: Ids of images whose answer or status has changed; None for any.
     """
     wrong = list(_wrong(connection, item_ids))
     for portion in portions([row.id for row in wrong]):
@@ -44,7 +44,7 @@ def update_waiting(connection: Connection, item_ids: Sequence[int] | None = None
 
 
 def _wrong(connection: Connection, item_ids: Sequence[int] | None) -> Iterator[Row[Any]]:
-    """The picks that say what is no longer so."""
+    """Return the picks whose flag is out of date."""
     wrong: Select[Any] = (
         select(picks.c.id, picks.c.round_id, picks.c.waits).join(items).where(picks.c.waits != is_waiting())
     )
