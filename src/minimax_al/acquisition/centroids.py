@@ -19,7 +19,7 @@ def centroids(
 
     The number of clusters is the number of labels after the choice, at most 1,000 or the budget. Clusters without a
     label come first. Where clusters are fewer than the budget (equal images, many labels), each gives its next nearest
-    image in turn. Time O(N·k·d) per pass of k-means; memory O(N) and at most 256 MiB in addition to the features.
+    image in turn. Time O(N·k·d) per pass of k-means; memory O(N) and about 600 MiB at most in addition to the features.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; may stay on disk.

@@ -35,7 +35,7 @@ def dropquery(
 
     Where fewer than b images disagree in more than half of the passes, those follow that disagree in most passes, and
     among equals those of the smallest margin. Time O(N·d·K·(M + 1)) for the passes and O(n·b·d) per step of k-means on
-    n candidates; memory O(N) and about 300 MiB at most in addition to the features.
+    n candidates; memory O(N) and about 600 MiB at most in addition to the features.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; may stay on disk.

@@ -66,7 +66,7 @@ def k_means(
 ) -> Clustering:
     """Cluster the features; the same seed gives the same clusters.
 
-    Time O(N·k·d) per pass; memory O(N + k·d) and at most 256 MiB in addition to the features.
+    Time O(N·k·d) per pass; memory O(N + k·d) and about 600 MiB at most in addition to the features.
 
     Args:
         features: Feature matrix, shape (N, d), any real dtype; may stay on disk.

@@ -40,7 +40,8 @@ def typicality(
 ) -> Tensor:
     """Return typical images of the largest clusters that have no label.
 
-    Time O((N + L)·(clusters·d + largest cluster·d)); memory O(N + L) and at most 256 MiB in addition to the features.
+    Time O((N + L)·(clusters·d + largest cluster·d)); memory O(N + L) and about 600 MiB at most in addition to the
+    features.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; may stay on disk.
