@@ -1,4 +1,4 @@
-"""Label Studio's REST API: requests with a key, answers that are checked, and what went wrong in one sentence."""
+"""Client of Label Studio's REST API: requests with a key, checked answers, and errors in one sentence."""
 
 from collections.abc import Generator, Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -18,27 +18,27 @@ TIMEOUT_SECONDS = 60.0
 
 T = TypeVar("T")
 Upload = tuple[str, bytes, str]
-"""A file to send: its name, its content, its media type."""
+"""File to send: name, content and media type."""
 
 
 class NotFoundError(CampaignError):
-    """Label Studio has nothing there, or the key does not let it be seen."""
+    """A path of Label Studio does not exist, or the key has no access to it."""
 
 
 class LabelStudio:
-    """A Label Studio server and a key to it.
+    """Client of a Label Studio server.
 
     Args:
-        url: where its page is, `http://localhost:8080` say.
-        api_key: a personal access token, or a legacy token; both are on the account page.
-        transport: in place of the network.
-        timeout_seconds: how long an answer may take.
+        url: Address of its page, such as `http://localhost:8080`.
+        api_key: Personal access token or legacy token, from the account page.
+        transport: Transport that replaces the network, for tests.
+        timeout_seconds: Longest time until an answer, in seconds.
 
     Attributes:
-        url: without a slash at its end.
+        url: Address without a slash at its end.
 
     Raises:
-        ConfigurationError: the address or the key cannot be.
+        ConfigurationError: The address or the key is invalid.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class LabelStudio:
         self.close()
 
     def get(self, path: str, form: type[T], params: Mapping[str, Any] | None = None) -> T:
-        """What GET answers, in the form of a type.
+        """Return the answer of GET as a type.
 
         Raises:
-            NotFoundError: there is nothing at that path.
-            CampaignError: the server cannot be reached, refuses the key, or answers in another form.
+            NotFoundError: The path does not exist.
+            CampaignError: The server cannot be reached, refuses the key, or answers in another form.
         """
         return self._form("GET", path, self._request("GET", path, params=params), form)
 
@@ -86,29 +86,29 @@ class LabelStudio:
         files: Sequence[Upload] = (),
         params: Mapping[str, Any] | None = None,
     ) -> T:
-        """What POST answers, in the form of a type.
+        """Return the answer of POST as a type.
 
         Args:
-            path: of the route.
-            form: of the answer.
-            json: the body; or
-            files: to send.
-            params: of the query.
+            path: Path of the route.
+            form: Type of the answer.
+            json: Body, unless files are sent.
+            files: Files to send.
+            params: Parameters of the query.
 
         Raises:
-            DataError: what was sent is not taken.
-            CampaignError: as in `get`.
+            DataError: The server refuses what was sent.
+            CampaignError: As in `get`.
         """
         parts = {f"file-{number}": file for number, file in enumerate(files)}
         body: dict[str, Any] = {"files": parts} if parts else {"json": json}
         return self._form("POST", path, self._request("POST", path, params=params, **body), form)
 
     def patch(self, path: str, form: type[T], json: object) -> T:
-        """What PATCH answers, in the form of a type.
+        """Return the answer of PATCH as a type.
 
         Raises:
-            DataError: what was sent is not taken.
-            CampaignError: as in `get`.
+            DataError: The server refuses what was sent.
+            CampaignError: As in `get`.
         """
         return self._form("PATCH", path, self._request("PATCH", path, json=json), form)
 
@@ -129,7 +129,7 @@ class LabelStudio:
         raise self._refusal(method, path, response)
 
     def _refusal(self, method: str, path: str, response: httpx.Response) -> Exception:
-        """An answer that is none, as the error to raise."""
+        """Return the error for an answer that is not a success."""
         why, status = _detail(response), response.status_code
         if response.is_redirect:
             return ConfigurationError(f"{self.url} leads to {response.headers.get('location')!r}: give that address")
@@ -157,7 +157,7 @@ class LabelStudio:
             ) from error
 
     def _if_other_version(self) -> str:
-        """The end of a sentence where the server is not of the version that this was written against."""
+        """Return the end of a sentence if the server has another version than the bridge was written against."""
         try:
             response = self._client.get("/api/version")
             release = Version.model_validate_json(response.content).release
@@ -177,7 +177,7 @@ class _LegacyToken(httpx.Auth):
 
 
 class _PersonalToken(httpx.Auth):
-    """A personal access token is no key itself: it gets keys that hold for some minutes."""
+    """Authentication by a personal access token, which fetches keys that are valid for some minutes."""
 
     requires_response_body = True
 
@@ -208,7 +208,7 @@ class _PersonalToken(httpx.Auth):
 
 
 def _authentication(key: str, url: str) -> httpx.Auth:
-    """Personal access tokens are JSON web tokens: three parts with points between."""
+    """Return the authentication of a key; personal access tokens are JSON web tokens of three parts."""
     if not key.strip() or not key.isascii() or not key.isprintable():
         raise ConfigurationError(
             "there is no key to Label Studio: put the access token of your account page there "
@@ -238,7 +238,7 @@ def _wrong_key(url: str, why: str) -> CampaignError:
 
 
 def _detail(response: httpx.Response) -> str:
-    """What Label Studio says of a refusal, in one line."""
+    """Return Label Studio's reason for a refusal, in one line."""
     try:
         answer = response.json()
     except ValueError:

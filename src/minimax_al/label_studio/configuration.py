@@ -1,4 +1,4 @@
-"""Labelling configurations: what Label Studio's page offers, for the classes of a campaign."""
+"""Labelling configurations of Label Studio for the classes of a campaign."""
 
 import colorsys
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ _VARIABLE = "image"
 
 @dataclass(frozen=True)
 class Configuration:
-    """What of a project's labelling configuration the bridge needs.
+    """Part of a project's labelling configuration that the bridge needs.
 
     Attributes:
-        image: name of the image's tag (`toName` of the controls).
-        variable: field of a task's data that has the image's address.
-        controls: name of each control, by its tag.
-        missing: classes of the campaign that a control does not offer, by its tag.
+        image: Name of the image's tag (`toName` of the controls).
+        variable: Field of a task's data that has the image's address.
+        controls: Name of each control, by its tag.
+        missing: Classes of the campaign that a control does not offer, by its tag.
     """
 
     image: str
@@ -38,7 +38,7 @@ class Configuration:
 
 
 def make_configuration(kind: Kind, class_names: Sequence[str]) -> str:
-    """A labelling configuration as XML: the image, why it was picked, and a control for the classes.
+    """Return a labelling configuration as XML: the image, the reason of its pick, and a control for the classes.
 
     Example:
         >>> make_configuration("classification", ["cat", "dog"]).count("<Choice ")
@@ -56,15 +56,15 @@ def make_configuration(kind: Kind, class_names: Sequence[str]) -> str:
 
 
 def read_configuration(project: Project, kind: Kind, class_names: Sequence[str]) -> Configuration:
-    """A project's configuration, if the campaign's labels fit into it.
+    """Return a project's configuration, if it can hold the campaign's labels.
 
     Args:
-        project: with its configuration.
-        kind: the campaign's task.
-        class_names: of the campaign.
+        project: Project with its configuration.
+        kind: Task of the campaign.
+        class_names: Classes of the campaign.
 
     Raises:
-        ConfigurationError: it is one for something else; says what differs.
+        ConfigurationError: It is for other labels; the sentence names the difference.
     """
     where = f"the Label Studio project {project.title!r} ({project.id})"
     found = {
@@ -90,7 +90,7 @@ def read_configuration(project: Project, kind: Kind, class_names: Sequence[str])
 
 
 def extended(label_config: str, found: Configuration) -> str:
-    """The XML of a configuration with the classes that its controls lack."""
+    """Return the XML of a configuration with the classes that its controls lack."""
     view = ET.fromstring(label_config)  # noqa: S314 - from the user's own server, which has parsed it too
     for tag, names in found.missing.items():
         control = next(element for element in view.iter(tag) if element.get("name") == found.controls[tag])
@@ -99,7 +99,7 @@ def extended(label_config: str, found: Configuration) -> str:
 
 
 def _compare(where: str, control: ParsedControl, class_names: Sequence[str]) -> tuple[str, ...]:
-    """The classes that a control lacks; what it offers besides must not be."""
+    """Return the classes that a control lacks; refuse other classes that it offers."""
     offered = [str(attributes.get("alias") or name) for name, attributes in control.labels_attrs.items()]
     offered = offered or control.labels
     other = [name for name in offered if name not in class_names]
@@ -119,6 +119,6 @@ def _add_entries(control: ET.Element, class_names: Sequence[str]) -> None:
 
 
 def _colour(number: int) -> str:
-    """A colour for each class: hues a golden angle apart differ for any number of classes."""
+    """Return the colour of a class: hues a golden angle apart differ for any number of classes."""
     red, green, blue = colorsys.hsv_to_rgb(number * 0.381966 % 1, 0.85, 0.9)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"

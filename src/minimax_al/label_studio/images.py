@@ -1,4 +1,4 @@
-"""Which image a task shows, and its file as browsers can show it."""
+"""Images of tasks: which image a task shows, and its file in a format that browsers can show."""
 
 import hashlib
 import io
@@ -28,14 +28,14 @@ _MEDIA_TYPES = {
 
 
 class TaskImage(NamedTuple):
-    """An image of the campaign.
+    """Image of the campaign.
 
     Attributes:
-        item: its id.
-        path: relative to the images' folder.
+        item: Id of the image.
+        path: Path relative to the images' folder.
         content_hash: sha256 of its file.
-        width: upright, in pixels.
-        height: likewise.
+        width: Width, upright, in pixels.
+        height: Height, upright, in pixels.
     """
 
     item: int
@@ -49,7 +49,7 @@ _COLUMNS = (items.c.id, items.c.path, items.c.content_hash, items.c.width, items
 
 
 def active_images(connection: Connection, item_ids: Sequence[int]) -> dict[int, TaskImage]:
-    """Those of the images that are there, by id."""
+    """Return the active ones of these images, by id."""
     found = select(*_COLUMNS).where(items.c.status == "active")
     rows = [row for portion in portions(item_ids) for row in connection.execute(found.where(items.c.id.in_(portion)))]
     return {row.id: _image(row) for row in rows}
@@ -95,10 +95,10 @@ def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any],
 
 
 def as_upload(image: TaskImage, file: Path) -> Upload:
-    """An image's file to send; what browsers cannot show becomes a PNG file.
+    """Return an image's file to send; formats that browsers cannot show become PNG.
 
     Raises:
-        DataError: the file is not what the campaign has seen.
+        DataError: The file has changed since the last refresh.
     """
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != image.content_hash:

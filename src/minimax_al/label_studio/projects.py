@@ -1,4 +1,4 @@
-"""Projects of Label Studio: finding the one that is meant, making it, and going through its tasks."""
+"""Projects of Label Studio: search, creation, and their tasks."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ _ANNOTATED = {
 
 
 def find_project(client: LabelStudio, project: int | str) -> Project:
-    """The project with a number or a title.
+    """Return the project with a number or a title.
 
     Raises:
-        UnknownNameError: there is none, or the key does not let it be seen.
-        ConfigurationError: several projects have the title.
+        UnknownNameError: It does not exist, or the key has no access to it.
+        ConfigurationError: Several projects have the title.
     """
     if isinstance(project, int) or project.isdecimal():
         try:
@@ -46,12 +46,12 @@ def find_project(client: LabelStudio, project: int | str) -> Project:
 def find_or_make_project(
     client: LabelStudio, project: int | str, kind: Kind, class_names: Sequence[str]
 ) -> tuple[Project, bool]:
-    """The project with a number or a title, and whether it was made; a title that is not there yet makes one.
+    """Return the project with a number or a title, and whether it was made; a new title makes a project.
 
     Raises:
-        UnknownNameError: there is no project of that number.
-        ConfigurationError: several projects have the title.
-        DataError: Label Studio does not take the title.
+        UnknownNameError: The number does not exist.
+        ConfigurationError: Several projects have the title.
+        DataError: Label Studio refuses the title.
     """
     try:
         return find_project(client, project), False
@@ -63,7 +63,7 @@ def find_or_make_project(
 
 
 def list_projects(client: LabelStudio) -> Iterator[ProjectTitle]:
-    """Every project that the key lets be seen."""
+    """Yield every project that the key has access to."""
     number = 1
     while True:
         params = {"include": "id,title", "page": number, "page_size": _PAGE}
@@ -75,25 +75,25 @@ def list_projects(client: LabelStudio) -> Iterator[ProjectTitle]:
 
 
 def list_tasks(client: LabelStudio, project_id: int) -> Iterator[Task]:
-    """Every task of a project, with its data and how many annotations it has."""
+    """Yield every task of a project, with its data and its number of annotations."""
     include = "id,data,total_annotations,cancelled_annotations"
     yield from _tasks(client, {"project": project_id, "include": include, "page_size": 5 * _PAGE})
 
 
 def list_annotated_tasks(client: LabelStudio, project_id: int, kind: Kind) -> Iterator[Task]:
-    """Every task of a project that somebody has annotated or skipped, with its annotations."""
+    """Yield every annotated or skipped task of a project, with its annotations."""
     size = _PAGE if kind == "classification" else 10  # masks are long
     query = json.dumps({"filters": _ANNOTATED})
     yield from _tasks(client, {"project": project_id, "fields": "all", "query": query, "page_size": size})
 
 
 def get_task(client: LabelStudio, task_id: int) -> Task:
-    """One task with its annotations."""
+    """Return one task with its annotations."""
     return client.get(f"/api/tasks/{task_id}/", Task, {"resolve_uri": "false"})
 
 
 def list_users(client: LabelStudio) -> dict[int, User]:
-    """Everybody who may annotate, by number."""
+    """Return all annotators, by number."""
     return {user.id: user for user in client.get("/api/users/", list[User])}
 
 

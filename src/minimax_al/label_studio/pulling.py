@@ -32,15 +32,15 @@ from minimax_al.label_studio.projects import find_project, list_annotated_tasks,
 
 @dataclass(frozen=True)
 class Pull:
-    """What a pull did, counted in annotations.
+    """Outcome of a pull, counted in annotations.
 
     Attributes:
-        added: first labels of images.
-        changed: labels of images that had another, or that somebody else had labelled so.
-        overtaken: labels older than what holds here; the history has them as taken back.
-        skipped: skips.
-        unchanged: annotations that the campaign had already.
-        empty: annotations that say nothing.
+        added: First labels of images.
+        changed: Labels of images that had another label, or the same of another author.
+        overtaken: Labels older than the current one; the history has them as revoked.
+        skipped: Skips.
+        unchanged: Annotations that the campaign had already.
+        empty: Annotations without a result.
     """
 
     added: int = 0
@@ -52,14 +52,14 @@ class Pull:
 
 
 class _Said(NamedTuple):
-    """An annotation, as the campaign understands it."""
+    """Annotation as an event, with the time of its creation."""
 
     event: Event
     since: datetime
 
 
 class _Held(NamedTuple):
-    """What holds of an image."""
+    """Current answer of an image."""
 
     author: str
     at: datetime
@@ -72,17 +72,17 @@ _Known = set[tuple[int, str, datetime]]
 
 
 def pull(campaign: Campaign, client: LabelStudio, project: int | str) -> Pull:
-    """Brings all annotations of a project back: all that are new, or none and an error that names the task.
+    """Fetch the annotations of a project: add all new ones, or none and raise an error that names the task.
 
     Args:
-        campaign: that sent the tasks.
-        client: of the server.
-        project: number or title.
+        campaign: Campaign that sent the tasks.
+        client: Client of the server.
+        project: Number or title of the project.
 
     Raises:
-        DataError: an annotation cannot be taken.
-        CampaignError: the server cannot be reached, or refuses.
-        ConfigurationError: there is no such project, or it is for something else.
+        DataError: An annotation cannot be added.
+        CampaignError: The server cannot be reached, or refuses.
+        ConfigurationError: The project does not exist, or is for other labels.
     """
     found = find_project(client, project)
     kind = campaign.settings.task
@@ -92,15 +92,15 @@ def pull(campaign: Campaign, client: LabelStudio, project: int | str) -> Pull:
 
 
 def take_tasks(campaign: Campaign, tasks: Iterable[Task], users: Mapping[int, User]) -> Pull:
-    """Takes the annotations of tasks that were fetched.
+    """Add the annotations of tasks that were fetched.
 
     Args:
-        campaign: that sent them.
-        tasks: with their annotations.
-        users: who annotates, by number.
+        campaign: Campaign that sent them.
+        tasks: Tasks with their annotations.
+        users: Annotators, by number.
 
     Raises:
-        DataError: an annotation cannot be taken; none is.
+        DataError: An annotation cannot be added; none is.
     """
     said: list[_Said] = []
     unchanged = empty = 0
@@ -133,10 +133,10 @@ def _author(annotation: Annotation, users: Mapping[int, User]) -> str:
 
 
 def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author: str, where: str) -> Event:
-    """An annotation as an event of the history; a mask's file is written at once.
+    """Return an annotation as an event of the history; a mask's file is written at once.
 
     Raises:
-        DataError: it cannot be taken.
+        DataError: It cannot be added.
     """
     if annotation.was_cancelled:
         return Event(image.item, "skip", author, annotation.updated_at)
@@ -173,7 +173,7 @@ def _save_mask(campaign: Campaign, image: TaskImage, results: Sequence[Mapping[s
 
 
 def _asked(campaign: Campaign, event: Event, task: Task) -> Event:
-    """The event with the round that asked: the one of the task, or else the latest."""
+    """Return the event with the round that picked the image: that of the task, or else the latest."""
     number = task.data.get("round")
     with campaign.store.reading() as connection:
         asked = select(picks.c.round_id).join(rounds, rounds.c.id == picks.c.round_id)
@@ -183,7 +183,7 @@ def _asked(campaign: Campaign, event: Event, task: Task) -> Event:
 
 
 def _known(connection: Connection, item_ids: Sequence[int]) -> _Known:
-    """TaskImage, author and time of everything that the history has of these images."""
+    """Return image, author and time of every event of these images."""
     said = select(labels.c.item_id, labels.c.author, labels.c.at).where(labels.c.kind != "undo")
     return {
         (row.item_id, row.author, row.at)
@@ -203,7 +203,7 @@ def _held(connection: Connection, item_ids: Sequence[int]) -> dict[int, _Held]:
 
 
 def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
-    """Adds what is new in one transaction, in the order in which it was said."""
+    """Add new annotations in one transaction, in the order of their times."""
     if not said:
         return Pull()
     ids = list({one.event.item_id for one in said})
@@ -222,7 +222,7 @@ def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
 
 
 def _repeats(event: Event, held: _Held | None) -> bool:
-    """Whether its author has said the same before, and that holds: an annotation was saved again."""
+    """Return whether its author has given the current answer before: an annotation was saved again."""
     return held is not None and _says(event) == (held.kind, held.author, held.class_id, held.mask)
 
 
@@ -231,12 +231,12 @@ def _says(event: Event) -> tuple[Kind, str, int | None, str | None]:
 
 
 def _is_overtaken(event: Event, held: _Held | None) -> bool:
-    """Whether somebody has said something else here since."""
+    """Return whether the campaign has a later answer."""
     return event.kind == "label" and held is not None and event.at < held.at
 
 
 def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int, _Held], now: datetime) -> None:
-    """Takes back the labels of annotations that were cancelled after they had come here."""
+    """Revoke the labels of annotations that were cancelled after they had been pulled."""
     for event, since in said:
         before = held.get(event.item_id)
         if event.kind != "skip" or before is None or before.author != event.author:
@@ -246,7 +246,7 @@ def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int,
 
 
 def _count(said: Iterable[_Said], labelled: set[int]) -> Pull:
-    """How many labels are the first of their image, how many are not, and how many skips there are."""
+    """Return the counts of first labels, changed labels and skips."""
     kinds = list(_kinds(said, labelled))
     return Pull(added=kinds.count("added"), changed=kinds.count("changed"), skipped=kinds.count("skipped"))
 

@@ -81,7 +81,7 @@ def push(
     images_url: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Push:
-    """Sends the open round's waiting images as tasks, with the model's suggestion as a prediction.
+    """Send the open round's waiting images as tasks, with the model's suggestion as a prediction.
 
     What is there is kept for Label Studio (`Campaign.lend`): the campaign's own page hands it out to nobody until it is
     answered, recalled, or asked about by another round. What somebody has before them on that page is not sent.
@@ -139,7 +139,7 @@ def _check_images_url(url: str) -> None:
 
 
 def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
-    """The round's waiting picks whose images are there, by rank; and how many besides a person has before them."""
+    """Return the round's waiting picks with an active image, by rank, and the number that is leased to annotators."""
     waiting = [pick for pick in campaign.picks() if pick.answer == "waiting"]
     now = campaign.lease_clock()
     free = [pick for pick in waiting if not pick.is_with_a_person(now)]
@@ -149,7 +149,7 @@ def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
 
 
 def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
-    """What is to be sent, beside the tasks that are there."""
+    """Return which images to send, and which tasks exist already."""
     there: dict[Any, list[Task]] = defaultdict(list)
     for task in tasks:
         there[task.data.get("content_hash")].append(task)
@@ -188,7 +188,7 @@ def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], 
 
 
 def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Todo, Upload | None]]]:
-    """Images with their files, as many as one request may carry."""
+    """Yield images with their files, as many as one request may carry."""
     portion: list[tuple[_Todo, Upload | None]] = []
     size = 0
     for todo in todos:
@@ -206,7 +206,7 @@ def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Tod
 
 
 def _addresses(place: _Place, portion: Sequence[tuple[_Todo, Upload | None]]) -> list[str]:
-    """Where Label Studio's page finds the images; uploads their files first where there is no other place."""
+    """Return the addresses of the images for Label Studio's page; without an address, upload the files first."""
     if place.images_url is not None:
         base = place.images_url
         base += "" if base.endswith(("/", "=")) else "/"
@@ -244,7 +244,7 @@ def _predictions(place: _Place, todo: _Todo) -> list[Prediction]:
 
 
 def _renew(place: _Place, todo: _Todo) -> bool:
-    """Brings an unanswered task of an earlier round up to date; whether it has a new prediction."""
+    """Update an unanswered task of an earlier round; return whether it has a new prediction."""
     assert todo.task is not None
     predictions = _predictions(place, todo)
     for prediction in predictions:

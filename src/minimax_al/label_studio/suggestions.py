@@ -1,4 +1,4 @@
-"""What a campaign's models say of images, as Label Studio's predictions."""
+"""Predictions of a campaign's models, in Label Studio's form."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from minimax_al.training.trained import Trained
 
 Prediction = dict[str, Any]
-"""`model_version`, `score` where there is one, and `result`, the regions."""
+"""Prediction: `model_version`, an optional `score`, and the regions `result`."""
 
 
 UNTRAINED = "untrained"
-"""The model's version before there is a model."""
+"""Name of the model before the first training."""
 
 
 class Suggestions:
-    """What a campaign's last model says of any of its images; safe to share between threads.
+    """Predictions of a campaign's last model for any of its images; safe to share between threads.
 
-    What it said when it chose an image is kept; of other images it is asked, which loads torch. Masks come from
-    what is kept alone.
+    The predictions for picked images are stored. Those for other images are computed, which loads torch. Masks are
+    only taken from stored predictions.
 
     Args:
-        campaign: open.
+        campaign: Open campaign.
     """
 
     def __init__(self, campaign: Campaign) -> None:
@@ -46,15 +46,15 @@ class Suggestions:
 
     @property
     def version(self) -> str:
-        """What the last model is called."""
+        """Name of the last model."""
         run_id = self._last_run()
         return UNTRAINED if run_id is None else model_version(run_id)
 
     def of_tasks(self, tasks: Sequence[TaskData], configuration: Configuration) -> list[Prediction | None]:
-        """The last model's prediction for each task; None where it has none.
+        """Return the last model's prediction for each task; None where it has none.
 
         Raises:
-            UnreadableImageError: an image cannot be read any more.
+            UnreadableImageError: An image cannot be read any more.
         """
         run_id = self._last_run()
         if run_id is None:
@@ -114,12 +114,12 @@ class Suggestions:
 
 
 def model_version(run_id: int) -> str:
-    """What a run's model is called."""
+    """Return the name of a run's model."""
     return f"run-{run_id:04d}"
 
 
 def version_of_round(campaign: Campaign, number: int) -> str | None:
-    """What the model is called that chose a round; None where none did."""
+    """Return the name of the model that chose a round; None if no model did."""
     with campaign.store.reading() as connection:
         run_id = connection.execute(select(rounds.c.run_id).where(rounds.c.number == number)).scalar()
     return None if run_id is None else model_version(run_id)
@@ -128,13 +128,13 @@ def version_of_round(campaign: Campaign, number: int) -> str | None:
 def prediction_of_pick(
     campaign: Campaign, pick: Pick, version: str | None, configuration: Configuration
 ) -> Prediction | None:
-    """What the model that chose an image said of it; None where it said nothing.
+    """Return the prediction of the model that chose an image; None if it has none.
 
     Args:
-        campaign: of the pick.
-        pick: the image.
-        version: what the model is called.
-        configuration: of the project.
+        campaign: Campaign of the pick.
+        pick: Pick of the image.
+        version: Name of the model.
+        configuration: Configuration of the project.
     """
     if version is None:
         return None
@@ -149,7 +149,7 @@ def prediction_of_pick(
 def class_prediction(
     class_name: str, confidence: float | None, version: str, configuration: Configuration
 ) -> Prediction:
-    """A class as a prediction; its score is the confidence, in [0, 1]."""
+    """Return a class as a prediction; its score is the confidence, in [0, 1]."""
     return _prediction([_named(_choice(class_name), configuration, "Choices")], confidence, version)
 
 
@@ -163,7 +163,7 @@ def _choice(class_name: str) -> dict[str, Any]:
 
 
 def _regions(campaign: Campaign, item: int, configuration: Configuration) -> Iterator[dict[str, Any]]:
-    """The predicted mask, stretched to the image's size, as brush regions."""
+    """Yield the predicted mask, resized to the image, as brush regions."""
     view = campaign.view(item, "prediction")
     if view is None or "BrushLabels" not in configuration.controls:
         return
