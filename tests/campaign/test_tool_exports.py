@@ -164,7 +164,9 @@ def test_ids_that_are_there_twice_are_refused(campaign, write, kind):
     content = coco(OUTLINE)
     rows = content["images" if kind == "image" else "categories"]
     rows.append(rows[0] | {"file_name": "b/001.png", "name": "bird"})
-    with pytest.raises(DataError, match=rf"the {kind} id \d is there twice, so annotations may be of either"):
+    with pytest.raises(
+        DataError, match=rf"labels\.json': the {kind} id \d is there twice, so annotations may be of either"
+    ):
         campaign.import_labels(write(content))
 
 
@@ -253,3 +255,7 @@ def test_cells_that_excel_would_run_are_pointed_out_or_escaped(make_campaign, sa
         other = make_campaign(images=images, classes=["@sum", "+1"], folder=f"other {number}")
         other.import_labels(tmp_path / name)
         assert other.labels() == campaign.labels()
+
+
+def test_outlines_of_the_first_class_alone_are_nothing_to_point_out(campaign, write):
+    assert campaign.import_labels(write(coco(OUTLINE | {"category_id": 1}))).notes == ()

@@ -135,7 +135,15 @@ def import_labels(
             problems.check()
             if not answers:
                 raise DataError(f"{str(source)!r} has no labels: nothing was imported")
-            outcome = Import(str(source), name, 0, 0, 0, (), notes=tuple(_notes(reading, overruled, class_names)))
+            outcome = Import(
+                str(source),
+                name,
+                0,
+                0,
+                0,
+                (),
+                notes=tuple(_notes(reading, overruled, class_names if name == "masks" else ())),
+            )
             if check:
                 classes = find_classes(answers.values(), class_names, problems, create=create_classes)
                 plan = _plan(connection, answers, classes, now)

@@ -41,6 +41,8 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
         raise DataError(
             f"{str(source)!r} is not as COCO has it: there is no {error}; it needs images, categories and annotations"
         ) from error
+    except DataError:
+        raise
     except (TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
     for identity, image in by_id.items():
@@ -64,6 +66,8 @@ def read_categories(source: Path) -> list[str]:
     try:
         names = _names(content["categories"], source)
         return [names[identity] for identity in sorted(names)]
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
 
