@@ -51,7 +51,9 @@ def step(networks, batch, runtime, prefix=None, **settings):
 def moved(networks, after):
     names = ("encoder", "classifier", "discriminator")
     return {
-        name: max(float((new - old).abs().max()) for old, new in zip(part.parameters(), after[name], strict=True))
+        name: max(
+            float((new - old).detach().abs().max()) for old, new in zip(part.parameters(), after[name], strict=True)
+        )
         for name, part in zip(names, networks, strict=True)
     }
 

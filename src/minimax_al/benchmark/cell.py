@@ -25,6 +25,7 @@ from minimax_al.data import Dataset
 from minimax_al.strategies import Query
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import HEADLINE, Evaluation, evaluate
+from minimax_al.training.model_file import describe_model
 from minimax_al.vocabulary import IGNORED
 
 
@@ -166,7 +167,13 @@ class _Run:
             views = views_of(learner.round, models, query.indices)
         if learner.runtime.ranks.rank == 0:
             write_round(
-                self.folder, result, query=query, views=views, models=models, predictions=evaluation.predictions
+                self.folder,
+                result,
+                query=query,
+                views=views,
+                models=models,
+                predictions=evaluation.predictions,
+                description=describe_model(models.task_model, learner.dataset, learner.recipe),
             )
         return result
 

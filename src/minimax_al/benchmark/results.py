@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -69,6 +70,7 @@ def write_round(
     views: Mapping[str, Tensor],
     models: Models,
     predictions: Mapping[str, Tensor],
+    description: Mapping[str, Any],
 ) -> None:
     """Write a finished round; the JSON file comes last.
 
@@ -79,6 +81,7 @@ def write_round(
         views: Per-pixel tensors of the first picks; empty in classification.
         models: Models whose M is kept.
         predictions: Targets, predicted classes and confidences of the test images; empty in segmentation.
+        description: Description of M, with which `load_model` builds it again.
     """
     stem = f"round-{result.round}"
     if query is not None:
@@ -90,7 +93,9 @@ def write_round(
     if predictions:
         small = {name: values.to(_KEPT.get(values.dtype, values.dtype)) for name, values in predictions.items()}
         write_durably(folder / f"{stem}.predictions.safetensors", save(small))
-    save_checkpoint(folder / f"{stem}.model.safetensors", {"task_model": models.task_model})
+    save_checkpoint(
+        folder / f"{stem}.model.safetensors", {"task_model": models.task_model}, state={"model": description}
+    )
     write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
 
 
