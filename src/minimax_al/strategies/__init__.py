@@ -1,6 +1,6 @@
-"""Named methods of active learning: what each trains, what it scores, how it chooses.
+"""Named methods of active learning: trainings, scores and choices.
 
-Names are imported when they are first used: the registry can say which strategies there are without loading torch.
+Names are imported when they are first used: the registry lists them without loading torch.
 """
 
 import lazy_loader

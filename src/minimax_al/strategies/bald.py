@@ -17,12 +17,12 @@ Dropout = Annotated[float, Field(gt=0, lt=1)]
 class Bald(Strategy):
     """Highest mutual information of prediction and parameters under MC dropout (Houlsby et al. 2011; Gal et al. 2017).
 
-    Dropout stands before the head alone, so the encoder runs once however many passes there are. One pass is one
+    Dropout is applied before the head alone, so the encoder runs once for any number of passes. One pass is one
     model: it drops the same features for every image. Batch norm stays in evaluation mode throughout.
 
     Attributes:
-        passes: T, sampled models.
-        dropout: probability of dropping a feature, in training and in the passes.
+        passes: Number of sampled models T.
+        dropout: Probability of dropping a feature, in training and in the passes.
     """
 
     passes: PositiveInt = 20
@@ -45,19 +45,19 @@ class Bald(Strategy):
 
 
 def dropout_masks(round_: Round, models: Models, passes: int, dropout: float) -> Tensor:
-    """One mask a pass over M's features, scaled to keep their mean, (T, d) on the device."""
+    """Return one mask per pass over M's features, scaled to keep their mean, (T, d) on the device."""
     width = models.task_model.encoder.out_features
     kept = torch.rand(passes, width, generator=round_.generator("dropout"), dtype=torch.float64) >= dropout
     return (kept / (1 - dropout)).to(round_.runtime.device, round_.runtime.dtype)
 
 
 def dropout_passes(models: Models, x: Tensor, masks_Td: Tensor) -> Iterator[Tensor]:
-    """M's logits under each mask, one encoder pass for all of them.
+    """Yield M's logits under each mask, from one encoder pass.
 
     Args:
         models: with the task model to sample from.
         x: images (B, 3, H, W).
-        masks_Td: one mask a pass, (T, d).
+        masks_Td: Masks, one per pass, shape (T, d).
 
     Yields:
         Logits (B, K), or (B, K, H, W), T times.
@@ -69,7 +69,7 @@ def dropout_passes(models: Models, x: Tensor, masks_Td: Tensor) -> Iterator[Tens
 
 
 def mutual_information(passes: Iterable[Tensor]) -> Tensor:
-    """BALD an image from passes that come one by one; the mean over pixels in segmentation.
+    """Return BALD per image from passes that arrive one by one; the mean over pixels in segmentation.
 
     Args:
         passes: logits (B, K), or (B, K, H, W), one tensor a model.
@@ -78,7 +78,7 @@ def mutual_information(passes: Iterable[Tensor]) -> Tensor:
         (B,), in nats.
 
     Raises:
-        NonFiniteScoreError: a logit is NaN or infinite; says which images of the batch.
+        NonFiniteScoreError: A logit is NaN or infinite; names the positions in the batch.
     """
     accumulator = BaldAccumulator()
     for logits in passes:

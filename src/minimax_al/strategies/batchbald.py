@@ -16,8 +16,8 @@ class BatchBald(Bald):
     """Greedy joint mutual information under MC dropout (Kirsch, van Amersfoort and Gal 2019).
 
     Attributes:
-        candidates: only so many images of the highest BALD score are considered; bounds time and memory.
-        samples: joint configurations that are sampled once there are too many to enumerate.
+        candidates: Number of images of the highest BALD score that are considered; bounds time and memory.
+        samples: Number of joint configurations that are sampled once there are too many to enumerate.
     """
 
     uses_randomness: ClassVar[bool] = True

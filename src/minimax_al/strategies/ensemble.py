@@ -22,7 +22,7 @@ class Ensemble(Strategy):
     that is evaluated: the members help to choose, not to predict.
 
     Attributes:
-        members: models, 2 or more.
+        members: Number of models, 2 or more.
         measure: `variation_ratio`, the share of members that do not vote for the favourite, equal shares by mutual
             information; or `mutual_information` alone, as in BALD.
     """
@@ -58,6 +58,6 @@ class Ensemble(Strategy):
 
 
 def _checked(logits: Tensor) -> Tensor:
-    """One row a sample, once no image of the batch has a logit that is NaN or infinite."""
+    """Return one row per sample, once no image of the batch has a logit that is NaN or infinite."""
     check_finite(logits, "logits")
     return as_samples(logits)

@@ -1,4 +1,4 @@
-"""Minimax Active Learning (Ebrahimi, Gan, Salahi, Darrell 2020): uncertain, and unlike what is labelled."""
+"""Minimax Active Learning (Ebrahimi, Gan, Salahi, Darrell 2020): uncertain, and unlike the labelled images."""
 
 from typing import Literal
 
@@ -17,10 +17,10 @@ class MAL(Strategy):
     """Algorithm 1 trains, Algorithm 2 chooses, Algorithm 3 trains the task model.
 
     Attributes:
-        rule: the reading of Algorithm 2, "the top b samples that meet both conditions".
-        filter_factor: k of the rule `filter`, which keeps the k·b images that look least labelled.
-        entropy_weight: λ in place of the recipe's; 0 is the ablation without minimax entropy.
-        discriminator: whether D is trained, in place of the recipe's; without it only the rule `entropy` is left.
+        rule: Reading of Algorithm 2, "the top b samples that meet both conditions".
+        filter_factor: Factor k of the rule `filter`, which keeps the k·b images that look least labelled.
+        entropy_weight: Weight λ instead of the recipe's; 0 is the ablation without minimax entropy.
+        discriminator: Whether D is trained, instead of the recipe's; without it only the rule `entropy` is left.
     """
 
     training: Literal["minimax"] = "minimax"

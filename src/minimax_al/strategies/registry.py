@@ -1,6 +1,6 @@
 """Strategies by name: the built-in ones, those that other packages announce, and named combinations.
 
-A strategy is imported, and torch with it, when it is asked for; its name is known before.
+A strategy is imported, and torch with it, when it is first used; its name is known before.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def get_strategy(name: str, **settings: Any) -> "Strategy":  # noqa: ANN401 - each strategy has its own settings
-    """The strategy of that name.
+    """Return the strategy of that name.
 
     Args:
         name: one of `list_strategies()`; a plain one, but for `mal` and `ensemble`, followed by "+mal" chooses under
@@ -47,7 +47,7 @@ def get_strategy(name: str, **settings: Any) -> "Strategy":  # noqa: ANN401 - ea
         settings: fields of the strategy.
 
     Raises:
-        UnknownNameError: there is no such strategy.
+        UnknownNameError: The strategy does not exist.
         ConfigurationError: it has no such setting, or the value is not allowed.
 
     Example:
@@ -71,7 +71,7 @@ def check_strategy_name(name: str) -> None:
     """Refuses a name that `get_strategy` would not know; loads nothing.
 
     Raises:
-        UnknownNameError: there is no such strategy.
+        UnknownNameError: The strategy does not exist.
 
     Example:
         >>> check_strategy_name("entropy+mal")
@@ -83,7 +83,9 @@ def check_strategy_name(name: str) -> None:
 
 
 def list_strategies() -> list[str]:
-    """The names that `get_strategy` knows, sorted; each plain one but those of `ONE_TRAINING` may also end in "+mal".
+    """Return the names that `get_strategy` knows, sorted.
+
+    Each plain name but those of `ONE_TRAINING` may also end in "+mal".
 
     Example:
         >>> "mal" in list_strategies()
@@ -94,7 +96,7 @@ def list_strategies() -> list[str]:
 
 @cache
 def _announced() -> dict[str, EntryPoint]:
-    """Entry points by name; an installation that lists the same one twice is no conflict."""
+    """Entry points by name; the same one listed twice is not a conflict."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINTS):
         other = found.setdefault(point.name, point)

@@ -24,10 +24,10 @@ def save_checkpoint(
     """Write networks, optimisers and a JSON-able state to one file, atomically.
 
     Args:
-        path: the file; its folder is made.
-        networks: by name.
-        optimizers: by name; their moments are tensors of the file, their settings are metadata.
-        state: whatever else the reader needs, such as the number of finished epochs.
+        path: File to write; its folder is made.
+        networks: Networks by name.
+        optimizers: Optimisers by name; their moments become tensors of the file, their settings metadata.
+        state: Further values for the reader, such as the losses of finished epochs.
     """
     tensors = {
         f"network/{name}/{key}": value for name, net in networks.items() for key, value in net.state_dict().items()
@@ -44,13 +44,13 @@ def save_checkpoint(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file of `save_checkpoint`.
+    """Content of a file that `save_checkpoint` wrote.
 
     Attributes:
-        path: the file.
-        tensors: of networks and optimisers, by name.
-        groups: settings of the optimisers, by name.
-        state: what else the writer had to say.
+        path: File.
+        tensors: Tensors of networks and optimisers, by name.
+        groups: Settings of the optimisers, by name.
+        state: Further values of the writer.
     """
 
     path: Path
@@ -61,10 +61,10 @@ class Checkpoint:
     def restore(
         self, networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer] | None = None
     ) -> None:
-        """Give networks and optimisers of the same names and shapes what was saved of them.
+        """Load the saved state into networks and optimisers of the same names and shapes.
 
         Raises:
-            CheckpointError: the file holds other networks.
+            CheckpointError: The file holds other networks.
         """
         try:
             for name, network in networks.items():
@@ -85,7 +85,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a file of `save_checkpoint`.
 
     Raises:
-        CheckpointError: the file is damaged, or was not written by `save_checkpoint`.
+        CheckpointError: The file is damaged, or was not written by `save_checkpoint`.
     """
     tensors, metadata = read_tensors(path)
     try:
@@ -97,10 +97,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file, and its metadata.
+    """Return all tensors of a safetensors file, and its metadata.
 
     Raises:
-        CheckpointError: the file is not a whole safetensors file.
+        CheckpointError: The file is not a whole safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -112,10 +112,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def check_tensors(path: Path) -> None:
-    """Check that a safetensors file is there and whole, without reading its tensors.
+    """Check that a safetensors file exists and is whole, without reading its tensors.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: The file is missing or damaged.
     """
     try:
         with safe_open(path, framework="pt"):
@@ -125,7 +125,7 @@ def check_tensors(path: Path) -> None:
 
 
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
-    """Give moments the strides of their parameters: the fused Adam walks through both as they lie in memory."""
+    """Set moments to the strides of their parameters: the fused Adam reads both in memory order."""
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:

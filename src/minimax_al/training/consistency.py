@@ -1,7 +1,7 @@
-"""Consistency under strong augmentation, beside the minimax entropy: not the paper's, but what scarce labels gain from.
+"""Consistency under strong augmentation, in addition to the minimax entropy; not part of the paper.
 
-FixMatch (Sohn et al. 2020), Eq. 4: where the model is sure of an unlabelled image, it should say the same of a
-strongly changed copy.
+FixMatch (Sohn et al. 2020), Eq. 4: where the model is confident about an unlabelled image, its prediction of a strongly
+augmented copy should agree.
 """
 
 import torch.nn.functional as F
@@ -13,13 +13,13 @@ from minimax_al.training.ranks import ALONE, Mean
 def consistency_loss(
     logits: Tensor, logits_strong: Tensor, threshold: float, mean: Mean = ALONE.mean
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the strong views under what the model says of the weak ones, where it is sure.
+    """Return the cross-entropy of strong views under the confident predictions of weak views.
 
     Args:
-        logits: of the images as training otherwise sees them, (B, K); no gradient flows to them.
-        logits_strong: of their strongly changed copies, (B, K).
-        threshold: least probability of the likeliest class for an image to count, in [0, 1].
-        mean: over this batch, or over all ranks' parts of it.
+        logits: Logits of the images with the usual augmentation, shape (B, K); no gradient flows to them.
+        logits_strong: Logits of their strongly augmented copies, shape (B, K).
+        threshold: Smallest probability of the likeliest class for an image to count, in [0, 1].
+        mean: Mean over this batch, or over all ranks' parts of it.
 
     Returns:
         The loss in nats, averaged over all images, and the share of images that counted; scalars.

@@ -17,7 +17,7 @@ MINIMUM = 10
 
 
 def stratified_folds(targets: Tensor, folds: int, generator: torch.Generator) -> Tensor:
-    """Deal labels to folds so that each class is spread over as many folds as it has labels.
+    """Deal labels to folds so that the labels of each class are spread evenly.
 
     Args:
         targets: Classes, shape (L,) int64.

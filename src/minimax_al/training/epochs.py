@@ -66,11 +66,11 @@ class Training(Protocol):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """What is trained, by name."""
+        """Networks that learn, by name."""
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """What trains it, by name."""
+        """Their optimisers, by name."""
 
     def step(self, *batch: Any) -> Mapping[str, Tensor]:  # noqa: ANN401 - each training has its own batch
         """Learn from one batch; return the losses, detached, by name."""
@@ -97,17 +97,17 @@ def run_epochs(
     that was not, bit for bit where the device's arithmetic is deterministic.
 
     Args:
-        name: of the training, for seeds, checkpoints and messages.
-        training: what learns.
-        settings: epochs, learning rate, schedule.
+        name: Name of the training, for seeds, checkpoints and messages.
+        training: Networks that learn.
+        settings: Epochs, learning rate and schedule.
         batches: epoch → the arguments of `training.step`, one tuple a step.
         steps: batches an epoch, for the schedule.
-        seed: of the round.
-        device: where the training runs.
-        checkpoint: file to resume from and to write to.
-        identity: of what the training learns from; a checkpoint of another identity is refused.
+        seed: Seed of the round.
+        device: Device of the training.
+        checkpoint: File to resume from and to write to.
+        identity: Digest of the training data and recipe; a checkpoint of another identity is refused.
         progress: Callback after every epoch, on rank 0, with the training's name and the unit "epochs".
-        ranks: the processes that share the training; rank 0 writes checkpoints, all read them.
+        ranks: Processes that share the training; rank 0 writes checkpoints, all read them.
 
     Returns:
         The mean losses of every epoch.
@@ -127,7 +127,7 @@ def run_epochs(
         raise CheckpointError(
             f"not all ranks see checkpoint {str(checkpoint)!r}: its folder must be shared by all nodes"
         )
-    # What is drawn globally (dropout, an autoencoder's noise) has no part a rank: each rank draws its own.
+    # Global draws (dropout, an autoencoder's noise) are not shared out: each rank draws its own.
     own = ("rank", ranks.rank) if ranks.rank else ()
     for network in training.networks.values():
         network.train()
@@ -148,14 +148,14 @@ def run_epochs(
 
 
 def learning_rate_at(settings: EpochSettings, progress: float) -> float:
-    """The learning rate after a fraction `progress` in [0, 1] of all steps."""
+    """Return the learning rate after a fraction `progress` in [0, 1] of all steps."""
     if settings.schedule == "constant":
         return settings.learning_rate
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _start_of(training: Training) -> str:
-    """A digest of architecture and initial weights: M from F and M from scratch are two trainings."""
+    """Return a digest of architecture and initial weights: M from F and M from scratch are two trainings."""
     digest = hashlib.blake2b(digest_size=16)
     for name, network in training.networks.items():
         digest.update(f"{name} {network}".encode())
@@ -178,7 +178,7 @@ def _one_epoch(
 
 
 def _means(losses: list[Mapping[str, Tensor]], name: str, epoch: int) -> dict[str, float]:
-    """One transfer from the device an epoch, not one a step."""
+    """Return the mean losses; one transfer from the device per epoch, not per step."""
     means = {key: float(torch.stack([step[key] for step in losses]).mean()) for key in losses[0]}
     for key, value in means.items():
         if not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""How good M is, and C∘F beside it, on images with known answers."""
+"""Evaluation of M, and of C∘F, on test images."""
 
 from dataclasses import dataclass, field
 
@@ -13,16 +13,16 @@ from minimax_al.training.segmentation_metrics import class_iou, confusion_matrix
 from minimax_al.vocabulary import IGNORED
 
 HEADLINE = {"classification": "accuracy", "segmentation": "miou"}
-"""The metric that a task is judged by."""
+"""Headline metric of each task."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What test images say of the models.
+    """Metrics of the models on the test images.
 
     Attributes:
-        metrics: fractions in [0, 1], by name.
-        per_class: M's accuracy on the test images of each class, (K,), None for a class without any; in
+        metrics: Metrics by name, fractions in [0, 1].
+        per_class: Accuracy of M on the test images of each class, (K,), None for a class without any; in
             segmentation the intersection over union, None for a class that neither M nor the truth shows.
         predictions: `target` and `predicted`, shape (N,) int64, and M's `confidence`, shape (N,), on the test images;
             empty in segmentation.
@@ -34,14 +34,14 @@ class Evaluation:
 
 
 def evaluate(round_: Round, models: Models) -> Evaluation:
-    """Judge models on the dataset's test images.
+    """Evaluate models on the data set's test images.
 
     Returns:
         In classification `accuracy`, `balanced_accuracy` and `calibration_error` of M, and `classifier_accuracy` of C∘F
         where there is one; in segmentation `miou`, `pixel_accuracy` and `classifier_miou`.
 
     Raises:
-        DataError: there are no test images, or all their pixels are void.
+        DataError: The data set has no test images, or all their pixels are void.
     """
     if len(round_.dataset.test) == 0:
         raise DataError(f"{round_.dataset.name!r} has no test images to evaluate on")
@@ -66,7 +66,7 @@ def _evaluate(round_: Round, models: Models) -> Evaluation:
 
 
 def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
-    """One confusion matrix a network, added up over batches and ranks: the logits are never held together."""
+    """Evaluate by one confusion matrix per network, added up over batches and ranks, without keeping logits."""
     dataset, size, ranks = round_.dataset, round_.recipe.scoring_batch_size, round_.runtime.ranks
     if not bool((dataset.test_targets != IGNORED).any()):
         raise DataError(f"all pixels of the test masks of {dataset.name!r} are void: there is nothing to evaluate on")
@@ -93,30 +93,30 @@ def _logits(models: Models, x: Tensor) -> dict[str, Tensor]:
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> float:
-    """Top-1 accuracy.
+    """Return the top-1 accuracy.
 
     Args:
-        logits: (N, K).
-        targets: (N,) int64.
+        logits: Logits, shape (N, K).
+        targets: Classes, shape (N,) int64.
     """
     return float((logits.argmax(dim=1) == targets).double().mean())
 
 
 def class_accuracies(logits: Tensor, targets: Tensor) -> dict[int, float]:
-    """Accuracy on the images of each class that `targets` hold, by class."""
+    """Return the accuracy on the images of each class that occurs in `targets`, by class."""
     correct = (logits.argmax(dim=1) == targets).double()
     return {int(label): float(correct[targets == label].mean()) for label in targets.unique()}
 
 
 def calibration_error(logits: Tensor, targets: Tensor, bins: int = 15) -> float:
-    """Expected calibration error: |accuracy − confidence| over bins of equal width, weighted by their images.
+    """Return the expected calibration error: |accuracy − confidence| over bins of equal width, weighted by size.
 
     Guo et al., On Calibration of Modern Neural Networks, 2017, Eq. 3.
 
     Args:
-        logits: (N, K).
-        targets: (N,) int64.
-        bins: of confidence, over [0, 1].
+        logits: Logits, shape (N, K).
+        targets: Classes, shape (N,) int64.
+        bins: Number of bins of confidence over [0, 1].
     """
     confidence, predicted = logits.double().softmax(dim=1).max(dim=1)
     bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1

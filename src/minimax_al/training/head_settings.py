@@ -46,7 +46,7 @@ class FeatureSettings(BaseModel):
         head: Settings of the task model's head.
         adapter: Kind of adapter that is F of Algorithm 1; it starts as the identity.
         adapter_hidden: Width of the hidden layer of the adapter `hidden`.
-        minimax: Settings of Algorithm 1 on features, in place of the recipe's `minimax`.
+        minimax: Settings of Algorithm 1 on features, instead of the recipe's `minimax`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -27,7 +27,7 @@ def fit_probe(labels: Labels, settings: HeadSettings, generator: torch.Generator
         Linear layer of K classes; those without a label have weight 0 and a bias of `MISSING_LOGIT`.
     """
     scale = float(labels.features.square().sum(dim=1).mean().sqrt().clamp_min(1e-12))
-    # The optimum lies in the span of the features, where the problem has L instead of d columns.
+    # The optimum is in the span of the features, where the problem has L instead of d columns.
     basis = span(labels.features)
     features = labels.features if basis is None else labels.features @ basis
     scaled = Labels(features / scale, labels.targets, labels.classes, labels.weights)

@@ -73,7 +73,7 @@ def fit_prototypes(
     """
     labels = Labels(l2_normalise(labels.features), labels.targets, labels.classes, labels.weights)
     pool = None if unlabelled is None else l2_normalise(unlabelled)
-    # With λ = 0 the optimum lies in the span of the labelled features, where the problem has L instead of d columns;
+    # With λ = 0 the optimum is in the span of the labelled features, where the problem has L instead of d columns;
     # with λ > 0 the span is where prototypes are looked for.
     basis = span(labels.features)
     if basis is not None:

@@ -1,4 +1,4 @@
-"""One round of active learning as a strategy sees it: the data, what is labelled, the recipe, the seed."""
+"""One round of active learning: the data, the labels, the recipe and the seed that a strategy sees."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,20 +24,20 @@ Forward = Callable[[Tensor], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Round:
-    """Everything that one round trains on and draws from.
+    """Inputs of everything that one round trains and draws.
 
     Attributes:
-        dataset: images and classes. Its training targets are not looked at: the answers are in `targets`.
-        targets: the answers so far, (N,) int64 with −1 where there is none, or masks (N, H, W) uint8.
-        labelled: indices with an answer, in the order of labelling, (L,) int64.
-        unlabelled: all other indices, ascending, (U,) int64.
-        recipe: networks and trainings.
-        runtime: device and precision.
-        seed: of the run; the same for all strategies of a comparison.
-        number: of the round, from 0.
-        folder: for checkpoints; None writes none.
+        dataset: Samples and classes. Its training targets are not read: the labels are in `targets`.
+        targets: Labels so far, shape (N,) int64 with −1 for unlabelled images, or masks, shape (N, H, W) uint8.
+        labelled: Labelled indices in the order of labelling, shape (L,) int64.
+        unlabelled: All other indices, ascending, shape (U,) int64.
+        recipe: Settings of networks and trainings.
+        runtime: Device and precision.
+        seed: Seed of the run; the same for all strategies of a comparison.
+        number: Round number, from 0.
+        folder: Folder for checkpoints; None writes none.
         progress: Callback after every finished epoch.
-        member: set apart from the main training's draws; used by ensembles.
+        member: Number of an ensemble's member, whose draws are its own; 0 is the main training.
     """
 
     dataset: Dataset
@@ -54,7 +54,7 @@ class Round:
 
     @cached_property
     def feed(self) -> Feed:
-        """Batches of this round's images."""
+        """Source of batches of this round's samples."""
         return Feed(self.dataset, self.recipe.augmentation, self.runtime)
 
     @property
@@ -63,12 +63,12 @@ class Round:
         return self.recipe.features.minimax if self.dataset.sample == "features" else self.recipe.minimax
 
     def generator(self, *purpose: str | int) -> torch.Generator:
-        """A CPU generator for one purpose in this round."""
+        """Return a CPU generator for one purpose in this round."""
         return generator_for(self.seed, self.number, self.member, *purpose)
 
     @cached_property
     def identity(self) -> str:
-        """What a training of this round learns from, in short: checkpoints of anything else are not resumed."""
+        """Digest of a training's inputs in this round: checkpoints of other inputs are not resumed."""
         words = (self.seed, self.number, self.member, self.dataset.name, self.recipe.model_dump_json())
         digest = hashlib.blake2b(repr(words).encode(), digest_size=16)
         digest.update(self.labelled.numpy().tobytes())
@@ -76,7 +76,7 @@ class Round:
         return digest.hexdigest()
 
     def as_member(self, member: int) -> "Round":
-        """The same round with draws and checkpoints of its own, for a further model of the same kind."""
+        """Return the round with draws and checkpoints of its own, for a further model of the same kind."""
         folder = self.folder / f"member-{member}" if self.folder else None
         return replace(self, member=member, folder=folder)
 
@@ -92,11 +92,11 @@ class Round:
         """Run a training's epochs, going on from this round's checkpoint where there is one.
 
         Args:
-            name: of the training.
-            training: what learns.
-            settings: epochs, learning rate, batch size.
-            steps: batches an epoch.
-            batches: (epoch, steps) → the arguments of the training's steps.
+            name: Name of the training.
+            training: Networks that learn.
+            settings: Epochs, learning rate and batch size.
+            steps: Batches per epoch.
+            batches: Function from (epoch, steps) to the arguments of the training's steps.
 
         Returns:
             The mean losses of every epoch.
@@ -116,17 +116,17 @@ class Round:
         )
 
     def labelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Augmented labelled images and their targets for one epoch of a training."""
+        """Return augmented labelled samples and their targets for one epoch of a training."""
         generator = self.generator(name, "labelled", epoch)
         return self.feed.labelled(self.labelled, self.targets, batch_size, steps, generator)
 
     def unlabelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[Tensor]:
-        """Augmented unlabelled images for one epoch of a training."""
+        """Return augmented unlabelled samples for one epoch of a training."""
         generator = self.generator(name, "unlabelled", epoch)
         return self.feed.unlabelled(self._trainable_pool(), batch_size, steps, generator)
 
     def unlabelled_pairs(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images of `unlabelled_batches`, each batch with a strongly changed copy of itself."""
+        """Return the batches of `unlabelled_batches`, each with a strongly augmented copy."""
         generator = self.generator(name, "unlabelled", epoch)
         return self.feed.unlabelled_twice(self._trainable_pool(), batch_size, steps, generator)
 
@@ -137,16 +137,16 @@ class Round:
     def stream(
         self, forward: Forward, indices: Tensor, images: Samples | None = None, *, stays: Sequence[str] = ()
     ) -> dict[str, Tensor]:
-        """Run a function over images, batch by batch, and gather what it returns.
+        """Run a function over samples, batch by batch, and gather its results.
 
         Where several ranks share the run, each runs it over `shown_here` and all gather the same.
 
         Args:
-            forward: from a batch of images to named tensors with first dimension B; runs without gradients and
-                under the runtime's precision.
-            indices: which images, in which order, (n,) int64.
-            images: default the training set's.
-            stays: names of large tensors that are not gathered from the other ranks.
+            forward: Function from a batch to named tensors with first dimension B; runs without gradients, in fp32
+                whatever the precision of training (float64 under fp64).
+            indices: Samples in order, shape (n,) int64.
+            images: Samples to index; default the training set's.
+            stays: Names of large tensors that are not gathered from the other ranks.
 
         Returns:
             Each named tensor over all images, on the CPU; those of `stays` over the images shown here.
@@ -157,7 +157,7 @@ class Round:
         return ranks.concatenate(ranks.together(lambda: self._stream(forward, here, source)), stays)
 
     def shown_here(self, count: int) -> slice:
-        """Which of `count` streamed images this rank sees: whole batches, so that ranks do not change a batch."""
+        """Return the slice of `count` samples that this rank sees: whole batches, the same for any number of ranks."""
         size = self.recipe.scoring_batch_size
         part = self.runtime.ranks.part(-(-count // size))
         return slice(part.start * size, part.stop * size)
@@ -176,6 +176,6 @@ class Round:
 
 
 def _rows(count: int, like: Tensor) -> Tensor:
-    """Room for all images at once: what is gathered may have gigabytes, and must not be there twice."""
+    """Return room for all samples at once: gathered values may have gigabytes, and must not be copied."""
     with torch.inference_mode(mode=False):  # what callers get is theirs to change
         return torch.empty((count, *like.shape[1:]), dtype=like.dtype, device=like.device)

@@ -1,4 +1,4 @@
-"""Randomness by name: every draw of a run is a pure function of the run's seed and of what it is for.
+"""Randomness by name: every draw of a run is a pure function of the run's seed and of its purpose.
 
 No generator's state is ever carried from one step of a run to the next, so a resumed run equals an
 uninterrupted one, and two strategies with one seed see the same draws wherever they do the same thing.
@@ -12,7 +12,7 @@ import torch
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A seed in [0, 2⁶³) for one purpose of a run.
+    """Return a seed in [0, 2⁶³) for one purpose of a run.
 
     Example:
         >>> derive_seed(0, "task", 3) == derive_seed(0, "task", 3)
@@ -25,7 +25,7 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 
 
 def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator seeded by `derive_seed`."""
+    """Return a CPU generator seeded by `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 

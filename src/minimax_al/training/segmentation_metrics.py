@@ -15,7 +15,7 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Te
 
     Args:
         predicted: class numbers of any shape, such as (B, H, W).
-        targets: of the same shape; pixels of target 255 are left out.
+        targets: Classes, same shape; pixels of target 255 are left out.
         num_classes: K.
 
     Returns:

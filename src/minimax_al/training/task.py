@@ -20,9 +20,9 @@ class TaskTraining:
     """M and its Adam, learning from a labelled batch at a time.
 
     Args:
-        task_model: M, images to logits.
-        settings: of the training.
-        runtime: where and in which precision.
+        task_model: Task model M, from images to logits.
+        settings: Settings of the training.
+        runtime: Device and precision.
     """
 
     def __init__(self, task_model: TaskModel | PixelTaskModel, settings: TaskSettings, runtime: Runtime) -> None:
@@ -33,11 +33,11 @@ class TaskTraining:
         self.optimizers = {"task_model": settings.adam(task_model)}
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor) -> dict[str, Tensor]:
-        """Lines 3–4 of Algorithm 3 on one batch.
+        """Run lines 3–4 of Algorithm 3 on one batch.
 
         Args:
-            x_labelled: (B, 3, H, W).
-            y_labelled: (B,), or (B, H, W); int64.
+            x_labelled: Labelled images, shape (B, 3, H, W).
+            y_labelled: Classes, shape (B,), or masks, shape (B, H, W); int64.
 
         Returns:
             The `classification` loss before the step, in nats.

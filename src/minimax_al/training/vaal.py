@@ -24,13 +24,13 @@ class VaalSettings(EpochSettings):
     """Settings of VAAL; an epoch is one pass over the unlabelled images.
 
     Attributes:
-        latent: width of the latent code.
-        widths: channels of the autoencoder's convolutions; VAAL's own are slow on a CPU.
-        beta: weight of the KL term. The term is a sum over the code and the error a mean over an image's numbers, so
-            at 1, the paper's, the code of a small image says next to nothing about it; about 1 / (3·height·width)
+        latent: Width of the latent code.
+        widths: Channels of the autoencoder's convolutions; VAAL's own are slow on a CPU.
+        beta: Weight of the KL term. The term is a sum over the code and the error a mean over an image's numbers, so
+            at 1, the paper's, the code of a small image carries almost no information; about 1 / (3·height·width)
             weighs both as a likelihood of variance 1 does.
-        adversary_weight: weight of the adversarial term in the VAE's loss.
-        vae_steps: VAE steps before each step of the discriminator, on the same batches.
+        adversary_weight: Weight of the adversarial term in the VAE's loss.
+        vae_steps: Number of VAE steps before each step of the discriminator, on the same batches.
     """
 
     latent: PositiveInt = 32
@@ -44,10 +44,10 @@ class VaalTraining:
     """VAE and discriminator, one Adam each.
 
     Args:
-        vae: images to reconstruction, mean and log-variance of the code.
-        discriminator: codes to one logit an image.
-        settings: of the training.
-        runtime: where and in which precision.
+        vae: Autoencoder, from images to reconstruction, mean and log-variance of the code.
+        discriminator: Discriminator, from codes to one logit per image.
+        settings: Settings of the training.
+        runtime: Device and precision.
     """
 
     def __init__(self, vae: VAE, discriminator: LatentDiscriminator, settings: VaalSettings, runtime: Runtime) -> None:
@@ -58,11 +58,11 @@ class VaalTraining:
         self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
 
     def step(self, x_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
-        """`vae_steps` steps of the VAE, then one of the discriminator, on one pair of batches.
+        """Take `vae_steps` steps of the VAE, then one of the discriminator, on one pair of batches.
 
         Args:
-            x_labelled: (B, 3, H, W).
-            x_unlabelled: (B', 3, H, W).
+            x_labelled: Labelled images, shape (B, 3, H, W).
+            x_unlabelled: Unlabelled images, shape (B', 3, H, W).
 
         Returns:
             The losses before the last steps: `reconstruction` (with the KL term), `adversary`, `labelledness`.
@@ -78,7 +78,7 @@ class VaalTraining:
             logits = self.networks["discriminator"](mu)
         dtype = self.runtime.dtype
         own = vae_loss(reconstruction.to(dtype), images, mu.to(dtype), logvar.to(dtype), self.settings.beta)
-        # A mean over this rank's images counts as many times as there are images.
+        # The mean over this rank's images is weighted by their number.
         loss_vae = self.runtime.ranks.mean(own.expand(len(images)))
         # The VAE wants every image, labelled or not, to pass for labelled.
         loss_adversary = self.runtime.ranks.mean(F.softplus(-logits.to(dtype)))
