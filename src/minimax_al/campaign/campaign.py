@@ -111,7 +111,8 @@ class Campaign(ClassEditing):
             clock: Function that returns the time, with a time zone.
             progress: Callback of the files that are examined.
             **settings: Further fields of `CampaignSettings`, and `encoder` and `pretrained` as in a recipe. Without a
-                recipe, classification learns on the features of the best pretrained encoder that is available.
+                recipe, classification learns on the features of the best pretrained encoder that is available;
+                `features` may be a file of feature vectors instead (see `minimax_al.data.read_feature_table`).
 
         Raises:
             CampaignError: The folder has a campaign already.
@@ -121,7 +122,7 @@ class Campaign(ClassEditing):
                 Nothing is made then.
         """
         place, source = Path(folder), None if labels is None else Path(labels)
-        if task == "classification" and not settings.keys() & {"recipe", "features"}:
+        if task == "classification" and "recipe" not in settings:
             settings = _on_features(settings)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
         _check(chosen, settings)
@@ -530,7 +531,7 @@ def _closed_on_failure(store: Store) -> Iterator[None]:
 
 def _on_features(settings: Mapping[str, object]) -> dict[str, object]:
     """Return settings with the recipe `features`, and the best encoder that is available unless one is given."""
-    if "encoder" in settings:
+    if settings.keys() & {"encoder", "features"}:
         return {**settings, "recipe": "features"}
     from minimax_al.campaign.model.recipes import available_encoder  # noqa: PLC0415 - loads torch
 

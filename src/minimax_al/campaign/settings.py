@@ -108,12 +108,16 @@ IN_RECIPE = ("encoder", "pretrained")
 """Fields of a recipe that may be given next to a campaign's settings."""
 
 
+GIVEN = "given"
+"""Encoder's name for features that another program has computed."""
+
+
 class FeatureSource(BaseModel):
-    """Pretrained encoder from whose features a campaign learns.
+    """Source of the features from which a campaign learns: a pretrained encoder, or a file of another program.
 
     Attributes:
-        encoder: Name of the encoder, from `mal names encoders` or timm:NAME.
-        weights: "published", or the absolute path of a file of weights.
+        encoder: Name of the encoder, from `mal names encoders` or timm:NAME; `GIVEN` for a file of features.
+        weights: "published", the absolute path of a file of weights, or that of a file of features.
         input_size: Side of the square that the encoder sees, in pixels; None is the encoder's own.
     """
 
@@ -272,6 +276,8 @@ def _feature_source(settings: dict[str, Any]) -> dict[str, Any]:
     """Move the encoder and its weights from the recipe's fields to the source of the features."""
     if isinstance(settings.get("features"), Mapping):
         return dict(settings["features"])
+    if isinstance(settings.get("features"), str | Path):
+        return {"encoder": GIVEN, "weights": _absolute(Path(settings["features"]), "features")}
     encoder, weights = settings.pop("encoder", None), settings.pop("pretrained", True)
     if encoder is None:
         raise ConfigurationError(
@@ -281,9 +287,8 @@ def _feature_source(settings: dict[str, Any]) -> dict[str, Any]:
     return {"encoder": encoder, "weights": "published" if weights is True else _absolute(Path(weights))}
 
 
-def _absolute(weights: Path) -> str:
-    if not weights.is_file():
-        raise ConfigurationError(
-            f"pretrained={str(weights)!r} is not a file: give one with an encoder's weights, or true"
-        )
-    return str(weights.resolve())
+def _absolute(file: Path, setting: str = "pretrained") -> str:
+    if not file.is_file():
+        allowed = "an encoder's weights, or true" if setting == "pretrained" else "feature vectors"
+        raise ConfigurationError(f"{setting}={str(file)!r} is not a file: give one with {allowed}")
+    return str(file.resolve())

@@ -22,6 +22,7 @@ def new(
     recipe: Annotated[Literal["features", "finetune", "scratch", "scratch-small"] | None, "RECIPE"] = None,
     encoder: Annotated[str | None, "ENCODER"] = None,
     weights: Annotated[Literal["published"] | Path | None, "published|FILE"] = None,
+    features: Annotated[Path | None, "FILE"] = None,
     from_scratch: bool = False,
     strategy: Strategy = None,
     near_duplicates: Annotated[Literal["off"] | int | None, "off|BITS"] = None,
@@ -43,6 +44,8 @@ def new(
         encoder: Network, a name from `mal names encoders` or timm:NAME (extra `timm`); without it, the best pretrained
             encoder that is available, or the recipe's.
         weights: Weights of the encoder: `published` downloads them where they are not here, FILE reads them.
+        features: Features that another program has computed: a .npy, .parquet or .safetensors file with the images'
+            paths, used instead of an encoder.
         from_scratch: Train from random weights: short for the recipe `scratch-small`, or `scratch` with a GPU.
         strategy: Strategy that chooses and trains, a name from `mal names strategies`, with settings in parentheses as
             in 'mal(rule=filter)'; without it, the recipe's.
@@ -56,7 +59,7 @@ def new(
 
         recipe = "scratch" if torch.cuda.is_available() else "scratch-small"
     start: dict[str, Any] = {"encoder": encoder, "pretrained": True if weights == "published" else weights}
-    start |= {"recipe": recipe, "strategy": strategy, "near_duplicates": near_duplicates}
+    start |= {"features": features, "recipe": recipe, "strategy": strategy, "near_duplicates": near_duplicates}
     given = {name: value for name, value in start.items() if value is not None}
     with Campaign.create(folder, images, classes or None, task, labels, storage=storage, **given) as campaign:
         show_new(campaign)

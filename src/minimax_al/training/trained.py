@@ -29,6 +29,9 @@ from minimax_al.training import Recipe
 from minimax_al.training.checkpoint import read_tensors
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+GIVEN = "given"
+"""Encoder's name for features that another program has computed."""
+
 ENCODER = "encoder.safetensors"
 """Weights of the pretrained encoder in front of a model on features; only packages have the file."""
 AnyTaskModel = TaskModel | PixelTaskModel
@@ -97,6 +100,11 @@ class Trained:
         return nn.Sequential(self._encoder(self.source), self.model).eval()
 
     def _encoder(self, source: EncoderSource) -> nn.Module:
+        if source.encoder == GIVEN:
+            raise CheckpointError(
+                f"the model reads features from {source.weights!r}, which another program has computed: it cannot read "
+                "images; compute their features with that program, or train on the features of a known encoder"
+            )
         packaged = None if self.folder is None else self.folder / ENCODER
         if packaged is not None and packaged.is_file():
             network: nn.Module = build_encoder(source.encoder, image_size=source.preprocessing.size).eval()

@@ -216,6 +216,49 @@ def test_wrong_labels_are_listed_for_review(campaign, tmp_path):
     assert wrong[0].path not in {one.path for one in campaign.review().suspicions}
 
 
+class TestGivenFeatures:
+    def given(self, discs, tmp_path):
+        names = sorted(path.name for path in discs.iterdir())
+        colours = [CLASSES.index(name.split()[1].removesuffix(".png")) for name in names]
+        noise = np.random.default_rng(0).normal(0, 0.2, (len(names), 6))
+        file = tmp_path / "vectors.npy"
+        np.save(file, (np.eye(6)[colours] + noise).astype(np.float32))
+        file.with_suffix(".txt").write_text("\n".join(names))
+        return file
+
+    def test_a_campaign_learns_on_them(self, make_campaign, discs, tmp_path):
+        file = self.given(discs, tmp_path)
+        campaign = make_campaign(classes=CLASSES, images=discs, recipe=None, features=str(file), near_duplicates="off")
+        model = run_round(campaign, 15)
+        assert model.score > 0.9
+        assert len(campaign.picks(campaign.query(30).number)) == 30
+        with pytest.raises(CheckpointError, match=r"features from .*vectors.npy', which another program has computed"):
+            campaign.predict(discs)
+
+    def test_what_cannot_be_used_is_one_sentence_before_anything_is_made(self, make_campaign, discs, tmp_path):
+        def make(file, name):
+            return make_campaign(classes=CLASSES, images=discs, folder=name, recipe=None, features=str(file))
+
+        with pytest.raises(
+            ConfigurationError, match=r"features='.*none.npy' is not a file: give one with feature vectors"
+        ):
+            make(tmp_path / "none.npy", "a")
+        file = self.given(discs, tmp_path)
+        vectors = np.load(file)
+        vectors[3, 0] = np.nan
+        np.save(file, vectors)
+        with pytest.raises(DataError, match=r"03 red.png"):
+            make(file, "b")
+        assert not (tmp_path / "b").exists()
+        vectors[3, 0] = 1e6
+        np.save(file, vectors)
+        with pytest.raises(DataError, match=r"a number beyond 65,504 in the features of '03 red.png'"):
+            make(file, "c").query(3)
+        file.with_suffix(".txt").write_text("\n".join(f"{i}.jpg" for i in range(45)))
+        with pytest.raises(DataError, match=r"has no vector of '00 red.png' \(and \d+ more\)"):
+            make(file, "d").query(3)
+
+
 class TestFinetuning:
     @pytest.fixture(autouse=True)
     def few_epochs(self, monkeypatch):

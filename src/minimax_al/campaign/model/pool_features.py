@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.model.given_features import store_given_features
 from minimax_al.campaign.model.recipes import load_source
 from minimax_al.campaign.model.training_data import Material
-from minimax_al.campaign.settings import FeatureSource
+from minimax_al.campaign.settings import GIVEN, FeatureSource
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, FeatureStoreError
@@ -85,10 +86,18 @@ class PoolFeatures:
             if not missing:
                 return self.store
             hashes = missing
+        if self.source.encoder == GIVEN:
+            self.store = store_given_features(self.folder, Path(self.source.weights), {h: wanted[h] for h in hashes})
+            self._remember()
+            return self.store
         files = [ImageFile(self.context.images / wanted[h], wanted[h], h) for h in hashes]
         self.store = extract_features(files, self.folder, load_source(self.source), progress=progress).store
-        write_durably(self.folder / _CURRENT, json.dumps({_key(self.source): self.store.folder.name}).encode())
+        self._remember()
         return self.store
+
+    def _remember(self) -> None:
+        assert self.store is not None
+        write_durably(self.folder / _CURRENT, json.dumps({_key(self.source): self.store.folder.name}).encode())
 
     def lacking(self, images: Iterable[HashedImage]) -> dict[str, str]:
         """Return the images without features, with the reasons, by path.

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from minimax_al.campaign.settings import CampaignSettings, FeatureSource
+from minimax_al.campaign.settings import GIVEN, CampaignSettings, FeatureSource
+from minimax_al.data.feature_tables import read_feature_table
 from minimax_al.errors import ConfigurationError, invalid_setting
 from minimax_al.networks import PretrainedEncoder, best_encoder, build_encoder, find_published, pretrained_encoder
 from minimax_al.networks.pretrained import Weights
@@ -65,8 +66,12 @@ def check_source(source: FeatureSource) -> None:
 
     Raises:
         ConfigurationError: The weights are not available, or the encoder has no published preprocessing.
+        DataError: A file of features cannot be used.
         MissingDependencyError: The encoder's package is not installed.
     """
+    if source.encoder == GIVEN:
+        read_feature_table(source.weights)
+        return
     if source.weights == "published" and find_published(source.encoder).is_here:
         return
     load_source(source)
