@@ -33,7 +33,7 @@ def test_every_argument_of_a_command_is_in_its_table(name, command_help):
 def test_settings_stand_under_their_group(command_help):
     groups = {group.title: group for group in command_help.read_help(["bench", "run", "digits"])}
     minimax = groups["recipe.minimax options"]
-    assert minimax.description == "settings of Algorithm 1."
+    assert minimax.description == "Settings of Algorithm 1 on images."
     assert "--recipe.minimax.temperature FLOAT" in [option.flags for option in minimax.options]
 
 
