@@ -86,7 +86,7 @@ class Protocol(BaseModel):
     @property
     def is_preset(self) -> bool:
         """Whether data and numbers of labels are those of the preset of this name, under any recipe."""
-        return self.name in list_presets() and _setting(self) == _setting(load_protocol(self.name, "paper"))
+        return self.name in list_presets() and _setting(self) == _setting(load_protocol(self.name))
 
     def load(self) -> Dataset:
         """Load the data set, before any imbalance.

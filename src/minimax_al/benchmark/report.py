@@ -165,8 +165,9 @@ def _about_the_paper(protocol: Protocol) -> Iterator[str]:
             "The paper's numbers are not drawn, because this recipe differs from the paper's: "
             f"{', '.join(differing[:_MOST_DIFFERENCES]).replace(' now)', ' here)')}{more}."
         )
-    elif protocol.is_preset and load_protocol(protocol.name, "paper").recipe == protocol.recipe:
-        yield from paper_claims(protocol.name)
+    elif protocol.is_preset and (claims := paper_claims(protocol.name)):
+        if differing == [] or load_protocol(protocol.name, "paper").recipe == protocol.recipe:
+            yield from claims
 
 
 def _plural(count: int, one: str, several: str) -> str:
