@@ -165,9 +165,10 @@ def _about_the_paper(protocol: Protocol) -> Iterator[str]:
             "The paper's numbers are not drawn, because this recipe differs from the paper's: "
             f"{', '.join(differing[:_MOST_DIFFERENCES]).replace(' now)', ' here)')}{more}."
         )
-    elif protocol.is_preset and (claims := paper_claims(protocol.name)):
-        if differing == [] or load_protocol(protocol.name, "paper").recipe == protocol.recipe:
-            yield from claims
+        return
+    claims = paper_claims(protocol.name) if protocol.is_preset else ()
+    if claims and (differing == [] or load_protocol(protocol.name, "paper").recipe == protocol.recipe):
+        yield from claims
 
 
 def _plural(count: int, one: str, several: str) -> str:
