@@ -20,7 +20,7 @@ from minimax_al.loop import ActiveLearner
 from minimax_al.networks import Preprocessing, PretrainedEncoder, build_encoder, fingerprint
 from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
-from minimax_al.testing.stage import LABELLED, pixels_of
+from minimax_al.testing.stage import LABELLED, samples_of
 from minimax_al.training import EncodingSettings, Runtime, RuntimeSettings, embed_folder, evaluate, fit_minimax
 from minimax_al.training.batch_norm import RankBatchNorm
 
@@ -175,7 +175,7 @@ class Work:
         round_ = self.several()
         models = get_strategy("random").fit(round_)
         last = round_.unlabelled[-1]
-        x = normalise(pixels_of(round_)[last][None], round_.dataset.mean, round_.dataset.std).double()
+        x = normalise(samples_of(round_)[last][None], round_.dataset.mean, round_.dataset.std).double()
 
         def spoil(module, inputs, features):
             is_last = (inputs[0] - x).abs().flatten(1).amax(dim=1) < 1e-9

@@ -2,7 +2,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from minimax_al.data import Augmentation, ResidentImages, normalise
-from minimax_al.testing.stage import pixels_of
+from minimax_al.testing.stage import samples_of
 from minimax_al.training import Runtime, RuntimeSettings
 from minimax_al.training.feed import Feed, seen
 
@@ -11,7 +11,7 @@ def test_plain_batches_are_the_normalised_images_in_order(round_):
     indices = torch.tensor([5, 1, 23, 0, 7])
     batches = list(round_.feed.plain(round_.dataset.train, indices, 2))
     assert [len(batch) for batch in batches] == [2, 2, 1]
-    expected = normalise(pixels_of(round_)[indices], round_.dataset.mean, round_.dataset.std)
+    expected = normalise(samples_of(round_)[indices], round_.dataset.mean, round_.dataset.std)
     torch.testing.assert_close(torch.cat(batches), expected.double(), rtol=0, atol=0)
     assert list(round_.feed.plain(round_.dataset.train, indices[:0], 2)) == []
 
@@ -31,7 +31,7 @@ def test_what_is_scored_is_the_normalised_centre():
 def test_labelled_batches_pair_images_with_their_targets(round_):
     feed = Feed(round_.dataset, Augmentation(flip=False), round_.runtime)
     targets = torch.arange(24)  # each image its own class: pairs can be told apart
-    images = normalise(pixels_of(round_), round_.dataset.mean, round_.dataset.std).double()
+    images = normalise(samples_of(round_), round_.dataset.mean, round_.dataset.std).double()
     generator = torch.Generator().manual_seed(0)
     count = torch.zeros(24, dtype=torch.int64)
     for x, y in feed.labelled(round_.labelled, targets, 4, 9, generator):
