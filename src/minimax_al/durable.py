@@ -12,7 +12,7 @@ from minimax_al.errors import CampaignError
 from minimax_al.locks import try_lock
 
 _STREAMS = ("/dev", "/proc/self/fd")
-"""Folders whose entries stand for streams, even if they lead to a file."""
+"""Folders whose entries are streams, even if they link to a file."""
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -27,7 +27,7 @@ def write_durably(path: Path, content: bytes) -> None:
         content: New content.
 
     Raises:
-        OSError: The file cannot be written, because the disk is full, say; the error names it.
+        OSError: The file cannot be written, for example because the disk is full; the error names the file.
     """
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out` that is locked inside the block, which tells it from a leftover."""
+    """Yield a folder next to `out`; a lock inside the block distinguishes it from a leftover."""
     part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=_PART))
     handle = _opened(part)
     try:

@@ -1,6 +1,6 @@
 """The family of errors that a user can cause.
 
-Each error carries one sentence: what was given, what is allowed (and the nearest match), where, and how to mend it.
+Each error is one sentence with the given value, the allowed values (and the nearest match), the place, and the remedy.
 The command line prints that sentence without a traceback and exits with status 2.
 
     MinimaxALError

@@ -92,9 +92,10 @@ def file_lock(path: Path, wait_seconds: float = 0, *, error: type[MinimaxALError
 class FairLock:
     """Lock between threads and processes that serves waiters in order of arrival.
 
-    Mutual exclusion is one lock file. Order is a queue of tickets beside it: a waiter creates a ticket file named after
-    its time of arrival, locks it, and tries the lock file only when no earlier ticket is locked. The ticket of a dead
-    process is not locked, and the next waiter removes it. An error in the queue costs order, never exclusion.
+    One lock file gives mutual exclusion. A queue of tickets next to it gives the order: a waiter creates a ticket file
+    named after its time of arrival, locks it, and tries the lock file only when no earlier ticket is locked. The ticket
+    of a dead process is not locked, and the next waiter removes it. An error in the queue can change the order, but
+    never the exclusion.
 
     Args:
         path: Lock file, created on first use; None locks the threads of this process only.

@@ -33,7 +33,7 @@ def test_the_generator_decides():
 @pytest.mark.parametrize(
     ("count", "batch_size", "steps", "error", "sentence"),
     [
-        (0, 4, 1, DataError, "no images to draw batches from"),
+        (0, 4, 1, DataError, "batches need at least one image"),
         (1, 4, 1, DataError, r"a batch of one image cannot train batch norm \(there is only one image\)"),
         (9, 1, 1, DataError, r"a batch of one image cannot train batch norm \(batch_size=1\)"),
         (9, 0, 1, ConfigurationError, "batch_size=0 and steps=1 must both be at least 1"),

@@ -127,7 +127,7 @@ def test_ratios_that_cannot_be(ratios):
 
 
 def test_imbalance_needs_known_classes():
-    with pytest.raises(DataError, match="'made' needs one known class an image"):
+    with pytest.raises(DataError, match="'made' cannot be made imbalanced: every training image needs one known class"):
         make_imbalanced(classification(), 0, (0.5, 1.0))
 
 

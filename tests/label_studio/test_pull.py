@@ -212,7 +212,7 @@ def campaign_paths(campaign):
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        ({"text": "?"}, "does not tell which image it shows"),
+        ({"text": "?"}, "does not name its image"),
         ({"path": "gone.png"}, ".*'gone.png' is not an image of this campaign"),
         ({"path": "gone.png", "content_hash": "ab"}, ".*'gone.png' is not an image of this campaign"),
     ],
@@ -232,7 +232,7 @@ def test_a_task_of_no_image_is_named(pushed, studio, client, data, match):
         ([{"type": "choices", "value": {"choices": ["cat", "dog"]}}], r"has 2 choices \(cat, dog\)"),
         ([{"type": "textarea", "value": {"text": ["cat"]}}], "has 0 choices"),
         ([{"type": "choices", "value": {"choices": ["cta"]}}], "unknown class 'cta'; did you mean 'cat'"),
-        ([{"type": "choices"}], "is not as Label Studio has it: KeyError at 'value'"),
+        ([{"type": "choices"}], r"is not in Label Studio's form \(KeyError at 'value'\)"),
     ],
 )
 def test_what_cannot_be_taken_names_the_task_and_nothing_is_taken(pushed, studio, client, result, match):

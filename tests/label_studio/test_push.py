@@ -166,7 +166,7 @@ def test_images_may_be_links(make_campaign, studio, client, tmp_path):
     ]
     assert "/data/local-files/?d=gr%C3%B6%C3%9Fe%20100%25.png" in links
     assert not studio.files
-    with pytest.raises(ConfigurationError, match="images_url='photos' is no address"):
+    with pytest.raises(ConfigurationError, match="images_url='photos' is not an address"):
         push(campaign, client, "herons", images_url="photos")
 
 
@@ -190,7 +190,7 @@ def test_a_image_that_changed_or_is_gone_is_not_sent(make_campaign, studio, clie
     campaign.query(12)
     file = campaign.image(1)
     random_image(99).save(file)
-    with pytest.raises(DataError, match=r"'a/000.png' has changed since the campaign looked at it: run 'mal status'"):
+    with pytest.raises(DataError, match=r"'a/000.png' has changed since the campaign read it: run 'mal status'"):
         push(campaign, client, "herons")
     file.unlink()
     with pytest.raises(DataError, match=r"'a/000.png' is gone"):
@@ -254,7 +254,7 @@ def test_classes_that_joined_later_are_added_to_the_project(make_campaign, studi
         ),
         (
             '<Image name="i" value="$i"/><Choices name="c" toName="i"><Choice value="zebra"/></Choices>',
-            r"has other classes: its Choices offers 'zebra', which the campaign \(cat, dog, n/a\) has not",
+            r"has other classes: its Choices offers 'zebra', which the campaign \(cat, dog, n/a\) does not have",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def prepare_folder(
         if not is_ours:
             raise ResultsError(
                 f"another process has been preparing the folder {str(out)!r} for {PATIENCE_SECONDS:g} seconds: see "
-                "what it waits for, then try again"
+                "why it waits, then try again"
             )
         # Another process may have written meanwhile, so all is checked again before anything is written.
         check_same_data(read_facts(out), facts.fingerprint, out)

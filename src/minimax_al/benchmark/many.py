@@ -237,7 +237,7 @@ def _pairs(areas_DA: Floats) -> tuple[Floats, Floats]:
 
 
 def _limits(datasets: int, count: int) -> list[str]:
-    """Return what the tests cannot show with this number of data sets."""
+    """Return remarks on the power of the tests with this number of data sets."""
     pairs = count * (count - 1) // 2
     floor = min(1.0, pairs * 2.0 ** (1 - datasets))
     if floor < ALPHA:

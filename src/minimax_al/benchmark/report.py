@@ -257,7 +257,7 @@ def _picks(results: Results) -> Section:
 
 
 def _failed_section(results: Results) -> Section | None:
-    """Return the failed runs with their reasons; None if there are none."""
+    """Return the failed runs with their reasons, or None if every run succeeded."""
     if not results.failures:
         return None
     rows = [[f"{cell.strategy}, seed {cell.seed}", failure.reason] for cell, failure in results.failures.items()]

@@ -222,7 +222,7 @@ def signed(value: float, decimals: int) -> str:
 
 
 def _interval(interval: Interval | None, scale: int, decimals: int) -> str:
-    """Return the interval of a difference; an open end lies outside the measured range of labels."""
+    """Return the interval of a difference; an open end is outside the measured range of labels."""
     return _between(interval, lambda end: signed(scale * end, decimals))
 
 

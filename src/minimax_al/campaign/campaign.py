@@ -310,7 +310,9 @@ class Campaign(ClassEditing):
         check: bool = False,
         strip_prefix: str = "",
     ) -> Import:
-        """Import labels from a file or folder: all of them, or none and an error that lists what is wrong.
+        """Import labels from a file or folder.
+
+        The import is a transaction: if one label is invalid, none is written, and the error lists every problem.
 
         Args:
             path: CSV, Parquet, COCO or Label Studio JSON, a folder of class folders, or a folder of masks.
@@ -345,7 +347,7 @@ class Campaign(ClassEditing):
             escape_formulas: Whether cells of a CSV file that Excel would run as formulas begin with an apostrophe.
 
         Returns:
-            Number of labels, and what was left out.
+            Number of labels that were written, and a sentence for each label that was left out.
         """
         return export_labels(self.store, self.settings, self.masks, format, Path(out), escape_formulas=escape_formulas)
 
@@ -379,7 +381,7 @@ class Campaign(ClassEditing):
 
         Raises:
             CampaignError: Another training runs.
-            DataError: There are no labels, or labels of one class only.
+            DataError: The campaign has no labels, or labels of one class only.
         """
         from minimax_al.campaign.model.learning import train  # noqa: PLC0415 - loads torch
 

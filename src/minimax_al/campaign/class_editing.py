@@ -1,4 +1,4 @@
-"""The part of a campaign that changes what has been labelled: its classes, and labels that are withdrawn."""
+"""Part of a campaign that changes labels afterwards: edits of the classes, and withdrawal of labels."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,7 +83,7 @@ class ClassEditing(Labelling):
         self.views.clear()  # predicted pixels are numbers of the former classes
 
     def withdraw_labels(self, images: Sequence[Item], author: str) -> int:
-        """Withdraw the answers of images, whoever gave them; the history keeps them as withdrawn.
+        """Withdraw the answers of images, of every author; the history keeps them as withdrawn.
 
         Args:
             images: Ids or paths of the images.

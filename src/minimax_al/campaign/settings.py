@@ -147,7 +147,7 @@ class CampaignSettings(BaseModel):
         validation_share: Share of the labels that is held out and never trained on; 0 holds out none.
         near_duplicates: Maximum number of bits, of 128, in which the perceptual hashes of two images may differ for
             their pixels to be compared; images whose pixels agree count as one. "off" finds copies of files only.
-        lease_seconds: Time for which an image is reserved for the annotator who sees it.
+        lease_seconds: Time for which an image is reserved for the annotator to whom it is shown, in seconds.
         stored_size: Side of the square that an image becomes before it is cut for training, in pixels.
         worthwhile_gain: Smallest increase of the score (accuracy, or mIoU for masks) that is worth a round; below it
             the advice is to stop.

@@ -23,7 +23,7 @@ def import_labels(
         format: Format of the source: csv, parquet, coco, label-studio, imagefolder or masks; without it, recognised
             by the file's ending or content.
         create_classes: Add classes that the campaign does not have yet.
-        check: Report every problem of the source and what the import would do, and change nothing.
+        check: Report every problem of the source and the outcome of the import, and change nothing.
         strip_prefix: Prefix of the names in the source that the campaign's paths do not have.
     """
     from minimax_al.campaign import Campaign
@@ -66,7 +66,7 @@ def export(folder: CampaignFolder, out: Destination, /, format: Format = None, e
 def withdraw(
     folder: CampaignFolder, images: Annotated[tuple[str, ...], "IMAGE ..."], /, author: Annotated[str, "NAME"] = "mal"
 ) -> None:
-    """Withdraw the labels of images, whoever gave them; the history keeps them as withdrawn.
+    """Withdraw the labels of images, of every author; the history keeps them as withdrawn.
 
     Args:
         folder: Campaign folder.

@@ -66,7 +66,7 @@ def augment(
         (B, 3, H', W') uint8; with masks, the pair of these and (B, H', W') uint8.
 
     Raises:
-        ShapeError: pixels or masks of the wrong shape or dtype, or not as many as in the part.
+        ShapeError: The pixels or masks have the wrong shape or dtype, or their number differs from the part's.
         ConfigurationError: The crop is larger than the image.
     """
     _check(pixels, masks)

@@ -71,7 +71,7 @@ def _batch_size(indices: Tensor, batch_size: int, steps: int) -> int:
     if batch_size < 1 or steps < 1:
         raise ConfigurationError(f"batch_size={batch_size!r} and steps={steps!r} must both be at least 1")
     if len(indices) == 0:
-        raise DataError("there are no images to draw batches from: label some, or leave some unlabelled")
+        raise DataError("batches need at least one image: label some, or leave some unlabelled")
     size = min(batch_size, len(indices))
     if size == 1:
         cause = "there is only one image" if len(indices) == 1 else f"batch_size={batch_size!r}"

@@ -46,7 +46,7 @@ class Parts:
 
 
 def part_role(name: str) -> Role | None:
-    """Return the part of a split that a folder name stands for.
+    """Return the part of a split that a folder name denotes.
 
     Case, digits, punctuation and endings such as "set" or "data" do not count.
 

@@ -90,7 +90,7 @@ def in_order(colours: Mapping[str, Rgb], names: Sequence[str], void: Collection[
     Args:
         colours: Colour of each name.
         names: Class names in the order of their numbers.
-        void: Names that stand for pixels without a class; by default those that `is_void` recognises.
+        void: Names of pixels without a class; by default those that `is_void` recognises.
 
     Raises:
         DataError: The list or the map has a class that the other lacks.

@@ -245,7 +245,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 def _orientation(image: Image.Image) -> int:
     """Return the orientation that the file's EXIF data state; 1 is upright."""
     if image.format == "PNG" and not _has_exif(image):
-        return 1  # asked for EXIF data, Pillow would decode all pixels to look behind them
+        return 1  # `getexif` would decode all pixels to search for EXIF data behind them.
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - damaged metadata raises anything, and the pixels are still good

@@ -1,7 +1,7 @@
 """Memory limits of decoding: a bound per image, checked before decoding, and a bound for all threads together.
 
-A file of some kilobytes can decode to gigabytes. Its header gives size and mode; from these and from what each
-decoder was measured to need, the peak is known before a pixel is decoded.
+A file of some kilobytes can decode to gigabytes. The peak is estimated before a pixel is decoded: from size and mode,
+which are in the file's header, and from the measured memory use of each decoder.
 """
 
 import os
@@ -32,7 +32,7 @@ def why_too_large(image: Image.Image, max_pixels: int) -> str | None:
 
     Args:
         image: Image whose header was read.
-        max_pixels: Largest number of pixels; the memory limit is `BYTES_PER_PIXEL` times as many bytes.
+        max_pixels: Largest number of pixels; the memory limit in bytes is `BYTES_PER_PIXEL * max_pixels`.
     """
     if image.width * image.height > max_pixels:
         return (

@@ -33,7 +33,7 @@ def make_imbalanced(dataset: Dataset, seed: int, ratios: Sequence[float] = PAPER
         )
     targets = dataset.train_targets.cpu()
     if dataset.task != "classification" or bool((targets < 0).any()):
-        raise DataError(f"{dataset.name!r} needs one known class an image to be made imbalanced")
+        raise DataError(f"{dataset.name!r} cannot be made imbalanced: every training image needs one known class")
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(dataset.num_classes, generator=generator).numpy()
     kept = []

@@ -45,7 +45,7 @@ class Legend:
 
         Args:
             names: Names in the order of the labels.
-            void: Names that stand for pixels without a class; by default those that `is_void` recognises.
+            void: Names of pixels without a class; by default those that `is_void` recognises.
 
         Raises:
             DataError: A name occurs twice, or `void` has a name that `names` lacks.
@@ -70,8 +70,8 @@ class Legend:
 
         Args:
             colours: Red, green and blue of each name, 0 to 255 each.
-            class_names: Class names in the order of their numbers, where that is fixed; all other names are void.
-            void: Names that stand for pixels without a class; by default those that `is_void` recognises.
+            class_names: Class names in the order of their numbers, if it is fixed; all other names are void.
+            void: Names of pixels without a class; by default those that `is_void` recognises.
 
         Raises:
             DataError: Two names have one colour, or `void` has a name that `colours` lacks.
@@ -159,7 +159,7 @@ def _classes(numbers: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _check_opaque(mask: Image.Image, name: str) -> None:
-    """Refuse transparent pixels: the value below them is not what the annotator drew."""
+    """Refuse transparent pixels: the colour under transparency is not part of the drawing."""
     if mask.mode in {"RGBA", "LA", "PA"}:
         transparent = np.asarray(mask.getchannel("A")) != 255
         if transparent.any():
@@ -182,8 +182,8 @@ def _label_values(mask: Image.Image, name: str) -> NDArray[np.int64]:
         row, column = _first_place(coloured)
         raise DataError(
             f"the mask {name!r} is in colour ({tuple(pixels_HW3[row, column].tolist())} at pixel (row {row}, column "
-            f"{column})), and nothing says which colour is which class: give a colour map, colours.csv next to the "
-            "masks with a row name,red,green,blue for each class"
+            f"{column})), and the classes of its colours are unknown: give a colour map, colours.csv next to the masks "
+            "with a row name,red,green,blue for each class"
         )
     return pixels_HW3[..., 0].astype(np.int64)
 

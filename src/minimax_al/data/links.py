@@ -1,4 +1,4 @@
-"""Files that stand for an image that is elsewhere: broken links and pointers of data version control."""
+"""Files that refer to an image stored elsewhere: broken links and pointers of data version control."""
 
 import os
 from pathlib import Path

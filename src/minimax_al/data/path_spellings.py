@@ -9,7 +9,7 @@ from minimax_al.errors import DataError
 
 
 def spellings(name: str) -> list[str]:
-    r"""Return the other names that `name` may stand for, the likeliest first.
+    r"""Return the other spellings that `name` may denote, the likeliest first.
 
     Windows writes backslashes, some tools write `file:` URLs or percent-encoded names, and macOS decomposes accents
     (NFD) where other systems compose them (NFC).

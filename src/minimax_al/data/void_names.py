@@ -1,4 +1,4 @@
-"""Names that stand for pixels without a class."""
+"""Names of pixels without a class."""
 
 import re
 
@@ -14,7 +14,7 @@ _ENDINGS = ("", "class", "label", "area", "region", "regions", "pixel", "pixels"
 
 
 def is_void(name: str) -> bool:
-    """Return whether a name in a list of classes stands for pixels without a class.
+    """Return whether a name in a list of classes denotes pixels without a class.
 
     Case, digits, spaces and punctuation do not count, and neither does an ending such as "class", "label", "area" or
     "pixels". "background", "other" and "unknown" are classes.

@@ -53,13 +53,13 @@ class LabelStudio:
         self._client = httpx.Client(
             base_url=_checked_url(self.url),
             auth=_authentication(api_key, self.url),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # a session would count more than the key
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # a session cookie would override the key
             transport=transport,
             timeout=timeout_seconds,
         )
 
     def close(self) -> None:
-        """Let go of all connections; the object is a context manager, too."""
+        """Close all connections; the object is a context manager, too."""
         self._client.close()
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class LabelStudio:
         self.close()
 
     def get(self, path: str, form: type[T], params: Mapping[str, Any] | None = None) -> T:
-        """Return the answer of GET as a type.
+        """Send a GET request and return the answer as an object of type `form`.
 
         Raises:
             NotFoundError: The path does not exist.
@@ -86,7 +86,7 @@ class LabelStudio:
         files: Sequence[Upload] = (),
         params: Mapping[str, Any] | None = None,
     ) -> T:
-        """Return the answer of POST as a type.
+        """Send a POST request and return the answer as an object of type `form`.
 
         Args:
             path: Path of the route.
@@ -96,7 +96,7 @@ class LabelStudio:
             params: Parameters of the query.
 
         Raises:
-            DataError: The server refuses what was sent.
+            DataError: The server refuses the body or the files as invalid.
             CampaignError: As in `get`.
         """
         parts = {f"file-{number}": file for number, file in enumerate(files)}
@@ -104,10 +104,10 @@ class LabelStudio:
         return self._form("POST", path, self._request("POST", path, params=params, **body), form)
 
     def patch(self, path: str, form: type[T], json: object) -> T:
-        """Return the answer of PATCH as a type.
+        """Send a PATCH request and return the answer as an object of type `form`.
 
         Raises:
-            DataError: The server refuses what was sent.
+            DataError: The server refuses the body as invalid.
             CampaignError: As in `get`.
         """
         return self._form("PATCH", path, self._request("PATCH", path, json=json), form)
@@ -118,11 +118,11 @@ class LabelStudio:
         except httpx.TimeoutException as error:
             raise CampaignError(
                 f"Label Studio at {self.url} did not answer {method} {path} in time ({type(error).__name__}): "
-                "see that it runs, then try again"
+                "check that it runs, then try again"
             ) from error
         except httpx.RequestError as error:
             raise CampaignError(
-                f"Label Studio at {self.url} cannot be reached ({error}): start it, or mend the address"
+                f"Label Studio at {self.url} cannot be reached ({error}): start it, or correct the address"
             ) from error
         if response.is_success:
             return response
@@ -132,7 +132,9 @@ class LabelStudio:
         """Return the error for an answer that is not a success."""
         why, status = _detail(response), response.status_code
         if response.is_redirect:
-            return ConfigurationError(f"{self.url} leads to {response.headers.get('location')!r}: give that address")
+            return ConfigurationError(
+                f"{self.url} redirects to {response.headers.get('location')!r}: give that address"
+            )
         if status == httpx.codes.UNAUTHORIZED:
             return _wrong_key(self.url, why)
         if status == httpx.codes.FORBIDDEN:
@@ -140,7 +142,7 @@ class LabelStudio:
         if status == httpx.codes.NOT_FOUND:
             return NotFoundError(f"Label Studio at {self.url} has no {path} ({why}){self._if_other_version()}")
         if status in (httpx.codes.BAD_REQUEST, httpx.codes.CONFLICT, httpx.codes.REQUEST_ENTITY_TOO_LARGE):
-            return DataError(f"Label Studio at {self.url} does not take {method} {path}: {why}")
+            return DataError(f"Label Studio at {self.url} refuses {method} {path}: {why}")
         return CampaignError(
             f"Label Studio at {self.url} answers {method} {path} with status {status} ({why}){self._if_other_version()}"
         )
@@ -153,7 +155,7 @@ class LabelStudio:
             where = ".".join(map(str, first["loc"])) or "the whole answer"
             raise CampaignError(
                 f"{self.url} answers {method} {path} in another form than Label Studio {KNOWN_VERSION} does "
-                f"({where}: {first['msg']}){self._if_other_version()}: see that this is the address of Label Studio"
+                f"({where}: {first['msg']}){self._if_other_version()}: check that this is the address of Label Studio"
             ) from error
 
     def _if_other_version(self) -> str:
@@ -164,7 +166,7 @@ class LabelStudio:
         except (httpx.HTTPError, CampaignError, ValidationError):
             return ""
         same = release.startswith(f"{KNOWN_VERSION}.")
-        return "" if same else f"; it is version {release}, and {KNOWN_VERSION} is what this was written for"
+        return "" if same else f"; it is version {release}, and this program was written for {KNOWN_VERSION}"
 
 
 class _LegacyToken(httpx.Auth):
@@ -177,7 +179,7 @@ class _LegacyToken(httpx.Auth):
 
 
 class _PersonalToken(httpx.Auth):
-    """Authentication by a personal access token, which fetches keys that are valid for some minutes."""
+    """Authentication by a personal access token, which is exchanged for keys that are valid for some minutes."""
 
     requires_response_body = True
 
@@ -200,8 +202,8 @@ class _PersonalToken(httpx.Auth):
             self.access = Access.model_validate_json(answer.content).access
         except ValidationError as error:
             raise CampaignError(
-                f"{self.url} gives no access for a personal access token (status {answer.status_code}): see that this "
-                "is the address of Label Studio, 1.16 or newer"
+                f"{self.url} gives no access for a personal access token (status {answer.status_code}): check that "
+                "this is the address of Label Studio, 1.16 or newer"
             ) from error
         request.headers["Authorization"] = f"Bearer {self.access}"
         yield request
@@ -211,23 +213,23 @@ def _authentication(key: str, url: str) -> httpx.Auth:
     """Return the authentication of a key; personal access tokens are JSON web tokens of three parts."""
     if not key.strip() or not key.isascii() or not key.isprintable():
         raise ConfigurationError(
-            "there is no key to Label Studio: put the access token of your account page there "
-            "into the environment variable LABEL_STUDIO_API_KEY"
+            "the key to Label Studio is missing or malformed: copy the access token from your account page there into "
+            "the environment variable LABEL_STUDIO_API_KEY"
         )
     return _PersonalToken(key.strip(), url) if key.count(".") == 2 else _LegacyToken(key.strip())
 
 
 def _checked_url(url: str) -> httpx.URL:
-    if "@" in url:  # in none of these messages, nor in any later one
+    if "@" in url:  # The address appears in messages, and a password must not.
         raise ConfigurationError(
             "the address of Label Studio has a user name or a password in it: leave them out, the key is enough"
         )
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ConfigurationError(f"{url!r} is no address ({error}): give one like http://localhost:8080") from error
+        raise ConfigurationError(f"{url!r} is not an address ({error}): give one like http://localhost:8080") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(f"{url!r} is no address: give one like http://localhost:8080")
+        raise ConfigurationError(f"{url!r} is not an address: give one like http://localhost:8080")
     return parsed
 
 

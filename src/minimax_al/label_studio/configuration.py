@@ -13,7 +13,7 @@ CONTROLS: dict[Kind, tuple[str, ...]] = {
     "classification": ("Choices",),
     "segmentation": ("BrushLabels", "PolygonLabels"),
 }
-"""The control tags whose results are labels, by the campaign's task."""
+"""Control tags whose results are labels, by the campaign's task."""
 
 _ENTRY = {"Choices": "Choice", "BrushLabels": "Label", "PolygonLabels": "Label"}
 _NAMES = {"Choices": "label", "BrushLabels": "label", "PolygonLabels": "polygon"}
@@ -56,7 +56,7 @@ def make_configuration(kind: Kind, class_names: Sequence[str]) -> str:
 
 
 def read_configuration(project: Project, kind: Kind, class_names: Sequence[str]) -> Configuration:
-    """Return a project's configuration, if it can hold the campaign's labels.
+    """Return the part of a project's configuration that the bridge needs.
 
     Args:
         project: Project with its configuration.
@@ -64,7 +64,7 @@ def read_configuration(project: Project, kind: Kind, class_names: Sequence[str])
         class_names: Classes of the campaign.
 
     Raises:
-        ConfigurationError: It is for other labels; the sentence names the difference.
+        ConfigurationError: The configuration cannot hold the campaign's labels.
     """
     where = f"the Label Studio project {project.title!r} ({project.id})"
     found = {
@@ -106,7 +106,8 @@ def _compare(where: str, control: ParsedControl, class_names: Sequence[str]) -> 
     if other:
         raise ConfigurationError(
             f"{where} has other classes: its {control.type} offers {', '.join(map(repr, other))}, which the campaign "
-            f"({', '.join(class_names)}) has not: add them there, take them out here, or give another project"
+            f"({', '.join(class_names)}) does not have: add them to the campaign, remove them from the project, or "
+            "give another project"
         )
     return tuple(name for name in class_names if name not in offered)
 

@@ -49,14 +49,16 @@ _COLUMNS = (items.c.id, items.c.path, items.c.content_hash, items.c.width, items
 
 
 def active_images(connection: Connection, item_ids: Sequence[int]) -> dict[int, TaskImage]:
-    """Return the active ones of these images, by id."""
+    """Return those of these images that are active, by id."""
     found = select(*_COLUMNS).where(items.c.status == "active")
     rows = [row for portion in portions(item_ids) for row in connection.execute(found.where(items.c.id.in_(portion)))]
     return {row.id: _image(row) for row in rows}
 
 
 def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any], where: str) -> TaskImage:
-    """Return the image that a task shows: by its content where the task has it, otherwise by its name.
+    """Return the image that a task shows.
+
+    The content hash identifies it; a task without a hash is matched by name.
 
     Args:
         connection: Connection to the campaign's database.
@@ -65,20 +67,20 @@ def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any],
         where: Start of the error's sentence.
 
     Raises:
-        DataError: The image is not in the campaign, may be one of two, or its file had other content when the task
-            was made.
+        DataError: The image is not in the campaign, its name fits two images, or its file had other content when the
+            task was created.
     """
     content = data.get("content_hash")
     if content is not None:
         rows = connection.execute(select(*_COLUMNS).where(items.c.content_hash == str(content))).all()
-        # Of copies, the one that was picked; it may have moved since.
+        # Copies have one hash: prefer the image that was picked, then the same path (the image may have moved).
         rows = sorted(rows, key=lambda row: (row.id != data.get("item"), row.path != data.get("path"), row.id))
         if rows:
             return _image(rows[0])
     try:
         names = names_of_task(data)
     except KeyError:
-        raise DataError(f"{where} does not tell which image it shows: delete it there") from None
+        raise DataError(f"{where} does not name its image: delete it there") from None
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     try:
@@ -95,14 +97,14 @@ def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any],
 
 
 def as_upload(image: TaskImage, file: Path) -> Upload:
-    """Return an image's file to send; formats that browsers cannot show become PNG.
+    """Return an image's file as an upload; formats that browsers cannot show become PNG.
 
     Raises:
         DataError: The file has changed since the last refresh.
     """
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != image.content_hash:
-        raise DataError(f"{image.path!r} has changed since the campaign looked at it: run 'mal status' first")
+        raise DataError(f"{image.path!r} has changed since the campaign read it: run 'mal status' first")
     suffix = Path(image.path).suffix.lower()
     if suffix not in _MEDIA_TYPES:
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What Label Studio's REST API answers, as far as it is read here (as of Label Studio 1.23)."""
+"""Types of the answers of Label Studio's REST API: the fields that the bridge reads (as of Label Studio 1.23)."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,11 +11,11 @@ def _with_zone(time: datetime) -> datetime:
 
 
 Moment = Annotated[datetime, AfterValidator(_with_zone)]
-"""A time; Label Studio keeps UTC, also where it does not say so."""
+"""Time with a zone. Label Studio keeps UTC, so a time without a zone is read as UTC."""
 
 
 class User(BaseModel):
-    """Somebody who annotates."""
+    """User of Label Studio."""
 
     id: int
     email: str = ""
@@ -24,12 +24,12 @@ class User(BaseModel):
 
     @property
     def author(self) -> str:
-        """What a campaign's history calls them: the address, or else the name."""
+        """Return the author for a campaign's history: the e-mail address, or else the name."""
         return self.email or f"{self.first_name} {self.last_name}".strip() or f"Label Studio user {self.id}"
 
 
 class Annotation(BaseModel):
-    """An annotation of a task in its latest version; Label Studio keeps no earlier ones."""
+    """Latest version of an annotation of a task; Label Studio keeps no earlier ones."""
 
     id: int
     result: list[dict[str, Any]] | None = None
@@ -41,14 +41,14 @@ class Annotation(BaseModel):
 
 
 class TaskData(BaseModel):
-    """What a task shows."""
+    """Task without its annotations: its number and its data."""
 
     id: int
     data: dict[str, Any]
 
 
 class Task(TaskData):
-    """A task of a project; its annotations only where they were asked for."""
+    """Task of a project; the list of annotations is empty unless the request included them."""
 
     project: int | None = None
     total_annotations: int | None = 0
@@ -57,21 +57,21 @@ class Task(TaskData):
 
 
 class TaskPage(BaseModel):
-    """Some of a project's tasks."""
+    """Page of the list of a project's tasks."""
 
     tasks: list[Task]
     total: int
 
 
 class ControlInput(BaseModel):
-    """What a control is about: an object tag of the labelling configuration, and its variable."""
+    """Input of a control: an object tag of the labelling configuration, and its variable."""
 
     type: str
     value: str | None = None
 
 
 class ParsedControl(BaseModel):
-    """A control of a labelling configuration, as Label Studio itself parses it."""
+    """Control of a labelling configuration, as parsed by Label Studio itself."""
 
     type: str
     to_name: list[str] = []
@@ -81,7 +81,7 @@ class ParsedControl(BaseModel):
 
 
 class Project(BaseModel):
-    """A project."""
+    """Project with its labelling configuration."""
 
     id: int
     title: str
@@ -91,40 +91,40 @@ class Project(BaseModel):
 
 
 class ProjectTitle(BaseModel):
-    """A project in a list."""
+    """Entry of the list of projects."""
 
     id: int
     title: str
 
 
 class ProjectPage(BaseModel):
-    """Some of all projects."""
+    """Page of the list of projects."""
 
     results: list[ProjectTitle]
     next: str | None = None
 
 
 class Imported(BaseModel):
-    """What an import of tasks or files did."""
+    """Outcome of an import of tasks or files."""
 
     task_count: int
     file_upload_ids: list[int] = []
 
 
 class FileUpload(BaseModel):
-    """A file that was uploaded to a project; `file` is its path below `/data/`."""
+    """Uploaded file of a project; `file` is its path below `/data/`."""
 
     id: int
     file: str
 
 
 class Access(BaseModel):
-    """What a personal access token is good for during some minutes."""
+    """Short-lived key that a personal access token is exchanged for; it is valid for some minutes."""
 
     access: str
 
 
 class Version(BaseModel):
-    """Which Label Studio it is."""
+    """Version of the Label Studio server."""
 
     release: str

@@ -20,10 +20,10 @@ _ANNOTATED = {
 
 
 def find_project(client: LabelStudio, project: int | str) -> Project:
-    """Return the project with a number or a title.
+    """Return the project with this number or title.
 
     Raises:
-        UnknownNameError: It does not exist, or the key has no access to it.
+        UnknownNameError: The project does not exist, or the key has no access to it.
         ConfigurationError: Several projects have the title.
     """
     if isinstance(project, int) or project.isdecimal():
@@ -46,10 +46,10 @@ def find_project(client: LabelStudio, project: int | str) -> Project:
 def find_or_make_project(
     client: LabelStudio, project: int | str, kind: Kind, class_names: Sequence[str]
 ) -> tuple[Project, bool]:
-    """Return the project with a number or a title, and whether it was made; a new title makes a project.
+    """Return the project with this number or title, and whether it was created.
 
     Raises:
-        UnknownNameError: The number does not exist.
+        UnknownNameError: No project has the number.
         ConfigurationError: Several projects have the title.
         DataError: Label Studio refuses the title.
     """
@@ -93,7 +93,7 @@ def get_task(client: LabelStudio, task_id: int) -> Task:
 
 
 def list_users(client: LabelStudio) -> dict[int, User]:
-    """Return all annotators, by number."""
+    """Return all users of the server, by number."""
     return {user.id: user for user in client.get("/api/users/", list[User])}
 
 

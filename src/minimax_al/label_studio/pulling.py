@@ -1,9 +1,9 @@
-"""Annotations of Label Studio into the campaign's history, each version of each annotation once.
+"""Import of Label Studio's annotations into the campaign's history: each version of each annotation once.
 
-An annotation is known again by image, author and time: a row of the history that has all three is this annotation
-as it was at that time. So nothing besides the history remembers what was pulled, and two pulls, or a pull and a
-webhook, at the same time add nothing twice. An annotation that was changed has another time, and comes as a relabel;
-what it said before stays in the history. One that was deleted takes nothing back.
+Image, author and time identify a version of an annotation: it was pulled before if and only if the history has a row
+with all three. The history is therefore the only record of earlier pulls, and two pulls at the same time, or a pull
+and a webhook, add no annotation twice. A changed annotation has a new time and is imported as a relabel; the history
+keeps the earlier label. An annotation that is deleted in Label Studio leaves the campaign's label unchanged.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,10 +36,10 @@ class Pull:
 
     Attributes:
         added: First labels of images.
-        changed: Labels of images that had another label, or the same of another author.
-        overtaken: Labels older than the current one; the history has them as revoked.
+        changed: Labels of images that had another label, or the same label by another author.
+        overtaken: Labels older than the image's current label; the history records them as revoked.
         skipped: Skips.
-        unchanged: Annotations that the campaign had already.
+        unchanged: Annotations that were imported before.
         empty: Annotations without a result.
     """
 
@@ -51,11 +51,11 @@ class Pull:
     empty: int = 0
 
 
-class _Said(NamedTuple):
-    """Annotation as an event, with the time of its creation."""
+class _Incoming(NamedTuple):
+    """Annotation as an event, with the time of the annotation's creation."""
 
     event: Event
-    since: datetime
+    created: datetime
 
 
 class _Held(NamedTuple):
@@ -72,7 +72,9 @@ _Known = set[tuple[int, str, datetime]]
 
 
 def pull(campaign: Campaign, client: LabelStudio, project: int | str) -> Pull:
-    """Fetch the annotations of a project: add all new ones, or none and raise an error that names the task.
+    """Add all new annotations of a project to the campaign.
+
+    The import is a transaction: if one annotation cannot be added, none is, and the error names its task.
 
     Args:
         campaign: Campaign that sent the tasks.
@@ -82,7 +84,7 @@ def pull(campaign: Campaign, client: LabelStudio, project: int | str) -> Pull:
     Raises:
         DataError: An annotation cannot be added.
         CampaignError: The server cannot be reached, or refuses.
-        ConfigurationError: The project does not exist, or is for other labels.
+        ConfigurationError: The project does not exist, or its labelling configuration does not fit the campaign.
     """
     found = find_project(client, project)
     kind = campaign.settings.task
@@ -92,17 +94,17 @@ def pull(campaign: Campaign, client: LabelStudio, project: int | str) -> Pull:
 
 
 def take_tasks(campaign: Campaign, tasks: Iterable[Task], users: Mapping[int, User]) -> Pull:
-    """Add the annotations of tasks that were fetched.
+    """Add the new annotations of tasks.
 
     Args:
-        campaign: Campaign that sent them.
+        campaign: Campaign that sent the tasks.
         tasks: Tasks with their annotations.
-        users: Annotators, by number.
+        users: Users of Label Studio, by number.
 
     Raises:
-        DataError: An annotation cannot be added; none is.
+        DataError: An annotation cannot be added; the campaign is unchanged.
     """
-    said: list[_Said] = []
+    incoming: list[_Incoming] = []
     unchanged = empty = 0
     for task in tasks:
         where = f"task {task.id} of Label Studio"
@@ -118,8 +120,8 @@ def take_tasks(campaign: Campaign, tasks: Iterable[Task], users: Mapping[int, Us
                 empty += 1
             else:
                 event = _event(campaign, image, annotation, author, where)
-                said.append(_Said(_asked(campaign, event, task), annotation.created_at))
-    taken = _take(campaign, said)
+                incoming.append(_Incoming(_with_round(campaign, event, task), annotation.created_at))
+    taken = _take(campaign, incoming)
     return replace(taken, unchanged=taken.unchanged + unchanged, empty=empty)
 
 
@@ -133,10 +135,10 @@ def _author(annotation: Annotation, users: Mapping[int, User]) -> str:
 
 
 def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author: str, where: str) -> Event:
-    """Return an annotation as an event of the history; a mask's file is written at once.
+    """Return an annotation as an event of the history; save its mask, if it has one.
 
     Raises:
-        DataError: It cannot be added.
+        DataError: The annotation is malformed, or does not fit the campaign.
     """
     if annotation.was_cancelled:
         return Event(image.item, "skip", author, annotation.updated_at)
@@ -149,7 +151,9 @@ def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author:
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}") from error
+        raise DataError(
+            f"{where} is not in Label Studio's form ({type(error).__name__} at {error}): open and save it there"
+        ) from error
     return Event(image.item, "label", author, annotation.updated_at, number, mask)
 
 
@@ -158,58 +162,66 @@ def _class_id(campaign: Campaign, name: str, where: str) -> int:
         ids = class_ids(connection)
     if name not in ids:
         raise DataError(
-            f"{where}: unknown class {name!r}{nearest(name, ids)}; add it to the campaign, or mend it there"
+            f"{where}: unknown class {name!r}{nearest(name, ids)}; add it to the campaign, or correct the annotation"
         )
     return ids[name]
 
 
 def _save_mask(campaign: Campaign, image: TaskImage, results: Sequence[Mapping[str, Any]], where: str) -> str:
     if image.height is None or image.width is None:
-        raise DataError(f"{where}: the image {image.path!r} cannot be read, so a mask says nothing")
+        raise DataError(f"{where}: the image {image.path!r} cannot be read, so its mask cannot be used")
     size = (image.height, image.width)
     mask = mask_of_results(results, where, campaign.classes, size)
     check_mask(mask, size, len(campaign.classes), where)
     return campaign.masks.save(mask)
 
 
-def _asked(campaign: Campaign, event: Event, task: Task) -> Event:
-    """Return the event with the round that picked the image: that of the task, or else the latest."""
+def _with_round(campaign: Campaign, event: Event, task: Task) -> Event:
+    """Return the event with the round that picked the image: the task's round, or else the latest one."""
     number = task.data.get("round")
     with campaign.store.reading() as connection:
-        asked = select(picks.c.round_id).join(rounds, rounds.c.id == picks.c.round_id)
-        of_task = asked.where(picks.c.item_id == event.item_id, rounds.c.number == number)
+        picked = select(picks.c.round_id).join(rounds, rounds.c.id == picks.c.round_id)
+        of_task = picked.where(picks.c.item_id == event.item_id, rounds.c.number == number)
         round_id = connection.execute(of_task).scalar() if isinstance(number, int) else None
         return event._replace(round_id=round_id or picked_by_latest(connection, [event.item_id]).get(event.item_id))
 
 
 def _known(connection: Connection, item_ids: Sequence[int]) -> _Known:
     """Return image, author and time of every event of these images."""
-    said = select(labels.c.item_id, labels.c.author, labels.c.at).where(labels.c.kind != "undo")
+    events = select(labels.c.item_id, labels.c.author, labels.c.at).where(labels.c.kind != "undo")
     return {
         (row.item_id, row.author, row.at)
         for portion in portions(item_ids)
-        for row in connection.execute(said.where(labels.c.item_id.in_(portion)))
+        for row in connection.execute(events.where(labels.c.item_id.in_(portion)))
     }
 
 
 def _held(connection: Connection, item_ids: Sequence[int]) -> dict[int, _Held]:
-    now = holding()
-    columns = (now.c.item_id, now.c.author, now.c.at, now.c.class_id, now.c.mask, now.c.kind)
+    """Return the current answer of each of these images that has one."""
+    current = holding()
+    columns = (
+        current.c.item_id,
+        current.c.author,
+        current.c.at,
+        current.c.class_id,
+        current.c.mask,
+        current.c.kind,
+    )
     return {
         row[0]: _Held(*row[1:])
         for portion in portions(item_ids)
-        for row in connection.execute(select(*columns).where(now.c.item_id.in_(portion)))
+        for row in connection.execute(select(*columns).where(current.c.item_id.in_(portion)))
     }
 
 
-def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
+def _take(campaign: Campaign, incoming: Sequence[_Incoming]) -> Pull:
     """Add new annotations in one transaction, in the order of their times."""
-    if not said:
+    if not incoming:
         return Pull()
-    ids = list({one.event.item_id for one in said})
+    ids = list({one.event.item_id for one in incoming})
     with campaign.store.writing() as connection:
         known, held = _known(connection, ids), _held(connection, ids)
-        new = [one for one in said if (one.event.item_id, one.event.author, one.event.at) not in known]
+        new = [one for one in incoming if (one.event.item_id, one.event.author, one.event.at) not in known]
         new = [one for one in new if not _repeats(one.event, held.get(one.event.item_id))]
         new.sort(key=lambda one: one.event.at)
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
@@ -218,41 +230,41 @@ def _take(campaign: Campaign, said: Sequence[_Said]) -> Pull:
         _take_back(connection, live, held, campaign.now())
         take(connection, [one.event for one in live], campaign.settings)
     counts = _count(live, set(held))
-    return replace(counts, overtaken=len(old), unchanged=len(said) - len(new))
+    return replace(counts, overtaken=len(old), unchanged=len(incoming) - len(new))
 
 
 def _repeats(event: Event, held: _Held | None) -> bool:
-    """Return whether its author has given the current answer before: an annotation was saved again."""
-    return held is not None and _says(event) == (held.kind, held.author, held.class_id, held.mask)
+    """Return whether an event repeats the current answer by the same author: an annotation was saved again."""
+    return held is not None and _content(event) == (held.kind, held.author, held.class_id, held.mask)
 
 
-def _says(event: Event) -> tuple[Kind, str, int | None, str | None]:
+def _content(event: Event) -> tuple[Kind, str, int | None, str | None]:
     return event.kind, event.author, event.class_id, event.mask
 
 
 def _is_overtaken(event: Event, held: _Held | None) -> bool:
-    """Return whether the campaign has a later answer."""
+    """Return whether the image's current answer is later than this label."""
     return event.kind == "label" and held is not None and event.at < held.at
 
 
-def _take_back(connection: Connection, said: Iterable[_Said], held: Mapping[int, _Held], now: datetime) -> None:
-    """Revoke the labels of annotations that were cancelled after they had been pulled."""
-    for event, since in said:
+def _take_back(connection: Connection, incoming: Iterable[_Incoming], held: Mapping[int, _Held], now: datetime) -> None:
+    """Revoke the labels of annotations that were cancelled after a pull had imported them."""
+    for event, created in incoming:
         before = held.get(event.item_id)
         if event.kind != "skip" or before is None or before.author != event.author:
             continue
-        if since <= before.at < event.at:
+        if created <= before.at < event.at:
             undo(connection, event.author, now, event.item_id)
 
 
-def _count(said: Iterable[_Said], labelled: set[int]) -> Pull:
+def _count(incoming: Iterable[_Incoming], labelled: set[int]) -> Pull:
     """Return the counts of first labels, changed labels and skips."""
-    kinds = list(_kinds(said, labelled))
+    kinds = list(_kinds(incoming, labelled))
     return Pull(added=kinds.count("added"), changed=kinds.count("changed"), skipped=kinds.count("skipped"))
 
 
-def _kinds(said: Iterable[_Said], labelled: set[int]) -> Iterator[str]:
-    for event, _ in said:
+def _kinds(incoming: Iterable[_Incoming], labelled: set[int]) -> Iterator[str]:
+    for event, _ in incoming:
         if event.kind == "skip":
             yield "skipped"
         else:

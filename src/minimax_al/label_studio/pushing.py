@@ -1,4 +1,4 @@
-"""The waiting images of a round to Label Studio, each once."""
+"""Upload of a round's waiting images to Label Studio, each image once."""
 
 import json
 from collections import defaultdict
@@ -18,23 +18,22 @@ from minimax_al.label_studio.projects import find_or_make_project, list_tasks
 from minimax_al.label_studio.suggestions import Prediction, prediction_of_pick, version_of_round
 
 _PORTION_FILES, _PORTION_BYTES = 50, 32 * 2**20
-"""What one upload holds; Label Studio takes 100 files and 250 MiB."""
+"""Most files and bytes per upload; Label Studio accepts 100 files and 250 MiB."""
 
 
 @dataclass(frozen=True)
 class Push:
-    """What a push did.
+    """Outcome of a push, counted in images.
 
     Attributes:
-        project: number of the project.
-        url: of the project's page.
-        made: whether the project is new.
-        sent: images that are new tasks.
-        renewed: images that an earlier round had sent and nobody has answered: their tasks say now why this
-            round asks.
-        there: images of this round that were there already.
-        answered: images that somebody has labelled there: a pull brings the labels.
-        held: images that somebody has before them on the campaign's page: a later push sends those that still wait.
+        project: Number of the project.
+        url: Address of the project's page.
+        made: Whether the push created the project.
+        sent: Images for which a task was created.
+        renewed: Images that have an unanswered task of an earlier round: their tasks now show this round's reason.
+        there: Images of this round that had a task already.
+        answered: Images that are labelled in Label Studio already: a pull imports their labels.
+        held: Images that are leased to annotators on the campaign's page: a later push sends those that still wait.
     """
 
     project: int
@@ -48,7 +47,7 @@ class Push:
 
 
 class _Todo(NamedTuple):
-    """A pick, its image, and the task of an earlier round that is to be renewed."""
+    """Pick with its image and, if an earlier round sent it, the task to renew."""
 
     pick: Pick
     image: TaskImage
@@ -56,6 +55,8 @@ class _Todo(NamedTuple):
 
 
 class _Plan(NamedTuple):
+    """Waiting picks by the state of their tasks, as `Push` counts them."""
+
     new: list[_Todo]
     renewed: list[_Todo]
     there: list[_Todo]
@@ -63,7 +64,7 @@ class _Plan(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where tasks go, and how they are said."""
+    """Project that receives the tasks, and the form of its tasks."""
 
     campaign: Campaign
     client: LabelStudio
@@ -81,26 +82,27 @@ def push(
     images_url: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Push:
-    """Send the open round's waiting images as tasks, with the model's suggestion as a prediction.
+    """Send the open round's waiting images as tasks, with predictions.
 
-    What is there is kept for Label Studio (`Campaign.lend`): the campaign's own page hands it out to nobody until it is
-    answered, recalled, or asked about by another round. What somebody has before them on that page is not sent.
+    The prediction of a task is the model's suggestion. Images with a task are reserved for Label Studio
+    (`Campaign.lend`): the campaign's own page shows them to no annotator until they are answered, recalled, or picked
+    by another round. Images that are leased to an annotator on that page are not sent.
 
-    Each task's data say `item`, `path`, `content_hash`, `round`, `rank`, `reason`, `scores` and `at_random`. Images
-    that are there are not sent again, so an interrupted push goes on where it was.
+    The data of each task have the fields `item`, `path`, `content_hash`, `round`, `rank`, `reason`, `scores` and
+    `at_random`. An image that has a task is not sent again, so a push that was interrupted can be repeated.
 
     Args:
-        campaign: with an open round.
-        client: of the server.
-        project: number or title; a title that is not there yet makes a project.
-        images_url: where Label Studio's users find the images' folder, `https://images.example/` say, or
-            `/data/local-files/?d=photos/`; None uploads the files.
-        progress: called after every portion with (tasks sent, tasks to send).
+        campaign: Campaign with an open round.
+        client: Client of the server.
+        project: Number or title of the project; a project with a new title is created.
+        images_url: Address at which Label Studio's users find the images' folder, such as `https://images.example/`
+            or `/data/local-files/?d=photos/`; None uploads the files.
+        progress: Function that is called after every upload with the number of tasks sent and the number of all.
 
     Raises:
-        CampaignError: no round is open; or the server cannot be reached, or refuses.
-        ConfigurationError: the project is for something else; says what differs.
-        DataError: an image is not what the campaign has seen.
+        CampaignError: No round is open; or the server cannot be reached, or refuses.
+        ConfigurationError: The labelling configuration of the project does not fit the campaign.
+        DataError: The file of an image has changed since the campaign read it.
     """
     state = campaign.round()
     if not state.is_open:
@@ -135,7 +137,9 @@ def push(
 
 def _check_images_url(url: str) -> None:
     if not url.startswith(("https://", "http://", "/")):
-        raise ConfigurationError(f"images_url={url!r} is no address: give one that starts with https://, http:// or /")
+        raise ConfigurationError(
+            f"images_url={url!r} is not an address: give one that starts with https://, http:// or /"
+        )
 
 
 def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
@@ -149,7 +153,7 @@ def _waiting(campaign: Campaign) -> tuple[list[_Todo], int]:
 
 
 def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
-    """Return which images to send, and which tasks exist already."""
+    """Sort the picks by the state of their tasks."""
     there: dict[Any, list[Task]] = defaultdict(list)
     for task in tasks:
         there[task.data.get("content_hash")].append(task)
@@ -163,7 +167,7 @@ def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
             plan.there.append(todo)
         elif untouched:
             plan.renewed.append(todo._replace(task=untouched[0]))
-        else:  # never sent, or skipped in an earlier round: that task would not be shown again
+        else:  # No task, or a task that was skipped in an earlier round, which Label Studio would not show again.
             plan.new.append(todo)
     return plan
 
@@ -188,7 +192,7 @@ def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], 
 
 
 def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Todo, Upload | None]]]:
-    """Yield images with their files, as many as one request may carry."""
+    """Yield images with their files in portions that fit into one request."""
     portion: list[tuple[_Todo, Upload | None]] = []
     size = 0
     for todo in todos:
@@ -206,7 +210,7 @@ def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Tod
 
 
 def _addresses(place: _Place, portion: Sequence[tuple[_Todo, Upload | None]]) -> list[str]:
-    """Return the addresses of the images for Label Studio's page; without an address, upload the files first."""
+    """Return the addresses of the images for Label Studio's page; upload the files if `images_url` is None."""
     if place.images_url is not None:
         base = place.images_url
         base += "" if base.endswith(("/", "=")) else "/"
@@ -219,7 +223,10 @@ def _addresses(place: _Place, portion: Sequence[tuple[_Todo, Upload | None]]) ->
     by_name = {one.file.rpartition("/")[2].partition("-")[2]: one.file for one in found}
     missing = next((name for name, _, _ in files if name not in by_name), None)
     if missing is not None:
-        raise CampaignError(f"Label Studio at {place.client.url} has taken {missing!r} but does not say where it lies")
+        raise CampaignError(
+            f"Label Studio at {place.client.url} has accepted {missing!r} but does not list it among the project's "
+            "files: push again"
+        )
     return [f"/data/{by_name[name]}" for name, _, _ in files]
 
 
@@ -250,13 +257,13 @@ def _renew(place: _Place, todo: _Todo) -> bool:
     for prediction in predictions:
         place.client.post("/api/predictions/", dict[str, Any], json={"task": todo.task.id, **prediction})
     address = todo.task.data.get(place.configuration.variable, "")
-    # The round comes last: until it is there, the next push does all of this again.
+    # The round is written last: if an earlier step fails, the next push renews the task again.
     data = {**todo.task.data, **_data(todo, place, address)}
     place.client.patch(f"/api/tasks/{todo.task.id}/", dict[str, Any], {"data": data})
     return bool(predictions)
 
 
 def _show_predictions_of(place: _Place, *, any_sent: bool) -> None:
-    """Label Studio shows the predictions of one model only: of the one that chose this round."""
+    """Select this round's model as the project's model: Label Studio shows the predictions of one model only."""
     if any_sent and place.version is not None and place.project.model_version != place.version:
         place.client.patch(f"/api/projects/{place.project.id}/", Project, {"model_version": place.version})

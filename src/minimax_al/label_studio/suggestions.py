@@ -32,8 +32,8 @@ UNTRAINED = "untrained"
 class Suggestions:
     """Predictions of a campaign's last model for any of its images; safe to share between threads.
 
-    The predictions for picked images are stored. Those for other images are computed, which loads torch. Masks are
-    only taken from stored predictions.
+    Predictions for picked images are read from the campaign. Classes of other images are computed, which loads torch;
+    masks of other images are not.
 
     Args:
         campaign: Open campaign.
@@ -51,7 +51,7 @@ class Suggestions:
         return UNTRAINED if run_id is None else model_version(run_id)
 
     def of_tasks(self, tasks: Sequence[TaskData], configuration: Configuration) -> list[Prediction | None]:
-        """Return the last model's prediction for each task; None where it has none.
+        """Return the last model's prediction for each task, or None for a task without one.
 
         Raises:
             UnreadableImageError: An image cannot be read any more.
@@ -62,9 +62,9 @@ class Suggestions:
         images = [self._image(task) for task in tasks]
         found = [None if image is None else self._kept(image, run_id, configuration) for image in images]
         if self.campaign.settings.task == "classification":
-            asked = {image.path: image for image, one in zip(images, found, strict=True) if image and not one}
-            said = self._ask(run_id, list(asked), configuration)
-            found = [one or (said.get(image.path) if image else None) for image, one in zip(images, found, strict=True)]
+            missing = {image.path: image for image, one in zip(images, found, strict=True) if image and not one}
+            new = self._predict(run_id, list(missing), configuration)
+            found = [one or (new.get(image.path) if image else None) for image, one in zip(images, found, strict=True)]
         return found
 
     def _last_run(self) -> int | None:
@@ -94,7 +94,7 @@ class Suggestions:
             else None
         )
 
-    def _ask(self, run_id: int, paths: Sequence[str], configuration: Configuration) -> dict[str, Prediction]:
+    def _predict(self, run_id: int, paths: Sequence[str], configuration: Configuration) -> dict[str, Prediction]:
         if not paths:
             return {}
         from minimax_al.campaign.model.datasets import images_for  # noqa: PLC0415 - loads torch
@@ -106,10 +106,10 @@ class Suggestions:
                 self._loaded = run_id, load_trained(run_folder(self.campaign.folder, run_id))
             trained = self._loaded[1]
             images = images_for(trained, self.campaign.images, paths)
-            said = list(predict(trained, images))
+            predictions = list(predict(trained, images))
         return {
             one.path: class_prediction(str(one.class_name), one.confidence, model_version(run_id), configuration)
-            for one in said
+            for one in predictions
         }
 
 
@@ -119,7 +119,7 @@ def model_version(run_id: int) -> str:
 
 
 def version_of_round(campaign: Campaign, number: int) -> str | None:
-    """Return the name of the model that chose a round; None if no model did."""
+    """Return the name of the model that chose a round, or None if no model did."""
     with campaign.store.reading() as connection:
         run_id = connection.execute(select(rounds.c.run_id).where(rounds.c.number == number)).scalar()
     return None if run_id is None else model_version(run_id)
@@ -128,7 +128,7 @@ def version_of_round(campaign: Campaign, number: int) -> str | None:
 def prediction_of_pick(
     campaign: Campaign, pick: Pick, version: str | None, configuration: Configuration
 ) -> Prediction | None:
-    """Return the prediction of the model that chose an image; None if it has none.
+    """Return the prediction of the model that chose an image, or None if the model made none.
 
     Args:
         campaign: Campaign of the pick.
@@ -149,7 +149,7 @@ def prediction_of_pick(
 def class_prediction(
     class_name: str, confidence: float | None, version: str, configuration: Configuration
 ) -> Prediction:
-    """Return a class as a prediction; its score is the confidence, in [0, 1]."""
+    """Return the prediction of a class; its score is the confidence, in [0, 1]."""
     return _prediction([_named(_choice(class_name), configuration, "Choices")], confidence, version)
 
 

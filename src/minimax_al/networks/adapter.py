@@ -10,7 +10,7 @@ from minimax_al.networks.encoder import Encoder
 from minimax_al.networks.logits import LinearLogits
 
 AdapterKind = Literal["identity", "linear", "hidden"]
-"""What an adapter learns: nothing, a linear map, or one hidden layer."""
+"""Trained part of an adapter: nothing, a linear map, or one hidden layer."""
 
 
 class Adapter(Encoder):

@@ -60,7 +60,7 @@ class PublishedPoints:
         values: Means, shape (P,), fractions like the records.
         errors: Standard deviations, shape (P,); None where one entry, or all, are unknown.
         source: Place of publication.
-        caveat: Remark that a reader needs before comparing; empty if there is none.
+        caveat: Remark that a reader needs before comparing; empty if nothing limits the comparison.
     """
 
     strategy: str

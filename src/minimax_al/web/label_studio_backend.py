@@ -1,8 +1,8 @@
 """The campaign as an ML backend of Label Studio: predictions when it asks, labels as soon as they are given.
 
-The routes are those of Label Studio's own `label-studio-ml` servers. Label Studio tells this server's webhook of
-every annotation; the message only says which task to look at, and the annotation itself is fetched with the key, so
-a forged message brings nothing in.
+The routes are those of Label Studio's own `label-studio-ml` servers. Label Studio notifies this server's webhook of
+every annotation. Only the number of the task is read from the message; the annotation itself is fetched with the key,
+so a forged message cannot add a label.
 """
 
 import base64

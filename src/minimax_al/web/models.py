@@ -1,7 +1,7 @@
 """Requests and answers of the server that are not a campaign's own objects.
 
 Requests are validated strictly: an unknown field, or a number in quotes, is refused. Answers that a campaign has as
-dataclasses (`Pick`, `Lease`, `Advice`, …) are sent as they are; only what the server adds has a model here.
+dataclasses (`Pick`, `Lease`, `Advice`, …) are sent as they are; a model here describes an answer of the server's own.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ KEPT_BYTES = 64 << 20
 class Thumbnails:
     """Cache of thumbnails in memory; the least recently used ones are dropped.
 
-    There is no cache on the disk: annotators see different images, and browsers have a cache of their own.
+    Thumbnails are not cached on the disk: annotators see different images, and browsers have a cache of their own.
 
     Args:
         limit: Size of the cache in bytes.

@@ -164,14 +164,14 @@ BAD = [
     ("x.csv", "picture,label\na/000.png,cat\n", r"line 1: no column 'path'"),
     ("x.txt", TABLE, r"ends in '\.txt': labels come as"),
     ("x.json", "{", r"is not JSON"),
-    ("x.json", {"images": []}, r"is not as COCO has it: there is no 'categories'"),
+    ("x.json", {"images": []}, r"is not in COCO's form: 'categories' is missing"),
     ("x.json", coco([{"category_id": 3}, {"category_id": 4}]), r"annotations of 'cat' and 'dog' disagree"),
-    ("x.json", coco([{"category_id": 9}]), r"image 7: there is no category 9"),
+    ("x.json", coco([{"category_id": 9}]), r"image 7: unknown category 9"),
     ("x.json", coco([{"category_id": 3, "image_id": 8}]), r"an annotation \(0\) is of image 8, which is not listed"),
     ("x.json", [task(), task(choice="dog")], r"'a/000\.png' is 'dog' here but 'cat' in"),
     ("x.json", [task(choice="heron")], r"task 5: unknown class 'heron'"),
-    ("x.json", ["text"], r"task 1 is not as Label Studio has it"),
-    ("x.json", [{"data": {}, "annotations": task()["annotations"]}], r"task 1 is not as Label Studio has it: KeyError"),
+    ("x.json", ["text"], r"task 1 is not in Label Studio's form"),
+    ("x.json", [{"data": {}, "annotations": task()["annotations"]}], r"task 1 is not in Label Studio's form: KeyError"),
 ]
 
 
@@ -234,11 +234,11 @@ def test_what_no_format_can_do_is_said(campaign, call, error, match):
     [
         ("x.json", "{", "coco", r"x\.json' is not JSON"),
         ("x.json", "[" * 100_000, "coco", r"x\.json' is not JSON"),
-        ("x.json", "3", "coco", r"x\.json' is not as COCO has it"),
+        ("x.json", "3", "coco", r"x\.json' is not in COCO's form"),
         ("x.json", "{", "label-studio", r"x\.json' is not JSON"),
-        ("x.json", "3", "label-studio", r"x\.json' is not as Label Studio has it: its export 'JSON' is a list"),
-        ("x.json", "[3]", "label-studio", r"task 1 is not as Label Studio has it"),
-        ("x.json", '\ufeff \n[{"id": 1, "data": {}}]', None, "not JSON|not as Label Studio has it|has no labels"),
+        ("x.json", "3", "label-studio", r"x\.json' is not in Label Studio's form: its export 'JSON' is a list"),
+        ("x.json", "[3]", "label-studio", r"task 1 is not in Label Studio's form"),
+        ("x.json", '\ufeff \n[{"id": 1, "data": {}}]', None, "not JSON|not in Label Studio's form|has no labels"),
         ("x.json", "[]", "imagefolder", "is a file, and labels in the format 'imagefolder' are a folder"),
         ("x/y.csv", "path,label", "csv", "is a folder, and labels in the format 'csv' are a file"),
         ("x/y.csv", "path,label", "coco", "is a folder, and labels in the format 'coco' are a file"),
@@ -380,7 +380,7 @@ def test_a_region_of_polygons_is_the_pixels_whose_centres_any_of_them_contains()
     np.testing.assert_array_equal(region([square, overlapping], 4, 5), expected)
     assert not region([], 4, 5).any()
     for nowhere in (float("nan"), float("inf"), 1e308):
-        with pytest.raises(ValueError, match="a corner that lies nowhere"):
+        with pytest.raises(ValueError, match="a corner that is not a finite point"):
             region([[0, 0, 3, nowhere, 3, 2]], 4, 5)
 
 

@@ -83,7 +83,7 @@ class Answers:
         for item, answers in self.of.items():
             if len(answers) == 1:
                 continue
-            # Without times the order of the source stands; the sort is stable.
+            # Answers without times keep the order of the source.
             if all(answer.at is not None for answer in answers):
                 answers.sort(key=lambda answer: answer.at.timestamp() if answer.at else 0.0)
             last = answers[-1]

@@ -15,7 +15,7 @@ def read_class_names(source: Path | None, images: Path, task: Task) -> list[str]
     """Return the classes that labels name: class folders and table labels sorted, categories and colours in order.
 
     Args:
-        source: Labels of the new campaign; None if there are none.
+        source: File or folder of labels for the new campaign; None if it starts without labels.
         images: Folder of the images.
         task: Kind of label.
 

@@ -23,7 +23,7 @@ class Export:
     Attributes:
         written: Number of labels that were written.
         left_out: A sentence for each label that was left out.
-        notes: Sentences about what was noticed.
+        notes: Remarks for the user, one sentence each.
     """
 
     written: int

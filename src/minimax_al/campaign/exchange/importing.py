@@ -1,4 +1,4 @@
-"""Import of labels from a file or folder: all of them, or none and an error that lists what is wrong."""
+"""Import of labels from a file or folder as one transaction; an error lists every invalid label."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class Import:
         new_classes: Classes that were added.
         unsure: Images that nobody could tell, where that is new.
         is_check: Whether nothing was written.
-        notes: Sentences about what was noticed.
+        notes: Remarks for the user, one sentence each.
     """
 
     source: str
@@ -223,6 +223,6 @@ def _notes(reading: _Reading, overruled: int, class_names: Sequence[str]) -> Ite
         )
     if reading.values == {0, IGNORED} and len(class_names) > 1:
         yield (
-            f"The masks hold 0 and {IGNORED} alone: {IGNORED} is void, so that all they teach is {class_names[0]!r}. "
-            f"If {IGNORED} stands for {class_names[1]!r}, write 1 for it and import again."
+            f"The masks hold the values 0 and {IGNORED} only. {IGNORED} is void, so every labelled pixel is "
+            f"{class_names[0]!r}. If {IGNORED} means {class_names[1]!r}, replace it by 1 and import again."
         )

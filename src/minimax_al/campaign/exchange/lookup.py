@@ -59,7 +59,7 @@ class Lookup:
     Attributes:
         prefix: Start of the names that was left out; without `strip_prefix`, the first one that made a name fit, such
             as "images/" or the path of the images' folder on another computer.
-        guesses: Whether an error about an unknown name guesses what was meant, which takes a while.
+        guesses: Whether an error about an unknown name suggests the nearest known name, which takes a while.
     """
 
     def __init__(self, connection: Connection, images: Path, strip_prefix: str = "") -> None:
@@ -199,7 +199,7 @@ class Lookup:
         """Return `path` relative to the images' folder; None if it is elsewhere."""
         if not path.is_absolute():
             path = Path.cwd() / path
-        # The file itself may be a link to elsewhere; its folder says where it lies.
+        # Resolve links in the folder only: the file itself may be a link to another folder.
         real = Path(os.path.realpath(path.parent)) / path.name
         return real.relative_to(self._root).as_posix() if real.is_relative_to(self._root) else None
 

@@ -12,7 +12,7 @@ from minimax_al.durable import new_folder, write_durably
 from minimax_al.errors import CampaignError
 
 TABLE = "picks.csv"
-"""Name of the table beside the copies."""
+"""Name of the table in the folder of the copies."""
 
 _COLUMNS = ("path", "label", "rank", "answer", "reason", "suggestion", "confidence", "at_random")
 
@@ -41,7 +41,7 @@ def export_picks(picks: Sequence[Pick], images: Path, out: Path) -> ExportedPick
         CampaignError: The folder exists and is not empty, or the round has no images.
     """
     if not picks:
-        raise CampaignError("there is no round to list: run 'mal query' first")
+        raise CampaignError("the campaign has no round to list: run 'mal query' first")
     if out.suffix.lower() == ".csv":
         write_durably(out, _table(picks))
         return ExportedPicks(len(picks), ())

@@ -161,7 +161,7 @@ def _compare(connection: Connection, root: Path) -> tuple[list[str], dict[str, i
         files += len(names)
     if not files and (known := connection.execute(counted).scalar_one()):
         raise DataError(
-            f"{str(root)!r} holds no files, but the campaign knows {known}: mount the folder or say where it is"
+            f"{str(root)!r} holds no files, but the campaign knows {known}: mount the folder, or give its new path"
         )
     if is_here.sum() == connection.execute(counted.where(there)).scalar_one():
         return news, {}
@@ -180,7 +180,7 @@ def _cut(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _rows(connection: Connection, names: Sequence[str], columns: Select[Any] = _KNOWN) -> dict[str, Row[Any]]:
-    """Return what the database knows of files, by path."""
+    """Return the rows of files in the database, by path."""
     found: dict[str, Row[Any]] = {}
     for portion in portions([printable(name) for name in names]):
         found.update((row.path, row) for row in connection.execute(columns.where(items.c.path.in_(portion))))
@@ -191,7 +191,7 @@ def _stat(root: Path, name: str) -> _File:
     try:
         status = os.stat(f"{root}/{name}")  # noqa: PTH116 - a million times
     except OSError:
-        return _File(name, 0, 0)  # a dangling link, say: examining it finds the reason
+        return _File(name, 0, 0)  # For example a dangling link: the examination of the file finds the reason.
     return _File(name, status.st_size, status.st_mtime_ns)
 
 
@@ -252,7 +252,7 @@ def _write(
 def _write_again(
     connection: Connection, row: Row[Any], fingerprint: Fingerprint, values: dict[str, Any], *, has_label: bool
 ) -> Iterator[tuple[str, str]]:
-    """Write a known image again; yield what has happened to it."""
+    """Update the row of a known image, and yield its name and its new state for the outcome of the refresh."""
     status = _status_again(row, fingerprint, has_label=has_label)
     values |= {"status": status, "duplicate_of": None}
     if status == "changed":

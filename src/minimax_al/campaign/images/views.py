@@ -1,4 +1,4 @@
-"""Views of an image: its own file, its label's mask, and what a model predicts for every pixel.
+"""Views of an image: its own file, the mask of its label, and a model's prediction for every pixel.
 
 A view is a grey PNG file in the image's proportions, at about the resolution at which the model saw the image.
 """

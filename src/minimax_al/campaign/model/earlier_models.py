@@ -47,7 +47,7 @@ def measure_earlier(
 
 
 def _has_classes_of(earlier: Trained, now: Trained) -> bool:
-    """Return whether the outputs of both models stand for the same classes: some may be new or renamed since."""
+    """Return whether each output of the earlier model has the same class now, apart from new and renamed classes."""
     names, current = list(earlier.class_names), list(now.class_names)
     in_place = all(name not in current or current.index(name) == place for place, name in enumerate(names))
     return in_place and len(names) <= len(current)

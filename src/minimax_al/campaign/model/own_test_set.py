@@ -78,8 +78,8 @@ def evaluate_test_set(
         Result, and one prediction per image (none for masks).
 
     Raises:
-        DataError: There is no usable test image, an image's file is not there, or a label is unknown to the model.
-        ConfigurationError: Masks are missing, or given to a model of classes.
+        DataError: No test image is usable, the file of an image is missing, or a label is unknown to the model.
+        ConfigurationError: Masks are missing for a segmentation model, or given to a classification model.
     """
     cases = list(_read_cases(trained, source, masks))
     usable, set_aside = sort_out([case.file for case in cases], [case.name for case in cases])

@@ -116,7 +116,7 @@ class PoolFeatures:
         }
 
     def encoder_source(self) -> EncoderSource:
-        """Return what a model on these features needs to know of the encoder."""
+        """Return the description of the encoder that a model on these features needs."""
         assert self.store is not None
         description: FeatureDescription = self.store.description
         return EncoderSource(

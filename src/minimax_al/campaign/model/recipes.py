@@ -46,10 +46,10 @@ def available_encoder() -> str:
 
 
 def check_recipe(settings: CampaignSettings) -> None:
-    """Refuse a recipe that cannot be trained with; published weights are fetched now.
+    """Refuse a recipe that cannot be used for training, and download the weights that it needs.
 
     Raises:
-        ConfigurationError: The recipe is invalid, or its encoder cannot be built; says why.
+        ConfigurationError: The recipe is invalid, or its encoder cannot be built.
     """
     recipe = read_recipe(settings)
     if settings.features is not None:

@@ -28,7 +28,7 @@ class Known(NamedTuple):
         content_hash: Hash of its file.
         target: Index of its class; 0 for a mask.
         mask: Name of its mask; None for a class.
-        group: Id of the image that stands for it and its copies.
+        group: Id of the original image, which the image and all of its copies share.
     """
 
     id: int
@@ -97,10 +97,10 @@ class Material:
 
 
 def gather(connection: Connection) -> Material:
-    """Return the data as of now, from one consistent view.
+    """Return the training data, read from one consistent snapshot.
 
     Raises:
-        DataError: There are no labels.
+        DataError: The campaign has no labels.
     """
     indices = {name: index for index, name in enumerate(class_ids(connection))}
     held_out_ids = held_out_groups(connection)

@@ -160,7 +160,7 @@ def undo(
 
 
 def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datetime) -> int:
-    """Withdraw every label and "unsure" of images, whoever gave it; they wait again where their round is open.
+    """Withdraw the labels and "unsure" answers of images, of every author; in an open round they wait again.
 
     Args:
         connection: Connection in a write transaction.

@@ -50,7 +50,7 @@ class ClassChange:
 
         Raises:
             UnknownNameError: A class does not exist.
-            ConfigurationError: `into` is among `names`, or there are no names, or one class alone would remain.
+            ConfigurationError: `into` is among `names`, `names` is empty, or only one class would remain.
         """
         target, merged = class_id(self.connection, into), [class_id(self.connection, name) for name in names]
         if not merged or target in merged or len(set(merged)) < len(merged):

@@ -37,7 +37,7 @@ USUAL: Mapping[str, Mapping[str, str]] = {
         "random": "a random sample",
     },
 }
-"""Usual strategies and what each looks for, per task, and for campaigns on features."""
+"""Usual strategies with the images that each prefers, per task and for campaigns on features."""
 
 _NOT_FOR_MASKS = {"badge", "batchbald", "cluster_margin", "dropquery", "uherding"}
 

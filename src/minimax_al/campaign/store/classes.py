@@ -157,7 +157,7 @@ def class_twin(name: str, known: Iterable[str]) -> Twin | None:
 
 
 def _folded(name: str) -> str:
-    """Return a name without what is easily overlooked."""
+    """Return a name without invisible letters, differences of case and repeated spaces."""
     visible = "".join(
         letter for letter in unicodedata.normalize("NFKC", name) if letter.isprintable() or letter.isspace()
     )

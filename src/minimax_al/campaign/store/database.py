@@ -1,10 +1,10 @@
 """Database of a campaign: SQLite in its folder, or PostgreSQL by URL, with the same guarantees.
 
-* One writer at a time, on both. A write transaction takes its lock before it reads, so what it decides on cannot
-  change under it. Writers are served in order of arrival; waiting is bounded.
+* One writer at a time, on both. A write transaction takes its lock before it reads, so the rows that it has read
+  cannot change before it commits. Writers are served in order of arrival; waiting is bounded.
 * A committed transaction survives the death of the process (kill -9). SQLite runs in WAL mode with `synchronous=FULL`:
-  a commit returns when the disk has it, so it also survives a power cut if the disk is honest. PostgreSQL does the
-  same by default.
+  a commit returns after the disk has confirmed the write, so it also survives a power cut unless the disk confirms too
+  early. PostgreSQL does the same by default.
 
 On SQLite writers hold a lock file besides SQLite's own lock, for two reasons. SQLite's lock is not fair: a process that
 never pauses starves the others. And versions 3.7.0 to 3.51.2 may lose committed transactions if two connections write
@@ -245,7 +245,7 @@ def _one_sentence(where: str) -> Iterator[None]:
 _SQLITE_REASONS = {
     "BUSY": "is locked by another process: wait until it has finished, then try again; nothing was changed",
     "FULL": "has no room left on its disk: free some space, then try again; nothing was changed",
-    "READONLY": "cannot be written: allow writing in its folder (the log beside the file needs it too)",
+    "READONLY": "cannot be written: allow writing in its folder (SQLite's log is written there, too)",
     "CANTOPEN": "cannot be opened: allow reading and writing in its folder",
     "NOTADB": "is not a database: it was overwritten; restore it from a backup",
     "CORRUPT": "is damaged: restore it from a backup (its labels may still be read by 'sqlite3 FILE .recover')",

@@ -87,7 +87,7 @@ def undo_last(
         The revoked row.
 
     Raises:
-        CampaignError: There is no such event, or it differs from `expected`.
+        CampaignError: The author has no such event, or it differs from `expected`.
     """
     theirs = select(labels).where(labels.c.author == author, *_valid(labels))
     if item_id is not None:

@@ -47,9 +47,9 @@ def load(
         masks: Name of the folder of masks.
         classes: Names in the order of the masks' labels; by default those in `classes.txt`.
         colours: Colour of each class, or the file of a colour map; by default the first such file in `root`.
-        void: Names that stand for pixels without a class; by default void, ignore, unlabelled and the like, see
+        void: Names of pixels without a class; by default void, ignore, unlabelled and the like, see
             `minimax_al.data.void_names`. The label 255 is always void.
-        test_size: Fraction or number of images that are held out for the test where no test part exists.
+        test_size: Fraction or number of images that are held out for the test if the folder has no test part.
         seed: Seed of that draw.
         size: Stored height and width, or one number for both, in pixels.
         max_pixels: Largest number of pixels; larger images are set aside.

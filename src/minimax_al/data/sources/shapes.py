@@ -110,7 +110,7 @@ def _inside(kinds: NDArray[np.int64], size: int, generator: np.random.Generator)
     rows, columns = _grid(size)
     down, right = rows - row, columns - column
     circle = np.hypot(down, right) <= 0.8 * radius
-    # A polygon lies within all of its sides: the farthest in the direction of a side's normal is its edge.
+    # A polygon is the intersection of the half-planes of its sides, so its distance function is a maximum over them.
     square = _polygon(4, down, right, angle) <= radius * math.cos(math.pi / 4)
     triangle = _polygon(3, down, right, angle) <= radius * math.cos(math.pi / 3) * 1.2
     return np.select([kinds[:, None, None] == kind for kind in (1, 2, 3)], [circle, square, triangle])

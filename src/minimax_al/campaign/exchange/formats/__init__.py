@@ -19,7 +19,7 @@ class Format(NamedTuple):
 
     Attributes:
         read: Function that yields the labels of a file or folder, and an error for each wrong one.
-        write: Function that writes labels to a file or folder, and returns sentences about what it left out.
+        write: Function that writes labels to a file or folder, and returns a sentence for each label that it left out.
         tasks: Tasks whose labels it can hold.
         is_folder: Whether it is a folder.
         keeps_unsure: Whether it can hold images that nobody could tell.

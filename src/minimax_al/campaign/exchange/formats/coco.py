@@ -39,12 +39,12 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
         by_id = {image["id"]: image for image in images}
     except KeyError as error:
         raise DataError(
-            f"{str(source)!r} is not as COCO has it: there is no {error}; it needs images, categories and annotations"
+            f"{str(source)!r} is not in COCO's form: {error} is missing; it needs images, categories and annotations"
         ) from error
     except DataError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
+        raise DataError(f"{str(source)!r} is not in COCO's form: {type(error).__name__} at {error}") from error
     for identity, image in by_id.items():
         if found := annotations.pop(identity, None):
             yield _given_or_error(
@@ -69,7 +69,7 @@ def read_categories(source: Path) -> list[str]:
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{str(source)!r} is not as COCO has it: {type(error).__name__} at {error}") from error
+        raise DataError(f"{str(source)!r} is not in COCO's form: {type(error).__name__} at {error}") from error
 
 
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
@@ -123,14 +123,14 @@ def _given_or_error(one: _Annotated, names: Mapping[Any, str], source: Path, con
     except DataError as error:
         return error
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        return DataError(f"{one.where} is not as COCO has it: {type(error).__name__} at {error}")
+        return DataError(f"{one.where} is not in COCO's form: {type(error).__name__} at {error}")
 
 
 def _given(one: _Annotated, names: Mapping[Any, str], source: Path, context: Context) -> Given:
     image, found, where = one
     unknown = next((one["category_id"] for one in found if one["category_id"] not in names), None)
     if unknown is not None:
-        raise DataError(f"{where}: there is no category {unknown!r}")
+        raise DataError(f"{where}: unknown category {unknown!r}")
     file_name = str(image["file_name"])
     names_of_link = readings(file_name)
     name = names_of_link[0] if names_of_link else file_name
@@ -170,7 +170,7 @@ def _mask(
             mask[region(annotation["segmentation"], height, width)] = numbers[name]
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise DataError(
-                f"{where}: annotation {annotation.get('id')} of {name!r} is not as COCO has it: "
+                f"{where}: annotation {annotation.get('id')} of {name!r} is not in COCO's form: "
                 f"{type(error).__name__} at {error}"
             ) from error
     check_drawn(mask, where)

@@ -22,6 +22,6 @@ def read_json(source: Path) -> object:
 
 
 def begins_as_list(source: Path) -> bool:
-    """Whether a file of JSON holds a list: its first letter says so, and the rest may be long."""
+    """Return whether a JSON file holds a list; only its beginning is read, because the file may be long."""
     with source.open("rb") as file:
         return file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")

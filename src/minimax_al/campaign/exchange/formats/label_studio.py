@@ -34,7 +34,7 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     """
     content: Any = read_json(source)
     if not isinstance(content, list):
-        raise DataError(f"{str(source)!r} is not as Label Studio has it: its export 'JSON' is a list of tasks")
+        raise DataError(f"{str(source)!r} is not in Label Studio's form: its export 'JSON' is a list of tasks")
     for number, task in enumerate(content, start=1):
         where = f"{str(source)!r}, task {task.get('id', number) if isinstance(task, Mapping) else number}"
         try:
@@ -42,7 +42,7 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
         except DataError as error:
             yield error
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            yield DataError(f"{where} is not as Label Studio has it: {type(error).__name__} at {error}")
+            yield DataError(f"{where} is not in Label Studio's form: {type(error).__name__} at {error}")
         else:
             if given is not None:
                 yield given
@@ -150,7 +150,7 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
         at=_time(last, where) if _is_time(last) else None,
         readings=names.readings,
         by_path=_PATH in task["data"],
-        disagrees=any(_says(one) != _says(last) for one in finished),
+        disagrees=any(_content(one) != _content(last) for one in finished),
         is_ground_truth=bool(truths) and len(finished) > len(truths),
     )
     if context.task == "segmentation":
@@ -165,7 +165,7 @@ def _latest(annotations: Sequence[Mapping[str, Any]], where: str) -> Mapping[str
         return annotations[0]
     times = [_time(one, where) or _LONG_AGO for one in annotations]
     latest = [one for one, time in zip(annotations, times, strict=True) if time == max(times)]
-    if any(_says(one) != _says(latest[-1]) for one in latest):
+    if any(_content(one) != _content(latest[-1]) for one in latest):
         raise DataError(f"{where} has annotations of the same time that disagree: keep one")
     return latest[-1]
 
@@ -181,8 +181,8 @@ def _is_time(annotation: Mapping[str, Any]) -> bool:
         return False
 
 
-def _says(annotation: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what an annotation answers, without the ids and names of its regions."""
+def _content(annotation: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the answer of an annotation, without the ids and names of its regions."""
     regions = ((str(one.get("type")), json.dumps(one.get("value"), sort_keys=True)) for one in annotation["result"])
     return sorted(regions)
 

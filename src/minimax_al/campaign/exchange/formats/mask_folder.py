@@ -30,7 +30,7 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     """Yield every mask below `source`, which may be an export of CVAT as it is unzipped.
 
     Raises:
-        DataError: There is no mask, or an image that is not one, or the colour map does not fit the classes.
+        DataError: The folder has no masks, a file is not a mask, or the colour map does not fit the classes.
     """
     folder = source / _CVAT_MASKS if (source / _CVAT_MASKS).is_dir() else source
     files = list(list_files(folder))
