@@ -4,7 +4,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -41,13 +41,25 @@ def read_help(words: list[str]) -> list[Group]:
 
     Args:
         words: Words of the command line after `mal`.
+
+    Raises:
+        RuntimeError: The command does not exist, or its help fails.
     """
     # A terminal's encoding draws the boxes that are read here; wider than this, groups would stand side by side.
     text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    with patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}), redirect_stdout(text), suppress(SystemExit):
-        main([*words, "--help"])
+    with patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}), redirect_stdout(text):
+        status = _exit_status([*words, "--help"])
+    if status:
+        raise RuntimeError(f"mal {' '.join(words)} --help ends with status {status}: its table would be empty")
     text.seek(0)
     return list(_groups(text.read().splitlines()))
+
+
+def _exit_status(words: list[str]) -> int | str | None:
+    try:
+        return main(words)
+    except SystemExit as stop:
+        return stop.code
 
 
 def _groups(lines: list[str]) -> Iterator[Group]:
@@ -75,7 +87,7 @@ def _group(title: str, lines: list[str]) -> Group:
 
 
 def _tables(groups: list[Group]) -> Iterator[str]:
-    """One table for what every command has, then one a further group, under its title."""
+    """Yield one table of the plain options, then one per further group, under its title."""
     plain = [option for group in groups if group.title in PLAIN_GROUPS for option in group.options]
     if plain:
         yield _table(plain)
@@ -91,7 +103,7 @@ def _table(options: list[Option]) -> str:
 
 
 def _plain(flags: str) -> str:
-    """The flags without what the notation says of a value that may be missing."""
+    """Return the flags without the notation of optional values."""
     short = flags.replace("{None}|", "").replace("[STR [STR ...]]", "STR …").replace("[INT [INT ...]]", "INT …")
     positive, _, negative = short.partition(", ")
     return positive if "-no-" in negative or ".no-" in negative else short

@@ -42,3 +42,10 @@ def test_markers_become_tables(command_help):
     assert page.startswith("before\n\n| | |\n|:--|:--|\n")
     assert "| `--encoder ENCODER` | Network, a name from `mal names encoders`. (default: resnet18) |" in page
     assert page.endswith("\n\nafter")
+
+
+@pytest.mark.parametrize("words", [["quary"], ["bench", "run", "nothing"]])
+def test_help_that_fails_stops_the_build(words, command_help, capsys):
+    with pytest.raises(RuntimeError, match=f"mal {' '.join(words)} --help ends with status 2"):
+        command_help.read_help(words)
+    assert words[-1] in capsys.readouterr().err
