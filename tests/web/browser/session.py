@@ -112,7 +112,7 @@ def no_image(session: Session) -> None:
     page.wait_for_selector(".stage-message:not(:empty)")
     path = page.get_attribute("#file", "title")
     page.keyboard.press("1")
-    assert "not there yet" in page.inner_text("#said")
+    assert "not loaded yet" in page.inner_text("#said")
     page.keyboard.press("s")
     page.wait_for_function(LEFT, arg=path)
     session.ann.saved()

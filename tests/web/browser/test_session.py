@@ -58,13 +58,13 @@ def test_a_page_that_lay_frozen_leaves_alone_what_was_said_meanwhile(ann):
     campaign.label(path, "square", author="bob")
     debugger.send("Page.setWebLifecycleState", {"state": "active"})
     person.press("1")  # a disc
-    page.wait_for_selector("text=had an answer already")
+    page.wait_for_selector("text=had been answered before")
     person.saved()
     assert campaign.pick(path).class_name == "square"
     person.label(1)
     person.saved()
     page.keyboard.press("z")
-    page.wait_for_selector("text=Taken back")
+    page.wait_for_selector("text=Undone")
     assert campaign.pick(path).class_name == "square"
     assert person.problems == []
 
@@ -78,7 +78,7 @@ def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
     page.wait_for_function("path => document.getElementById('file').title === path", arg=path)
     campaign.label(path, "square", author="bob")
     page.context.set_offline(False)
-    page.wait_for_selector("text=had an answer already")
+    page.wait_for_selector("text=had been answered before")
     person.saved()
     page.wait_for_selector("#lapsed:not([hidden])")  # what is on the screen stays, and says so
     assert campaign.pick(path).class_name == "square"
@@ -92,7 +92,7 @@ def test_images_in_label_studio_come_here_after_a_click(ann):
     assert campaign.lend([pick.path for pick in campaign.picks()], "Label Studio, project 1") == 6
     page.reload()
     person.shows("others")
-    assert "6 images of this round lie in Label Studio" in page.inner_text("#lent")
+    assert "6 images of this round were sent to Label Studio" in page.inner_text("#lent")
     assert page.is_hidden("#others-text")
     page.click("#recall")
     person.shows("single")
@@ -142,7 +142,7 @@ def test_a_mask_file_that_is_named_after_another_image_is_asked_about(modules, t
         page = browser.new_page()
         person = people.Person(page, "ann", {}, classes)
         person.open(address)
-        assert "a mask for each" in page.inner_text(".steps")
+        assert "a mask for each image" in page.inner_text(".steps")
         assert "key" not in page.inner_text(".steps")
         campaign.query(4)
         page.reload()

@@ -1,22 +1,22 @@
 /** The server's routes, one function each. All throw `ApiError`. */
 
 const PATIENCE = 20_000; // milliseconds until a request counts as lost
-const LONG = 600_000; // likewise for uploads
+const LONG = 600_000; // milliseconds until an upload counts as lost
 
-/** What went wrong: the server's sentence, and its status; 0 where no answer came. */
+/** Error of a request: the server's sentence, and the HTTP status, or 0 if no answer came. */
 export class ApiError extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
   }
 
-  /** Whether the same request may do better later: nothing is wrong with the request itself. */
+  /** Whether the error is temporary: the same request may succeed later. */
   get passes() {
     return this.status === 0 || this.status >= 500 || [401, 403, 408, 429].includes(this.status);
   }
 }
 
-/** A word for a request: the server does once what comes again with the same. */
+/** A new idempotency key: the server runs a repeated request with the same key once. */
 export const newKey = () => `${Date.now()}-${Math.random().toString(36).slice(2)}`;
 
 async function call(method, path, { json, raw, key, patience = PATIENCE, keepalive = false } = {}) {
@@ -31,42 +31,42 @@ async function call(method, path, { json, raw, key, patience = PATIENCE, keepali
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer !== null) return answer;
-  // An answer that is no JSON comes from something in between: as good as none.
+  // An answer that is not JSON comes from a proxy, not from the server: count it as no answer.
   throw new ApiError(answer?.error ?? refusal(response.status), response.ok ? 0 : response.status);
 }
 
 function refusal(status) {
   if (status === 401) return "This page's token is not valid now: open the address with the token again";
-  return `The server answered ${status}`;
+  return `The server answered with status ${status}`;
 }
 
 const get = (path) => call("GET", path);
 const post = (path, json, options) => call("POST", path, { json, ...options });
 
-/** Name, task, classes, strategies and formats: what does not change while the page is open. */
+/** Name, task, classes, strategies and formats, which do not change while the page is open. */
 export const getCampaign = () => get("api/campaign");
 /** Progress, model, curve, advice and the job. */
 export const getStatus = () => get("api/status");
-/** Images for a person in this browser: first those already held, then free ones; for some seconds. */
+/** Leases images to an annotator in this browser for some seconds: first those already leased, then free ones. */
 export const lease = (author, session, count, seconds) => post("api/lease", { author, session, count, seconds });
-/** Returns all images that a person holds in this browser to the queue; works while the page is being left. */
+/** Ends all leases of an annotator in this browser; works while the page is being closed. */
 export const release = (author, session) => post("api/release", { author, session }, { keepalive: true });
-/** One class for some images; `ifWaiting`: for those only that nobody has answered meanwhile. */
+/** Labels images with one class; with `ifWaiting`, only those that no other annotator has answered meanwhile. */
 export const label = (author, items, className, { key, ifWaiting }) =>
   post("api/label", { author, items, class_name: className, if_waiting: ifWaiting }, { key });
-/** Not now. */
+/** Skips images: a later round may choose them again. */
 export const skip = (author, items, key) => post("api/skip", { author, items }, { key });
-/** Nobody can tell. */
+/** Answers "unsure": no later round chooses these images again. */
 export const unsure = (author, items, { key, ifWaiting }) => post("api/unsure", { author, items, if_waiting: ifWaiting }, { key });
-/** Takes back what a person said last; `of`: { item, kind, class_name }, what that has to be. */
+/** Undoes an annotator's last answer; `of`: { item, kind, class_name } that the answer must match. */
 export const undo = (author, key, of = {}) => post("api/undo", { author, ...of }, { key });
-/** How far the job is. */
+/** Progress of the job. */
 export const getJob = () => get("api/job");
 /** Starts training, or choosing the next round. */
 export const startJob = (wish) => post("api/jobs", wish);
-/** Closes this round, whatever waits in it. */
+/** Closes this round, even if images wait in it. */
 export const closeRound = (round) => post("api/close-round", { round });
-/** Hands out here, too, what of this round lies in Label Studio. */
+/** Makes the images of this round that were sent to Label Studio available on this page again. */
 export const recall = (round) => post("api/recall", { round });
 
 /** Images of a round: { round, answer, class_name, offset, limit }. */
@@ -75,11 +75,11 @@ export function getPicks(wanted) {
   return get(`api/picks?${new URLSearchParams(given)}`);
 }
 
-/** Labels out of a file. */
+/** Imports the labels of a file. */
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
-/** A mask for an image; `ifWaiting` as for `label`. With `sure` false, 409 says that it is named after another image. */
+/** Stores a mask for an image; `ifWaiting` as for `label`. Unless `sure`, status 409 means that the file is named after another image. */
 export const putMask = (author, item, file, { key, ifWaiting, sure }) =>
   call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
 

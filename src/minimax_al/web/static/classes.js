@@ -78,7 +78,7 @@ function match() {
   byId("classes").append(...ranked.map(({ element }) => element));
   const found = ranked.filter((one) => one.rank < Infinity);
   for (const { element } of ranked) element.classList.toggle("first", wanted !== "" && element === found[0]?.element);
-  byId("matches").textContent = wanted === "" ? "" : found.length === 0 ? "no such class" : `${count(found.length, "match").replace("matchs", "matches")} · Enter takes ${found[0].element.dataset.name}`;
+  byId("matches").textContent = wanted === "" ? "" : found.length === 0 ? "No class matches" : `${count(found.length, "match").replace("matchs", "matches")} · Enter chooses ${found[0].element.dataset.name}`;
 }
 
 function rank(name, wanted) {

@@ -1,4 +1,4 @@
-/** What opens over the page: who answers, which keys there are, what is not saved yet. */
+/** Dialogs: the annotator's name, the keys, and the answers that are not saved yet. */
 
 import { byId, clock, count, make } from "./dom.js";
 import { HELP } from "./keys.js";
@@ -33,7 +33,7 @@ function helpRow([keys, words]) {
   return make("div", {}, make("dt", {}, shown), make("dd", {}, words));
 }
 
-/** The keys. */
+/** Opens or closes the list of keys. */
 export function help() {
   const dialog = byId("help");
   if (dialog.open) dialog.close();
@@ -75,7 +75,7 @@ function unsent() {
   button.dataset.stage = stage;
   byId("save-words").textContent = { refused: `${refused.length} refused`, offline: number > 0 ? `${number} not saved yet` : "No connection", sending: `${number} not saved yet`, saved: "All saved" }[stage];
   byId("trouble").hidden = !state.trouble;
-  const kept = number > 0 ? ` ${count(number, "answer")} ${number === 1 ? "is" : "are"} kept in this browser and sent as soon as it works again.` : "";
+  const kept = number > 0 ? ` ${count(number, "answer")} ${number === 1 ? "is" : "are"} kept in this browser and sent as soon as the connection works again.` : "";
   byId("trouble-text").textContent = state.trouble ? `${state.trouble}.${kept}` : "";
   byId("unsent-none").hidden = state.unsent.length > 0;
   byId("unsent-retry").hidden = state.unsent.length === 0;
@@ -83,9 +83,9 @@ function unsent() {
 }
 
 function unsentRow(entry) {
-  const what = entry.kind === "undo" ? "taking back" : (entry.className ?? entry.kind);
+  const what = entry.kind === "undo" ? "undo" : (entry.className ?? entry.kind);
   const which = entry.items.length === 1 ? `image ${entry.items[0]}` : count(entry.items.length, "image");
-  const why = entry.refused ?? (entry.tries > 0 ? `tried ${count(entry.tries, "time")}` : "on its way");
+  const why = entry.refused ?? (entry.tries > 0 ? `tried ${count(entry.tries, "time")}` : "being sent");
   const give = make("button", { type: "button", onclick: () => discard(entry) }, "Discard");
   const at = Number(entry.id.split("-")[0]);
   return make("li", {}, make("span", {}, make("b", {}, what), ` for ${which}, ${clock(at)}`, make("small", {}, why)), entry.refused !== null && give);

@@ -1,4 +1,4 @@
-/** All held images at once; the selected ones get one answer. */
+/** Grid of all leased images: one answer applies to all selected ones. */
 
 import { mark } from "./classes.js";
 import { byId, count, make } from "./dom.js";
@@ -7,7 +7,7 @@ import { say } from "./say.js";
 import { on, state } from "./state.js";
 import { answer } from "./work.js";
 
-const OFFERED = 8; // suggestions to select by
+const OFFERED = 8; // most suggestions with a button that selects their images
 
 export let gallery = null;
 
@@ -28,8 +28,8 @@ function describe({ suggestion, confidence }) {
 /** Gives every selected image the class that the model suggests for it. */
 export function confirm() {
   const picks = gallery.targets().filter(({ suggestion }) => suggestion !== null);
-  if (!state.suggestions) say("Suggestions are hidden: h shows them");
-  else if (picks.length === 0) say("There is no suggestion for what is selected");
+  if (!state.suggestions) say("Suggestions are hidden; press h to show them");
+  else if (picks.length === 0) say("The model has no suggestion for the selected images");
   else for (const [name, group] of bySuggestion(picks)) answer("label", group, name);
 }
 
@@ -41,7 +41,7 @@ function bySuggestion(picks) {
 
 function bar() {
   const chosen = gallery.selected.size;
-  byId("grid-count").textContent = chosen === 0 ? `${count(state.queue.length, "image")} here` : `${chosen} selected`;
+  byId("grid-count").textContent = chosen === 0 ? `${count(state.queue.length, "image")}` : `${chosen} selected`;
   byId("grid-none").disabled = chosen === 0;
   byId("grid-confirm").hidden = !state.suggestions || !gallery.targets().some(({ suggestion }) => suggestion !== null);
   const [only, ...more] = gallery.targets();
@@ -52,6 +52,6 @@ function bar() {
 
 function chip(name, group) {
   const pick = () => gallery.select(group.map(({ item }) => item));
-  const label = `Select the ${count(group.length, "image")} suggested as ${name}`;
+  const label = `Select the ${count(group.length, "image")} with the suggestion ${name}`;
   return make("button", { type: "button", class: "chip", onclick: pick, "aria-label": label, title: label }, name, make("b", {}, String(group.length)));
 }

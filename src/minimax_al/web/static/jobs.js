@@ -1,4 +1,4 @@
-/** Training and choosing: started here, done by the server, watched until they end. */
+/** Jobs (training, and the choice of the next round): started from the page, run by the server, followed until they end. */
 
 import * as api from "./api.js";
 import { byId, count, make, sentence } from "./dom.js";
@@ -36,7 +36,7 @@ export function build() {
   document.addEventListener("visibilitychange", () => document.hidden || void readStatus());
 }
 
-/** The ways to choose: the usual ones, then all others. */
+/** The options of the list of strategies: the usual ones, then all others. */
 function offered({ strategies, strategy, usual }) {
   const option = (name) => make("option", { value: name, selected: name === strategy, title: usual[name] }, name);
   const known = Object.keys(usual);
@@ -44,13 +44,13 @@ function offered({ strategies, strategy, usual }) {
   return [make("optgroup", { label: "Usual" }, known.map(option)), make("optgroup", { label: "Others" }, others.map(option))];
 }
 
-/** Says what the way to choose looks for. */
+/** Describes the selected strategy. */
 function explain() {
   const why = state.campaign.usual[byId("strategy").value];
   byId("strategy-why").textContent = why === undefined ? "" : sentence(why);
 }
 
-/** Reads the status; where another round is open than before, its images, too. */
+/** Reads the status and, if a new round has been opened, its images. */
 export async function readStatus() {
   try {
     const before = state.status?.round;
@@ -73,14 +73,14 @@ async function readJob() {
   }
 }
 
-/** Takes note of the job; when one has ended, says so and reads everything anew. */
+/** Stores the state of the job; when the job has ended, reports it and reads everything again. */
 function follow(job) {
   const ended = state.job.state === "running" && job.state !== "running";
   const opened = JSON.stringify(job) !== JSON.stringify(state.job);
   if (opened) update({ job });
   if (!ended) return;
-  if (job.state === "failed") warn("job", sentence(`${job.kind === "query" ? "Choosing" : "Training"} failed: ${job.message}`));
-  else if (job.kind === "train") say("Training is done");
+  if (job.state === "failed") warn("job", sentence(`${job.kind === "query" ? "The choice of the next round" : "The training"} failed: ${job.message}`));
+  else if (job.kind === "train") say("The training has finished");
   void readStatus().then(holding.refill);
 }
 
@@ -88,7 +88,7 @@ async function start(wish) {
   clear("job");
   try {
     update({ job: await api.startJob(wish) });
-    say(wish.kind === "train" ? "Training has started; you can go on labelling" : "Choosing has started");
+    say(wish.kind === "train" ? "Training has started; you can continue to label" : "The choice of the next round has started");
   } catch (error) {
     warn("job", sentence(error.message));
     void readStatus();
@@ -107,7 +107,7 @@ function submit(event, box) {
 async function close() {
   const { round } = state.status;
   const left = count(round.waiting, "image");
-  if (!confirm(`Close round ${round.number}? ${left} without an answer may be picked again later.`)) return;
+  if (!confirm(`Close round ${round.number}? ${left} without an answer may be chosen again in a later round.`)) return;
   try {
     const { closed } = await api.closeRound(round.number);
     say(`Round ${closed} is closed`);
@@ -122,7 +122,7 @@ async function close() {
 async function recall() {
   try {
     const { released } = await api.recall(state.status.round.number);
-    say(`${count(released, "image")} from Label Studio ${released === 1 ? "is" : "are"} handed out here now`);
+    say(`${count(released, "image")} from Label Studio ${released === 1 ? "is" : "are"} shown on this page again`);
     await holding.refill();
   } catch (error) {
     warn("job", sentence(error.message));
@@ -149,7 +149,7 @@ function disable(ids, off) {
   for (const id of ids) byId(id).disabled = off;
 }
 
-/** Offers as many as in the last round, until somebody types another number. */
+/** Proposes the size of the last round until the user types another number. */
 function budgets({ round, unlabelled }) {
   const offered = Math.max(1, Math.min(unlabelled, round?.picks ?? FIRST_BUDGET));
   for (const id of ["budget", "start-budget", "done-budget"]) {

@@ -10,28 +10,28 @@ export const CLASS_KEYS = [...DIGITS, ...LETTERS];
 /** Every key for the help, by what it is for; some only where the campaign is of that task. */
 export const HELP = [
   ["Answer", [
-    [["1", "…", "9", "0"], "the class with that key; letters for further classes", "classification"],
-    [["Enter"], "what the model suggests", "classification"],
-    [["u"], "unsure: nobody can tell; it is not asked again"],
-    [["s"], "skip: not now; a later round may ask again"],
-    [["z", "Backspace"], "take back the last answer, again for the one before"],
-    [["/"], "find a class by its name; Enter takes the first", "classification"],
+    [["1", "…", "9", "0"], "the class with this key; further classes have letters", "classification"],
+    [["Enter"], "the class that the model suggests", "classification"],
+    [["u"], "unsure: the class cannot be told; no later round chooses the image again"],
+    [["s"], "skip: a later round may choose the image again"],
+    [["z", "Backspace"], "undo the last answer; press again for the one before it"],
+    [["/"], "find a class by its name; Enter chooses the first match", "classification"],
   ]],
   ["Look", [
     [["1", "…", "4"], "the image, the prediction, its uncertainty, the mask", "segmentation"],
     [["+", "−", "f"], "zoom in, zoom out, fit; or wheel, pinch and drag"],
-    [["←", "→"], "another image, without an answer"],
+    [["←", "→"], "previous or next image, without an answer"],
     [["h"], "hide or show the model's suggestions", "classification"],
     [["g"], "grid, or back to one image"],
-    [["l"], "review the answers, or back"],
-    [["?"], "these keys"],
+    [["l"], "review the answers, or back to one image"],
+    [["?"], "show or close this list of keys"],
   ]],
   ["In a grid", [
-    [["Space"], "select / deselect"],
-    [["←", "→", "↑", "↓"], "move; with Shift select on the way"],
+    [["Space"], "select or deselect the image"],
+    [["←", "→", "↑", "↓"], "move; with Shift, select every image passed"],
     [["Ctrl", "a"], "select all"],
     [["Esc"], "select none"],
-    [["o"], "open it large; again or Esc to close"],
+    [["o"], "open the image large; press o again or Esc to close it"],
   ]],
 ];
 

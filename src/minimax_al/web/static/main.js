@@ -35,7 +35,7 @@ function choose(index) {
 }
 
 function leaveOut(kind) {
-  if (kind === "skip" && state.view === "review") say("What is answered cannot be skipped: give it another class, or u for unsure");
+  if (kind === "skip" && state.view === "review") say("An answered image cannot be skipped: choose another class, or press u for unsure");
   else answer(kind, shown().targets(kind));
 }
 
@@ -91,7 +91,7 @@ function openPanel(open) {
   byId(open ? "panel" : "panel-open").focus();
 }
 
-/** What the middle of the page shows: images, or why there are none and what to do. */
+/** The section that the middle of the page shows: images, or the reason why no image is shown. */
 function phase() {
   if (state.view === "review") return "review";
   if (state.queue.length > 0) return state.view;
@@ -118,15 +118,15 @@ function paint() {
 function explainOthers() {
   const { with_others: number, next_free_at: free, lent } = state.lease;
   byId("lent").hidden = lent === 0;
-  byId("lent-text").textContent = `${count(lent, "image")} of this round ${lent === 1 ? "lies" : "lie"} in Label Studio, and ${lent === 1 ? "is" : "are"} answered there until somebody takes ${lent === 1 ? "it" : "them"} back.`;
+  byId("lent-text").textContent = `${count(lent, "image")} of this round ${lent === 1 ? "was" : "were"} sent to Label Studio and ${lent === 1 ? "is" : "are"} not shown on this page.`;
   byId("others-text").hidden = number === 0;
-  byId("others-text").textContent = `${count(number, "image")} of this round ${number === 1 ? "is" : "are"} with other people. What they leave unanswered comes back ${free ? `from ${clock(free)} on` : "later"}, and shows up here by itself.`;
+  byId("others-text").textContent = `${count(number, "image")} of this round ${number === 1 ? "is" : "are"} reserved for other annotators. Images that they leave unanswered are shown here ${free ? `from ${clock(free)} on` : "later"}.`;
 }
 
 function explainDone() {
   const { round, advice, unlabelled } = state.status;
   byId("done-title").textContent = `Round ${round.number} is done`;
-  byId("done-advice").textContent = advice.decision === "too early" ? "It is too early to say how much more labels would help." : advice.reason;
+  byId("done-advice").textContent = advice.decision === "too early" ? "It is too early to tell how much more labels would help." : advice.reason;
   byId("done-form").hidden = unlabelled === 0;
 }
 
@@ -139,7 +139,7 @@ function wire() {
   byId("panel-open").addEventListener("click", () => openPanel(!document.body.classList.contains("panel-open")));
   byId("panel-close").addEventListener("click", () => openPanel(false));
   byId("scrim").addEventListener("click", () => openPanel(false));
-  // A click on a button that answers leaves the focus where it was: Enter means the suggestion, not that button again.
+  // A click on an answer button must not move the focus: Enter has to accept the suggestion, not press the button again.
   document.addEventListener("mousedown", (event) => event.target.closest("[data-quick] button") && event.preventDefault());
   on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job"], paint);
   on(["recent"], () => (byId("undo").disabled = false));
@@ -157,4 +157,4 @@ async function begin() {
   await Promise.all([jobs.readStatus(), dialogs.welcome()]);
 }
 
-begin().catch((error) => warn("begin", `${error.message}. Load the page again.`));
+begin().catch((error) => warn("begin", `${error.message}. Reload the page.`));

@@ -47,7 +47,7 @@ export async function lay(name = kind) {
     await stage.lay(kind === "none" ? null : api.viewUrl(item, kind), Number(byId("overlay-strength").value) / 100);
   } catch {
     if (item !== state.at) return;
-    byId("overlay-note").textContent = kind === "label" ? "It has no mask yet." : "There is none: no model chose this image.";
+    byId("overlay-note").textContent = kind === "label" ? "This image has no mask yet." : "This image has no prediction: no model chose it.";
   }
 }
 
@@ -57,16 +57,16 @@ function legendEntry(name, index) {
   return make("li", {}, swatch, make("b", {}, String(index)), ` ${name}`);
 }
 
-/** A mask goes to the server at once; the image stays until it is there. */
+/** Sends a mask to the server at once; the image stays on the screen until the server has stored the mask. */
 async function send(file, { picks = targets(), key = api.newKey(), sure = false } = {}) {
   byId("mask-file").value = "";
   const [pick] = picks;
   if (picks.length !== 1) {
-    say("A mask is for one image: select one");
+    say("A mask belongs to one image: select exactly one");
     return;
   }
   byId("mask-label").classList.add("busy");
-  say(`Sending ${file.name}: not saved yet`);
+  say(`Sending ${file.name}; it is not saved yet`);
   try {
     const { answered_before: late } = await api.putMask(state.author, pick.item, file, { key, sure, ifWaiting: pick.answer === "waiting" });
     const before = [{ pick, answer: pick.answer, class_name: null }];
@@ -80,7 +80,7 @@ async function send(file, { picks = targets(), key = api.newKey(), sure = false 
     update({ saves: state.saves + 1, moment: state.moment + 1 });
     if (late.length > 0) leaveAlone(entries[0], late);
   } catch (error) {
-    // A refusal is final under its key; a lost request is the same when it comes again.
+    // A refused request needs a new key; a lost one is sent again with the same key, so that it runs once.
     const [words, next] = error.status === 409 ? ["Save it here", { picks, sure: true }] : ["Try again", { picks, key, sure }];
     const again = make("button", { type: "button", class: "link", onclick: () => send(file, next) }, words);
     warn("mask", `${file.name} is not saved: ${error.message}.`, again);

@@ -1,4 +1,4 @@
-/** The side panel: progress of the round, what was just done, the model, the advice, the classes. */
+/** The side panel: progress of the round, recent answers, the model, the advice, the classes. */
 
 import { thumbnailUrl } from "./api.js";
 import { drawCurve } from "./curve.js";
@@ -8,7 +8,7 @@ import { describe, isLatest, undo } from "./work.js";
 
 const SHOWN = 5; // recent actions
 const METRICS = { accuracy: "accuracy", miou: "mIoU" };
-const DECISIONS = { "go on": ["Go on", "good"], stop: ["You can stop", "stop"], "too early": ["Too early to tell", "quiet"] };
+const DECISIONS = { "go on": ["Continue", "good"], stop: ["You can stop", "stop"], "too early": ["Too early to tell", "quiet"] };
 
 /** Keeps the panel as the state is. */
 export function build() {
@@ -21,7 +21,7 @@ export function build() {
   });
 }
 
-/** Images of the round that wait, counting those whose answer is on its way as answered. */
+/** Number of images of the round that wait; an image whose answer is being sent counts as answered. */
 export function waiting() {
   const round = state.status?.round;
   if (!round) return 0;
@@ -44,7 +44,7 @@ function progress() {
 
 function others() {
   const { with_others: number, next_free_at: free, lent } = state.lease ?? {};
-  const people = number ? `${count(number, "image")} with other people${free ? `, kept for them until ${clock(free)} or later` : ""}.` : "";
+  const people = number ? `${count(number, "image")} reserved for other annotators${free ? `, until ${clock(free)} or later` : ""}.` : "";
   return [people, lent ? `${count(lent, "image")} in Label Studio.` : ""].filter(Boolean).join(" ");
 }
 
@@ -65,7 +65,7 @@ function row(action) {
   const words = describe(action);
   const refused = action.entries.some((entry) => entry.refused !== null && state.unsent.includes(entry));
   const stage = refused ? "refused" : action.saved ? "saved" : "not saved yet";
-  const again = make("button", { type: "button", class: "link", onclick: () => undo(action), "aria-label": `Take back: ${words}` }, "Undo");
+  const again = make("button", { type: "button", class: "link", onclick: () => undo(action), "aria-label": `Undo: ${words}` }, "Undo");
   return make(
     "li", { "data-stage": stage },
     thumbnail(action),
@@ -77,7 +77,7 @@ function row(action) {
 
 function measuredOn({ score, interval, held_out: held }) {
   if (score === null) return "no labels are held out";
-  return `${interval === null ? "" : `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `}on ${held} held out`;
+  return `${interval === null ? "" : `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `}on ${count(held, "held-out label")}`;
 }
 
 function model() {
@@ -93,14 +93,14 @@ function model() {
   byId("score-number").textContent = trained.score === null ? "not measured" : percent(trained.score);
   byId("score-words").textContent = `${METRICS[trained.metric]}, ${measuredOn(trained)}`;
   const facts = [`Trained on ${count(trained.labels, "label")}`];
-  if (trained.labels_since > 0) facts.push(`${trained.labels_since} new since`);
+  if (trained.labels_since > 0) facts.push(`${count(trained.labels_since, "new label")} since then`);
   if (trained.agreement !== null) facts.push(`agrees with the previous model on ${percent(trained.agreement, 0)}`);
   byId("model-facts").textContent = `${facts.join("; ")}.`;
 }
 
 function classes() {
   const { labelled, unlabelled, unsure, held_out: held } = state.status;
-  byId("totals").textContent = `${count(labelled, "image")} labelled (${held} held out to measure on), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.`;
+  byId("totals").textContent = `${count(labelled, "image")} labelled (${held} held out to measure the model), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.`;
   const counts = [...state.status.classes];
   byId("class-bars").hidden = counts.length === 0;
   const most = Math.max(1, ...counts.map(({ labels }) => labels));

@@ -1,4 +1,4 @@
-/** Looking over what was answered in a round, and saying something else. */
+/** Review of the answers of a round, where each can be changed. */
 
 import { getPicks, viewUrl } from "./api.js";
 import { mark } from "./classes.js";
@@ -64,8 +64,8 @@ function show() {
   byId("review-differs-row").hidden = !picks.some(({ suggestion }) => suggestion !== null);
   byId("review-empty").hidden = shown.length > 0;
   byId("review-empty").textContent = only && picks.length > 0
-    ? "Nobody said anything else than the model here."
-    : "Nothing here yet: what people answer in this round can be looked over and changed on this page.";
+    ? "Every answer here agrees with the model's suggestion."
+    : "No answer yet: the answers of this round are listed here and can be changed.";
   byId("review-more").hidden = picks.length >= total;
 }
 
@@ -87,6 +87,6 @@ function bar() {
 /** Gives the images the class that the model suggested. */
 export function confirm() {
   const chosen = gallery.targets().filter(differs);
-  if (chosen.length === 0) say("The model suggests nothing else here");
+  if (chosen.length === 0) say("The model suggests no other class for these images");
   for (const pick of chosen) answer("label", [pick], pick.suggestion);
 }

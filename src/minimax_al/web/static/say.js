@@ -1,20 +1,20 @@
-/** What the page says: one line for what was done, one for what is wrong. Screen readers hear both. */
+/** Messages of the page: one line for the last action, and a list of warnings. Screen readers announce both. */
 
 import { byId, make } from "./dom.js";
 
-/** Says what was done. */
+/** Shows a message about the last action. */
 export function say(text) {
   byId("said").textContent = text;
 }
 
-/** Says what is wrong, until `clear` is called with the same topic. */
+/** Shows a warning until it is dismissed, or until `clear` is called with the same topic. */
 export function warn(topic, text, ...buttons) {
   clear(topic);
   const close = make("button", { type: "button", class: "link", onclick: () => clear(topic) }, "Dismiss");
   byId("warnings").append(make("div", { class: "warning", "data-topic": topic }, make("span", {}, text), ...buttons, close));
 }
 
-/** Takes a warning back. */
+/** Removes the warnings of a topic. */
 export function clear(topic) {
   for (const warning of byId("warnings").children) if (warning.dataset.topic === topic) warning.remove();
 }

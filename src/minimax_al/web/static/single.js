@@ -1,4 +1,4 @@
-/** One big image, why it was picked, and what the model would say. */
+/** View of a single image with the reason of its pick and the model's suggestion. */
 
 import { byId, fileName, kbd, make, percent, sentence } from "./dom.js";
 import { mark } from "./classes.js";
@@ -29,21 +29,21 @@ export function build() {
 
 const current = () => state.queue.find(({ item }) => item === state.at);
 
-/** The images that a key would answer: the one on the screen; for a label, if it is to be seen. */
+/** The images that a key would answer: the one on the screen; for a label, only if it is loaded. */
 export function targets(kind = "label") {
   const pick = current();
   if (pick === undefined) return [];
   if (stage.seen || kind !== "label") return [pick];
-  say("This image is not there yet: wait until you see it");
+  say("This image is not loaded yet: wait until you see it");
   return [];
 }
 
-/** Answers with what the model suggests. */
+/** Answers with the class that the model suggests. */
 export function confirm() {
   const [pick] = targets();
   if (pick === undefined) return;
-  if (!state.suggestions) say("Suggestions are hidden: h shows them");
-  else if (pick.suggestion === null) say("There is no suggestion for this image");
+  if (!state.suggestions) say("Suggestions are hidden; press h to show them");
+  else if (pick.suggestion === null) say("The model has no suggestion for this image");
   else answer("label", [pick], pick.suggestion);
 }
 
@@ -51,7 +51,7 @@ export function confirm() {
 export function move(dx, dy) {
   const place = state.queue.findIndex(({ item }) => item === state.at);
   const next = state.queue[place + (dx || dy)];
-  if (next === undefined) say(dx + dy > 0 ? "This is the last image that you hold" : "This is the first image that you hold");
+  if (next === undefined) say(dx + dy > 0 ? "This is the last image reserved for you" : "This is the first image reserved for you");
   else holding.goTo(next.item);
 }
 

@@ -146,7 +146,7 @@ export class Stage {
   }
 
   #failed() {
-    this.message.textContent = "This image does not load. Wait, or skip it.";
+    this.message.textContent = "This image cannot be loaded. Wait, or skip it.";
     this.message.hidden = false;
   }
 }

@@ -1,4 +1,4 @@
-/** Labels out of the campaign and into it, as files. */
+/** Export and import of labels as files. */
 
 import { exportUrl, importLabels } from "./api.js";
 import { byId, count, make, sentence } from "./dom.js";
@@ -24,7 +24,7 @@ async function take(file) {
     const { added, changed, unchanged, unsure, new_classes: classes } = await importLabels(file);
     const puzzling = unsure > 0 ? `, ${unsure} unsure` : "";
     const more = classes.length > 0 ? ` New classes: ${classes.join(", ")}.` : "";
-    byId("import-said").textContent = `${file.name}: ${count(added, "label")} added, ${changed} changed, ${unchanged} as before${puzzling}.${more}`;
+    byId("import-said").textContent = `${file.name}: ${count(added, "label")} added, ${changed} changed, ${unchanged} unchanged${puzzling}.${more}`;
     await readStatus();
     update({ moment: state.moment + 1 });
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Answering: what keys and buttons do to images. Everything shows at once and is sent behind it. */
+/** Answers: the page shows each one at once and sends it in the background. */
 
 import * as api from "./api.js";
 import { count, fileName } from "./dom.js";
@@ -16,7 +16,7 @@ let outbox = null;
 let tabs = null;
 let earlierKey = null; // of an undo without an answer yet
 
-/** Answers as this author from now on; takes over what earlier pages of theirs left unsent. */
+/** Sets the author of further answers, and takes over the unsent answers of the author's earlier pages. */
 export async function signIn(author) {
   if (tabs !== null) await signOut();
   const signed = new Tabs(state.campaign.id ?? state.campaign.name, author);
@@ -33,7 +33,7 @@ export async function signIn(author) {
 }
 
 function adopt(entries) {
-  if (entries.length > 0) say(`${count(entries.length, "answer")} of an earlier visit ${entries.length === 1 ? "is" : "are"} being saved`);
+  if (entries.length > 0) say(`${count(entries.length, "answer")} of an earlier visit ${entries.length === 1 ? "is" : "are"} being sent`);
   for (const { kind, items } of entries) if (kind !== "undo") holding.take(items);
   outbox.adopt(entries);
 }
@@ -43,7 +43,7 @@ async function signOut() {
   holding.forget();
 }
 
-/** Gives the images back, unless another page of the same author still needs them. */
+/** Ends the leases of this page, unless another page of the same author still needs them. */
 export function leave() {
   if (tabs === null) return;
   if (tabs.alone) void api.release(state.author, session()).catch(() => undefined); // the lease ends by itself
@@ -52,7 +52,7 @@ export function leave() {
   outbox.stop();
 }
 
-/** A page may lie frozen or cut off for hours: what it took for unanswered must not hide what others said meanwhile. */
+/** Sends an entry. A page may be frozen or offline for hours: its answer must not replace one that was given meanwhile. */
 function send(author, { id, kind, items, className, waiting, of }) {
   const how = { key: id, ifWaiting: waiting > 0 };
   if (kind === "label") return api.label(author, items, className, how);
@@ -86,14 +86,14 @@ export function describe({ kind, className, before }) {
   return before.length === 1 ? what : `${count(before.length, "image")}: ${what}`;
 }
 
-/** Whether nothing later was said of the same images. */
+/** Whether the action is the latest answer of each of its images. */
 export function isLatest(action) {
   const items = new Set(action.before.map(({ pick }) => pick.item));
   const later = state.recent.slice(0, state.recent.indexOf(action));
   return !later.some(({ before }) => before.some(({ pick }) => items.has(pick.item)));
 }
 
-/** Takes back an action, by default the last; without any, what the author said last, on whatever page. */
+/** Undoes an action, by default the last one; without an action on this page, the author's last answer on any page. */
 export async function undo(action = state.recent[0]) {
   if (outbox === null) return;
   if (action === undefined) {
@@ -112,19 +112,19 @@ export async function undo(action = state.recent[0]) {
   const waiting = action.before.map(({ pick }) => pick).filter((pick) => pick.answer === "waiting");
   if (waiting.length > 0) holding.giveBack(waiting, unseen);
   update({ moment: state.moment + 1 });
-  say(`Taken back: ${describe(action)}`);
+  say(`Undone: ${describe(action)}`);
 }
 
 async function undoEarlier() {
   if (state.unsent.length > 0) {
-    say("Answers are still on their way; undo again when they are saved");
+    say("Answers are still being sent; undo again when they are saved");
     return;
   }
   try {
-    earlierKey ??= api.newKey(); // the same until an answer has come: a lost one must not take back two
+    earlierKey ??= api.newKey(); // kept until the server has answered: a repeated request must not undo two answers
     const { item, path, pick } = await api.undo(state.author, earlierKey);
     earlierKey = null;
-    say(`Taken back: ${fileName(path)}`);
+    say(`Undone: the answer for ${fileName(path)}`);
     if (pick?.answer === "waiting") {
       holding.giveBack([pick], true);
       await holding.refill();
@@ -133,7 +133,7 @@ async function undoEarlier() {
     update({ moment: state.moment + 1 });
   } catch (error) {
     if (!error.passes) earlierKey = null;
-    say(error.status === 400 ? "There is nothing to take back" : error.message);
+    say(error.status === 400 ? "You have no answer that can be undone" : error.message);
   }
 }
 
@@ -148,7 +148,7 @@ function saved(entry, { answered_before: late = [] }) {
   update({ saves: state.saves + 1 });
 }
 
-/** Others had answered these images before: their answers hold, and there is nothing to take back here. */
+/** Keeps the answers that other annotators gave first, and removes these images from the actions that can be undone. */
 export function leaveAlone(entry, late) {
   const action = state.recent.find(({ entries }) => entries.includes(entry));
   entry.items = entry.items.filter((item) => !late.includes(item));
@@ -156,7 +156,7 @@ export function leaveAlone(entry, late) {
   const undos = outbox.entries.filter(({ kind, items }) => kind === "undo" && late.includes(items[0]));
   for (const undoing of undos) if (outbox.cancel(undoing)) holding.returned(undoing.items);
   update({ recent: state.recent.filter(({ before }) => before.length > 0), moment: state.moment + 1 });
-  say(`${count(late.length, "image")} had an answer already, which was kept: review the answers to change it`);
+  say(`${count(late.length, "image")} had been answered before, and ${late.length === 1 ? "that answer is" : "those answers are"} kept: open Review to change ${late.length === 1 ? "it" : "them"}`);
 }
 
 function settle(entry) {
@@ -169,7 +169,7 @@ function settle(entry) {
   if (action.saved && action === state.recent[0]) say(`${describe(action)} · saved${round ? `, ${round.picks - round.waiting} of ${round.picks}` : ""}`);
 }
 
-/** Sends what was refused once more. */
+/** Sends refused answers once more. */
 export const retry = () => outbox?.retry();
 
 /** Gives up an answer that the server refuses. */
