@@ -50,7 +50,7 @@ GROWTH_COLUMNS = "task,letter,value,contestant,seconds,cpu_seconds,size"
 
 
 def apart(work: str, name: str, device: str, job: Any) -> Any:  # noqa: ANN401 - whatever the work returns
-    """A case or sweeps in a process of its own, so that neither memory nor caches are shared."""
+    """Run a case or sweeps in a separate process, so that neither memory nor caches are shared."""
     worker = Path(__file__).with_name("measure.py")
     command = [sys.executable, str(worker), json.dumps([work, job, name, device])]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - a script beside this one

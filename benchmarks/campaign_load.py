@@ -78,7 +78,7 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, author: str, items: Sequence[int]) -> None:
-        """Notes that somebody was given images; a fault where somebody else holds one."""
+        """Record the images leased to an author; an image that another author holds is a fault."""
         with self._lock:
             for item in items:
                 other = self._holders.setdefault(item, author)
@@ -86,7 +86,7 @@ class Ledger:
                     self.faults.append(f"image {item} was leased to {author} while {other} had it")
 
     def note(self, said: Said) -> None:
-        """Notes an answer that was acknowledged."""
+        """Record an acknowledged answer."""
         with self._lock:
             self.said[said.author].append(said)
             self._count += 1
@@ -94,7 +94,7 @@ class Ledger:
                 self.half.set()
 
     def give(self, item: int) -> None:
-        """Notes that somebody is about to let go of an image: called before the server can know."""
+        """Record that an author is about to release an image; called before the request is sent."""
         with self._lock:
             self._holders.pop(item, None)
 
@@ -113,7 +113,7 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Starts it on a free port, and waits until it has said which."""
+        """Start the server on a free port, and wait until it has printed the port."""
         words = [sys.executable, "-c", SERVER, "label", str(self.folder), "--port", "0"]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)  # noqa: S603
         assert self._process.stdout is not None
@@ -123,7 +123,7 @@ class Server:
             self._changed.notify_all()
 
     def kill(self) -> None:
-        """Ends it at once, whatever it is doing."""
+        """Kill the server at once."""
         assert self._process is not None
         with self._changed:
             self._page = ""
@@ -209,7 +209,7 @@ class Person(threading.Thread):
         return self._send("POST", f"api/{route}", f"POST /api/{route}", {"author": self.name, **body}).json()
 
     def _send(self, method: str, path: str, route: str, body: object = None) -> httpx.Response:
-        """Sends until there is an answer, as the page does: always with the same key, so that it is done once."""
+        """Repeat a request with one idempotency key until the server answers, as the page does."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         while True:
             page = self.server.page()
@@ -258,7 +258,7 @@ def work(folder: Path, people: int, images: int, *, kill: bool) -> tuple[Ledger,
 
 
 def check(campaign: Campaign, ledger: Ledger, images: int) -> list[str]:
-    """What is wrong with a campaign after people have worked on it; nothing, it is hoped."""
+    """Return the faults of a campaign after the load: differences between its history and the ledger."""
     history = _history(campaign)
     faults = list(ledger.faults)
     for author in sorted({row.author for row in history} | set(ledger.said)):
@@ -284,7 +284,7 @@ def _history(campaign: Campaign) -> list[Said]:
 
 
 def _replayed(history: Sequence[Said]) -> dict[int, str | None]:
-    """The label of every image: what stands of its history, the latest first."""
+    """Return the current label of every image, replayed from the history."""
     standing: dict[int, list[Said]] = defaultdict(list)
     for row in history:
         said = standing[row.item]
@@ -303,7 +303,7 @@ def _difference(kept: Sequence[Said], promised: Sequence[Said]) -> str:
 
 
 def make_campaign(root: Path, images: int, storage: str | None) -> Path:
-    """A campaign over generated images, all in one open round; returns its folder."""
+    """Create a campaign over generated images, all in one open round, and return its folder."""
     noise = np.random.default_rng(0)
     for number in range(images):
         path = root / "images" / f"{number // 500:03d}" / f"{number:06d}.png"
@@ -318,7 +318,7 @@ def make_campaign(root: Path, images: int, storage: str | None) -> Path:
 
 
 def run(people: int, images: int, *, kill: bool = False, storage: str | None = None) -> tuple[Ledger, float]:
-    """The whole thing in a temporary folder; faults are in the ledger."""
+    """Run the load on a campaign in a temporary folder; the ledger lists the faults."""
     with tempfile.TemporaryDirectory(prefix="campaign-load-") as root:
         folder = make_campaign(Path(root), images, storage)
         ledger, seconds = work(folder, people, images, kill=kill)
@@ -346,7 +346,7 @@ def summary(ledger: Ledger, seconds: float) -> Iterator[str]:
 
 
 def main() -> int:
-    """Runs what the words ask for; the exit status is 1 where anything was wrong."""
+    """Run the load from the command line; exit with status 1 if a fault was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--labels", type=int, default=5000, help="images to label")

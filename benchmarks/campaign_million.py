@@ -126,7 +126,7 @@ def draw_folder(root: Path, number: int, count: int) -> None:
 
 
 def _shapes(kinds: Any, noise: np.random.Generator, grid: Any) -> Any:  # noqa: ANN401 - arrays
-    """A shape of each kind, somewhere near the middle, (N, S, S) in [0, 1]."""
+    """Return a shape of each kind at a random place near the middle, shape (N, S, S), in [0, 1]."""
     middle = noise.uniform(0.35, 0.65, (2, len(kinds), 1, 1)).astype(np.float32)
     y, x = grid[:, None] - middle[0], grid[None, :] - middle[1]
     y, x = y + 0 * x, x + 0 * y
@@ -145,13 +145,13 @@ def _shapes(kinds: Any, noise: np.random.Generator, grid: Any) -> Any:  # noqa: 
 
 
 def class_number(folder: int, place: int) -> int:
-    """The class of an image; the last one is rare."""
+    """Return the class number of an image; the last class is rare."""
     lot = (folder * IN_A_FOLDER + place) * 2_654_435_761 % 2**32 / 2**32
     return min(int(lot / 0.23), len(CLASSES) - 1)
 
 
 def truth(path: str) -> str:
-    """The class of an image, by its path."""
+    """Return the class of an image by its path."""
     folder, file = path.split("/")
     return CLASSES[class_number(int(folder), int(file.removesuffix(".jpg")))]
 
@@ -164,16 +164,16 @@ def draw_all(root: Path, images: int, processes: int) -> None:
 
 
 def command(name: str, work: str, words: Sequence[object], log: Path) -> tuple[Step, str]:
-    """Runs Python in a process of its own.
+    """Run Python code in a separate process.
 
     Args:
-        name: of the step.
-        work: what it does; leaves its exit status in `code`.
-        words: its arguments.
-        log: gets what it says on standard error.
+        name: Name of the step.
+        work: Python code; it stores its exit status in `code`.
+        words: Arguments of the code.
+        log: File that receives the standard error.
 
     Returns:
-        What it took, and what it printed.
+        Measurements of the step, and its standard output.
     """
     start = time.perf_counter()
     with log.open("w+") as said:
@@ -246,7 +246,7 @@ def campaign_steps(plan: Plan) -> Iterator[Step]:
 
 
 def page_steps(folder: Path) -> Iterator[Step]:
-    """The labelling page: its routes one after the other, each for the first time and then again."""
+    """Measure the routes of the labelling page: each one first cold and then warm."""
     start = time.perf_counter()
     words = [sys.executable, "-c", SERVER, "label", str(folder), "--port", "0"]
     server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)  # noqa: S603
@@ -287,26 +287,26 @@ def _routes(client: httpx.Client, process: int) -> Iterator[Step]:
 
 
 def peak_of(process: int) -> float:
-    """The largest resident set that a process has had, in MiB."""
+    """Return the peak resident set of a process, in MiB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / MIB
 
 
 def show(step: Step) -> Step:
-    """Prints a step when it is done."""
+    """Print a finished step."""
     print(row(step), flush=True)  # noqa: T201
     return step
 
 
 def row(step: Step) -> str:
-    """A step as a line of the table."""
+    """Return a step as a line of the table."""
     seconds = f"{step.seconds:,.1f}" if step.seconds >= 1 else f"{step.seconds:.3f}"
     cpu, worker = "" if step.cpu is None else f"{step.cpu:,.1f}", f"{step.worker:,.0f}" if step.worker else ""
     return f"| {step.name} | {seconds} | {cpu} | {step.peak:,.0f} | {worker} | {step.note} |"
 
 
 def table(steps: Sequence[Step], images: int, words: Sequence[str]) -> str:
-    """The whole result, as Markdown."""
+    """Return the result as Markdown."""
     from machine import machine  # noqa: PLC0415 - loads torch, which nobody needs before
 
     given = shlex.join(["python", "benchmarks/campaign_million.py", *words])
@@ -316,7 +316,7 @@ def table(steps: Sequence[Step], images: int, words: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Does what the words ask for."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--folder", type=Path, required=True, help="for images and campaign; needs 4 KB an image")

@@ -34,7 +34,7 @@ def curves(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, li
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """The exponent of growth: least squares in logarithms."""
+    """Return the exponent of growth: the slope of a least-squares fit in logarithms."""
     if len(points) < 2:
         return math.nan
     x, y = ([math.log(max(point[axis], 1e-9)) for point in points] for axis in (0, 1))
@@ -44,7 +44,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def slopes(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A table of slopes in Markdown."""
+    """Return a table of slopes in Markdown."""
     lines = [
         "| task | grows | from … to | ours: last step / overall | naive: last step / overall |",
         "|---|---|---|---:|---:|",

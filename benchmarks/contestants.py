@@ -301,7 +301,7 @@ CONTESTANTS = {
 
 
 def inputs(case: Case, device: str = "cpu") -> dict[str, Tensor]:
-    """What the contestants of a case are given."""
+    """Return the inputs that the contestants of a case share."""
     return {name: values.to(device) for name, values in _inputs(case).items()}
 
 

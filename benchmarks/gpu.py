@@ -40,7 +40,7 @@ STRATEGIES = ("random", "mal")
 
 
 def choose(case: Case, given: dict[str, Tensor]) -> list[int]:
-    """What a case's function picks; draws come from the CPU, so that they are the same for any device."""
+    """Return the picks of a case's function; random numbers come from the CPU and are equal on every device."""
     generator = torch.Generator().manual_seed(0)
     if case.task == "kcenter":
         picks = k_center_greedy(given["features"], case.budget, given["centers"])
@@ -66,7 +66,7 @@ def greedy_by_differences(features: Tensor, centers: Tensor, budget: int) -> lis
 
 
 def compare_picks(device: str) -> list[str]:
-    """A table of how many picks on the device are those on the CPU, and of a float64 reference."""
+    """Return a table of the share of picks on the device that equal those on the CPU, and a float64 reference."""
     lines = ["| case | size | equal to the CPU's | equal to float64 by differences |", "|---|---|---:|---:|"]
     for case in PICKING:
         given = inputs(case)

@@ -24,7 +24,7 @@ def machine(packages: Sequence[str], device: str = "cpu") -> str:
 
 
 def installed(package: str) -> str:
-    """The installed version of a package, or nothing."""
+    """Return the installed version of a package, or an empty string."""
     try:
         return version(package)
     except PackageNotFoundError:

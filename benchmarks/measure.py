@@ -76,7 +76,7 @@ def _budget(case: Case, name: str) -> int:
 
 
 def _whole(contestant: Contestant, given: dict[str, Tensor], budgets: tuple[int, int], seconds: Seconds) -> Seconds:
-    """The time for the whole budget, from the time for a part of it; the start counts once."""
+    """Extrapolate the time for the whole budget from a part of it; the start-up counts once."""
     asked, wanted = budgets
     if asked == wanted:
         return seconds

@@ -47,7 +47,7 @@ COLUMNS = ("case", "work", "contestant", "images_per_second", "ratio", "lowest",
 def losses_and_backward(
     stage: Stage, networks: dict[str, Any], batch: tuple[Tensor, Tensor, Tensor], after: Callable[..., None]
 ) -> None:
-    """The three losses of an alternating step, written out; `after(names)` follows each backward pass."""
+    """Compute the three losses of an alternating step; call `after(names)` after each backward pass."""
     x_labelled, y, x_unlabelled = batch
     encoder, classifier, discriminator = networks["encoder"], networks["classifier"], networks["discriminator"]
     with stage.runtime.autocast():
@@ -69,7 +69,7 @@ def losses_and_backward(
 
 
 def train_bare(stage: Stage, *, with_steps: bool) -> Callable[[], None]:
-    """The passes on fixed tensors, with or without Adam's steps."""
+    """Return a run of the passes on fixed tensors, with or without Adam's steps."""
     training, size = stage.training(), stage.case.batch
     batch = (stage.fixed(size), stage.targets[:size].to(stage.runtime.device), stage.fixed(size))
 
@@ -108,7 +108,7 @@ def train_ours(stage: Stage) -> Callable[[], None]:
 
 
 def train_plain(stage: Stage) -> Callable[[], None]:
-    """A DataLoader for either kind of image, torch's default Adam, and the loop that one would write."""
+    """Return a plain training loop: a DataLoader per kind of image, and torch's default Adam."""
     case, device = stage.case, stage.runtime.device
     names = ("encoder", "classifier", "discriminator")
     networks = {
@@ -142,7 +142,7 @@ def train_plain(stage: Stage) -> Callable[[], None]:
 
 
 def score_bare(stage: Stage) -> Callable[[], None]:
-    """The forward pass of F, C and D on a fixed batch, as many times as the pool has batches."""
+    """Return a run of the forward pass of F, C and D on a fixed batch, once per batch of the pool."""
     models, case = stage.models(), stage.case
     x, batches = stage.fixed(case.scoring_batch), len(stage.round.unlabelled) // case.scoring_batch
 
@@ -155,7 +155,7 @@ def score_bare(stage: Stage) -> Callable[[], None]:
 
 
 def score_ours(stage: Stage) -> Callable[[], None]:
-    """A query of MAL: score all of the pool, choose."""
+    """Return a query of MAL, which scores the whole pool and chooses."""
     models, strategy = stage.models(), get_strategy("mal")
 
     def turn() -> None:
@@ -165,7 +165,7 @@ def score_ours(stage: Stage) -> Callable[[], None]:
 
 
 def score_plain(stage: Stage) -> Callable[[], None]:
-    """A DataLoader and the same forward pass, entropies and logits gathered."""
+    """Return a plain scoring loop: a DataLoader, the same forward pass, and the collected entropies and logits."""
     models, case = stage.models(), stage.case
     loader = stage.loader(range(2 * case.batch, len(stage.pixels)), case.scoring_batch, [], shuffle=False)
 

@@ -105,15 +105,15 @@ class Stage:
         return models.classifier(features), models.discriminator(features)
 
     def fixed(self, size: int) -> Tensor:
-        """A batch of normalised images on the device."""
+        """Return a batch of normalised images on the device."""
         return next(self.round.feed.plain(self.round.dataset.train, torch.arange(size), size))
 
     def send(self, images: Tensor) -> Tensor:
-        """A DataLoader's batch on the device."""
+        """Move a DataLoader's batch to the device."""
         return images.to(self.runtime.device, self.runtime.dtype, non_blocking=True)
 
     def loader(self, indices: range, batch: int, transforms: Sequence[Any], *, shuffle: bool) -> DataLoader[Any]:
-        """What a plain loop reads from: one image after the other through torchvision's transforms."""
+        """Return the DataLoader of a plain loop, which transforms one image after the other with torchvision."""
         normalising = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]
         transform = v2.Compose([*transforms, *normalising])
         images = _Plain(

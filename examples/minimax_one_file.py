@@ -77,7 +77,7 @@ def negative_entropy(logits: Tensor) -> Tensor:
 
 
 def batches(indices: Tensor, steps: int) -> list[Tensor]:
-    """`steps` batches, pass after pass over the indices, each pass in another order."""
+    """Return `steps` batches from repeated passes over the indices, each pass in a new order."""
     size = min(BATCH, len(indices))
     passes = [indices[torch.randperm(len(indices))] for _ in range(-(-steps * size // len(indices)))]
     return list(torch.cat(passes)[: steps * size].split(size))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def results_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser of `RESULTS --out FOLDER`."""
+    """Return a parser of `RESULTS --out FOLDER`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--out", type=Path, required=True)

@@ -59,7 +59,7 @@ def search(plan_path: Path, data: Path | None, out: Path, jobs: int) -> None:
 
 
 def variant_of(plan: Mapping[str, Any], name: str, settings: Mapping[str, object], data: Path | None) -> Protocol:
-    """The protocol of one variant."""
+    """Return the protocol of one variant."""
     protocol = load_protocol(plan["preset"], plan["recipe"], name=name, data=data, **plan["protocol"])
     fields = protocol.model_dump()
     for dotted, value in {**plan.get("settings", {}), **settings}.items():
@@ -94,7 +94,7 @@ def rows_of(name: str, protocol: Protocol, out: Path) -> list[dict[str, object]]
 
 
 def rows_of_last(rows: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    """The rows of a variant at its largest number of labels."""
+    """Return the rows of a variant at its largest number of labels."""
     own = [row for row in rows if row["variant"] == name]
     most = max(int(str(row["labels"])) for row in own)
     return [row for row in own if row["labels"] == most]

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def read(results: Path) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    """The rows of both tables, from a results folder."""
+    """Return the rows of both tables, from a results folder."""
     protocol = read_protocol(results)
     dataset = protocol.load()
     scored: dict[tuple[Cell, int], dict[str, NDArray[np.float64]]] = {}

@@ -84,7 +84,7 @@ def rows_of(results: Path, protocol: Protocol, dataset: Dataset, cell: Cell) -> 
 
 
 def draw(path: Path, results: Path, protocol: Protocol, dataset: Dataset, cell: Cell) -> None:
-    """The first picks of every rule in the first and the last round that queried."""
+    """Draw the first picks of every rule in the first and the last round with a query."""
     pool = protocol.dataset_for(dataset, cell.seed)
     folder = cell.folder(results)
     rounds = [result for result in read_rounds(folder, protocol)[:-1] if result.picks]

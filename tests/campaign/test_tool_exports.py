@@ -235,7 +235,7 @@ def test_masks_of_0_and_255_alone_are_pointed_out(campaign, tmp_path, high, is_s
     Image.fromarray(mask).save(tmp_path / "masks/a/000.png")
     notes = campaign.import_labels(tmp_path / "masks").notes
     assert bool(notes) is is_said
-    assert all("If 255 stands for 'bird', write 1 for it" in note for note in notes)
+    assert all("If 255 means 'bird', replace it by 1" in note for note in notes)
 
 
 def test_cells_that_excel_would_run_are_pointed_out_or_escaped(make_campaign, save_images, tmp_path):

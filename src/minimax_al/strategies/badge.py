@@ -12,7 +12,7 @@ class Badge(Strategy):
     """k-means++ on the gradients of the last layer at the predicted labels (Ash et al. 2020).
 
     The last layer is M's; under MAL's training it is C's prototypes, whose input is normalised after the bottleneck.
-    The 1/T in their gradient is one factor for all images, and changes no choice.
+    The factor 1/T in their gradient is the same for all images and does not change the choice.
     """
 
     uses_randomness: ClassVar[bool] = True
@@ -26,5 +26,5 @@ class Badge(Strategy):
 
 
 def _factors(outputs: Outputs) -> Scores:
-    """The gradient is an outer product, and its factors come from these."""
+    """Return the factors of the last layer's gradient, which is an outer product."""
     return {"logits": outputs.logits, "inputs": outputs.last_layer_input()}

@@ -20,8 +20,8 @@ UNDER_MAL = "+mal"
 """Ending of a name: the same choice, under Minimax Active Learning's training. "random+mal" is the control."""
 
 ONE_TRAINING = frozenset({"mal", "ensemble"})
-"""Names that do not take that ending. `mal` trains so by itself, and its results would stand beside it as another
-method's; the members of an ensemble are trained supervised."""
+"""Names that do not accept that ending. `mal` always uses this training, so `mal+mal` would be the same method under a
+second name; the members of an ensemble are trained supervised."""
 
 COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mal-threshold": ("mal", {"rule": "threshold"}),

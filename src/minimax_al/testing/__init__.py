@@ -1,14 +1,14 @@
-"""The contract that every strategy must keep, for authors of strategies and for our own.
+"""Contract that every strategy must keep, as checks for the tests of a package.
 
-In a test of your package:
+All checks in one test:
 
     from minimax_al.testing import check_strategy
 
     def test_contract():
         check_strategy("my_strategy")
 
-or, to see every check by itself, `@pytest.mark.parametrize("check", CHECKS)` and
-`check_strategy("my_strategy", checks=[check])`. Nothing here needs pytest.
+One test per check: `@pytest.mark.parametrize("check", CHECKS)` and `check_strategy("my_strategy", checks=[check])`.
+The checks do not need pytest.
 """
 
 from minimax_al.testing.contract import CHECKS, check_strategy

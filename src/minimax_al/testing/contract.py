@@ -1,4 +1,4 @@
-"""The checks of the contract, each with a sentence that says what was found and how to mend it."""
+"""Checks of the contract. A check that fails raises an AssertionError with the finding and the remedy."""
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -39,7 +39,7 @@ def check_strategy(
     checks: Iterable[str] | None = None,
     seed: int = 0,
 ) -> None:
-    """Raise unless a strategy keeps the contract.
+    """Raise an error unless a strategy keeps the contract.
 
     Args:
         strategy: Strategy, or its name.
@@ -49,9 +49,9 @@ def check_strategy(
         seed: Seed of the round.
 
     Raises:
-        AssertionError: A check failed; names the check, the finding, and the remedy.
+        AssertionError: A check failed; the sentence gives the check, the finding and the remedy.
         UnknownNameError: The strategy or the check does not exist.
-        ConfigurationError: The strategy is not for that task or those samples.
+        ConfigurationError: The strategy does not support that task or those samples.
 
     Example:
         >>> check_strategy("entropy", checks=["exact_count", "seed_stable"])
@@ -65,15 +65,15 @@ def check_strategy(
     models = strategy.fit(make_round(task, samples=samples, seed=seed))
     for name in names:
         try:
-            # What one query leaves behind must not hide it from the next check.
+            # Each check gets its own copy of the models, so that the effects of one query do not reach the next check.
             CHECKS[name](Stage(strategy, make_round(task, samples=samples, seed=seed), deepcopy(models)))
-        except Exception as error:  # whatever a strategy raises is a finding
+        except Exception as error:  # Any error of a strategy is a finding.
             found = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
             raise AssertionError(f"{type(strategy).__name__} breaks the contract ({name}): {found}") from error
 
 
 def exact_count(stage: Stage) -> None:
-    """A query returns as many images as it was asked for, as one row of int64 indices."""
+    """Check that a query returns exactly `budget` indices, shape (budget,), int64, on the CPU."""
     for budget in (1, BUDGET):
         indices = stage.query(budget).indices
         require(
@@ -84,23 +84,23 @@ def exact_count(stage: Stage) -> None:
 
 
 def distinct(stage: Stage) -> None:
-    """A query names each image once."""
+    """Check that a query returns no index twice."""
     check_distinct(stage.query(BUDGET))
 
 
 def inside_pool(stage: Stage) -> None:
-    """Every index is of a training image."""
+    """Check that every index belongs to a training image."""
     check_inside(stage.query(BUDGET), stage.round_)
 
 
 def never_labelled(stage: Stage) -> None:
-    """No index is of an image that has its label."""
+    """Check that no index belongs to a labelled image."""
     check_unlabelled(stage.query(BUDGET), stage.round_)
     check_unlabelled(stage.query(len(stage.round_.unlabelled)), stage.round_)
 
 
 def seed_stable(stage: Stage) -> None:
-    """The same round gives the same picks in the same order, whatever torch, NumPy and random are seeded with."""
+    """Check that a round's picks and their order do not depend on the global seeds of torch, NumPy and random."""
     with global_seeds(0):
         first = stage.query(BUDGET).indices
     with global_seeds(1):
@@ -113,7 +113,7 @@ def seed_stable(stage: Stage) -> None:
 
 
 def spares_global_randomness(stage: Stage) -> None:
-    """A query leaves the global generators of torch, NumPy and random where they were."""
+    """Check that a query does not change the global generators of torch, NumPy and random."""
     before = global_states()
     stage.query(BUDGET)
     changed = [name for name, state in global_states().items() if state != before[name]]
@@ -125,7 +125,7 @@ def spares_global_randomness(stage: Stage) -> None:
 
 
 def fit_repeats(stage: Stage) -> None:
-    """Fitting the same round twice gives the same networks, in evaluation mode, and spares the global generators."""
+    """Check that two fits of one round give equal networks in evaluation mode, and spare the global generators."""
     with global_seeds(1):
         before = global_states()
         again = stage.strategy.fit(stage.round_)
@@ -149,9 +149,9 @@ def fit_repeats(stage: Stage) -> None:
 
 
 def equivariant(stage: Stage) -> None:
-    """With the images in another order the same images are picked; images of equal score may stand in.
+    """Check that the picks do not depend on the order of the images, except among images of equal score.
 
-    Does not apply to strategies that draw random numbers to choose.
+    The check does not apply to strategies that choose with random numbers.
     """
     if stage.strategy.uses_randomness:
         return
@@ -161,19 +161,19 @@ def equivariant(stage: Stage) -> None:
     names = [set(image_names(query, round_)) for query, round_ in ((first, stage.round_), (second, other))]
     require(
         names[0] == names[1] or are_ties(first, ~torch.isin(first.indices, order[second.indices]), second, order),
-        f"with the images in another order, {sorted(names[1] - names[0])} were picked in place of "
-        f"{sorted(names[0] - names[1])}; choose by what the images show, not by where they stand",
+        f"with the images in another order, {sorted(names[1] - names[0])} were picked instead of "
+        f"{sorted(names[0] - names[1])}; choose by the images' content, not by their positions",
     )
 
 
 def ties(stage: Stage) -> None:
-    """A pool of equal images, in which all scores tie, is chosen from like any other."""
+    """Check that a query is valid in a pool of equal images, whose scores all tie."""
     values = samples_of(stage.round_)
     check_budgets(stage, with_samples(stage.round_, values[:1].expand_as(values).clone()))
 
 
 def duplicates(stage: Stage) -> None:
-    """A pool in which every image is there twice is chosen from like any other."""
+    """Check that a query is valid in a pool that holds every image twice."""
     values, unlabelled = samples_of(stage.round_), stage.round_.unlabelled
     half = len(unlabelled) // 2
     values[unlabelled[half : 2 * half]] = values[unlabelled[:half]]
@@ -181,7 +181,7 @@ def duplicates(stage: Stage) -> None:
 
 
 def one_class(stage: Stage) -> None:
-    """A pool whose images are all of one class is chosen from like any other."""
+    """Check that a query is valid in a pool whose images are all of one class."""
     values, unlabelled = samples_of(stage.round_), stage.round_.unlabelled
     noise = torch.randint(0, 8, values[unlabelled].shape, generator=torch.Generator().manual_seed(3))
     if values.is_floating_point():
@@ -192,16 +192,17 @@ def one_class(stage: Stage) -> None:
 
 
 def whole_pool(stage: Stage) -> None:
-    """A budget of the whole pool picks all of it, down to a pool of one image."""
+    """Check that a budget of the pool's size picks the whole pool, also in a pool of one image."""
     check_query(stage, stage.round_, len(stage.round_.unlabelled))
     last = replace(stage.round_, unlabelled=stage.round_.unlabelled[-1:])
     check_query(stage, last, 1)
 
 
 def chooses_first(stage: Stage) -> None:
-    """A strategy with a cold start chooses from features before the first label.
+    """Check that a strategy with a cold start chooses from features before the first label.
 
-    Does not apply to other strategies. Images are not tried: an encoder of Xavier weights does not describe them.
+    The check does not apply to other strategies. It uses features only, because an untrained encoder does not
+    describe images.
     """
     if not stage.strategy.cold_start:
         return
@@ -211,7 +212,7 @@ def chooses_first(stage: Stage) -> None:
 
 
 def explains(stage: Stage) -> None:
-    """The query comes with its candidates and one finite value a candidate for each score."""
+    """Check that a query reports its candidates, and one finite value per candidate for each score."""
     query = stage.query(BUDGET)
     require(
         torch.equal(query.candidates, stage.round_.unlabelled),
@@ -220,16 +221,16 @@ def explains(stage: Stage) -> None:
     for name, values in query.scores.items():
         require(
             values.shape == query.candidates.shape,
-            f"score {name!r} has shape {tuple(values.shape)}; give one value a candidate, "
+            f"score {name!r} has shape {tuple(values.shape)}; give one value per candidate, "
             f"{tuple(query.candidates.shape)}",
         )
-        require(bool(values.isfinite().all()), f"score {name!r} holds NaN or infinite values; raise where they arise")
+        require(bool(values.isfinite().all()), f"score {name!r} holds NaN or infinite values; raise an error instead")
 
 
 def names_non_finite(stage: Stage) -> None:
-    """An image on which a network gives NaN stops the query, by its name.
+    """Check that NaN from a network stops the query with an error that names the image.
 
-    Does not apply to strategies that show the image to no network.
+    The check does not apply to strategies that run no network on the image.
     """
     victim = int(stage.round_.unlabelled[len(stage.round_.unlabelled) // 2])
     name = stage.round_.dataset.train.names[victim]
@@ -241,21 +242,21 @@ def names_non_finite(stage: Stage) -> None:
             return
     require(
         not seen,
-        f"a network gave NaN on {name!r} and the query went on; score with score_pool, which raises, and never "
-        "replace such values",
+        f"a network returned NaN for {name!r} and the query continued; compute scores with score_pool, which raises an "
+        "error, and never replace such values",
     )
 
 
 def leaves_all_alone(stage: Stage) -> None:
-    """A query changes neither the models (parameters, buffers, mode) nor the round."""
+    """Check that a query changes neither the models (parameters, buffers, mode) nor the round."""
     before, modes_before, round_before = snapshot(stage.models), modes(stage.models), round_state(stage.round_)
     stage.query(BUDGET)
     after = snapshot(stage.models)
     changed = [key for key in before if not torch.equal(before[key], after[key])]
     require(
         not changed,
-        f"the query changed {', '.join(changed[:3])}; score in evaluation mode (a batch norm in training mode "
-        "remembers the pool), without gradients",
+        f"the query changed {', '.join(changed[:3])}; compute scores without gradients and in evaluation mode (batch "
+        "norm in training mode updates its statistics)",
     )
     switched = [name for name, mode in modes(stage.models).items() if mode != modes_before[name]]
     require(not switched, f"the query switched {', '.join(switched[:3])} to training mode; leave modes as they are")
@@ -288,4 +289,4 @@ CHECKS: Mapping[str, Callable[[Stage], None]] = MappingProxyType(
         )
     }
 )
-"""The checks by name; each takes a stage and raises AssertionError."""
+"""Checks by name; each is called with a stage and raises AssertionError if it fails."""

@@ -1,4 +1,4 @@
-"""What the checks of the contract ask of a query, and how they look at and disturb what it runs in."""
+"""Tools of the contract's checks: conditions on a query, snapshots of its surroundings, and injected faults."""
 
 import random
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ from minimax_al.training import Models, Round
 
 BUDGET = 5
 PREDICTION = ("predicted", "confidence")
-"""Scores that every strategy reports and none ranks by."""
+"""Scores that every strategy reports and that do not decide the ranking."""
 
 
 def require(holds: bool, sentence: str) -> None:  # noqa: FBT001 - reads like assert
-    """Raise AssertionError with the sentence unless something holds."""
+    """Raise AssertionError with the sentence unless the condition holds."""
     if not holds:
         raise AssertionError(sentence)
 
 
 def check_budgets(stage: Stage, round_: Round) -> None:
-    """Refuse a query that is wrong at a budget of one image, of some, or of the whole pool."""
+    """Refuse invalid queries at budgets of one image, a few images and the whole pool."""
     for budget in (1, BUDGET, len(round_.unlabelled)):
         check_query(stage, round_, budget)
 
 
 def check_query(stage: Stage, round_: Round, budget: int) -> None:
-    """Refuse a query that does not name so many distinct unlabelled images."""
+    """Refuse a query that does not return `budget` distinct unlabelled images."""
     query = stage.query(budget, round_)
     require(len(query.indices) == budget, f"a budget of {budget} gave {len(query.indices)} images")
     check_distinct(query)
@@ -39,24 +39,24 @@ def check_query(stage: Stage, round_: Round, budget: int) -> None:
 
 
 def check_distinct(query: Query) -> None:
-    """Refuse a query that names an image twice."""
+    """Refuse a query that returns an image twice."""
     doubled = [index for index, count in zip(*query.indices.unique(return_counts=True), strict=True) if count > 1]
     require(
         not doubled,
-        f"index {int(doubled[0]) if doubled else ''} is there more than once in {query.indices.tolist()}; "
+        f"index {int(doubled[0]) if doubled else ''} occurs more than once in {query.indices.tolist()}; "
         "choose without replacement",
     )
 
 
 def check_inside(query: Query, round_: Round) -> None:
-    """Refuse indices that are of no training image."""
+    """Refuse indices outside of the training set."""
     images = len(round_.dataset.train)
     outside = query.indices[(query.indices < 0) | (query.indices >= images)].tolist()
     require(not outside, f"indices {outside} are outside of the {images} training images")
 
 
 def check_unlabelled(query: Query, round_: Round) -> None:
-    """Refuse indices of images that have their label."""
+    """Refuse indices of labelled images."""
     labelled = query.indices[~torch.isin(query.indices, round_.unlabelled)].tolist()
     require(
         not labelled,
@@ -66,12 +66,19 @@ def check_unlabelled(query: Query, round_: Round) -> None:
 
 
 def image_names(query: Query, round_: Round) -> list[str]:
-    """The picked images by name, in pick order."""
+    """Return the names of the picked images, in pick order."""
     return [round_.dataset.train.names[index] for index in query.indices.tolist()]
 
 
 def are_ties(first: Query, only_first: Tensor, second: Query, order: Tensor) -> bool:
-    """Whether the images that one of two queries alone picked have the same values in what was ranked by."""
+    """Return whether the images picked by only one of two queries have equal scores.
+
+    Args:
+        first: First query.
+        only_first: Mask of the picks that only the first query made, shape (budget,), bool.
+        second: Query of the same round with its images in another order.
+        order: Index in the first round of each image of the second, shape (N,), int64.
+    """
     only_second = ~torch.isin(order[second.indices], first.indices)
     ranked_by = [name for name in first.scores if name not in PREDICTION]
     return bool(ranked_by) and all(
@@ -86,7 +93,7 @@ def are_ties(first: Query, only_first: Tensor, second: Query, order: Tensor) -> 
 
 @contextmanager
 def global_seeds(seed: int) -> Iterator[None]:
-    """Seed the global generators inside the block and give their states back afterwards."""
+    """Seed the global generators inside the block, and restore their states afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - the global one is meant
     try:
         with torch.random.fork_rng(devices=[]):
@@ -100,7 +107,7 @@ def global_seeds(seed: int) -> Iterator[None]:
 
 
 def global_states() -> dict[str, str]:
-    """The states of the global generators, by library."""
+    """Return the states of the global generators, by library."""
     return {
         "torch": str(torch.get_rng_state().tolist()),
         "NumPy": str([np.asarray(part).tolist() for part in np.random.get_state()]),  # noqa: NPY002 - likewise
@@ -109,7 +116,7 @@ def global_states() -> dict[str, str]:
 
 
 def snapshot(models: Models) -> dict[str, Tensor]:
-    """Copies of all parameters and buffers, by network and name."""
+    """Return copies of all parameters and buffers, by network and name."""
     return {
         f"{name}.{key}": value.clone()
         for name, network in models.networks.items()
@@ -118,7 +125,7 @@ def snapshot(models: Models) -> dict[str, Tensor]:
 
 
 def modes(models: Models) -> dict[str, bool]:
-    """Whether each part of each network is in training mode."""
+    """Return whether each part of each network is in training mode."""
     return {
         f"{name}.{key}".rstrip("."): part.training
         for name, network in models.networks.items()
@@ -127,13 +134,21 @@ def modes(models: Models) -> dict[str, bool]:
 
 
 def round_state(round_: Round) -> tuple[Tensor, Tensor, Tensor]:
-    """Copies of what a query might change of a round: labelled, unlabelled, targets."""
+    """Return copies of the tensors of a round that a query could change: labelled, unlabelled, targets."""
     return round_.labelled.clone(), round_.unlabelled.clone(), round_.targets.clone()
 
 
 @contextmanager
 def poisoned(stage: Stage, victim: int) -> Iterator[list[str]]:
-    """Inside the block every network gives NaN on one image; the list fills with those that saw it."""
+    """Make every network return NaN for one image inside the block.
+
+    Args:
+        stage: Stage with the networks and the round.
+        victim: Index of the image in the training set.
+
+    Yields:
+        Class names of the modules that have been run on the image so far.
+    """
     round_, seen = stage.round_, list[str]()
     (image,) = round_.feed.plain(round_.dataset.train, torch.tensor([victim]), 1)
 

@@ -1,4 +1,4 @@
-"""A small round to try a strategy on: two dozen images or feature vectors, tiny networks, float64 on the CPU."""
+"""Small round for tests of strategies: 24 images or feature vectors, tiny networks, float64 on the CPU."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,16 +27,16 @@ SIDE = 16
 WIDTH = 6
 CLASSES = ("red", "green", "blue")
 LABELLED = (1, 0, 5, 2, 8, 12, 4, 21, 17)
-"""Scattered, so that a position among the unlabelled images seldom is the index of one."""
+"""Labelled indices, scattered so that a position among the unlabelled images seldom equals the image's index."""
 IMAGES = 24
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A strategy, a round, and the models that the strategy trained in it.
+    """Strategy, round, and the models that the strategy trained in it.
 
     Attributes:
-        strategy: Strategy on trial.
+        strategy: Strategy under test.
         round_: Round to choose in.
         models: Models that `strategy.fit(round_)` returned.
     """

@@ -1,6 +1,6 @@
-"""Batch norm over the whole batch where several ranks hold a part of it each.
+"""Batch norm over the whole batch in a distributed run, where each rank holds a part of the batch.
 
-torch's SyncBatchNorm does this on CUDA alone; `RankBatchNorm` does it on every device, in plain differentiable steps.
+torch's SyncBatchNorm supports CUDA only; `RankBatchNorm` runs on every device, in plain differentiable steps.
 """
 
 import torch
@@ -11,19 +11,19 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.training.ranks import sum_over_ranks
 
 BATCH_NORM = _BatchNorm
-"""What all kinds of batch norm derive from."""
+"""Base class of all kinds of batch norm."""
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class RankBatchNorm(_BatchNorm):
-    """Normalises by mean and variance of all ranks' images together; in evaluation it is plain batch norm."""
+    """Batch norm by the mean and variance over the images of all ranks; in evaluation mode, plain batch norm."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.BatchNorm2d gives it
         """Normalise this rank's part (B, C, …) of a batch.
 
         Raises:
-            ValueError: all ranks together have one value a channel.
+            ValueError: All ranks together have only one value per channel.
         """
         if not self.training and self.running_mean is not None:
             return super().forward(input)
@@ -56,18 +56,20 @@ class RankBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), weight)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - likewise
-        """Any number of dimensions will do."""
+        """Accept any number of dimensions."""
 
 
 def normalise_over_ranks(module: nn.Module, device: torch.device) -> None:
-    """Put batch norm over all ranks in the place of plain batch norm, in place, with the same parameters.
+    """Replace every plain batch norm of a network by batch norm over all ranks, in place.
+
+    The new layers share the parameters and buffers of the old ones.
 
     Args:
-        module: the network.
-        device: where it will run; CUDA gets torch's own SyncBatchNorm.
+        module: Network.
+        device: Device on which the network will run; on CUDA, the layers are torch's own SyncBatchNorm.
 
     Raises:
-        ConfigurationError: the network normalises by the batch in a way of its own.
+        ConfigurationError: The network has another kind of batch norm.
     """
     for name, layer in list(module.named_modules()):
         if not isinstance(layer, _BatchNorm) or isinstance(layer, RankBatchNorm | nn.SyncBatchNorm):
@@ -75,7 +77,7 @@ def normalise_over_ranks(module: nn.Module, device: torch.device) -> None:
         if type(layer) not in PLAIN or not name:
             raise ConfigurationError(
                 f"{type(module).__name__} holds a {type(layer).__name__}, which cannot be normalised over several "
-                "ranks: take another encoder, or one device"
+                "ranks: choose another encoder, or one device"
             )
         parent, _, child = name.rpartition(".")
         kind = nn.SyncBatchNorm if device.type == "cuda" else RankBatchNorm
@@ -83,7 +85,7 @@ def normalise_over_ranks(module: nn.Module, device: torch.device) -> None:
 
 
 def _as_kind(layer: _BatchNorm, kind: type[_BatchNorm]) -> _BatchNorm:
-    """A batch norm of another kind that holds the very parameters and buffers of `layer`."""
+    """Return a batch norm of another class that shares the parameters and buffers of `layer`."""
     features, affine, tracking = layer.num_features, layer.affine, layer.track_running_stats
     new = kind(features, layer.eps, layer.momentum, affine, tracking)
     for name, parameter in layer.named_parameters(recurse=False):

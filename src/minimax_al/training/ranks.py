@@ -1,9 +1,10 @@
-"""Ranks: the processes, one a device, that share one run, and what they tell one another.
+"""Ranks of a distributed run (one process per device) and the collectives between them.
 
-Everything random is drawn alike on every rank; each rank then takes its part. A loss is the mean over the whole
-batch, known to every rank, and its gradient is the mean of the ranks' gradients. So two ranks equal one up to rounding.
+Every rank draws the same random numbers and then processes its part of each batch. The loss is the mean over the whole
+batch and has the same value on every rank; its gradient is the mean of the ranks' gradients. A run on two ranks
+therefore equals a run on one rank up to rounding.
 
-A run of one process has one rank, which tells nobody anything and pays nothing.
+A run of one process has one rank, and its collectives cost nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,19 +21,24 @@ ResultT = TypeVar("ResultT")
 
 
 class Mean(Protocol):
-    """How the values of a batch become one loss."""
+    """Function that averages the values of a batch to one loss."""
 
     def __call__(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """The mean of values of any shape; with `counted`, values that are not counted must be 0."""
+        """Return the mean of the values, or of the counted ones.
+
+        Args:
+            values: Values of any shape; 0 wherever `counted` is False.
+            counted: Mask of the values to average, bool, same shape; default all.
+        """
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that share the run; every method but `part` is a meeting of all of them.
+    """This process's rank in a distributed run. Every method except `part` is a collective.
 
     Attributes:
-        rank: of this process, from 0; rank 0 writes and prints.
-        world_size: how many processes there are.
+        rank: Rank of this process, from 0; rank 0 writes and prints.
+        world_size: Number of processes.
 
     Example:
         >>> Ranks().mean(torch.tensor([1.0, 2.0, 6.0]))
@@ -46,19 +52,19 @@ class Ranks:
 
     @property
     def group(self) -> distributed.ProcessGroup | None:
-        """The process group of all ranks; None for one rank alone."""
+        """Process group of all ranks; None for a single rank."""
         return distributed.group.WORLD if self.world_size > 1 else None
 
     def part(self, length: int) -> Part:
-        """This rank's part of `length` things."""
+        """Return this rank's part of `length` elements."""
         return part_of(length, self.rank, self.world_size)
 
     def mean(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """The mean over all ranks' values, differentiable; see `Mean`.
+        """Return the differentiable mean over the values of all ranks; see `Mean`.
 
         Args:
-            values: this rank's, of any shape; may be none.
-            counted: bool of the same shape; default all.
+            values: This rank's values, of any shape; may be empty.
+            counted: Mask of the values to average, bool, same shape; default all.
         """
         if self.world_size == 1 and counted is None:
             return values.mean()
@@ -67,7 +73,7 @@ class Ranks:
         return total / count.detach().clamp(min=1)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Give every rank the mean of all ranks' gradients, in one message."""
+        """Replace each gradient by its mean over all ranks, in one collective."""
         if self.world_size == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -80,7 +86,7 @@ class Ranks:
             gradient.copy_(values.view(gradient.shape))
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of all ranks' tensors of one shape."""
+        """Return the sum of all ranks' tensors, which have one shape."""
         if self.world_size == 1:
             return values
         values = values.clone()
@@ -88,7 +94,7 @@ class Ranks:
         return values
 
     def share(self, value: ResultT) -> list[ResultT]:
-        """All ranks' values, in rank order."""
+        """Return the values of all ranks, in rank order."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -96,9 +102,9 @@ class Ranks:
         return cast("list[ResultT]", values)
 
     def together(self, work: Callable[[], ResultT]) -> ResultT:
-        """Do each rank's own work; an error of the family that one rank raises is raised by all.
+        """Run each rank's own work; if one rank raises a `MinimaxALError`, every rank raises it.
 
-        Otherwise the others would wait for it at their next meeting.
+        Otherwise the other ranks would wait for the failed one at their next collective.
         """
         if self.world_size == 1:
             return work()
@@ -113,11 +119,11 @@ class Ranks:
         return cast("ResultT", result)
 
     def concatenate(self, rows: Mapping[str, Tensor], stays: Sequence[str] = ()) -> dict[str, Tensor]:
-        """All ranks' rows, one rank after the other, on every rank.
+        """Return the rows of all ranks, concatenated in rank order, on every rank.
 
         Args:
-            rows: tensors by name, (n, …) with an n of the rank's own; a rank without rows may leave names out.
-            stays: names that stay where they are, and stand for this rank's rows alone.
+            rows: Tensors by name, shape (n, …), where n may differ between ranks; a rank without rows may omit names.
+            stays: Names of tensors that are not exchanged: their result has this rank's rows only.
         """
         if self.world_size == 1:
             return dict(rows)
@@ -140,11 +146,11 @@ class Ranks:
 
 
 ALONE = Ranks()
-"""One process that shares its run with no other."""
+"""Rank of a run of a single process."""
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """The sum of all ranks' tensors; the gradient that comes back is the sum of all ranks' gradients."""
+    """Return the sum of all ranks' tensors; its gradient is the sum of all ranks' gradients."""
     summed: Tensor = _SumOverRanks.apply(values)
     return summed
 

@@ -1,4 +1,4 @@
-"""Where and how numbers are computed: device, precision, ranks. The only importer of Lightning Fabric."""
+"""Device, precision and ranks of a computation. The only module that imports Lightning Fabric."""
 
 import atexit
 import logging
@@ -25,7 +25,7 @@ Precision = Literal["auto", "bf16", "fp32", "fp64"]
 FABRIC_PRECISION = {"bf16": "bf16-mixed", "fp32": "32-true", "fp64": "64-true"}
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-# Fabric announces its precision plug-in on every construction; the resolved runtime is recorded beside results.
+# Fabric logs its precision plug-in at every construction. That is noise: the results record the resolved runtime.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
@@ -33,12 +33,13 @@ class RuntimeSettings(BaseModel):
     """Devices and precision.
 
     Attributes:
-        device: `auto` takes an accelerator where there is one; otherwise `cpu`, `cuda` or `mps`.
-        precision: `auto` is bf16 autocast where the hardware has bf16 units, else fp32; `fp64` is for tests.
-        threads: of the CPU that one process uses; None leaves torch's setting. Sums depend on it in the last bit.
-        devices: that share a run on each machine, one process each, which `torchrun` or SLURM starts.
-        nodes: machines that share a run.
-        compile: `auto` compiles encoders where that helps, on CUDA; `off` never does.
+        device: `cpu`, `cuda`, `mps`, or `auto` for an accelerator if the machine has one, else the CPU.
+        precision: `bf16`, `fp32`, `fp64` (for tests), or `auto` for bf16 autocast on hardware with bf16 units, else
+            fp32.
+        threads: Number of CPU threads per process; None keeps torch's setting. The last bit of sums depends on it.
+        devices: Number of devices per machine that share a run; `torchrun` or SLURM starts one process for each.
+        nodes: Number of machines that share a run.
+        compile: `auto` compiles encoders on CUDA, where it helps; `off` never compiles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,15 +53,16 @@ class RuntimeSettings(BaseModel):
 
 
 class Runtime:
-    """A device and a precision, ready to place networks and images, and this process's place among the ranks.
+    """Resolved device, precision and rank of this process; places networks and images accordingly.
 
     Attributes:
-        device: of this process.
-        precision: one of bf16, fp32, fp64.
-        ranks: the processes that share the run; see `minimax_al.training.ranks`.
+        device: Device of this process.
+        precision: Precision: bf16, fp32 or fp64.
+        ranks: Rank of this process in a distributed run; see `minimax_al.training.ranks`.
 
     Raises:
-        ConfigurationError: the device is not on this machine, or there are not as many processes as devices.
+        ConfigurationError: The device is not on this machine, or the number of processes differs from the number of
+            devices.
 
     Example:
         >>> runtime = Runtime(RuntimeSettings(device="cpu", precision="fp32"))
@@ -81,9 +83,9 @@ class Runtime:
 
     @cached_property
     def fabric(self) -> Fabric:
-        """The Fabric behind this runtime, made when it is first used."""
+        """Fabric of this runtime, created at its first use."""
         several = self.settings.devices * self.settings.nodes > 1
-        # What was gathered lies on the CPU, so ranks on GPUs talk about both.
+        # Ranks on GPUs exchange CPU tensors too (gathered rows are on the CPU), so they need both backends.
         backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
         return Fabric(
             accelerator=self.device.type,
@@ -94,7 +96,7 @@ class Runtime:
         )
 
     def _meet(self) -> None:
-        """Find the other ranks, and this one's device."""
+        """Join the process group, and set this process's device and rank."""
         began_here = not distributed.is_initialized()
         self.fabric.launch()
         if began_here:
@@ -104,32 +106,35 @@ class Runtime:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of images and parameters: float64 under `fp64`, else float32."""
+        """Dtype of images and parameters: float64 for the precision `fp64`, else float32."""
         return torch.float64 if self.precision == "fp64" else torch.float32
 
     def place(self, module: ModuleT) -> ModuleT:
         """Move a network to the device, in this runtime's dtype and with channels last.
 
-        Where several ranks share the run its batch norm is over all of them from now on.
+        In a distributed run its batch norm is replaced by batch norm over all ranks.
         """
         if self.ranks.world_size > 1:
             normalise_over_ranks(module, self.device)
         return module.to(self.device, self.dtype).to(memory_format=torch.channels_last)
 
     def place_encoder(self, module: ModuleT) -> ModuleT:
-        """`place` a network that takes most of the time, and compile it where the settings and the machine allow it."""
+        """Place an encoder, and compile it if the settings and the machine allow it.
+
+        Only encoders are compiled, because they take most of the time.
+        """
         module = self.place(module)
         if self.settings.compile == "auto" and can_compile(self.device):
-            # In place: state, names and type of the network stay as they are.
+            # `Module.compile` works in place: state, names and type of the network do not change.
             module.compile()
         return module
 
     def send(self, tensor: Tensor) -> Tensor:
-        """Move a tensor to the device; to CUDA through pinned memory and without waiting for it."""
+        """Move a tensor to the device; a copy to CUDA uses pinned memory and is asynchronous."""
         if self.device.type == "cuda" and tensor.device.type == "cpu":
-            # The pinned copy may go at once: torch gives its memory to nobody before the device has read it.
+            # The pinned copy may go out of scope at once: torch reuses its memory only after the device has read it.
             return tensor.pin_memory().to(self.device, non_blocking=True)
-        # Elsewhere a copy that is not waited for may read memory that is given to somebody else by then.
+        # On other devices an asynchronous copy could read memory that has been freed and reused.
         return tensor.to(self.device)
 
     def place_images(self, images: Tensor) -> Tensor:
@@ -137,7 +142,7 @@ class Runtime:
         return images.to(self.device, self.dtype, memory_format=torch.channels_last)
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The precision in which forward passes run."""
+        """Return the context in which forward passes run in this runtime's precision."""
         context: AbstractContextManager[None] = self.fabric.autocast()
         return context
 
@@ -148,13 +153,13 @@ class Runtime:
         optimizers: Mapping[str, torch.optim.Optimizer],
         names: Sequence[str],
     ) -> None:
-        """One step of some networks of a training on a loss; what reaches the others is forgotten.
+        """Run one optimizer step of some networks, and discard the gradients of the others.
 
         Args:
-            loss: the mean over the whole batch, known to every rank.
-            networks: of the training, by name.
-            optimizers: theirs, by the same names.
-            names: of those that step.
+            loss: Mean loss over the whole batch, shape (), the same on every rank.
+            networks: Networks of the training, by name.
+            optimizers: Optimizers of the networks, by the same names.
+            names: Names of the networks that take the step.
         """
         self.fabric.backward(loss)
         self.ranks.average_gradients(value for name in names for value in networks[name].parameters())
@@ -165,10 +170,10 @@ class Runtime:
 
 
 def check_processes(settings: RuntimeSettings) -> None:
-    """Refuse settings that do not name as many devices as there are processes.
+    """Refuse settings whose number of devices differs from the number of started processes.
 
     Raises:
-        ConfigurationError: says how to start them.
+        ConfigurationError: The numbers differ; the sentence gives the command that starts the processes.
     """
     wanted = settings.devices * settings.nodes
     if distributed.is_torchelastic_launched():
@@ -176,7 +181,7 @@ def check_processes(settings: RuntimeSettings) -> None:
         if started != wanted:
             raise ConfigurationError(
                 f"torchrun started {started} processes, but devices={settings.devices} × nodes={settings.nodes} "
-                f"is {wanted}: start one process a device, or set devices and nodes"
+                f"is {wanted}: start one process per device, or set devices and nodes"
             )
     elif wanted > 1 and "SLURM_PROCID" not in os.environ:
         raise ConfigurationError(
@@ -186,21 +191,21 @@ def check_processes(settings: RuntimeSettings) -> None:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile helps on this device and finds what it needs: Triton and a C compiler."""
+    """Return whether torch.compile helps on this device and can run: it needs Triton and a C compiler."""
     return device.type == "cuda" and find_spec("triton") is not None and any(map(shutil.which, ("cc", "gcc", "clang")))
 
 
 def _part() -> None:
-    """End the meeting of the ranks, as NCCL wants to be told."""
+    """Destroy the process group at exit; without it, NCCL warns."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that a setting stands for.
+    """Return the device that a setting denotes.
 
     Raises:
-        ConfigurationError: it is not on this machine.
+        ConfigurationError: The device is not on this machine.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -212,7 +217,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """The precision that a setting stands for on a device: one of bf16, fp32, fp64."""
+    """Return the precision that a setting denotes on a device: bf16, fp32 or fp64."""
     if name != "auto":
         return name
     return "bf16" if multiplies_bfloat16(device) else "fp32"

@@ -1,6 +1,6 @@
-"""How well pixels are classified: everything from one confusion matrix, which adds up batch by batch.
+"""Segmentation metrics, computed from one confusion matrix that is summed over batches.
 
-Classes that neither the prediction nor the truth shows say nothing of a model; they are left out of the mean.
+A class that occurs neither in the prediction nor in the truth is left out of the mean.
 """
 
 import torch
@@ -11,18 +11,18 @@ from minimax_al.vocabulary import IGNORED
 
 
 def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Tensor:
-    """How many pixels of each class were taken for which; matrices of several batches add up.
+    """Count the pixels per true and predicted class; matrices of several batches can be added.
 
     Args:
-        predicted: class numbers of any shape, such as (B, H, W).
-        targets: Classes, same shape; pixels of target 255 are left out.
-        num_classes: K.
+        predicted: Predicted class numbers, any shape such as (B, H, W), any integer dtype.
+        targets: True class numbers, same shape; pixels with the target 255 are left out.
+        num_classes: Number of classes K.
 
     Returns:
         (K, K) int64 on the device of `predicted`: row = true class, column = predicted class.
 
     Raises:
-        ShapeError: the shapes differ.
+        ShapeError: The shapes differ.
 
     Example:
         >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2).tolist()
@@ -36,13 +36,13 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, num_classes: int) -> Te
 
 
 def class_iou(confusion_KK: Tensor) -> list[float | None]:
-    """Intersection over union of each class: |truth ∩ prediction| / |truth ∪ prediction|.
+    """Return the intersection over union of each class: |truth ∩ prediction| / |truth ∪ prediction|.
 
     Args:
-        confusion_KK: of `confusion_matrix`.
+        confusion_KK: Result of `confusion_matrix`, shape (K, K), int64.
 
     Returns:
-        K fractions; None for a class that neither truth nor prediction shows.
+        K fractions; None for a class that occurs neither in the truth nor in the prediction.
 
     Example:
         >>> class_iou(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
@@ -54,7 +54,7 @@ def class_iou(confusion_KK: Tensor) -> list[float | None]:
 
 
 def mean_iou(confusion_KK: Tensor) -> float:
-    """Mean of `class_iou` over the classes that have one; NaN where no pixel was counted.
+    """Return the mean of `class_iou` over the classes that have one; NaN if no pixel was counted.
 
     Example:
         >>> mean_iou(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
@@ -65,7 +65,7 @@ def mean_iou(confusion_KK: Tensor) -> float:
 
 
 def pixel_accuracy(confusion_KK: Tensor) -> float:
-    """Share of the pixels whose class was found; NaN where no pixel was counted.
+    """Return the fraction of correctly classified pixels; NaN if no pixel was counted.
 
     Example:
         >>> pixel_accuracy(torch.tensor([[3, 1], [0, 4]]))
