@@ -37,13 +37,13 @@ def test_nothing_is_made_among_the_images(tmp_path, save_images, folder):
     images = save_images(2)
     (tmp_path / "link").symlink_to(images)
     before = sorted(images.rglob("*"))
-    with pytest.raises(ConfigurationError, match=r"lies in the folder of its images .*: give a folder beside it"):
+    with pytest.raises(ConfigurationError, match=r"is in the folder of its images .*: give a folder outside of it"):
         Campaign.create(tmp_path / folder, images, ["cat", "dog"], recipe="scratch")
     assert sorted(images.rglob("*")) == before
 
 
 def test_a_campaign_does_not_move_its_images_around_itself(campaign):
-    with pytest.raises(ConfigurationError, match="lies in the folder of its images"):
+    with pytest.raises(ConfigurationError, match="is in the folder of its images"):
         campaign.configure(images=campaign.folder.parent)
 
 

@@ -41,11 +41,11 @@ def test_describe_shows_the_papers_figures_beside(capsys):
         (["bench", "run", "digits", "--recipe", "pepar"], "did you mean 'paper'?"),
         (["bench", "run", "digits", "--strategies", "mla"], "unknown strategy 'mla'; did you mean 'mal'?"),
         (["bench", "run", "digits", "--strategies"], "--strategies needs names"),
-        (["bench", "run", "digits", "--start", "1"], "start=1 labels cannot show all 10 classes"),
+        (["bench", "run", "digits", "--start", "1"], "start=1 labels cannot cover all 10 classes"),
         (["bench", "run", "digits", "--points", "0"], "greater than 0"),
         (["bench", "run", "digits", "--recipe.encoder", "resnet81"], "unknown encoder 'resnet81'"),
         (["bench", "run", "cifar100", "--data", "no-such-folder"], "no-such-folder"),
-        (["bench", "report", "no-such-folder"], "holds no results of a benchmark"),
+        (["bench", "report", "no-such-folder"], "is not a results folder of a benchmark"),
     ],
 )
 def test_what_a_user_can_mend_is_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, words, sentence):

@@ -266,12 +266,12 @@ def test_a_training_tells_its_epochs_and_how_good_it_is(do, monkeypatch):
         for epoch in (1, 2):
             progress(strategy, epoch, 2, "epochs")
         now = datetime(2026, 1, 2, tzinfo=UTC)
-        return ModelState(1, strategy, 1200, 0, 300, "accuracy", 0.8417, (0.8, 0.9), {}, None, now)
+        return ModelState(1, strategy, 1200, 0, 300, 300, "accuracy", 0.8417, (0.8, 0.9), {}, None, now)
 
     monkeypatch.setattr(Campaign, "train", train)
     status, told = do(kind="train", strategy="entropy")
     epochs = [{"training": "entropy", "epoch": epoch, "epochs": 2, "unit": "epochs"} for epoch in (1, 2)]
-    message = "trained on 1,200 labels: accuracy 84.2% on 300 images"
+    message = "trained on 1,200 labels: accuracy 84.2% on 300 held-out labels"
     assert (status, told) == (0, [*epochs, {"state": "done", "message": message}])
 
 

@@ -239,7 +239,7 @@ def jpeg():
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "'0.png.png' is no PNG file"),
+        (b"", "the mask '0.png.png' is not a PNG file"),
         (jpeg(), "'0.png.png' is not a PNG file, whatever its name: save it as one"),
         (png(np.arange(320, dtype=np.uint8).reshape(16, 20))[:-40], "'0.png.png' cannot be read: it is damaged"),
         (png(np.zeros((2, 2), np.uint8)), "2 x 2 pixels"),

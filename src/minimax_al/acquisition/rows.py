@@ -155,7 +155,9 @@ class Joined:
         earlier = positions < len(self.first)
         if bool(earlier.all()):
             return self.first[which]
-        upper, lower = self.first[positions[earlier]], self.second[positions[~earlier] - len(self.first)]
+        # Each matrix is indexed on its own device; a matrix on disk or in host memory by indices in host memory.
+        later = (positions[~earlier] - len(self.first)).to(device_of(self.second))
+        upper, lower = self.first[positions[earlier]], self.second[later]
         dtype = torch.promote_types(upper.dtype, lower.dtype)
         block = torch.empty((len(positions), self.shape[1]), dtype=dtype, device=device)
         block[earlier], block[~earlier] = upper.to(dtype), lower.to(device, dtype)

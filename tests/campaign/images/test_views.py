@@ -59,7 +59,7 @@ def test_a_pick_is_the_one_of_the_round(campaign):
 
 
 def test_a_image_that_nobody_asked_about_is_said(campaign):
-    with pytest.raises(DataError, match=r"'a/000\.png' was asked about in no round$"):
+    with pytest.raises(DataError, match=r"'a/000\.png' was not picked in any round$"):
         campaign.pick(1)
     campaign.query(12)
     with pytest.raises(DataError, match=r"'a/000\.png' was not picked in round 7"):

@@ -133,7 +133,11 @@ def test_names_that_choose_are_known_without_loading_them():
         ),
         (lambda c: c.query(2, "mla"), UnknownNameError, "unknown strategy 'mla'; did you mean 'mal'"),
         (lambda c: c.configure(strategy="entrpy"), UnknownNameError, "'entrpy'; did you mean 'entropy'"),
-        (lambda c: c.configure(strategy="coverage"), ConfigurationError, "'coverage' chooses images and trains noth"),
+        (
+            lambda c: c.configure(strategy="coverage"),
+            ConfigurationError,
+            "'coverage' chooses images and does not train",
+        ),
         (
             lambda c: c.train("typicality"),
             ConfigurationError,

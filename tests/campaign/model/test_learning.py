@@ -71,7 +71,7 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     chosen = next(pick for pick in picks if not pick.at_random)
     assert chosen.suggestion in COLOURS
     assert 0.5 <= chosen.confidence <= 1
-    assert "change the model in a way that the other picks would not" in chosen.reason
+    assert "change the model in another way than the other picks" in chosen.reason
     for pick in picks:
         campaign.label(pick.item, class_of(pick.path), author="ann")
     assert campaign.status().model.labels_since == 6

@@ -32,7 +32,7 @@ def test_a_card_of_masks_speaks_of_masks():
         stored_size=96,
         fit="stretch",
     )
-    state = ModelState(1, "mal", 5, 0, 8, "miou", 0.432, (0.4, 0.47), MASKS, None, None)
+    state = ModelState(1, "mal", 5, 0, 8, 8, "miou", 0.432, (0.4, 0.47), MASKS, None, None)
     card = model_card(trained, state, None)
     assert (
         "| mIoU | 43.2 % (95 % interval 40.0 to 47.0) |\n| classifier mIoU | 41.0 % |\n| pixel accuracy | 81.6 % |"

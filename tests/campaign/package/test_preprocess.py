@@ -57,7 +57,8 @@ CUTS = {
 
 def model_of(fit, augmentation, stored_size=48):
     recipe = SimpleNamespace(augmentation=augmentation)
-    return SimpleNamespace(recipe=recipe, fit=fit, stored_size=stored_size, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    colours = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
+    return SimpleNamespace(recipe=recipe, fit=fit, stored_size=stored_size, source=None, **colours)
 
 
 def pixels_of_the_model(trained, root, name):

@@ -65,7 +65,7 @@ def test_advice_never_promises_more_labels_than_there_are_images():
         ([], "there are 0"),
         (curve(0.9, 2, 0.5, [100]), "there is 1"),
         (curve(0.9, 2, 0.5, [100, 200, 300, 300]), "there are 3"),
-        (curve(0.9, 2, 0.5, [100, 200, 300, 400], held_out=29), "Only 29 labelled images are held out"),
+        (curve(0.9, 2, 0.5, [100, 200, 300, 400], held_out=29), "was measured on 29 labels; below 30"),
     ],
 )
 def test_too_little_to_advise_on_is_said(points, match):

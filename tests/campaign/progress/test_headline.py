@@ -47,7 +47,7 @@ def test_masks_are_judged_by_their_miou_everywhere(masked):
     (point,) = masked.curve()
     assert (point.score, point.low, point.high) == (model.score, low, high)
     sentence = summary_sentences(now)[1]
-    assert f"has an mIoU of {100 * model.score:.1f} % on {model.held_out} held-out images (95 % interval" in sentence
+    assert f"has mIoU {100 * model.score:.1f} % (95 % interval" in sentence
     assert "is right on" not in sentence
     page = masked.report().read_text()
     assert "mean IoU" in page
@@ -105,7 +105,7 @@ def test_advice_speaks_of_what_it_goes_by():
     points = [Measurement(n, 0.9 - 3 * n**-0.5, 2000) for n in (100, 200, 400, 800)]
     assert "points of mIoU (90 %" in advise(points, 5000, 200, 0.005, 0, metric="mIoU").reason
     assert "points of accuracy (90 %" in advise(points, 5000, 200, 0.005, 0).reason
-    few = [point._replace(held_out=9) for point in points]
+    few = [point._replace(measured_on=9) for point in points]
     assert "mIoU is too uncertain" in advise(few, 5000, 200, 0.005, 0, metric="mIoU").reason
 
 

@@ -93,7 +93,7 @@ def test_nothing_left_to_ask_is_said(campaign):
         campaign.query(1)
     advice = campaign.status().advice
     assert advice.decision == "stop"
-    assert "nothing left to ask" in advice.reason
+    assert advice.reason == "Every image is labelled."
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])

@@ -165,7 +165,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(make_campaign):
     [
         (lambda file: file.write_bytes(b"no database" * 1000), "is not a database: it was overwritten"),
         (lambda file: file.write_bytes(b""), "holds no campaign: its creation was interrupted"),
-        (lambda file: file.unlink(), "is no campaign: make one with 'mal new'"),
+        (lambda file: file.unlink(), "is not a campaign: make one with 'mal new'"),
     ],
 )
 def test_a_damaged_campaign_is_said(make_campaign, damage, match):
