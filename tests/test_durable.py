@@ -110,7 +110,7 @@ with new_folder(pathlib.Path(sys.argv[1])) as part:
 
 
 @needs_unix
-def test_what_a_killed_process_left_is_removed_the_next_time_and_nothing_else(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     out = tmp_path / "package"
     (tmp_path / ".package.of-mine").mkdir()
     (tmp_path / ".packages.x.part").mkdir()

@@ -10,7 +10,7 @@ HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @given(st.text(st.characters(codec=None)))
-def test_nothing_that_a_terminal_obeys_or_hides_is_left(text):
+def test_control_and_invisible_characters_are_escaped(text):
     assert not {unicodedata.category(character) for character in escape(text)} & HIDDEN
 
 

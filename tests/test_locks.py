@@ -86,7 +86,7 @@ def test_processes_are_served_in_order_of_arrival(tmp_path, start):
     assert tickets(tmp_path) == []
 
 
-def test_a_holder_that_never_pauses_takes_turns(tmp_path, start):
+def test_a_holder_that_never_pauses_does_not_starve_others(tmp_path, start):
     process, lock, turns = start("other", times=20), FairLock(tmp_path / "lock"), []
     for _ in range(10):
         with lock.held(60):

@@ -67,7 +67,7 @@ def test_same_seed_same_picks(learner):
     assert play(learner(seed=3), [4, 4]) != play(learner(seed=4), [4, 4])
 
 
-def test_the_training_targets_are_never_looked_at(learner):
+def test_the_training_targets_are_never_read(learner):
     active = learner()
     blind = replace(active.dataset, train_targets=torch.full((24,), UNKNOWN))
     blindfolded = ActiveLearner(blind, "mal", active.recipe)
@@ -77,7 +77,7 @@ def test_the_training_targets_are_never_looked_at(learner):
     assert active.query(5).indices.tolist() == blindfolded.query(5).indices.tolist()
 
 
-def test_progress_is_told(learner):
+def test_progress_is_reported(learner):
     told = []
     learner(progress=lambda *event: told.append(event[:3])).fit()
     assert told == [("minimax", 1, 1), ("task", 1, 1)]
@@ -141,7 +141,7 @@ def test_impossible_budgets(learner, strategy, budget, sentence):
         active.query(budget)
 
 
-def test_nothing_is_asked_of_models_that_do_not_know_the_latest_answers(learner):
+def test_a_query_needs_a_fit_on_the_latest_answers(learner):
     active = learner()
     with pytest.raises(ConfigurationError, match=r"call fit\(\) before query\(\)"):
         active.query(1)

@@ -90,14 +90,14 @@ def test_the_change_from_listed_to_drawn_configurations_keeps_the_best_sample():
     assert picks.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_question_is_not_asked_twice_where_bald_would():
+def test_duplicates_are_not_picked_where_bald_picks_them():
     first, second = passes(t=20, n=1, seed=1, spread=8.0), passes(t=20, n=1, seed=2, spread=2.0)
     logits = torch.cat([first, first, first, second], dim=1)
     assert bald(logits).argsort(descending=True, stable=True)[:2].tolist() == [0, 1]
     assert batchbald(logits, 2).tolist() == [0, 3]
 
 
-def test_the_first_pick_is_balds():
+def test_the_first_pick_equals_bald():
     logits = passes(n=300, k=7)
     assert batchbald(logits, 1).item() == bald(logits.double()).argmax().item()
 

@@ -83,7 +83,7 @@ def test_precision_changes_no_pick(fast, kind, monkeypatch):
     assert torch.equal(k_center_greedy(rows[50:], 120, rows[:50]), other)
 
 
-def test_low_precision_is_given_up_where_it_tells_nothing(monkeypatch):
+def test_low_precision_is_skipped_where_its_bounds_are_useless(monkeypatch):
     monkeypatch.setattr(bounded_products, "WORTHWHILE", 0)
     monkeypatch.setattr(bounded_products, "multiplies_bfloat16", lambda _: True)
     monkeypatch.setattr(coreset, "PATIENCE", (1000, 64))

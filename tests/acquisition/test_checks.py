@@ -34,7 +34,7 @@ def test_whole_numbers_become_float64():
     assert as_tensor(torch.tensor([1], dtype=torch.uint8), "x").dtype == torch.float64
 
 
-def test_sums_that_overflow_are_no_reason_to_raise():
+def test_finite_values_with_an_overflowing_sum_are_accepted():
     check_finite(torch.full((1000,), 3e38), "scores")
     check_finite(torch.full((1000,), 6e4, dtype=torch.float16), "scores")
 
@@ -50,11 +50,11 @@ def test_budgets_that_are_no_numbers():
         check_budget("3", 3)
 
 
-def test_positions_are_told():
+def test_errors_name_the_positions():
     with pytest.raises(NonFiniteScoreError, match="scores are NaN or infinite for 1 of 3 images, at positions 1;"):
         check_finite(torch.tensor([0.0, torch.nan, 0.0]), "scores")
 
 
-def test_objects_are_no_numbers():
+def test_object_arrays_are_refused():
     with pytest.raises(ShapeError, match="scores must be a tensor or an array of real numbers, not dict"):
         as_scores({"a": 1})

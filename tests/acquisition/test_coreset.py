@@ -181,7 +181,7 @@ def test_centers_of_another_precision_far_from_the_origin():
     assert k_center_greedy(centers, 30, samples[40:]).tolist() == naive(centers, 30, samples[40:])
 
 
-def test_one_giant_does_not_blind_the_others():
+def test_one_huge_row_does_not_change_the_order_of_the_others():
     samples = clustered(300, 8, torch.Generator().manual_seed(2))
     samples[17] = 1e12
     assert k_center_greedy(samples, 60, samples[:1]).tolist() == naive(samples, 60, samples[:1])

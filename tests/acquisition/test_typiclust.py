@@ -45,7 +45,7 @@ def test_each_cluster_gives_its_most_typical_sample_the_largest_first(seed, neig
         assert pick == rows[most_typical(features[rows], neighbours)]
 
 
-def test_what_has_a_label_is_not_asked_about_before_what_has_none():
+def test_clusters_without_labels_come_first():
     features, of = blobs([30, 30, 30, 30, 30])
     labelled = (of == 1) | (of == 3)
     labelled &= torch.arange(len(of)) % 15 == 0
@@ -101,7 +101,7 @@ def test_blocks_do_not_change_picks(monkeypatch):
         (torch.zeros(2, 1), 1, torch.tensor([[torch.inf]]), NonFiniteScoreError, "labelled are NaN or infinite"),
     ],
 )
-def test_what_cannot_be_is_refused(features, budget, labelled, error, match):
+def test_bad_input_is_refused(features, budget, labelled, error, match):
     with pytest.raises(error, match=match):
         typicality(features, budget, seeded(), labelled)
 

@@ -142,7 +142,7 @@ def test_the_command_line_exits_with_2_and_the_grid_goes_on(tmp_path, misbehave,
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes"])
-def test_the_question_holds_no_answer(name):
+def test_the_query_hides_the_targets(name):
     dataset = load_dataset(name)
     question = Oracle(dataset).question
     nothing = IGNORED if name == "shapes" else UNKNOWN

@@ -21,7 +21,7 @@ def test_a_folder_of_another_configuration_is_refused(tiny, tmp_path):
         prepare_folder(changed, tmp_path, tiny.load())
 
 
-def test_cells_that_were_asked_for_stay_asked_for(tiny, tmp_path):
+def test_later_requests_extend_the_recorded_protocol(tiny, tmp_path):
     prepare_folder(tiny, tmp_path, tiny.load())
     prepare_folder(tiny.model_copy(update={"strategies": ("entropy",), "seeds": 1}), tmp_path, tiny.load())
     protocol = read_protocol(tmp_path)
@@ -38,7 +38,7 @@ def test_calls_at_once_lose_no_strategy(tiny, tmp_path):
     assert set(read_protocol(tmp_path).strategies) == set(names)
 
 
-def test_a_folder_that_another_process_keeps_is_told_of(tiny, tmp_path, monkeypatch):
+def test_a_folder_locked_by_another_process_is_reported(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "PATIENCE_SECONDS", 0.0)
     with (
         FileLock(tmp_path / "lock"),
@@ -74,7 +74,7 @@ def test_a_damaged_provenance_is_told_of_before_anything_is_written(tiny, tmp_pa
         ("shapes", {"imbalanced": True}, "no more than the 4 classes"),
     ],
 )
-def test_what_no_cell_could_run_is_refused_before_there_is_a_folder(tmp_path, preset, changes, match):
+def test_a_protocol_that_no_cell_can_run_creates_no_folder(tmp_path, preset, changes, match):
     recipe = load_protocol(preset).recipe.model_copy(update={"missing_classes": "warn"})
     protocol = load_protocol(preset, seeds=1).model_copy(update={"recipe": recipe, **changes})
     with pytest.raises(ConfigurationError, match=match):
@@ -82,7 +82,7 @@ def test_what_no_cell_could_run_is_refused_before_there_is_a_folder(tmp_path, pr
     assert not (tmp_path / "out").exists()
 
 
-def test_provenance_is_written_beside_results(tiny, tmp_path):
+def test_provenance_is_written_next_to_results(tiny, tmp_path):
     prepare_folder(tiny, tmp_path, tiny.load())
     (content,) = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
     assert torch.__version__.startswith(content["packages"]["torch"])

@@ -75,7 +75,7 @@ def test_equal_curves_save_nothing():
         assert point.interval == Interval(0.0, 0.0)
 
 
-def test_left_out_seeds_are_said():
+def test_omitted_seeds_are_reported():
     result = saved({"mal": [[0.2, 0.4], [0.2, 0.5]], "random": [[0.2, 0.3]]})
     assert result.seeds == (0,)
     assert "seeds 1" in result.notes[0]

@@ -94,7 +94,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_uninterrupted_one(tiny, tmp_pa
         assert_equal_cells(cell.folder(tmp_path / "whole"), cell.folder(tmp_path / name))
 
 
-def test_a_cell_in_other_hands_is_left_alone(tiny, tmp_path):
+def test_a_cell_locked_by_another_process_is_skipped(tiny, tmp_path):
     prepare_folder(tiny, tmp_path, tiny.load())
     taken = Cell("random", 0).folder(tmp_path)
     taken.mkdir(parents=True)
@@ -159,7 +159,7 @@ class ThreadRanks(Ranks):
         return values
 
 
-def test_ranks_hear_of_a_cell_that_rank_0_cannot_claim(tiny, tmp_path, monkeypatch):
+def test_all_ranks_report_a_cell_that_rank_0_cannot_claim(tiny, tmp_path, monkeypatch):
     no_lock(Cell("random", 0).folder(tmp_path))
     here, meeting, ran = threading.local(), {"barrier": threading.Barrier(2), "told": {}}, []
     monkeypatch.setattr(grid, "Runtime", lambda _: SimpleNamespace(ranks=here.ranks))

@@ -96,7 +96,7 @@ def test_a_resample_that_is_nan_is_refused():
         percentiles(np.array([1.0, np.nan]))
 
 
-def test_pairs_are_aligned_and_what_is_left_out_is_said():
+def test_pairs_are_aligned_and_omissions_are_reported():
     paired = paired_curves(
         records_of(
             {
@@ -115,7 +115,7 @@ def test_pairs_are_aligned_and_what_is_left_out_is_said():
     )
 
 
-def test_complete_pairs_have_nothing_to_say():
+def test_complete_pairs_have_no_remarks():
     assert paired_curves(records_of({"a": {0: {20: 0.1}}, "b": {0: {20: 0.1}}}), ["a", "b"]).notes == ()
 
 

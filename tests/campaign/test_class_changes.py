@@ -57,7 +57,7 @@ def test_a_renamed_class_keeps_its_labels_and_its_place(labelled):
         ("cat", " x", ConfigurationError, "class name ' x' is invalid"),
     ],
 )
-def test_a_name_that_is_taken_or_invalid_is_refused(labelled, old, new, error, match):
+def test_a_duplicate_or_invalid_name_is_refused(labelled, old, new, error, match):
     with pytest.raises(error, match=match):
         labelled.rename_class(old, new)
     assert labelled.classes == ("cat", "dog", "n/a")
@@ -79,7 +79,7 @@ def test_merging_leaves_at_least_two_classes(labelled):
 
 
 @pytest.mark.parametrize("names", [[], ["cat"], ["dog", "dog"]])
-def test_a_merge_that_says_nothing_is_refused(labelled, names):
+def test_a_merge_without_classes_is_refused(labelled, names):
     with pytest.raises(ConfigurationError, match="cannot merge into 'cat': give other classes, each once"):
         labelled.merge_classes(names, "cat")
 
@@ -145,7 +145,7 @@ def test_a_round_and_its_suggestions_follow_the_classes(make_campaign):
     assert not campaign.round().is_open
 
 
-def test_withdrawn_labels_are_gone_whoever_gave_them(campaign):
+def test_labels_of_every_author_can_be_withdrawn(campaign):
     campaign.query(3)
     first, second, _ = campaign.picks()
     campaign.label(first.item, "cat", author="ann")

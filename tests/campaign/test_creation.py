@@ -25,7 +25,7 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
         ({"storage": "oracle://x"}, ConfigurationError, "is not a database for campaigns"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_images, changes, error, match):
+def test_invalid_arguments_are_refused_and_create_nothing(tmp_path, save_images, changes, error, match):
     options = {"images": save_images(2), "classes": ["cat", "dog"], "recipe": "scratch"} | changes
     with pytest.raises(error, match=match):
         Campaign.create(tmp_path / "campaign", **options)
@@ -33,7 +33,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(tmp_path, save_images, ch
 
 
 @pytest.mark.parametrize("folder", ["images", "images/deep/campaign", "link/campaign"])
-def test_nothing_is_made_among_the_images(tmp_path, save_images, folder):
+def test_a_campaign_inside_the_images_folder_is_refused(tmp_path, save_images, folder):
     images = save_images(2)
     (tmp_path / "link").symlink_to(images)
     before = sorted(images.rglob("*"))
@@ -82,7 +82,7 @@ def test_a_campaign_is_never_made_over_another(campaign, make_campaign, storage)
     assert len(campaign.labels()) == 1
 
 
-def test_labels_may_come_along(make_campaign, save_images, tmp_path):
+def test_labels_may_be_imported_at_creation(make_campaign, save_images, tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\na/000.png,cat\nb/001.png,\n")
     assert make_campaign(images=save_images(4), labels=tmp_path / "labels.csv").labels() == {"a/000.png": "cat"}
 
@@ -102,7 +102,7 @@ def test_labels_that_are_refused_leave_nothing_behind(make_campaign, save_images
     assert make_campaign(images=images, labels=labels, storage=storage).labels() == {"a/000.png": "cat"}
 
 
-def test_labels_that_are_not_there_are_refused_before_images_are_examined(make_campaign, save_images, monkeypatch):
+def test_a_missing_label_file_is_refused_before_images_are_read(make_campaign, save_images, monkeypatch):
     images = save_images(4)
     monkeypatch.setattr(Campaign, "refresh", lambda *_: pytest.fail("images were examined"))
     with pytest.raises(DataError, match=r"there is no 'none\.csv'"):
@@ -135,7 +135,7 @@ def test_settings_change_but_for_task_and_seed(campaign, make_campaign):
         campaign.configure(lease_seconds=0)
 
 
-def test_classes_may_join(campaign):
+def test_classes_can_be_added(campaign):
     campaign.add_classes(["heron"])
     assert campaign.classes == ("cat", "dog", "n/a", "heron")
     with pytest.raises(DataError, match="the class 'cat' is there already"):

@@ -53,7 +53,7 @@ def test_all_points_are_of_the_images_that_are_held_out_now(campaign):
     assert len(held_out) > runs[0].held_out
 
 
-def test_models_that_are_gone_or_saw_other_images_are_no_point(campaign):
+def test_missing_and_incomparable_models_have_no_point(campaign):
     for items in (range(1, 9), range(9, 17), range(17, 25)):
         label(campaign, items)
         campaign.train("entropy")

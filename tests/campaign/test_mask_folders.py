@@ -99,7 +99,7 @@ def test_a_image_of_the_masks_whole_name_comes_first(make_campaign, save_images,
     assert list(campaign.labels()) == ["a/000_L.bmp"]
 
 
-def test_images_beside_their_masks_are_no_masks(make_campaign, save_images, save, drawn):
+def test_images_next_to_their_masks_are_not_masks(make_campaign, save_images, save, drawn):
     images = save_images(2)
     jpeg = Image.new("RGB", (20, 16), "red")
     jpeg.save(images / "a/red.jpg")
@@ -141,13 +141,13 @@ def test_a_mistake_is_named_and_nothing_is_imported(campaign, save, drawn, mista
     assert campaign.labels() == {}
 
 
-def test_a_folder_of_jpeg_files_says_why_they_are_no_masks(campaign, save, drawn):
+def test_a_folder_of_jpeg_files_is_refused_with_the_reason(campaign, save, drawn):
     save("a/000.jpg", drawn)
     with pytest.raises(DataError, match=r"no masks, but 2 images such as 'a/000\.jpg', and JPEG changes the values"):
         campaign.import_labels(save("a/002.jpg", drawn))
 
 
-def test_another_format_under_the_name_of_png_is_said(campaign, save, drawn):
+def test_a_png_suffix_on_another_format_is_refused(campaign, save, drawn):
     with pytest.raises(DataError, match=r"000\.png' is not a PNG file, whatever its name"):
         campaign.import_labels(save("a/000.png", drawn, format="JPEG"))
 
@@ -180,7 +180,7 @@ def test_any_damage_of_a_file_is_one_sentence(campaign, save, drawn):
     assert all("000.png" in sentence and "\n" not in sentence for sentence in sentences)
 
 
-def test_a_mask_of_the_campaign_that_is_damaged_or_gone_is_said(campaign, save, drawn):
+def test_a_damaged_or_missing_stored_mask_is_reported(campaign, save, drawn):
     campaign.import_labels(save("a/000.png", drawn))
     (name,) = campaign.labels().values()
     file = campaign.masks.path(name)

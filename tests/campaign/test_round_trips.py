@@ -131,7 +131,7 @@ def test_codes_that_do_not_fit_are_refused(decode, match):
 
 
 @pytest.mark.parametrize("name", [name for name, entry in FORMATS.items() if entry.keeps_unsure])
-def test_who_said_what_and_what_nobody_could_tell_come_along(make_campaign, tmp_path, name):
+def test_authors_and_unsure_answers_survive_a_round_trip(make_campaign, tmp_path, name):
     source = make_campaign()
     target = make_campaign(folder="target", images=source.images)
     source.label([1, 2, 3], "cat", author="ann")
@@ -157,7 +157,7 @@ def test_who_said_what_and_what_nobody_could_tell_come_along(make_campaign, tmp_
     assert target.import_labels(out).unsure == 1
 
 
-def test_only_labels_that_hold_are_written(make_campaign, tmp_path):
+def test_only_current_labels_are_written(make_campaign, tmp_path):
     campaign = make_campaign()
     campaign.label([1, 2, 3], "cat", author="ann")
     campaign.unsure(2, author="bob")
@@ -173,7 +173,7 @@ def test_only_labels_that_hold_are_written(make_campaign, tmp_path):
     assert len(lines) == 3
 
 
-def test_nothing_labelled_is_an_empty_file_that_imports_as_such(make_campaign, tmp_path):
+def test_an_export_without_labels_is_refused_at_import(make_campaign, tmp_path):
     campaign = make_campaign()
     for name, ending in ENDINGS.items():
         assert campaign.export(name, tmp_path / f"out{ending}").written == 0

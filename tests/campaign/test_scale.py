@@ -58,7 +58,7 @@ def pretend_images(campaign, count):
         connection.execute(insert(items), rows)
 
 
-def test_a_look_takes_as_many_statements_for_more_images_of_a_portion(make_campaign, save_images):
+def test_the_number_of_statements_of_a_refresh_does_not_grow_with_a_portion(make_campaign, save_images):
     counts = []
     for count in (4, 40):
         images = save_images(count, folder=f"images {count}")
@@ -86,12 +86,12 @@ def test_portions_are_put_together_again(make_campaign, save_images, monkeypatch
     assert campaign.status().items == {"active": 11, "missing": 2}
 
 
-def test_a_look_that_finds_nothing_new_compares_no_images(campaign, monkeypatch):
+def test_a_refresh_without_new_files_compares_no_images(campaign, monkeypatch):
     monkeypatch.setattr(duplicates, "_present", lambda _: pytest.fail("all images were read"))
     assert str(campaign.refresh()) == "nothing new"
 
 
-def test_a_folder_that_moves_takes_as_many_statements_whatever_its_size(make_campaign, save_images):
+def test_moving_a_folder_takes_a_constant_number_of_statements(make_campaign, save_images):
     counts = []
     for count in (4, 12):
         campaign = make_campaign(folder=f"campaign {count}", images=save_images(count, folder=f"images {count}"))
@@ -114,7 +114,7 @@ def test_an_import_looks_up_its_own_images_alone(campaign, tmp_path):
     assert all(any(part in statement for part in of_few) for statement in read)
 
 
-def test_a_look_holds_no_object_for_a_known_image(campaign):
+def test_a_refresh_allocates_no_object_per_known_image(campaign):
     pretend_images(campaign, 20_000)
     with campaign.store.reading() as connection:
         tracemalloc.start()

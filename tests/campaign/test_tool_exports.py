@@ -257,5 +257,5 @@ def test_cells_that_excel_would_run_are_pointed_out_or_escaped(make_campaign, sa
         assert other.labels() == campaign.labels()
 
 
-def test_outlines_of_the_first_class_alone_are_nothing_to_point_out(campaign, write):
+def test_outlines_of_the_first_class_only_are_not_reported(campaign, write):
     assert campaign.import_labels(write(coco(OUTLINE | {"category_id": 1}))).notes == ()

@@ -72,7 +72,7 @@ def test_a_round_by_commands(folder, capsys):
         (["close", "campaign"], "no round was opened yet"),
     ],
 )
-def test_what_a_user_can_mend_is_one_sentence_and_status_2(folder, capsys, words, sentence):
+def test_user_errors_are_one_sentence_with_status_2(folder, capsys, words, sentence):
     status, _, err = run(capsys, *words)
     assert status == 2
     assert sentence in err
@@ -172,7 +172,7 @@ def test_on_a_terminal_a_bar_is_there_before_the_first_epoch(capsys, monkeypatch
     assert "Training badge+mal on" in capsys.readouterr().err
 
 
-def test_words_are_those_of_the_command(folder, capsys):
+def test_messages_use_the_command_lines_words(folder, capsys):
     Path("labels.csv").write_text("where,what\na/0.png,cat\n")
     assert "expected path,label[,author,answer], found" in run(capsys, "import", "campaign", "labels.csv")[2]
     Path("labels.csv").write_text("path,label\na/0.png,bird\n")

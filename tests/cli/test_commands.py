@@ -48,7 +48,7 @@ def test_describe_shows_the_papers_figures_beside(capsys):
         (["bench", "report", "no-such-folder"], "is not a results folder of a benchmark"),
     ],
 )
-def test_what_a_user_can_mend_is_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, words, sentence):
+def test_user_errors_are_one_sentence_with_status_2(capsys, tmp_path, monkeypatch, words, sentence):
     monkeypatch.chdir(tmp_path)
     status, out, err = run(capsys, *words)
     assert status == 2
@@ -130,7 +130,7 @@ def test_modules_run_as_the_command_does(module):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["status", "--help"]])
-def test_a_reader_who_leaves_hears_nothing(words):
+def test_a_closed_pipe_ends_the_command_silently(words):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as closed:

@@ -258,7 +258,7 @@ def test_truncated_files_are_refused(tmp_path, kind, part):
         (jpeg_bytes()[:200] + b"\0" * 400, "it is damaged"),
     ],
 )
-def test_what_is_no_image_is_refused(tmp_path, content, reason):
+def test_other_files_are_refused(tmp_path, content, reason):
     path = tmp_path / "wrong.jpg"
     path.write_bytes(content)
     with pytest.raises(UnreadableImageError, match=rf"cannot read the image '.*wrong\.jpg': {reason}"):

@@ -90,14 +90,14 @@ def test_colour_masks_without_a_map_are_refused():
         Legend.of_names(["a", "b"]).read(Image.fromarray(pixels), "m")
 
 
-def test_fractions_are_no_labels():
+def test_fractional_labels_are_refused():
     with pytest.raises(DataError, match="holds fractions"):
         Legend.of_names(["a", "b"]).read(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), "m")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("legend", [Legend.of_names(["a", "b"]), Legend.of_colours({"a": BLACK, "b": RED})])
-def test_a_see_through_pixel_has_no_value(mode, legend):
+def test_transparent_pixels_are_refused(mode, legend):
     mask = Image.new(mode, (3, 2))
     mask.putalpha(255)
     assert legend.read(mask, "m").tolist() == [[0, 0, 0], [0, 0, 0]]

@@ -30,7 +30,7 @@ def test_a_pool_of_links_is_read(save_image, tmp_path, cache):
         ("elsewhere.jpg", ""),
     ],
 )
-def test_a_broken_link_says_where_it_leads_and_the_remedy(tmp_path, target, remedy):
+def test_a_broken_link_is_reported_with_its_target_and_the_remedy(tmp_path, target, remedy):
     (tmp_path / "a.jpg").symlink_to(target)
     reason = why_unreadable(tmp_path / "a.jpg")
     assert reason.startswith(f"it is a link to {target!r}, which does not exist{remedy}")

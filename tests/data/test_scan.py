@@ -35,7 +35,7 @@ def test_the_order_is_fixed(save_image, tmp_path):
     assert scan_folder(tmp_path).images == ("0.png", "a/1.png", "b/10.png", "b/2.png")
 
 
-def test_hidden_files_are_not_the_users(save_image, tmp_path):
+def test_hidden_files_are_skipped(save_image, tmp_path):
     save_image("a.png")
     save_image(".thumbnails/a.png")
     save_image("__MACOSX/a.png")

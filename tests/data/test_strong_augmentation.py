@@ -111,6 +111,6 @@ def test_tiny_images_pass(pixels):
     assert strongly_augment(pixels[..., :2, :2], seeded()).shape == (64, 3, 2, 2)
 
 
-def test_only_bytes_are_taken(pixels):
+def test_only_uint8_is_accepted(pixels):
     with pytest.raises(ShapeError, match="uint8"):
         strongly_augment(pixels.float(), seeded())

@@ -68,7 +68,7 @@ def test_planted_mistakes_are_caught(mistake, error, match):
         lambda x, c: torch.arange(3, device=x.device)[:, None] + x,
     ],
 )
-def test_what_lies_there_stays_there(sound):
+def test_operations_stay_on_the_device(sound):
     with pretended_device():
         x, c = torch.ones(3, 4, device="cuda"), torch.ones(3, 4)
         result = sound(x, c)
@@ -78,7 +78,7 @@ def test_what_lies_there_stays_there(sound):
         assert not c.is_cuda
 
 
-def test_what_comes_back_is_a_copy():
+def test_transfers_to_the_cpu_are_copies():
     with pretended_device():
         x, c = torch.ones(3, 4, device="cuda"), torch.zeros(3, 4)
         c[1:2] = x[:1]

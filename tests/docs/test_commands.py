@@ -54,7 +54,7 @@ def shown(page):
             yield shlex.split(command)
 
 
-def test_commands_are_taken(page, workplace, capsys):
+def test_commands_are_accepted_by_the_parser(page, workplace, capsys):
     protocols = [block.text for block in page.blocks("yaml") if "dataset:" in block.text]
     if protocols:
         (workplace / "my.yaml").write_text(protocols[0])
@@ -67,7 +67,7 @@ def test_commands_are_taken(page, workplace, capsys):
 @pytest.mark.parametrize(
     "words", [["quary", "campaign"], ["query", "campaign", "--budgte", "1"], ["query", "campaign"]]
 )
-def test_what_is_not_taken_is_seen(words, capsys):
+def test_unknown_commands_are_detected(words, capsys):
     assert not is_taken(words)
 
 

@@ -89,7 +89,7 @@ def test_every_page_is_in_the_navigation_once(site):
     assert sorted(files(site["nav"])) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
-def test_the_site_asks_nobody(site, pages):
+def test_the_site_loads_nothing_from_other_hosts(site, pages):
     assert site["theme"]["font"] is False
     assert not {"repo_url", "extra_javascript"} & site.keys()
     assert not [name for name, page in pages.items() if re.search(r"<script|<iframe|```mermaid", page.text)]

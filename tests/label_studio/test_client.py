@@ -22,13 +22,13 @@ def test_a_personal_access_token_gets_a_new_key_when_its_key_has_run_out(studio)
 
 
 @pytest.mark.parametrize("key", ["nonsense", "a.personal.one"])
-def test_a_wrong_key_is_said_to_be_wrong(studio, key):
+def test_a_wrong_key_is_reported(studio, key):
     client = LabelStudio(URL, key, transport=studio.transport)
     with client, pytest.raises(CampaignError, match=r"refuses the key \((Invalid|Token is inv).*account page"):
         list_users(client)
 
 
-def test_a_key_that_was_switched_off_is_given_label_studios_own_reason(studio, client):
+def test_a_disabled_key_is_reported_with_label_studios_reason(studio, client):
     body = {**payload("wrong_key"), "detail": "legacy token authentication has been disabled for this organization"}
     studio.fail_at = (0, httpx.Response(401, json=body))
     with pytest.raises(CampaignError, match="legacy token authentication has been disabled"):
@@ -36,13 +36,13 @@ def test_a_key_that_was_switched_off_is_given_label_studios_own_reason(studio, c
 
 
 @pytest.mark.parametrize("key", ["", "  ", "schlüssel"])
-def test_a_key_that_cannot_be_is_asked_for(key):
+def test_a_malformed_key_is_refused(key):
     with pytest.raises(ConfigurationError, match="LABEL_STUDIO_API_KEY"):
         LabelStudio(URL, key)
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "", "http://", "file:///etc"])
-def test_an_address_that_cannot_be_is_shown(url):
+def test_an_invalid_address_is_shown_in_the_error(url):
     with pytest.raises(ConfigurationError, match=r"is not an address.*http://localhost:8080"):
         LabelStudio(url, LEGACY_KEY)
 
@@ -54,7 +54,7 @@ def test_a_password_in_an_address_is_refused_and_not_shown(url):
     assert "cret" not in str(refused.value)
 
 
-def test_a_server_below_a_path_is_asked_there(studio):
+def test_the_path_of_the_servers_address_is_kept(studio):
     client = LabelStudio(f"{URL}/studio/", LEGACY_KEY, transport=studio.transport)
     with client, pytest.raises(CampaignError, match="has no /api/users/"):
         list_users(client)
@@ -75,7 +75,7 @@ def test_a_server_below_a_path_is_asked_there(studio):
         (httpx.Response(500, json=["odd"]), r"with status 500 \(\['odd'\]\)"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(studio, client, failure, match):
+def test_every_failure_is_one_sentence(studio, client, failure, match):
     studio.fail_at = (0, failure)
     with pytest.raises(CampaignError if "redirects" not in match else ConfigurationError, match=match):
         list_users(client)
@@ -94,7 +94,7 @@ def test_projects_are_found_by_number_and_by_title(studio, client):
     assert find_project(client, "herons 101").id == 102
 
 
-def test_projects_that_are_not_there_or_there_twice_are_refused(studio, client):
+def test_missing_and_ambiguous_projects_are_refused(studio, client):
     for title in ("herons", "egrets", "egrets"):
         client.post("/api/projects/", Project, json=project(title))
     with pytest.raises(UnknownNameError, match=r"unknown project .* '7'\. Known: 1 \(herons\), 2 \(egrets\)"):
@@ -109,7 +109,7 @@ def project(title):
     return {"title": title, "label_config": payload("project")["label_config"]}
 
 
-def test_no_session_of_the_servers_is_kept(studio, client):
+def test_session_cookies_are_not_stored(studio, client):
     studio.fail_at = (0, httpx.Response(200, json=payload("users"), headers={"set-cookie": "sessionid=x; Path=/"}))
     seen = []
     client._client.event_hooks["request"].append(lambda request: seen.append(request.headers.get("cookie")))

@@ -56,7 +56,7 @@ def polygon(points, name, size=(20, 16)):
     return {"type": "polygonlabels", "original_width": size[0], "original_height": size[1], "value": value}
 
 
-def test_choices_and_skips_come_back_with_who_and_when(pushed, studio, client):
+def test_pulled_labels_and_skips_have_author_and_time(pushed, studio, client):
     campaign, (first, second, third, *_) = pushed()
     bob = studio.add_user("bob@example.org")
     carol = studio.add_user("", first_name="Carol", last_name="Doe")
@@ -116,7 +116,7 @@ def test_a_changed_annotation_is_a_relabel_and_an_untouched_one_is_not(pushed, s
     ]
 
 
-def test_of_several_annotations_all_are_kept_and_the_latest_holds(pushed, studio, client):
+def test_all_annotations_are_stored_and_the_latest_is_current(pushed, studio, client):
     campaign, (path, *_) = pushed()
     bob = studio.add_user("bob@example.org", **BOB)
     first = studio.choose(studio.task_of(path), "cat")
@@ -129,7 +129,7 @@ def test_of_several_annotations_all_are_kept_and_the_latest_holds(pushed, studio
     assert [row[2] for row in history(campaign)] == ["ann@example.org", "bob@example.org", "ann@example.org"]
 
 
-def test_what_was_said_here_later_is_not_undone_by_a_pull(pushed, studio, client, clock):
+def test_a_pull_does_not_replace_a_newer_label(pushed, studio, client, clock):
     campaign, (path, *_) = pushed()
     studio.choose(studio.task_of(path), "cat")
     clock.advance(7200)
@@ -195,7 +195,7 @@ def test_an_annotation_of_a_image_that_changed_is_refused(pushed, studio, client
         pull(campaign, client, "herons")
 
 
-def test_a_task_that_people_made_there_counts_by_its_path(pushed, studio, client):
+def test_a_task_created_in_label_studio_is_matched_by_path(pushed, studio, client):
     campaign, paths = pushed()
     fresh = next(path for path in ("a/000.png", "b/001.png", *campaign_paths(campaign)) if path not in paths)
     task = studio.tasks[studio.task_of(paths[0])]
@@ -217,7 +217,7 @@ def campaign_paths(campaign):
         ({"path": "gone.png", "content_hash": "ab"}, ".*'gone.png' is not an image of this campaign"),
     ],
 )
-def test_a_task_of_no_image_is_named(pushed, studio, client, data, match):
+def test_a_task_without_a_known_image_is_named(pushed, studio, client, data, match):
     campaign, (path, *_) = pushed()
     number = studio.task_of(path)
     studio.tasks[number]["data"] = data
@@ -235,7 +235,7 @@ def test_a_task_of_no_image_is_named(pushed, studio, client, data, match):
         ([{"type": "choices"}], r"is not in Label Studio's form \(KeyError at 'value'\)"),
     ],
 )
-def test_what_cannot_be_taken_names_the_task_and_nothing_is_taken(pushed, studio, client, result, match):
+def test_an_invalid_annotation_names_its_task_and_changes_nothing(pushed, studio, client, result, match):
     campaign, (first, second, *_) = pushed()
     studio.choose(studio.task_of(first), "cat")
     studio.annotate(studio.task_of(second), result)
@@ -244,7 +244,7 @@ def test_what_cannot_be_taken_names_the_task_and_nothing_is_taken(pushed, studio
     assert campaign.labels() == {}
 
 
-def test_an_interrupted_pull_takes_nothing(pushed, studio, client, monkeypatch):
+def test_an_interrupted_pull_changes_nothing(pushed, studio, client, monkeypatch):
     monkeypatch.setattr("minimax_al.label_studio.projects._PAGE", 1)
     campaign, paths = pushed()
     for path in paths:
@@ -262,7 +262,7 @@ def test_an_interrupted_pull_takes_nothing(pushed, studio, client, monkeypatch):
     assert allowed > len(paths)
 
 
-def test_empty_annotations_say_nothing(pushed, studio, client):
+def test_empty_annotations_are_counted_and_skipped(pushed, studio, client):
     campaign, (path, *_) = pushed()
     studio.annotate(studio.task_of(path), [])
     assert pull(campaign, client, "herons") == Pull(empty=1)
@@ -297,7 +297,7 @@ def test_brushes_and_polygons_become_one_mask_and_the_later_one_counts(pushed, s
         ({**brush(np.ones((16, 19), bool), "cat"), "original_width": 20}, "the code is of 304 pixels"),
     ],
 )
-def test_regions_that_cannot_be_taken_name_the_task(pushed, studio, client, region, match):
+def test_invalid_regions_name_the_task(pushed, studio, client, region, match):
     campaign, (path, *_) = pushed(task="segmentation")
     studio.annotate(studio.task_of(path), [region])
     with pytest.raises(DataError, match=rf"task {studio.task_of(path)} of Label Studio.*{match}"):
@@ -320,7 +320,7 @@ def test_codes_of_longer_words_are_refused():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_our_own_code_says_the_mask_to_another_decoder(height, width, seed):
+def test_encoded_masks_are_read_by_another_decoder(height, width, seed):
     mask = np.random.default_rng(seed).random((height, width)) < 0.5
     np.testing.assert_array_equal(decode_by_the_bit(encode_label_studio(mask), (height, width)), mask)
 

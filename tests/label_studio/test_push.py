@@ -45,7 +45,7 @@ def tasks_by_item(studio):
     return {task["data"]["item"]: task for task in studio.tasks.values()}
 
 
-def test_the_waiting_images_go_there_in_order_with_all_that_is_known_of_them(make_campaign, studio, client):
+def test_waiting_images_are_sent_in_rank_order_with_their_data(make_campaign, studio, client):
     campaign = make_campaign()
     run_id = open_round(campaign, [5, 3, 8, 1], suggestion=2, confidence=0.75)
     campaign.label(8, "cat", author="ann")
@@ -92,7 +92,7 @@ def test_pushing_again_sends_nothing(make_campaign, studio, client):
     assert json.dumps(studio.tasks) == before
 
 
-def test_an_interrupted_push_goes_on_where_it_was(make_campaign, studio, client, monkeypatch):
+def test_an_interrupted_push_resumes(make_campaign, studio, client, monkeypatch):
     monkeypatch.setattr("minimax_al.label_studio.pushing._PORTION_FILES", 2)
     campaign = make_campaign()
     campaign.query(7)
@@ -118,7 +118,7 @@ def test_portions_respect_bytes(make_campaign, studio, client, monkeypatch):
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_newer_round_adds_its_tasks_and_renews_those_that_nobody_answered(make_campaign, studio, client):
+def test_a_newer_round_adds_tasks_and_renews_unanswered_ones(make_campaign, studio, client):
     campaign = make_campaign()
     campaign.query(4)
     first = push(campaign, client, "herons")
@@ -170,7 +170,7 @@ def test_images_may_be_links(make_campaign, studio, client, tmp_path):
         push(campaign, client, "herons", images_url="photos")
 
 
-def test_what_browsers_cannot_show_is_sent_as_png(make_campaign, studio, client, tmp_path):
+def test_formats_that_browsers_cannot_show_are_sent_as_png(make_campaign, studio, client, tmp_path):
     (tmp_path / "odd").mkdir()
     image = random_image(1)
     image.save(tmp_path / "odd" / "a.tif")
@@ -185,7 +185,7 @@ def test_what_browsers_cannot_show_is_sent_as_png(make_campaign, studio, client,
     assert any(content == (tmp_path / "odd" / "b.jpg").read_bytes() for _, content in files.values())
 
 
-def test_a_image_that_changed_or_is_gone_is_not_sent(make_campaign, studio, client):
+def test_changed_and_missing_images_are_not_sent(make_campaign, studio, client):
     campaign = make_campaign()
     campaign.query(12)
     file = campaign.image(1)
@@ -258,7 +258,7 @@ def test_classes_that_joined_later_are_added_to_the_project(make_campaign, studi
         ),
     ],
 )
-def test_a_project_for_something_else_is_refused_before_anything_is_sent(make_campaign, studio, client, config, match):
+def test_a_project_with_other_labels_is_refused_before_sending(make_campaign, studio, client, config, match):
     campaign = make_campaign()
     campaign.query(1)
     client.post("/api/projects/", dict, json={"title": "other", "label_config": f"<View>{config}</View>"})
@@ -269,7 +269,7 @@ def test_a_project_for_something_else_is_refused_before_anything_is_sent(make_ca
     assert not studio.tasks
 
 
-def test_a_project_of_ones_own_making_is_used_with_its_own_names(make_campaign, studio, client):
+def test_an_existing_project_is_used_with_its_own_tag_names(make_campaign, studio, client):
     campaign = make_campaign(classes=["cat", "dog"])
     open_round(campaign, [1], suggestion=1)
     config = (
@@ -305,7 +305,7 @@ def test_a_number_makes_no_project_and_a_short_title_is_label_studios_to_refuse(
     assert not studio.projects
 
 
-def test_what_is_in_label_studio_is_leased_here_to_nobody(make_campaign, studio, client, monkeypatch):
+def test_pushed_images_are_not_leased(make_campaign, studio, client, monkeypatch):
     """Of an interrupted push what has arrived; after the next one all of it, until it is pulled."""
     monkeypatch.setattr("minimax_al.label_studio.pushing._PORTION_FILES", 2)
     campaign = make_campaign()
@@ -333,7 +333,7 @@ def test_what_is_in_label_studio_is_leased_here_to_nobody(make_campaign, studio,
     assert campaign.lease("ann", 6).lent == 4
 
 
-def test_what_somebody_has_before_them_is_not_sent_until_they_leave_it(make_campaign, studio, client, clock):
+def test_leased_images_are_not_sent(make_campaign, studio, client, clock):
     campaign = make_campaign()
     campaign.query(6)
     hers = [pick.item for pick in campaign.lease("ann", 2).picks]

@@ -25,7 +25,7 @@ def test_zero_stays_zero_and_passes_no_gradient(dtype):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_what_is_not_finite_is_not_hidden(bad):
+def test_non_finite_values_are_kept(bad):
     out = l2_normalise(torch.tensor([[bad, 1.0], [3.0, 4.0]]))
     assert not torch.isfinite(out[0]).all()
     assert torch.isfinite(out[1]).all()

@@ -50,7 +50,7 @@ def test_a_transformer_refuses_other_sizes():
         ("timm:resnet18", {"stem": "cifar"}, "stem='cifar' cannot be set for encoder 'timm:resnet18'"),
     ],
 )
-def test_what_timm_cannot_do_is_said(name, settings, message):
+def test_unsupported_timm_options_are_refused(name, settings, message):
     with pytest.raises(ConfigurationError, match=message):
         build_encoder(name, **settings)
 

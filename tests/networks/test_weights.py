@@ -111,7 +111,7 @@ def test_what_holds_no_weights_is_refused(tmp_path, content, match, ending):
         build_encoder("resnet18", pretrained=path)
 
 
-def test_published_weights_that_cannot_be_had_are_one_sentence(monkeypatch):
+def test_unavailable_published_weights_are_one_sentence(monkeypatch):
     def fetch(*_, **__):
         raise OSError("Name or service not known")
 

@@ -134,12 +134,12 @@ def test_several_curves_come_in_the_order_asked_for():
         (("digits", "mal", "accurate"), "unknown metric 'accurate'; did you mean 'accuracy'"),
     ],
 )
-def test_unknown_names_meet_the_nearest(name, message):
+def test_unknown_names_suggest_the_nearest(name, message):
     with pytest.raises(ResultsError, match=message):
         learning_curve(records_of({0: {20: 0.5}}), *name)
 
 
-def test_no_records_at_all_is_said():
+def test_an_empty_list_of_records_is_refused():
     with pytest.raises(ResultsError, match="no records"):
         learning_curve([], "digits", "mal")
 

@@ -84,7 +84,7 @@ def colours(svg: str) -> set[str]:
     return set(re.findall(r"stroke: (#[0-9a-f]{6})", svg))
 
 
-def test_a_strategy_keeps_its_colour_whatever_stands_beside_it():
+def test_a_strategys_colour_does_not_depend_on_the_others():
     alone = colours(plot_curves([curve_of("mal")]))
     beside = colours(plot_curves([curve_of("badge"), curve_of("mal"), curve_of("mine")]))
     assert len(alone) == 1

@@ -38,7 +38,7 @@ def test_few_curves_are_one_figure_and_many_have_one_each_as_well():
     assert len(blocks_of(curves_section([curve_of(f"s{i}") for i in range(7)]), Figure)) == 2
 
 
-def test_what_the_curves_leave_out_and_caveats_are_said():
+def test_omissions_and_caveats_are_listed():
     published = [PublishedPoints(s, (20,), (0.3,), source="Table 2", caveat="Beware.") for s in ("mal", "vaal")]
     section = curves_section([curve_of("mal", left_out=(60, 80))], published)
     said = blocks_of(section, Text)[0].paragraphs

@@ -24,14 +24,14 @@ def test_loss_is_the_formula_of_fixmatch():
     assert float(confident) == pytest.approx(sure.mean())
 
 
-def test_no_gradient_flows_to_what_is_believed():
+def test_pseudo_labels_receive_no_gradient():
     weak, strong = (torch.randn(6, 3, requires_grad=True) for _ in range(2))
     consistency_loss(weak, strong, 0.0)[0].backward()
     assert weak.grad is None
     assert strong.grad.abs().sum() > 0
 
 
-def test_nothing_sure_nothing_learnt():
+def test_no_confident_prediction_means_zero_loss():
     strong = torch.randn(6, 3, requires_grad=True)
     loss, confident = consistency_loss(torch.zeros(6, 3), strong, 0.9)
     loss.backward()

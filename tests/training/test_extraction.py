@@ -149,7 +149,7 @@ def test_features_do_not_depend_on_threads_and_the_setting_is_restored(pool, enc
     assert contents(found.store.folder) == expected
 
 
-def test_neighbours_in_a_batch_leave_no_trace(pool, encoder, tmp_path):
+def test_features_do_not_depend_on_other_images_of_the_batch(pool, encoder, tmp_path):
     names = [image.path for image in embed_folder(pool, tmp_path / "all", encoder, SETTINGS).images]
     expected = vectors_by_path(embed_folder(pool, tmp_path / "all", encoder, SETTINGS))
     shuffled = [names[i] for i in np.random.default_rng(3).permutation(len(names))[:17]]

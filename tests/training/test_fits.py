@@ -168,7 +168,7 @@ def test_a_fit_killed_after_any_epoch_and_resumed_equals_an_uninterrupted_one(lo
             assert found[path][1] == state
 
 
-def test_checkpoints_of_one_round_do_not_stand_for_another(longer, tmp_path):
+def test_checkpoints_of_another_round_are_not_used(longer, tmp_path):
     first = replace(longer, folder=tmp_path)
     fit_supervised(first)
     later = replace(first, number=1, labelled=first.labelled.flip(0))

@@ -139,7 +139,7 @@ def test_labelledness_does_not_overflow():
         ("before_bottleneck", "classifier.prototypes", +1),
     ],
 )
-def test_who_raises_the_unlabelled_entropy_and_who_lowers_it(build, batches, monkeypatch, update, case):
+def test_c_raises_the_unlabelled_entropy_and_f_lowers_it(build, batches, monkeypatch, update, case):
     reversal, part, direction = case
     training = build(update=update, reversal=reversal, discriminator=False)
     monkeypatch.setattr(minimax, "classification_loss", lambda logits, targets, mean: 0 * logits.sum())
@@ -203,7 +203,7 @@ def test_an_alternating_step_is_two_adam_steps_with_one_set_of_moments(build, ba
 
 
 @pytest.mark.parametrize(("update", "steps"), [("alternating", 2), ("joint", 1)])
-def test_there_is_one_optimizer_a_network(build, batches, update, steps):
+def test_each_network_has_its_own_optimizer(build, batches, update, steps):
     training = build(update=update)
     training.step(*batches)
     counts = {

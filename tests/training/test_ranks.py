@@ -108,7 +108,7 @@ def test_picks(pair, strategy):
     assert here["again"].tolist() == alone["picked"][0].tolist()
 
 
-def test_progress_is_told_on_rank_0_alone(found):
+def test_only_rank_0_reports_progress(found):
     assert found[2, 0]["mal"]["told"] == found[1, 0]["mal"]["told"] != []
     assert found[2, 1]["mal"]["told"] == []
 
@@ -157,7 +157,7 @@ def test_augmentation_draws_for_the_whole_batch():
         augment(pixels, settings, generators[0], part=parts[0])
 
 
-def test_one_rank_alone_pays_nothing():
+def test_a_single_rank_runs_no_collective():
     values = torch.tensor([1.0, 0.0, 5.0])
     assert float(ALONE.mean(values)) == 2
     assert float(ALONE.mean(values, torch.tensor([True, False, True]))) == 3

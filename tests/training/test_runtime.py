@@ -76,7 +76,7 @@ def test_a_step_moves_the_named_networks_and_forgets_all_gradients(runtime64):
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.float32), ("fp64", torch.float64)])
-def test_what_is_scored_has_full_precision(round_, with_recipe, precision, dtype):
+def test_scores_are_computed_in_full_precision(round_, with_recipe, precision, dtype):
     settings = RuntimeSettings(device="cpu", precision=precision)
     round_ = with_recipe(round_, runtime=settings)
     models = fit_minimax(round_)
@@ -118,7 +118,7 @@ def test_encoders_are_compiled_where_that_helps(monkeypatch, compile_, helps, ex
     assert compiled == [encoder] * len(expected)
 
 
-def test_what_scores_is_what_is_compiled(round_, with_recipe, monkeypatch):
+def test_scoring_uses_the_compiled_encoder(round_, with_recipe, monkeypatch):
     """M's encoder, not M: scoring calls it without the head."""
     compiled = []
 

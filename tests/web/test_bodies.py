@@ -24,7 +24,7 @@ def in_pieces(size):
         ("PUT", "/api/masks/1?author=ann", UPLOAD.size),
     ],
 )
-def test_bodies_have_a_limit_whether_they_say_their_length_or_not(onlooker, method, path, limit, monkeypatch):
+def test_bodies_over_the_limit_are_refused_with_or_without_content_length(onlooker, method, path, limit, monkeypatch):
     json_type = {"Content-Type": "application/json"}
     said = onlooker.request(method, path, content=b"{}", headers={**json_type, "Content-Length": str(limit + 1)})
     assert said.status_code == 413
@@ -33,7 +33,7 @@ def test_bodies_have_a_limit_whether_they_say_their_length_or_not(onlooker, meth
     assert f"{limit:,} bytes" in silent.json()["error"]
 
 
-def test_a_body_within_the_limit_is_taken(onlooker):
+def test_a_body_within_the_limit_is_accepted(onlooker):
     body = b" " * (BODY.size - 17) + b'{"author": "ann"}'
     answer = onlooker.post("/api/release", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
@@ -43,7 +43,7 @@ IMPORT = "/api/import?filename=labels.csv"
 
 
 @pytest.mark.parametrize("path", ["/api/label", IMPORT])
-def test_a_body_that_does_not_arrive_is_given_up(campaign, path):
+def test_a_stalled_body_times_out(campaign, path):
     app = BodyLimit(
         create_app(campaign), uploads=["/api/import"], usual=Limit(BODY.size, 0.01), upload=Limit(BODY.size, 0.01)
     )
@@ -59,7 +59,7 @@ def test_a_body_that_does_not_arrive_is_given_up(campaign, path):
     assert slow.error == "the body has not arrived within 0.01 seconds: send it again"
 
 
-def test_a_body_that_has_arrived_may_be_worked_on_for_long():
+def test_processing_time_does_not_count_against_the_body_timeout():
     """Answers that are streamed look for the client's going with the same call."""
 
     async def work(scope, receive, send):
@@ -82,7 +82,7 @@ def test_a_body_that_has_arrived_may_be_worked_on_for_long():
     assert anyio.run(scene)["done"]
 
 
-def test_a_client_that_goes_during_its_upload_leaves_its_place_and_is_no_failure_of_the_server(campaign):
+def test_a_client_disconnect_frees_the_upload_slot_without_a_server_error(campaign):
     app = BodyLimit(create_app(campaign), uploads=["/api/import"], at_once=1, wait=0.01)
 
     async def scene():
@@ -99,7 +99,7 @@ def test_a_client_that_goes_during_its_upload_leaves_its_place_and_is_no_failure
     assert later.status == 400  # has the place, and no labels
 
 
-def test_so_many_uploads_at_once_and_the_next_is_told_to_come_again(campaign):
+def test_uploads_over_the_concurrency_limit_are_asked_to_retry(campaign):
     app = BodyLimit(create_app(campaign), uploads=["/api/import"], wait=0.01)
     paths = [pick.path for pick in campaign.picks()]
 

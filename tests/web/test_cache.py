@@ -21,12 +21,12 @@ class Source:
         return SharedCache(self.read, lambda: self.now)
 
 
-def test_what_is_cheap_is_read_whenever_somebody_asks():
+def test_cheap_readings_are_not_cached():
     shared = Source(CHEAP_SECONDS / 2).shared()
     assert [shared.get(None) for _ in range(3)] == [1, 2, 3]
 
 
-def test_what_is_dear_serves_for_a_while_in_proportion():
+def test_expensive_readings_are_cached_in_proportion_to_their_cost():
     source = Source(2.0)
     shared = source.shared()
     assert shared.get(None) == 1
@@ -36,7 +36,7 @@ def test_what_is_dear_serves_for_a_while_in_proportion():
     assert shared.get(None) == 2
 
 
-def test_another_key_and_forgetting_make_it_stale():
+def test_a_new_key_and_invalidation_make_it_stale():
     shared = Source(2.0).shared()
     assert [shared.get("a"), shared.get("a"), shared.get("b"), shared.get("a")] == [1, 1, 2, 3]
     shared.forget()
@@ -58,7 +58,7 @@ def test_a_failed_reading_is_not_kept():
     assert shared.get(None) == 7
 
 
-def test_a_crowd_that_asks_at_once_is_served_by_one_reading():
+def test_concurrent_callers_share_one_reading():
     source, crowd = Source(2.0), 8
     shared, together = source.shared(), Barrier(crowd)
 

@@ -82,12 +82,12 @@ def answer(client):
 
 
 @pytest.mark.parametrize("start", [b"", b"G", b"GET / HTTP/1.1\r\nHost: loc"])
-def test_a_header_that_does_not_come_closes_the_connection(connect, monkeypatch, start):
+def test_a_missing_header_times_out(connect, monkeypatch, start):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.2)
     assert answer(connect(start)) == b""
 
 
-def test_a_second_request_that_stops_midway_closes_the_connection(connect, monkeypatch):
+def test_a_stalled_second_request_times_out(connect, monkeypatch):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.2)
     client = connect(REQUEST % b"/")
     assert answer(client).endswith(b"hello")
@@ -112,7 +112,7 @@ def test_requests_on_one_connection_are_answered_one_after_the_other(connect):
     assert answer(client).endswith(b"hello")
 
 
-def test_the_page_answers_whatever_number_of_idle_connections_there_is(connect):
+def test_the_page_answers_despite_many_idle_connections(connect):
     idle = [connect(b"G") for _ in range(20 * LIMIT)]
     assert answer(connect(REQUEST % b"/")).endswith(b"hello")
     assert answer(idle[0]) == b""
@@ -133,7 +133,7 @@ def test_a_header_without_end_closes_the_connection(connect):
         client.sendall(b"X-Name: value\r\n" * 10_000_000)
 
 
-def test_a_client_that_reads_nothing_is_let_go(connect, monkeypatch, site):
+def test_a_client_that_does_not_read_is_disconnected(connect, monkeypatch, site):
     other, received = connect(REQUEST % b"/big"), 0
     while received < BIG:  # a client that reads has it whole
         part = other.recv(1 << 20)
@@ -163,7 +163,7 @@ def test_a_client_that_reads_nothing_is_let_go(connect, monkeypatch, site):
         (32, 32, 16),
     ],
 )
-def test_connections_leave_half_of_the_open_files_to_others(monkeypatch, soft, hard, limit):
+def test_connections_use_at_most_half_of_the_file_limit(monkeypatch, soft, hard, limit):
     resource = pytest.importorskip("resource")
     assert resource.RLIM_INFINITY == -1
     raised = []

@@ -16,7 +16,7 @@ def say(client, route, headers=None, **more):
     return answer.json()
 
 
-def test_an_undo_that_is_sent_again_takes_back_one_answer(client, campaign):
+def test_a_repeated_undo_revokes_one_answer(client, campaign):
     item = campaign.picks()[0].item
     for name in ("cat", "dog"):
         say(client, "label", items=[item], class_name=name)
@@ -27,7 +27,7 @@ def test_an_undo_that_is_sent_again_takes_back_one_answer(client, campaign):
     assert campaign.pick(item).answer == "waiting"
 
 
-def test_a_server_that_was_started_again_knows_what_was_done_before(client, campaign, make_client):
+def test_keys_survive_a_restart_of_the_server(client, campaign, make_client):
     item = campaign.picks()[0].item
     for name in ("cat", "dog"):
         say(client, "label", items=[item], class_name=name)
@@ -37,7 +37,7 @@ def test_a_server_that_was_started_again_knows_what_was_done_before(client, camp
         assert reopened.pick(item).class_name == "cat"
 
 
-def test_a_request_that_comes_twice_at_once_is_done_once(client, campaign):
+def test_concurrent_requests_with_one_key_run_once(client, campaign):
     item = campaign.picks()[0].item
     for name in ("cat", "dog", "cat"):
         say(client, "label", items=[item], class_name=name)
@@ -53,7 +53,7 @@ def test_a_request_that_comes_twice_at_once_is_done_once(client, campaign):
     assert campaign.pick(item).class_name == "dog"
 
 
-def test_what_comes_again_does_not_hide_what_was_said_since(client, campaign):
+def test_a_repeated_request_does_not_replace_a_newer_answer(client, campaign):
     item = campaign.picks()[0].item
     say(client, "label", KEY, items=[item], class_name="cat")
     say(client, "label", author="bob", items=[item], class_name="dog")
@@ -61,7 +61,7 @@ def test_what_comes_again_does_not_hide_what_was_said_since(client, campaign):
     assert campaign.pick(item).class_name == "dog"
 
 
-def test_an_undo_that_says_what_it_takes_back_takes_back_nothing_else(client, campaign):
+def test_an_undo_with_an_expected_answer_revokes_no_other(client, campaign):
     item = campaign.picks()[0].item
     for name in ("cat", "dog"):
         say(client, "label", items=[item], class_name=name)
@@ -73,7 +73,7 @@ def test_an_undo_that_says_what_it_takes_back_takes_back_nothing_else(client, ca
     assert campaign.pick(item).class_name == "cat"
 
 
-def test_one_key_of_two_people_or_routes_means_two_requests(client, campaign):
+def test_keys_are_scoped_to_author_and_route(client, campaign):
     first, second, third, *_ = (pick.item for pick in campaign.picks())
     say(client, "label", KEY, items=[first], class_name="cat")
     say(client, "label", KEY, author="bob", items=[second], class_name="cat")
@@ -82,7 +82,7 @@ def test_one_key_of_two_people_or_routes_means_two_requests(client, campaign):
 
 
 @pytest.mark.parametrize(("route", "more"), [("skip", {}), ("unsure", {}), ("label", {"class_name": "dog"})])
-def test_an_answer_that_is_sent_again_is_taken_back_by_one_undo(client, campaign, route, more):
+def test_one_undo_revokes_a_repeated_answer(client, campaign, route, more):
     item = campaign.picks()[0].item
     for _ in range(2):
         say(client, route, KEY, items=[item], **more)
@@ -90,7 +90,7 @@ def test_an_answer_that_is_sent_again_is_taken_back_by_one_undo(client, campaign
     assert campaign.pick(item).answer == "waiting"
 
 
-def test_a_key_that_comes_with_another_body_is_refused_and_not_taken_for_done(client, campaign):
+def test_a_key_with_another_body_is_refused(client, campaign):
     first, second, *_ = (pick.item for pick in campaign.picks())
     say(client, "label", KEY, items=[first], class_name="cat")
     answer = client.post("/api/label", json={"author": "ann", "items": [second], "class_name": "cat"}, headers=KEY)
@@ -99,7 +99,7 @@ def test_a_key_that_comes_with_another_body_is_refused_and_not_taken_for_done(cl
     assert campaign.pick(second).answer == "waiting"
 
 
-def test_a_refused_request_may_do_well_later(client, campaign):
+def test_a_refused_request_can_be_repeated(client, campaign):
     item = campaign.picks()[0].item
     assert client.post("/api/undo", json={"author": "ann", "item": item}, headers=KEY).status_code == 400
     say(client, "label", items=[item], class_name="cat")
@@ -107,7 +107,7 @@ def test_a_refused_request_may_do_well_later(client, campaign):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 65])
-def test_a_key_is_short(onlooker, key):
+def test_a_long_key_is_refused(onlooker, key):
     answer = onlooker.post("/api/undo", json={"author": "ann"}, headers={"Idempotency-Key": key})
     assert answer.status_code == 422
     assert "Idempotency-Key" in answer.json()["error"]

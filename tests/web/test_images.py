@@ -77,7 +77,7 @@ def show(tmp_path, make_client):
     [("a.jpg", "image/jpeg"), ("a.png", "image/png"), ("a.webp", "image/webp"), ("a.gif", "image/gif"),
      ("a.bmp", "image/bmp"), ("a.avif", "image/avif")],
 )  # fmt: skip
-def test_what_browsers_show_is_sent_as_it_is(show, tmp_path, name, media_type):
+def test_formats_of_browsers_are_sent_unchanged(show, tmp_path, name, media_type):
     client, known = show(lambda folder: quarters().save(folder / name))
     answer = client.get(f"/images/{known[name]}")
     assert answer.headers["Content-Type"] == media_type
@@ -87,7 +87,7 @@ def test_what_browsers_show_is_sent_as_it_is(show, tmp_path, name, media_type):
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.tga", "a.ppm", "a.jp2"])
-def test_what_browsers_do_not_show_is_sent_as_jpeg_in_full_size(show, name):
+def test_other_formats_are_sent_as_full_size_jpeg(show, name):
     client, known = show(lambda folder: quarters().save(folder / name))
     answer = client.get(f"/images/{known[name]}")
     assert answer.headers["Content-Type"] == "image/jpeg"
@@ -95,7 +95,7 @@ def test_what_browsers_do_not_show_is_sent_as_jpeg_in_full_size(show, name):
     assert corners(opened(answer)) == [0, 1, 2, 3]
 
 
-def test_a_file_is_announced_as_what_it_is_and_not_as_it_is_called(show):
+def test_the_media_type_follows_the_content_not_the_suffix(show):
     client, known = show(lambda folder: quarters().save(folder / "a.png", format="JPEG"))
     assert client.get(f"/images/{known['a.png']}").headers["Content-Type"] == "image/jpeg"
 
@@ -120,13 +120,13 @@ def test_thumbnails_are_upright_small_and_true(show, orientation, stored):
     assert len(answer.content) < 20_000
 
 
-def test_small_images_are_not_blown_up(show):
+def test_small_images_are_not_enlarged(show):
     client, known = show(lambda folder: quarters(30, 20).save(folder / "a.png"))
     assert opened(client.get(f"/thumbnails/{known['a.png']}")).size == (30, 20)
 
 
 @pytest.mark.parametrize("route", ["images", "thumbnails"])
-def test_a_browser_that_has_a_image_is_told_so_until_it_changes(show, tmp_path, route):
+def test_an_unchanged_image_is_not_sent_again(show, tmp_path, route):
     client, known = show(lambda folder: quarters().save(folder / "a.png"))
     path, address = tmp_path / "files" / "a.png", f"/{route}/{known['a.png']}"
     first = client.get(address)
@@ -144,7 +144,7 @@ def test_a_browser_that_has_a_image_is_told_so_until_it_changes(show, tmp_path, 
 
 
 @pytest.mark.parametrize("route", ["images", "thumbnails"])
-def test_no_image_is_a_sentence(show, tmp_path, route):
+def test_an_unreadable_image_is_one_sentence(show, tmp_path, route):
     def write(folder):
         for name in ("gone.png", "broken.png", "cut.jpg"):
             quarters().save(folder / name)
@@ -187,7 +187,7 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(show, tmp_path, rout
     assert client.get(f"/{route}/{known['inside.png']}").status_code == 200
 
 
-def test_a_link_that_is_bent_later_is_not_followed_either(show, tmp_path):
+def test_a_link_changed_later_is_not_followed(show, tmp_path):
     (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n secret")
     client, known = show(lambda folder: quarters().save(folder / "a.png"))
     (tmp_path / "files" / "a.png").unlink()
@@ -213,7 +213,7 @@ def test_thumbnails_are_kept_up_to_a_limit_the_latest_first(tmp_path):
         kept.of(paths[0], paths[0].name)
 
 
-def test_a_wall_of_thumbnails_leaves_threads_for_labels(client):
+def test_thumbnails_do_not_occupy_all_threads(client):
     """Images are decoded in threads of their own, fewer than the server has for everything else."""
     from anyio.to_thread import current_default_thread_limiter
 
@@ -264,7 +264,7 @@ def test_views_are_of_known_kinds_and_images(onlooker):
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
-def test_a_browser_that_leaves_leaves_no_file_open(tmp_path, taken):
+def test_a_disconnect_closes_the_file(tmp_path, taken):
     (tmp_path / "image").write_bytes(bytes(3 * images._CHUNK))
     file = (tmp_path / "image").open("rb")
     response = images._FileResponse(file, "image/png", {})

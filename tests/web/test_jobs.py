@@ -93,38 +93,38 @@ def test_a_job_is_followed_from_its_start_to_its_end(jobs, campaign):
     assert last.message == f'[{order}, ["{campaign.folder}"]]'
 
 
-def test_a_failed_job_says_why_in_its_own_words(jobs):
+def test_a_failed_job_reports_its_own_error(jobs):
     jobs.start(train("fail"))
     assert (jobs.wait().state, jobs.now.message) == ("failed", "nothing is labelled yet")
 
 
-def test_a_job_that_ends_without_a_word_has_failed(jobs):
+def test_a_job_without_a_final_message_has_failed(jobs):
     jobs.start(train("crash"))
     ended = jobs.wait()
     assert ended.state == "failed"
     assert "exit status 7" in ended.message
 
 
-def test_what_is_no_progress_is_logged_and_passed_over(jobs, caplog):
+def test_other_output_is_logged_and_skipped(jobs, caplog):
     jobs.start(train("babble"))
     ended = jobs.wait()
     assert (ended.state, ended.epoch) == ("done", 3)
     assert [record.args[0] for record in caplog.records] == ["no JSON", '{"epoch": "soon"}', "[1]"]
 
 
-def test_bytes_that_are_no_text_are_passed_over_too(jobs):
+def test_undecodable_output_is_skipped(jobs):
     jobs.start(train("bytes"))
     assert (jobs.wait().state, jobs.now.epoch) == ("done", 3)
 
 
-def test_a_reader_that_fails_leaves_no_job_that_runs_for_ever(jobs, monkeypatch):
+def test_a_failed_reader_ends_the_job(jobs, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     monkeypatch.setattr(Jobs, "_hear", lambda *_: 1 / 0)
     jobs.start(train("well"))
     assert jobs.wait().state == "failed"
 
 
-def test_the_state_is_told_while_a_start_waits_for_the_last_process_to_go(jobs):
+def test_the_state_is_available_while_a_start_waits(jobs):
     jobs.start(train("linger"))
     jobs.next()
     assert jobs.next().state == "done"
@@ -218,7 +218,7 @@ def test_no_next_round_while_one_is_open(over_http, campaign):
     assert (closed.status_code, closed.json()["error"]) == (409, "no round is open")
 
 
-def test_a_page_that_is_behind_closes_no_round_that_it_does_not_show(over_http, campaign):
+def test_an_outdated_page_cannot_close_a_newer_round(over_http, campaign):
     campaign.close_round()
     campaign.query(4, "random")
     refused = over_http.post("/api/close-round", json={"round": 1})
@@ -233,7 +233,7 @@ def test_a_page_that_is_behind_closes_no_round_that_it_does_not_show(over_http, 
     [{}, {"kind": "sleep"}, {"kind": "query", "budget": 0}, {"kind": "query", "random_share": 1.5},
      {"kind": "query", "budget": "5"}, {"kind": "train", "epochs": 3}],
 )  # fmt: skip
-def test_orders_have_a_form(onlooker, order):
+def test_malformed_job_requests_are_refused(onlooker, order):
     assert onlooker.post("/api/jobs", json=order).status_code == 422
 
 
@@ -261,7 +261,7 @@ def do(campaign, monkeypatch, capsys):
     return call
 
 
-def test_a_training_tells_its_epochs_and_how_good_it_is(do, monkeypatch):
+def test_a_training_reports_epochs_and_score(do, monkeypatch):
     def train(campaign, strategy, progress):
         for epoch in (1, 2):
             progress(strategy, epoch, 2, "epochs")
@@ -275,20 +275,20 @@ def test_a_training_tells_its_epochs_and_how_good_it_is(do, monkeypatch):
     assert (status, told) == (0, [*epochs, {"state": "done", "message": message}])
 
 
-def test_what_a_campaign_refuses_is_told_in_its_sentence(do, campaign):
+def test_a_refusal_of_the_campaign_is_passed_on(do, campaign):
     campaign.close_round()
     sentence = "a budget of 99 was given; it must be from 1 to the 8 unlabelled images"
     assert do(kind="query", budget=99, strategy="random") == (1, [{"state": "failed", "message": sentence}])
 
 
-def test_a_training_elsewhere_keeps_this_one_from_it(do, campaign):
+def test_a_training_of_another_process_blocks_the_job(do, campaign):
     with training_alone(campaign.folder):
         status, (told,) = do(kind="train")
     assert status == 1
     assert told["message"].startswith("another training runs on the campaign")
 
 
-def test_what_nobody_has_foreseen_is_told_and_logged(do, campaign, monkeypatch, capsys):
+def test_unexpected_errors_are_reported_and_logged(do, campaign, monkeypatch, capsys):
     def train(*_):
         raise ZeroDivisionError("by nought")
 

@@ -76,7 +76,7 @@ def recorded(name, studio, **changes):
     return body
 
 
-def test_health_is_what_label_studio_looks_for(backend):
+def test_health_answers_as_label_studio_expects(backend):
     for path in ("/", "/health"):
         assert backend.get(path).json() == {"status": "UP", "model_class": "minimax-al"}
     assert backend.get("/metrics").json() == {}
@@ -91,7 +91,7 @@ def test_setup_answers_with_the_models_version_and_refuses_other_projects(backen
     assert "project 99 connects" in answer.json()["error"]
 
 
-def test_predictions_are_what_was_pushed(backend, studio):
+def test_predictions_equal_the_pushed_ones(backend, studio):
     answer = backend.post("/predict", json=recorded("predict", studio, tasks=list(studio.tasks)))
     assert answer.status_code == 200
     assert answer.json()["results"] == [task["predictions"][0] for task in studio.tasks.values()]
@@ -130,7 +130,7 @@ def keep_a_model(campaign):
     save_trained(folder, Trained(model, recipe, "classification", ("cat", "dog"), 16, "centre", grey, grey, {}))
 
 
-def test_the_last_model_is_asked_of_images_that_it_did_not_choose(backend, campaign, studio):
+def test_images_that_were_not_picked_are_predicted_by_the_last_model(backend, campaign, studio):
     keep_a_model(campaign)
     said = {one.path: one for one in campaign.predict(campaign.images).images}
     body = recorded("predict", studio, tasks=list(studio.tasks))
@@ -142,7 +142,7 @@ def test_the_last_model_is_asked_of_images_that_it_did_not_choose(backend, campa
             assert result["model_version"] == "run-0002"
 
 
-def test_a_webhook_brings_the_label_in_at_once_and_once(backend, studio, campaign, client):
+def test_a_webhook_imports_each_label_once(backend, studio, campaign, client):
     first, second, _ = studio.tasks
     annotation = studio.choose(first, "dog")
     answer = backend.post("/webhook", json=recorded("webhook", studio, task=first))
@@ -210,7 +210,7 @@ def test_the_same_event_by_two_webhooks_at_once_counts_once(backend, studio, cam
     assert campaign.labels() == {}
 
 
-def test_a_forged_event_brings_nothing_in(backend, studio, campaign):
+def test_a_forged_event_adds_no_label(backend, studio, campaign):
     body = recorded("webhook", studio, task=next(iter(studio.tasks)))
     assert body["annotation"]["result"]
     assert backend.post("/webhook", json=body).json()["result"]["added"] == 0
@@ -252,7 +252,7 @@ def test_a_changed_configuration_is_read_again(backend, studio):
     assert result["result"][0]["from_name"] == "animal"
 
 
-def test_what_cannot_be_taken_is_said_and_not_taken(backend, studio, campaign, caplog):
+def test_invalid_annotations_are_reported_and_not_imported(backend, studio, campaign, caplog):
     first = next(iter(studio.tasks))
     studio.choose(first, "zebra")
     answer = backend.post("/webhook", json=recorded("webhook", studio, task=first))
@@ -274,7 +274,7 @@ def basic(password, user="anybody"):
     return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
-def test_a_token_is_asked_for_on_every_route(campaign, client):
+def test_every_route_needs_the_token(campaign, client):
     backend = TestClient(create_backend(campaign, client, "herons", token=TOKEN), base_url=HOME)
     wrong = [{}, basic("wrong"), basic(""), {"Authorization": "Basic %%%"}, {"Authorization": "Bearer wrong"}]
     for headers in wrong:
@@ -287,7 +287,7 @@ def test_a_token_is_asked_for_on_every_route(campaign, client):
         assert backend.get("/health", headers=headers).status_code == 200
 
 
-def test_foreign_names_and_pages_are_kept_out(backend):
+def test_other_hosts_and_origins_are_refused(backend):
     assert backend.get("/health", headers={"host": "evil.test"}).status_code == 403
     answer = backend.post("/webhook", json={"action": "x"}, headers={"origin": "https://evil.test"})
     assert answer.status_code == 403
@@ -326,7 +326,7 @@ def test_no_torch_is_loaded_until_a_model_is_asked():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_commands_say_what_they_did(campaign, studio, monkeypatch, capsys, tmp_path):
+def test_the_commands_print_their_outcome(campaign, studio, monkeypatch, capsys, tmp_path):
     from minimax_al.cli import main
 
     def connect(url, key):

@@ -22,7 +22,7 @@ def history(campaign):
         return [tuple(row) for row in rows]
 
 
-def test_two_people_share_a_round_without_meeting(client):
+def test_two_annotators_get_disjoint_images(client):
     ann, bob = post(client, "lease", author="ann", count=3), post(client, "lease", author="bob", count=200)
     assert len(ann["picks"]) == 3
     assert len(bob["picks"]) == 5
@@ -40,18 +40,18 @@ def test_a_lease_is_the_same_when_the_page_is_loaded_again(client, clock):
     assert after["until"] > before["until"]
 
 
-def test_what_is_given_back_is_free_for_others(client):
+def test_released_images_are_free_for_others(client):
     given = items_of(post(client, "lease", author="ann", count=8))
     assert post(client, "release", author="ann") == {"released": 8}
     assert items_of(post(client, "lease", author="bob", count=8)) == given
 
 
-def test_a_name_is_the_same_with_spaces_around_it(client):
+def test_spaces_around_a_name_are_ignored(client):
     given = post(client, "lease", author=" ann ", count=2)
     assert {pick["lease_holder"] for pick in given["picks"]} == {"ann"}
 
 
-def test_a_label_that_comes_late_is_kept_and_the_other_person_is_left_in_peace(client, campaign, clock):
+def test_a_late_label_is_stored_and_the_new_lease_stays(client, campaign, clock):
     (item,) = items_of(post(client, "lease", author="ann", count=1))
     clock.advance(campaign.settings.lease_seconds + 1)
     assert items_of(post(client, "lease", author="bob", count=1)) == [item]
@@ -70,7 +70,7 @@ def test_many_images_at_once_each_counted_once(client, campaign):
 
 
 @pytest.mark.parametrize(("route", "more"), [("label", {"class_name": "cat"}), ("unsure", {})], ids=["label", "unsure"])
-def test_a_request_that_is_sent_again_is_in_the_history_once(client, campaign, route, more):
+def test_a_repeated_request_is_in_the_history_once(client, campaign, route, more):
     items = items_of(post(client, "lease", author="ann", count=2))
     order, key = {"author": "ann", "items": items, **more}, {"Idempotency-Key": "one"}
     first, again = (client.post(f"/api/{route}", json=order, headers=key) for _ in range(2))
@@ -80,7 +80,7 @@ def test_a_request_that_is_sent_again_is_in_the_history_once(client, campaign, r
     assert campaign.pick(items[0]).answer == "waiting"
 
 
-def test_skip_and_unsure_are_told_apart(client, campaign):
+def test_skip_and_unsure_are_different_answers(client, campaign):
     skipped, puzzling, *_ = items_of(post(client, "lease", author="ann", count=8))
     assert post(client, "skip", author="ann", items=[skipped]) == {"answered": 1, "answered_before": []}
     assert post(client, "unsure", author="ann", items=[puzzling]) == {"answered": 1, "answered_before": []}
@@ -88,7 +88,7 @@ def test_skip_and_unsure_are_told_apart(client, campaign):
     assert campaign.pick(puzzling).answer == "unsure"
 
 
-def test_undo_takes_back_what_one_person_said_last(client):
+def test_undo_revokes_the_authors_last_answer(client):
     first, second, *_ = items_of(post(client, "lease", author="ann", count=3))
     post(client, "label", author="ann", items=[first], class_name="cat")
     post(client, "label", author="bob", items=[second], class_name="dog")
@@ -107,7 +107,7 @@ def test_undo_of_a_label_that_no_round_asked_for_has_no_pick(make_campaign, make
     assert post(client, "undo", author="ann", item=1)["pick"] is None
 
 
-def test_a_round_is_looked_over_in_order_filtered_and_by_pages(client, campaign):
+def test_picks_of_a_round_are_ordered_filtered_and_paged(client, campaign):
     ranked = [pick.item for pick in campaign.picks()]
     post(client, "label", author="ann", items=ranked[::2], class_name="cat")
     post(client, "label", author="ann", items=ranked[1:2], class_name="dog")
@@ -145,7 +145,7 @@ def test_before_the_first_round_there_is_nothing_to_do(make_campaign, make_clien
         ("undo", {"item": 1}, 400, "could be undone"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(client, route, body, status, sentence):
+def test_invalid_requests_are_one_sentence_and_change_nothing(client, route, body, status, sentence):
     answer = client.post(f"/api/{route}", json={"author": "ann", **body})
     assert answer.status_code == status
     assert sentence in answer.json()["error"]
@@ -154,7 +154,7 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(client, rou
 
 
 @pytest.mark.parametrize("author", ["", "   ", "x" * 81, "a\nb", "\ud800", 7, None])
-def test_an_author_has_a_name(onlooker, author):
+def test_an_empty_author_is_refused(onlooker, author):
     raw = b'{"author": "\\ud800"}' if author == "\ud800" else None
     json_type = {"Content-Type": "application/json"}
     if raw is None:
@@ -176,7 +176,7 @@ def test_an_author_has_a_name(onlooker, author):
     ],
     ids=["garbage", "text", "untyped", "no code point", "empty"],
 )
-def test_bodies_are_json_and_say_so(onlooker, content, headers):
+def test_bodies_without_json_or_its_content_type_are_refused(onlooker, content, headers):
     answer = onlooker.post("/api/release", content=content, headers=headers)
     assert answer.status_code == 422
     assert answer.json()["error"]
@@ -198,7 +198,7 @@ def test_classes_and_masks_are_kept_apart(make_campaign, make_client):
 @pytest.mark.parametrize(
     ("route", "more"), [("label", {"items": [1], "class_name": "cat"}), ("lease", {"count": 1}), ("undo", {})]
 )
-def test_a_busy_database_is_not_the_requests_fault(campaign, make_client, route, more):
+def test_a_locked_database_answers_503(campaign, make_client, route, more):
     with Campaign.open(campaign.folder, wait_seconds=0.01) as impatient, campaign.store.writing():
         answer = make_client(impatient).post(f"/api/{route}", json={"author": "ann", **more})
     assert answer.status_code == 503
@@ -207,7 +207,7 @@ def test_a_busy_database_is_not_the_requests_fault(campaign, make_client, route,
 
 
 @pytest.mark.parametrize(("route", "more"), [("label", {"class_name": "cat"}), ("unsure", {})], ids=["label", "unsure"])
-def test_a_page_that_lay_frozen_leaves_alone_what_others_said_meanwhile(client, campaign, clock, route, more):
+def test_if_waiting_keeps_answers_given_meanwhile(client, campaign, clock, route, more):
     """Its lease is over, somebody else has had the image, and the person at it knows nothing of that."""
     mine, theirs = items_of(post(client, "lease", author="ann", count=2))
     clock.advance(campaign.settings.lease_seconds + 1)
@@ -221,7 +221,7 @@ def test_a_page_that_lay_frozen_leaves_alone_what_others_said_meanwhile(client, 
     assert campaign.pick(theirs).class_name == "cat"
 
 
-def test_what_lies_in_label_studio_is_leased_to_nobody_until_it_is_recalled(client, campaign):
+def test_images_lent_to_label_studio_are_not_leased_until_recalled(client, campaign):
     sent = [pick.item for pick in campaign.picks()[:6]]
     campaign.lend(sent, "Label Studio, project 1")
     lease = post(client, "lease", author="ann", count=8)

@@ -40,7 +40,7 @@ def finished(load, campaign):
     return campaign, ledger
 
 
-def test_good_work_has_no_fault(load, finished):
+def test_correct_work_has_no_fault(load, finished):
     assert load.check(*finished, 8) == []
     assert finished[1].half.is_set()
 
@@ -64,7 +64,7 @@ def test_work_that_was_left_is_a_fault(load, finished):
     assert load.check(campaign, ledger, 8) == ["7 of 8 images are labelled, and 1 wait"]
 
 
-def test_a_image_in_two_hands_is_a_fault(load):
+def test_an_image_leased_twice_is_a_fault(load):
     ledger = load.Ledger(middle=1)
     ledger.take("ann", [1, 2])
     ledger.take("ann", [1])

@@ -35,7 +35,7 @@ def fail(log, error, place):
         log.exception("Exception in ASGI application")
 
 
-def test_a_flood_passes_a_few_times_a_period_and_is_counted(log, clock):
+def test_repeated_records_are_limited_per_period_and_counted(log, clock):
     logger, passed = log
     for number in range(1000):
         logger.warning("refused %d", number)

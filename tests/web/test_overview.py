@@ -7,7 +7,7 @@ from minimax_al.campaign.rounds.strategies import USUAL
 from minimax_al.web.models import Job
 
 
-def test_the_campaign_in_a_nutshell(client, campaign):
+def test_the_overview_describes_the_campaign(client, campaign):
     info = client.get("/api/campaign").json()
     assert len(info.pop("id")) == 16
     assert info == {
@@ -23,7 +23,7 @@ def test_the_campaign_in_a_nutshell(client, campaign):
     }
 
 
-def test_campaigns_are_told_apart(make_campaign, make_client):
+def test_campaigns_have_different_ids(make_campaign, make_client):
     first, second = (make_client(make_campaign()).get("/api/campaign").json()["id"] for _ in range(2))
     assert first != second
 
@@ -34,12 +34,12 @@ def test_masks_have_colours_and_fewer_formats(make_campaign, make_client):
     assert info["export_formats"] == ["coco", "label-studio"]
 
 
-def test_what_chooses_is_offered_with_the_campaigns_own(make_campaign, make_client):
+def test_offered_strategies_include_the_campaigns_own(make_campaign, make_client):
     offered = make_client(make_campaign(strategy="entropy+mal")).get("/api/campaign").json()["strategies"]
     assert sorted({*strategy_names(), "entropy+mal"}) == offered
 
 
-def test_the_status_says_what_the_campaign_says(client, campaign):
+def test_the_status_equals_the_campaigns(client, campaign):
     picks = campaign.picks()
     campaign.label([pick.item for pick in picks[:3]], "cat", author="ann")
     campaign.unsure(picks[3].item, author="ann")
@@ -54,11 +54,11 @@ def test_the_status_says_what_the_campaign_says(client, campaign):
     assert told["job"]["state"] == "idle"
 
 
-def test_before_the_first_round_there_is_none(make_campaign, make_client):
+def test_the_round_is_null_before_the_first_query(make_campaign, make_client):
     assert make_client(make_campaign()).get("/api/status").json()["round"] is None
 
 
-def test_a_trained_model_and_the_curve_are_told(client, campaign, clock):
+def test_the_status_has_the_model_and_the_curve(client, campaign, clock):
     from sqlalchemy import insert
 
     from minimax_al.campaign.store.schema import runs
@@ -76,7 +76,7 @@ def test_a_trained_model_and_the_curve_are_told(client, campaign, clock):
     assert [point["low"], point["high"]] == told["model"]["interval"]
 
 
-def test_what_can_be_exported_is_what_is_a_file():
+def test_export_formats_are_the_single_file_formats():
     from typing import get_args
 
     from minimax_al.web.transfer import ExportFormat
@@ -97,5 +97,5 @@ def test_the_description_declares_every_route_completely(client):
                     assert schema["required"] == ["error"], (method, path, status)
 
 
-def test_an_idle_job_says_nothing(client):
+def test_an_idle_job_has_default_fields(client):
     assert client.get("/api/job").json() == Job().model_dump()

@@ -6,7 +6,7 @@ FOREIGN = "http://evil.example"
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8765", "127.0.0.1:1", "[::1]:8765", "LOCALHOST"])
-def test_the_machines_own_names_are_known(onlooker, host):
+def test_loopback_names_are_allowed_hosts(onlooker, host):
     assert onlooker.get("/api/job", headers={"Host": host}).status_code == 200
 
 
@@ -56,7 +56,7 @@ def test_only_our_own_pages_change_anything(onlooker, headers, status):
         ("POST", "/api/lease"),
     ],
 )
-def test_nothing_is_told_without_the_token(campaign, make_client, method, path):
+def test_every_route_needs_the_token(campaign, make_client, method, path):
     client = make_client(campaign, token=TOKEN)
     for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": TOKEN}, {"Authorization": "Bearer é"}):
         answer = client.request(method, path, headers=[(k, v.encode()) for k, v in headers.items()])
@@ -83,7 +83,7 @@ def test_the_address_with_the_token_leads_to_the_page_by_a_cookie(campaign, make
     assert client.get("/api/job").status_code == 200
 
 
-def test_campaigns_on_two_ports_of_a_machine_do_not_take_one_anothers_cookie(campaign, make_client):
+def test_cookies_of_two_ports_have_different_names(campaign, make_client):
     one, two = make_client(campaign, token=TOKEN), make_client(campaign, token=TOKEN[::-1])
     names = [client.get("/", params={"token": token}).headers["Set-Cookie"].split("=")[0]
              for client, token in ((one, TOKEN), (two, TOKEN[::-1]))]  # fmt: skip
@@ -91,7 +91,7 @@ def test_campaigns_on_two_ports_of_a_machine_do_not_take_one_anothers_cookie(cam
 
 
 @pytest.mark.parametrize("path", ["/", "/api/status", "/api/nothing", "/static/main.js", "/thumbnails/1"])
-def test_browsers_are_told_to_load_nothing_from_elsewhere(onlooker, path):
+def test_content_security_policy_allows_own_origin_only(onlooker, path):
     headers = onlooker.get(path).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -112,14 +112,14 @@ def test_refusals_have_the_same_headers(onlooker, headers):
     ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/images/..%2f1",
      "/thumbnails/../../etc/passwd", "/views/1/..%2f..%2fsecret.png"],
 )  # fmt: skip
-def test_no_path_leads_out(onlooker, path):
+def test_path_traversal_is_refused(onlooker, path):
     raw = httpx2.URL("http://localhost:8765").copy_with(raw_path=path.encode())
     answer = onlooker.get(raw)
     assert answer.status_code in (404, 422)
     assert "import" not in answer.text
 
 
-def test_what_is_not_there_and_what_is_not_taken_are_sentences(onlooker):
+def test_unknown_paths_and_methods_are_one_sentence(onlooker):
     missing, wrong = onlooker.get("/api/nothing"), onlooker.put("/api/status")
     assert (missing.status_code, wrong.status_code) == (404, 405)
     assert "/api/nothing" in missing.json()["error"]

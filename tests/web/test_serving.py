@@ -35,7 +35,7 @@ def served(campaign, monkeypatch):
     return call
 
 
-def test_on_this_machine_nobody_needs_a_token(served):
+def test_loopback_needs_no_token(served):
     page, app, opened = served()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", page)
     with TestClient(app, base_url=page) as client:
@@ -51,12 +51,12 @@ def test_every_address_of_this_machine_answers_by_its_name(served, host, name):
         assert client.get("/api/job").status_code == 200
 
 
-def test_a_browser_is_opened_where_it_is_asked_for(served):
+def test_a_browser_is_opened_on_request(served):
     _, _, opened = served(open_browser=True)
     assert opened.wait(timeout=10)
 
 
-def test_no_browser_is_started_with_a_token_among_its_words(served, monkeypatch):
+def test_a_server_with_a_token_opens_no_browser(served, monkeypatch):
     monkeypatch.setattr("minimax_al.web.serving.Thread", None)  # of the browser; there is no other
     page, _, opened = served(open_browser=True, token=TOKEN)
     assert page.endswith(f"?token={TOKEN}")
@@ -64,7 +64,7 @@ def test_no_browser_is_started_with_a_token_among_its_words(served, monkeypatch)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "labels.example"])
-def test_beyond_this_machine_there_is_always_a_token(served, host):
+def test_other_addresses_always_need_a_token(served, host):
     made = {served(host=host)[0].partition("?token=")[2] for _ in range(2)}
     assert len(made) == 2
     assert all(len(token) >= 32 for token in made)
@@ -83,7 +83,7 @@ def test_a_token_counts_on_this_machine_too(served):
 
 
 @pytest.mark.parametrize("token", ["", "short", "x" * 15, "with a space in it", "ümlautümlautümlaut", "x" * 201])
-def test_a_token_that_can_be_guessed_or_not_be_written_is_refused(campaign, token):
+def test_short_or_unprintable_tokens_are_refused(campaign, token):
     with pytest.raises(ConfigurationError, match="at least 16 letters"):
         serve(campaign, port=0, token=token)
 
@@ -104,7 +104,7 @@ def test_addresses_can_be_typed():
     assert address("0.0.0.0", 80, "abc") == f"http://{socket.gethostname()}:80/?token=abc"
 
 
-def test_an_address_that_cannot_be_listened_on_is_a_sentence():
+def test_an_unusable_address_is_one_sentence():
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"port {port}: Address already in use.*--port"):
@@ -134,7 +134,7 @@ def test_the_command_serves_until_it_is_stopped(campaign):
     assert campaign.pick(lease["picks"][0]["item"]).lease_holder == "ann"
 
 
-def test_the_command_says_in_a_sentence_what_it_cannot_do(tmp_path, campaign, capsys):
+def test_errors_of_the_command_are_one_sentence(tmp_path, campaign, capsys):
     assert main(["label", str(tmp_path / "nowhere")]) == 2
     assert "does not exist" in capsys.readouterr().err
     assert main(["label", str(campaign.folder), "--port", "70000"]) == 2

@@ -30,7 +30,7 @@ def png(pixels, mode=None):
         ("label-studio", "application/json", "herons-label-studio.json"),
     ],
 )
-def test_what_is_downloaded_can_be_uploaded_again(campaign, client, name, media_type, file):
+def test_an_export_can_be_imported(campaign, client, name, media_type, file):
     items = [pick.item for pick in campaign.picks()]
     campaign.label(items[:3], "cat", author="ann")
     campaign.label(items[3:5], "dog", author="bob")
@@ -48,7 +48,7 @@ def test_what_is_downloaded_can_be_uploaded_again(campaign, client, name, media_
     assert campaign.labels() == before
 
 
-def test_nothing_is_left_behind_of_a_transfer(client, monkeypatch, tmp_path):
+def test_temporary_files_of_transfers_are_removed(client, monkeypatch, tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -59,7 +59,7 @@ def test_nothing_is_left_behind_of_a_transfer(client, monkeypatch, tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_an_export_is_a_table_of_what_people_said(campaign, client):
+def test_an_export_is_a_table_of_answers(campaign, client):
     pick = campaign.picks()[0]
     campaign.label(pick.item, "dog", author="ann")
     (row,) = csv.DictReader(io.StringIO(client.get("/api/export/csv").text))
@@ -89,9 +89,7 @@ def test_a_format_without_a_place_for_masks_is_refused(make_campaign, make_clien
         ("../../labels.csv", b"path,label\n99.png,cat\n", "'_.._labels.csv', line 2"),
     ],
 )
-def test_what_cannot_be_imported_is_a_sentence_about_the_file_and_nothing_is_taken(
-    client, campaign, filename, content, sentence
-):
+def test_an_invalid_import_is_one_sentence_and_changes_nothing(client, campaign, filename, content, sentence):
     answer = upload(client, filename, content)
     assert answer.status_code == 400
     assert sentence in answer.json()["error"]
@@ -170,7 +168,7 @@ def test_no_file_makes_the_server_fail(request, filename, content, task):
         "💥" * 99,
     ],
 )
-def test_the_name_of_an_upload_leads_nowhere(tmp_path, name):
+def test_the_name_of_an_upload_is_not_used_as_a_path(tmp_path, name):
     plain = _plain_name(name)
     assert (tmp_path / plain).parent == tmp_path
     assert len(plain.encode()) < 250
@@ -219,7 +217,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_masks_are_taken_as_a_folder_of_them_is(masks, kind, tmp_path):
+def test_an_uploaded_mask_equals_one_imported_from_a_folder(masks, kind, tmp_path):
     campaign, client = masks
     assert client.put("/api/masks/1?author=ann", content=KINDS[kind]).status_code == 200
     (name,) = campaign.labels().values()
@@ -250,7 +248,7 @@ def jpeg():
     ],
     ids=["empty", "JPEG", "cut", "small", "class", "void", "clear", "coloured"],
 )
-def test_what_is_no_mask_of_the_image_is_refused(masks, content, sentence):
+def test_files_that_are_not_masks_of_the_image_are_refused(masks, content, sentence):
     campaign, client = masks
     answer = client.put("/api/masks/1?author=ann", content=content)
     assert answer.status_code == 400
@@ -265,7 +263,7 @@ def test_a_mask_of_another_size_is_refused_before_it_is_decoded(masks, monkeypat
     assert campaign.labels() == {}
 
 
-def test_a_mask_that_is_named_after_another_image_is_asked_about(masks):
+def test_a_mask_named_after_another_image_needs_confirmation(masks):
     campaign, client = masks
     mask = png(np.zeros((16, 20), np.uint8))
 
@@ -293,7 +291,7 @@ def test_masks_are_of_known_images_by_somebody_in_segmentation(masks, onlooker):
     assert "use label" in refused.json()["error"]
 
 
-def test_a_mask_that_is_sent_again_is_taken_back_by_one_undo(masks):
+def test_one_undo_revokes_a_repeated_mask(masks):
     campaign, client = masks
     mask = png(np.zeros((16, 20), np.uint8))
     for _ in range(2):

@@ -83,7 +83,7 @@ def test_the_same_file_twice_adds_nothing_and_another_label_is_a_new_row(campaig
     assert len(history(campaign)) == 3
 
 
-def test_unknown_classes_join_when_asked_to(campaign, write):
+def test_create_classes_adds_unknown_classes(campaign, write):
     source = write("given.csv", "path,label\na/000.png,heron\nb/001.png,cat\na/002.png,egret\n")
     assert campaign.import_labels(source, create_classes=True).new_classes == ("heron", "egret")
     assert campaign.classes == ("cat", "dog", "n/a", "heron", "egret")
@@ -176,7 +176,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "content", "match"), BAD)
-def test_one_wrong_label_and_nothing_is_imported(campaign, write, name, content, match):
+def test_an_invalid_label_cancels_the_import(campaign, write, name, content, match):
     with pytest.raises(DataError, match=match):
         campaign.import_labels(write(name, content))
     assert history(campaign) == []
@@ -223,7 +223,7 @@ def test_a_link_that_leads_out_of_the_folder_is_outside(campaign, write, tmp_pat
         (lambda c: c.import_labels(c.folder / "empty"), DataError, "has no class folders"),
     ],
 )
-def test_what_no_format_can_do_is_said(campaign, call, error, match):
+def test_invalid_sources_and_formats_are_refused(campaign, call, error, match):
     (campaign.folder / "empty").mkdir()
     with pytest.raises(error, match=match):
         call(campaign)
@@ -252,7 +252,7 @@ def test_a_format_by_name_is_refused_in_a_sentence(campaign, write, refused):
     assert campaign.labels() == {}
 
 
-def test_nothing_is_there_whatever_the_format(campaign):
+def test_a_missing_source_is_refused_in_every_format(campaign):
     for name in ("csv", "imagefolder", "coco", "label-studio"):
         with pytest.raises(DataError, match="there is no 'nowhere'"):
             campaign.import_labels("nowhere", format=name)
@@ -309,7 +309,7 @@ def test_masks_are_found_by_the_images_names(masked, tmp_path):
         (np.full((16, 20, 3), (1, 0, 0), np.uint8), r"is in colour \(\(1, 0, 0\) at pixel"),
     ],
 )
-def test_one_wrong_mask_and_none_is_imported(masked, tmp_path, mask, match):
+def test_an_invalid_mask_cancels_the_import(masked, tmp_path, mask, match):
     (tmp_path / "masks/a").mkdir(parents=True)
     Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "masks/a/000.png")
     Image.fromarray(mask).save(tmp_path / "masks/a/002.png")
@@ -323,7 +323,7 @@ def test_one_wrong_mask_and_none_is_imported(masked, tmp_path, mask, match):
             masked.label_mask("a/000.png", mask, author="ann")
 
 
-def test_two_masks_of_one_image_are_said_in_words(masked, tmp_path):
+def test_two_masks_of_one_image_are_refused(masked, tmp_path):
     (tmp_path / "masks/a").mkdir(parents=True)
     Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "masks/a/000.png")
     Image.fromarray(np.ones((16, 20), np.uint8)).save(tmp_path / "masks/a/000_L.png")
@@ -333,7 +333,7 @@ def test_two_masks_of_one_image_are_said_in_words(masked, tmp_path):
         masked.import_labels(tmp_path / "masks")
 
 
-def test_a_mask_that_cannot_be_written_is_said(masked, monkeypatch):
+def test_a_mask_that_cannot_be_written_is_reported(masked, monkeypatch):
     def no_room(path, content):
         raise OSError(28, "No space left on device")
 
@@ -422,7 +422,7 @@ VAST = {"counts": [0, 120_000**2], "size": [120_000, 120_000]}
         (coco([{"category_id": 3, "segmentation": VAST}]), r"a region of \[120000, 120000\], .* of \[16, 20\]"),
     ],
 )
-def test_a_mask_that_says_to_be_vast_is_refused_before_room_is_made_for_it(masked, write, content, match):
+def test_a_mask_with_a_huge_declared_size_is_refused_before_allocation(masked, write, content, match):
     if isinstance(content, dict):
         content["categories"] = [{"id": 3, "name": "ground"}]
     with pytest.raises(DataError, match=match):  # a MemoryError, or hours, where room is made first

@@ -83,7 +83,7 @@ def test_a_label_of_one_link_goes_to_no_other_image(with_names, write, name):
         (("a.png", "a.png&b.png"), "/data/local-files/?d=a.png&b.png"),
     ],
 )
-def test_of_two_images_that_a_link_may_mean_none_is_chosen(with_names, write, pair, link):
+def test_an_ambiguous_link_is_refused(with_names, write, pair, link):
     campaign = with_names(*pair)
     with pytest.raises(DataError, match=r"task 1: .* may be .* or .*: write the one that is meant"):
         campaign.import_labels(write([task(link)]))
@@ -117,7 +117,7 @@ def test_two_images_of_a_task_are_refused(with_names, write):
     "name",
     ["images/{}", "pool/{}", "/home/ann/pool/{}", "C:\\Users\\ann\\pool\\{}", "data\\images\\{}", "set/images/{}"],
 )
-def test_folders_before_all_names_are_left_out_and_said(with_names, write, name):
+def test_a_common_prefix_of_all_names_is_removed_and_reported(with_names, write, name):
     campaign = with_names("sub/x.png", "y.png", folder="pool")
     rows = "".join(f"{name.format(one)},cat\n" for one in ("y.png", "sub/x.png"))
     done = campaign.import_labels(write(f"path,label\n{rows}", "labels.csv"))
@@ -126,7 +126,7 @@ def test_folders_before_all_names_are_left_out_and_said(with_names, write, name)
     assert done.notes == (f"The names begin with {prefix!r}, which the campaign's paths do not have: it was left out.",)
 
 
-def test_names_of_another_folder_are_not_taken_for_images_of_this_one(with_names, write):
+def test_names_of_another_folder_match_no_image(with_names, write):
     campaign = with_names("1.png", "2.png", folder="train")
     mixed = write("path,label\ntrain/1.png,cat\nval/1.png,dog\n", "labels.csv")
     with pytest.raises(DataError, match=r"line 3: 'val/1\.png' is not an image of this campaign"):

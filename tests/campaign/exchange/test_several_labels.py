@@ -73,7 +73,7 @@ def test_the_time_of_a_label_survives_a_round_trip(campaign, make_campaign, writ
     assert [(row.author, row.at) for row in history(other)] == [(row.author, row.at) for row in history(campaign)]
 
 
-def test_a_time_that_is_none_is_refused(campaign, write):
+def test_an_invalid_time_is_refused(campaign, write):
     with pytest.raises(DataError, match=r"line 2: 'yesterday' is not a time: write it as 2026-"):
         campaign.import_labels(write("path,label,labelled_at\na/000.png,cat,yesterday\n"))
 
@@ -106,7 +106,7 @@ def test_the_ground_truth_decides(campaign, write):
     )
 
 
-def test_annotators_who_agree_are_nothing_to_tell(campaign, write):
+def test_agreeing_annotators_are_not_reported(campaign, write):
     found = annotation("cat", "2024-01-01T00:00:00Z"), annotation("cat", "2024-01-02T00:00:00Z", completed_by=2)
     assert campaign.import_labels(write(tasks(*found), "x.json")).notes == ()
 
@@ -175,13 +175,13 @@ def test_a_check_changes_nothing(campaign, write):
         ("N/A", "the class 'N/A' differs from 'n/a'"),
     ],
 )
-def test_twins_of_classes_are_noticed(campaign, write, name, match):
+def test_class_names_that_look_alike_are_refused(campaign, write, name, match):
     for create in (False, True):
         with pytest.raises(DataError, match=match):
             campaign.import_labels(write(f"path,label\na/000.png,{name}\n"), create_classes=create)
 
 
-def test_twins_among_new_classes_are_noticed(campaign, write):
+def test_new_class_names_that_look_alike_are_refused(campaign, write):
     with pytest.raises(DataError, match="the class 'juice' differs from 'Juice'"):
         campaign.import_labels(write("path,label\na/000.png,Juice\nb/001.png,juice\n"), create_classes=True)
 

@@ -70,7 +70,7 @@ def test_a_moved_file_takes_its_labels_along(campaign):
     assert campaign.status().unlabelled == 11
 
 
-def test_a_copy_takes_the_place_of_an_original_that_is_gone(make_campaign, save_images):
+def test_a_copy_replaces_a_missing_original(make_campaign, save_images):
     images = save_images(4)
     shutil.copy(images / "a/000.png", images / "b" / "copy.png")
     campaign = make_campaign(images=images)
@@ -90,7 +90,7 @@ def test_a_lookalike_is_asked_about_once_its_original_is_gone(make_campaign, sav
     assert statuses(campaign)["b/near.jpg"] == "active"
 
 
-def test_a_missing_file_is_said_and_its_label_kept_until_it_is_back(campaign):
+def test_a_missing_file_is_reported_and_keeps_its_label(campaign):
     campaign.label("a/000.png", "cat", author="ann")
     content = (campaign.images / "a/000.png").read_bytes()
     (campaign.images / "a/000.png").unlink()
@@ -107,7 +107,7 @@ def test_a_missing_file_is_said_and_its_label_kept_until_it_is_back(campaign):
     assert statuses(campaign)["a/000.png"] == "active"
 
 
-def test_a_missing_image_does_not_hold_a_round_up(campaign):
+def test_a_missing_image_does_not_block_its_round(campaign):
     campaign.query(2)
     first, second = campaign.picks()
     (campaign.images / first.path).unlink()
@@ -116,7 +116,7 @@ def test_a_missing_image_does_not_hold_a_round_up(campaign):
     assert not campaign.round().is_open
 
 
-def test_a_changed_file_with_a_label_is_set_apart_until_somebody_looks(campaign):
+def test_a_changed_labelled_file_is_set_aside_until_reviewed(campaign):
     campaign.label(["a/000.png", "b/001.png"], "cat", author="ann")
     for name, seed in (("a/000.png", 100), ("b/001.png", 101), ("a/002.png", 102)):
         random_image(seed).save(campaign.images / name)
@@ -197,7 +197,7 @@ def test_a_image_that_becomes_unreadable_is_set_aside_and_comes_back_mended(camp
     assert statuses(campaign)["a/000.png"] == "active"
 
 
-def test_an_interrupted_refresh_goes_on_where_it_was(campaign, save_images, monkeypatch):
+def test_an_interrupted_refresh_resumes(campaign, save_images, monkeypatch):
     save_images(8, first=12)
     monkeypatch.setattr(refresh_module, "_PORTION", 3)
 

@@ -45,7 +45,7 @@ def test_a_link_is_followed_within_the_folder_and_refused_beyond(make_campaign, 
         campaign.image("b/001.png")
 
 
-def test_a_pick_is_the_one_of_the_round(campaign):
+def test_find_pick_returns_the_rounds_pick(campaign):
     campaign.query(4)
     first = campaign.picks()
     campaign.skip([pick.item for pick in first], author="ann")
@@ -58,7 +58,7 @@ def test_a_pick_is_the_one_of_the_round(campaign):
     assert (campaign.pick(first[0].item).answer, campaign.pick(first[0].item).class_name) == ("label", "cat")
 
 
-def test_a_image_that_nobody_asked_about_is_said(campaign):
+def test_an_image_without_a_pick_is_reported(campaign):
     with pytest.raises(DataError, match=r"'a/000\.png' was not picked in any round$"):
         campaign.pick(1)
     campaign.query(12)
@@ -81,7 +81,7 @@ def test_the_curve_has_one_point_a_number_of_labels_with_its_interval(campaign, 
             assert abs(point.score - end) == pytest.approx(deviation, abs=1e-9)
 
 
-def test_a_model_that_chose_leaves_what_it_saw(make_campaign, save_images):
+def test_a_query_stores_the_models_views(make_campaign, save_images):
     recipe = TINY_RECIPE | {"encoder": "dconv4"}
     classes = ["left", "right", "other"]
     campaign = make_campaign(
@@ -122,7 +122,7 @@ def test_a_model_that_chose_leaves_what_it_saw(make_campaign, save_images):
     assert campaign.view(pick.item, "prediction") is None
 
 
-def test_an_unknown_view_is_said(campaign):
+def test_an_unknown_view_is_refused(campaign):
     assert campaign.view(1, "label") is None
     assert campaign.view(1, "entropy") is None
     with pytest.raises(UnknownNameError, match="unknown view 'entrpy'; did you mean 'entropy'"):

@@ -68,7 +68,7 @@ def test_a_file_that_is_whole_again_is_back_with_its_label(labelled):
     assert model.labels + model.held_out == 10
 
 
-def test_what_is_not_the_campaigns_is_an_error(labelled, monkeypatch):
+def test_errors_outside_the_images_folder_are_raised(labelled, monkeypatch):
     def fail(*_, **__):
         raise UnreadableImageError(Path("/elsewhere/mask.png"), "it is damaged")
 

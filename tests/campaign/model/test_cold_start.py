@@ -146,7 +146,7 @@ def test_names_that_choose_are_known_without_loading_them():
         (lambda c: c.train("mla"), UnknownNameError, "did you mean 'mal'"),
     ],
 )
-def test_a_strategy_that_cannot_be_is_refused_before_anything_is_labelled(campaign, call, error, match):
+def test_an_invalid_strategy_is_refused_before_labelling(campaign, call, error, match):
     with pytest.raises(error, match=match):
         call(campaign)
     assert campaign.settings.strategy == "badge+mal"

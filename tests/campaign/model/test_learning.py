@@ -111,7 +111,7 @@ def test_the_card_is_of_the_training_whatever_was_labelled_since(make_coloured, 
     assert "given since" not in (tmp_path / "again/README.md").read_text()
 
 
-def test_what_has_come_since_a_training(make_coloured):
+def test_labels_since_a_training_are_counted(make_coloured):
     """A relabel has come since; a label whose image has changed, or that was taken back, has not."""
     campaign = make_coloured()
     answer(campaign)
@@ -128,7 +128,7 @@ def test_what_has_come_since_a_training(make_coloured):
     assert campaign.status().model.labels_since == 0
 
 
-def test_a_model_of_an_older_version_says_what_it_can(make_coloured, tmp_path):
+def test_a_model_of_an_older_version_reports_its_known_fields(make_coloured, tmp_path):
     campaign = make_coloured()
     answer(campaign)
     model = campaign.train("entropy")
@@ -250,12 +250,12 @@ def test_training_with_one_class_is_refused_and_remembered(make_coloured):
         (lambda c: c.package(c.folder / "out"), CampaignError, "no model was trained yet"),
     ],
 )
-def test_before_its_time_is_said(make_coloured, call, error, match):
+def test_actions_that_need_a_model_are_refused_before_training(make_coloured, call, error, match):
     with pytest.raises(error, match=match):
         call(make_coloured())
 
 
-def test_a_wrong_strategy_or_recipe_is_said(make_coloured):
+def test_a_wrong_strategy_or_recipe_is_refused(make_coloured):
     campaign = make_coloured()
     campaign.label(["00.png", "01.png"], "red", author="ann")
     with pytest.raises(UnknownNameError, match="unknown strategy 'mla'; did you mean 'mal'"):
@@ -268,7 +268,7 @@ def test_a_wrong_strategy_or_recipe_is_said(make_coloured):
     assert Campaign.open(campaign.folder).settings == campaign.settings == before
 
 
-def test_a_damaged_model_is_said(make_coloured):
+def test_a_damaged_model_is_reported(make_coloured):
     campaign = make_coloured()
     answer(campaign)
     campaign.train("entropy")

@@ -22,12 +22,12 @@ def test_every_named_recipe_can_be_trained_with(task, name):
 
 
 @pytest.mark.parametrize("task", RECIPES)
-def test_without_a_word_it_is_the_standard_one(task):
+def test_the_default_recipe_is_the_standard_one(task):
     standard = make_settings(images="/images", task=task, recipe="scratch")
     assert make_settings(images="/images", task=task) == standard
 
 
-def test_what_else_is_said_stays():
+def test_other_settings_are_kept():
     settings = make_settings(images="/images", recipe="scratch-small", stored_size=128)
     assert settings.stored_size == 128
     assert settings.recipe == RECIPES["classification"]["scratch-small"]["recipe"]
@@ -64,7 +64,7 @@ def weights(tmp_path):
     return tmp_path / "weights.pth"
 
 
-def test_encoder_and_weights_may_be_given_beside_a_recipe(make_campaign, weights, monkeypatch):
+def test_encoder_and_weights_may_be_given_with_a_recipe(make_campaign, weights, monkeypatch):
     monkeypatch.chdir(weights.parent)
     recipe = RECIPES["classification"]["scratch-small"]["recipe"]
     campaign = make_campaign(recipe={**recipe, "width": 4}, encoder="conv4", pretrained="weights.pth")
@@ -83,7 +83,7 @@ def test_encoder_and_weights_may_be_given_beside_a_recipe(make_campaign, weights
         ({"encoder": "dconv4"}, "encoder 'dconv4' is for segmentation"),
     ],
 )
-def test_weights_and_encoders_that_cannot_be_are_refused_at_once(make_campaign, weights, monkeypatch, given, match):
+def test_invalid_weights_and_encoders_are_refused_at_once(make_campaign, weights, monkeypatch, given, match):
     monkeypatch.chdir(weights.parent)
     campaign = make_campaign()
     before = campaign.settings
@@ -94,7 +94,7 @@ def test_weights_and_encoders_that_cannot_be_are_refused_at_once(make_campaign, 
     assert Campaign.open(campaign.folder).settings == campaign.settings == before
 
 
-def test_two_who_change_settings_lose_nothing(make_campaign):
+def test_concurrent_changes_of_settings_are_both_kept(make_campaign):
     campaign = make_campaign()
     other = Campaign.open(campaign.folder)
     other.configure(lease_seconds=60)

@@ -142,7 +142,7 @@ def test_predictions_are_masks_in_their_images_sizes_and_come_in_again(wide, tmp
 
 @pytest.mark.parametrize("fit", ["centre", "stretch"])
 @pytest.mark.parametrize(("size", "share"), [((10, 20), 1.0), ((21, 10), 0.5), ((7, 7), 0.7), ((5, 13), 1.0)])
-def test_each_pixel_has_the_number_that_the_network_says_of_its_middle(size, share, fit):
+def test_each_pixel_has_the_class_predicted_at_its_centre(size, share, fit):
     square = np.arange(16, dtype=np.uint8).reshape(4, 4)
     placed = in_place(square, size, share, 255, fit)
     seen = [share * (min(size) if fit == "centre" else length) for length in size]
@@ -152,6 +152,6 @@ def test_each_pixel_has_the_number_that_the_network_says_of_its_middle(size, sha
         assert placed[pixel] == (255 if outside else square[int(4 * inside[0]), int(4 * inside[1])])
 
 
-def test_the_session_trains_on_what_lies_at_the_ends(wide):
+def test_classes_at_the_borders_are_among_the_training_targets(wide):
     session = Session(workshop(wide), "entropy")
     assert session.learner.round.targets[session.learner.round.labelled].unique().tolist() == [0, 1, 2]

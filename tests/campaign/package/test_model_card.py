@@ -23,7 +23,7 @@ def test_a_class_name_ends_no_cell_and_begins_no_tag():
 MASKS = {"miou": 0.432, "miou_low": 0.4, "miou_high": 0.47, "pixel_accuracy": 0.816, "classifier_miou": 0.41}
 
 
-def test_a_card_of_masks_speaks_of_masks():
+def test_the_card_of_a_segmentation_model_describes_masks():
     trained = SimpleNamespace(
         task="segmentation",
         recipe=SimpleNamespace(encoder="tiny"),

@@ -43,7 +43,7 @@ def test_the_interval_of_the_gain_covers_the_truth_about_as_often_as_it_says():
     assert covered >= 45
 
 
-def test_a_steep_curve_says_go_on_and_a_flat_one_stop():
+def test_a_steep_curve_advises_to_go_on_and_a_flat_one_to_stop():
     steep = advise(curve(0.95, 3, 0.5, [100, 200, 400, 800]), 5000, 200, 0.005, seed=0)
     assert steep.decision == "go on"
     assert steep.gain == pytest.approx(3 * (800**-0.5 - 1000**-0.5), abs=0.003)
@@ -68,14 +68,14 @@ def test_advice_never_promises_more_labels_than_there_are_images():
         (curve(0.9, 2, 0.5, [100, 200, 300, 400], held_out=29), "was measured on 29 labels; below 30"),
     ],
 )
-def test_too_little_to_advise_on_is_said(points, match):
+def test_too_few_points_give_no_advice(points, match):
     advice = advise(points, 1000, 100, 0.005, seed=0)
     assert advice.decision == "too early"
     assert match in advice.reason
     assert advice.gain is None
 
 
-def test_nothing_left_to_ask_is_a_reason_to_stop():
+def test_an_empty_pool_advises_to_stop():
     advice = advise([], 0, 100, 0.005, seed=0)
     assert (advice.decision, advice.next_labels) == ("stop", 0)
 

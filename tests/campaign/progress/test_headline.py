@@ -80,7 +80,7 @@ def miou(images):
     return np.mean(ious)
 
 
-def test_alike_images_leave_nothing_unsure():
+def test_equal_images_have_an_interval_of_length_zero():
     alike = np.tile([[30, 10, 0]], (7, 1))
     either = np.tile([[40, 20, 0]], (7, 1))
     assert miou_interval(alike, either, seed=0) == pytest.approx(((0.75 + 0.5) / 2,) * 2)
@@ -109,6 +109,6 @@ def test_advice_speaks_of_what_it_goes_by():
     assert "mIoU is too uncertain" in advise(few, 5000, 200, 0.005, 0, metric="mIoU").reason
 
 
-def test_a_class_that_nobody_drew_is_told(masked, caplog):
+def test_a_class_absent_from_all_masks_is_reported(masked, caplog):
     masked.train("entropy")
     assert "1 of 3 classes have no label yet ('nowhere')" in caplog.text

@@ -30,7 +30,7 @@ def test_the_database_itself_refuses_to_change_history(campaign, statement):
     assert campaign.labels() == {"a/000.png": "cat"}
 
 
-def test_undo_brings_back_what_held_before_and_again(campaign):
+def test_undo_restores_the_previous_answer_repeatedly(campaign):
     campaign.label("a/000.png", "cat", author="ann")
     campaign.label("a/000.png", "dog", author="ann")
     undone = campaign.undo("ann")
@@ -43,7 +43,7 @@ def test_undo_brings_back_what_held_before_and_again(campaign):
     assert len(history(campaign)) == 4
 
 
-def test_undo_takes_back_ones_own_words_only(campaign):
+def test_undo_revokes_only_the_authors_own_answers(campaign):
     campaign.label("a/000.png", "cat", author="ann")
     campaign.label("b/001.png", "dog", author="bob")
     campaign.label("a/002.png", "dog", author="ann")
@@ -72,7 +72,7 @@ def test_a_skip_never_hides_a_label(campaign):
     assert campaign.labels() == {"a/000.png": "cat"}
 
 
-def test_unsure_takes_a_label_back_and_a_label_settles_it(campaign):
+def test_unsure_replaces_a_label_and_a_label_replaces_unsure(campaign):
     campaign.label("a/000.png", "cat", author="ann")
     campaign.unsure("a/000.png", author="bob")
     assert campaign.labels() == {}
@@ -98,7 +98,7 @@ def test_bad_answers_are_refused_in_a_sentence(campaign, call, error, match):
     assert history(campaign) == []
 
 
-def test_what_was_said_is_there_after_opening_again(campaign, make_campaign, storage):
+def test_answers_survive_reopening(campaign, make_campaign, storage):
     campaign.label("a/000.png", "cat", author="ann")
     campaign.close()
     again = make_campaign.track(Campaign.open(campaign.folder))

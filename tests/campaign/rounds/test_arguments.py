@@ -36,7 +36,7 @@ def test_an_array_of_ids_is_many_images(campaign):
 
 
 @pytest.mark.parametrize("item", [1.5, None, True, 2**70, -(2**64), b"a/000.png", [[1]]])
-def test_what_is_no_image_is_one_sentence(campaign, item):
+def test_an_invalid_image_argument_is_one_sentence(campaign, item):
     with pytest.raises(DataError, match="is not an image of this campaign: give its id"):
         campaign.label(item, "cat", author="ann")
     assert campaign.labels() == {}

@@ -17,7 +17,7 @@ def items(lease):
     return [pick.item for pick in lease.picks]
 
 
-def test_an_image_is_never_kept_for_two(campaign):
+def test_an_image_is_leased_to_one_annotator_at_a_time(campaign):
     campaign.query(6)
     ann, bob, eve = (campaign.lease(author, 4) for author in ("ann", "bob", "eve"))
     assert [len(lease.picks) for lease in (ann, bob, eve)] == [4, 2, 0]
@@ -26,7 +26,7 @@ def test_an_image_is_never_kept_for_two(campaign):
     assert (eve.waiting, eve.with_others, eve.next_free_at) == (6, 6, ann.until)
 
 
-def test_loading_again_gives_the_same_images_for_longer(campaign, clock):
+def test_a_repeated_lease_extends_the_same_images(campaign, clock):
     campaign.query(6)
     first = campaign.lease("ann", 2)
     clock.advance(100)
@@ -48,7 +48,7 @@ def test_a_lease_that_lapses_returns_to_the_queue_and_the_late_answer_is_kept(ca
 
 
 @pytest.mark.parametrize("days", [1, 365, 3650])
-def test_a_lease_that_a_wrong_clock_granted_holds_for_nobody_once_the_clock_is_right(campaign, clock, days):
+def test_a_lease_granted_by_a_wrong_clock_ends_when_the_clock_is_corrected(campaign, clock, days):
     campaign.query(3)
     clock.advance(days * 86_400)
     ahead = campaign.lease("ann", 2)
@@ -164,7 +164,7 @@ def test_a_lease_of_nothing_or_for_nobody_is_refused(campaign, author, count, er
         campaign.lease(author, count)
 
 
-def test_what_is_lent_is_leased_to_nobody_until_it_is_answered_or_recalled(campaign, clock):
+def test_lent_images_are_not_leased_until_answered_or_recalled(campaign, clock):
     campaign.query(6)
     first, second, third, *rest = (pick.item for pick in campaign.picks())
     campaign.label(third, "cat", author="bob")
@@ -302,7 +302,7 @@ class People:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_leases_are_those_of_the_plain_rule_whatever_happens(campaign, clock, tmp_path, seed):
+def test_leases_equal_a_reference_model_in_random_histories(campaign, clock, tmp_path, seed):
     campaign.query(9)
     people = People(campaign, clock, tmp_path, seed)
     for _ in range(60):

@@ -86,7 +86,7 @@ def test_a_budget_beyond_the_pool_is_refused(campaign, budget):
         campaign.query(budget)
 
 
-def test_nothing_left_to_ask_is_said(campaign):
+def test_a_query_without_unlabelled_images_is_refused(campaign):
     campaign.query(12)
     answer_all(campaign)
     with pytest.raises(BudgetError, match="every image has its answer"):
@@ -97,18 +97,18 @@ def test_nothing_left_to_ask_is_said(campaign):
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])
-def test_a_share_that_is_no_fraction_is_refused(campaign, share):
+def test_an_invalid_random_share_is_refused(campaign, share):
     with pytest.raises(ConfigurationError, match="must be a fraction"):
         campaign.query(2, random_share=share)
 
 
-def test_no_round_yet_is_said(campaign):
+def test_before_the_first_query_round_is_refused_and_picks_are_empty(campaign):
     with pytest.raises(CampaignError, match="no round was opened yet"):
         campaign.round()
     assert campaign.picks() == []
 
 
-def test_of_two_queries_at_once_one_wins(campaign):
+def test_one_of_two_concurrent_queries_is_refused(campaign):
     def query(_):
         try:
             return campaign.query(4).number
@@ -152,7 +152,7 @@ def test_random_picks_are_spread_among_the_models(campaign):
     )
 
 
-def test_what_was_labelled_while_the_model_chose_is_not_asked(campaign):
+def test_images_labelled_during_a_query_are_not_picked(campaign):
     campaign.label(1, "cat", author="ann")
 
     def by_model(count):

@@ -18,7 +18,7 @@ def paths(known):
 
 
 @pytest.mark.parametrize(("share", "block"), [(0.5, 2), (0.2, 5), (0.1, 10)])
-def test_every_block_of_labels_gives_one_and_never_its_first(share, block):
+def test_each_block_of_labels_holds_out_one_but_not_its_first(share, block):
     for seed in range(5):
         held_out = [is_held_out(position, 7, share, seed) for position in range(40 * block)]
         assert all(sum(held_out[start : start + block]) == 1 for start in range(0, 40 * block, block))
@@ -48,7 +48,7 @@ def test_each_class_in_proportion_and_apart_from_training(make_campaign, storage
     assert len(found.unlabelled) == 10
 
 
-def test_what_is_held_out_stays_held_out_through_relabel_and_undo(make_campaign):
+def test_held_out_images_stay_held_out_through_relabel_and_undo(make_campaign):
     campaign = make_campaign(count=20)
     campaign.label(list(range(1, 11)), "cat", author="ann")
     before = paths(material(campaign).held_out)
@@ -82,7 +82,7 @@ def test_no_share_holds_nothing_out(make_campaign):
     assert material(campaign).held_out == ()
 
 
-def test_nothing_to_train_on_is_said(campaign):
+def test_training_without_labels_is_refused(campaign):
     with pytest.raises(DataError, match="nothing is labelled yet: label the first round"):
         material(campaign)
     campaign.unsure(1, author="ann")

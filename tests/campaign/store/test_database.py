@@ -55,7 +55,7 @@ def test_an_error_inside_leaves_nothing(store):
         assert connection.execute(text("SELECT count(*) FROM classes")).scalar() == 0
 
 
-def test_a_database_that_another_program_has_locked_is_said(make_campaign):
+def test_a_lock_of_another_program_is_reported(make_campaign):
     campaign = make_campaign()
     impatient = make_campaign.track(Campaign.open(campaign.folder, wait_seconds=0.05))
     other = sqlite3.connect(database(campaign), isolation_level=None)
@@ -68,14 +68,14 @@ def test_a_database_that_another_program_has_locked_is_said(make_campaign):
     assert len(campaign.labels()) == 1
 
 
-def test_a_writer_in_another_process_is_waited_for_and_said(make_campaign):
+def test_a_writer_waits_for_another_process_and_reports_a_timeout(make_campaign):
     campaign = make_campaign()
     impatient = make_campaign.track(Campaign.open(campaign.folder, wait_seconds=0.05))
     with campaign.store.writing(), pytest.raises(CampaignError, match=r"by another writer for 0\.05 seconds"):
         impatient.label(1, "cat", author="ann")
 
 
-def test_a_full_disk_is_said_and_nothing_is_damaged(make_campaign):
+def test_a_full_disk_is_reported_and_damages_nothing(make_campaign):
     campaign = make_campaign()
     campaign.label(1, "cat", author="ann")
 
@@ -176,7 +176,7 @@ def test_a_damaged_campaign_is_said(make_campaign, damage, match):
         Campaign.open(campaign.folder)
 
 
-def test_no_folder_is_said(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(CampaignError, match=r"'.*nowhere' does not exist: make one"):
         Campaign.open(tmp_path / "nowhere")
 
@@ -235,7 +235,7 @@ def test_a_server_that_does_not_answer_is_said(tmp_path, save_images):
     assert "secret" not in (tmp_path / "c" / "storage.json").read_text()
 
 
-def test_a_server_that_goes_away_is_said_and_found_again(campaign):
+def test_a_lost_connection_is_reported_and_reopened(campaign):
     if campaign.store.is_sqlite:
         pytest.skip("SQLite has no server")
 

@@ -26,7 +26,7 @@ def remembered(campaign):
         return connection.execute(select(func.count()).select_from(requests)).scalar_one()
 
 
-def test_an_undo_that_comes_again_takes_back_one_answer_and_says_the_same(campaign, item, clock):
+def test_a_repeated_undo_revokes_one_answer_and_returns_the_same(campaign, item, clock):
     campaign.label(item, "cat", author="ann")
     campaign.label(item, "dog", author="ann")
     first = campaign.undo("ann", item, request="one")
@@ -38,7 +38,7 @@ def test_an_undo_that_comes_again_takes_back_one_answer_and_says_the_same(campai
 
 
 @pytest.mark.parametrize("say", ["label", "unsure", "skip"])
-def test_an_answer_that_comes_again_is_in_the_history_once(campaign, item, say):
+def test_a_repeated_answer_is_in_the_history_once(campaign, item, say):
     words = ("cat",) if say == "label" else ()
     for _ in range(3):
         getattr(campaign, say)(item, *words, author="ann", request="one")
@@ -53,7 +53,7 @@ def test_an_idempotency_key_is_scoped_to_its_author(campaign, item):
     assert campaign.pick(item).class_name == "dog"
 
 
-def test_a_key_that_comes_with_another_request_is_refused(campaign, item):
+def test_a_key_with_another_request_is_refused(campaign, item):
     other = campaign.picks()[1].item
     campaign.label(item, "cat", author="ann", request="one")
     wishes = [("label", item, "dog"), ("label", other, "cat"), ("label", [item, other], "cat"), ("unsure", item)]
@@ -71,7 +71,7 @@ def test_a_key_that_comes_with_another_request_is_refused(campaign, item):
     assert campaign.label([item], "cat", author="ann", request="one", if_waiting=True) == []
 
 
-def test_a_request_of_an_older_version_is_known_again(campaign, item):
+def test_keys_of_an_older_version_are_recognised(campaign, item):
     campaign.label(item, "cat", author="ann", request="one")
     with campaign.store.writing() as connection:
         connection.execute(requests.update().values(digest=None))
@@ -79,7 +79,7 @@ def test_a_request_of_an_older_version_is_known_again(campaign, item):
     assert kinds(campaign) == ["label"]
 
 
-def test_what_was_refused_is_tried_again(campaign, item):
+def test_a_refused_request_runs_again(campaign, item):
     with pytest.raises(CampaignError, match="no answer about this image that could be undone"):
         campaign.undo("ann", item, request="one")
     assert remembered(campaign) == 0
@@ -93,7 +93,7 @@ def few_keys(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_keys")
-def test_keys_are_kept_for_a_time_and_not_for_ever(campaign, item, clock):
+def test_keys_expire(campaign, item, clock):
     campaign.label(item, "cat", author="ann", request="one")
     clock.advance(KEPT.total_seconds())
     campaign.skip(item, author="ann", request="two")
@@ -117,7 +117,7 @@ def test_a_clock_that_jumps_ahead_forgets_no_recent_key(campaign, item, clock, m
     assert kinds(campaign) == ["label"] * 7
 
 
-def test_an_answer_to_what_has_an_answer_already_leaves_it_and_is_in_the_history(campaign, item):
+def test_a_late_answer_is_stored_and_does_not_replace_the_current_one(campaign, item):
     other = campaign.picks()[1].item
     campaign.label(item, "dog", author="bob")
     left = [campaign.label([item, other], "cat", author="ann", request="one", if_waiting=True) for _ in range(2)]
@@ -130,7 +130,7 @@ def test_an_answer_to_what_has_an_answer_already_leaves_it_and_is_in_the_history
     assert campaign.pick(item).class_name == "dog"
 
 
-def test_a_late_answer_also_leaves_alone_that_nobody_can_tell_and_what_the_author_said_elsewhere(campaign, item):
+def test_a_late_answer_replaces_neither_unsure_nor_the_authors_other_answer(campaign, item):
     other = campaign.picks()[1].item
     campaign.unsure(item, author="bob")
     campaign.label(other, "dog", author="ann")
@@ -140,7 +140,7 @@ def test_a_late_answer_also_leaves_alone_that_nobody_can_tell_and_what_the_autho
         assert list(connection.scalars(select(validation.c.item_id))) == [other]
 
 
-def test_only_what_is_remembered_is_taken_back(campaign, item):
+def test_an_undo_with_another_expected_answer_is_refused(campaign, item):
     """Somebody has a page open in two places: the older one must not take back what was said on the newer one."""
     campaign.label(item, "cat", author="ann")
     campaign.label(item, "dog", author="ann")
@@ -154,7 +154,7 @@ def test_only_what_is_remembered_is_taken_back(campaign, item):
     assert campaign.undo("ann", item, kind="skip").kind == "skip"
 
 
-def test_a_skip_and_what_was_taken_back_are_no_answers(campaign, item):
+def test_skips_and_revoked_answers_do_not_count_as_answers(campaign, item):
     campaign.skip(item, author="bob")
     campaign.label(item, "dog", author="bob")
     campaign.undo("bob", item)

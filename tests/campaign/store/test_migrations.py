@@ -46,7 +46,7 @@ def waiting(campaign):
     return [row.waits for row in rows], [campaign.round(number).waiting for number in (1, 2)]
 
 
-def test_a_campaign_of_the_first_version_works_on(tmp_path, make_campaign, clock):
+def test_a_campaign_of_the_first_version_can_be_used(tmp_path, make_campaign, clock):
     database = sqlite3.connect(tmp_path / "campaign.db")
     database.executescript(Path(__file__).with_name("version_1.sql").read_text())
     database.close()

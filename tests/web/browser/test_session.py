@@ -50,7 +50,7 @@ def ann(modules, tmp_path):
         yield campaign, person
 
 
-def test_a_page_that_lay_frozen_leaves_alone_what_was_said_meanwhile(ann):
+def test_a_frozen_page_does_not_overwrite_later_answers(ann):
     campaign, person = ann
     page, path = person.page, person.image()
     debugger = page.context.new_cdp_session(page)
@@ -69,7 +69,7 @@ def test_a_page_that_lay_frozen_leaves_alone_what_was_said_meanwhile(ann):
     assert person.problems == []
 
 
-def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
+def test_a_queued_undo_of_a_rejected_answer_is_dropped(ann):
     campaign, person = ann
     page, path = person.page, person.image()
     page.context.set_offline(True)
@@ -85,7 +85,7 @@ def test_an_undo_that_waits_behind_an_answer_that_came_too_late_is_dropped(ann):
     assert page.locator("#warnings > *").count() == 0
 
 
-def test_images_in_label_studio_come_here_after_a_click(ann):
+def test_recalled_images_are_shown_on_the_page(ann):
     campaign, person = ann
     page = person.page
     campaign.release("ann")
@@ -116,7 +116,7 @@ def test_one_name_in_two_browsers_shows_different_images(ann, modules):
     assert campaign.labels().keys() == {*person.seen, *other.seen}
 
 
-def test_images_of_a_browser_that_ended_without_a_word_return_soon(ann):
+def test_leases_of_a_crashed_browser_expire_soon(ann):
     campaign, person = ann
     now = campaign.lease_clock()
     campaign.lease_clock = lambda: now
@@ -129,7 +129,7 @@ def test_images_of_a_browser_that_ended_without_a_word_return_soon(ann):
     assert len(campaign.lease("bob", 6).picks) == 6
 
 
-def test_a_mask_file_that_is_named_after_another_image_is_asked_about(modules, tmp_path):
+def test_a_mask_file_named_after_another_image_needs_confirmation(modules, tmp_path):
     people, shown, session = modules
     shown.draw_images(tmp_path / "images", each=2)
     classes = ["ground", "thing", "sky"]
@@ -199,7 +199,7 @@ OUTBOX = """async ([fates]) => {
 }"""
 
 
-def test_answers_are_kept_before_they_are_sent_and_arrive_in_order_after_a_lost_network(page):
+def test_answers_are_stored_before_sending_and_sent_in_order_after_an_outage(page):
     told = page.evaluate(OUTBOX, [[200, 0]])
     assert told["first"] == [1]
     assert told["sent"] == [[1, 200], [2, 0], [2, 200], [3, 200]]
@@ -207,7 +207,7 @@ def test_answers_are_kept_before_they_are_sent_and_arrive_in_order_after_a_lost_
     assert told["kept"][-1] == []
 
 
-def test_a_refused_answer_stays_and_lets_the_others_pass(page):
+def test_a_refused_answer_does_not_block_later_ones(page):
     told = page.evaluate(OUTBOX, [[400]])
     assert told["sent"] == [[1, 400], [2, 200], [3, 200]]
     assert told["left"] == told["kept"][-1] == [1]
@@ -231,7 +231,7 @@ TABS = """async () => {
 }"""
 
 
-def test_unsent_answers_are_taken_over_by_who_stays_and_by_their_author_alone(page):
+def test_unsent_answers_of_a_closed_page_are_adopted_by_the_same_author_only(page):
     assert page.evaluate(TABS) == {"nobodys": [], "kept": 2, "found": [1]}
 
 
@@ -246,7 +246,7 @@ def test_ticks_are_round_numbers_within_the_span(page, low, high):
     assert mantissa in {"1.00", "2.00", "5.00"}
 
 
-def test_no_key_means_two_things(page):
+def test_keys_are_unique(page):
     keys = page.evaluate("async () => (await import('/static/keys.js')).CLASS_KEYS")
     assert len(keys) == len(set(keys))
     assert not set(keys) & set("fghlosuz")
