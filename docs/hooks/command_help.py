@@ -63,7 +63,7 @@ def _exit_status(words: list[str]) -> int | str | None:
 
 
 def _groups(lines: list[str]) -> Iterator[Group]:
-    title, inside = "", []
+    title, inside = "", list[str]()
     for line in lines:
         if found := _TITLE.match(line):
             title, inside = found[1], []
