@@ -1,4 +1,4 @@
-"""What a plain installation serves, and the one sentence of all that needs an extra."""
+"""A plain installation serves the engineer; everything that needs an extra is refused in one sentence."""
 
 import re
 import subprocess

@@ -133,7 +133,7 @@ _PART = ".part"
 
 
 def _remove_leftovers(out: Path) -> None:
-    """Remove temporary folders of processes that were killed: those that nobody has locked."""
+    """Remove temporary folders of killed processes: those that are not locked."""
     for folder in out.parent.iterdir():
         if not (folder.name.startswith(f".{out.name}.") and folder.name.endswith(_PART) and folder.is_dir()):
             continue

@@ -1,6 +1,6 @@
-"""The loop of active learning: pool → fit → query → ask the oracle → teach → pool.
+"""Loop of active learning: pool → fit → query → oracle → teach → pool.
 
-Written once. A benchmark answers from the data set, a campaign waits for people; neither changes a line here.
+Benchmarks, whose oracle is the data set, and campaigns, whose oracle is an annotator, share this loop.
 
     learner = ActiveLearner(dataset, "mal", Recipe(encoder="conv4"))
     learner.teach(first, labels)

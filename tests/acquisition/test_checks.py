@@ -1,4 +1,4 @@
-"""What is accepted, and that nothing is copied or changed on the way."""
+"""Accepted inputs, which are neither copied nor changed."""
 
 import numpy as np
 import pytest

@@ -68,7 +68,7 @@ def nearest_to_mean(pool):
 
 
 def mirrored(n, d, generator):
-    """Every sample has its mirror image about a mean that is no binary fraction."""
+    """Every sample has its mirror image about a mean that is not a binary fraction."""
     half = torch.randint(-3, 4, (n // 2, d), generator=generator).float()
     pool = torch.cat([half, 1 - half])
     return pool[torch.randperm(len(pool), generator=generator)] / 3

@@ -42,7 +42,7 @@ def one_large(n, d):
 
 
 def cancelling(n, d):
-    """Products whose sum is small beside them: large norms, and distances that the norms hide."""
+    """Products that cancel: large norms, and distances that are small compared with the norms."""
     generator = torch.Generator().manual_seed(d)
     rows = torch.full((n, d), 181 / 128)
     rows[:, : d // 2] *= -1

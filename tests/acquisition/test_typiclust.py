@@ -71,7 +71,7 @@ def test_a_few_outliers_wait_until_the_rest_is_covered():
     seed=st.integers(0, 99),
 )
 def test_whatever_the_pool_the_picks_are_distinct_and_the_seed_decides(*, count, share, known, values, cap, seed):
-    """Few values: many samples are equal, and clusters fewer than asked for."""
+    """Few values: many samples are equal, and there are fewer clusters than requested."""
     generator = np.random.default_rng(seed)
     pool, labelled = (generator.integers(0, values, (n, 2)).astype(np.float64) for n in (count, known))
     budget = max(1, round(share * count))

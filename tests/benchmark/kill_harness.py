@@ -1,6 +1,6 @@
-"""Works on results folders and is killed (SIGKILL) at random moments, so many times each; then finishes the work.
+"""Work on results folders that is killed (SIGKILL) at random moments, a given number of times, and then finished.
 
-Run as a program of its own: it forks before torch has started any thread, so that a child costs no import.
+It runs as a separate program: it forks before torch has started any thread, so that a child imports nothing.
 """
 
 import os
@@ -17,7 +17,7 @@ from minimax_al.benchmark.grid import work
 
 
 def run_cells(out: Path, on_progress: ProgressCallback | None = None) -> None:
-    """What is left to do."""
+    """Run the cells that are left."""
     protocol = read_protocol(out)
     work(protocol, out, protocol.load(), conditions_here(protocol.recipe.runtime), on_progress=on_progress)
 

@@ -1,4 +1,4 @@
-"""Jobs for SLURM, submitted to a stand-in for `sbatch` that keeps what it is given."""
+"""Jobs for SLURM, submitted to a stand-in for `sbatch` that records its arguments and input."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The files of a cell: what counts as finished, and what is run again."""
+"""Files of a cell: which rounds count as finished, and which are run again."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What is kept of a segmentation model's view of the picks."""
+"""Stored views of a segmentation model on the picks."""
 
 from types import SimpleNamespace
 

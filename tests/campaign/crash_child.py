@@ -82,7 +82,7 @@ MIGRATIONS = (
 
 
 def count_statements(die_at):
-    """Counts statements and commits, and dies before one of them; returns a function that says how many there were."""
+    """Count statements and commits, and die before one of them; return a function that returns the count."""
     seen = 0
 
     @event.listens_for(Engine, "before_cursor_execute")

@@ -1,4 +1,4 @@
-"""Classes change, labels stay what people meant, and the history keeps what they said."""
+"""After a change of classes the labels keep their meaning, and the history keeps the original answers."""
 
 import numpy as np
 import pytest

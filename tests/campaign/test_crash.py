@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 class Children:
-    """The process that forks children, and what it says of them."""
+    """Process that forks children and reports how they ended."""
 
     def __init__(self):
         child = Path(__file__).with_name("crash_child.py")
@@ -83,7 +83,7 @@ def template(tmp_path, save_images):
 
 
 class Crash:
-    """One copy of the template, the job that is killed in it, and what the job had acknowledged."""
+    """Copy of the template, the job that is killed in it, and the changes that the job had acknowledged."""
 
     def __init__(self, children, template, number, kind):
         self.children = children
@@ -123,7 +123,7 @@ class Crash:
 
 
 def check(crash):
-    """What has to hold after any crash; returns how many labels there are."""
+    """Check the invariants that hold after any crash; return the number of labels."""
     with Campaign.open(crash.folder) as campaign:
         with campaign.store.reading() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

@@ -1,4 +1,4 @@
-"""What is exported and imported into a fresh campaign is what was labelled, in every format."""
+"""An export that is imported into a new campaign gives the same labels, in every format."""
 
 import numpy as np
 import pytest

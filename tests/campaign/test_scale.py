@@ -1,4 +1,4 @@
-"""What a pool of a million images needs of the code: statements and memory that do not grow with the pool."""
+"""Conditions for a pool of a million images: statements and memory do not grow with the pool."""
 
 import shutil
 import tracemalloc

@@ -1,4 +1,4 @@
-"""COCO and Label Studio's JSON as tools write them, with images that were never pushed, and what is no outline."""
+"""COCO and Label Studio's JSON as tools write them: images that were never pushed, and annotations without outlines."""
 
 import csv
 import json

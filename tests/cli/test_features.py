@@ -56,7 +56,7 @@ def test_embed_says_what_it_did_and_what_is_next(capsys, photos, words, tmp_path
     [
         (("--encoder", "cnov4"), "unknown encoder 'cnov4'; did you mean 'conv4'?"),
         (("--weights", "missing.pth"), "weights cannot be read from 'missing.pth'"),
-        (("--weights", "published"), "cannot be set for encoder 'conv4': nobody publishes weights for it"),
+        (("--weights", "published"), "cannot be set for encoder 'conv4': it has no published weights"),
         (("--input-size", "0"), "preprocessing of 'conv4', size: "),
         (("--crop", "2"), "preprocessing of 'conv4', crop: "),
         (("--workers", "0"), "mal embed, workers: "),

@@ -1,4 +1,4 @@
-"""Features of other programs: every format gives the same vectors; what is wrong is one sentence with the image."""
+"""Features of other programs: every format gives the same vectors; an error is one sentence that names the image."""
 
 import json
 import subprocess

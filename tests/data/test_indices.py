@@ -13,7 +13,7 @@ NAMES = ["cat", "dog", "grey heron"]
 
 
 class Column:
-    """What a pandas column is to NumPy: text and missing values are objects."""
+    """Stand-in for a pandas column as NumPy sees it: text and missing values are objects."""
 
     def __init__(self, values):
         self.values = np.array(values, dtype=object)

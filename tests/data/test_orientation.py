@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 32, 24
 
 
 def turned(orientation):
-    """An image whose file says `orientation`, and what Pillow makes of it."""
+    """Image with an EXIF `orientation`, and the same image turned upright by Pillow."""
     pixels = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
     pixels[: HEIGHT // 2, : WIDTH // 2] = (250, 20, 20)
     pixels[HEIGHT // 2 :, WIDTH // 2 :] = (20, 250, 20)

@@ -8,7 +8,7 @@ from .pretended_device import ACCELERATOR, pretended_device
 
 @pytest.fixture
 def device(monkeypatch):
-    """What enters a pretended accelerator; what else of CUDA is asked for is there too."""
+    """Context of a pretended accelerator, with the other functions of CUDA that the code calls."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: None)

@@ -179,7 +179,7 @@ class _Calls(TorchFunctionMode):
 
 
 class _Operations(TorchDispatchMode):
-    """Checks every operation, and lets what comes out lie where the inputs do."""
+    """Mode that checks every operation and places its results on the device of its inputs."""
 
     def __init__(self, places):
         super().__init__()
@@ -203,7 +203,7 @@ class _Operations(TorchDispatchMode):
         return result
 
     def check(self, function, args, tensors):
-        """Raise where CUDA would, given that one of the tensors lies there."""
+        """Raise the error that CUDA would raise if one of the tensors were on the device."""
         name = function.overloadpacket.__name__
         if name in COPIES:
             return

@@ -1,4 +1,4 @@
-"""Every acquisition function on a pretended accelerator: the same results as on the CPU, on the device asked for."""
+"""Every acquisition function on a pretended accelerator: results as on the CPU, on the requested device."""
 
 import pytest
 import torch

@@ -88,7 +88,7 @@ def test_a_training_goes_on_there_from_its_checkpoint(tmp_path, device, runtime_
     [({}, False), (CONSISTENT, True), ({"entropy_weight": 0.0}, True), ({"update": "joint", "detach": False}, True)],
 )
 def test_no_step_of_training_waits_for_the_device(settings, resident, device, runtime_there):
-    """Else the device stands still while the CPU prepares the next step."""
+    """Otherwise the device is idle while the CPU prepares the next step."""
     round_ = with_minimax(make_round(), **settings)
     minimax, runtime = round_.recipe.minimax, runtime_there(round_.recipe.runtime)
     networks = build_minimax_networks(round_, minimax)

@@ -1,4 +1,4 @@
-"""The pages as text: what they say in code, in commands, in links. No site is built here."""
+"""Pages as text: their code blocks, commands and links. No site is built."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""Python in the pages runs. A block that begins with `# not run: …` says why it does not, and its names exist."""
+"""Python in the pages runs. A block that begins with `# not run: …` gives the reason, and its names exist."""
 
 import ast
 import builtins

@@ -29,7 +29,7 @@ def names_in_reference(pages):
 
 
 def public_names(module):
-    """What `__all__` lists; where there is none, the classes and functions that are at home there."""
+    """Return the names in `__all__`, or else the classes and functions that the module defines."""
     if hasattr(module, "__all__"):
         return set(module.__all__)
     return {

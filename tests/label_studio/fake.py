@@ -22,7 +22,7 @@ def payload(name):
 
 
 class FakeLabelStudio:
-    """What a test does to it goes by plain attributes: `projects`, `tasks`, `users`, `requests`, `fail_at`."""
+    """Tests change it by plain attributes: `projects`, `tasks`, `users`, `requests`, `fail_at`."""
 
     def __init__(self):
         self.projects = {}

@@ -306,7 +306,7 @@ def test_a_number_makes_no_project_and_a_short_title_is_label_studios_to_refuse(
 
 
 def test_pushed_images_are_not_leased(make_campaign, studio, client, monkeypatch):
-    """Of an interrupted push what has arrived; after the next one all of it, until it is pulled."""
+    """After an interrupted push this holds for the images that arrived, after the next push for all, until a pull."""
     monkeypatch.setattr("minimax_al.label_studio.pushing._PORTION_FILES", 2)
     campaign = make_campaign()
     campaign.query(6)

@@ -126,7 +126,11 @@ def test_images_of_another_form_are_refused(images, message):
         ("conv4", {"stem": "cifar"}, "stem='cifar' cannot be set for encoder 'conv4': only ResNets"),
         ("resnet18", {"width": 32}, "width=32 cannot be set for encoder 'resnet18': its widths are fixed"),
         ("conv4", {"width": 0}, "width is 0: it must be a positive"),
-        ("conv4", {"pretrained": True}, "pretrained=True cannot be set for encoder 'conv4': nobody publishes weights"),
+        (
+            "conv4",
+            {"pretrained": True},
+            "pretrained=True cannot be set for encoder 'conv4': it has no published weights",
+        ),
         ("resnet18", {"pretrained": True, "stem": "cifar"}, "pretrained weights of 'resnet18' are for stem='imagenet'"),
         ("dconv4", {}, "'dconv4' is for segmentation, not for classification: use one of conv4"),
         ("resnet18", {"task": "segmentation"}, "'resnet18' is for classification, not for segmentation.*drn_d_22"),

@@ -1,4 +1,4 @@
-"""Encoders of timm: widths by what comes out, refusals in one sentence."""
+"""Encoders of timm: widths equal those of the outputs, and refusals are one sentence."""
 
 import sys
 

@@ -30,7 +30,7 @@ CURVE = Curve("digits", HOSTILE, "accuracy", (0, 1), np.array([20, 40]), np.arra
 
 
 class Outline(HTMLParser):
-    """Checks that tags nest and collects what a page holds."""
+    """Parser that checks the nesting of tags and collects the elements of a page."""
 
     def __init__(self, document: str) -> None:
         super().__init__()

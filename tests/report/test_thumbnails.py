@@ -18,7 +18,7 @@ def decoded(uri: str) -> Image.Image:
 
 
 def gradient(height: int, width: int) -> np.ndarray:
-    """A photograph's stand-in: smooth, in three different channels."""
+    """Stand-in for a photograph: smooth, with three different channels."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([255 * rows // height, 255 * columns // width, 255 - 255 * rows // height], axis=2).astype(np.uint8)
 

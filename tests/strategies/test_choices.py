@@ -1,4 +1,4 @@
-"""What each strategy picks, beside its definition written out on all unlabelled images at once."""
+"""Picks of each strategy, compared with its definition written out on all unlabelled images at once."""
 
 import itertools
 from dataclasses import replace

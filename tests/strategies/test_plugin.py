@@ -31,7 +31,7 @@ print(learner.query(4).indices.tolist())
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Installs the page's package as an installer would: the code, and what it announces."""
+    """Install the package of the page as an installer would: its code and its entry points."""
 
     def install(folder, name="far_margin"):
         blocks = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL))

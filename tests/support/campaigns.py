@@ -58,7 +58,7 @@ def save_images(tmp_path):
     ]
 )
 def storage(request, tmp_path):
-    """What a campaign's `storage` is: both databases have to pass the same tests."""
+    """Storage of the campaigns: both databases have to pass the same tests."""
     if request.param == "sqlite":
         yield None
         return

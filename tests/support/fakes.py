@@ -1,4 +1,4 @@
-"""What tests of campaigns and of their page have in place of time and of photographs."""
+"""Stand-ins for time and for photographs, for tests of campaigns and of their page."""
 
 from datetime import UTC, datetime, timedelta
 

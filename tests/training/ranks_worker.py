@@ -1,6 +1,6 @@
-"""What every rank of the tests in `test_ranks.py` does: started as `python ranks_worker.py RANK WORLD FOLDER`.
+"""Program of each rank in `test_ranks.py`: `python ranks_worker.py RANK WORLD FOLDER`.
 
-Ranks meet through a file, so that no port is fixed. Each does the same work and writes what it found.
+Ranks meet through a file, so that no port is fixed. Each does the same work and writes its results.
 """
 
 import os
@@ -29,12 +29,12 @@ STAGES = {task: make_round(task) for task in ("classification", "segmentation")}
 
 
 class Work:
-    """What one rank does.
+    """Work of one rank.
 
     Args:
-        rank: of this process.
-        world: how many ranks there are.
-        folder: for checkpoints.
+        rank: Rank of this process.
+        world: Number of ranks.
+        folder: Folder for checkpoints.
     """
 
     def __init__(self, rank, world, folder):
@@ -85,7 +85,7 @@ class Work:
         }
 
     def several(self, task="classification", **minimax):
-        """The small round of the strategies' contract, longer, on as many ranks as there are."""
+        """Return the small round of the strategies' contract with a longer training, on all ranks."""
         round_ = STAGES[task]
         game = round_.recipe.minimax.model_copy(update={"epochs": 2, "steps_per_epoch": 3, "batch_size": 5, **minimax})
         # An odd batch: the ranks' parts differ in size.
@@ -93,7 +93,7 @@ class Work:
         return replace(round_, recipe=recipe, runtime=Runtime(recipe.runtime))
 
     def learn(self, task, **minimax):
-        """Algorithm 1 and 3, and what the test images say of it."""
+        """Run Algorithms 1 and 3, and evaluate on the test images."""
         round_ = self.several(task, **minimax)
         models = fit_minimax(round_)
         state = {f"{name}.{key}": v for name, net in models.networks.items() for key, v in net.state_dict().items()}

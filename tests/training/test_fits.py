@@ -59,7 +59,7 @@ def test_the_task_model_and_the_encoder_start_from_the_same_weights(round_):
 
 def test_weights_outside_of_xaviers_rule_follow_the_seed_too(round_, with_recipe, monkeypatch):
     class Token(torch.nn.Module):
-        """A stand-in for a transformer: its class token is drawn when it is built."""
+        """Stand-in for a transformer, whose class token is drawn when it is built."""
 
         def __init__(self):
             super().__init__()

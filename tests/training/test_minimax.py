@@ -153,7 +153,7 @@ def test_c_raises_the_unlabelled_entropy_and_f_lowers_it(build, batches, monkeyp
 
 
 def adam_by_hand(weights, gradients, lr=1e-3):
-    """Adam's steps for a list of gradients, one a step, all moments shared."""
+    """Adam's steps for a list of gradients, one per step, with one set of moments."""
     m = v = np.zeros_like(weights)
     for step, g in enumerate(gradients, start=1):
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g

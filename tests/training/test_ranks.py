@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What one rank alone finds, and what each of two does: {(world, rank): results}."""
+    """Results of a single rank and of each of two ranks: {(world, rank): results}."""
     folder = tmp_path_factory.mktemp("ranks")
     processes = [
         subprocess.Popen([sys.executable, WORKER, str(rank), "2", folder], stderr=subprocess.PIPE, text=True)

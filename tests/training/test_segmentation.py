@@ -58,7 +58,7 @@ def random_logits(shape=(3, 4, 5, 6), seed=0):
 
 
 def told_by_red():
-    """Pixels of 40, 80 or 120, and masks of the class that each stands for."""
+    """Images with red values of 40, 80 or 120, and masks with the class of each value."""
     masks = torch.randint(0, 3, (24, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     return (40 + 40 * masks)[:, None].repeat(1, 3, 1, 1), masks
 
@@ -138,7 +138,7 @@ def test_picks_do_not_depend_on_the_batches_of_scoring(round_, with_recipe, name
     ],
 )
 def test_image_and_mask_stay_aligned(round_, augmentation):
-    """Images whose red tells their masks, black where the padding lies."""
+    """Images whose red values determine their masks; the padding is black."""
     pixels, masks = told_by_red()
     if augmentation.input_size:  # what is resized has no hard edges between pixels
         masks[:], pixels[:] = masks[:, :1, :1], pixels[:, :, :1, :1]

@@ -1,4 +1,4 @@
-"""The file format of a trained model: what was saved is loaded, and damage is noticed."""
+"""File format of a trained model: a saved model can be loaded, and damage is detected."""
 
 import json
 

@@ -100,7 +100,7 @@ def onlooker(tmp_path_factory, open_round):
 
 @pytest.fixture(scope="session")
 def onlooker_of_masks(tmp_path_factory, eight_images):
-    """Likewise, over a segmentation campaign."""
+    """Return a read-only client of a segmentation campaign."""
     folder = tmp_path_factory.mktemp("masks") / "herons"
     with (
         Campaign.create(folder, eight_images, ["cat", "dog"], "segmentation") as campaign,

@@ -7,11 +7,11 @@ import anyio
 
 
 class Exchange:
-    """One request without a network: its body comes when the test sends it.
+    """One POST request without a network, whose body arrives when the test sends it.
 
     Args:
-        app: what answers.
-        path: of the request, a POST.
+        app: Application that answers.
+        path: Path of the request.
     """
 
     def __init__(self, app, path):

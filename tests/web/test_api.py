@@ -1,4 +1,4 @@
-"""What the server takes and answers, as a snapshot: a change of the interface shows up in a review.
+"""Snapshot of the server's interface, so that every change of it shows up in a review.
 
 `MINIMAX_AL_UPDATE=1 pytest tests/web/test_api.py` writes it anew.
 """

@@ -1,4 +1,4 @@
-"""Bodies of a size, in a time, and so many uploads at once."""
+"""Limits of bodies in size and time, and of concurrent uploads."""
 
 import anyio
 import pytest
@@ -11,7 +11,7 @@ from .exchange import Exchange
 
 
 def in_pieces(size):
-    """A body that does not say how long it is."""
+    """Yield a body without a declared length."""
     for _ in range(size // 65536 + 1):
         yield b" " * 65536
 

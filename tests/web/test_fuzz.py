@@ -1,4 +1,4 @@
-"""Requests made up from the description: whatever comes, the server answers as it has said it would."""
+"""Random requests generated from the API description: every answer fits the description."""
 
 import shutil
 
@@ -51,7 +51,7 @@ few_examples = settings(
 
 
 class EverySecondJob(Jobs):
-    """Starts nothing; says that a job runs every second time."""
+    """Stand-in for jobs that starts nothing and reports a running job every second time."""
 
     runs = False
 

@@ -51,7 +51,7 @@ say(state="done", message=json.dumps([order, sys.argv[1:]]))
 
 
 class Watched(Jobs):
-    """Jobs that tell the test what they have heard."""
+    """Jobs that record the messages they received."""
 
     def __init__(self, campaign):
         super().__init__(campaign, (sys.executable, "-c", STUB))
@@ -248,7 +248,7 @@ def test_the_next_round_is_opened_by_a_process_of_its_own(campaign):
 
 @pytest.fixture
 def do(campaign, monkeypatch, capsys):
-    """Does a job in this process; returns its exit status and what it has told."""
+    """Run a job in this process, and return its exit status and its messages."""
 
     def call(**order):
         monkeypatch.setattr("minimax_al.web.job._end_with_input", lambda: None)

@@ -36,7 +36,7 @@ def client(studio):
 
 
 def trained(campaign, strategy="entropy"):
-    """The id of a run that is said to have ended well."""
+    """Id of a run that is recorded as finished."""
     with campaign.store.writing() as connection:
         now = campaign.now()
         run_id = start_run(connection, strategy, f"{strategy} {now}", labels=1, held_out=0, now=now)

@@ -16,7 +16,7 @@ def items_of(lease):
 
 
 def history(campaign):
-    """(item, kind, author) of everything that was ever said, in order."""
+    """Return (item, kind, author) of every event of the history, in order."""
     with campaign.store.reading() as connection:
         rows = connection.execute(select(labels.c.item_id, labels.c.kind, labels.c.author).order_by(labels.c.id))
         return [tuple(row) for row in rows]

@@ -1,4 +1,4 @@
-"""The benchmark of many people, small; and that it would notice what it looks for."""
+"""Small run of the load benchmark, and tests that it detects the faults it looks for."""
 
 import importlib.util
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_three_people_and_a_server_that_dies_lose_nothing(load):
 
 @pytest.fixture
 def finished(load, campaign):
-    """A campaign that one person has labelled, and the ledger of what they were promised."""
+    """A campaign that one annotator has labelled, and the ledger of acknowledged answers."""
     ledger = load.Ledger(middle=4)
     for pick in campaign.picks():
         campaign.label(pick.item, "cat", author="ann")

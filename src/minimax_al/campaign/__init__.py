@@ -1,6 +1,6 @@
 """People as the oracle: a labelling campaign with durable state, rounds, leases, import, export and advice.
 
-Torch is loaded by a training, a prediction or a package, by nothing else. Needs the extra `campaign`.
+Only a training, a prediction and a package load torch. Needs the extra `campaign`.
 """
 
 from minimax_al.extras import extra_packages

@@ -8,9 +8,9 @@
     campaign.query(200)                       # Minimax Active Learning chooses
     print(campaign.status().advice.reason)
 
-Everything is in one folder, and changes are on the disk when a method returns. Torch is loaded by `train`, `predict`,
-`evaluate`, `package` and a `query` that needs a model, by nothing else. One object can serve many threads; many
-processes can have the same campaign open.
+Everything is in one folder, and changes are on the disk when a method returns. Only `train`, `predict`, `evaluate`,
+`package` and a `query` that needs a model load torch. One object can serve many threads; many processes can have the
+same campaign open.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

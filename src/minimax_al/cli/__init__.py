@@ -57,8 +57,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        Exit status: 0; 2 for an error that the user can mend, printed as one sentence; 130 after an interruption; 141
-        if the reader of the output has gone, as after `| head`.
+        Exit status: 0; 2 for an error that the user can correct, printed as one sentence; 130 after an interruption;
+        141 if the reader of the output has ended, as in `| head`.
     """
     prepare_streams()
     prepare_logging()

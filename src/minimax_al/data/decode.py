@@ -1,4 +1,4 @@
-"""One image file, in whatever format people have it, as 8-bit RGB pixels.
+"""Decoding of an image file of any common format to 8-bit RGB pixels.
 
 Grey, palette, 1-bit, 16-bit, CMYK and transparent images become RGB (see `minimax_al.data.rgb`), the camera's rotation
 is applied, and only the first frame of an animation is decoded. Memory is bounded (`minimax_al.data.decode_memory`).

@@ -50,7 +50,7 @@ _OTHER_BOTTLENECK = 256
 _WHY_NOT = {
     "stem": "only ResNets have two stems; for small images set augmentation.input_size, or use 'conv4'",
     "width": "its widths are fixed; 'conv4' and 'dconv4' have a width to choose",
-    "pretrained": "nobody publishes weights for it; give a file of your own",
+    "pretrained": "it has no published weights; give a file of your own",
     "task": "its builder does not accept a task",
 }
 

@@ -43,7 +43,7 @@ class PublishedWeights:
     Attributes:
         encoder: Name of the encoder.
         place: "package" (an installed package of the index), "cache" (fetched before), "download" (on a hub),
-            "install" (in a package that is not installed), or "none" (nobody publishes any).
+            "install" (in a package that is not installed), or "none" (no weights are published).
         origin: Package or address; empty for "none".
         file: File on this machine, or None.
     """
@@ -209,7 +209,7 @@ def _in_torch_cache(name: str, url: str) -> PublishedWeights:
 
 
 def _reachable(weights: PublishedWeights) -> bool:
-    """Whether the host has an address; behind a proxy nobody but the proxy knows."""
+    """Return whether the host's name can be resolved; behind a proxy, which resolves names itself, assume so."""
     if getproxies().get("https"):
         return True
     try:

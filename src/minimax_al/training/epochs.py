@@ -141,7 +141,7 @@ def run_epochs(
                 save_checkpoint(
                     checkpoint, training.networks, training.optimizers, {"whose": whose, "history": history}
                 )
-            ranks.share(done)  # Nobody goes on before the file is there.
+            ranks.share(done)  # Barrier: every rank waits until the checkpoint is written.
         if progress and ranks.rank == 0:
             progress(name, done, settings.epochs, "epochs")
     return history

@@ -38,8 +38,8 @@ class Recipe(BaseModel):
         vaal: Settings of VAAL's autoencoder and its discriminator.
         features: Settings of learning on features, where a data set's samples are feature vectors.
         scoring_batch_size: Samples per batch outside of training.
-        missing_classes: `error` refuses to train while a class has no label, `warn` warns and goes on. Heads on
-            features never predict a class without a label.
+        missing_classes: `error` refuses to train while a class has no label, `warn` logs a warning and trains. Heads
+            on features never predict a class without a label.
         runtime: Device and precision.
     """
 

@@ -1,8 +1,8 @@
 """Limits of the server's connections: idle and slow clients cannot take the page from others.
 
-uvicorn waits without limit for the header of a request and accepts any number of connections. A few hundred idle ones
-then use up the open files that the system allows, and nobody reaches the page. Here a request header must arrive in
-time, a response must make progress, and a new connection beyond the limit closes the one that has been idle longest.
+uvicorn waits without limit for the header of a request and accepts any number of connections. A few hundred idle
+connections then exhaust the system's limit of open files, and the page can no longer be reached. Here a request header
+must arrive in time, a response must make progress, and a new connection beyond the limit closes the longest idle one.
 """
 
 import asyncio

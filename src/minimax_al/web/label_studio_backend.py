@@ -84,7 +84,7 @@ class Backend:
         project: Number or title of the project.
 
     Raises:
-        ConfigurationError: The project does not exist, or is for something else.
+        ConfigurationError: The project does not exist, or its configuration does not fit.
         CampaignError: The server cannot be reached, or refuses.
     """
 
@@ -134,7 +134,7 @@ def create_backend(
         hosts: Names and addresses of the server, without ports; "*" accepts any.
 
     Raises:
-        ConfigurationError: The project does not exist, or is for something else.
+        ConfigurationError: The project does not exist, or its configuration does not fit.
         CampaignError: Label Studio cannot be reached, or refuses.
     """
     checks = [known_host(hosts), same_origin, *([_password_needed(token)] if token is not None else [])]

@@ -61,7 +61,7 @@ def skip(asked: Items, campaign: TheCampaign, key: RequestKey) -> Answered:
 
 @router.post("/unsure", responses=declared(404))
 def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
-    """Record that nobody can tell the class of images."""
+    """Record the answer "unsure" for images."""
     items = asked.distinct
     with _known_images():
         late = campaign.unsure(items, asked.author, request=key, if_waiting=asked.if_waiting)

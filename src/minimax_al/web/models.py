@@ -73,7 +73,7 @@ IfWaiting = Annotated[
 
 
 class UnsureRequest(Items):
-    """Request to record that nobody can tell."""
+    """Request to record the answer "unsure"."""
 
     if_waiting: IfWaiting = False
 

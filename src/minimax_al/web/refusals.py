@@ -57,7 +57,7 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(MinimaxALError, _of_campaign)
     app.add_exception_handler(StarletteHTTPException, _of_routing)
     app.add_exception_handler(RequestValidationError, _of_form)
-    app.add_exception_handler(ClientDisconnect, _of_nobody)
+    app.add_exception_handler(ClientDisconnect, _of_disconnect)
     app.add_exception_handler(Exception, _of_bug)
 
 
@@ -88,7 +88,7 @@ def _of_form(request: Request, error: Exception) -> Response:  # noqa: ARG001
     return refusal(422, f"{where}: {first['msg']}")
 
 
-def _of_nobody(request: Request, error: Exception) -> Response:  # noqa: ARG001
+def _of_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
     return refusal(400, "the client closed the connection before the body was complete")
 
 

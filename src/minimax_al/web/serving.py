@@ -114,7 +114,7 @@ def checked_token(token: str | None) -> str | None:
     """
     if token is not None and not re.fullmatch(rf"[A-Za-z0-9._~-]{{{FEWEST_CHARACTERS},200}}", token):
         raise ConfigurationError(
-            f"a token has at least {FEWEST_CHARACTERS} letters, digits or -._~, so that nobody guesses it: "
+            f"a token has at least {FEWEST_CHARACTERS} letters, digits or -._~, so that it cannot be guessed: "
             "leave it out to have one made"
         )
     return token

@@ -58,7 +58,7 @@ def test_bands_find_what_comparing_all_with_all_finds(hashes, distance, data):
 @settings(deadline=None, max_examples=80)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=12), st.data())
 def test_an_image_joins_a_representative_that_shows_the_same(images, data):
-    """All hashes are close; a hidden number tells what an image shows."""
+    """All hashes are close; a hidden number stands in for the content of an image."""
     is_new, shown = (list(column) for column in zip(*images, strict=True))
     hashes = [data.draw(st.sampled_from(["00" * 16, "00" * 15 + "01", "00" * 15 + "03"])) for _ in images]
     close = close_hashes(hashes, np.array(is_new), distance=2)

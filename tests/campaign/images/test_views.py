@@ -1,4 +1,4 @@
-"""What can be looked at of an image: its file, its pick, its label's mask and what a model says of its pixels."""
+"""Views of an image: its file, its pick, the mask of its label, and a model's prediction per pixel."""
 
 import math
 

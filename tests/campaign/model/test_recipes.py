@@ -79,7 +79,7 @@ def test_encoder_and_weights_may_be_given_with_a_recipe(make_campaign, weights, 
     [
         ({"pretrained": "nowhere.pth"}, "pretrained='nowhere.pth' is not a file"),
         ({"encoder": "resnet18", "pretrained": "weights.pth"}, "weights in .* are not for encoder 'resnet18'"),
-        ({"encoder": "conv4", "pretrained": True}, "nobody publishes weights for it"),
+        ({"encoder": "conv4", "pretrained": True}, "it has no published weights"),
         ({"encoder": "dconv4"}, "encoder 'dconv4' is for segmentation"),
     ],
 )

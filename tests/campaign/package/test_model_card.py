@@ -1,4 +1,4 @@
-"""Model cards: the names of classes are shown as they are, and nothing is said of what is not there."""
+"""Model cards: class names are shown unchanged, and missing facts are not mentioned."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The report speaks to the people who label: their campaign's name, mistakes first, reasons in words."""
+"""The report is written for annotators: the campaign's name, mistakes first, reasons in words."""
 
 import re
 

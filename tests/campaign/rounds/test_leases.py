@@ -196,7 +196,7 @@ def test_another_round_leases_what_an_earlier_one_had_lent(campaign):
 
 
 def waiting_picks(campaign, number=None):
-    """From what was said and from the images alone."""
+    """Return the waiting picks, computed from the history and the images only."""
     with campaign.store.reading() as connection:
         there = {row.id for row in connection.execute(items_table.select()) if row.status == "active"}
     return [pick for pick in campaign.picks(number) if pick.answer == "waiting" and pick.item in there]

@@ -1,4 +1,4 @@
-"""What a team is offered to choose with."""
+"""Strategies that a campaign offers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Requests that come again are done once; answers that come late leave alone what was said meanwhile."""
+"""A repeated request runs once; a late answer does not replace one that was given meanwhile."""
 
 import pytest
 from sqlalchemy import func, select
@@ -141,7 +141,7 @@ def test_a_late_answer_replaces_neither_unsure_nor_the_authors_other_answer(camp
 
 
 def test_an_undo_with_another_expected_answer_is_refused(campaign, item):
-    """Somebody has a page open in two places: the older one must not take back what was said on the newer one."""
+    """An author has two pages open: an undo on the older one must not revoke an answer given on the newer one."""
     campaign.label(item, "cat", author="ann")
     campaign.label(item, "dog", author="ann")
     for wrong in ({"kind": "label", "class_name": "cat"}, {"kind": "unsure"}):

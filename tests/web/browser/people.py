@@ -1,4 +1,4 @@
-"""A browser, the server that it talks to, and somebody who sits in front of it."""
+"""A browser, the server of the page, and a scripted annotator."""
 
 import os
 import shutil
@@ -64,15 +64,15 @@ def served(campaign: Campaign) -> Iterator[str]:
 
 @dataclass
 class Person:
-    """Somebody at the page.
+    """Scripted annotator at the page.
 
     Attributes:
-        page: in a context of its own.
-        name: who they are.
-        truth: the class of each image.
-        classes: in the campaign's order.
-        seen: images that were shown to them in the single view.
-        problems: what the browser complained about.
+        page: Page in a browser context of its own.
+        name: Name of the annotator.
+        truth: Class of each image, by path.
+        classes: Class names in the campaign's order.
+        seen: Paths of the images that were shown in the single view.
+        problems: Errors that the browser reported.
     """
 
     page: Page
@@ -83,7 +83,7 @@ class Person:
     problems: list[str] = field(default_factory=list)
 
     def open(self, address: str) -> None:
-        """Opens the page and, where it asks, says a name."""
+        """Open the page, and enter the name if the page requests one."""
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("console", self._hear)
         self.page.goto(address)
@@ -114,7 +114,7 @@ class Person:
         return CLASS_KEYS[self.classes.index(self.truth[path])]
 
     def press(self, key: str) -> str:
-        """Presses a key that answers the image on the screen; waits for what comes next. Returns what was shown."""
+        """Press a key that answers the image on the screen, wait for the next image, and return the answered path."""
         path = self.image()
         self.seen.append(path)
         self.page.keyboard.press(key)
@@ -122,7 +122,7 @@ class Person:
         return path
 
     def label(self, count: int) -> float:
-        """Labels so many images by keys; returns the seconds that it took."""
+        """Label `count` images by keys, and return the duration in seconds."""
         start = time.perf_counter()
         for _ in range(count):
             self.press(self.key_of(self.image()))

@@ -64,7 +64,7 @@ class Session:
 
 
 def first_round(session: Session, budget: int) -> None:
-    """A campaign without any label: the page says how to start, and starts."""
+    """Start the first round of a campaign without labels from the page."""
     ann, bob = session.ann, session.bob
     ann.open(session.address)
     ann.shows("start")

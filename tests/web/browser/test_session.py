@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def modules():
-    """The scripts beside this file: they import one another by name."""
+    """Scripts in the folder of this file, which import one another by name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(HERE))
         people = importlib.import_module("people")

@@ -40,7 +40,7 @@ def export_labels(
     *,
     escape_formulas: bool = False,
 ) -> Export:
-    """Write every current label, and images that nobody could tell where the format can hold them.
+    """Write every current label, and every "unsure" if the format can hold them.
 
     Args:
         store: Database of the campaign.
@@ -77,7 +77,7 @@ def _notes(format: str, labelled: Sequence[Labelled], escape_formulas: bool) -> 
 
 
 def labels_to_write(connection: Connection, *, unsure: bool = False) -> list[Labelled]:
-    """Return every current label, in the order of labelling; with `unsure` also images that nobody could tell."""
+    """Return every current label, in the order of labelling; with `unsure` also the images answered "unsure"."""
     return [
         Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at)
         for row in connection.execute(current_labels(unsure=unsure))

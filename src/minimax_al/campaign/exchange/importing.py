@@ -35,7 +35,7 @@ class Import:
         changed: Images with another label than before; the old one stays in the history.
         unchanged: Images that had this label already.
         new_classes: Classes that were added.
-        unsure: Images that nobody could tell, where that is new.
+        unsure: New answers "unsure".
         is_check: Whether nothing was written.
         notes: Remarks for the user, one sentence each.
     """

@@ -1,7 +1,7 @@
 """Refresh of a campaign's images: the folder as it is now, compared with the database.
 
 New files are examined and committed in portions, as `new`; then moved files and duplicates are found, and the last
-transaction makes the rest `active`. An interrupted refresh loses nothing and goes on where it was.
+transaction makes the rest `active`. An interrupted refresh loses nothing: the next one resumes it.
 """
 
 import os

@@ -175,7 +175,7 @@ def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datet
     withdrawn = revoke_all(connection, ids, author, now)
     for portion in portions(withdrawn):
         again = update(items).where(items.c.id.in_(portion), items.c.status == "changed")
-        # Nothing is known of the file any more, so that its content is news to nobody.
+        # The withdrawn label was the only reason to watch the file: accept its present content as unchanged.
         connection.execute(again.values(status="active", changed_after=None, labelled_hash=None))
     update_waiting(connection, withdrawn)
     after_writing(connection, len(withdrawn))

@@ -179,7 +179,7 @@ class Labelling:
     def lend(self, items: Item | Sequence[Item], tool: str) -> int:
         """Keep waiting images of the open round for another tool, such as a project of Label Studio.
 
-        They are leased to nobody until they are answered, recalled, or picked by another round.
+        They are not leased to annotators until they are answered, recalled, or picked by another round.
 
         Args:
             items: Images, by id or path.
@@ -274,7 +274,7 @@ class Labelling:
     def unsure(
         self, items: Item | Sequence[Item], author: str, *, request: str | None = None, if_waiting: bool = False
     ) -> list[int]:
-        """Record that nobody can tell: no training uses the images, and no round picks them again.
+        """Record the answer "unsure": no training uses the images, and no round picks them again.
 
         A label may still follow. Arguments and return value are those of `label`.
         """

@@ -23,7 +23,7 @@ class Lease:
         picks: Leased picks, by rank; empty if none is free.
         until: Time at which they return to the queue if they are not answered or renewed.
         waiting: Number of unanswered images of the round, these included.
-        with_others: Number of those that are kept for other people.
+        with_others: Number of those that are leased to other annotators.
         next_free_at: Time at which the first of these returns; None if none is with others.
         lent: Number of images kept for another tool, such as a project of Label Studio, until answered or recalled.
     """
@@ -50,9 +50,9 @@ class Holder(NamedTuple):
 
 
 class UptimeClock:
-    """Clock for leases that does not jump: its time of start plus the time for which the machine has run since.
+    """Monotonic clock for leases: its time of start plus the uptime of the machine since then.
 
-    When somebody sets the machine's clock, running leases neither end nor extend.
+    Setting the machine's clock neither ends nor extends running leases.
 
     Args:
         clock: Function that returns the current time, with a time zone; called once.

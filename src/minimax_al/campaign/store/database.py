@@ -221,7 +221,7 @@ def _lock_postgresql(connection: Connection, wait_seconds: float) -> None:
 
 @contextmanager
 def _one_sentence(where: str) -> Iterator[None]:
-    """Convert a database's error that a user can mend into one sentence; pass on all others."""
+    """Convert a database error that a user can correct into one sentence; pass on all others."""
     try:
         yield
     except UnicodeEncodeError as error:  # JSON and file names can spell half of a character

@@ -34,7 +34,7 @@ class Event(NamedTuple):
 
     Attributes:
         item_id: Id of the image.
-        kind: "label", "skip" (not now) or "unsure" (nobody can tell).
+        kind: "label", "skip" (a later round may pick the image again) or "unsure" (no round picks it again).
         author: Name of the author.
         at: Time of the answer, with a time zone.
         class_id: Class of a label in classification.
@@ -159,7 +159,7 @@ def current_labels(*, unsure: bool = False) -> Select[Any]:
     `group_id` is the image that represents it and its duplicates.
 
     Args:
-        unsure: Whether to include images of which nobody can tell, without class and mask.
+        unsure: Whether to include images answered "unsure", without class and mask.
     """
     current = holding()
     return (

@@ -22,7 +22,7 @@ class Format(NamedTuple):
         write: Function that writes labels to a file or folder, and returns a sentence for each label that it left out.
         tasks: Tasks whose labels it can hold.
         is_folder: Whether it is a folder.
-        keeps_unsure: Whether it can hold images that nobody could tell.
+        keeps_unsure: Whether it can hold the answer "unsure".
     """
 
     read: Read

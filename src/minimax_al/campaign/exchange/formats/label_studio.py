@@ -247,7 +247,7 @@ def mask_of_results(
     Args:
         results: Regions of the annotation.
         where: Start of the error's sentence.
-        class_names: Classes in order; the mask has their numbers, and 255 where nobody drew.
+        class_names: Classes in order; the mask has their numbers, and 255 in pixels without a region.
         size: (height, width) of the image.
 
     Raises:

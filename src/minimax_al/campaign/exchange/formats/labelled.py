@@ -25,7 +25,7 @@ class Given:
         author: Author of the label, where the source has one.
         at: Time of the label, where the source has one.
         any_ending: Whether `name` lacks the file's ending.
-        unsure: Whether nobody could tell; class and mask are then None.
+        unsure: Whether the answer is "unsure"; class and mask are then None.
         readings: Names that a link may mean, for a source whose encoding of names is unknown; all are tried, and two
             that are two images are an error.
         by_path: Whether `name` is the path in the campaign, which a link in `readings` does not overrule.
@@ -51,7 +51,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Image with its current answer: a class, a mask, or neither where nobody could tell.
+    """Image with its current answer: a class, a mask, or neither for "unsure".
 
     Attributes:
         path: Path of the image, relative to the images' folder.

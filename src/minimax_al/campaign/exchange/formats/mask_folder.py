@@ -98,7 +98,7 @@ def read_colour_map_of(source: Path) -> dict[str, Rgb]:
     colours = read_colour_map(found)
     if found.name != _CVAT_MAP:
         return colours
-    # CVAT always lists this name: it is the colour of pixels that nobody labelled.
+    # CVAT always lists this name: it is the colour of pixels without a label.
     return {"unlabelled" if name == _CVAT_UNLABELLED else name: colour for name, colour in colours.items()}
 
 

@@ -1,7 +1,7 @@
 """CSV and Parquet: one row per label, `path,label,author,labelled_at,answer`.
 
-A row with a blank label is skipped, unless its answer is "unsure": then nobody could tell. The first two columns are
-enough. An image may have several rows, of which the latest counts.
+A row with a blank label is skipped, unless its answer is "unsure". Only the first two columns are required. An image
+may have several rows, of which the latest counts.
 """
 
 import csv
