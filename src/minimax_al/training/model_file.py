@@ -28,7 +28,6 @@ def describe_model(model: AnyTaskModel, dataset: Dataset, recipe: Recipe) -> dic
         recipe: Recipe of its training.
     """
     head = getattr(model, "head", None)
-    cosine = isinstance(head, CosineClassifier)
     description: dict[str, Any] = {
         "format": FORMAT,
         "task": dataset.task,
@@ -37,7 +36,11 @@ def describe_model(model: AnyTaskModel, dataset: Dataset, recipe: Recipe) -> dic
         "mean": list(dataset.mean),
         "std": list(dataset.std),
         "recipe": recipe.model_dump(mode="json"),
-        "head": {"kind": "cosine", "temperature": head.temperature} if cosine else {"kind": "linear"},
+        "head": (
+            {"kind": "cosine", "temperature": head.temperature}
+            if isinstance(head, CosineClassifier)
+            else {"kind": "linear"}
+        ),
     }
     if isinstance(dataset.train, Features):
         adapter = model.encoder

@@ -1,15 +1,15 @@
-/** The classes to press: a button each, with its key; a box to find one by name where there are many. */
+/** Buttons of the classes, with their keys; with many classes also a box to find one by name. */
 
 import { byId, count, kbd, make } from "./dom.js";
 import { CLASS_KEYS } from "./keys.js";
 import { state } from "./state.js";
 
-const FILTER_FROM = 11; // with so many classes there is a box to find one
+const FILTER_FROM = 11; // smallest number of classes with a box to find one
 
 let choose = () => undefined;
 let buttons = [];
 
-/** Draws the buttons. `onChoose(className)`: one is taken. `onEmptyKey(key)`: Enter or Backspace in the empty box. */
+/** Draws the buttons. `onChoose(className)`: a class was chosen. `onEmptyKey(key)`: Enter or Backspace in the empty box. */
 export function showClasses({ onChoose, onEmptyKey }) {
   choose = onChoose;
   buttons = state.campaign.classes.map((name, index) => button(name, CLASS_KEYS[index]));
@@ -29,12 +29,12 @@ function button(name, key) {
   return element;
 }
 
-/** Marks what the model suggests, or nothing. */
+/** Marks the button of the suggested class; null marks none. */
 export function mark(name) {
   for (const element of buttons) element.classList.toggle("suggested", element.dataset.name === name);
 }
 
-/** Presses a button for a moment, so that a key is seen to have worked. */
+/** Highlights a button for a moment, as feedback for its key. */
 export function flash(name) {
   const element = buttons.find(({ dataset }) => dataset.name === name);
   if (element === undefined) return;
@@ -43,7 +43,7 @@ export function flash(name) {
   element.classList.add("flash");
 }
 
-/** Puts the cursor into the box, where there is one. */
+/** Moves the focus to the box, if it is shown. */
 export function focusFilter() {
   const filter = byId("filter");
   if (!byId("filter-row").hidden) filter.focus();
@@ -69,7 +69,7 @@ function reset(filter) {
   match();
 }
 
-/** Shows the classes whose name has the letters typed: at its start first, then at a word's start, then anywhere. */
+/** Shows the classes whose names contain the typed letters: matches at the start come first, then at a word's start. */
 function match() {
   const wanted = fold(byId("filter").value);
   const ranked = buttons.map((element, index) => ({ element, index, rank: rank(fold(element.dataset.name), wanted) }));

@@ -1,4 +1,4 @@
-/** The learning curve as SVG: the score by labels, its interval where that is known, and what the next labels are expected to add. */
+/** Learning curve as SVG: the score by number of labels, its interval if known, and the forecast for the next labels. */
 
 import { draw, percent } from "./dom.js";
 
@@ -16,7 +16,7 @@ export function ticks(low, high, parts) {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 
-/** The curve; `points`: { labels, score, low, high }, the last two null where they are not known, at least one. `advice`: as the status has it. */
+/** Draws the curve. `points`: at least one { labels, score, low, high }, where low and high may be null. `advice`: the status's advice. */
 export function drawCurve(points, advice) {
   const last = points.at(-1);
   const next = advice?.gain === null || advice?.gain === undefined ? null : expected(last, advice);

@@ -1,4 +1,4 @@
-/** Elements, and the few words that every module needs. */
+/** Helpers for elements and for formatting numbers, times and sentences. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -10,7 +10,7 @@ export function make(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** Likewise, of SVG. */
+/** An SVG element, with arguments as for `make`. */
 export function draw(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -25,7 +25,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** A key as it is printed on a button. */
+/** A key symbol on a button. */
 export const kbd = (key) => make("kbd", { "aria-hidden": "true" }, key);
 
 /** "1 image", "12 images". */
@@ -34,13 +34,13 @@ export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${
 /** 0.8417 → "84.2 %". */
 export const percent = (fraction, digits = 1) => `${(100 * fraction).toFixed(digits)} %`;
 
-/** The end of a path: what a person calls the file. */
+/** The file name at the end of a path. */
 export const fileName = (path) => path.slice(path.lastIndexOf("/") + 1);
 
-/** "14:32", in the reader's own time. */
+/** "14:32", in the user's time zone. */
 export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
-/** A sentence with its first letter large and a full stop at its end. */
+/** The text as a sentence: with a capital letter and a full stop. */
 export function sentence(text) {
   const large = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(large) ? large : `${large}.`;

@@ -1,4 +1,4 @@
-/** Thumbnails to move among and select: a listbox with a roving focus. */
+/** Gallery of selectable thumbnails: a listbox with a roving focus. */
 
 import { imageUrl, thumbnailUrl } from "./api.js";
 import { byId, fileName, make } from "./dom.js";
@@ -19,7 +19,7 @@ export class Gallery {
     root.addEventListener("focusin", ({ target }) => this.#activate(this.#itemOf(target)));
   }
 
-  /** Shows these images; tiles that stay are not drawn anew. */
+  /** Shows these images; existing tiles are reused. */
   show(picks) {
     const focused = this.root.contains(document.activeElement);
     const place = this.picks.findIndex(({ item }) => item === this.active);
@@ -34,7 +34,7 @@ export class Gallery {
     if (focused && this.active !== null) this.tiles.get(this.active).focus({ preventScroll: true });
   }
 
-  /** The images that a key would answer: the selected ones, else the one with the focus. */
+  /** The images that a key would answer: the selected ones, or else the one with the focus. */
   targets() {
     const large = byId("large").open;
     const chosen = large ? [] : this.picks.filter(({ item }) => this.selected.has(item));
@@ -59,7 +59,7 @@ export class Gallery {
     this.select(this.picks.map(({ item }) => item));
   }
 
-  /** Moves the focus by columns and rows; `extend` selects everything on the way. */
+  /** Moves the focus by columns and rows; `extend` selects every image passed. */
   move(dx, dy, extend) {
     const place = this.picks.findIndex(({ item }) => item === this.active);
     const next = this.picks[place + dx + dy * this.#columns()];
@@ -70,7 +70,7 @@ export class Gallery {
     if (byId("large").open) this.open();
   }
 
-  /** Shows the image with the focus as large as it goes. */
+  /** Shows the image with the focus in the large view. */
   open() {
     const pick = this.picks.find(({ item }) => item === this.active);
     if (pick === undefined) return;
@@ -80,7 +80,7 @@ export class Gallery {
     if (!byId("large").open) byId("large").showModal();
   }
 
-  /** The large image is the one with the focus, whatever was answered meanwhile. */
+  /** Updates the large view to the image with the focus, which may have changed after an answer. */
   #follow() {
     if (this.active === null) byId("large").close();
     else this.open();
@@ -144,7 +144,7 @@ export class Gallery {
   }
 }
 
-/** Lays an image of the same proportions over a thumbnail; undefined takes it away. */
+/** Lays an image of the same proportions over a thumbnail; undefined removes it. */
 function lay(frame, url) {
   const laid = frame.querySelector(".laid");
   if (laid !== null && laid.getAttribute("src") === url) return;

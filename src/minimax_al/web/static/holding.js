@@ -1,35 +1,35 @@
 /**
- * The images that a person holds: leased, renewed every few seconds, returned when the page is left.
+ * Leases of this page: requested, renewed every few seconds, and ended when the page is closed.
  *
- * Leases are short, so that the images of a browser that ended without a word return soon. A page in the background
- * renews them for as long as the campaign's `lease_seconds`.
+ * Leases are short, so that the images of a crashed browser are free again soon. A page in the background renews its
+ * leases for at most the campaign's `lease_seconds`.
  */
 
 import * as api from "./api.js";
 import { session, state, update } from "./state.js";
 
-const HELD = { single: 12, review: 0, grid: 48 }; // most images to hold in each view
-const FEWEST = 6; // images to hold however few there are
-const MOST = 200; // images a request may ask for
-const LEASE_SECONDS = 90; // of one lease; a hidden page's timer may run once a minute only
-const EXHAUSTED_PAUSE = 4_000; // milliseconds between two requests when the last gave less than was asked for
+const HELD = { single: 12, review: 0, grid: 48 }; // maximum number of leased images per view
+const FEWEST = 6; // minimum number of images to lease, even if few are free
+const MOST = 200; // maximum number of images per request
+const LEASE_SECONDS = 90; // duration of a lease; the timer of a hidden page may run only once per minute
+const EXHAUSTED_PAUSE = 4_000; // milliseconds between two requests after one that returned fewer images than requested
 
-const answered = new Map(); // item → when the server had the answer, in turns; Infinity while it has not
-const returning = new Set(); // items whose answer is being taken back
+const answered = new Map(); // item → turn in which the server acknowledged the answer; Infinity until then
+const returning = new Set(); // items whose answer is being undone
 let turn = 0;
 let running = null;
 let again = false;
-let enough = true; // whether the last request gave as many as it asked for
+let enough = true; // whether the last request returned the requested number
 let asked = 0;
 
-/** How many to hold: no more than half of what is free or held here, so that another person finds some, too. */
+/** The number of images to lease: at most half of the free and own ones, which leaves some for other annotators. */
 function fair() {
   const { waiting, with_others: others, lent } = state.lease ?? { waiting: 0, with_others: 0, lent: 0 };
   const half = state.lease === null ? HELD.single : Math.ceil((waiting - others - lent) / 2);
   return Math.min(HELD[state.view], Math.max(FEWEST, half));
 }
 
-/** Asks the server for images, so many as the view wants; renews those that are held. */
+/** Leases images up to the number for the view, and renews the leases of this page. */
 export function refill() {
   if (running !== null) {
     again = true;
@@ -69,7 +69,7 @@ function merge({ picks, ...lease }, since) {
   const known = new Map(state.queue.map((pick) => [pick.item, pick]));
   const fresh = picks.filter((pick) => !((answered.get(pick.item) ?? 0) > since));
   const leased = new Set(fresh.map((pick) => pick.item));
-  // The image on the screen never changes under somebody's eyes.
+  // The image on the screen is kept even if its lease has ended.
   const kept = state.queue.filter((pick) => !leased.has(pick.item) && (returning.has(pick.item) || pick.item === state.at));
   const queue = [...kept, ...fresh.map((pick) => Object.assign(known.get(pick.item) ?? pick, pick))];
   queue.sort((one, other) => one.round - other.round || one.rank - other.rank);
@@ -78,7 +78,7 @@ function merge({ picks, ...lease }, since) {
   update({ queue, lease, lapsed: lapsed?.item ?? null, at: still ? state.at : (queue[0]?.item ?? null), trouble: null });
 }
 
-/** These images have their answer here; the next one comes up. */
+/** Removes answered images from the queue, and shows the next one. */
 export function take(items) {
   const gone = new Set(items);
   for (const item of items) answered.set(item, Infinity);
@@ -91,13 +91,13 @@ export function take(items) {
   if (low && state.view !== "review") void refill();
 }
 
-/** The server has these answers. */
+/** Records that the server has acknowledged the answers of these images. */
 export function acknowledge(items) {
   turn += 1;
   for (const item of items) answered.set(item, turn);
 }
 
-/** These images wait again; the first of them comes up. `unseen`: the server never had the answer. */
+/** Puts images back into the queue, and shows the first of them. `unseen`: the server never received the answer. */
 export function giveBack(picks, unseen) {
   for (const { item } of picks) {
     answered.delete(item);
@@ -108,26 +108,26 @@ export function giveBack(picks, unseen) {
   update({ queue, at: picks[0]?.item ?? state.at, lapsed: null });
 }
 
-/** The server has taken back what was said of these. */
+/** Records that the server has undone the answers of these images. */
 export function returned(items) {
   for (const item of items) returning.delete(item);
   void refill();
 }
 
-/** Shows another image of those held; one whose lease has lapsed is let go. */
+/** Shows another leased image; an image whose lease has ended is dropped. */
 export function goTo(item) {
   const queue = state.queue.filter((pick) => pick.item !== state.lapsed || pick.item === item);
   update({ queue, at: item, lapsed: state.lapsed === item ? item : null });
 }
 
-/** Forgets everything that is held; `refill` asks anew. */
+/** Clears the queue; `refill` leases images again. */
 export function forget() {
   answered.clear();
   returning.clear();
   update({ queue: [], at: null, lapsed: null, lease: null });
 }
 
-/** Renews leases; those of a page that nobody has looked at for `lease_seconds` end. */
+/** Renews the leases regularly, unless the page has been hidden for longer than `lease_seconds`. */
 export function watch() {
   let renewed = Date.now();
   let seen = Date.now();

@@ -1,13 +1,13 @@
-/** Keys: which one means what, wherever the focus is. */
+/** Keyboard shortcuts, independent of the focus. */
 
 const RESERVED = "fghlosuz";
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"].filter((letter) => !RESERVED.includes(letter));
 const DIGITS = [..."1234567890"];
 
-/** The keys of classes, in order: 1–9, 0, then letters that mean nothing else. Further classes have none. */
+/** The keys of classes, in order: 1–9, 0, then letters without another meaning. Further classes have no key. */
 export const CLASS_KEYS = [...DIGITS, ...LETTERS];
 
-/** Every key for the help, by what it is for; some only where the campaign is of that task. */
+/** The entries of the help by section: keys, description, and the task if the key is for one task only. */
 export const HELP = [
   ["Answer", [
     [["1", "…", "9", "0"], "the class with this key; further classes have letters", "classification"],
@@ -72,7 +72,7 @@ function meaning(event, commands) {
   return index < 0 || event.shiftKey ? null : () => (event.repeat ? undefined : commands.choose(index));
 }
 
-/** The key, also where another layout has other letters or wants Shift for digits. */
+/** The key independent of the keyboard layout: some layouts have other letters, or need Shift for digits. */
 function plain({ key, code, shiftKey }) {
   if (!shiftKey && /^Digit\d$/.test(code ?? "")) return code.slice(5);
   if (/^\P{ASCII}$/u.test(key) && /^Key[A-Z]$/.test(code ?? "")) return code.slice(3).toLowerCase();

@@ -1,11 +1,11 @@
 import { newKey } from "./api.js";
 
 /**
- * Answers on their way to the server. An answer leaves this box only when the server has acknowledged it; until then
- * it is kept in the browser's storage, so that neither a lost network nor a closed page loses it.
+ * Queue of answers to send. An answer stays in the queue until the server has acknowledged it; until then it is kept
+ * in the browser's storage, so that neither a lost network nor a closed page loses it.
  *
- * An entry: { id, kind: "label" | "skip" | "unsure" | "undo", items, className, tries, refused }. Its id goes with it:
- * where only the acknowledgement was lost, the server knows the entry again and does not do it twice.
+ * An entry: { id, kind: "label" | "skip" | "unsure" | "undo", items, className, tries, refused }. The id is sent as the
+ * idempotency key: if only the acknowledgement was lost, the server does not run the repeated entry again.
  */
 
 const FIRST_PAUSE = 1_000; // milliseconds before the second try; doubled after every further one
@@ -13,17 +13,17 @@ const LONGEST_PAUSE = 30_000;
 
 export class Outbox {
   /**
-   * send(entry): resolves when the server has it; rejects with an ApiError.
-   * save(entries): keeps them; called before anything is sent.
-   * onChange(): the entries have changed. onSaved(entry, said): one of them has arrived, and was answered so.
+   * send(entry): resolves to the server's answer; rejects with an ApiError.
+   * save(entries): stores the entries; called before an entry is sent.
+   * onChange(): called after the entries have changed. onSaved(entry, answer): called after the server's answer.
    */
   constructor({ send, save, onChange, onSaved }) {
     this.entries = [];
-    this.trouble = null; // why nothing gets through at the moment
+    this.trouble = null; // reason why nothing can be sent at the moment
     Object.assign(this, { send, save, onChange, onSaved, sending: null, timer: null, stopped: false });
   }
 
-  /** Takes an answer, and sends it behind those before it. Returns the entry. */
+  /** Appends an answer to the queue, and returns the entry. */
   add(entry) {
     const kept = { id: newKey(), tries: 0, refused: null, ...entry };
     this.entries.push(kept);
@@ -32,7 +32,7 @@ export class Outbox {
     return kept;
   }
 
-  /** Takes over entries that another page left behind. */
+  /** Appends the unsent entries of a page that was closed. */
   adopt(entries) {
     if (entries.length === 0) return;
     this.entries.push(...entries);
@@ -40,7 +40,7 @@ export class Outbox {
     void this.pump();
   }
 
-  /** Takes back an answer that the server has certainly not seen; false where it may have. */
+  /** Removes an entry that the server cannot have received; returns false if it may have received it. */
   cancel(entry) {
     const place = this.entries.indexOf(entry);
     if (place < 0 || entry === this.sending || (entry.tries > 0 && entry.refused === null)) return false;
@@ -49,7 +49,7 @@ export class Outbox {
     return true;
   }
 
-  /** Sends again what was refused, and everything else at once. */
+  /** Sends all entries at once, including the refused ones. */
   retry() {
     for (const entry of this.entries) entry.refused = null;
     this.#changed();
@@ -57,7 +57,7 @@ export class Outbox {
     void this.pump();
   }
 
-  /** Sends nothing any more; what is left is kept for the next page. */
+  /** Stops sending; the remaining entries stay in the storage for the next page. */
   stop() {
     this.stopped = true;
     clearTimeout(this.timer);
@@ -86,11 +86,11 @@ export class Outbox {
   async #try(entry) {
     try {
       entry.tries += 1;
-      this.save(this.entries); // a page that is closed now must not take this entry for one that was never sent
-      const said = await this.send(entry);
+      this.save(this.entries); // the stored number of tries shows a later page that the entry may have been sent
+      const answer = await this.send(entry);
       this.entries.splice(this.entries.indexOf(entry), 1);
       this.#settled(null);
-      this.onSaved(entry, said);
+      this.onSaved(entry, answer);
       return true;
     } catch (error) {
       if (!error.passes) entry.refused = error.message;

@@ -1,4 +1,4 @@
-/** Segmentation: what the model says and where it hesitates, laid over the image; masks come as files. */
+/** Segmentation: overlays of prediction, uncertainty and mask; masks are uploaded as files. */
 
 import * as api from "./api.js";
 import { byId, fileName, kbd, make } from "./dom.js";
@@ -27,7 +27,7 @@ export function showOverlays(onStage) {
   byId("mask-file").addEventListener("change", ({ target }) => target.files.length > 0 && send(target.files[0]));
 }
 
-/** Says which images a mask would be for: those that `wanted()` returns when it is chosen. */
+/** Sets the function that returns the images to which a chosen mask file applies. */
 export function maskFor(wanted) {
   targets = wanted;
 }
@@ -35,7 +35,7 @@ export function maskFor(wanted) {
 /** Lays the overlay with this number over the image. */
 export const choose = (index) => index < KINDS.length && lay(KINDS[index][0]);
 
-/** Lays an overlay over the image that is shown; the same again after every change of image. */
+/** Lays an overlay over the image on the screen; called again after every change of image. */
 export async function lay(name = kind) {
   kind = name;
   for (const button of byId("overlay-kinds").children) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));

@@ -10,7 +10,7 @@ const SHOWN = 5; // recent actions
 const METRICS = { accuracy: "accuracy", miou: "mIoU" };
 const DECISIONS = { "go on": ["Continue", "good"], stop: ["You can stop", "stop"], "too early": ["Too early to tell", "quiet"] };
 
-/** Keeps the panel as the state is. */
+/** Updates the panel after every change of the state. */
 export function build() {
   on(["status", "lease", "unsent", "queue"], progress);
   on(["recent", "unsent"], recent);

@@ -8,7 +8,7 @@ import { say } from "./say.js";
 import { on, state } from "./state.js";
 import { answer } from "./work.js";
 
-const PAGE = 100; // images read at once
+const PAGE = 100; // images per request
 
 export let gallery = null;
 let picks = [];
@@ -38,7 +38,7 @@ function enter() {
 
 const wantedAnswer = () => document.querySelector("#review-answers input:checked").value;
 
-/** Reads the images that the filters ask for, from `offset` on. */
+/** Reads the images that match the filters, from `offset` on. */
 async function read(offset = 0) {
   const turn = (asked += 1);
   const kind = wantedAnswer();

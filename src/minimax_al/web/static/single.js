@@ -9,7 +9,7 @@ import { preload, Stage } from "./stage.js";
 import { on, state } from "./state.js";
 import { answer } from "./work.js";
 
-const AHEAD = 4; // images loaded before they are asked for
+const AHEAD = 4; // images loaded before they are shown
 
 let stage = null;
 

@@ -5,12 +5,12 @@ import { make } from "./dom.js";
 
 const MOST = 16;
 const STEP = 1.4;
-const SMALL = 8; // images enlarged more than so are drawn with hard pixels
-const KEPT = 8; // images that are kept ready
+const SMALL = 8; // from this enlargement on, pixels are drawn as squares
+const KEPT = 8; // maximum number of preloaded images
 
 const ready = new Map(); // item → its loaded or loading image, oldest first
 
-/** Loads images before they are asked for. */
+/** Loads images before they are shown. */
 export function preload(items) {
   for (const item of items) {
     if (ready.has(item)) continue;
@@ -23,7 +23,7 @@ export function preload(items) {
 }
 
 export class Stage {
-  /** Builds the stage in `root`. `onZoom(factor)` hears of every change. */
+  /** Builds the stage in `root`. `onZoom(factor)` is called after every change of the zoom. */
   constructor(root, onZoom = () => undefined) {
     this.root = root;
     this.onZoom = onZoom;
@@ -39,12 +39,12 @@ export class Stage {
     this.fit();
   }
 
-  /** Whether something of the image is to be seen. */
+  /** Whether the image is loaded. */
   get seen() {
     return [this.shown, this.placeholder].some((image) => image.complete && image.naturalWidth > 0);
   }
 
-  /** Shows an image; what it is called is its alternative text. */
+  /** Shows an image, with its name as the alternative text. */
   show(item, name) {
     if (item === this.item) return;
     this.item = item;
@@ -59,7 +59,7 @@ export class Stage {
     if (this.shown.complete && this.shown.naturalWidth > 0) this.#loaded();
   }
 
-  /** Lays an image of the same proportions over it; null takes it away. Rejects where there is none. */
+  /** Lays an image of the same proportions over it; null removes the overlay. Rejects if the overlay cannot be loaded. */
   async lay(url, opacity) {
     this.overlay.hidden = url === null;
     if (url === null) return;
@@ -71,7 +71,7 @@ export class Stage {
     });
   }
 
-  /** Shows all of it. */
+  /** Fits the whole image into the stage. */
   fit() {
     this.#place(1, 0, 0);
   }
@@ -81,7 +81,7 @@ export class Stage {
     this.#zoomAt(STEP ** direction, this.root.clientWidth / 2, this.root.clientHeight / 2);
   }
 
-  /** Zooms so that the point at (x, y), in pixels of the stage, stays where it is. */
+  /** Zooms so that the point at (x, y), in pixels of the stage, keeps its position. */
   #zoomAt(factor, x, y) {
     const scale = Math.min(MOST, Math.max(1, this.scale * factor));
     const by = scale / this.scale;

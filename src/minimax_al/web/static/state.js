@@ -1,21 +1,21 @@
-/** What the page knows, in one place: read `state`, change it with `update`, hear of changes with `on`. */
+/** State of the page: read `state`, change it with `update`, subscribe to changes with `on`. */
 
 export const state = {
-  campaign: null, // as /api/campaign gives it, once
-  author: "", // who answers here
+  campaign: null, // answer of /api/campaign, read once
+  author: "", // name of the annotator
   view: "single", // "single", "grid" or "review"
-  status: null, // as /api/status gave it last
-  job: { state: "idle" }, // as /api/job gave it last
-  queue: [], // images that this person holds and has not answered, by rank
-  at: null, // the item that the single view shows
-  lapsed: null, // the item shown whose lease went to somebody else meanwhile
+  status: null, // latest answer of /api/status
+  job: { state: "idle" }, // latest answer of /api/job
+  queue: [], // leased images without an answer, by rank
+  at: null, // item that the single view shows
+  lapsed: null, // item on the screen whose lease has ended
   lease: null, // { until, waiting, with_others, next_free_at, lent } of the last lease; null before the first
   suggestions: true, // whether the model's suggestions are shown
   unsent: [], // answers that the server has not acknowledged, oldest first
-  trouble: null, // why answers do not get through at the moment
-  recent: [], // what was done here, latest first
-  saves: 0, // raised with every answer that the server has acknowledged
-  moment: 0, // raised when a round has changed, so that views read it again
+  trouble: null, // reason why answers cannot be sent at the moment
+  recent: [], // actions on this page, latest first
+  saves: 0, // number of acknowledged answers
+  moment: 0, // version of the round: views read it again after an increase
 };
 
 const listeners = [];
@@ -26,7 +26,7 @@ export function on(fields, listener) {
   listeners.push([fields, listener]);
 }
 
-/** Changes fields. */
+/** Changes fields of the state, and notifies their listeners. */
 export function update(changes) {
   Object.assign(state, changes);
   if (changed.size === 0) queueMicrotask(notify);
@@ -39,7 +39,7 @@ function notify() {
   for (const [wanted, listener] of listeners) if (wanted.some((field) => fields.has(field))) listener();
 }
 
-/** A note that this browser keeps; null where it keeps none, or keeps nothing at all. */
+/** Reads a value from the browser's storage; null if it is missing or the storage is not available. */
 export function recall(key) {
   try {
     return localStorage.getItem(`minimax-al/${key}`);
@@ -48,7 +48,7 @@ export function recall(key) {
   }
 }
 
-/** Keeps a note in this browser; false where it cannot. */
+/** Stores a value in the browser's storage; returns false if the storage is not available. */
 export function remember(key, value) {
   try {
     if (value === null) localStorage.removeItem(`minimax-al/${key}`);
@@ -59,7 +59,7 @@ export function remember(key, value) {
   }
 }
 
-/** The names of all notes that begin so. */
+/** The keys of all stored values with this prefix. */
 export function recallNames(prefix) {
   try {
     const whole = `minimax-al/${prefix}`;
@@ -71,7 +71,7 @@ export function recallNames(prefix) {
 
 let browser = null;
 
-/** This browser's identifier, which its pages share: another browser under the same name holds other images. */
+/** Identifier of this browser, shared by its pages: another browser of the same author leases other images. */
 export function session() {
   browser ??= recall("session");
   if (browser === null) {

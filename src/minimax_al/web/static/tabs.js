@@ -1,8 +1,8 @@
-/** Pages of the same campaign and author in this browser: who is alive, and whose unsent answers nobody looks after. */
+/** Pages of the same campaign and author in this browser: which are open, and which closed ones left unsent answers. */
 
 import { recall, recallNames, remember } from "./state.js";
 
-const ROLL_CALL = 400; // milliseconds within which a living page answers
+const ROLL_CALL = 400; // milliseconds within which an open page answers
 
 export class Tabs {
   constructor(campaign, author) {
@@ -15,23 +15,23 @@ export class Tabs {
     this.#say("hello");
   }
 
-  /** Whether another page of this author is open: their images must not be given back then. */
+  /** Whether no other page of this author is open; only then may the leases be ended. */
   get alone() {
     return this.others.size === 0;
   }
 
-  /** Keeps this page's unsent entries; false where the browser keeps nothing. */
+  /** Stores this page's unsent entries; returns false if the storage is not available. */
   save(entries) {
     return remember(this.prefix + this.id, entries.length === 0 ? null : JSON.stringify(entries));
   }
 
-  /** The unsent entries of pages that are gone; they are this page's from now on. */
+  /** Takes over the unsent entries of closed pages. */
   async orphans() {
     await new Promise((resolve) => setTimeout(resolve, ROLL_CALL));
-    if (this.gone) return []; // whoever is here now asks for them
+    if (this.gone) return []; // the pages that are open now take the entries over
     const gone = recallNames(this.prefix).filter((name) => {
       const id = name.slice(this.prefix.length);
-      // "ann/bob" is a name, too: what is theirs begins as what is ann's.
+      // An author may be called "ann/bob", whose keys have the prefix of "ann": skip keys with a further slash.
       return id !== this.id && !this.others.has(id) && !id.includes("/");
     });
     return gone.flatMap((name) => {
@@ -41,7 +41,7 @@ export class Tabs {
     });
   }
 
-  /** This page goes, or changes its author. */
+  /** Signs off, because the page is closed or changes its author. */
   leave() {
     this.gone = true;
     this.#say("bye");
