@@ -156,7 +156,7 @@ def region(kind, name, value):
     return {"from_name": name, "to_name": "image", "type": kind, "value": value, **size}
 
 
-def test_a_round_goes_there_and_comes_back(make_campaign, studio, client):
+def test_a_round_is_pushed_and_pulled(make_campaign, studio, client):
     campaign = make_campaign()
     version = open_round(campaign, [4, 2, 7, 1, 5])
     first = push(campaign, client, "round trip")
@@ -261,7 +261,7 @@ def serve():
         listener.close()
 
 
-def test_the_ml_backend_predicts_and_brings_labels_in(make_campaign, studio, client, serve):
+def test_the_ml_backend_predicts_and_imports_labels(make_campaign, studio, client, serve):
     campaign = make_campaign()
     campaign.query(3)
     project = push(campaign, client, "backend").project
@@ -318,7 +318,7 @@ def test_personal_access_tokens_and_wrong_keys(make_campaign, studio, url):
         pull(campaign, old, "personal")
 
 
-def test_a_server_that_does_not_run_is_said_to(make_campaign):
+def test_an_unreachable_server_is_reported(make_campaign):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     nobody = LabelStudio(f"http://127.0.0.1:{port}", KEY)

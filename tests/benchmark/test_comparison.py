@@ -122,7 +122,7 @@ def test_wins_losses_and_ties_with_enough_seeds_are_wilcoxons():
     assert (result.p == result.p.T)[~np.eye(3, dtype=bool)].all()
 
 
-def test_five_seeds_take_the_t_test_and_say_why():
+def test_five_seeds_use_the_t_test_with_a_remark():
     result = compared({"mal": [0.80, 0.81, 0.79, 0.82, 0.80], "random": [0.6, 0.6, 0.6, 0.6, 0.6]})
     assert result.test == "t"
     assert result.outcome[0, 1] == 1

@@ -91,7 +91,7 @@ def test_the_name_of_a_class_that_has_left_is_free(labelled):
     assert sorted(labelled.labels().values()) == ["cat"] * 4 + ["dog"] * 2
 
 
-def test_a_class_with_labels_is_not_removed_by_accident(labelled):
+def test_removing_a_class_with_labels_needs_confirmation(labelled):
     with pytest.raises(DataError, match="2 images are labelled 'dog': merge it into another class"):
         labelled.remove_class("dog")
     assert labelled.remove_class("dog", withdraw_labels=True) == 2
@@ -100,7 +100,7 @@ def test_a_class_with_labels_is_not_removed_by_accident(labelled):
     assert labelled.status().unlabelled == 8
 
 
-def test_classes_take_another_order(labelled):
+def test_classes_can_be_reordered(labelled):
     before = labelled.labels()
     labelled.reorder_classes(["n/a", "cat", "dog"])
     assert labelled.classes == ("n/a", "cat", "dog")

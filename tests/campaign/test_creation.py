@@ -42,7 +42,7 @@ def test_a_campaign_inside_the_images_folder_is_refused(tmp_path, save_images, f
     assert sorted(images.rglob("*")) == before
 
 
-def test_a_campaign_does_not_move_its_images_around_itself(campaign):
+def test_an_images_folder_that_contains_the_campaign_is_refused(campaign):
     with pytest.raises(ConfigurationError, match="is in the folder of its images"):
         campaign.configure(images=campaign.folder.parent)
 

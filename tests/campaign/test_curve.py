@@ -79,7 +79,7 @@ def test_runs_of_an_older_version_count_as_they_were_measured(campaign):
     assert {point.labels: point.score for point in campaign.curve()} == accuracies
 
 
-def test_suggestions_are_of_the_model_that_is_measured_and_taken_away(campaign):
+def test_suggestions_come_from_the_measured_model(campaign):
     """MAL chooses by other networks, C∘F and D."""
     label(campaign, range(1, 13))
     campaign.query(10, "badge+mal")

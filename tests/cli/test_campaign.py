@@ -156,7 +156,7 @@ def test_the_next_step_follows_from_where_a_campaign_stands(folder, capsys):
     assert following() == "Next: mal train campaign"
 
 
-def test_a_training_off_a_terminal_speaks_at_once_and_of_every_epoch(capsys):
+def test_without_a_terminal_every_epoch_is_printed_at_once(capsys):
     with shown_progress() as shown:
         shown.on_start("badge+mal", 45, 12)
         assert capsys.readouterr().err == "Training badge+mal on 45 labels (12 held out)…\n"
@@ -190,7 +190,7 @@ def test_images_come_back_from_label_studio_by_a_command(folder, capsys):
         assert len(campaign.lease("ann", 4).picks) == 4
 
 
-def test_an_import_tells_of_unsure_answers_and_new_classes(folder, capsys):
+def test_an_import_reports_unsure_answers_and_new_classes(folder, capsys):
     (folder / "labels.csv").write_text("path,label,answer\na/0.png,bird,label\nb/1.png,,unsure\na/2.png,,unsure\n")
     status, out, _ = run(capsys, "import", "campaign", "labels.csv", "--create-classes")
     assert status == 0

@@ -20,7 +20,7 @@ def mal(capsys, campaign, *words):
     return status, shown.out, shown.err
 
 
-def test_classes_change_and_labels_go_along(campaign, capsys):
+def test_labels_follow_changes_of_classes(campaign, capsys):
     assert mal(capsys, campaign, "rename", "cat", "house cat")[0] == 0
     assert mal(capsys, campaign, "merge", "wolf", "dog")[1].startswith("wolf merged into dog: 1 labels changed.")
     assert mal(capsys, campaign, "add", "bird", "fox")[0] == 0

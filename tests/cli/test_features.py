@@ -37,7 +37,7 @@ def words(tmp_path):
     return (*own, "--mean", *triple, "--std", *triple, "--workers", "2")
 
 
-def test_embed_says_what_it_did_and_what_is_next(capsys, photos, words, tmp_path):
+def test_embed_prints_its_outcome_and_the_next_command(capsys, photos, words, tmp_path):
     status, out, err = run(capsys, "embed", photos, "--out", tmp_path / "features", *words)
     assert status == 0
     assert "5 images have 256 features by conv4 (own.pth) at 16 pixels in" in out
@@ -87,7 +87,7 @@ def test_encoders_are_listed_with_the_place_of_their_weights(capsys, monkeypatch
     assert any(line.startswith("timm:tf_efficientnet_lite0  (weights ") for line in lines)
 
 
-def test_lines_tell_rate_and_time_left(capsys, monkeypatch):
+def test_progress_lines_show_rate_and_remaining_time(capsys, monkeypatch):
     clock = iter([0.0, 1.0, 5.0, 12.0, 13.0, 20.0])
     monkeypatch.setattr(features.time, "monotonic", lambda: next(clock))
     progress = features._Lines()

@@ -97,7 +97,7 @@ def test_normalise_equals_the_formula_in_float64():
 
 
 @pytest.mark.parametrize("wrong", [{"flips": True}, {"pad_crop": -1}, {"crop": 0}, {"input_size": 0}])
-def test_settings_that_cannot_be(wrong):
+def test_invalid_settings_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Augmentation(**wrong)
 

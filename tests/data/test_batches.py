@@ -40,7 +40,7 @@ def test_the_generator_decides():
         (9, 4, 0, ConfigurationError, "batch_size=4 and steps=0 must both be at least 1"),
     ],
 )
-def test_batches_that_cannot_be(count, batch_size, steps, error, sentence):
+def test_invalid_batch_settings_are_refused(count, batch_size, steps, error, sentence):
     with pytest.raises(error, match=sentence):
         epoch_batches(torch.arange(count), batch_size, steps, seeded())
 

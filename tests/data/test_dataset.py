@@ -61,7 +61,7 @@ def cifar_like(per_class=500, classes=100):
         ({"train": random_images(0), "train_targets": torch.zeros(0).long()}, DataError, "no training images"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes, error, sentence):
+def test_inconsistent_datasets_are_refused(changes, error, sentence):
     with pytest.raises(error, match=sentence):
         classification(**changes)
 
@@ -121,7 +121,7 @@ def test_imbalance_keeps_each_image_with_its_target():
 
 
 @pytest.mark.parametrize("ratios", [(), (0.0, 1.0), (1.5,), (1.0,) * 11])
-def test_ratios_that_cannot_be(ratios):
+def test_invalid_ratios_are_refused(ratios):
     with pytest.raises(ConfigurationError, match=r"ratios=.* must each lie in \(0, 1\]"):
         make_imbalanced(cifar_like(4, 10), 0, ratios)
 
@@ -152,7 +152,7 @@ def test_the_stratified_split_keeps_proportions_and_one_of_each():
 
 
 @pytest.mark.parametrize("test_size", [1.0, -0.1, 3])
-def test_a_split_that_cannot_be(test_size):
+def test_an_impossible_split_is_refused(test_size):
     with pytest.raises(ConfigurationError, match=r"test_size=.* of 4 labelled images in 2 classes cannot be kept"):
         stratified_test_mask(np.array([0, 0, 1, 1]), test_size, seed=0)
 

@@ -84,7 +84,7 @@ def test_names_follow_their_vectors():
         (np.zeros((3, 2)), {"names": ["a"]}, ShapeError, "1 names for 3 feature vectors"),
     ],
 )
-def test_what_cannot_be_features_is_refused(shards, options, error, sentence):
+def test_invalid_features_are_refused(shards, options, error, sentence):
     with pytest.raises(error, match=sentence):
         Features(shards, **options)
 

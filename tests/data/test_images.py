@@ -106,7 +106,7 @@ def test_indices_of_the_wrong_kind(indices):
         list(ResidentImages(PIXELS).stream([indices]))
 
 
-def test_settings_that_cannot_be():
+def test_invalid_settings_are_refused():
     with pytest.raises(ConfigurationError, match="stored_size=0 must be at least 1"):
         FileImages([], [], 0)
     with pytest.raises(ConfigurationError, match="workers=-1 must be 0"):

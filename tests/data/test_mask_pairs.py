@@ -71,7 +71,7 @@ def test_a_mask_of_another_size_is_refused_before_it_is_decoded(paint, load, tmp
         load()
 
 
-def test_a_mask_that_lies_on_its_side_is_told_of_exif(paint, load, tmp_path):
+def test_a_mask_of_swapped_size_is_refused_with_a_hint_at_exif(paint, load, tmp_path):
     paint("a")
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -108,7 +108,7 @@ def test_halves_stay_halves_at_any_size(tmp_path, load):
         assert torch.equal(bright, made.train_targets[0] == 1)
 
 
-def test_a_mask_may_be_called_a_little_more_than_its_image(paint, load):
+def test_a_masks_name_may_have_a_suffix(paint, load):
     for ending in ("_mask", "_train_id", "_L", ""):
         paint(f"a{ending}1", mask_name=f"a{ending}1{ending}")
     assert len(load().train) == 4
@@ -193,7 +193,7 @@ def test_masks_that_are_void_throughout(paint, load):
         load()
 
 
-def test_white_that_was_meant_as_a_class_is_not_lost_in_silence(paint, load):
+def test_masks_with_255_as_the_second_class_are_reported(paint, load):
     labels = np.zeros((6, 8), dtype=np.uint8)
     labels[2:4, 2:4] = 255
     paint("a", labels)
@@ -202,7 +202,7 @@ def test_white_that_was_meant_as_a_class_is_not_lost_in_silence(paint, load):
 
 
 @pytest.mark.parametrize("size", [0, -1, (4, 0), (1, 2, 3), (2.5, 3)])
-def test_sizes_that_cannot_be(paint, load, size):
+def test_invalid_sizes_are_refused(paint, load, size):
     paint("a")
     with pytest.raises(ConfigurationError, match="must be a number of pixels, or height and width"):
         load(size)

@@ -55,7 +55,7 @@ def test_omissions_and_caveats_are_listed():
         ([curve_of("a", 1), curve_of("b", 3)], "over 1 to 3 seeds"),
     ],
 )
-def test_the_number_of_seeds_is_said(curves, words):
+def test_the_number_of_seeds_is_shown(curves, words):
     assert words in blocks_of(curves_section(curves), Figure)[0].caption
 
 

@@ -118,7 +118,7 @@ def test_losses_are_means_over_the_steps_of_an_epoch():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_says_where(tmp_path, value):
+def test_a_non_finite_loss_names_its_place(tmp_path, value):
     def diverging(epoch):
         return [(x * (value if epoch == 1 else 1), y) for x, y in batches(epoch)]
 

@@ -195,7 +195,7 @@ def test_hashes_that_are_known_are_not_computed(pool, encoder, tmp_path, monkeyp
     assert extract_features(files, tmp_path, encoder, SETTINGS).computed == 0
 
 
-def test_a_file_that_changes_while_it_is_read_is_set_aside_for_now(own_pool, encoder, tmp_path, monkeypatch):
+def test_a_file_that_changes_during_reading_is_set_aside(own_pool, encoder, tmp_path, monkeypatch):
     original = encoding.signature
     with monkeypatch.context() as patched:
         patched.setattr(encoding, "signature", lambda path: (0, 0) if path.name == "003.jpg" else original(path))

@@ -198,7 +198,7 @@ def relabelled(round_, labels, **fields):
 
 
 @pytest.mark.parametrize("fit", [fit_minimax, fit_supervised])
-def test_labels_that_nothing_can_be_learnt_from(round_, with_recipe, fit, caplog):
+def test_unusable_labels_are_refused(round_, with_recipe, fit, caplog):
     with pytest.raises(DataError, match="9 labelled images show 1 of 3 classes: label images of at least two"):
         fit(relabelled(round_, [1] * 9))
     with pytest.raises(DataError, match="0 labelled images show 0 of 3 classes"):
@@ -210,7 +210,7 @@ def test_labels_that_nothing_can_be_learnt_from(round_, with_recipe, fit, caplog
     assert "1 of 3 classes have no label yet ('blue'): they cannot be predicted in this round" in caplog.text
 
 
-def test_a_training_that_diverges_says_where(round_, with_recipe):
+def test_a_diverging_training_names_its_place(round_, with_recipe):
     wild = TaskSettings(epochs=3, steps_per_epoch=2, batch_size=6, learning_rate=1e300)
     with pytest.raises(TrainingDivergedError, match="the classification loss of the task training is nan in epoch"):
         fit_supervised(with_recipe(round_, task=wild))

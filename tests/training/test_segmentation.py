@@ -235,7 +235,7 @@ def test_test_masks_that_are_void_throughout(round_):
         evaluate(replace(round_, dataset=replace(round_.dataset, test_targets=void)), models)
 
 
-def test_labels_that_nothing_can_be_learnt_from(round_):
+def test_unusable_labels_are_refused(round_):
     with pytest.raises(DataError, match="all pixels of the 9 labelled images are void"):
         fit_supervised(replace(round_, targets=torch.full_like(round_.targets, 255)))
     one = torch.where(round_.targets == 1, 1, torch.full_like(round_.targets, 255))

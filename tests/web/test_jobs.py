@@ -180,7 +180,7 @@ job.main()
 """
 
 
-def test_a_job_whose_server_has_died_ends_by_itself():
+def test_a_job_ends_after_its_server_was_killed():
     order = b'{"kind": "train", "storage": null}\n'
     with subprocess.Popen(
         [sys.executable, "-c", BLOCKED, "folder"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

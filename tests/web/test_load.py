@@ -16,7 +16,7 @@ def load():
     return module
 
 
-def test_three_people_and_a_server_that_dies_lose_nothing(load):
+def test_three_annotators_lose_no_answer_when_the_server_is_killed(load):
     ledger, seconds = load.run(people=3, images=60, kill=True)
     assert ledger.faults == []
     assert {author for author, said in ledger.said.items() if said} <= {f"person {number}" for number in range(3)}
@@ -45,7 +45,7 @@ def test_correct_work_has_no_fault(load, finished):
     assert finished[1].half.is_set()
 
 
-def test_a_lost_a_doubled_and_an_unasked_answer_are_faults(load, finished):
+def test_lost_duplicate_and_unexpected_answers_are_faults(load, finished):
     campaign, ledger = finished
     ledger.note(load.Said("ann", 2, "label", "dog"))
     assert "promised 11 answers, and the history has 10" in load.check(campaign, ledger, 8)[0]
@@ -57,7 +57,7 @@ def test_a_lost_a_doubled_and_an_unasked_answer_are_faults(load, finished):
     assert any("bob was promised 0 answers" in fault for fault in load.check(campaign, ledger, 8))
 
 
-def test_work_that_was_left_is_a_fault(load, finished):
+def test_unfinished_work_is_a_fault(load, finished):
     campaign, ledger = finished
     campaign.undo("ann", 4)
     ledger.note(load.Said("ann", 4, "undo", None))

@@ -114,7 +114,7 @@ def test_an_unusable_address_is_one_sentence():
             listen("127.0.0.1", port)
 
 
-def test_the_command_serves_until_it_is_stopped(campaign):
+def test_the_command_serves_until_interrupted(campaign):
     code = "import sys; from minimax_al.cli import main; sys.exit(main())"
     words = [sys.executable, "-c", code, "label", str(campaign.folder), "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

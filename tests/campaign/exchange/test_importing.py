@@ -385,7 +385,7 @@ def test_a_region_of_polygons_is_the_pixels_whose_centres_any_of_them_contains()
 
 
 @pytest.mark.parametrize("number", ["1e999", "9" * 400])
-def test_numbers_beyond_all_images_are_refused_in_a_sentence(masked, write, number):
+def test_huge_sizes_and_coordinates_are_refused_in_one_sentence(masked, write, number):
     polygon = '"type": "polygonlabels", "value": {"points": [[0, 0], [9, 9], [0, 9]], "polygonlabels": ["bird"]}'
     result = f'{{{polygon}, "original_width": {number}, "original_height": 16}}'
     task = f'[{{"data": {{"path": "a/000.png"}}, "annotations": [{{"result": [{result}]}}]}}]'

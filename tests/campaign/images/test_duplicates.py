@@ -136,7 +136,7 @@ def test_a_notable_part_of_near_duplicates_is_pointed_out(make_campaign, with_ve
     assert campaign.status().notes == ()
 
 
-def test_an_interrupted_second_look_goes_on_with_the_next_refresh(make_campaign, with_versions, monkeypatch, clock):
+def test_an_interrupted_comparison_resumes_at_the_next_refresh(make_campaign, with_versions, monkeypatch, clock):
     campaign = make_campaign(images=with_versions, near_duplicates="off")
     for number in range(3):
         (with_versions / f"z/version {number}.jpg").unlink()

@@ -35,7 +35,7 @@ def bits(one, other):
 
 @settings(deadline=None, max_examples=60)
 @given(clustered_hashes(), st.integers(0, 8), st.data())
-def test_bands_find_what_comparing_all_with_all_finds(hashes, distance, data):
+def test_bands_find_the_pairs_of_an_exhaustive_comparison(hashes, distance, data):
     is_new = np.array(data.draw(st.lists(st.booleans(), min_size=len(hashes), max_size=len(hashes))), dtype=bool)
     found = close_hashes(hashes, is_new, distance)
     number = dict(zip(found.positions.tolist(), found.hash_of.tolist(), strict=True))
@@ -127,7 +127,7 @@ def test_a_rotated_photograph_is_measured_upright(tmp_path):
     assert (found.width, found.height, found.reason) == (100, 200, None)
 
 
-def test_a_damaged_file_says_why(tmp_path):
+def test_a_damaged_file_is_reported_with_the_reason(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG nonsense")
     (tmp_path / "note.txt").write_text("no image")
     assert "not an image" in examine(tmp_path, "bad.png").reason

@@ -22,7 +22,7 @@ def statuses(campaign):
     return {path: row.status for path, row in rows(campaign).items()}
 
 
-def test_copies_and_lookalikes_are_found_and_asked_about_once(make_campaign, save_images, storage):
+def test_copies_and_near_duplicates_are_picked_once(make_campaign, save_images, storage):
     images = save_images(6)
     (images / "z").mkdir()
     shutil.copy(images / "a/000.png", images / "z" / "copy.png")
@@ -42,7 +42,7 @@ def test_copies_and_lookalikes_are_found_and_asked_about_once(make_campaign, sav
     assert campaign.status().unlabelled == 5
 
 
-def test_near_duplicates_can_be_left_alone(make_campaign, save_images):
+def test_near_duplicate_detection_can_be_switched_off(make_campaign, save_images):
     images = save_images(2)
     random_image(1, (40, 32)).save(images / "near.jpg", quality=70)
     assert make_campaign(images=images, near_duplicates="off").status().items == {"active": 3}
@@ -80,7 +80,7 @@ def test_a_copy_replaces_a_missing_original(make_campaign, save_images):
     assert campaign.labels() == {"b/copy.png": "dog"}
 
 
-def test_a_lookalike_is_asked_about_once_its_original_is_gone(make_campaign, save_images):
+def test_a_near_duplicate_is_active_after_its_original_is_missing(make_campaign, save_images):
     images = save_images(4)
     random_image(0, (40, 32)).save(images / "b" / "near.jpg", quality=70)
     campaign = make_campaign(images=images)
@@ -169,7 +169,7 @@ def test_a_link_that_leads_out_of_the_folder_is_set_aside(campaign, tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_is_upright_however_the_camera_was_held(make_campaign, tmp_path, orientation):
+def test_the_size_respects_exif_orientation(make_campaign, tmp_path, orientation):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     (tmp_path / "images").mkdir()
@@ -180,7 +180,7 @@ def test_the_size_is_upright_however_the_camera_was_held(make_campaign, tmp_path
     assert {name: (row.width, row.height) for name, row in found.items()} == sizes
 
 
-def test_a_file_that_was_only_touched_stays_what_it_is(campaign):
+def test_a_new_mtime_alone_does_not_change_an_image(campaign):
     campaign.label("a/000.png", "cat", author="ann")
     for name in ("a/000.png", "a/002.png"):
         os.utime(campaign.images / name, (1, 1))
@@ -217,7 +217,7 @@ def test_an_interrupted_refresh_resumes(campaign, save_images, monkeypatch):
     assert campaign.status().items == {"active": 20}
 
 
-def test_an_empty_folder_is_no_campaign_without_images(campaign):
+def test_an_empty_images_folder_is_refused(campaign):
     shutil.rmtree(campaign.images)
     campaign.images.mkdir()
     with pytest.raises(DataError, match="holds no files, but the campaign knows 12: mount the folder"):

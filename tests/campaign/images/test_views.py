@@ -66,7 +66,7 @@ def test_an_image_without_a_pick_is_reported(campaign):
         campaign.pick(1, 7)
 
 
-def test_the_curve_has_one_point_a_number_of_labels_with_its_interval(campaign, clock):
+def test_the_curve_has_one_point_per_number_of_labels(campaign, clock):
     measured = [(20, 0.5, 10), (10, 0.25, 8), (20, 0.75, 12), (30, 0.9, 0)]
     with campaign.store.writing() as connection:
         for number, (labels, accuracy, held_out) in enumerate(measured):

@@ -37,7 +37,7 @@ def labelled(make_campaign):
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ["a/002.png", "b/013.png"], ids=["labelled", "unlabelled"])
-def test_a_training_goes_on_without_it(labelled, caplog, damage, name):
+def test_a_training_leaves_a_broken_image_out(labelled, caplog, damage, name):
     DAMAGE[damage](labelled.images / name)
     model = labelled.train("entropy")
     assert model.labels + model.held_out == (9 if name == "a/002.png" else 10)
@@ -48,7 +48,7 @@ def test_a_training_goes_on_without_it(labelled, caplog, damage, name):
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "coverage"])
-def test_a_query_goes_on_without_many_of_them(labelled, strategy):
+def test_a_query_leaves_many_broken_images_out(labelled, strategy):
     broken = ["a/010.png", "b/011.png", "a/012.png", "a/000.png"]
     for name in broken:
         DAMAGE["rotten"](labelled.images / name)
@@ -77,7 +77,7 @@ def test_errors_outside_the_images_folder_are_raised(labelled, monkeypatch):
         labelled.train("entropy")
 
 
-def test_a_folder_that_is_gone_ends_it_in_one_sentence(labelled):
+def test_a_missing_folder_is_one_sentence(labelled):
     labelled.images.rename(labelled.images.with_name("elsewhere"))
     with pytest.raises(DataError, match="does not exist"):
         labelled.train("entropy")

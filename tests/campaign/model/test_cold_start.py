@@ -80,7 +80,7 @@ def test_the_first_round_may_look_at_the_images(make_campaign, storage, strategy
     assert seen == [("features", 30, 30, "images")]
 
 
-def test_later_rounds_keep_away_from_what_is_labelled(make_campaign, save_images):
+def test_later_rounds_avoid_labelled_images(make_campaign, save_images):
     images = save_images(0)
     for kind in range(3):  # three kinds of images, six of each
         (images / f"{kind}").mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_an_invalid_strategy_is_refused_before_labelling(campaign, call, error, 
     assert campaign.picks() == []
 
 
-def test_the_campaigns_own_strategy_may_have_gone_with_its_package(campaign):
+def test_a_missing_package_of_the_campaigns_strategy_is_reported(campaign):
     campaign.settings = campaign.settings.model_copy(update={"strategy": "plug-in"})
     with pytest.raises(UnknownNameError, match="unknown strategy 'plug-in'"):
         campaign.query(2)

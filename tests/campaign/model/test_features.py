@@ -105,7 +105,7 @@ def test_the_learning_curve_is_measured_on_the_same_labels(campaign):
     assert {metrics["cross_validated"] for metrics in stored.values()} == {24.0}
 
 
-def test_randomly_drawn_images_are_measured_apart(campaign):
+def test_randomly_drawn_images_are_measured_separately(campaign):
     run_round(campaign, 9)
     assert campaign.model().random_sample is None
     model = run_round(campaign, 12, random_share=0.5)
@@ -235,7 +235,7 @@ class TestGivenFeatures:
         with pytest.raises(CheckpointError, match=r"features from .*vectors.npy', which another program has computed"):
             campaign.predict(discs)
 
-    def test_what_cannot_be_used_is_one_sentence_before_anything_is_made(self, make_campaign, discs, tmp_path):
+    def test_unusable_features_are_refused_before_anything_is_created(self, make_campaign, discs, tmp_path):
         def make(file, name):
             return make_campaign(classes=CLASSES, images=discs, folder=name, recipe=None, features=str(file))
 

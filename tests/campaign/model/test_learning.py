@@ -93,7 +93,7 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     assert "95 % interval" in card
 
 
-def test_the_card_is_of_the_training_whatever_was_labelled_since(make_coloured, tmp_path):
+def test_the_model_card_describes_the_training_not_later_labels(make_coloured, tmp_path):
     campaign = make_coloured()
     answer(campaign, 20)
     model = campaign.train("entropy")
@@ -145,7 +145,7 @@ def test_a_model_of_an_older_version_reports_its_known_fields(make_coloured, tmp
     assert f"{model.held_out} more were held out" in (tmp_path / "package/README.md").read_text()
 
 
-def test_a_report_says_how_many_labels_there_were_when_a_round_was_closed(make_coloured, clock):
+def test_a_report_has_the_number_of_labels_at_the_close_of_a_round(make_coloured, clock):
     campaign = make_coloured()
     for count in (3, 4):
         campaign.query(count, "random")
@@ -165,7 +165,7 @@ def test_a_report_says_how_many_labels_there_were_when_a_round_was_closed(make_c
     assert "4 picked, 7 labels" in page
 
 
-def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_coloured):
+def test_a_resumed_training_equals_an_uninterrupted_one(make_coloured):
     straight, broken = make_coloured("straight"), make_coloured("broken")
     for campaign in (straight, broken):
         answer(campaign)
@@ -191,7 +191,7 @@ def test_an_interrupted_training_goes_on_and_equals_an_uninterrupted_one(make_co
         (ZeroDivisionError("by zero"), ZeroDivisionError, "by zero"),
     ],
 )
-def test_a_training_that_breaks_has_failed_whatever_broke_it(make_coloured, monkeypatch, error, raised, match):
+def test_any_error_marks_the_training_as_failed(make_coloured, monkeypatch, error, raised, match):
     campaign = make_coloured()
     answer(campaign)
 
@@ -286,7 +286,7 @@ def test_a_damaged_model_is_reported(make_coloured):
         load_trained(folder)
 
 
-def test_a_status_does_without_predictions_that_a_power_cut_has_left_in_part(make_coloured):
+def test_the_status_ignores_truncated_predictions(make_coloured):
     campaign = make_coloured()
     answer(campaign)
     campaign.train("entropy")
@@ -369,7 +369,7 @@ def test_the_packages_masks_are_those_of_predict(tmp_path, save_images, make_cam
         assert (mask == one.mask).mean() > 0.999  # where two classes are equally likely, rounding decides
 
 
-def test_masks_are_learnt_too(tmp_path, save_images, make_campaign):
+def test_a_segmentation_model_is_trained(tmp_path, save_images, make_campaign):
     recipe = TINY_RECIPE | {"encoder": "dconv4"}
     campaign = make_campaign(
         images=save_images(10), task="segmentation", classes=["left", "right"], stored_size=16, recipe=recipe
@@ -393,7 +393,7 @@ def test_masks_are_learnt_too(tmp_path, save_images, make_campaign):
     assert set(square.tolist()) <= {0, 1}
 
 
-def test_a_model_is_found_again_after_opening(make_coloured, make_campaign):
+def test_a_model_is_found_after_reopening(make_coloured, make_campaign):
     campaign = make_coloured()
     answer(campaign)
     before = campaign.train("entropy")

@@ -118,7 +118,7 @@ def test_training_starts_from_the_weights(make_campaign, weights):
     torch.testing.assert_close(found[first], given[first], rtol=0, atol=1e-6)
 
 
-def test_where_weights_are_given_mals_training_is_left_out_unless_asked_for(weights):
+def test_given_weights_disable_mal_training_unless_requested(weights):
     given = {"images": "/images", "recipe": "scratch-small"}
     assert make_settings(**given).strategy == "badge+mal"
     assert make_settings(**given, pretrained=weights).strategy == "badge"

@@ -17,7 +17,7 @@ with training_alone(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_a_training_elsewhere_is_waited_for_until_its_process_dies(make_campaign):
+def test_a_training_lock_ends_with_its_process(make_campaign):
     campaign = make_campaign(recipe=TINY_RECIPE, stored_size=16)
     for item in range(1, 9):
         campaign.label(item, ("cat", "dog")[item % 2], author="ann")
@@ -37,14 +37,14 @@ def test_a_training_elsewhere_is_waited_for_until_its_process_dies(make_campaign
     assert campaign.query(2).picks == 2
 
 
-def test_the_right_ends_with_an_error(tmp_path):
+def test_an_error_releases_the_training_lock(tmp_path):
     with pytest.raises(ZeroDivisionError, match="division"), training_alone(tmp_path):
         1 / 0  # noqa: B018
     with training_alone(tmp_path):
         assert (tmp_path / LOCK).exists()
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+def test_an_unwritable_folder_is_reported(tmp_path):
     (tmp_path / LOCK).mkdir()
     with pytest.raises(CampaignError, match=r"training\.lock' cannot be written"), training_alone(tmp_path):
         pass

@@ -79,7 +79,7 @@ def test_images_of_files_can_be_stretched_and_cut(wide):
         np.testing.assert_array_equal(pixels[0].permute(1, 2, 0).numpy(), np.asarray(expected))
 
 
-def test_what_was_trained_on_the_middle_has_another_fingerprint(wide, make_campaign, monkeypatch):
+def test_training_on_centre_crops_has_another_fingerprint(wide, make_campaign, monkeypatch):
     plain = make_campaign(folder="plain", images=wide.images)
     plain.label(["a/000.png", "a/002.png"], "cat", author="ann")
     for campaign, same in ((wide, False), (plain, True)):
@@ -91,7 +91,7 @@ def test_what_was_trained_on_the_middle_has_another_fingerprint(wide, make_campa
             assert (material.fingerprint(campaign.settings, {}, {}) == now) is same
 
 
-def test_a_model_says_how_it_saw_images_and_an_older_one_saw_the_middle(wide):
+def test_a_model_records_its_preprocessing_and_an_older_one_means_centre_crops(wide):
     wide.train("entropy")
     folder = wide.folder / "models/run-0001"
     assert load_trained(folder).fit == "stretch"
@@ -118,7 +118,7 @@ def test_the_preprocessing_of_masks_cuts_nothing(wide):
     assert steps[2]["proportions"].startswith("not kept")
 
 
-def test_predictions_are_masks_in_their_images_sizes_and_come_in_again(wide, tmp_path):
+def test_predicted_masks_have_the_images_sizes_and_can_be_imported(wide, tmp_path):
     Image.open(wide.images / "a/000.png").resize((45, 20)).save(wide.images / "a/other.png")
     turned = Image.Exif()
     turned[0x0112] = 6

@@ -54,7 +54,7 @@ def test_undo_revokes_only_the_authors_own_answers(campaign):
         campaign.undo("ann", "b/001.png")
 
 
-def test_many_images_take_one_class_in_one_go(campaign):
+def test_many_images_can_be_labelled_in_one_call(campaign):
     campaign.label(["a/000.png", "b/001.png", "a/002.png"], "n/a", author="ann")
     assert set(campaign.labels().values()) == {"n/a"}
     assert len(campaign.labels()) == 3

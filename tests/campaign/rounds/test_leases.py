@@ -61,7 +61,7 @@ def test_a_lease_granted_by_a_wrong_clock_ends_when_the_clock_is_corrected(campa
 
 
 @pytest.mark.parametrize("jump", [-365 * 86_400, -3600, 3600, 365 * 86_400])
-def test_a_clock_that_is_set_ends_no_lease_and_extends_none(campaign, clock, jump):
+def test_setting_the_clock_neither_ends_nor_extends_leases(campaign, clock, jump):
     uptime = Clock()
 
     def seconds():
@@ -109,7 +109,7 @@ def test_a_short_lease_returns_soon_and_none_is_longer_than_the_setting(campaign
         campaign.lease("ann", 1, seconds=0)
 
 
-def test_an_answer_ends_the_lease_and_an_undo_gives_it_back(campaign):
+def test_an_answer_ends_the_lease_and_an_undo_frees_the_image(campaign):
     campaign.query(1)
     (pick,) = campaign.lease("ann").picks
     assert (pick.lease_holder, pick.answer) == ("ann", "waiting")
@@ -158,7 +158,7 @@ def test_twenty_people_at_once_answer_every_image_once(make_campaign, storage, c
     ("author", "count", "error", "match"),
     [("ann", 0, ConfigurationError, "count=0 must be at least one"), (" ", 1, CampaignError, "author ' ' is blank")],
 )
-def test_a_lease_of_nothing_or_for_nobody_is_refused(campaign, author, count, error, match):
+def test_a_lease_needs_a_count_and_an_author(campaign, author, count, error, match):
     campaign.query(2)
     with pytest.raises(error, match=match):
         campaign.lease(author, count)

@@ -43,7 +43,7 @@ def test_no_second_round_while_one_is_open(campaign):
     assert campaign.query(3, "random").number == 2
 
 
-def test_a_round_is_over_when_every_image_has_an_answer_and_none_is_asked_again(campaign):
+def test_a_round_ends_when_every_image_is_answered_and_no_image_is_picked_twice(campaign):
     campaign.query(4)
     first = [pick.item for pick in campaign.picks()]
     campaign.label(first[0], "cat", author="ann")
@@ -61,7 +61,7 @@ def test_a_round_is_over_when_every_image_has_an_answer_and_none_is_asked_again(
     assert len(campaign.picks(1)) == 4
 
 
-def test_undo_puts_a_image_back_into_its_round(campaign):
+def test_undo_returns_an_image_to_its_round(campaign):
     campaign.query(2)
     answer_all(campaign)
     assert not campaign.round().is_open

@@ -76,7 +76,7 @@ def test_no_copy_of_a_held_out_image_is_trained_on(make_campaign, save_images):
     assert len(trained) == 8
 
 
-def test_no_share_holds_nothing_out(make_campaign):
+def test_a_share_of_zero_holds_nothing_out(make_campaign):
     campaign = make_campaign(validation_share=0)
     campaign.label(list(range(1, 13)), "cat", author="ann")
     assert material(campaign).held_out == ()

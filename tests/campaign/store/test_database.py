@@ -120,7 +120,7 @@ def say_in_a_child(folder, prepare):
     return done.stdout
 
 
-def test_a_disk_that_refuses_to_grow_a_file_is_said(make_campaign):
+def test_a_file_size_limit_is_reported(make_campaign):
     campaign = make_campaign()
     campaign.label(1, "dog", author="ann")
     limit = (
@@ -133,7 +133,7 @@ def test_a_disk_that_refuses_to_grow_a_file_is_said(make_campaign):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs Unix permissions")
-def test_a_folder_that_cannot_be_written_is_said(save_images):
+def test_an_unwritable_folder_is_reported(save_images):
     with tempfile.TemporaryDirectory() as name:  # pytest's own folder is closed to other users
         folder = Path(name) / "campaign"
         Campaign.create(folder, save_images(), ["cat", "dog"], recipe="scratch").close()
@@ -168,7 +168,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(make_campaign):
         (lambda file: file.unlink(), "is not a campaign: make one with 'mal new'"),
     ],
 )
-def test_a_damaged_campaign_is_said(make_campaign, damage, match):
+def test_a_damaged_database_is_reported(make_campaign, damage, match):
     campaign = make_campaign()
     campaign.close()
     damage(database(campaign))
@@ -205,7 +205,7 @@ def test_no_message_shows_a_password(url):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs Unix processes")
-def test_a_program_started_while_writing_does_not_keep_the_turn(store):
+def test_a_child_process_does_not_inherit_the_write_lock(store):
     ends = os.pipe()
     with store.writing():
         child = os.fork()
@@ -222,7 +222,7 @@ def test_a_program_started_while_writing_does_not_keep_the_turn(store):
         os.close(ends[0])
 
 
-def test_a_server_that_does_not_answer_is_said(tmp_path, save_images):
+def test_an_unreachable_server_is_reported(tmp_path, save_images):
     pytest.importorskip("psycopg")
     with pytest.raises(CampaignError, match="cannot be reached"):
         Campaign.create(

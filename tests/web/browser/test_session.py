@@ -24,7 +24,7 @@ def modules():
         yield people, importlib.import_module("shown"), importlib.import_module("session")
 
 
-def test_two_people_label_train_look_over_and_export(modules, tmp_path):
+def test_two_annotators_label_train_review_and_export(modules, tmp_path):
     _, shown, session = modules
     # What is trained is the campaign's to test; here the second round is drawn, in a process that loads no torch.
     truth = shown.draw_images(tmp_path / "images", each=10)
