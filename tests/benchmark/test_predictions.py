@@ -59,5 +59,5 @@ def test_masks_have_no_predictions(tmp_path):
     quick = {"epochs": 1, "steps_per_epoch": 1}
     recipe = shapes.recipe.model_copy(update={"task": shapes.recipe.task.model_copy(update=quick), "width": 4})
     run_grid(shapes.model_copy(update={"recipe": recipe}), tmp_path / "out")
-    with pytest.raises(ResultsError, match="classification alone"):
+    with pytest.raises(ResultsError, match="only in classification"):
         write_predictions(tmp_path / "out", tmp_path / "p.csv")

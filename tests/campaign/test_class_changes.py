@@ -64,7 +64,7 @@ def test_a_duplicate_or_invalid_name_is_refused(labelled, old, new, error, match
 
 
 def test_merging_leaves_at_least_two_classes(labelled):
-    with pytest.raises(ConfigurationError, match="one class alone would remain"):
+    with pytest.raises(ConfigurationError, match="only one class would remain"):
         labelled.merge_classes(["dog", "n/a"], "cat")
     assert labelled.merge_classes(["dog"], "cat") == 2
     assert labelled.classes == ("cat", "n/a")

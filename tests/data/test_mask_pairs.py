@@ -197,7 +197,7 @@ def test_masks_with_255_as_the_second_class_are_reported(paint, load):
     labels = np.zeros((6, 8), dtype=np.uint8)
     labels[2:4, 2:4] = 255
     paint("a", labels)
-    with pytest.raises(DataError, match=r"show one class alone \(ground\); their other value is 255, which is void"):
+    with pytest.raises(DataError, match=r"show only one class \(ground\); their other value is 255, which is void"):
         load()
 
 

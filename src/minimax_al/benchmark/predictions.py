@@ -30,7 +30,7 @@ def write_predictions(out: Path, path: Path, data: Path | None = None, *, every_
     """
     results = read_results(out, data)
     if results.facts.task == "segmentation":
-        raise ResultsError(f"folder {str(out)!r} has results on masks: predictions are kept in classification alone")
+        raise ResultsError(f"folder {str(out)!r} has results on masks: predictions are stored only in classification")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -2,7 +2,7 @@
 
 round-0.scores.safetensors   candidates of the query and their scores
 round-0.model.safetensors    M as it was evaluated
-round-0.predictions.safetensors  M's predictions on the test images; classification alone
+round-0.predictions.safetensors  M's predictions on the test images (classification only)
 round-0.json                 labels, metrics, picks, seconds; written last, so that its presence means a whole round
 """
 

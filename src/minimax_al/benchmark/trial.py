@@ -49,5 +49,5 @@ def check_runnable(protocol: Protocol, dataset: Dataset) -> None:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigurationError(
             f"encoder {protocol.recipe.encoder!r} cannot read images of {size} pixels ({first}): set "
-            "recipe.augmentation.input_size, or take another encoder"
+            "recipe.augmentation.input_size, or choose another encoder"
         ) from error

@@ -40,7 +40,7 @@ class ClassEditing(Labelling):
 
         Raises:
             UnknownNameError: A class does not exist.
-            ConfigurationError: `into` is among `names`, or one class alone would remain.
+            ConfigurationError: `into` is among `names`, or only one class would remain.
         """
         with self._changing_classes() as change:
             return change.merge(names, into)

@@ -233,4 +233,4 @@ def _check_shown(name: str, legend: Legend, masks: Tensor) -> None:
             f"; their other value is {IGNORED}, which is void: where it is the class {legend.class_names[other]!r}, "
             f"write it as {other}, or give a colour map: colours.csv with rows name,red,green,blue"
         )
-    raise DataError(f"{name}: the training masks show one class alone ({classes}){void}")
+    raise DataError(f"{name}: the training masks show only one class ({classes}){void}")

@@ -88,7 +88,7 @@ class Pool:
             raise PoolError(f"index {outside[0]} is not in the pool of {self.size} images (0 to {self.size - 1})")
         known = indices[self._is_labelled[indices]]
         if known.size:
-            raise PoolError(f"index {known[0]} has a label already ({known.size} such): query unlabelled indices alone")
+            raise PoolError(f"index {known[0]} has a label already ({known.size} such): query only unlabelled indices")
         ordered = np.sort(indices)
         doubled = ordered[1:][ordered[1:] == ordered[:-1]]
         if doubled.size:

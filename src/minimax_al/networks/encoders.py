@@ -207,7 +207,7 @@ def _load_builder(point: EntryPoint) -> Callable[..., Any]:
         builder: Callable[..., Any] = point.load()
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
-            f"encoder {point.name!r} cannot be loaded from {point.value}: {error}; mend or uninstall its package"
+            f"encoder {point.name!r} cannot be loaded from {point.value}: {error}; repair or uninstall its package"
         ) from error
     if not callable(builder):
         raise ConfigurationError(f"entry point {point.name!r} of {ENTRY_POINTS} is {builder!r}, not a function")

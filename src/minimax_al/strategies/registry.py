@@ -119,7 +119,7 @@ def _load(name: str) -> type["Strategy"]:
         loaded = point.load()
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
-            f"strategy {name!r} cannot be loaded from {point.value}: {error}; mend or uninstall its package"
+            f"strategy {name!r} cannot be loaded from {point.value}: {error}; repair or uninstall its package"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Strategy)):
         raise ConfigurationError(f"entry point {name!r} of {ENTRY_POINTS} is {loaded!r}, not a subclass of Strategy")

@@ -69,7 +69,7 @@ class Strategy(BaseModel, ABC):
         """
         if task not in self.tasks:
             raise ConfigurationError(
-                f"strategy {type(self).__name__} is for {' and '.join(self.tasks)}, not for {task}: take another one"
+                f"strategy {type(self).__name__} is for {' and '.join(self.tasks)}, not for {task}: choose another one"
             )
 
     def check_dataset(self, dataset: Dataset) -> None:
@@ -82,7 +82,7 @@ class Strategy(BaseModel, ABC):
         if dataset.sample not in self.sample_kinds:
             raise ConfigurationError(
                 f"strategy {type(self).__name__} needs {' or '.join(self.sample_kinds)}, but {dataset.name!r} holds "
-                f"{dataset.sample}: take another strategy, such as 'mal'"
+                f"{dataset.sample}: choose another strategy, such as 'mal'"
             )
 
     def fit(self, round_: Round) -> Models:

@@ -241,7 +241,7 @@ def test_imagenet_with_a_flat_val(paint, tmp_path, truth):
 
 
 def test_imagenet_without_its_folders(tmp_path, paint):
-    with pytest.raises(DataError, match=r"ImageNet needs the folder '.*train', and it is not there"):
+    with pytest.raises(DataError, match=r"ImageNet needs the folder '.*train', which does not exist"):
         load_dataset("imagenet", tmp_path)
     paint("train/1.png")
     paint("val/1.png")
@@ -273,7 +273,7 @@ def test_inaturalist(paint, tmp_path):
     for i, name in enumerate(names):
         paint(name, 10 * i)
     annotate("train", [(5, names[0], 7), (6, names[1], 2)])
-    with pytest.raises(DataError, match=r"iNaturalist 2018 needs '.*val2018\.json', and it is not there"):
+    with pytest.raises(DataError, match=r"iNaturalist 2018 needs '.*val2018\.json', which does not exist"):
         load_dataset("inaturalist2018", tmp_path)
     annotate("val", [(9, names[2], 7)])
     made = load_dataset("inaturalist2018", tmp_path, stored_size=4)

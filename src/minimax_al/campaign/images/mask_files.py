@@ -70,7 +70,7 @@ class MaskFiles:
         except OSError as error:
             raise CampaignError(
                 f"the mask {str(path)!r} cannot be written ({error.strerror or error}): allow writing there, and "
-                "see that the disk has room; nothing was changed"
+                "check that the disk has room; nothing was changed"
             ) from error
 
     def load(self, name: str) -> Mask:

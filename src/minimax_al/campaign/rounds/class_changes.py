@@ -101,7 +101,7 @@ class ClassChange:
     def _leave(self, leaving: Sequence[int], becomes: Callable[[int], int | None], suggestion: int | None) -> int:
         left = [one for one in class_ids(self.connection).values() if one not in leaving]
         if len(left) < 2:
-            raise ConfigurationError("one class alone would remain, and leaves nothing to tell apart")
+            raise ConfigurationError("only one class would remain, but a campaign needs at least two")
         suggested = update(picks).where(picks.c.suggestion.in_(leaving))
         self.connection.execute(suggested.values(suggestion=suggestion))
         return self._store(left, becomes)

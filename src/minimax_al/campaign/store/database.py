@@ -101,7 +101,7 @@ class Store:
             except OSError as error:
                 raise StoreError(
                     f"the campaign's database cannot be written, because {str(self._lock.path)!r} cannot: "
-                    f"{error.strerror}; allow writing in the campaign's folder, and see that its disk has room"
+                    f"{error.strerror}; allow writing in the campaign's folder, and check that its disk has room"
                 ) from error
             yield
 

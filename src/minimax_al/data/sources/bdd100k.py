@@ -49,5 +49,5 @@ def _first_folder(tree: Path, candidates: tuple[str, ...]) -> Path:
     found = next((tree / name for name in candidates if (tree / name / "train").is_dir()), None)
     if found is None:
         wanted = " or ".join(repr(f"{name}/train") for name in candidates)
-        raise DataError(f"BDD100K needs the folder {wanted} in {str(tree)!r}, and it is not there")
+        raise DataError(f"BDD100K needs the folder {wanted} in {str(tree)!r}, which does not exist")
     return found

@@ -49,7 +49,7 @@ def load(
         raise UnknownNameError("part of CamVid", test, get_args(TestPart))
     for folder in ("train", f"train{MASKS}", test, f"{test}{MASKS}"):
         if not (root / folder).is_dir():
-            raise DataError(f"CamVid needs the folder {str(root / folder)!r}, and it is not there")
+            raise DataError(f"CamVid needs the folder {str(root / folder)!r}, which does not exist")
     names = read_class_list(root / CLASS_LIST) if (root / CLASS_LIST).is_file() else list(CLASSES)
     if not any(is_void(name) for name in names):
         names.append("void")

@@ -39,7 +39,7 @@ def load(root: Path, files: FileOptions | None = None) -> Dataset:
     tree = root / KAGGLE_TREE if (root / KAGGLE_TREE).is_dir() else root
     for part in ("train", "val"):
         if not (tree / part).is_dir():
-            raise DataError(f"ImageNet needs the folder {str(tree / part)!r}, and it is not there")
+            raise DataError(f"ImageNet needs the folder {str(tree / part)!r}, which does not exist")
     wnids = class_folders(tree / "train")
     if not wnids:
         raise DataError(f"{str(tree / 'train')!r} has no class folders such as 'n01440764'")

@@ -38,7 +38,7 @@ def load(root: Path, files: FileOptions | None = None) -> Dataset:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise DataError(f"iNaturalist 2018 needs {str(path)!r}, and it is not there")
+        raise DataError(f"iNaturalist 2018 needs {str(path)!r}, which does not exist")
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:

@@ -46,7 +46,7 @@ def load(
 
 def _listed(root: Path, file: Path) -> Pairs:
     if not file.is_file():
-        raise DataError(f"Pascal VOC needs the list {str(file)!r}, and it is not there")
+        raise DataError(f"Pascal VOC needs the list {str(file)!r}, which does not exist")
     pairs = []
     for stem in file.read_text(encoding="utf-8").split():
         pair = Pair(f"JPEGImages/{stem}.jpg", root / f"JPEGImages/{stem}.jpg", root / f"SegmentationClass/{stem}.png")

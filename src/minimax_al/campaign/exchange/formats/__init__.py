@@ -106,7 +106,9 @@ def check_source(source: Path, name: str) -> None:
         raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
     if source.is_dir() is not FORMATS[name].is_folder:
         given, wanted = ("folder", "file") if source.is_dir() else ("file", "folder")
-        raise DataError(f"{str(source)!r} is a {given}, and labels in the format {name!r} are a {wanted}: give that")
+        raise DataError(
+            f"{str(source)!r} is a {given}, and labels in the format {name!r} are a {wanted}: give a {wanted}"
+        )
 
 
 __all__ = [
