@@ -269,6 +269,9 @@ def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
         changed["pretrained"] = _absolute(Path(changed["pretrained"]))
     if changed and isinstance(settings.get("recipe"), Mapping):
         settings["recipe"] = {**settings["recipe"], **changed}
+    if isinstance(name, str) and by_name is not None:
+        # Another recipe has another default strategy; one that is given stays.
+        settings.setdefault("strategy", _default_strategy(settings))
     return settings
 
 

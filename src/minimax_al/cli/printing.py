@@ -170,6 +170,9 @@ def _model_line(model: "ModelState") -> str:
     if model.score is not None:
         interval = "" if model.interval is None else " (95 %: {:.1%} to {:.1%})".format(*model.interval)
         parts.append(f"{model.metric_name} {model.score:.1%}{interval} {model.measurement}")
+    if model.random_sample is not None:
+        share, low, high, count = model.random_sample
+        parts.append(f"on {count:,} randomly drawn images {share:.1%} (95 %: {low:.1%} to {high:.1%})")
     if model.agreement is not None:
         parts.append(f"agrees with the previous model on {model.agreement:.0%} of the images")
     if model.labels_since:

@@ -191,8 +191,10 @@ def test_without_an_encoder_three_ways_out_are_named(tmp_path, discs, monkeypatc
 def test_a_campaign_changes_between_recipes(campaign, weights):
     campaign.configure(recipe="scratch-small")
     assert campaign.settings.features is None
+    assert campaign.settings.strategy == "badge+mal"
     campaign.configure(recipe="features", encoder="resnet18", pretrained=str(weights))
     assert campaign.settings.features.weights == str(weights)
+    assert campaign.settings.strategy == "cluster_margin"
     with pytest.raises(ConfigurationError, match="the recipe 'features' needs a pretrained encoder"):
         campaign.configure(recipe="features")
 

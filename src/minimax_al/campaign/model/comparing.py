@@ -173,8 +173,8 @@ _PREDICTORS: dict[str, Callable[[CampaignContext, _Split, Progress | None], Tens
 def _recommendation(results: Sequence[RecipeResult], answers: dict[str, Tensor]) -> str:
     """Return the recipe to use: the first one (the fastest), unless another one is significantly better."""
     first, best = results[0], max(results, key=lambda result: result.right)
-    if best is first:
-        return f"Keep '{first.recipe}': it has the highest accuracy and takes {first.seconds:.0f} s."
+    if best.right == first.right:
+        return f"Keep '{first.recipe}': no recipe is more accurate, and it takes {first.seconds:.0f} s."
     better = int((answers[best.recipe] & ~answers[first.recipe]).sum())
     worse = int((answers[first.recipe] & ~answers[best.recipe]).sum())
     chance = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
