@@ -66,3 +66,12 @@ def test_exact_names_are_in_the_exported_round(folder):
         exported = campaign.export_picks(folder / "out")
     assert exported == (5, ())
     assert sorted(path.name for path in Path(folder / "out").glob("*.png")) == sorted(HOSTILE)
+
+
+def test_an_error_that_lists_several_faults_has_lines(folder):
+    (folder / "labels.csv").write_text("path,label\nno.png,Kätzchen\nnone.png,東京\n", encoding="utf-8")
+    done = mal(folder, "utf-8", "import", "campaign", "labels.csv")
+    assert done.returncode == 2
+    first, *others = done.stderr.decode().splitlines()
+    assert first == "mal: 2 labels of 'labels.csv' are wrong, and nothing was imported:"
+    assert [line[:2] for line in others] == ["- ", "- "]

@@ -49,6 +49,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 OWN_PARSER = {benchmark.bench_run}
 """Commands that parse their words themselves; all others take them from their function's arguments."""
 
+LINE_BREAK = "\n"
+"""Kept in errors that list several faults; names in them are escaped where they are quoted."""
+
 CLOSED_PIPE = 141
 """Exit status of a program whose reader has gone, by convention: 128 and the number of SIGPIPE."""
 
@@ -76,7 +79,7 @@ def _run(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except MinimaxALError as error:
-        print(f"mal: {escape(str(error))}", file=sys.stderr)
+        print(f"mal: {escape(str(error), keep=LINE_BREAK)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise
