@@ -11,8 +11,9 @@ from torch import Tensor
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.model.datasets import build_dataset
 from minimax_al.campaign.model.finetuning import finetuned_model, logits_of_images
-from minimax_al.campaign.model.learning import Session
+from minimax_al.campaign.model.learning import Session, StartCallback
 from minimax_al.campaign.model.training_data import Material
+from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.campaign.progress.headline import wilson_interval
 from minimax_al.campaign.settings import make_settings
 from minimax_al.errors import ConfigurationError, DataError
@@ -109,6 +110,34 @@ def compare_recipes(
         seconds = time.monotonic() - began
         results.append(RecipeResult(name, int(answers[name].sum()), len(split.held), seconds))
     return Comparison(len(split.trained_on), tuple(results), _recommendation(results, answers))
+
+
+def train_finetuned(
+    context: CampaignContext, strategy: str, progress: Progress | None = None, on_start: StartCallback | None = None
+) -> Comparison:
+    """Fine-tune the encoder, and make the result the campaign's model if it is more accurate than the head alone.
+
+    Both are trained on four fifths of the labels and measured on the other fifth; the better one is then trained on all
+    labels.
+
+    Args:
+        context: Campaign that learns on features.
+        strategy: Strategy of the head on features.
+        progress: Callback of the trainings.
+        on_start: Callback before the training on features.
+
+    Raises:
+        ConfigurationError: The campaign does not learn on features.
+        DataError: There are too few labels to compare.
+    """
+    with training_alone(context.folder):
+        compared = compare_recipes(context, ("features", "finetune"), progress)
+        session = Session(context, strategy, progress, on_start)
+        session.fit()
+        on_features, finetuned = compared.results
+        if finetuned.right > on_features.right:
+            session.keep_finetuned(finetuned.accuracy, finetuned.count, progress)
+    return compared
 
 
 class _Split:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,9 +50,6 @@ from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation
 from minimax_al.training.trained import Trained, save_trained
 from minimax_al.vocabulary import Progress
-
-if TYPE_CHECKING:
-    from minimax_al.campaign.model.comparing import Comparison
 
 StartCallback = Callable[[str, int, int], None]
 """Callback before a training, with the strategy, the number of labels to train on and of those held out."""
@@ -346,36 +343,6 @@ def train(
         run_id = without_broken_images(context, lambda: Session(context, strategy, progress, on_start).fit())
     with context.store.reading() as connection:
         return connection.execute(select(runs).where(runs.c.id == run_id)).one()
-
-
-def train_finetuned(
-    context: CampaignContext, strategy: str, progress: Progress | None = None, on_start: StartCallback | None = None
-) -> "Comparison":
-    """Fine-tune the encoder, and make the result the campaign's model if it is more accurate than the head alone.
-
-    Both are trained on four fifths of the labels and measured on the other fifth; the better one is then trained on all
-    labels.
-
-    Args:
-        context: Campaign that learns on features.
-        strategy: Strategy of the head on features.
-        progress: Callback of the trainings.
-        on_start: Callback before the training on features.
-
-    Raises:
-        ConfigurationError: The campaign does not learn on features.
-        DataError: There are too few labels to compare.
-    """
-    from minimax_al.campaign.model.comparing import compare_recipes  # noqa: PLC0415 - it trains sessions itself
-
-    with training_alone(context.folder):
-        compared = compare_recipes(context, ("features", "finetune"), progress)
-        session = Session(context, strategy, progress, on_start)
-        session.fit()
-        on_features, finetuned = compared.results
-        if finetuned.right > on_features.right:
-            session.keep_finetuned(finetuned.accuracy, finetuned.count, progress)
-    return compared
 
 
 def choose(
