@@ -21,10 +21,10 @@ import uvicorn
 from PIL import Image
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.exchange.formats.run_length import encode_label_studio
 from minimax_al.campaign.progress.runs import finish_run, start_run
 from minimax_al.campaign.rounds.rounds import Choice, add_round
 from minimax_al.errors import CampaignError, UnknownNameError
+from minimax_al.label_formats.run_length import encode_label_studio
 from minimax_al.label_studio import LabelStudio, Pull, pull, push
 from minimax_al.web.label_studio_backend import create_backend
 

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from minimax_al.campaign.model.datasets import load_images
-from minimax_al.campaign.model.prediction import predict
-from minimax_al.campaign.model.training_data import gather
+from minimax_al.campaign.features.datasets import load_images
+from minimax_al.campaign.features.training_data import gather
+from minimax_al.campaign.package.prediction import predict
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.training.trained import load_trained
 

@@ -6,15 +6,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minimax_al.campaign import FORMATS, Campaign
-from minimax_al.campaign.exchange.formats.class_folders import class_of_folder, folder_of_class
-from minimax_al.campaign.exchange.formats.run_length import (
+from minimax_al.campaign.store.history import current_labels
+from minimax_al.errors import DataError
+from minimax_al.label_formats.class_folders import class_of_folder, folder_of_class
+from minimax_al.label_formats.run_length import (
     decode_coco,
     decode_label_studio,
     encode_coco,
     encode_label_studio,
 )
-from minimax_al.campaign.store.history import current_labels
-from minimax_al.errors import DataError
 
 from ..support.fakes import random_image  # noqa: TID252 - the same images
 

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, insert
 
+from minimax_al.campaign.features import cold_start
+from minimax_al.campaign.features.hog import whitened
 from minimax_al.campaign.images import duplicates
 from minimax_al.campaign.images import refresh as refresh_module
-from minimax_al.campaign.images.near_duplicates import close_hashes, first_equal
-from minimax_al.campaign.model import cold_start
-from minimax_al.campaign.model.hog import whitened
 from minimax_al.campaign.rounds.rounds import candidates, count_candidates
 from minimax_al.campaign.store.schema import items
+from minimax_al.data.near_duplicates.candidates import close_hashes, first_equal
 
 from ..support.fakes import random_image  # noqa: TID252 - the same images
 
@@ -158,7 +158,7 @@ def test_only_hashes_that_share_two_bands_are_compared(monkeypatch):
             compared.append(len(chosen))
             return np.asarray(self)[chosen]
 
-    monkeypatch.setattr("minimax_al.campaign.images.near_duplicates._BITS_OF", _bits_of_16().view(Counted))
+    monkeypatch.setattr("minimax_al.data.near_duplicates.candidates._BITS_OF", _bits_of_16().view(Counted))
     assert close_hashes(hashes, np.ones(5000, dtype=bool), 4).positions.tolist() == []
     assert sum(compared) <= 1.01 * 1000 * 999 / 2
 
@@ -175,7 +175,7 @@ def test_descriptions_are_joined_in_order():
 def test_whitening_a_part_at_a_time_changes_nothing(monkeypatch):
     features = torch.randn(100, 20, generator=torch.Generator().manual_seed(0)) + 3
     whole = whitened(features)
-    monkeypatch.setattr("minimax_al.campaign.model.hog._PART", 7)
+    monkeypatch.setattr("minimax_al.campaign.features.hog._PART", 7)
     parts = whitened(features)
     # A principal direction may come with either sign.
     torch.testing.assert_close(parts @ parts.T, whole @ whole.T, atol=1e-4, rtol=0)

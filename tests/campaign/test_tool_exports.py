@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.campaign.exchange.formats.label_studio import names_of_task
-from minimax_al.campaign.exchange.formats.run_length import encode_coco_compressed, encode_label_studio
 from minimax_al.errors import DataError
+from minimax_al.label_formats.label_studio import names_of_task
+from minimax_al.label_formats.run_length import encode_coco_compressed, encode_label_studio
 
 
 @pytest.fixture

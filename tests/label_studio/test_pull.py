@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from sqlalchemy import select
 
-from minimax_al.campaign.exchange.formats.polygons import fill_polygon
-from minimax_al.campaign.exchange.formats.run_length import decode_label_studio, encode_label_studio
 from minimax_al.campaign.store.schema import labels
 from minimax_al.errors import CampaignError, DataError, UnknownNameError
+from minimax_al.label_formats.polygons import fill_polygon
+from minimax_al.label_formats.run_length import decode_label_studio, encode_label_studio
 from minimax_al.label_studio import Pull, pull, push
 from minimax_al.label_studio.projects import get_task, list_users
 from minimax_al.label_studio.pulling import take_tasks

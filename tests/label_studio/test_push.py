@@ -13,11 +13,11 @@ from PIL import Image
 from sqlalchemy import update
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.exchange.formats.run_length import decode_label_studio
 from minimax_al.campaign.progress.runs import finish_run, start_run
 from minimax_al.campaign.rounds.rounds import Choice, add_round
 from minimax_al.campaign.store.schema import picks
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
+from minimax_al.label_formats.run_length import decode_label_studio
 from minimax_al.label_studio import pull, push
 
 from ..support.fakes import random_image  # noqa: TID252 - the same images

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from minimax_al.campaign import FORMATS, strategy_names
-from minimax_al.campaign.rounds.strategies import USUAL
+from minimax_al.strategies.usual import USUAL
 from minimax_al.web.models import Job
 
 

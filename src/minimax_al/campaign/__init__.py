@@ -8,7 +8,6 @@ from minimax_al.extras import extra_packages
 with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
     from minimax_al.campaign.campaign import Campaign
     from minimax_al.campaign.exchange.exporting import Export
-    from minimax_al.campaign.exchange.formats import FORMATS
     from minimax_al.campaign.exchange.importing import Import
     from minimax_al.campaign.exchange.picks import ExportedPicks
     from minimax_al.campaign.images.inventory import Duplicate, FileState
@@ -20,8 +19,9 @@ with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
     from minimax_al.campaign.rounds.answers import Undone
     from minimax_al.campaign.rounds.leases import Lease
     from minimax_al.campaign.rounds.rounds import Pick, RoundState
-    from minimax_al.campaign.rounds.strategies import strategy_names
     from minimax_al.campaign.settings import CampaignSettings
+    from minimax_al.label_formats import FORMATS
+    from minimax_al.strategies.usual import strategy_names
 
 __all__ = [
     "FORMATS",

@@ -21,27 +21,18 @@ from typing import TYPE_CHECKING, Self
 
 from minimax_al.campaign.exchange.class_names import read_class_names
 from minimax_al.campaign.exchange.exporting import Export, export_labels
-from minimax_al.campaign.exchange.formats import check_source, detect_format
 from minimax_al.campaign.exchange.importing import Import, import_labels
 from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
-from minimax_al.campaign.folder import (
-    check_apart,
-    check_usable,
-    images_folder,
-    make_place,
-    open_place,
-    removed_on_failure,
-)
 from minimax_al.campaign.images.duplicates import free_near_duplicates
+from minimax_al.campaign.images.images_folder import check_apart, check_usable, images_folder
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
 from minimax_al.campaign.images.refresh import Refresh, accept_changed, refresh_items
 from minimax_al.campaign.images.relocation import check_holds_images
+from minimax_al.campaign.labelling import utc_now
 from minimax_al.campaign.modelling import Modelling
 from minimax_al.campaign.rounds.arguments import as_budget, as_share
-from minimax_al.campaign.rounds.labelling import utc_now
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
-from minimax_al.campaign.rounds.strategies import COLD_START, check_choosing, check_training
 from minimax_al.campaign.settings import (
     COLD_START_ON_FEATURES,
     IN_RECIPE,
@@ -52,9 +43,12 @@ from minimax_al.campaign.settings import (
     with_recipe,
 )
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
+from minimax_al.campaign.store.folder import make_place, open_place, removed_on_failure
 from minimax_al.campaign.store.history import labelled_items
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.errors import ConfigurationError
+from minimax_al.label_formats import check_source, detect_format
+from minimax_al.strategies.usual import COLD_START, check_choosing, check_training
 from minimax_al.vocabulary import Progress, Task
 
 if TYPE_CHECKING:
@@ -255,7 +249,8 @@ class Campaign(Modelling):
         budget, random_share = as_budget(budget), as_share(random_share)
 
         def choose(count: int) -> tuple[Sequence[Choice], int | None]:
-            from minimax_al.campaign.model import broken_images, cold_start, learning  # noqa: PLC0415 - load torch
+            from minimax_al.campaign.features import cold_start  # noqa: PLC0415 - loads torch
+            from minimax_al.campaign.model import broken_images, learning  # noqa: PLC0415 - load torch
 
             if name in COLD_START and not (self.settings.features and self._has_labels()):
 
@@ -364,7 +359,7 @@ def _on_features(settings: Mapping[str, object]) -> dict[str, object]:
     """Return settings with the recipe `features`, and the best encoder that is available unless one is given."""
     if settings.keys() & {"encoder", "features"}:
         return {**settings, "recipe": "features"}
-    from minimax_al.campaign.model.recipes import available_encoder  # noqa: PLC0415 - loads torch
+    from minimax_al.campaign.features.recipes import available_encoder  # noqa: PLC0415 - loads torch
 
     return {**settings, "recipe": "features", "encoder": available_encoder()}
 
@@ -381,6 +376,6 @@ def _check(settings: CampaignSettings, given: Mapping[str, object]) -> None:
     check_training(settings.strategy, on_features=settings.features is not None)
     check_crop(settings)
     if settings.features is not None or isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):
-        from minimax_al.campaign.model.recipes import check_recipe  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.features.recipes import check_recipe  # noqa: PLC0415 - loads torch
 
         check_recipe(settings)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from minimax_al.campaign.labelling import Item, Labelling
 from minimax_al.campaign.rounds.answers import find_items, withdraw
 from minimax_al.campaign.rounds.class_changes import ClassChange
-from minimax_al.campaign.rounds.labelling import Item, Labelling
 from minimax_al.campaign.store.classes import add_classes, store_name
 
 

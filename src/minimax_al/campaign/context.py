@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minimax_al.campaign.images.mask_files import MaskFiles
 from minimax_al.campaign.images.views import VIEWS, ViewFiles
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
+from minimax_al.data.mask_store import MaskFiles
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
-from minimax_al.campaign.rounds.strategies import check_training
+from minimax_al.strategies.usual import check_training
 from minimax_al.vocabulary import Progress
 
 if TYPE_CHECKING:
     from minimax_al.campaign.model.comparing import Comparison
     from minimax_al.campaign.model.learning import StartCallback
-    from minimax_al.campaign.model.prediction import Predictions
+    from minimax_al.campaign.package.prediction import Predictions
     from minimax_al.training.trained import Trained
 
 
@@ -134,7 +134,7 @@ class Modelling(ClassEditing):
         Raises:
             CampaignError: No model was trained yet.
         """
-        from minimax_al.campaign.model.prediction import predict_folder  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.package.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
         return predict_folder(self._trained(self.model().run), Path(images), progress)
 
@@ -154,7 +154,7 @@ class Modelling(ClassEditing):
             DataError: The test set has no usable image, or a label that the model does not know.
             ConfigurationError: Masks are missing, or given in a campaign of classes.
         """
-        from minimax_al.campaign.model.own_test_set import evaluate_test_set, write_predictions  # noqa: PLC0415 - torch
+        from minimax_al.campaign.package.own_test_set import evaluate_test_set, write_predictions  # noqa: PLC0415 - torch
 
         run = self.model().run
         truth = None if masks is None else Path(masks)

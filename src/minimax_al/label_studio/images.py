@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from minimax_al.campaign.exchange.formats import Given
-from minimax_al.campaign.exchange.formats.label_studio import names_of_task
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.decode import read_image
 from minimax_al.errors import DataError
+from minimax_al.label_formats import Given
+from minimax_al.label_formats.label_studio import names_of_task
 from minimax_al.label_studio.client import Upload
 
 _MEDIA_TYPES = {

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from minimax_al.campaign.campaign import Campaign
-from minimax_al.campaign.exchange.formats.label_studio import class_of_results, mask_of_results
-from minimax_al.campaign.images.mask_files import check_mask
 from minimax_al.campaign.rounds.answers import record_superseded, take, undo
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, Kind, holding
 from minimax_al.campaign.store.schema import labels, picks, rounds
+from minimax_al.data.mask_store import check_mask
 from minimax_al.errors import DataError, nearest
+from minimax_al.label_formats.label_studio import class_of_results, mask_of_results
 from minimax_al.label_studio.client import LabelStudio
 from minimax_al.label_studio.configuration import read_configuration
 from minimax_al.label_studio.images import TaskImage, image_of_task

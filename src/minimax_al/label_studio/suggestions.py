@@ -9,11 +9,11 @@ from PIL import Image
 from sqlalchemy import select
 
 from minimax_al.campaign.campaign import Campaign
-from minimax_al.campaign.exchange.formats.label_studio import results_of_mask
 from minimax_al.campaign.progress.runs import done_runs, run_folder
 from minimax_al.campaign.rounds.rounds import Pick, find_pick
 from minimax_al.campaign.store.schema import items, rounds
 from minimax_al.errors import DataError
+from minimax_al.label_formats.label_studio import results_of_mask
 from minimax_al.label_studio.configuration import Configuration
 from minimax_al.label_studio.images import TaskImage, active_images, image_of_task
 from minimax_al.label_studio.messages import TaskData
@@ -97,8 +97,8 @@ class Suggestions:
     def _predict(self, run_id: int, paths: Sequence[str], configuration: Configuration) -> dict[str, Prediction]:
         if not paths:
             return {}
-        from minimax_al.campaign.model.datasets import images_for  # noqa: PLC0415 - loads torch
-        from minimax_al.campaign.model.prediction import predict  # noqa: PLC0415
+        from minimax_al.campaign.features.datasets import images_for  # noqa: PLC0415 - loads torch
+        from minimax_al.campaign.package.prediction import predict  # noqa: PLC0415
         from minimax_al.training.trained import load_trained  # noqa: PLC0415
 
         with self._lock:

@@ -7,9 +7,9 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from minimax_al.campaign import FORMATS, Campaign, RoundState, strategy_names
-from minimax_al.campaign.rounds.strategies import USUAL
 from minimax_al.errors import CampaignError
 from minimax_al.report.strips import class_colours
+from minimax_al.strategies.usual import USUAL
 from minimax_al.web.models import CampaignInfo, Round, Status
 from minimax_al.web.refusals import is_passing
 from minimax_al.web.state import TheCampaign, TheState

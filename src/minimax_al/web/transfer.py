@@ -13,11 +13,11 @@ from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
 from minimax_al.campaign import Campaign, Import
-from minimax_al.campaign.images.mask_files import check_mask_size
 from minimax_al.campaign.images.mask_owner import other_owner
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
+from minimax_al.data.mask_store import check_mask_size
 from minimax_al.errors import DataError, MinimaxALError
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import Author, IfWaiting, ItemId, Labelled

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.campaign.exchange.formats.coco import region
 from minimax_al.campaign.store.schema import labels
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
+from minimax_al.label_formats.coco import region
 
 from ...support.fakes import random_image  # noqa: TID252 - the same images
 
@@ -337,7 +337,7 @@ def test_a_mask_that_cannot_be_written_is_reported(masked, monkeypatch):
     def no_room(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("minimax_al.campaign.images.mask_files.write_durably", no_room)
+    monkeypatch.setattr("minimax_al.data.mask_store.write_durably", no_room)
     with pytest.raises(CampaignError, match=r"cannot be written \(No space left on device\).*nothing was changed"):
         masked.label_mask("a/000.png", np.zeros((16, 20), np.uint8), author="ann")
     assert masked.labels() == {}

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from minimax_al.campaign.exchange.formats.links import readings
 from minimax_al.errors import DataError
+from minimax_al.label_formats.links import readings
 
 from ...support.fakes import random_image  # noqa: TID252 - the same images
 

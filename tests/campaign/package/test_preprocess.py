@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minimax_al.campaign.model.datasets import load_images
+from minimax_al.campaign.features.datasets import load_images
 from minimax_al.campaign.package.packaging import preprocessing
 from minimax_al.campaign.package.preprocess import apply_steps, read_input
 from minimax_al.data import Augmentation, prepare

@@ -56,8 +56,8 @@ def test_masks_are_judged_by_their_miou_everywhere(masked):
 def test_the_interval_is_the_bootstrap_over_images(masked):
     """The predictions themselves, drawn again image by image, as the definition has it."""
     model = masked.train("entropy")
-    from minimax_al.campaign.model.datasets import build_dataset
-    from minimax_al.campaign.model.training_data import gather
+    from minimax_al.campaign.features.datasets import build_dataset
+    from minimax_al.campaign.features.training_data import gather
 
     with masked.store.reading() as connection:
         material = gather(connection)

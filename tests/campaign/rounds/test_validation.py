@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from minimax_al.campaign.model.training_data import gather
+from minimax_al.campaign.features.training_data import gather
 from minimax_al.campaign.rounds.validation import is_held_out
 from minimax_al.errors import DataError
 

@@ -1,1 +1,1 @@
-"""Import and export of labels, in the formats of other tools."""
+"""Import and export: labels in the files of other tools, matched to the images and classes of the campaign."""

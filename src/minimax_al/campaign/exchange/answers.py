@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from minimax_al.campaign.exchange.formats import Given
 from minimax_al.campaign.exchange.lookup import Known
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.store.classes import class_twin, why_not_a_class
 from minimax_al.campaign.store.history import Kind
 from minimax_al.errors import DataError, nearest
+from minimax_al.label_formats import Given
 
 
 class Answer(NamedTuple):

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from minimax_al.campaign.exchange.formats import Context, check_source, detect_format, get_format
-from minimax_al.campaign.exchange.formats.coco import read_categories
-from minimax_al.campaign.exchange.formats.mask_folder import read_colour_map_of
-from minimax_al.campaign.images.mask_files import MaskFiles
+from minimax_al.data.mask_store import MaskFiles
 from minimax_al.data.void_names import is_void
 from minimax_al.errors import ConfigurationError, DataError
+from minimax_al.label_formats import Context, check_source, detect_format, get_format
+from minimax_al.label_formats.coco import read_categories
+from minimax_al.label_formats.mask_folder import read_colour_map_of
 from minimax_al.vocabulary import Task
 
 

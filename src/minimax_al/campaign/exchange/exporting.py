@@ -6,14 +6,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from minimax_al.campaign.exchange.formats import Context, Format, Labelled, get_format
-from minimax_al.campaign.exchange.formats.spreadsheets import is_formula
-from minimax_al.campaign.images.mask_files import MaskFiles
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import current_labels
+from minimax_al.data.mask_store import MaskFiles
 from minimax_al.durable import new_folder
+from minimax_al.label_formats import Context, Format, Labelled, get_format
+from minimax_al.label_formats.spreadsheets import is_formula
 
 
 @dataclass(frozen=True)

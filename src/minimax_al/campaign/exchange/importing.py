@@ -11,16 +11,16 @@ import numpy as np
 from sqlalchemy import Connection
 
 from minimax_al.campaign.exchange.answers import Answer, Answers, Classes, find_classes
-from minimax_al.campaign.exchange.formats import Context, Given, check_source, detect_format, get_format
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
-from minimax_al.campaign.images.mask_files import Mask, MaskFiles, check_mask
 from minimax_al.campaign.rounds.answers import record_superseded, take
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import add_classes, class_ids
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import Event, current_labels
+from minimax_al.data.mask_store import Mask, MaskFiles, check_mask
 from minimax_al.errors import DataError
+from minimax_al.label_formats import Context, Given, check_source, detect_format, get_format
 from minimax_al.vocabulary import IGNORED
 
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from minimax_al.campaign.exchange.formats import Given
-from minimax_al.campaign.exchange.formats.spreadsheets import unescape_formula
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.path_spellings import spellings
 from minimax_al.errors import DataError
+from minimax_al.label_formats import Given
+from minimax_al.label_formats.spreadsheets import unescape_formula
 
 _MOST_GUESSES = 20_000
 """Names among which the nearest one is looked for, at most: more take seconds."""

@@ -1,1 +1,1 @@
-"""Images of a campaign on disk: refresh, fingerprints, duplicates, masks, letterboxes and views."""
+"""Images of a campaign on disk: which files are new, moved, changed, broken, or copies of one another."""

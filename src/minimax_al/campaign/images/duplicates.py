@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, union, update
 
-from minimax_al.campaign.images.near_duplicates import NearDuplicateSearch, close_hashes, first_equal
-from minimax_al.campaign.images.second_look import read_reduced, shows_the_same
 from minimax_al.campaign.store.database import Store, portions
 from minimax_al.campaign.store.history import current_labels, labelled_items, what_holds
 from minimax_al.campaign.store.schema import items, labels, picks, validation
+from minimax_al.data.near_duplicates.candidates import NearDuplicateSearch, close_hashes, first_equal
+from minimax_al.data.near_duplicates.second_look import read_reduced, shows_the_same
 from minimax_al.vocabulary import Progress
 
 _CACHED = 32

@@ -1,1 +1,1 @@
-"""Training inside a campaign: training data, learning, measuring and prediction. Loads torch."""
+"""Learning in a campaign: trains on its labels, measures the models, and chooses the next images. Loads torch."""

@@ -9,10 +9,10 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.model.datasets import build_dataset
+from minimax_al.campaign.features.datasets import build_dataset
+from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.model.finetuning import finetuned_model, logits_of_images
 from minimax_al.campaign.model.learning import Session, StartCallback
-from minimax_al.campaign.model.training_data import Material
 from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.campaign.progress.headline import wilson_interval
 from minimax_al.campaign.settings import make_settings

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.model.recipes import load_source, read_recipe
-from minimax_al.campaign.model.training_data import Known
+from minimax_al.campaign.features.recipes import load_source, read_recipe
+from minimax_al.campaign.features.training_data import Known
 from minimax_al.data import Augmentation, Dataset
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import TaskModel

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sqlalchemy import Row, select
 
-from minimax_al.campaign.model.training_data import Known
+from minimax_al.campaign.features.training_data import Known
 from minimax_al.campaign.progress.headline import CROSS_VALIDATED, RANDOM_ACCURACY, RANDOM_COUNT
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import picks

@@ -13,17 +13,17 @@ from sqlalchemy import Connection, Row, select
 from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.features.datasets import build_dataset, build_feature_dataset
+from minimax_al.campaign.features.pool_features import PoolFeatures, all_images, with_features
+from minimax_al.campaign.features.recipes import read_recipe
+from minimax_al.campaign.features.training_data import gather
 from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.model.broken_images import without_broken_images
-from minimax_al.campaign.model.datasets import build_dataset, build_feature_dataset
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.finetuning import finetuned_model
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.measuring import measure
 from minimax_al.campaign.model.pixel_views import keep_views
-from minimax_al.campaign.model.pool_features import PoolFeatures, all_images, with_features
-from minimax_al.campaign.model.recipes import read_recipe
-from minimax_al.campaign.model.training_data import gather
 from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.campaign.progress.headline import CROSS_VALIDATED
 from minimax_al.campaign.progress.label_errors import OUT_OF_FOLD

@@ -8,8 +8,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from minimax_al.campaign.features.training_data import Unknown
 from minimax_al.campaign.images.views import SaidKind, ViewFiles
-from minimax_al.campaign.model.training_data import Unknown
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Models
 

@@ -1,1 +1,1 @@
-"""The trained model to take away: weights, ONNX and model card. Loads torch."""
+"""Use of a trained model outside of the loop: predict, evaluate on a test set, package with ONNX. Loads torch."""

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minimax_al.campaign.model.datasets import images_for
-from minimax_al.campaign.model.prediction import predict_probabilities
+from minimax_al.campaign.features.datasets import images_for
+from minimax_al.campaign.package.prediction import predict_probabilities
 from minimax_al.campaign.package.preprocess import read_input
 from minimax_al.errors import CampaignError, MissingDependencyError
 from minimax_al.training.trained import Trained

@@ -1,1 +1,1 @@
-"""Progress of a campaign: status, learning curve, advice on when to stop, the report."""
+"""Progress of a campaign: how far it is, how good the model is, whether to stop, which labels look wrong."""

@@ -1,1 +1,1 @@
-"""Rounds of labelling: picks, leases, answers, validation split, reasons for picks."""
+"""Rounds of labelling: which images are asked about, who labels which one, and what the answers are."""

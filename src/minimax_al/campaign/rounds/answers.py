@@ -7,7 +7,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.images.duplicates import separate_by_labels
-from minimax_al.campaign.images.mask_files import Mask, check_mask
 from minimax_al.campaign.rounds.arguments import as_items
 from minimax_al.campaign.rounds.leases import end_leases
 from minimax_al.campaign.rounds.rounds import picked_by_latest
@@ -27,6 +26,7 @@ from minimax_al.campaign.store.history import (
 )
 from minimax_al.campaign.store.schema import classes, items
 from minimax_al.campaign.store.waiting import update_waiting
+from minimax_al.data.mask_store import Mask, check_mask
 from minimax_al.errors import DataError
 
 

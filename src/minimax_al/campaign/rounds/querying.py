@@ -16,11 +16,11 @@ from minimax_al.campaign.rounds.rounds import (
     draw,
     next_round_number,
 )
-from minimax_al.campaign.rounds.strategies import COLD_START
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import labelled_items
 from minimax_al.errors import CampaignError, ConfigurationError
+from minimax_al.strategies.usual import COLD_START
 
 RANDOM = "random"
 

@@ -1,1 +1,1 @@
-"""Durable state of a campaign: database, schema, migrations, label history, idempotency keys, classes."""
+"""Durable state of a campaign: its folder and database, the label history, the classes, idempotency keys."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from minimax_al.campaign.images.mask_files import Mask, MaskFiles
+from minimax_al.data.mask_store import Mask, MaskFiles
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED, Task
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from minimax_al.acquisition import k_center_greedy, typicality
 from minimax_al.campaign import strategy_names
-from minimax_al.campaign.model.hog import edges, whitened
+from minimax_al.campaign.features.hog import edges, whitened
 from minimax_al.data.decode import read_square
 from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.networks import build_encoder

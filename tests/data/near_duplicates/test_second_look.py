@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from minimax_al.campaign.images.fingerprints import perceptual_hash
-from minimax_al.campaign.images.second_look import same_pixels, shows_the_same
+from minimax_al.data.near_duplicates.perceptual_hash import perceptual_hash
+from minimax_al.data.near_duplicates.second_look import same_pixels, shows_the_same
 
 from ...support.fakes import random_image  # noqa: TID252 - the same images
 

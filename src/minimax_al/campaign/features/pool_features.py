@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.model.given_features import store_given_features
-from minimax_al.campaign.model.recipes import load_source
-from minimax_al.campaign.model.training_data import Material
+from minimax_al.campaign.features.given_features import store_given_features
+from minimax_al.campaign.features.recipes import load_source
+from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.settings import GIVEN, FeatureSource
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
 from minimax_al.durable import write_durably

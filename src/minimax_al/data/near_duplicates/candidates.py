@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.images.fingerprints import hash_bytes
+from minimax_al.data.near_duplicates.perceptual_hash import hash_bytes
 
 _BITS_OF = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(
     axis=1, dtype=np.uint8

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
-from minimax_al.campaign.exchange.formats.spreadsheets import escape_formula, unescape_formula
-from minimax_al.campaign.exchange.formats.times import read_time
 from minimax_al.data.manifest_table import read_manifest
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError, ManifestError, MissingDependencyError
+from minimax_al.label_formats.labelled import Context, Given, Labelled
+from minimax_al.label_formats.spreadsheets import escape_formula, unescape_formula
+from minimax_al.label_formats.times import read_time
 
 COLUMNS = ("path", "label", "author", "labelled_at", "answer")
 _LABEL, _UNSURE = "label", "unsure"

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from minimax_al.acquisition import centroids, k_center_greedy, typicality
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.features.datasets import campaign_statistics, load_images
+from minimax_al.campaign.features.hog import SIDE, edges, whitened
+from minimax_al.campaign.features.pool_features import PoolFeatures
+from minimax_al.campaign.features.recipes import read_recipe
 from minimax_al.campaign.images.letterbox import FITS
-from minimax_al.campaign.model.datasets import campaign_statistics, load_images
-from minimax_al.campaign.model.hog import SIDE, edges, whitened
-from minimax_al.campaign.model.pool_features import PoolFeatures
-from minimax_al.campaign.model.recipes import read_recipe
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice, is_candidate
 from minimax_al.campaign.store.history import current_labels

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minimax_al.campaign.exchange.formats.json_file import read_json
-from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled, check_drawn
-from minimax_al.campaign.exchange.formats.links import readings
-from minimax_al.campaign.exchange.formats.polygons import fill_polygon
-from minimax_al.campaign.exchange.formats.run_length import Binary, decode_coco, encode_coco_compressed
-from minimax_al.campaign.images.mask_files import Mask, check_mask_size
+from minimax_al.data.mask_store import Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
+from minimax_al.label_formats.json_file import read_json
+from minimax_al.label_formats.labelled import Context, Given, Labelled, check_drawn
+from minimax_al.label_formats.links import readings
+from minimax_al.label_formats.polygons import fill_polygon
+from minimax_al.label_formats.run_length import Binary, decode_coco, encode_coco_compressed
 from minimax_al.vocabulary import IGNORED
 
 

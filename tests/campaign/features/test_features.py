@@ -9,11 +9,12 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
-from minimax_al.campaign.model import comparing, finetuning, recipes
+from minimax_al.campaign.features import recipes
+from minimax_al.campaign.features.datasets import images_for
+from minimax_al.campaign.features.pool_features import PoolFeatures
+from minimax_al.campaign.model import comparing, finetuning
 from minimax_al.campaign.model.comparing import Comparison, RecipeResult
-from minimax_al.campaign.model.datasets import images_for
-from minimax_al.campaign.model.pool_features import PoolFeatures
-from minimax_al.campaign.model.prediction import predict_probabilities
+from minimax_al.campaign.package.prediction import predict_probabilities
 from minimax_al.campaign.package.preprocess import read_input
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.settings import RECIPES

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minimax_al.campaign.exchange.formats.run_length import Binary
+from minimax_al.label_formats.run_length import Binary
 
 FARTHEST = 2**31
 """Largest distance of a corner from the image, in pixels."""

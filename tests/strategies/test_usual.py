@@ -3,9 +3,9 @@
 import pytest
 
 from minimax_al.campaign import strategy_names
-from minimax_al.campaign.rounds.strategies import COLD_START, USUAL, check_choosing
 from minimax_al.campaign.settings import ON_FEATURES, STRATEGIES
 from minimax_al.strategies import get_strategy, list_strategies
+from minimax_al.strategies.usual import COLD_START, USUAL, check_choosing
 
 DEFAULTS = {**STRATEGIES, "features": ON_FEATURES}
 

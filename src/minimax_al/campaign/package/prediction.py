@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from minimax_al.campaign.features.datasets import images_for
 from minimax_al.campaign.images.letterbox import in_place
-from minimax_al.campaign.images.mask_files import Mask
-from minimax_al.campaign.model.datasets import images_for
 from minimax_al.data import Images, scan_folder
 from minimax_al.data.decode import Fit, read_size
+from minimax_al.data.mask_store import Mask
 from minimax_al.data.scan import SetAside
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError

@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
-from minimax_al.campaign.images.mask_files import Mask, check_mask_size
 from minimax_al.data.colour_maps import in_order, read_colour_map
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.legend import Legend, Rgb
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, shorter_names
+from minimax_al.data.mask_store import Mask, check_mask_size
 from minimax_al.data.scan import list_files
 from minimax_al.errors import DataError
+from minimax_al.label_formats.labelled import Context, Given, Labelled
 
 _ENDING = ".png"
 _CVAT_MASKS, _CVAT_MAP, _CVAT_UNLABELLED = "SegmentationClass", "labelmap.txt", "background"

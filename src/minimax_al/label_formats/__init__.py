@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from minimax_al.campaign.exchange.formats import class_folders, coco, label_studio, mask_folder, table
-from minimax_al.campaign.exchange.formats.json_file import begins_as_list
-from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
+from minimax_al.label_formats import class_folders, coco, label_studio, mask_folder, table
+from minimax_al.label_formats.json_file import begins_as_list
+from minimax_al.label_formats.labelled import Context, Given, Labelled
 from minimax_al.vocabulary import Task
 
 Read = Callable[[Path, Context], Iterator[Given | DataError]]

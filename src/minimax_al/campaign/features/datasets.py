@@ -11,15 +11,15 @@ from sqlalchemy import select
 from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.features.training_data import Known, Material, Unknown
 from minimax_al.campaign.images.letterbox import FITS
-from minimax_al.campaign.images.mask_files import Mask
-from minimax_al.campaign.model.training_data import Known, Material, Unknown
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.data import UNKNOWN, Dataset, Features, FileImages, Images, image_statistics
 from minimax_al.data.decode import Fit
 from minimax_al.data.feature_store import FeatureStore
 from minimax_al.data.files import RESIDENT_BYTES
+from minimax_al.data.mask_store import Mask
 from minimax_al.training.preprocessed_images import PreprocessedImages
 from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import Color

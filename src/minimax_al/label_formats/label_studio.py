@@ -10,16 +10,16 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from minimax_al.campaign.exchange.formats.json_file import read_json
-from minimax_al.campaign.exchange.formats.labelled import Context, Given, Labelled, check_drawn
-from minimax_al.campaign.exchange.formats.links import LOCAL_FILES, readings
-from minimax_al.campaign.exchange.formats.polygons import fill_polygon
-from minimax_al.campaign.exchange.formats.run_length import Binary, decode_label_studio, encode_label_studio
-from minimax_al.campaign.exchange.formats.times import read_time
-from minimax_al.campaign.images.mask_files import Mask, check_mask_size
 from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.mask_store import Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
+from minimax_al.label_formats.json_file import read_json
+from minimax_al.label_formats.labelled import Context, Given, Labelled, check_drawn
+from minimax_al.label_formats.links import LOCAL_FILES, readings
+from minimax_al.label_formats.polygons import fill_polygon
+from minimax_al.label_formats.run_length import Binary, decode_label_studio, encode_label_studio
+from minimax_al.label_formats.times import read_time
 from minimax_al.vocabulary import IGNORED
 
 _IMAGE, _PATH, _ANSWER = "image", "path", "label"
