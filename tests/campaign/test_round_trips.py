@@ -165,11 +165,11 @@ def test_only_current_labels_are_written(make_campaign, tmp_path):
     campaign.undo("ann", 3)
     assert campaign.export("csv", tmp_path / "out.csv").written == 1
     lines = (tmp_path / "out.csv").read_text().splitlines()
-    assert lines[0] == "path,label,author,labelled_at,answer"
+    assert lines[0] == "path,label,author,labelled_at,answer,origin"
     assert lines[1].startswith("a/000.png,cat,ann,2026-01-02T03:04:05")
-    assert lines[1].endswith(",label")
+    assert lines[1].endswith(",label,program")
     assert lines[2].startswith("a/002.png,,bob,")
-    assert lines[2].endswith(",unsure")
+    assert lines[2].endswith(",unsure,program")
     assert len(lines) == 3
 
 

@@ -17,7 +17,7 @@ from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, 
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
-from minimax_al.campaign.store.history import ExpectedAnswer, Kind, current_labels, image_and_mask
+from minimax_al.campaign.store.history import BULK, ExpectedAnswer, Kind, Origin, current_labels, image_and_mask
 from minimax_al.campaign.store.idempotency import once
 from minimax_al.campaign.store.stored_settings import read_settings
 from minimax_al.errors import CampaignError, UnknownNameError
@@ -212,6 +212,7 @@ class Labelling:
         *,
         request: str | None = None,
         if_waiting: bool = False,
+        origin: Origin = "program",
     ) -> list[int]:
         """Label one or more images with a class, leased or not; an earlier label stays in the history.
 
@@ -223,6 +224,7 @@ class Labelling:
             author: Name of the annotator.
             request: Idempotency key, see the class.
             if_waiting: Whether an image that has an answer keeps it; the history then has this label as revoked.
+            origin: How the label came. Labels of origin "bulk" are trained on, but never measure a model.
 
         Returns:
             Ids of the images that keep an earlier answer.
@@ -234,7 +236,9 @@ class Labelling:
         """
         if self.settings.task != "classification":
             raise CampaignError("this campaign is of masks: use label_mask, or import them")
-        return self._answer(items, "label", author, class_name=class_name, request=request, if_waiting=if_waiting)
+        return self._answer(
+            items, "label", author, class_name=class_name, request=request, if_waiting=if_waiting, origin=origin
+        )
 
     def label_mask(
         self,
@@ -244,6 +248,7 @@ class Labelling:
         *,
         request: str | None = None,
         if_waiting: bool = False,
+        origin: Origin = "program",
     ) -> list[int]:
         """Label an image with a mask.
 
@@ -253,6 +258,7 @@ class Labelling:
             author: Name of the annotator.
             request: Idempotency key, see the class.
             if_waiting: As in `label`.
+            origin: How the label came.
 
         Returns:
             Ids of the images that keep an earlier answer.
@@ -265,20 +271,35 @@ class Labelling:
             raise CampaignError("this campaign is of classes, not of masks: use label")
         with self.store.reading() as connection:
             check_mask_of(connection, item, mask)
-        return self._answer(item, "label", author, mask=self.masks.save(mask), request=request, if_waiting=if_waiting)
+        return self._answer(
+            item, "label", author, mask=self.masks.save(mask), request=request, if_waiting=if_waiting, origin=origin
+        )
 
-    def skip(self, items: Item | Sequence[Item], author: str, *, request: str | None = None) -> None:
+    def skip(
+        self,
+        items: Item | Sequence[Item],
+        author: str,
+        *,
+        request: str | None = None,
+        origin: Origin = "program",
+    ) -> None:
         """Skip images in this round; a later round may pick them again."""
-        self._answer(items, "skip", author, request=request)
+        self._answer(items, "skip", author, request=request, origin=origin)
 
     def unsure(
-        self, items: Item | Sequence[Item], author: str, *, request: str | None = None, if_waiting: bool = False
+        self,
+        items: Item | Sequence[Item],
+        author: str,
+        *,
+        request: str | None = None,
+        if_waiting: bool = False,
+        origin: Origin = "program",
     ) -> list[int]:
         """Record the answer "unsure": no training uses the images, and no round picks them again.
 
         A label may still follow. Arguments and return value are those of `label`.
         """
-        return self._answer(items, "unsure", author, request=request, if_waiting=if_waiting)
+        return self._answer(items, "unsure", author, request=request, if_waiting=if_waiting, origin=origin)
 
     def undo(
         self,
@@ -335,6 +356,7 @@ class Labelling:
         mask: str | None = None,
         request: str | None = None,
         if_waiting: bool = False,
+        origin: Origin = "program",
     ) -> list[int]:
         with self.store.writing() as connection:
             now = self.now()
@@ -350,9 +372,12 @@ class Labelling:
                     class_id=None if class_name is None else class_id(connection, str(class_name)),
                     mask=mask,
                     if_waiting=if_waiting,
+                    origin=origin,
                 )
 
-            body = (kind, as_items(given), class_name, mask)
+            body: tuple[object, ...] = (kind, as_items(given), class_name, mask)
+            if origin == BULK:  # other origins leave the digest of older versions
+                body = (*body, origin)
             left: list[int] = once(connection, author, request, change, now=now, body=body)
             return left
 

@@ -53,6 +53,8 @@ def show_status(campaign: "Campaign") -> None:
     counted = ((now.items[status], _STATUS.get(status, (status, status))) for status in sorted(now.items))
     images = ", ".join(f"{number:,} {one if number == 1 else many}" for number, (one, many) in counted)
     show(f"{images}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} unlabelled")
+    if now.confirmed:
+        show(f"{now.confirmed:,} of the labels are suggestions confirmed in bulk, on which no model is measured")
     if now.classes:
         show(", ".join(f"{entry.name} {entry.labels:,}" for entry in now.classes))
     if now.round is not None and now.round.is_open:

@@ -61,6 +61,7 @@ class Labelled:
         height: Height of the image, upright, in pixels.
         author: Author of the answer.
         at: Time of the answer.
+        origin: How the answer came, see `store.history.Origin`; None if it is not known.
     """
 
     path: str
@@ -70,6 +71,7 @@ class Labelled:
     height: int | None
     author: str
     at: datetime
+    origin: str | None = None
 
 
 def check_drawn(mask: Mask, where: str) -> None:

@@ -1,4 +1,4 @@
-"""CSV and Parquet: one row per label, `path,label,author,labelled_at,answer`.
+"""CSV and Parquet: one row per label, `path,label,author,labelled_at,answer,origin`.
 
 A row with a blank label is skipped, unless its answer is "unsure". Only the first two columns are required. An image
 may have several rows, of which the latest counts.
@@ -17,7 +17,7 @@ from minimax_al.label_formats.labelled import Context, Given, Labelled
 from minimax_al.label_formats.spreadsheets import escape_formula, unescape_formula
 from minimax_al.label_formats.times import read_time
 
-COLUMNS = ("path", "label", "author", "labelled_at", "answer")
+COLUMNS = ("path", "label", "author", "labelled_at", "answer", "origin")
 _LABEL, _UNSURE = "label", "unsure"
 
 
@@ -74,4 +74,4 @@ def write_parquet(out: Path, labelled: Sequence[Labelled], context: Context) -> 
 
 def _cells(row: Labelled) -> tuple[str, ...]:
     answer = _UNSURE if row.class_name is None else _LABEL
-    return row.path, row.class_name or "", row.author, row.at.isoformat(), answer
+    return row.path, row.class_name or "", row.author, row.at.isoformat(), answer, row.origin or ""

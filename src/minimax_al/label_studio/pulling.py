@@ -141,7 +141,7 @@ def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author:
         DataError: The annotation is malformed, or does not fit the campaign.
     """
     if annotation.was_cancelled:
-        return Event(image.item, "skip", author, annotation.updated_at)
+        return Event(image.item, "skip", author, annotation.updated_at, origin="label-studio")
     results = annotation.result or []
     try:
         if campaign.settings.task == "classification":
@@ -154,7 +154,7 @@ def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author:
         raise DataError(
             f"{where} is not in Label Studio's form ({type(error).__name__} at {error}): open and save it there"
         ) from error
-    return Event(image.item, "label", author, annotation.updated_at, number, mask)
+    return Event(image.item, "label", author, annotation.updated_at, number, mask, origin="label-studio")
 
 
 def _class_id(campaign: Campaign, name: str, where: str) -> int:

@@ -47,7 +47,9 @@ def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey) -> Labell
     """Label images with a class, whether or not another annotator holds them."""
     items = asked.distinct
     with _known_images():
-        late = campaign.label(items, asked.class_name, asked.author, request=key, if_waiting=asked.if_waiting)
+        late = campaign.label(
+            items, asked.class_name, asked.author, request=key, if_waiting=asked.if_waiting, origin=asked.origin
+        )
     return Labelled(labelled=len(items) - len(late), answered_before=late)
 
 
@@ -55,7 +57,7 @@ def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey) -> Labell
 def skip(asked: Items, campaign: TheCampaign, key: RequestKey) -> Answered:
     """Skip images in this round; a later round may pick them again."""
     with _known_images():
-        campaign.skip(asked.distinct, asked.author, request=key)
+        campaign.skip(asked.distinct, asked.author, request=key, origin="page")
     return Answered(answered=len(asked.distinct))
 
 
@@ -64,7 +66,7 @@ def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey) -> Answ
     """Record the answer "unsure" for images."""
     items = asked.distinct
     with _known_images():
-        late = campaign.unsure(items, asked.author, request=key, if_waiting=asked.if_waiting)
+        late = campaign.unsure(items, asked.author, request=key, if_waiting=asked.if_waiting, origin="page")
     return Answered(answered=len(items) - len(late), answered_before=late)
 
 

@@ -82,6 +82,10 @@ class LabelRequest(UnsureRequest):
     """Request to label some images with a class."""
 
     class_name: Annotated[str, Field(min_length=1, max_length=1000)]
+    origin: Annotated[
+        Literal["page", "bulk"],
+        Field(description="bulk: the model suggested the class, and several images were confirmed at once"),
+    ] = "page"
 
 
 class UndoRequest(_Request):
@@ -221,6 +225,7 @@ class Status(_Answer):
     advice: Advice
     set_aside: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    confirmed: Annotated[int, Field(description="Number of labels that are suggestions confirmed in bulk")] = 0
     curve: list[CurvePoint]
     job: Job
 

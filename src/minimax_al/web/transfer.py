@@ -134,7 +134,7 @@ async def put_mask(
             _check_owner(state.campaign, filename, path)
         legend, name = Legend.of_numbers(state.campaign.classes), filename or f"{path}.png"
         mask = read_png_mask(body, legend, name, lambda found: check_mask_size(found, size, repr(path)))
-        return state.campaign.label_mask(item, mask, author, request=key, if_waiting=if_waiting)
+        return state.campaign.label_mask(item, mask, author, request=key, if_waiting=if_waiting, origin="page")
 
     late = await to_thread.run_sync(say, limiter=state.decoders)
     return Labelled(labelled=1 - len(late), answered_before=late)

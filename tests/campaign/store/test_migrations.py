@@ -22,6 +22,7 @@ BACK_TO_1 = (
     "ALTER TABLE items DROP COLUMN labelled_hash",
     "DROP TABLE requests",
     "ALTER TABLE runs DROP COLUMN last_label",
+    "ALTER TABLE labels DROP COLUMN origin",
     "UPDATE schema_version SET version = 1",
 )
 

@@ -79,7 +79,7 @@ def _notes(format: str, labelled: Sequence[Labelled], escape_formulas: bool) -> 
 def labels_to_write(connection: Connection, *, unsure: bool = False) -> list[Labelled]:
     """Return every current label, in the order of labelling; with `unsure` also the images answered "unsure"."""
     return [
-        Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at)
+        Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at, row.origin)
         for row in connection.execute(current_labels(unsure=unsure))
     ]
 

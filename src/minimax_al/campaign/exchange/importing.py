@@ -201,7 +201,7 @@ def _plan(connection: Connection, answers: Mapping[int, Sequence[Answer]], class
 def _event(item: int, answer: Answer, classes: Classes, ids: Mapping[str, int], now: datetime) -> Event:
     # A class that is still to be added has no id: that is so in a check alone.
     number = None if answer.class_name is None else ids.get(classes.stored[answer.class_name])
-    return Event(item, answer.kind, answer.author, answer.at or now, number, answer.mask)
+    return Event(item, answer.kind, answer.author, answer.at or now, number, answer.mask, origin="import")
 
 
 def _notes(reading: _Reading, overruled: int, class_names: Sequence[str]) -> Iterator[str]:

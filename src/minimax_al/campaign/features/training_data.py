@@ -14,7 +14,7 @@ from minimax_al.campaign.rounds.rounds import is_candidate
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.history import current_labels
+from minimax_al.campaign.store.history import BULK, current_labels
 from minimax_al.campaign.store.schema import USABLE, items, labels
 from minimax_al.errors import DataError
 
@@ -29,6 +29,7 @@ class Known(NamedTuple):
         target: Index of its class; 0 for a mask.
         mask: Name of its mask; None for a class.
         group: Id of the original image, which the image and all of its copies share.
+        measures: Whether a model may be measured on the label: not if a model's suggestion was confirmed in bulk.
     """
 
     id: int
@@ -37,6 +38,7 @@ class Known(NamedTuple):
     target: int
     mask: str | None
     group: int
+    measures: bool = True
 
 
 class Unknown(NamedTuple):
@@ -87,6 +89,11 @@ class Material:
             [(known.content_hash, known.target, known.mask) for known in self.labelled],
             [(known.content_hash, known.target, known.mask) for known in self.held_out],
             [unknown.content_hash for unknown in self.unlabelled],
+            *(
+                [confirmed]
+                if (confirmed := [known.content_hash for known in self.labelled if not known.measures])
+                else []
+            ),
             [settings.seed, settings.stored_size, settings.task]
             # Older versions cut the middle out of every image: their models have other fingerprints.
             + ([] if FITS[settings.task] == "centre" else [FITS[settings.task]]),
@@ -110,7 +117,7 @@ def gather(connection: Connection) -> Material:
         if row.status not in USABLE:
             continue
         target = 0 if row.class_name is None else indices[row.class_name]
-        known = Known(row.item_id, row.path, row.content_hash, target, row.mask, row.group_id)
+        known = Known(row.item_id, row.path, row.content_hash, target, row.mask, row.group_id, row.origin != BULK)
         if row.group_id in held_out_ids:
             held_out.setdefault(row.group_id, known)  # an image and its copy count once
         else:

@@ -54,16 +54,17 @@ class LabelPredictions:
         Args:
             store: Database of the campaign, which knows the images that were drawn at random.
         """
-        found = self.predictions.evaluation(self.learner.dataset.num_classes)
-        count = len(self.predictions.positions)
+        measured = self._measured(self.predictions)
+        found = measured.evaluation(self.learner.dataset.num_classes)
+        count = len(measured.positions)
         if count == 0:
             return found
         metrics = {**found.metrics, CROSS_VALIDATED: float(count)}
-        ids = [self.labelled[i].id for i in self.predictions.positions.tolist()]
+        ids = [self.labelled[i].id for i in measured.positions.tolist()]
         drawn = _drawn_at_random(store)
         at_random = torch.tensor([item in drawn for item in ids])
         if bool(at_random.any()):
-            right = self.predictions.logits.argmax(dim=1) == self.predictions.targets
+            right = measured.logits.argmax(dim=1) == measured.targets
             metrics[RANDOM_ACCURACY] = float(right[at_random].double().mean())
             metrics[RANDOM_COUNT] = float(at_random.sum())
         return Evaluation(metrics, found.per_class)
@@ -79,6 +80,7 @@ class LabelPredictions:
         for labels, run in sorted(latest.items())[-_EARLIER:]:
             fewer = out_of_fold(self.round, self._fit, self.fold, labels=labels)
             if len(fewer.positions) == len(self.predictions.positions):
+                fewer = self._measured(fewer)
                 metrics = fewer.evaluation(self.learner.dataset.num_classes).metrics
                 found[run] = {**metrics, CROSS_VALIDATED: float(len(fewer.positions))}
         return found
@@ -95,6 +97,14 @@ class LabelPredictions:
             labels=self.predictions.targets.numpy(),
             probabilities=self.predictions.logits.softmax(dim=1).numpy(),
         )
+
+    def _measured(self, predictions: OutOfFold) -> OutOfFold:
+        """Return the predictions of the labels that measure a model.
+
+        A suggestion that was confirmed in bulk agrees with the model that suggested it, so it would flatter the model.
+        """
+        kept = torch.tensor([self.labelled[i].measures for i in predictions.positions.tolist()], dtype=torch.bool)
+        return OutOfFold(predictions.positions[kept], predictions.logits[kept], predictions.targets[kept])
 
     def _fit(self, round_: Round) -> Models:
         strategy: Strategy = self.learner.strategy

@@ -85,6 +85,11 @@ def summary_sentences(status: Status) -> list[str]:
             f"{status.unsure:,} are marked as unsure, {status.unlabelled:,} are unlabelled."
         )
     ]
+    if status.confirmed:
+        sentences.append(
+            f"{status.confirmed:,} of the labels are suggestions of a model that were confirmed in bulk: they are "
+            "trained on, but no accuracy is measured on them."
+        )
     model = status.model
     if model is not None and model.score is not None:
         score, trained = (

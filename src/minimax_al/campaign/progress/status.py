@@ -26,7 +26,7 @@ from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, roun
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.history import current_labels, holding
+from minimax_al.campaign.store.history import BULK, current_labels, holding
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
@@ -146,6 +146,7 @@ class Status:
         advice: Advice on the next step.
         set_aside: Path and reason of each file that cannot be used.
         notes: Further remarks, one sentence each.
+        confirmed: Number of the labels that are suggestions confirmed in bulk; they are trained on, but not measured.
     """
 
     task: str
@@ -160,6 +161,7 @@ class Status:
     advice: Advice
     set_aside: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    confirmed: int = 0
 
 
 def read_status(context: CampaignContext) -> Status:
@@ -190,6 +192,7 @@ def read_status(context: CampaignContext) -> Status:
             advice=_advice(connection, measured_alike(folder, finished), unlabelled, settings),
             set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
             notes=tuple(_notes(connection, by_status, labelled, folder)),
+            confirmed=sum(row.origin == BULK for row in labelled),
         )
 
 

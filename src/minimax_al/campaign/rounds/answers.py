@@ -15,9 +15,11 @@ from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import after_writing, portions
 from minimax_al.campaign.store.history import (
+    BULK,
     Event,
     ExpectedAnswer,
     Kind,
+    Origin,
     check_author,
     record,
     revoke_all,
@@ -77,6 +79,7 @@ def answer(
     class_id: int | None = None,
     mask: str | None = None,
     if_waiting: bool = False,
+    origin: Origin = "program",
 ) -> list[int]:
     """Record one answer to one or more images, leased or not; a late answer counts.
 
@@ -91,13 +94,14 @@ def answer(
         mask: Name of a label's mask in segmentation.
         if_waiting: Whether the author knows of no answer. An image answered meanwhile keeps that answer; the history
             has this one as revoked.
+        origin: How the answer came.
 
     Returns:
         Ids of the images that keep an earlier answer.
     """
     check_author(author)
     rounds = picked_by_latest(connection, ids)
-    events = [Event(item, kind, author, now, class_id, mask, rounds.get(item)) for item in ids]
+    events = [Event(item, kind, author, now, class_id, mask, rounds.get(item), origin) for item in ids]
     answered = _answered(connection, ids) if if_waiting else set()
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
     take(connection, [event for event in events if event.item_id not in answered], settings)
@@ -107,9 +111,11 @@ def answer(
 def take(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
     """Record events, and update everything that follows from them."""
     record(connection, events)
-    labelled = [(event.item_id, event.class_id or MASKS) for event in events if event.kind == "label"]
+    labelled = [(event.item_id, event.class_id or MASKS) for event in _labels_of(events)]
     separate_by_labels(connection, [item for item, stratum in labelled if stratum != MASKS])
-    decide_membership(connection, labelled, settings.validation_share, settings.seed)
+    # The model named the class of a suggestion that was confirmed in bulk: such a label cannot measure a model.
+    measuring = [(event.item_id, event.class_id or MASKS) for event in _labels_of(events) if event.origin != BULK]
+    decide_membership(connection, measuring, settings.validation_share, settings.seed)
     end_leases(connection, [event.item_id for event in events])
     for portion in portions([item for item, _ in labelled]):
         # The author has seen these images with their changed content.
@@ -117,6 +123,10 @@ def take(connection: Connection, events: Sequence[Event], settings: CampaignSett
         connection.execute(again.values(status="active"))
     update_waiting(connection, [event.item_id for event in events])
     after_writing(connection, len(events))
+
+
+def _labels_of(events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if event.kind == "label"]
 
 
 def record_superseded(connection: Connection, events: Sequence[Event], now: datetime) -> None:

@@ -145,4 +145,4 @@ class ClassChange:
         return [row for row in self._labels() if (self.masks.load(row.mask) == number).any()]
 
     def _event(self, row: Row[Any], class_id: int | None = None, mask: str | None = None) -> Event:
-        return Event(row.item_id, "label", AUTHOR, self.now, class_id, mask)
+        return Event(row.item_id, "label", AUTHOR, self.now, class_id, mask, origin=row.origin)

@@ -16,6 +16,13 @@ from minimax_al.errors import CampaignError
 
 Kind = Literal["label", "skip", "unsure"]
 
+Origin = Literal["page", "bulk", "import", "label-studio", "program"]
+"""How an answer came: given on the page, a model's suggestions confirmed there in bulk, imported from a file, pulled
+from Label Studio, or given by a program through the Python API."""
+
+BULK: Origin = "bulk"
+"""Origin of suggestions that were confirmed in bulk: the model named the class, so these labels never measure it."""
+
 
 class ExpectedAnswer(NamedTuple):
     """Answer that an author remembers, to be compared with the last one.
@@ -40,6 +47,7 @@ class Event(NamedTuple):
         class_id: Class of a label in classification.
         mask: Mask of a label in segmentation: the sha256 of its file.
         round_id: Round that picked the image; None if no round did.
+        origin: How the answer came; None if it is not known.
     """
 
     item_id: int
@@ -49,6 +57,7 @@ class Event(NamedTuple):
     class_id: int | None = None
     mask: str | None = None
     round_id: int | None = None
+    origin: Origin | None = None
 
 
 def check_author(author: str) -> None:
@@ -154,9 +163,9 @@ def what_holds(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
 
 
 def current_labels(*, unsure: bool = False) -> Select[Any]:
-    """Return the query for all images with a label: item_id, path, status, group_id, class_name, mask, author, at.
+    """Return the query for all images with a label, in the order of labelling.
 
-    `group_id` is the image that represents it and its duplicates.
+    Its columns are those of the image and of its current label. `group_id` is the image that represents it and its duplicates.
 
     Args:
         unsure: Whether to include images answered "unsure", without class and mask.
@@ -177,6 +186,8 @@ def current_labels(*, unsure: bool = False) -> Select[Any]:
             current.c.mask,
             current.c.author,
             current.c.at,
+            current.c.round_id,
+            current.c.origin,
         )
         .join(items, items.c.id == current.c.item_id)
         .outerjoin(classes, classes.c.id == current.c.class_id)

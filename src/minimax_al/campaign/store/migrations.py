@@ -101,6 +101,10 @@ def _items_remember_the_labelled_content(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE items ADD COLUMN labelled_hash VARCHAR(64)"))
 
 
+def _labels_record_their_origin(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE labels ADD COLUMN origin VARCHAR(16)"))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "picks store whether they wait", _add_waiting_flags),
@@ -110,6 +114,7 @@ MIGRATIONS = (
     Migration(6, "idempotency keys store a digest of the request", _add_request_digests),
     Migration(7, "leases store their browser and start, idempotency keys their order", _add_lease_sessions),
     Migration(8, "a file that has its labelled content back keeps its label", _items_remember_the_labelled_content),
+    Migration(9, "labels record their origin", _labels_record_their_origin),
 )
 """All steps, in order."""
 

@@ -163,6 +163,7 @@ labels = Table(
     Column("at", UtcTime, nullable=False),
     Column("round_id", ForeignKey("rounds.id"), comment="round that picked the image; empty if none did"),
     Column("undoes", ForeignKey("labels.id"), unique=True),
+    Column("origin", String(16), comment="how it came; empty in older versions"),
     CheckConstraint("kind IN ('label', 'skip', 'unsure', 'undo')", name="labels_kind_is_known"),
     CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="labels_undo_names_its_row"),
     CheckConstraint("(kind = 'label') = (class_id IS NOT NULL OR mask IS NOT NULL)", name="labels_label_has_an_answer"),
