@@ -5,7 +5,7 @@ import csv
 import pytest
 from sqlalchemy import select
 
-from minimax_al.campaign.model.training_data import gather
+from minimax_al.campaign.features.training_data import gather
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import labels

@@ -165,7 +165,8 @@ def what_holds(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
 def current_labels(*, unsure: bool = False) -> Select[Any]:
     """Return the query for all images with a label, in the order of labelling.
 
-    Its columns are those of the image and of its current label. `group_id` is the image that represents it and its duplicates.
+    Its columns are those of the image and of its current label. `group_id` is the image that represents it and its
+    duplicates.
 
     Args:
         unsure: Whether to include images answered "unsure", without class and mask.
