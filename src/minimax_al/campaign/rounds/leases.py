@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
-from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, pick_rows
+from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, open_rounds, pick_rows
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import check_author
 from minimax_al.campaign.store.schema import picks, rounds
@@ -22,7 +22,7 @@ class Lease:
     Attributes:
         picks: Leased picks, by rank; empty if none is free.
         until: Time at which they return to the queue if they are not answered or renewed.
-        waiting: Number of unanswered images of the round, these included.
+        waiting: Number of unanswered images of the open rounds, these included.
         with_others: Number of those that are leased to other annotators.
         next_free_at: Time at which the first of these returns; None if none is with others.
         lent: Number of images kept for another tool, such as a project of Label Studio, until answered or recalled.
@@ -69,10 +69,10 @@ class UptimeClock:
 
 
 def take_lease(connection: Connection, holder: Holder, count: int, now: datetime, seconds: float) -> Lease:
-    """Keep up to `count` waiting images of the open round for one holder.
+    """Keep up to `count` waiting images of the open rounds for one holder.
 
     Images that the holder has already come first and are renewed, so that a page that is loaded again shows the same
-    images. The cost depends on the number of leased images and on `count`, not on the size of the round.
+    images. The cost depends on the number of leased images and on `count`, not on the size of the rounds.
 
     Args:
         connection: Connection in a write transaction.
@@ -91,15 +91,15 @@ def take_lease(connection: Connection, holder: Holder, count: int, now: datetime
         raise ConfigurationError(f"seconds={seconds:g} must be positive: a lease lasts for some time")
     check_author(holder.author)
     until = now + timedelta(seconds=seconds)
-    latest = select(rounds.c.id, rounds.c.waiting).where(rounds.c.closed_at.is_(None)).order_by(rounds.c.id.desc())
-    open_round = connection.execute(latest.limit(1)).first()
-    if open_round is None:
+    unfinished = select(rounds.c.id, rounds.c.waiting).where(rounds.c.closed_at.is_(None), rounds.c.waiting > 0)
+    waiting = {row.id: row.waiting for row in connection.execute(unfinished)}
+    if not waiting:
         return Lease((), until, 0, 0, None)
-    with_others, next_free_at = _with_others(connection, open_round.id, holder, now)
-    lent = connection.execute(select(func.count()).where(picks.c.round_id == open_round.id, _lent())).scalar_one()
-    ids = _for_holder(connection, open_round.id, holder, count, now)
-    kept = _keep(connection, ids, holder, now, until)
-    return Lease(kept, until, open_round.waiting, with_others, next_free_at, lent)
+    ids = list(waiting)
+    with_others, next_free_at = _with_others(connection, ids, holder, now)
+    lent = connection.execute(select(func.count()).where(picks.c.round_id.in_(ids), _lent())).scalar_one()
+    kept = _keep(connection, _for_holder(connection, ids, holder, count, now), holder, now, until)
+    return Lease(kept, until, sum(waiting.values()), with_others, next_free_at, lent)
 
 
 def release(connection: Connection, holder: Holder) -> int:
@@ -129,8 +129,8 @@ def lend(connection: Connection, item_ids: Sequence[int], tool: str, now: dateti
     Returns:
         The number of images that are kept for the tool now.
     """
-    waits = picks.c.waits & picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
-    free = waits & or_(picks.c.lease_until.is_(None), _has_lapsed(now))
+    waits = picks.c.waits & picks.c.round_id.in_(open_rounds())
+    free = waits & or_(picks.c.lease_until.is_(None), has_lapsed(now))
     lent = 0
     for portion in portions(item_ids):
         these = update(picks).where(free, picks.c.item_id.in_(portion))
@@ -140,8 +140,9 @@ def lend(connection: Connection, item_ids: Sequence[int], tool: str, now: dateti
 
 def recall(connection: Connection) -> int:
     """Return the lent images of the open round to the queue; return their number."""
-    of_open = picks.c.round_id.in_(select(rounds.c.id).where(rounds.c.closed_at.is_(None)))
-    return connection.execute(update(picks).where(of_open, _lent()).values(lease_holder=None)).rowcount
+    return connection.execute(
+        update(picks).where(picks.c.round_id.in_(open_rounds()), _lent()).values(lease_holder=None)
+    ).rowcount
 
 
 def end_leases(connection: Connection, item_ids: Sequence[int]) -> None:
@@ -154,24 +155,28 @@ def end_leases(connection: Connection, item_ids: Sequence[int]) -> None:
 _FREE = {"lease_holder": None, "lease_session": None, "lease_from": None, "lease_until": None}
 
 
-def _with_others(connection: Connection, round_id: int, holder: Holder, now: datetime) -> tuple[int, datetime | None]:
+def _with_others(
+    connection: Connection, round_ids: Sequence[int], holder: Holder, now: datetime
+) -> tuple[int, datetime | None]:
     """Return how many images other holders have, and when the first of them returns."""
-    others = (*_held(round_id), ~_is_of(holder), ~_has_lapsed(now))
+    others = (*_held(round_ids), ~_is_of(holder), ~has_lapsed(now))
     row = connection.execute(select(func.count(), func.min(picks.c.lease_until)).where(*others)).one()
     return row[0], row[1]
 
 
-def _for_holder(connection: Connection, round_id: int, holder: Holder, count: int, now: datetime) -> list[int]:
-    """Return ids of picks for a holder: first those already held, then free or lapsed ones, each by rank."""
-    ranked = select(picks.c.id, picks.c.rank).order_by(picks.c.rank)
-    theirs = ranked.where(*_held(round_id), _is_of(holder), ~_lent()).limit(count)
+def _for_holder(
+    connection: Connection, round_ids: Sequence[int], holder: Holder, count: int, now: datetime
+) -> list[int]:
+    """Return ids of picks for a holder: first those already held, then free or lapsed ones, oldest round first."""
+    ranked = select(picks.c.id, picks.c.round_id, picks.c.rank).order_by(picks.c.round_id, picks.c.rank)
+    theirs = ranked.where(*_held(round_ids), _is_of(holder), ~_lent()).limit(count)
     ids = [row.id for row in connection.execute(theirs)]
     left = count - len(ids)
     if left:
-        never = ranked.where(picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_(None))
-        lapsed = ranked.where(*_held(round_id), ~_is_of(holder), _has_lapsed(now))
+        never = ranked.where(picks.c.round_id.in_(round_ids), picks.c.waits, picks.c.lease_holder.is_(None))
+        lapsed = ranked.where(*_held(round_ids), ~_is_of(holder), has_lapsed(now))
         free = [row for one in (never, lapsed) for row in connection.execute(one.limit(left))]
-        ids += [row.id for row in sorted(free, key=lambda row: row.rank)[:left]]
+        ids += [row.id for row in sorted(free, key=lambda row: (row.round_id, row.rank))[:left]]
     return ids
 
 
@@ -184,12 +189,12 @@ def _keep(
     for portion in portions(ids):
         connection.execute(update(picks).where(picks.c.id.in_(portion)).values(held))
         kept += [as_pick(row) for row in connection.execute(pick_rows().where(picks.c.id.in_(portion)))]
-    return tuple(sorted(kept, key=lambda pick: pick.rank))
+    return tuple(sorted(kept, key=lambda pick: (pick.round, pick.rank)))
 
 
-def _held(round_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Return SQL for: a pick of the round waits and is, or was, kept for a person or a tool."""
-    return picks.c.round_id == round_id, picks.c.waits, picks.c.lease_holder.is_not(None)
+def _held(round_ids: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
+    """Return SQL for: a pick of the rounds waits and is, or was, kept for a person or a tool."""
+    return picks.c.round_id.in_(round_ids), picks.c.waits, picks.c.lease_holder.is_not(None)
 
 
 def _is_of(holder: Holder) -> ColumnElement[bool]:
@@ -197,7 +202,7 @@ def _is_of(holder: Holder) -> ColumnElement[bool]:
     return (picks.c.lease_holder == holder.author) & picks.c.lease_session.is_not_distinct_from(holder.session)
 
 
-def _has_lapsed(now: datetime) -> ColumnElement[bool]:
+def has_lapsed(now: datetime) -> ColumnElement[bool]:
     """Return SQL for: the lease of a pick has ended; False for a pick that is lent.
 
     A lease that begins in the future was granted by a clock that was wrong then, and would hold for too long.

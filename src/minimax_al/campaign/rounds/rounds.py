@@ -133,7 +133,10 @@ def is_candidate() -> ColumnElement[bool]:
 
 
 def round_state(connection: Connection, number: int | None = None) -> RoundState | None:
-    """Return the progress of a round, by default of the latest; None if it does not exist."""
+    """Return the progress of a round; None if it does not exist.
+
+    By default it is the latest round in which an image waits, else the latest.
+    """
     row = _round(connection, number)
     if row is None:
         return None
@@ -141,11 +144,18 @@ def round_state(connection: Connection, number: int | None = None) -> RoundState
 
 
 def picked_by_latest(connection: Connection, item_ids: Sequence[int]) -> dict[int, int]:
-    """Return the id of the latest round for those of the images that it picked."""
+    """Return the id of the round that an answer belongs to: the latest round, or an open one, that picked the image."""
     latest = select(func.max(rounds.c.id)).scalar_subquery()
-    asked = select(picks.c.item_id, picks.c.round_id).where(picks.c.round_id == latest)
+    current = rounds.c.closed_at.is_(None) | (rounds.c.id == latest)
+    asked = select(picks.c.item_id, picks.c.round_id).join(rounds, rounds.c.id == picks.c.round_id).where(current)
     rows = [connection.execute(asked.where(picks.c.item_id.in_(portion))) for portion in portions(item_ids)]
-    return {row.item_id: row.round_id for found in rows for row in found}
+    found = sorted((row.round_id, row.item_id) for some in rows for row in some)
+    return {item: number for number, item in found}
+
+
+def open_rounds() -> Select[Any]:
+    """Return the query for the ids of all open rounds; only live labelling has several at once."""
+    return select(rounds.c.id).where(rounds.c.closed_at.is_(None))
 
 
 def check_no_round_is_open(connection: Connection) -> None:
@@ -202,6 +212,26 @@ def add_round(
         The number of the round.
     """
     close(connection, now)
+    return insert_round(
+        connection, choices, strategy=strategy, random_share=random_share, seed=seed, run_id=run_id, now=now
+    )
+
+
+def insert_round(
+    connection: Connection,
+    choices: Sequence[Choice],
+    *,
+    strategy: str,
+    random_share: float,
+    seed: int,
+    run_id: int | None,
+    now: datetime,
+) -> int:
+    """Open a round next to those that are open already; no image may be in two open rounds.
+
+    Returns:
+        The number of the round.
+    """
     number = next_round_number(connection)
     values = {"strategy": strategy, "random_share": random_share, "seed": seed, "run_id": run_id, "opened_at": now}
     insert = rounds.insert().values(number=number, budget=len(choices), waiting=len(choices), **values)
@@ -218,7 +248,7 @@ def add_round(
 
 
 def close(connection: Connection, now: datetime) -> None:
-    """Close the open round, if any; its unanswered images may be picked again."""
+    """Close all open rounds; their unanswered images may be picked again."""
     connection.execute(update(rounds).where(rounds.c.closed_at.is_(None)).values(closed_at=now))
 
 
@@ -288,7 +318,8 @@ def as_pick(row: Row[Any]) -> Pick:
 
 
 def _round(connection: Connection, number: int | None) -> Row[Any] | None:
-    statement = select(rounds).order_by(rounds.c.number.desc()).limit(1)
+    waits = rounds.c.closed_at.is_(None) & (rounds.c.waiting > 0)
+    statement = select(rounds).order_by(waits.desc(), rounds.c.number.desc()).limit(1)
     if number is not None:
         statement = select(rounds).where(rounds.c.number == number)
     return connection.execute(statement).first()

@@ -1,0 +1,151 @@
+"""Models that were fitted to a campaign's labels: predictions, choice of images, file. Loads torch."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.features.pool_features import PoolFeatures
+from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.images.letterbox import FITS
+from minimax_al.campaign.model.label_predictions import LabelPredictions
+from minimax_al.campaign.model.pixel_views import keep_views
+from minimax_al.campaign.rounds.reasons import reason_for
+from minimax_al.campaign.rounds.rounds import Choice
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.loop import ActiveLearner
+from minimax_al.training import Evaluation
+from minimax_al.training.trained import Trained
+
+_SAMPLE = 5000
+"""Unlabelled images on which successive models are compared."""
+
+
+class FittedLabels:
+    """Learner with a campaign's labels.
+
+    Args:
+        context: Campaign.
+        strategy: Name of the strategy that trains and chooses.
+        material: Labelled, held-out and unlabelled images, in the order of the learner's samples.
+        features: Features of the pool; None if the models read images.
+        learner: Learner that knows the labels.
+    """
+
+    def __init__(
+        self,
+        context: CampaignContext,
+        strategy: str,
+        material: Material,
+        features: PoolFeatures | None,
+        learner: ActiveLearner,
+    ) -> None:
+        self.context = context
+        self.name = strategy
+        self.material = material
+        self.features = features
+        self.learner = learner
+        self.predicted_labels: LabelPredictions | None = None
+
+    def choose(self, budget: int) -> list[Choice]:
+        """Return the strategy's choice, with scores, suggestions and reasons; call `fit` before."""
+        query = self.learner.query(budget)
+        offset = len(self.material.labelled)
+        own = [name for name in query.scores if name not in {"predicted", "confidence"}]  # not M's
+        picked = {name: query.picked(name).tolist() for name in own}
+        suggested = self._suggestions(query.indices)
+        chosen = [self.material.unlabelled[index - offset] for index in query.indices.tolist()]
+        if self.context.settings.task == "segmentation":
+            keep_views(self.learner, query.indices, chosen, self.context.views)
+        choices = []
+        for position, image in enumerate(chosen):
+            scores = {name: float(values[position]) for name, values in picked.items()}
+            suggestion, confidence = suggested[position]
+            choices.append(
+                Choice(
+                    item_id=image.id,
+                    reason=reason_for(self.name, scores, len(query.candidates)),
+                    scores=scores,
+                    suggestion=suggestion,
+                    confidence=confidence,
+                )
+            )
+        return choices
+
+    def _suggestions(self, indices: Tensor) -> list[tuple[int | None, float | None]]:
+        """Return M's class id and its probability for each image; None for masks."""
+        if self.context.settings.task == "segmentation":
+            return [(None, None)] * len(indices)
+        ids, said = self._class_ids(), self._predict(self.learner.dataset.train, indices)
+        labels, confidences = said["predicted"].tolist(), said["confidence"].tolist()
+        return [(ids[label], sure) for label, sure in zip(labels, confidences, strict=True)]
+
+    def trained(self, run_id: int, found: Evaluation) -> Trained:
+        """Return M with everything that its use needs.
+
+        Args:
+            run_id: Id of the run.
+            found: Measurement of M.
+        """
+        assert self.learner.models is not None
+        dataset, material = self.learner.dataset, self.material
+        counts: dict[str, Any] = {"labels": len(material.labelled), "held_out": len(material.held_out)}
+        if dataset.task == "classification":
+            counts["per_class_counts"] = material.class_counts()
+        source = None if self.features is None else self.features.encoder_source()
+        return Trained(
+            model=self.learner.models.task_model,
+            recipe=self.learner.recipe,
+            task=dataset.task,
+            class_names=dataset.class_names,
+            stored_size=self.context.settings.stored_size,
+            fit=FITS[dataset.task],
+            mean=dataset.mean if source is None else source.preprocessing.mean,
+            std=dataset.std if source is None else source.preprocessing.std,
+            source=source,
+            facts={
+                "run": run_id,
+                "strategy": self.name,
+                **counts,
+                "metrics": found.metrics,
+                "per_class": found.per_class,
+            },
+        )
+
+    def predictions(self) -> dict[str, Any]:
+        """Return M's predictions for the held-out images and a fixed sample, for the next model and the report."""
+        offset = len(self.material.labelled)
+        by_hash = sorted(range(len(self.material.unlabelled)), key=lambda i: self.material.unlabelled[i].content_hash)
+        sample = sorted(by_hash[:_SAMPLE])
+        ids = [self.material.unlabelled[i].id for i in sample] + [known.id for known in self.material.held_out]
+        dataset = self.learner.dataset
+        found = [
+            self._predict(dataset.train, torch.tensor([offset + i for i in sample], dtype=torch.int64)),
+            self._predict(dataset.test, torch.arange(len(dataset.test))),
+        ]
+        known = [one for one in found if one]
+        predicted = torch.cat([torch.empty(0, dtype=torch.int64), *(one["predicted"] for one in known)])
+        confidence = torch.cat([torch.empty(0), *(one["confidence"] for one in known)])
+        return {
+            "items": np.array(ids, dtype=np.int64),
+            "predicted": predicted.numpy(),
+            "confidence": confidence.numpy(),
+            "classes": np.array(self._class_ids(), dtype=np.int64),
+        }
+
+    def _predict(self, images: Any, indices: Tensor) -> dict[str, Tensor]:  # noqa: ANN401 - any kind of images
+        """Return M's class and its probability for each image; an empty mapping without images."""
+        models = self.learner.models
+        assert models is not None
+
+        def forward(x: Tensor) -> dict[str, Tensor]:
+            confidence, predicted = models.task_outputs(x).logits.float().softmax(dim=1).max(dim=1)
+            return {"predicted": predicted, "confidence": confidence}
+
+        return self.learner.round.stream(forward, indices, images) if len(indices) else {}
+
+    def _class_ids(self) -> list[int]:
+        with self.context.store.reading() as connection:
+            return list(class_ids(connection).values())
