@@ -20,7 +20,7 @@ from minimax_al.benchmark.sections import (
     signed,
 )
 from minimax_al.benchmark.statistics import HeadMiddleTail, Interval
-from minimax_al.report.blocks import Cell, ReportPage, Table, Text
+from minimax_al.report.blocks import ReportPage, Table, TableCell, Text
 from minimax_al.report.curves import Curve, Record
 from minimax_al.report.page import render_page
 
@@ -51,22 +51,22 @@ def test_savings_show_what_is_known():
     other = LabelsSaved("bald", "random", (0,), points[1:2], ("Omitted: x.",))
     section = labels_saved_section([LabelsSaved("mal", "random", tuple(range(5)), points, ()), other])
     table = table_of(section)
-    assert table.columns[1] == Cell("20", "30.0%")
+    assert table.columns[1] == TableCell("20", "30.0%")
     assert table.rows[0] == [
         "mal",
-        Cell("≥ 0", "at least 0"),
-        Cell("+10", "+4 to +12", "good"),
-        Cell("−10", "at most −2", "bad"),
-        Cell("not reached", "", "muted"),
+        TableCell("≥ 0", "at least 0"),
+        TableCell("+10", "+4 to +12", "good"),
+        TableCell("−10", "at most −2", "bad"),
+        TableCell("not reached", "", "muted"),
     ]
     assert [cell.text for cell in table.rows[1][1:]] == ["–", "+10", "–", "–"]
     needed = section.blocks[1]
     assert needed.rows[0] == [
         "mal",
-        Cell("≤ 20", "at most 20"),
-        Cell("30", "28 to 36"),
-        Cell("70", "at least 62"),
-        Cell("not reached", "", "muted"),
+        TableCell("≤ 20", "at most 20"),
+        TableCell("30", "28 to 36"),
+        TableCell("70", "at least 62"),
+        TableCell("not reached", "", "muted"),
     ]
     assert remarks_of(section) == ["bald: Omitted: x.", "One seed: there is no interval."]
 
@@ -78,7 +78,7 @@ def curve_of(strategy, labels, *seeds):
 def test_areas_are_over_the_common_labels_best_first():
     curves = [curve_of("a", [20, 40, 60], [0.1, 0.3, 0.9]), curve_of("b", [20, 40], [0.2, 0.4], [0.4, 0.6])]
     rows = table_of(areas_section(curves)).rows
-    assert rows == [["b", Cell("40.00", "-87.06 to 167.06"), "14.14", "2"], ["a", Cell("20.00"), "–", "1"]]
+    assert rows == [["b", TableCell("40.00", "-87.06 to 167.06"), "14.14", "2"], ["a", TableCell("20.00"), "–", "1"]]
     lonely = areas_section([curve_of("a", [20], [0.1])])
     assert remarks_of(lonely) == ["Fewer than two numbers of labels are common to all."]
 
@@ -92,22 +92,22 @@ def test_the_matrix_shows_difference_p_and_winner():
     ]
     section = comparison_section(paired_comparison(records, ("mal", "random")))
     assert table_of(section).rows == [
-        ["mal", "1 / 0 / 0", Cell("", tone="muted"), Cell("+20.3", "p .016", "win")],
-        ["random", "0 / 0 / 1", Cell("−20.3", "p .016", "loss"), Cell("", tone="muted")],
+        ["mal", "1 / 0 / 0", TableCell("", tone="muted"), TableCell("+20.3", "p .016", "win")],
+        ["random", "0 / 0 / 1", TableCell("−20.3", "p .016", "loss"), TableCell("", tone="muted")],
     ]
     assert "Wilcoxon" in remarks_of(section)[0]
     untested = comparison_section(paired_comparison([r for r in records if r.seed == 0], ("mal", "random")))
-    assert table_of(untested).rows[0][3] == Cell("+20.0", "not tested")
+    assert table_of(untested).rows[0][3] == TableCell("+20.0", "not tested")
 
 
 def test_the_split_shows_points_and_area():
     sure, unsure = Estimate(0.05, Interval(0.01, 0.09)), Estimate(-0.01, Interval(-0.03, 0.02))
     point, area = GainPoint(1000, sure, sure, unsure), GainPoint(None, sure, sure, Estimate(0.0, None))
     section = gain_split_section(GainSplit((0, 1, 2), (point,), area, ("A note.",)))
-    good = Cell("+5.0", "+1.0 to +9.0", "good")
+    good = TableCell("+5.0", "+1.0 to +9.0", "good")
     assert table_of(section).rows == [
-        ["1,000", good, good, Cell("−1.0", "−3.0 to +2.0")],
-        ["area under the curve", good, good, Cell("0.0")],
+        ["1,000", good, good, TableCell("−1.0", "−3.0 to +2.0")],
+        ["area under the curve", good, good, TableCell("0.0")],
     ]
     assert remarks_of(section)[0] == "A note."
     assert "random-equal-work" in remarks_of(section)[1]
@@ -117,7 +117,9 @@ def test_groups_of_classes_are_means_over_seeds():
     seeds = [HeadMiddleTail(0.8, 0.5, None, (40, 60, 0)), HeadMiddleTail(0.9, 0.5, None, (40, 60, 0))]
     section = head_middle_tail_section({"mal": seeds}, 2000)
     assert table_of(section).columns == ["", "head (40)", "middle (60)", "tail (0)"]
-    assert table_of(section).rows == [["mal", Cell("85.0", "± 7.1"), Cell("50.0", "± 0.0"), Cell("–", tone="muted")]]
+    assert table_of(section).rows == [
+        ["mal", TableCell("85.0", "± 7.1"), TableCell("50.0", "± 0.0"), TableCell("–", tone="muted")]
+    ]
     other = HeadMiddleTail(0.9, 0.5, 0.1, (20, 60, 20))
     assert table_of(head_middle_tail_section({"mal": [seeds[0], other]}, 2000)).columns[1] == "head"
 
@@ -156,7 +158,7 @@ def test_two_seeds_colour_nothing_on_a_whole_page():
         if isinstance(block, Table)
         for row in block.rows
         for cell in row
-        if isinstance(cell, Cell)
+        if isinstance(cell, TableCell)
     }
     assert tones <= {"", "muted"}
 

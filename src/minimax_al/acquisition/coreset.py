@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from minimax_al.acquisition.bounded_products import (
@@ -32,6 +31,7 @@ from minimax_al.acquisition.bounded_products import (
     accumulating_in_float32,
 )
 from minimax_al.acquisition.checks import Array, as_dimensions, check_budget
+from minimax_al.acquisition.distance_bounds import DistanceBounds
 from minimax_al.acquisition.rows import FeatureMatrix, Rows, as_rows, device_of, dtype_of, spans
 from minimax_al.acquisition.rules import top_unchecked
 from minimax_al.errors import ConfigurationError, ShapeError
@@ -347,7 +347,7 @@ class LazyGreedy:
         rows, following = self.leaders(rows, most)
         rival = following if following.precedes(rival) else rival
         raw = self.features[rows]
-        between = _Between(self.products.prepare(raw), self.products.slack)
+        between = DistanceBounds(self.products.prepare(raw), self.products.slack)
         indices, exact = rows.tolist(), self.bound[rows].cpu().numpy()
         # settled[i]: bound[i] is the distance to all centres, those of this call included.
         bound, settled = exact.copy(), np.ones(len(rows), dtype=bool)
@@ -370,36 +370,6 @@ class LazyGreedy:
         self.bound[rows] = torch.from_numpy(bound).to(rows.device)
         self.take([indices[position] for position in taken])
         return len(taken)
-
-
-class _Between:
-    """Bounds of the distances between a few rows, in NumPy, since they are read one by one.
-
-    Args:
-        prepared: Centred and scaled rows, shape (n, d) float32.
-        slack: Share of ‖x‖² + ‖y‖² by which a computed distance can be wrong.
-    """
-
-    def __init__(self, prepared: Tensor, slack: float) -> None:
-        self.slack = slack
-        self.norms: NDArray[np.float32] = prepared.square().sum(dim=1).cpu().numpy()
-        self.products: NDArray[np.float32] = (prepared @ prepared.T).cpu().numpy()
-
-    def lower(self, row: int) -> NDArray[np.float32]:
-        """Return lower bounds of the squared distances from one row to all, (n,)."""
-        bounds: NDArray[np.float32] = (1 - self.slack) * (self.norms[row] + self.norms) - 2 * self.products[row]
-        return np.subtract(bounds, UNDERFLOW, out=bounds)
-
-    def upper(self, row: int) -> NDArray[np.float32]:
-        """Return upper bounds of the squared distances from one row to all, (n,)."""
-        bounds: NDArray[np.float32] = (1 + self.slack) * (self.norms[row] + self.norms) - 2 * self.products[row]
-        return np.add(bounds, UNDERFLOW, out=bounds)
-
-    def lower_of(self, rows: list[int], other: int) -> NDArray[np.float32]:
-        """Return `lower(row)[other]` for each of `rows`."""
-        sums = self.norms[rows] + self.norms[other]
-        bounds: NDArray[np.float32] = (1 - self.slack) * sums - 2 * self.products[rows, other]
-        return np.subtract(bounds, UNDERFLOW, out=bounds)
 
 
 def upper_bound_of_squared(squared: float, uncertainty: float) -> float:

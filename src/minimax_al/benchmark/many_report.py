@@ -22,11 +22,11 @@ from minimax_al.benchmark.report import RESAMPLING_SEED, TABLES
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError
 from minimax_al.report import (
-    Cell,
     Figure,
     ReportPage,
     Section,
     Table,
+    TableCell,
     Text,
     curves_section,
     plot_ranks,
@@ -159,7 +159,7 @@ def _ranks_section(comparison: ManyComparison) -> Section:
 
 def _wins_section(comparison: ManyComparison) -> Section:
     datasets = len(comparison.curves)
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | TableCell]] = []
     for i, strategy in enumerate(comparison.strategies):
         cells = [_win(comparison, i, j, datasets) for j in range(len(comparison.strategies))]
         rows.append([strategy, *cells])
@@ -171,21 +171,21 @@ def _wins_section(comparison: ManyComparison) -> Section:
     return Section("Wins", [Table(["", *comparison.strategies], rows, caption)])
 
 
-def _win(comparison: ManyComparison, row: int, column: int, datasets: int) -> Cell:
+def _win(comparison: ManyComparison, row: int, column: int, datasets: int) -> TableCell:
     if row == column:
-        return Cell("", tone="muted")
+        return TableCell("", tone="muted")
     p, wins = comparison.p[row, column], comparison.wins[row, column]
     if p >= ALPHA:
-        return Cell(f"{wins:g}", f"p {_p(p)}")
-    return Cell(f"{wins:g}", f"p {_p(p)}", "win" if wins > datasets / 2 else "loss")
+        return TableCell(f"{wins:g}", f"p {_p(p)}")
+    return TableCell(f"{wins:g}", f"p {_p(p)}", "win" if wins > datasets / 2 else "loss")
 
 
 def _areas_section(comparison: ManyComparison, names: Sequence[str]) -> Section:
-    rows: list[list[str | Cell]] = [
+    rows: list[list[str | TableCell]] = [
         [
             strategy,
             *(
-                Cell(f"{100 * comparison.areas[d, k]:.1f}", _between(comparison.intervals[name, strategy], 100, 1))
+                TableCell(f"{100 * comparison.areas[d, k]:.1f}", _between(comparison.intervals[name, strategy], 100, 1))
                 for d, name in enumerate(names)
             ),
             f"{100 * comparison.areas[:, k].mean():.1f}",
@@ -201,8 +201,9 @@ def _areas_section(comparison: ManyComparison, names: Sequence[str]) -> Section:
 def _needed_sections(comparison: ManyComparison, entries: Sequence[DatasetResults]) -> Iterator[Section]:
     generator = np.random.default_rng(RESAMPLING_SEED)
     references = [reference_accuracy(entry, comparison.curves[entry.name]) for entry in entries]
-    heads: list[str | Cell] = [
-        Cell(entry.name, f"{100 * accuracy:.1f}%") for entry, (accuracy, _) in zip(entries, references, strict=True)
+    heads: list[str | TableCell] = [
+        TableCell(entry.name, f"{100 * accuracy:.1f}%")
+        for entry, (accuracy, _) in zip(entries, references, strict=True)
     ]
     unknown = [entry.name for entry, (_, is_full) in zip(entries, references, strict=True) if not is_full]
     for share in SHARES:
@@ -210,7 +211,7 @@ def _needed_sections(comparison: ManyComparison, entries: Sequence[DatasetResult
             labels_needed(comparison.curves[entry.name], share * accuracy, generator)
             for entry, (accuracy, _) in zip(entries, references, strict=True)
         ]
-        rows: list[list[str | Cell]] = [
+        rows: list[list[str | TableCell]] = [
             [strategy, *(_labels(of_one[k]) for of_one in needed)] for k, strategy in enumerate(comparison.strategies)
         ]
         caption = (
@@ -231,10 +232,10 @@ def _without_reference(names: Sequence[str]) -> str:
     )
 
 
-def _labels(needed: LabelsNeeded) -> Cell:
+def _labels(needed: LabelsNeeded) -> TableCell:
     if needed.labels is None:
-        return Cell("not reached", _between(needed.interval, 1, 0), "muted")
-    return Cell(("≤ " if needed.at_most else "") + f"{needed.labels:,.0f}", _between(needed.interval, 1, 0))
+        return TableCell("not reached", _between(needed.interval, 1, 0), "muted")
+    return TableCell(("≤ " if needed.at_most else "") + f"{needed.labels:,.0f}", _between(needed.interval, 1, 0))
 
 
 def _between(interval: Interval | None, scale: int, decimals: int) -> str:

@@ -18,7 +18,7 @@ from minimax_al.benchmark.gains import (
     SavedPoint,
 )
 from minimax_al.benchmark.statistics import HeadMiddleTail, area_under_curve
-from minimax_al.report.blocks import Block, Cell, Section, Table, Text
+from minimax_al.report.blocks import Block, Section, Table, TableCell, Text
 from minimax_al.report.curves import Curve, metric_label, shown_scale
 from minimax_al.report.intervals import MIN_SEEDS, Interval, mean_interval
 
@@ -37,9 +37,9 @@ def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
     for result in results:
         for point in result.points:
             columns.setdefault(point.reference_labels, []).append(point.accuracy)
-    heads = [Cell(f"{n:,.0f}", f"{100 * np.mean(accuracies):.1f}%") for n, accuracies in columns.items()]
-    saved: list[list[str | Cell]] = []
-    needed: list[list[str | Cell]] = []
+    heads = [TableCell(f"{n:,.0f}", f"{100 * np.mean(accuracies):.1f}%") for n, accuracies in columns.items()]
+    saved: list[list[str | TableCell]] = []
+    needed: list[list[str | TableCell]] = []
     for result in results:
         points = {point.reference_labels: point for point in result.points}
         enough = len(result.seeds) >= MIN_RESAMPLED_SEEDS
@@ -60,24 +60,26 @@ def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
     return Section(f"Labels saved against {reference}", [*tables, Text(remarks, quiet=True)])
 
 
-def _saved(point: SavedPoint | None, *, coloured: bool) -> Cell:
+def _saved(point: SavedPoint | None, *, coloured: bool) -> TableCell:
     if point is None:
-        return Cell("–", tone="muted")
+        return TableCell("–", tone="muted")
     if point.saved is None:
-        return Cell("not reached", _interval(point.interval, 1, 0), "muted")
+        return TableCell("not reached", _interval(point.interval, 1, 0), "muted")
     text = ("≥ " if point.at_least else "") + signed(point.saved, 0)
-    return Cell(text, _interval(point.interval, 1, 0), _tone(point.saved if coloured and _sure(point.interval) else 0))
+    return TableCell(
+        text, _interval(point.interval, 1, 0), _tone(point.saved if coloured and _sure(point.interval) else 0)
+    )
 
 
-def _needed(point: SavedPoint | None) -> Cell:
+def _needed(point: SavedPoint | None) -> TableCell:
     if point is None:
-        return Cell("–", tone="muted")
+        return TableCell("–", tone="muted")
     ends = None
     if point.interval is not None:
         ends = Interval(point.reference_labels - point.interval.high, point.reference_labels - point.interval.low)
     if point.labels is None:
-        return Cell("not reached", _range(ends, 1, 0), "muted")
-    return Cell(("≤ " if point.at_least else "") + f"{point.labels:,.0f}", _range(ends, 1, 0))
+        return TableCell("not reached", _range(ends, 1, 0), "muted")
+    return TableCell(("≤ " if point.at_least else "") + f"{point.labels:,.0f}", _range(ends, 1, 0))
 
 
 def _sure(interval: Interval | None) -> bool:
@@ -102,11 +104,11 @@ def areas_section(curves: Sequence[Curve]) -> Section:
         return Section("Area under the curve", [Text(["Fewer than two numbers of labels are common to all."])])
     areas = {c.strategy: area_under_curve(shared, c.per_seed[:, np.isin(c.labels, shared)]) for c in curves}
     scale = shown_scale(curves[0].metric)
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | TableCell]] = []
     for strategy, area_S in sorted(areas.items(), key=lambda item: -item[1].mean()):
         spread = f"{scale * area_S.std(ddof=1):.2f}" if area_S.size > 1 else "–"
         interval = _range(mean_interval(area_S), scale, 2)
-        rows.append([strategy, Cell(f"{scale * area_S.mean():.2f}", interval), spread, f"{area_S.size}"])
+        rows.append([strategy, TableCell(f"{scale * area_S.mean():.2f}", interval), spread, f"{area_S.size}"])
     caption = (
         f"Mean {metric_label(curves[0].metric)} between {shared[0]:,} and {shared[-1]:,} labels, by trapezoids. Below: "
         "95% t interval over seeds."
@@ -121,7 +123,7 @@ def comparison_section(comparison: Comparison) -> Section:
         comparison: Result of `paired_comparison`.
     """
     scale = shown_scale(comparison.metric)
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | TableCell]] = []
     for i, strategy in enumerate(comparison.strategies):
         cells = [_pair(comparison, i, j, scale) for j in range(len(comparison.strategies))]
         rows.append([strategy, " / ".join(map(str, comparison.tally(strategy))), *cells])
@@ -133,14 +135,14 @@ def comparison_section(comparison: Comparison) -> Section:
     return Section("Paired comparison", [table, Text(comparison.notes, quiet=True)])
 
 
-def _pair(comparison: Comparison, row: int, column: int, scale: int) -> Cell:
+def _pair(comparison: Comparison, row: int, column: int, scale: int) -> TableCell:
     if row == column:
-        return Cell("", tone="muted")
+        return TableCell("", tone="muted")
     p = comparison.p[row, column]
     detail = "not tested" if np.isnan(p) else ("p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", "."))
     difference = signed(scale * comparison.difference[row, column], 1)
     outcome = comparison.outcome[row, column]
-    return Cell(difference, detail, "win" if outcome > 0 else "loss" if outcome < 0 else "")
+    return TableCell(difference, detail, "win" if outcome > 0 else "loss" if outcome < 0 else "")
 
 
 def gain_split_section(split: GainSplit) -> Section:
@@ -156,9 +158,9 @@ def gain_split_section(split: GainSplit) -> Section:
     if has_work:
         heads += [("of it, more work", EQUAL_WORK, BASELINE), ("of it, the game", CONTROL, EQUAL_WORK)]
     heads.append(("selection", MAL, CONTROL))
-    columns: list[str | Cell] = ["labels"]
-    columns += [Cell(name, f"{first} − {second}") for name, first, second in heads]
-    rows: list[list[str | Cell]] = []
+    columns: list[str | TableCell] = ["labels"]
+    columns += [TableCell(name, f"{first} − {second}") for name, first, second in heads]
+    rows: list[list[str | TableCell]] = []
     for point in points:
         parts = [point.total, point.training, *((point.work, point.game) if has_work else ()), point.selection]
         rows.append([_where(point), *(_estimate(part, coloured=enough) for part in parts if part is not None)])
@@ -179,9 +181,9 @@ def _where(point: GainPoint) -> str:
     return "area under the curve" if point.labels is None else f"{point.labels:,}"
 
 
-def _estimate(estimate: Estimate, *, coloured: bool) -> Cell:
+def _estimate(estimate: Estimate, *, coloured: bool) -> TableCell:
     tone = _tone(estimate.value if coloured and _sure(estimate.interval) else 0)
-    return Cell(signed(100 * estimate.value, 1), _interval(estimate.interval, 100, 1), tone)
+    return TableCell(signed(100 * estimate.value, 1), _interval(estimate.interval, 100, 1), tone)
 
 
 def head_middle_tail_section(results: Mapping[str, Sequence[HeadMiddleTail]], labels: int) -> Section:
@@ -191,7 +193,7 @@ def head_middle_tail_section(results: Mapping[str, Sequence[HeadMiddleTail]], la
         results: Entries per strategy, one for each seed.
         labels: Number of labels at which they were measured.
     """
-    rows: list[list[str | Cell]] = [
+    rows: list[list[str | TableCell]] = [
         [strategy, *(_group([getattr(seed, name) for seed in seeds]) for name in ("head", "middle", "tail"))]
         for strategy, seeds in results.items()
     ]
@@ -203,11 +205,11 @@ def head_middle_tail_section(results: Mapping[str, Sequence[HeadMiddleTail]], la
     return Section("Head, middle and tail", [Table(columns, rows, caption)])
 
 
-def _group(values: Sequence[float | None]) -> Cell:
+def _group(values: Sequence[float | None]) -> TableCell:
     known = 100 * np.array([value for value in values if value is not None])
     if not known.size:
-        return Cell("–", tone="muted")
-    return Cell(f"{known.mean():.1f}", f"± {known.std(ddof=1):.1f}" if known.size > 1 else "")
+        return TableCell("–", tone="muted")
+    return TableCell(f"{known.mean():.1f}", f"± {known.std(ddof=1):.1f}" if known.size > 1 else "")
 
 
 def signed(value: float, decimals: int) -> str:

@@ -43,7 +43,7 @@ from minimax_al.campaign.settings import (
     with_recipe,
 )
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
-from minimax_al.campaign.store.folder import make_place, open_place, removed_on_failure
+from minimax_al.campaign.store.folder import create_folder, open_folder, removed_on_failure
 from minimax_al.campaign.store.history import labelled_items
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.errors import ConfigurationError
@@ -101,22 +101,22 @@ class Campaign(Modelling):
             DataError: The folder of images does not exist or has no usable image, or a label cannot be imported.
                 Nothing is made then.
         """
-        place, source = Path(folder), None if labels is None else Path(labels)
+        root, source = Path(folder), None if labels is None else Path(labels)
         if task == "classification" and "recipe" not in settings:
             settings = _on_features(settings)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
         _check(chosen, settings)
-        check_apart(place, chosen.images)
+        check_apart(root, chosen.images)
         if source is not None:
             check_source(source, detect_format(source, task))  # before images are examined, which may take hours
         names = read_class_names(source, Path(chosen.images), task) if classes is None else classes
         check_usable(chosen.images)
-        store = make_place(place, chosen, names, storage, (clock or utc_now)())
+        store = create_folder(root, chosen, names, storage, (clock or utc_now)())
         with _closed_on_failure(store):
-            campaign = cls(place, store, clock)
+            campaign = cls(root, store, clock)
             campaign.refresh(progress)
             if source is not None:
-                with removed_on_failure(place, store):
+                with removed_on_failure(root, store):
                     campaign.import_labels(source)
         return campaign
 
@@ -140,10 +140,10 @@ class Campaign(Modelling):
         Raises:
             CampaignError: The folder has no campaign, or its database cannot be used.
         """
-        place = Path(folder)
-        store = open_place(place, storage, wait_seconds)
+        root = Path(folder)
+        store = open_folder(root, storage, wait_seconds)
         with _closed_on_failure(store):
-            return cls(place, store, clock)
+            return cls(root, store, clock)
 
     def configure(self, **changes: object) -> CampaignSettings:
         """Change settings and return all of them; the task and the seed cannot change.
@@ -307,16 +307,13 @@ class Campaign(Modelling):
             DataError: A label cannot be imported; the first 20 are listed.
         """
         return import_labels(
-            self.store,
-            self.settings,
-            self.masks,
+            self.context,
             Path(path),
             format=format,
             author=author,
             create_classes=create_classes,
             check=check,
             strip_prefix=strip_prefix,
-            now=self.now(),
         )
 
     def export(self, format: str, out: Path | str, *, escape_formulas: bool = False) -> Export:  # noqa: A002
@@ -330,7 +327,7 @@ class Campaign(Modelling):
         Returns:
             Number of labels that were written, and a sentence for each label that was left out.
         """
-        return export_labels(self.store, self.settings, self.masks, format, Path(out), escape_formulas=escape_formulas)
+        return export_labels(self.context, format, Path(out), escape_formulas=escape_formulas)
 
     def export_picks(self, out: Path | str, number: int | None = None) -> ExportedPicks:
         """Write the images of a round (by default the latest) with reasons: a CSV file, or a folder of copies.

@@ -72,7 +72,7 @@ def encoder_lines() -> list[str]:
     """Return the lines of `mal names encoders`: every name, then where pretrained weights are."""
     from minimax_al.networks import list_encoders, pretrained_encoders
 
-    places = {
+    described = {
         "package": "weights are here",
         "cache": "weights are here",
         "download": "weights need a download",
@@ -85,8 +85,8 @@ def encoder_lines() -> list[str]:
         if weights is None:
             lines.append(name)
             continue
-        where = f" {quote(weights.origin)}" if weights.place == "install" else ""
-        lines.append(f"{name}  ({places[weights.place]}{where})")
+        where = f" {quote(weights.origin)}" if weights.availability == "install" else ""
+        lines.append(f"{name}  ({described[weights.availability]}{where})")
     return lines
 
 

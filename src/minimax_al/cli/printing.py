@@ -152,19 +152,19 @@ def show_comparison(compared: "Comparison") -> None:
     show(compared.recommendation)
 
 
-def next_command(folder: Path, now: "Status") -> str:
+def next_command(folder: Path, status: "Status") -> str:
     """Return the command that takes a campaign to its next step."""
-    place = quote(str(folder))
-    if now.round is not None and now.round.is_open:
-        return f"mal label {place}"
-    tellable = now.task == "segmentation" or sum(entry.labels > 0 for entry in now.classes) > 1
-    if tellable and now.labelled and (now.model is None or now.model.labels_since):
-        return f"mal train {place}"
-    if now.unlabelled and (now.advice.decision != "stop" or now.model is None):
-        usual = _BUDGET if now.round is None else now.round.picks
-        return f"mal query {place} --budget {min(usual, (now.unlabelled + 1) // 2)}"
-    export = "masks" if now.task == "segmentation" else "labels.csv"
-    return f"mal export {place} {export}" if now.model is None else f"mal package {place} model"
+    shown = quote(str(folder))
+    if status.round is not None and status.round.is_open:
+        return f"mal label {shown}"
+    tellable = status.task == "segmentation" or sum(entry.labels > 0 for entry in status.classes) > 1
+    if tellable and status.labelled and (status.model is None or status.model.labels_since):
+        return f"mal train {shown}"
+    if status.unlabelled and (status.advice.decision != "stop" or status.model is None):
+        usual = _BUDGET if status.round is None else status.round.picks
+        return f"mal query {shown} --budget {min(usual, (status.unlabelled + 1) // 2)}"
+    export = "masks" if status.task == "segmentation" else "labels.csv"
+    return f"mal export {shown} {export}" if status.model is None else f"mal package {shown} model"
 
 
 def _model_line(model: "ModelState") -> str:

@@ -63,7 +63,7 @@ class _Plan(NamedTuple):
     answered: list[_Todo]
 
 
-class _Place(NamedTuple):
+class _Target(NamedTuple):
     """Project that receives the tasks, and the form of its tasks."""
 
     campaign: Campaign
@@ -116,13 +116,13 @@ def push(
         config = extended(found.label_config, configuration)
         found = client.patch(f"/api/projects/{found.id}/", Project, {"label_config": config})
     version = version_of_round(campaign, state.number)
-    place = _Place(campaign, client, found, configuration, version, images_url)
+    target = _Target(campaign, client, found, configuration, version, images_url)
     free, held = _waiting(campaign)
     plan = _plan(free, list_tasks(client, found.id))
-    _lend(place, [*plan.renewed, *plan.there, *plan.answered])
-    _send(place, plan.new, progress)
-    predicted = [_renew(place, todo) for todo in plan.renewed]
-    _show_predictions_of(place, any_sent=bool(plan.new or predicted))
+    _lend(target, [*plan.renewed, *plan.there, *plan.answered])
+    _send(target, plan.new, progress)
+    predicted = [_renew(target, todo) for todo in plan.renewed]
+    _show_predictions_of(target, any_sent=bool(plan.new or predicted))
     return Push(
         project=found.id,
         url=f"{client.url}/projects/{found.id}/data",
@@ -172,33 +172,33 @@ def _plan(todos: Sequence[_Todo], tasks: Iterable[Task]) -> _Plan:
     return plan
 
 
-def _lend(place: _Place, todos: Sequence[_Todo]) -> None:
-    place.campaign.lend([todo.pick.item for todo in todos], f"Label Studio, project {place.project.id}")
+def _lend(target: _Target, todos: Sequence[_Todo]) -> None:
+    target.campaign.lend([todo.pick.item for todo in todos], f"Label Studio, project {target.project.id}")
 
 
-def _send(place: _Place, todos: Sequence[_Todo], progress: Callable[[int, int], None] | None) -> None:
+def _send(target: _Target, todos: Sequence[_Todo], progress: Callable[[int, int], None] | None) -> None:
     done = 0
-    for portion in _portions(place, todos):
-        addresses = _addresses(place, portion)
+    for portion in _portions(target, todos):
+        addresses = _addresses(target, portion)
         tasks = [
-            {"data": _data(todo, place, address), "predictions": _predictions(place, todo)}
+            {"data": _data(todo, target, address), "predictions": _predictions(target, todo)}
             for (todo, _), address in zip(portion, addresses, strict=True)
         ]
-        place.client.post(f"/api/projects/{place.project.id}/import", Imported, json=tasks)
-        _lend(place, [todo for todo, _ in portion])
+        target.client.post(f"/api/projects/{target.project.id}/import", Imported, json=tasks)
+        _lend(target, [todo for todo, _ in portion])
         done += len(portion)
         if progress is not None:
             progress(done, len(todos))
 
 
-def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Todo, Upload | None]]]:
+def _portions(target: _Target, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Todo, Upload | None]]]:
     """Yield images with their files in portions that fit into one request."""
     portion: list[tuple[_Todo, Upload | None]] = []
     size = 0
     for todo in todos:
         upload = None
-        if place.images_url is None:
-            upload = as_upload(todo.image, place.campaign.image(todo.pick.item))
+        if target.images_url is None:
+            upload = as_upload(todo.image, target.campaign.image(todo.pick.item))
         length = len(upload[1]) if upload else 0
         if portion and (len(portion) == _PORTION_FILES or size + length > _PORTION_BYTES):
             yield portion
@@ -209,31 +209,31 @@ def _portions(place: _Place, todos: Sequence[_Todo]) -> Iterator[list[tuple[_Tod
         yield portion
 
 
-def _addresses(place: _Place, portion: Sequence[tuple[_Todo, Upload | None]]) -> list[str]:
+def _addresses(target: _Target, portion: Sequence[tuple[_Todo, Upload | None]]) -> list[str]:
     """Return the addresses of the images for Label Studio's page; upload the files if `images_url` is None."""
-    if place.images_url is not None:
-        base = place.images_url
+    if target.images_url is not None:
+        base = target.images_url
         base += "" if base.endswith(("/", "=")) else "/"
         return [base + quote(todo.image.path) for todo, _ in portion]
     files = [upload for _, upload in portion if upload is not None]
-    route = f"/api/projects/{place.project.id}"
-    done = place.client.post(f"{route}/import", Imported, files=files, params={"commit_to_project": "false"})
+    route = f"/api/projects/{target.project.id}"
+    done = target.client.post(f"{route}/import", Imported, files=files, params={"commit_to_project": "false"})
     ids = json.dumps(done.file_upload_ids)
-    found = place.client.get(f"{route}/file-uploads", list[FileUpload], {"ids": ids})
+    found = target.client.get(f"{route}/file-uploads", list[FileUpload], {"ids": ids})
     by_name = {one.file.rpartition("/")[2].partition("-")[2]: one.file for one in found}
     missing = next((name for name, _, _ in files if name not in by_name), None)
     if missing is not None:
         raise CampaignError(
-            f"Label Studio at {place.client.url} has accepted {missing!r} but does not list it among the project's "
+            f"Label Studio at {target.client.url} has accepted {missing!r} but does not list it among the project's "
             "files: push again"
         )
     return [f"/data/{by_name[name]}" for name, _, _ in files]
 
 
-def _data(todo: _Todo, place: _Place, address: str) -> dict[str, Any]:
+def _data(todo: _Todo, target: _Target, address: str) -> dict[str, Any]:
     pick = todo.pick
     return {
-        place.configuration.variable: address,
+        target.configuration.variable: address,
         "item": pick.item,
         "path": pick.path,
         "content_hash": todo.image.content_hash,
@@ -245,25 +245,25 @@ def _data(todo: _Todo, place: _Place, address: str) -> dict[str, Any]:
     }
 
 
-def _predictions(place: _Place, todo: _Todo) -> list[Prediction]:
-    found = prediction_of_pick(place.campaign, todo.pick, place.version, place.configuration)
+def _predictions(target: _Target, todo: _Todo) -> list[Prediction]:
+    found = prediction_of_pick(target.campaign, todo.pick, target.version, target.configuration)
     return [] if found is None else [found]
 
 
-def _renew(place: _Place, todo: _Todo) -> bool:
+def _renew(target: _Target, todo: _Todo) -> bool:
     """Update an unanswered task of an earlier round; return whether it has a new prediction."""
     assert todo.task is not None
-    predictions = _predictions(place, todo)
+    predictions = _predictions(target, todo)
     for prediction in predictions:
-        place.client.post("/api/predictions/", dict[str, Any], json={"task": todo.task.id, **prediction})
-    address = todo.task.data.get(place.configuration.variable, "")
+        target.client.post("/api/predictions/", dict[str, Any], json={"task": todo.task.id, **prediction})
+    address = todo.task.data.get(target.configuration.variable, "")
     # The round is written last: if an earlier step fails, the next push renews the task again.
-    data = {**todo.task.data, **_data(todo, place, address)}
-    place.client.patch(f"/api/tasks/{todo.task.id}/", dict[str, Any], {"data": data})
+    data = {**todo.task.data, **_data(todo, target, address)}
+    target.client.patch(f"/api/tasks/{todo.task.id}/", dict[str, Any], {"data": data})
     return bool(predictions)
 
 
-def _show_predictions_of(place: _Place, *, any_sent: bool) -> None:
+def _show_predictions_of(target: _Target, *, any_sent: bool) -> None:
     """Select this round's model as the project's model: Label Studio shows the predictions of one model only."""
-    if any_sent and place.version is not None and place.project.model_version != place.version:
-        place.client.patch(f"/api/projects/{place.project.id}/", Project, {"model_version": place.version})
+    if any_sent and target.version is not None and target.project.model_version != target.version:
+        target.client.patch(f"/api/projects/{target.project.id}/", Project, {"model_version": target.version})

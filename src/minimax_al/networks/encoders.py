@@ -90,7 +90,7 @@ def build_encoder(
     """
     check_choice("stem", stem, get_args(Stem))
     check_choice("task", task, get_args(Task))
-    packaged = pretrained is True and name.startswith(TIMM_PREFIX) and find_published(name).place in _IN_PACKAGES
+    packaged = pretrained is True and name.startswith(TIMM_PREFIX) and find_published(name).availability in _IN_PACKAGES
     settings: dict[str, Any] = {
         "stem": None if stem == "imagenet" else stem,
         "width": width,

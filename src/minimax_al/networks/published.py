@@ -33,7 +33,7 @@ CPU_RANKING = ("timm:tf_efficientnet_lite0", "resnet50", "resnet34", "resnet18",
 
 _HUB = "https://huggingface.co"
 
-Place = Literal["package", "cache", "download", "install", "none"]
+Availability = Literal["package", "cache", "download", "install", "none"]
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class PublishedWeights:
 
     Attributes:
         encoder: Name of the encoder.
-        place: "package" (an installed package of the index), "cache" (fetched before), "download" (on a hub),
+        availability: "package" (an installed package of the index), "cache" (fetched before), "download" (on a hub),
             "install" (in a package that is not installed), or "none" (no weights are published).
         origin: Package or address; empty for "none".
         file: File on this machine, or None.
     """
 
     encoder: str
-    place: Place
+    availability: Availability
     origin: str = ""
     file: Path | None = None
 
     @property
     def is_here(self) -> bool:
         """Whether the weights load without a network."""
-        return self.place in {"package", "cache"}
+        return self.availability in {"package", "cache"}
 
 
 def find_published(name: str) -> PublishedWeights:
@@ -70,7 +70,7 @@ def find_published(name: str) -> PublishedWeights:
         ConfigurationError: timm does not have the model.
 
     Example:
-        >>> find_published("conv4").place
+        >>> find_published("conv4").availability
         'none'
     """
     if name.startswith(TIMM_PREFIX):
@@ -130,7 +130,9 @@ def best_encoder(*, fetch: bool = True) -> str | None:
     here = next((weights.encoder for weights in ranked if weights.is_here), None)
     if here is not None or not fetch:
         return here
-    return next((weights.encoder for weights in ranked if weights.place == "download" and _reachable(weights)), None)
+    return next(
+        (weights.encoder for weights in ranked if weights.availability == "download" and _reachable(weights)), None
+    )
 
 
 def check_reachable(weights: PublishedWeights) -> None:
@@ -139,7 +141,7 @@ def check_reachable(weights: PublishedWeights) -> None:
     Raises:
         ConfigurationError: The host cannot be resolved; names three ways out.
     """
-    if weights.place == "download" and not _reachable(weights):
+    if weights.availability == "download" and not _reachable(weights):
         raise ConfigurationError(
             f"the published weights of encoder {weights.encoder!r} are at {weights.origin}, which this machine cannot "
             "reach: connect it once, give a file of weights, or use 'timm:tf_efficientnet_lite0', whose weights come "
@@ -160,8 +162,8 @@ def _find_timm(name: str) -> PublishedWeights:
     package = PACKAGES.get(model) if tag in {"", "in1k"} else None
     # The package is preferred: the weights of a name must not depend on earlier downloads.
     if package is not None:
-        place: Place = "package" if package.path else "install"
-        return PublishedWeights(name, place, package.distribution, package.path)
+        availability: Availability = "package" if package.path else "install"
+        return PublishedWeights(name, availability, package.distribution, package.path)
     configuration = _timm_configuration(name)
     hub, url = configuration.hf_hub_id, configuration.url
     if not (hub or url):

@@ -2,7 +2,6 @@ from .blocks import (
     Bar,
     Bars,
     Block,
-    Cell,
     Code,
     Disclosure,
     Facts,
@@ -12,6 +11,7 @@ from .blocks import (
     ReportPage,
     Section,
     Table,
+    TableCell,
     Text,
 )
 from .class_sections import (
@@ -45,7 +45,6 @@ __all__ = [
     "Bar",
     "Bars",
     "Block",
-    "Cell",
     "ClassBalance",
     "ClassScore",
     "Code",
@@ -62,6 +61,7 @@ __all__ = [
     "ReportPage",
     "Section",
     "Table",
+    "TableCell",
     "Text",
     "class_balance_section",
     "class_scores_section",

@@ -26,7 +26,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell of a table.
 
     Attributes:
@@ -58,8 +58,8 @@ class Table:
     """
 
     kind: ClassVar[str] = "table"
-    columns: Sequence[str | Cell]
-    rows: Sequence[Sequence[str | Cell]]
+    columns: Sequence[str | TableCell]
+    rows: Sequence[Sequence[str | TableCell]]
     caption: str = ""
     words: Sequence[int] = (0,)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minimax_al.errors import ShapeError
-from minimax_al.report.blocks import Bar, Bars, Block, Cell, Disclosure, Gallery, Image, Section, Table, Text
+from minimax_al.report.blocks import Bar, Bars, Block, Disclosure, Gallery, Image, Section, Table, TableCell, Text
 from minimax_al.report.sections import run_name
 
 _MOST_BARS = 160
@@ -82,8 +82,11 @@ def _evenness_table(balances: Sequence[ClassBalance]) -> Table:
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for balance in balances:
         found[balance.strategy][balance.labels].append(100 * balance.evenness)
-    rows: list[list[str | Cell]] = [
-        [strategy, *(f"{np.mean(by_labels[n]):.1f}" if n in by_labels else Cell("–", tone="muted") for n in labels)]
+    rows: list[list[str | TableCell]] = [
+        [
+            strategy,
+            *(f"{np.mean(by_labels[n]):.1f}" if n in by_labels else TableCell("–", tone="muted") for n in labels),
+        ]
         for strategy, by_labels in found.items()
     ]
     caption = (
@@ -142,10 +145,12 @@ def confusion_section(counts_KK: ArrayLike, class_names: Sequence[str], *, unit:
 def _confusion_table(counts: NDArray[np.int64], class_names: Sequence[str], unit: str) -> Table:
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / totals
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | TableCell]] = []
     for k, name in enumerate(class_names):
         cells = [
-            Cell(f"{counts[k, j]:,}" if counts[k, j] else "", tone="best" if j == k else "", shade=float(shares[k, j]))
+            TableCell(
+                f"{counts[k, j]:,}" if counts[k, j] else "", tone="best" if j == k else "", shade=float(shares[k, j])
+            )
             for j in range(len(class_names))
         ]
         rows.append([name, *cells])
@@ -199,9 +204,9 @@ def class_scores_section(scores: Sequence[ClassScore], measure: str = "accuracy"
     columns = ["class", f"{measure}, %"]
     columns += ["tested on"] if any(entry.tested is not None for entry in scores) else []
     columns += ["labels"] if any(entry.labels is not None for entry in scores) else []
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | TableCell]] = []
     for entry in ordered:
-        row: list[str | Cell] = [entry.name, _class_score(entry)]
+        row: list[str | TableCell] = [entry.name, _class_score(entry)]
         row += [_count(entry.tested)] if "tested on" in columns else []
         row += [_count(entry.labels)] if "labels" in columns else []
         rows.append(row)
@@ -209,11 +214,11 @@ def class_scores_section(scores: Sequence[ClassScore], measure: str = "accuracy"
     return Section("Per class", [Table(columns, rows, caption)])
 
 
-def _class_score(entry: ClassScore) -> Cell:
+def _class_score(entry: ClassScore) -> TableCell:
     if entry.score is None:
-        return Cell("not tested", tone="muted")
+        return TableCell("not tested", tone="muted")
     detail = "" if entry.interval is None else f"{100 * entry.interval[0]:.0f} to {100 * entry.interval[1]:.0f}"
-    return Cell(f"{100 * entry.score:.1f}", detail)
+    return TableCell(f"{100 * entry.score:.1f}", detail)
 
 
 def _count(number: int | None) -> str:

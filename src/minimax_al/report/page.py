@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from minimax_al.durable import write_durably
-from minimax_al.report.blocks import Bars, Cell, ReportPage
+from minimax_al.report.blocks import Bars, ReportPage, TableCell
 
 
 def render_page(page: ReportPage) -> str:
@@ -49,8 +49,8 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.jinja")
 
 
-def _as_cell(cell: str | Cell) -> Cell:
-    return cell if isinstance(cell, Cell) else Cell(cell)
+def _as_cell(cell: str | TableCell) -> TableCell:
+    return cell if isinstance(cell, TableCell) else TableCell(cell)
 
 
 def _typeset(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.report.blocks import Cell, Table
+from minimax_al.report.blocks import Table, TableCell
 from minimax_al.report.curves import LESS_IS_BETTER, Curve, metric_label, shown_scale
 from minimax_al.report.intervals import MIN_SEEDS, differ
 
@@ -47,16 +47,16 @@ def figures_table(curves: Sequence[Curve], *, decimals: int = 1, caption: str = 
     """
     labels = _all_labels(curves)
     best = best_at(curves)
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | TableCell]] = []
     for curve in curves:
-        row: list[str | Cell] = [curve.strategy]
+        row: list[str | TableCell] = [curve.strategy]
         for n in labels:
             mean, std = _figure(curve, n, decimals)
             if mean:
                 tone: Literal["best", ""] = "best" if curve.strategy in best[n] else ""
-                row.append(Cell(mean, f"± {std}" if std else "", tone))
+                row.append(TableCell(mean, f"± {std}" if std else "", tone))
             else:
-                row.append(Cell("–", tone="muted"))
+                row.append(TableCell("–", tone="muted"))
         rows.append(row)
     return Table(["labels", *(f"{n:,}" for n in labels)], rows, caption)
 
@@ -177,22 +177,22 @@ def _heads(name: str, *, more: bool) -> list[str]:
     return [name, f"{name} (detail)"] if more else [name]
 
 
-def _joined(cell: Cell) -> str:
+def _joined(cell: TableCell) -> str:
     return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
-def _detail(cell: Cell) -> str:
+def _detail(cell: TableCell) -> str:
     if not cell.detail:
         return ""
     return _latex(cell.detail) if cell.detail.startswith("±") else f"({_latex(cell.detail)})"
 
 
-def _bold(cell: Cell) -> str:
+def _bold(cell: TableCell) -> str:
     return rf"\textbf{{{_latex(cell.text)}}}" if cell.tone in _BOLD_TONES else _latex(cell.text)
 
 
-def _as_cell(cell: str | Cell) -> Cell:
-    return cell if isinstance(cell, Cell) else Cell(cell)
+def _as_cell(cell: str | TableCell) -> TableCell:
+    return cell if isinstance(cell, TableCell) else TableCell(cell)
 
 
 def _tabular(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

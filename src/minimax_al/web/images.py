@@ -136,8 +136,8 @@ def find_source(campaign: Campaign, item: int) -> Source:
     path = campaign.image(item)
     with campaign.store.reading() as connection:
         row = connection.execute(_AS_FOUND, {"item": item}).one()
-    now = path.stat()
-    same = (row.size_bytes, row.modified_ns) == (now.st_size, now.st_mtime_ns)
+    stat = path.stat()
+    same = (row.size_bytes, row.modified_ns) == (stat.st_size, stat.st_mtime_ns)
     if same and row.content_hash is not None:
         return Source(path, row.content_hash)
     if (reason := why_unreadable(path)) is not None:

@@ -49,7 +49,7 @@ class Jobs:
         self._reader: Thread | None = None
 
     @property
-    def now(self) -> Job:
+    def current(self) -> Job:
         """Job that runs, or the last one."""
         with self._lock:
             return self._now
@@ -61,8 +61,8 @@ class Jobs:
             JobRunsError: A job is running.
         """
         with self._starting:
-            if (now := self.now).state == "running":
-                raise JobRunsError(f"a job runs already ({now.kind}): wait until it has ended")
+            if (running := self.current).state == "running":
+                raise JobRunsError(f"a job runs already ({running.kind}): wait until it has ended")
             if self._process is not None:  # it has reported its result, but may still hold the training lock
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_SECONDS)

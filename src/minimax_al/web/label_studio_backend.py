@@ -67,7 +67,7 @@ class Identified(BaseModel):
     id: int
 
 
-class Event(BaseModel):
+class WebhookEvent(BaseModel):
     """Event in Label Studio."""
 
     action: str
@@ -189,7 +189,7 @@ def predict(request: Request, body: PredictRequest) -> dict[str, list[Any]]:
 
 
 @router.post("/webhook", responses=declared(408, 413, 422))
-def webhook(request: Request, event: Event) -> Response:
+def webhook(request: Request, event: WebhookEvent) -> Response:
     """Import the annotations of an event's tasks."""
     backend = _backend(request)
     if event.project is not None and event.project.id != backend.project:

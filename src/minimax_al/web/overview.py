@@ -45,7 +45,7 @@ def status(state: TheState) -> Status:
 
     Round and job are current; in a very large campaign the rest may be some seconds old.
     """
-    campaign, job = state.campaign, state.jobs.now
+    campaign, job = state.campaign, state.jobs.current
     latest = latest_round(campaign)
     version = (latest and (latest.number, latest.closed_at), job.state, job.started_at)
     read = state.readings.get(version)

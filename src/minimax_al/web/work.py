@@ -33,7 +33,7 @@ def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
 @router.get("/job")
 async def job(jobs: TheJobs) -> Job:
     """Return the running job, or the last one that this server ran."""
-    return jobs.now
+    return jobs.current
 
 
 @router.post("/close-round", responses=declared(400, 408, 409, 413, 422))

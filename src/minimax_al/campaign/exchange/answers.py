@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from minimax_al.campaign.exchange.lookup import Known
+from minimax_al.campaign.exchange.lookup import StoredImage
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.store.classes import class_twin, why_not_a_class
 from minimax_al.campaign.store.history import Kind
@@ -64,7 +64,7 @@ class Answers:
     unusable: int = 0
     _paths: dict[int, str] = field(default_factory=dict)
 
-    def add(self, known: Known, given: Given, mask: str | None, author: str) -> None:
+    def add(self, known: StoredImage, given: Given, mask: str | None, author: str) -> None:
         """Add a label of an image."""
         answer = Answer(given.class_name, mask, given.author or author, given.at, given.where)
         if known.id not in self.of:

@@ -1,16 +1,14 @@
 """Export of the current labels to files that other programs and `importing` can read."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import current_labels
-from minimax_al.data.mask_store import MaskFiles
 from minimax_al.durable import new_folder
 from minimax_al.label_formats import Context, Format, Labelled, get_format
 from minimax_al.label_formats.spreadsheets import is_formula
@@ -32,9 +30,7 @@ class Export:
 
 
 def export_labels(
-    store: Store,
-    settings: CampaignSettings,
-    masks: MaskFiles,
+    context: CampaignContext,
     format: str,  # noqa: A002 - the word that everybody uses
     out: Path,
     *,
@@ -43,9 +39,7 @@ def export_labels(
     """Write every current label, and every "unsure" if the format can hold them.
 
     Args:
-        store: Database of the campaign.
-        settings: Settings of the campaign.
-        masks: Masks of the campaign.
+        context: Campaign.
         format: Name of the format.
         out: File, which is replaced, or folder, which must be new or empty.
         escape_formulas: Whether cells of a CSV file that Excel would run as formulas begin with an apostrophe.
@@ -55,12 +49,13 @@ def export_labels(
         ConfigurationError: It cannot hold this task's labels.
         CampaignError: The folder is not empty.
     """
-    entry = get_format(format, settings.task)
-    with store.reading() as connection:
+    task = context.settings.task
+    entry = get_format(format, task)
+    with context.store.reading() as connection:
         labelled = labels_to_write(connection, unsure=entry.keeps_unsure)
-        context = Context(settings.task, list(class_ids(connection)), Path(settings.images), masks)
-    context = replace(context, escape_formulas=escape_formulas)
-    left_out = (_write_folder if entry.is_folder else _write_file)(entry, out, labelled, context)
+        class_names = list(class_ids(connection))
+    labels = Context(task, class_names, context.images, context.masks, escape_formulas=escape_formulas)
+    left_out = (_write_folder if entry.is_folder else _write_file)(entry, out, labelled, labels)
     count = sum(row.class_name is not None or row.mask is not None for row in labelled) - len(left_out)
     return Export(count, tuple(left_out), tuple(_notes(format, labelled, escape_formulas)))
 

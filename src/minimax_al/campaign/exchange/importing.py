@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.exchange.answers import Answer, Answers, Classes, find_classes
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.rounds.answers import record_superseded, take
-from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import add_classes, class_ids
-from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import Event, current_labels
 from minimax_al.data.mask_store import Mask, MaskFiles, check_mask
 from minimax_al.errors import DataError
@@ -88,9 +87,7 @@ class _Reading:
 
 
 def import_labels(
-    store: Store,
-    settings: CampaignSettings,
-    masks: MaskFiles,
+    context: CampaignContext,
     source: Path,
     *,
     format: str | None = None,  # noqa: A002 - the word that everybody uses
@@ -98,36 +95,33 @@ def import_labels(
     create_classes: bool = False,
     check: bool = False,
     strip_prefix: str = "",
-    now: datetime,
 ) -> Import:
     """Read labels, check every one, and add them in one transaction.
 
     Args:
-        store: Database of the campaign.
-        settings: Settings of the campaign.
-        masks: Masks of the campaign.
+        context: Campaign.
         source: File or folder of the labels.
         format: Format of the source; by default recognised by its ending or content.
         author: Author of labels for which the source names none.
         create_classes: Whether unknown classes are added.
         check: Whether to read and check alone, without any change.
         strip_prefix: Start of the names in the source that the campaign's paths do not have.
-        now: Current time.
 
     Raises:
         DataError: A label cannot be imported; the first 20 are listed, and none is imported.
         ManifestError: A table cannot be read; the sentence names the line.
     """
-    name = format or detect_format(source, settings.task)
-    entry = get_format(name, settings.task)
+    task, now = context.settings.task, context.now()
+    name = format or detect_format(source, task)
+    entry = get_format(name, task)
     check_source(source, name)
-    images, problems = Path(settings.images), Problems(source)
-    with masks.waiting_room() as room:
-        with store.reading() as connection:
+    problems = Problems(source)
+    with context.masks.waiting_room() as room:
+        with context.store.reading() as connection:
             class_names = list(class_ids(connection))
-            lookup = Lookup(connection, images, strip_prefix)
+            lookup = Lookup(connection, context.images, strip_prefix)
             reading = _Reading(lookup, room, problems)
-            given = entry.read(source, Context(settings.task, class_names, images, masks, lookup.size_of))
+            given = entry.read(source, Context(task, class_names, context.images, context.masks, lookup.size_of))
             reading.read(given, len(class_names), author)
             overruled = reading.answers.settle(problems)
             answers = reading.answers.of
@@ -149,15 +143,15 @@ def import_labels(
                 plan = _plan(connection, answers, classes, now)
                 return replace(plan.counted(outcome), new_classes=classes.new, is_check=True)
         for mask in {answer.mask for of_image in answers.values() for answer in of_image if answer.mask is not None}:
-            masks.admit(mask, room)
-    with store.writing() as connection:
+            context.masks.admit(mask, room)
+    with context.store.writing() as connection:
         # Classes may have changed meanwhile.
         classes = find_classes(answers.values(), list(class_ids(connection)), problems, create=create_classes)
         problems.check()
         add_classes(connection, classes.new)
         plan = _plan(connection, answers, classes, now)
         record_superseded(connection, plan.earlier, now)
-        take(connection, plan.events, settings)
+        take(connection, plan.events, context.settings)
     return replace(plan.counted(outcome), new_classes=classes.new)
 
 

@@ -28,7 +28,7 @@ _AT_PATH = _IMAGE.where(items.c.path == bindparam("path"))
 _OF_CONTENT = _IMAGE.where(items.c.content_hash == bindparam("content")).order_by(items.c.id)
 
 
-class Known(NamedTuple):
+class StoredImage(NamedTuple):
     """Image of the campaign.
 
     Attributes:
@@ -70,7 +70,7 @@ class Lookup:
         self._root = Path(os.path.realpath(images))
         self._infers_prefix = not strip_prefix
 
-    def find(self, given: Given) -> Known:
+    def find(self, given: Given) -> StoredImage:
         """Return the image of a label.
 
         Raises:
@@ -96,7 +96,7 @@ class Lookup:
             raise DataError(f"{given.where}: the image {known.path!r} cannot be read, so its mask is useless")
         return known.height, known.width
 
-    def _of_name(self, given: Given) -> Known | None:
+    def _of_name(self, given: Given) -> StoredImage | None:
         found = self._named(given.name)
         if given.readings:
             return self._of_link(given, found)
@@ -108,7 +108,7 @@ class Lookup:
         names = [*spellings(given.name), unescape_formula(given.name)]
         return self._only(given, [self._named(name) for name in names])
 
-    def _of_link(self, given: Given, found: Known | None) -> Known | None:
+    def _of_link(self, given: Given, found: StoredImage | None) -> StoredImage | None:
         """Return the image that a link shows: quoted or raw, which the link does not tell."""
         shown = [known for name in given.readings if (known := self._named(name)) is not None]
         if found is None or not given.by_path:
@@ -123,7 +123,7 @@ class Lookup:
         return found
 
     @staticmethod
-    def _only(given: Given, candidates: Iterable[Known | None]) -> Known | None:
+    def _only(given: Given, candidates: Iterable[StoredImage | None]) -> StoredImage | None:
         """Return the only image among the candidates, or None.
 
         Raises:
@@ -138,7 +138,7 @@ class Lookup:
             )
         return next(iter(found.values()), None)
 
-    def _without_prefix(self, given: Given) -> Known | None:
+    def _without_prefix(self, given: Given) -> StoredImage | None:
         """Return the image of a name without its first folders, which must be the same for all names of a source."""
         names = dict.fromkeys(name.replace("\\", "/") for name in (given.name, *given.readings))
         if self.prefix:
@@ -154,24 +154,24 @@ class Lookup:
                     return found
         return None
 
-    def _stem_of(self, given: Given, tails: Sequence[str]) -> Known | None:
+    def _stem_of(self, given: Given, tails: Sequence[str]) -> StoredImage | None:
         found = (self._of_stem(replace(given, name=tail)) for tail in tails if given.any_ending)
         return next((known for known in found if known is not None), None)
 
-    def _named(self, name: str) -> Known | None:
+    def _named(self, name: str) -> StoredImage | None:
         return self._at(name) or self._at(self._inside(Path(name)))
 
-    def _of_content(self, given: Given) -> Known | None:
+    def _of_content(self, given: Given) -> StoredImage | None:
         if given.file is None:
             return None
         if (inside := self._at(self._inside(given.file))) is not None:
             return inside
         with given.file.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        copies = [Known(*row) for row in self._connection.execute(_OF_CONTENT, {"content": digest})]
+        copies = [StoredImage(*row) for row in self._connection.execute(_OF_CONTENT, {"content": digest})]
         return next((known for known in copies if known.path == given.name), copies[0] if copies else None)
 
-    def _of_stem(self, given: Given) -> Known | None:
+    def _of_stem(self, given: Given) -> StoredImage | None:
         stems = (_normal(name) for name in (given.name, *spellings(given.name)))
         found = next((paths for stem in stems if (paths := self._paths_by_stem.get(stem))), [])
         if len(found) > 1:
@@ -188,12 +188,12 @@ class Lookup:
             paths[path.removesuffix(PurePosixPath(path).suffix)].append(path)
         return paths
 
-    def _at(self, name: str | None) -> Known | None:
+    def _at(self, name: str | None) -> StoredImage | None:
         """Return the image of that path below the images' folder, or None."""
         if name is None:
             return None
         row = self._connection.execute(_AT_PATH, {"path": _normal(name)}).first()
-        return None if row is None else Known(*row)
+        return None if row is None else StoredImage(*row)
 
     def _inside(self, path: Path) -> str | None:
         """Return `path` relative to the images' folder; None if it is elsewhere."""

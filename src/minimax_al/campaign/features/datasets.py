@@ -11,7 +11,7 @@ from sqlalchemy import select
 from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.features.training_data import Known, Material, Unknown
+from minimax_al.campaign.features.training_data import LabelledImage, Material, UnlabelledImage
 from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
@@ -60,7 +60,7 @@ def build_feature_dataset(material: Material, store: FeatureStore) -> Dataset:
         store: Features of the pool.
     """
 
-    def features(images: Sequence[Known | Unknown]) -> Features:
+    def features(images: Sequence[LabelledImage | UnlabelledImage]) -> Features:
         return store.features([image.content_hash for image in images], [image.path for image in images])
 
     targets = [known.target for known in material.labelled] + [UNKNOWN] * len(material.unlabelled)
@@ -102,7 +102,7 @@ def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centr
     return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 
-def _targets(context: CampaignContext, known: Sequence[Known], unknown: int) -> Tensor:
+def _targets(context: CampaignContext, known: Sequence[LabelledImage], unknown: int) -> Tensor:
     if context.settings.task == "classification":
         return torch.tensor([one.target for one in known] + [UNKNOWN] * unknown, dtype=torch.int64)
     size, masks = context.settings.stored_size, context.masks

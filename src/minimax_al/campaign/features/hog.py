@@ -34,10 +34,10 @@ def edges(pixels: Tensor) -> Tensor:
     along_x = F.conv2d(grey, difference, padding=(0, 1))
     along_y = F.conv2d(grey, difference.transpose(2, 3), padding=(1, 0))
     strength = (along_x.square() + along_y.square()).sqrt()
-    place = torch.atan2(along_y, along_x).remainder(math.pi) * (DIRECTIONS / math.pi)
-    below = place.floor()
+    position = torch.atan2(along_y, along_x).remainder(math.pi) * (DIRECTIONS / math.pi)
+    below = position.floor()
     votes = torch.zeros(len(grey), DIRECTIONS, *grey.shape[2:], device=grey.device)
-    for direction, share in ((below, 1 - (place - below)), (below + 1, place - below)):
+    for direction, share in ((below, 1 - (position - below)), (below + 1, position - below)):
         votes.scatter_add_(1, direction.long() % DIRECTIONS, strength * share)
     cells = F.adaptive_avg_pool2d(votes, CELLS)
     energy = cells.square().sum(dim=1, keepdim=True)

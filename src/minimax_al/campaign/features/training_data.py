@@ -19,7 +19,7 @@ from minimax_al.campaign.store.schema import USABLE, items, labels
 from minimax_al.errors import DataError
 
 
-class Known(NamedTuple):
+class LabelledImage(NamedTuple):
     """Image with its label.
 
     Attributes:
@@ -41,7 +41,7 @@ class Known(NamedTuple):
     measures: bool = True
 
 
-class Unknown(NamedTuple):
+class UnlabelledImage(NamedTuple):
     """Image without a label.
 
     Attributes:
@@ -72,9 +72,9 @@ class Material:
     """
 
     class_names: tuple[str, ...]
-    labelled: tuple[Known, ...]
-    held_out: tuple[Known, ...]
-    unlabelled: tuple[Unknown, ...]
+    labelled: tuple[LabelledImage, ...]
+    held_out: tuple[LabelledImage, ...]
+    unlabelled: tuple[UnlabelledImage, ...]
     last_label: int
 
     def class_counts(self) -> list[tuple[int, int]]:
@@ -111,13 +111,15 @@ def gather(connection: Connection) -> Material:
     """
     indices = {name: index for index, name in enumerate(class_ids(connection))}
     held_out_ids = held_out_groups(connection)
-    labelled: list[Known] = []
-    held_out: dict[int, Known] = {}
+    labelled: list[LabelledImage] = []
+    held_out: dict[int, LabelledImage] = {}
     for row in connection.execute(current_labels()):
         if row.status not in USABLE:
             continue
         target = 0 if row.class_name is None else indices[row.class_name]
-        known = Known(row.item_id, row.path, row.content_hash, target, row.mask, row.group_id, row.origin != BULK)
+        known = LabelledImage(
+            row.item_id, row.path, row.content_hash, target, row.mask, row.group_id, row.origin != BULK
+        )
         if row.group_id in held_out_ids:
             held_out.setdefault(row.group_id, known)  # an image and its copy count once
         else:
@@ -126,6 +128,6 @@ def gather(connection: Connection) -> Material:
         raise DataError("nothing is labelled yet: label the first round, or import labels, before training")
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
     rows = connection.execute(select(*columns).where(is_candidate()).order_by(items.c.id))
-    unlabelled = tuple(Unknown(*row) for row in rows)
+    unlabelled = tuple(UnlabelledImage(*row) for row in rows)
     last_label: int = connection.execute(select(func.max(labels.c.id))).scalar_one()
     return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled, last_label)

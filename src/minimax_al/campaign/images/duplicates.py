@@ -117,9 +117,9 @@ def find_near_duplicates(store: Store, root: Path, distance: int | None, progres
 
     search = NearDuplicateSearch(close, is_new[close.positions], names, agree)
     same, total = {}, int(is_new[close.positions].sum())
-    for done, (place, representative) in enumerate(search.run(), start=1):
-        if place != representative:
-            same[present.content_of(chosen[place])] = present.content_of(chosen[representative])
+    for done, (position, representative) in enumerate(search.run(), start=1):
+        if position != representative:
+            same[present.content_of(chosen[position])] = present.content_of(chosen[representative])
         if progress is not None:
             progress("comparing similar images", done, total, "images")
     return NearPairs(same, last)

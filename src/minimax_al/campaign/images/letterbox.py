@@ -43,6 +43,6 @@ def in_place(square: Pixels, size: tuple[int, int], share: float, outside: int, 
 
 
 def _nearest(length: int, seen: float, side: int) -> NDArray[np.int64]:
-    """For each pixel along a side of an image, its place in the square that covers the middle `seen`; -1 outside."""
-    places = np.floor((np.arange(length) + 0.5 - (length - seen) / 2) * side / seen).astype(np.int64)
-    return np.where((places >= 0) & (places < side), places, -1)
+    """Return the position of each pixel along a side in the square that covers the middle `seen`; -1 outside."""
+    positions = np.floor((np.arange(length) + 0.5 - (length - seen) / 2) * side / seen).astype(np.int64)
+    return np.where((positions >= 0) & (positions < side), positions, -1)

@@ -20,35 +20,36 @@ from minimax_al.training.trained import Trained, load_trained
 
 
 def measure_earlier(
-    learner: ActiveLearner, now: Trained, folder: Path, finished: Iterable[Row[Any]]
+    learner: ActiveLearner, trained: Trained, folder: Path, finished: Iterable[Row[Any]]
 ) -> dict[int, dict[str, float]]:
     """Measure the models of earlier runs on the learner's test images.
 
     Args:
         learner: Learner whose data set has the images.
-        now: Model that was just trained; models with other preprocessing, or the same number of labels, are left out.
+        trained: Model that was just trained; models with other preprocessing, or the same number of labels, are left
+            out.
         folder: Campaign folder.
         finished: Earlier runs, oldest first; of several with the same number of labels, the last is measured.
 
     Returns:
         Metrics by run, without runs whose model is not kept any more.
     """
-    latest = {run.labels: run for run in finished if run.labels != now.facts["labels"]}
+    latest = {run.labels: run for run in finished if run.labels != trained.facts["labels"]}
     again = {}
     for run in latest.values():
         try:
             earlier = load_trained(run_folder(folder, run.id))
         except CheckpointError:  # removed by hand, for example
             continue
-        if _sight(earlier) == _sight(now) and _has_classes_of(earlier, now):
+        if _sight(earlier) == _sight(trained) and _has_classes_of(earlier, trained):
             model = learner.runtime.place(earlier.model).eval()
             again[run.id] = measure(learner.round, Models(model), learner.seed).metrics
     return again
 
 
-def _has_classes_of(earlier: Trained, now: Trained) -> bool:
+def _has_classes_of(earlier: Trained, trained: Trained) -> bool:
     """Return whether each output of the earlier model has the same class now, apart from new and renamed classes."""
-    names, current = list(earlier.class_names), list(now.class_names)
+    names, current = list(earlier.class_names), list(trained.class_names)
     in_place = all(name not in current or current.index(name) == place for place, name in enumerate(names))
     return in_place and len(names) <= len(current)
 

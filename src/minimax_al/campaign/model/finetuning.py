@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.recipes import load_source, read_recipe
-from minimax_al.campaign.features.training_data import Known
+from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.data import Augmentation, Dataset
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import TaskModel
@@ -28,7 +28,7 @@ SETTINGS = TaskSettings(epochs=12, learning_rate=1e-4, batch_size=32, schedule="
 def finetuned_model(
     context: CampaignContext,
     class_names: Sequence[str],
-    labelled: Sequence[Known],
+    labelled: Sequence[LabelledImage],
     head_on_features: TaskModel,
     progress: Progress | None = None,
 ) -> TaskModel:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sqlalchemy import Row, select
 
-from minimax_al.campaign.features.training_data import Known
+from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.campaign.progress.headline import CROSS_VALIDATED, RANDOM_ACCURACY, RANDOM_COUNT
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import picks
@@ -37,7 +37,7 @@ class LabelPredictions:
         labelled: Labelled images, in the order of labelling.
     """
 
-    def __init__(self, learner: ActiveLearner, labelled: Sequence[Known]) -> None:
+    def __init__(self, learner: ActiveLearner, labelled: Sequence[LabelledImage]) -> None:
         self.learner = learner
         self.labelled = labelled
         self.round = _with_chosen_settings(learner)

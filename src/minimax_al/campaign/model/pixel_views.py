@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from minimax_al.campaign.features.training_data import Unknown
+from minimax_al.campaign.features.training_data import UnlabelledImage
 from minimax_al.campaign.images.views import SaidKind, ViewFiles
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Models
@@ -16,7 +16,7 @@ from minimax_al.training import Models
 _AT_ONCE = 64  # images whose pixels are in memory together
 
 
-def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unknown], views: ViewFiles) -> None:
+def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[UnlabelledImage], views: ViewFiles) -> None:
     """Write the prediction of M, and the entropy of the networks that chose, for chosen images.
 
     Args:
@@ -30,10 +30,10 @@ def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unknown
     share = 1.0 if settings.crop is None else settings.crop / learner.dataset.image_size[0]
     for start in range(0, len(indices), _AT_ONCE):
         seen = learner.round.stream(partial(_pixels, learner.models), indices[start : start + _AT_ONCE])
-        for place, image in enumerate(images[start : start + _AT_ONCE]):
+        for position, image in enumerate(images[start : start + _AT_ONCE]):
             size = image.height, image.width
             for kind in get_args(SaidKind):
-                views.save(image.content_hash, kind, seen[kind][place].numpy(), size, share)
+                views.save(image.content_hash, kind, seen[kind][position].numpy(), size, share)
 
 
 def _pixels(models: Models, x: Tensor) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ def _steps(description: Path | str | None) -> list[dict[str, Any]]:
 
 def _places(length: int, seen: float, side: int) -> NDArray[np.int64]:
     """Return the position in the square of each pixel along a side of the image, -1 outside of the square."""
-    places = np.floor((np.arange(length) + 0.5 - (length - seen) / 2) * side / seen).astype(np.int64)
-    return np.where((places >= 0) & (places < side), places, -1)
+    positions = np.floor((np.arange(length) + 0.5 - (length - seen) / 2) * side / seen).astype(np.int64)
+    return np.where((positions >= 0) & (positions < side), positions, -1)
 
 
 def apply_steps(image: Path | str, steps: list[dict[str, Any]]) -> NDArray[np.uint8]:

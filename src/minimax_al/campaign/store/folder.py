@@ -25,7 +25,7 @@ STORAGE = "storage.json"
 _CREATED = "created_at"
 
 
-def make_place(
+def create_folder(
     folder: Path, settings: CampaignSettings, classes: Sequence[str], storage: str | None, now: datetime
 ) -> Store:
     """Make a campaign's folder and tables; an interrupted creation is completed.
@@ -70,7 +70,7 @@ def removed_on_failure(folder: Path, store: Store) -> Iterator[None]:
     """Remove a new campaign if what follows fails: the database, and everything else that is new in the folder.
 
     Args:
-        folder: Campaign folder that `make_place` has just made.
+        folder: Campaign folder that `create_folder` has just made.
         store: Its database.
     """
     try:
@@ -91,7 +91,7 @@ def _files_of_database(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(DATABASE)]
 
 
-def open_place(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:
+def open_folder(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:
     """Connect to a campaign's database, and migrate it to the current schema.
 
     Args:
