@@ -1,9 +1,6 @@
 """Features of a campaign's images: each image is encoded once, and its features are kept in the campaign folder."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -12,20 +9,14 @@ from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.given_features import store_given_features
 from minimax_al.campaign.features.recipes import load_source
 from minimax_al.campaign.features.training_data import Material
-from minimax_al.campaign.settings import GIVEN, FeatureSource
+from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
+from minimax_al.campaign.settings import GIVEN
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
-from minimax_al.durable import write_durably
-from minimax_al.errors import CampaignError, FeatureStoreError
+from minimax_al.errors import CampaignError
 from minimax_al.networks import Preprocessing
 from minimax_al.training.extraction import ImageFile, extract_features
 from minimax_al.training.trained import EncoderSource
 from minimax_al.vocabulary import Progress
-
-FEATURES = "features"
-"""Folder of a campaign's feature stores."""
-
-_CURRENT = "current.json"
-"""File that maps sources of features to their stores, so that a known store is found without loading the encoder."""
 
 
 class HashedImage(Protocol):
@@ -65,7 +56,7 @@ class PoolFeatures:
         self.context = context
         self.source = context.settings.features
         self.folder = context.folder / FEATURES
-        self.store = self._known_store()
+        self.store = known_store(context.folder, context.settings.features)
 
     def compute(self, images: Iterable[HashedImage], progress: Progress | None = None) -> FeatureStore:
         """Extract the features of the images that the store lacks.
@@ -88,16 +79,12 @@ class PoolFeatures:
             hashes = missing
         if self.source.encoder == GIVEN:
             self.store = store_given_features(self.folder, Path(self.source.weights), {h: wanted[h] for h in hashes})
-            self._remember()
+            remember_store(self.context.folder, self.source, self.store)
             return self.store
         files = [ImageFile(self.context.images / wanted[h], wanted[h], h) for h in hashes]
         self.store = extract_features(files, self.folder, load_source(self.source), progress=progress).store
-        self._remember()
+        remember_store(self.context.folder, self.source, self.store)
         return self.store
-
-    def _remember(self) -> None:
-        assert self.store is not None
-        write_durably(self.folder / _CURRENT, json.dumps({_key(self.source): self.store.folder.name}).encode())
 
     def lacking(self, images: Iterable[HashedImage]) -> dict[str, str]:
         """Return the images without features, with the reasons, by path.
@@ -126,12 +113,6 @@ class PoolFeatures:
             preprocessing=Preprocessing.from_dict(description.preprocessing),
             width=description.width,
         )
-
-    def _known_store(self) -> FeatureStore | None:
-        with suppress(OSError, ValueError, KeyError, FeatureStoreError):
-            known = json.loads((self.folder / _CURRENT).read_bytes())
-            return FeatureStore(self.folder / known[_key(self.source)])
-        return None
 
 
 def with_features(material: Material, features: PoolFeatures) -> Material:
@@ -162,12 +143,3 @@ def all_images(material: Material) -> Iterator[HashedImage]:
     yield from material.labelled
     yield from material.held_out
     yield from material.unlabelled
-
-
-def _key(source: FeatureSource) -> str:
-    """Return a text that changes with the source, also with the content of a file of weights."""
-    fields = source.model_dump()
-    if source.weights != "published":
-        with Path(source.weights).open("rb") as file:
-            fields["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return json.dumps(fields, sort_keys=True)

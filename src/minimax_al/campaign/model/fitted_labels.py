@@ -1,5 +1,6 @@
 """Models that were fitted to a campaign's labels: predictions, choice of images, file. Loads torch."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.pixel_views import keep_views
+from minimax_al.campaign.model.pool_scores import keep_pool_scores
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice
 from minimax_al.campaign.store.classes import class_ids
@@ -117,8 +119,7 @@ class FittedLabels:
     def predictions(self) -> dict[str, Any]:
         """Return M's predictions for the held-out images and a fixed sample, for the next model and the report."""
         offset = len(self.material.labelled)
-        by_hash = sorted(range(len(self.material.unlabelled)), key=lambda i: self.material.unlabelled[i].content_hash)
-        sample = sorted(by_hash[:_SAMPLE])
+        sample = self._sample()
         ids = [self.material.unlabelled[i].id for i in sample] + [known.id for known in self.material.held_out]
         dataset = self.learner.dataset
         found = [
@@ -134,6 +135,20 @@ class FittedLabels:
             "confidence": confidence.numpy(),
             "classes": np.array(self._class_ids(), dtype=np.int64),
         }
+
+    def keep_pool_scores(self, folder: Path) -> None:
+        """Write the likeliest classes of the pool's images: on features of all, else of a fixed sample.
+
+        Args:
+            folder: Folder of the run, or the one that becomes it.
+        """
+        scored = self._sample() if self.features is None else range(len(self.material.unlabelled))
+        keep_pool_scores(folder, self.learner, self.material, scored, self._class_ids())
+
+    def _sample(self) -> list[int]:
+        """Return the positions of a fixed sample of the unlabelled images."""
+        by_hash = sorted(range(len(self.material.unlabelled)), key=lambda i: self.material.unlabelled[i].content_hash)
+        return sorted(by_hash[:_SAMPLE])
 
     def _predict(self, images: Any, indices: Tensor) -> dict[str, Tensor]:  # noqa: ANN401 - any kind of images
         """Return M's class and its probability for each image; an empty mapping without images."""

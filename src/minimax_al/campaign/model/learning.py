@@ -177,6 +177,7 @@ class Session(FittedLabels):
             write_curve(part, self._measure_earlier(run_id, trained))
             if self.context.settings.task == "classification":
                 np.savez(part / PREDICTIONS, **self.predictions())
+                self.keep_pool_scores(part)
             if self.predicted_labels is not None:
                 self.predicted_labels.save(part / OUT_OF_FOLD)
         with self.context.store.writing() as connection:
