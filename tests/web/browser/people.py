@@ -103,8 +103,8 @@ class Person:
         self.page.wait_for_selector(f"main > [data-phase={phase}]:not([hidden])", timeout=timeout)
 
     def image(self) -> str:
-        """The path of the image on the screen, once it is to be seen."""
-        self.page.wait_for_selector("#stage .image.loaded", timeout=PATIENCE)
+        """Return the path of the image on the screen, once it is loaded and a key may answer it."""
+        self.page.wait_for_selector("#stage.ready .image.loaded", timeout=PATIENCE)
         path = self.page.get_attribute("#file", "title")
         assert path is not None
         return path

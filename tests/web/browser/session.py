@@ -110,6 +110,7 @@ def no_image(session: Session) -> None:
     page.reload()
     session.ann.shows("single")
     page.wait_for_selector(".stage-message:not(:empty)")
+    page.wait_for_selector("#stage.ready")
     path = page.get_attribute("#file", "title")
     page.keyboard.press("1")
     assert "not loaded yet" in page.inner_text("#said")

@@ -2,6 +2,7 @@
 
 const PATIENCE = 20_000; // milliseconds until a request counts as lost
 const LONG = 600_000; // milliseconds until an upload counts as lost
+const BRIEF = 8_000; // milliseconds until a heartbeat counts as lost
 
 /** Error of a request: the server's sentence, and the HTTP status, or 0 if no answer came. */
 export class ApiError extends Error {
@@ -16,6 +17,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Events of the connection: "answered" after an answer of the server, "lost" when none came. */
+export const wire = new EventTarget();
+
 /** A new idempotency key: the server runs a repeated request with the same key once. */
 export const newKey = () => `${Date.now()}-${Math.random().toString(36).slice(2)}`;
 
@@ -27,9 +31,11 @@ async function call(method, path, { json, raw, key, patience = PATIENCE, keepali
   try {
     response = await fetch(path, { method, body, headers, keepalive, signal: AbortSignal.timeout(patience) });
   } catch {
+    wire.dispatchEvent(new Event("lost"));
     throw new ApiError("The server cannot be reached", 0);
   }
   const answer = await response.json().catch(() => null);
+  wire.dispatchEvent(new Event(answer === null ? "lost" : "answered"));
   if (response.ok && answer !== null) return answer;
   // An answer that is not JSON comes from a proxy, not from the server: count it as no answer.
   throw new ApiError(answer?.error ?? refusal(response.status), response.ok ? 0 : response.status);
@@ -60,6 +66,8 @@ export const skip = (author, items, key) => post("api/skip", { author, items }, 
 export const unsure = (author, items, { key, ifWaiting }) => post("api/unsure", { author, items, if_waiting: ifWaiting }, { key });
 /** Undoes an annotator's last answer; `of`: { item, kind, class_name } that the answer must match. */
 export const undo = (author, key, of = {}) => post("api/undo", { author, ...of }, { key });
+/** Asks whether the server is there. */
+export const beat = () => call("GET", "api/job", { patience: BRIEF });
 /** Progress of the job. */
 export const getJob = () => get("api/job");
 /** Starts training, or choosing the next round. */

@@ -21,7 +21,7 @@ export function build() {
   }
   byId("author").addEventListener("cancel", (event) => state.author === "" && event.preventDefault());
   byId("author-form").addEventListener("submit", named);
-  on(["unsent", "trouble"], unsent);
+  on(["unsent", "trouble", "connected"], unsent);
   on(["author"], () => (byId("author-name").textContent = state.author));
   addEventListener("pagehide", leave);
   addEventListener("pageshow", ({ persisted }) => persisted && void signIn(state.author));
@@ -71,12 +71,13 @@ function unsent() {
   const number = state.unsent.reduce((sum, entry) => sum + entry.items.length, 0);
   const refused = state.unsent.filter((entry) => entry.refused !== null);
   const button = byId("save-state");
-  const stage = refused.length > 0 ? "refused" : state.trouble ? "offline" : number > 0 ? "sending" : "saved";
+  const trouble = state.trouble ?? (state.connected ? null : "The server cannot be reached");
+  const stage = refused.length > 0 ? "refused" : trouble ? "offline" : number > 0 ? "sending" : "saved";
   button.dataset.stage = stage;
   byId("save-words").textContent = { refused: `${refused.length} refused`, offline: number > 0 ? `${number} not saved yet` : "No connection", sending: `${number} not saved yet`, saved: "All saved" }[stage];
-  byId("trouble").hidden = !state.trouble;
+  byId("trouble").hidden = !trouble;
   const kept = number > 0 ? ` ${count(number, "answer")} ${number === 1 ? "is" : "are"} kept in this browser and sent as soon as the connection works again.` : "";
-  byId("trouble-text").textContent = state.trouble ? `${state.trouble}.${kept}` : "";
+  byId("trouble-text").textContent = trouble ? `${trouble}.${kept}` : "";
   byId("unsent-none").hidden = state.unsent.length > 0;
   byId("unsent-retry").hidden = state.unsent.length === 0;
   byId("unsent-list").replaceChildren(...state.unsent.map(unsentRow));

@@ -3,6 +3,8 @@
 import { imageUrl, thumbnailUrl } from "./api.js";
 import { byId, fileName, make } from "./dom.js";
 
+const LOOK = 250; // milliseconds after an answer before a key may answer the next image
+
 export class Gallery {
   /** `describe(pick)`: { caption, note, tone, overlay } of a tile. `onChange()`: the selection has changed. */
   constructor(root, { describe, onChange }) {
@@ -14,6 +16,7 @@ export class Gallery {
     this.selected = new Set(); // items
     this.active = null; // item with the focus
     this.anchor = null; // item where a range begins
+    this.since = 0; // time at which an answer moved the focus to another image
     root.addEventListener("click", (event) => this.#click(event));
     root.addEventListener("dblclick", () => this.open());
     root.addEventListener("focusin", ({ target }) => this.#activate(this.#itemOf(target)));
@@ -28,7 +31,7 @@ export class Gallery {
     for (const item of this.selected) if (!items.has(item)) this.selected.delete(item);
     for (const [item, tile] of this.tiles) if (!items.has(item)) { tile.remove(); this.tiles.delete(item); }
     picks.forEach((pick, index) => this.#put(pick, index));
-    if (!items.has(this.active)) this.active = picks[Math.min(Math.max(0, place), picks.length - 1)]?.item ?? null;
+    if (!items.has(this.active)) this.#next(picks[Math.min(Math.max(0, place), picks.length - 1)]?.item ?? null);
     this.#paint();
     if (byId("large").open) this.#follow();
     if (focused && this.active !== null) this.tiles.get(this.active).focus({ preventScroll: true });
@@ -39,6 +42,11 @@ export class Gallery {
     const large = byId("large").open;
     const chosen = large ? [] : this.picks.filter(({ item }) => this.selected.has(item));
     return chosen.length > 0 ? chosen : this.picks.filter(({ item }) => item === this.active);
+  }
+
+  /** Whether an answer has just moved the focus to another image: a key pressed twice must not answer that one. */
+  get soon() {
+    return this.selected.size === 0 && performance.now() - this.since < LOOK;
   }
 
   /** Selects or deselects the image with the focus. */
@@ -99,8 +107,15 @@ export class Gallery {
     this.#activate(item);
   }
 
+  /** Moves the focus after an answer. */
+  #next(item) {
+    if (this.active !== null) this.since = performance.now();
+    this.active = item;
+  }
+
   #activate(item) {
     if (item === null || item === this.active) return;
+    this.since = 0;
     this.active = item;
     this.#paint();
   }

@@ -9,9 +9,9 @@ import * as api from "./api.js";
 import { session, state, update } from "./state.js";
 
 const HELD = { single: 12, review: 0, grid: 48 }; // maximum number of leased images per view
-const FEWEST = 6; // minimum number of images to lease, even if few are free
+const FEWEST = 3; // minimum number of images to lease, even if few are free
 const MOST = 200; // maximum number of images per request
-const LEASE_SECONDS = 90; // duration of a lease; the timer of a hidden page may run only once per minute
+const LEASE_SECONDS = 30; // duration of a lease, renewed every third of it; that of a hidden page may end
 const EXHAUSTED_PAUSE = 4_000; // milliseconds between two requests after one that returned fewer images than requested
 
 const answered = new Map(); // item → turn in which the server acknowledged the answer; Infinity until then
@@ -25,7 +25,7 @@ let asked = 0;
 /** The number of images to lease: at most half of the free and own ones, which leaves some for other annotators. */
 function fair() {
   const { waiting, with_others: others, lent } = state.lease ?? { waiting: 0, with_others: 0, lent: 0 };
-  const half = state.lease === null ? HELD.single : Math.ceil((waiting - others - lent) / 2);
+  const half = Math.ceil((waiting - others - lent) / 2);
   return Math.min(HELD[state.view], Math.max(FEWEST, half));
 }
 
@@ -59,6 +59,7 @@ async function request() {
     const given = await api.lease(author, session(), Math.min(MOST, wanted + unsent), LEASE_SECONDS);
     if (author !== state.author) return;
     enough = given.picks.length >= wanted;
+    again ||= state.lease === null && given.picks.length > 0; // the first answer tells how many are free
     merge(given, since);
   } catch (error) {
     update({ trouble: error.message });

@@ -2,10 +2,12 @@
 
 import { getCampaign } from "./api.js";
 import * as classBar from "./classes.js";
+import * as connection from "./connection.js";
 import * as dialogs from "./dialogs.js";
 import { byId, clock, count } from "./dom.js";
 import * as grid from "./grid.js";
 import * as holding from "./holding.js";
+import * as imageRetry from "./image_retry.js";
 import * as jobs from "./jobs.js";
 import { listen } from "./keys.js";
 import * as overlays from "./overlays.js";
@@ -15,15 +17,17 @@ import { say, warn } from "./say.js";
 import * as single from "./single.js";
 import { on, recall, remember, state, update } from "./state.js";
 import * as transfer from "./transfer.js";
-import { answer, undo } from "./work.js";
+import { answer, hurry, undo } from "./work.js";
 
 const VIEWS = { single, grid, review };
 const here = () => VIEWS[state.view];
 const shown = () => here().gallery ?? here(); // what has images to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
 
+const soon = () => here().gallery?.soon ?? false; // the single view has its own test
+
 function label(className) {
-  const picks = shown().targets();
+  const picks = soon() ? [] : shown().targets();
   if (picks.length === 0) return;
   classBar.flash(className);
   answer("label", picks, className);
@@ -36,7 +40,7 @@ function choose(index) {
 
 function leaveOut(kind) {
   if (kind === "skip" && state.view === "review") say("An answered image cannot be skipped: choose another class, or press u for unsure");
-  else answer(kind, shown().targets(kind));
+  else if (!soon()) answer(kind, shown().targets(kind));
 }
 
 function show(view) {
@@ -66,7 +70,7 @@ function openLarge() {
 
 const commands = {
   choose,
-  confirm: () => here().confirm(),
+  confirm: () => soon() || here().confirm(),
   unsure: () => leaveOut("unsure"),
   skip: () => leaveOut("skip"),
   undo: () => void undo(),
@@ -142,6 +146,10 @@ function wire() {
   // A click on an answer button must not move the focus: Enter has to accept the suggestion, not press the button again.
   document.addEventListener("mousedown", (event) => event.target.closest("[data-quick] button") && event.preventDefault());
   on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job"], paint);
+  imageRetry.watch();
+  connection.onReturn(hurry);
+  connection.onReturn(imageRetry.retryAll);
+  connection.onReturn(() => state.author !== "" && void jobs.readStatus().then(holding.refill));
   on(["recent"], () => (byId("undo").disabled = false));
 }
 
@@ -154,6 +162,7 @@ async function begin() {
   wire();
   listen(commands);
   holding.watch();
+  connection.watch();
   await Promise.all([jobs.readStatus(), dialogs.welcome()]);
 }
 

@@ -57,6 +57,12 @@ export class Outbox {
     void this.pump();
   }
 
+  /** Sends at once what waits for its pause: the server can be reached again. */
+  hurry() {
+    clearTimeout(this.timer);
+    void this.pump();
+  }
+
   /** Stops sending; the remaining entries stay in the storage for the next page. */
   stop() {
     this.stopped = true;

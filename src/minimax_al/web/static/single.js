@@ -33,6 +33,10 @@ const current = () => state.queue.find(({ item }) => item === state.at);
 export function targets(kind = "label") {
   const pick = current();
   if (pick === undefined) return [];
+  if (stage.item !== pick.item || !stage.looked) {
+    say("Pressed too soon: this image was not on the screen yet");
+    return [];
+  }
   if (stage.seen || kind !== "label") return [pick];
   say("This image is not loaded yet: wait until you see it");
   return [];

@@ -6,6 +6,7 @@ import { make } from "./dom.js";
 const MOST = 16;
 const STEP = 1.4;
 const SMALL = 8; // from this enlargement on, pixels are drawn as squares
+const LOOK = 250; // milliseconds for which an image is on the screen before a key may answer it
 const KEPT = 8; // maximum number of preloaded images
 
 const ready = new Map(); // item → its loaded or loading image, oldest first
@@ -35,8 +36,16 @@ export class Stage {
     root.append(this.sheet, this.message);
     this.pointers = new Map();
     this.item = null;
+    this.since = Infinity; // time from which the image is on the screen
+    this.timer = null;
+    this.turn = 0;
     this.#listen();
     this.fit();
+  }
+
+  /** Whether the image has been on the screen long enough to be seen: a key pressed twice must not answer the next one. */
+  get looked() {
+    return performance.now() - this.since >= LOOK;
   }
 
   /** Whether the image is loaded. */
@@ -48,6 +57,7 @@ export class Stage {
   show(item, name) {
     if (item === this.item) return;
     this.item = item;
+    this.#appear();
     this.fit();
     this.message.hidden = true;
     this.overlay.hidden = true;
@@ -100,6 +110,7 @@ export class Stage {
 
   #listen() {
     const { root, shown } = this;
+    this.placeholder.addEventListener("load", () => this.since < Infinity && !shown.classList.contains("loaded") && this.#appear());
     shown.addEventListener("load", () => this.#loaded());
     shown.addEventListener("error", () => this.#failed());
     root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
@@ -139,15 +150,31 @@ export class Stage {
   }
 
   #loaded() {
+    const first = !this.shown.classList.contains("loaded");
+    if (first && (!this.placeholder.complete || this.placeholder.naturalWidth === 0)) this.#appear();
     this.placeholder.hidden = true;
+    this.message.hidden = true;
     this.shown.classList.add("loaded");
     const enlarged = Math.min(this.root.clientWidth / this.shown.naturalWidth, this.root.clientHeight / this.shown.naturalHeight);
     this.shown.classList.toggle("pixels", enlarged > SMALL);
   }
 
   #failed() {
-    this.message.textContent = "This image cannot be loaded. Wait, or skip it.";
+    this.message.textContent = "This image cannot be loaded. It is requested again; or skip it.";
     this.message.hidden = false;
+  }
+
+  /** Notes the time from which an image is on the screen: from the second frame after it was given, or was loaded. */
+  #appear() {
+    this.since = Infinity;
+    this.root.classList.remove("ready");
+    clearTimeout(this.timer);
+    const turn = (this.turn += 1);
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      if (turn !== this.turn) return;
+      this.since = performance.now();
+      this.timer = setTimeout(() => this.root.classList.add("ready"), LOOK);
+    }));
   }
 }
 

@@ -12,6 +12,7 @@ export const state = {
   lease: null, // { until, waiting, with_others, next_free_at, lent } of the last lease; null before the first
   suggestions: true, // whether the model's suggestions are shown
   unsent: [], // answers that the server has not acknowledged, oldest first
+  connected: true, // whether the server has answered the last request
   trouble: null, // reason why answers cannot be sent at the moment
   recent: [], // actions on this page, latest first
   saves: 0, // number of acknowledged answers
@@ -69,14 +70,7 @@ export function recallNames(prefix) {
   }
 }
 
-let browser = null;
+const page = crypto.getRandomValues(new Uint32Array(3)).join("-");
 
-/** Identifier of this browser, shared by its pages: another browser of the same author leases other images. */
-export function session() {
-  browser ??= recall("session");
-  if (browser === null) {
-    browser = crypto.getRandomValues(new Uint32Array(3)).join("-");
-    remember("session", browser);
-  }
-  return browser;
-}
+/** Identifier of this page: another page of the same author, in this browser or elsewhere, leases other images. */
+export const session = () => page;

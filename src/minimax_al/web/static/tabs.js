@@ -1,6 +1,6 @@
 /** Pages of the same campaign and author in this browser: which are open, and which closed ones left unsent answers. */
 
-import { recall, recallNames, remember } from "./state.js";
+import { recall, recallNames, remember, session } from "./state.js";
 
 const ROLL_CALL = 400; // milliseconds within which an open page answers
 
@@ -8,16 +8,13 @@ export class Tabs {
   constructor(campaign, author) {
     this.id = crypto.getRandomValues(new Uint32Array(2)).join("");
     this.prefix = `${campaign}/unsent/${author}/`;
+    this.holders = `${campaign}/holder/${author}/`;
     this.others = new Set();
     this.gone = false;
     this.channel = new BroadcastChannel(`minimax-al/${campaign}/${author}`);
     this.channel.onmessage = ({ data }) => this.#hear(data);
     this.#say("hello");
-  }
-
-  /** Whether no other page of this author is open; only then may the leases be ended. */
-  get alone() {
-    return this.others.size === 0;
+    remember(this.holders + this.id, session());
   }
 
   /** Stores this page's unsent entries; returns false if the storage is not available. */
@@ -29,16 +26,24 @@ export class Tabs {
   async orphans() {
     await new Promise((resolve) => setTimeout(resolve, ROLL_CALL));
     if (this.gone) return []; // the pages that are open now take the entries over
-    const gone = recallNames(this.prefix).filter((name) => {
-      const id = name.slice(this.prefix.length);
+    return this.#takeAway(this.prefix).flatMap((entries) => JSON.parse(entries ?? "[]"));
+  }
+
+  /** Identifiers of closed pages, whose leases may not have ended; call it after `orphans`. */
+  holdersGone() {
+    return this.gone ? [] : this.#takeAway(this.holders).filter((one) => one !== null && one !== session());
+  }
+
+  /** Removes the values that closed pages stored under a prefix, and returns them. */
+  #takeAway(prefix) {
+    const gone = recallNames(prefix).filter((name) => {
+      const id = name.slice(prefix.length);
       // An author may be called "ann/bob", whose keys have the prefix of "ann": skip keys with a further slash.
       return id !== this.id && !this.others.has(id) && !id.includes("/");
     });
-    return gone.flatMap((name) => {
-      const entries = JSON.parse(recall(name) ?? "[]");
-      remember(name, null);
-      return entries;
-    });
+    const values = gone.map(recall);
+    for (const name of gone) remember(name, null);
+    return values;
   }
 
   /** Signs off, because the page is closed or changes its author. */

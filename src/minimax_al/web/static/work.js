@@ -28,8 +28,15 @@ export async function signIn(author) {
     onSaved: saved,
   });
   update({ author, recent: [] });
-  void signed.orphans().then((entries) => tabs === signed && adopt(entries));
+  void signed.orphans().then((entries) => tabs === signed && takeOver(author, signed, entries));
   await holding.refill();
+}
+
+/** Sends the answers that closed pages could not send, and ends the leases that they kept. */
+async function takeOver(author, signed, entries) {
+  adopt(entries);
+  const ended = signed.holdersGone().map((gone) => api.release(author, gone).catch(() => undefined)); // else they end by themselves
+  if (ended.length > 0) await Promise.all(ended).then(holding.refill);
 }
 
 function adopt(entries) {
@@ -43,10 +50,10 @@ async function signOut() {
   holding.forget();
 }
 
-/** Ends the leases of this page, unless another page of the same author still needs them. */
+/** Ends the leases of this page. */
 export function leave() {
   if (tabs === null) return;
-  if (tabs.alone) void api.release(state.author, session()).catch(() => undefined); // the lease ends by itself
+  void api.release(state.author, session()).catch(() => undefined); // the lease ends by itself
   tabs.leave();
   tabs = null;
   outbox.stop();
@@ -168,6 +175,9 @@ function settle(entry) {
   update({ recent: [...state.recent] });
   if (action.saved && action === state.recent[0]) say(`${describe(action)} · saved${round ? `, ${round.picks - round.waiting} of ${round.picks}` : ""}`);
 }
+
+/** Sends waiting answers now. */
+export const hurry = () => outbox?.hurry();
 
 /** Sends refused answers once more. */
 export const retry = () => outbox?.retry();
