@@ -1,14 +1,18 @@
 """Choosing: scores or features in, indices out; pure functions without network or file."""
 
+from minimax_al.acquisition.alfa_mix import alfa_mix, smallest_mixing
 from minimax_al.acquisition.badge import badge
+from minimax_al.acquisition.bait import bait
 from minimax_al.acquisition.batchbald import batchbald
 from minimax_al.acquisition.centroids import centroids
 from minimax_al.acquisition.cluster_margin import cluster_margin
 from minimax_al.acquisition.coreset import k_center_greedy
 from minimax_al.acquisition.dropquery import dropquery
+from minimax_al.acquisition.galaxy import galaxy
 from minimax_al.acquisition.heads import LogitsOf, scores_of
 from minimax_al.acquisition.herding import maxherding, uherding
 from minimax_al.acquisition.k_means import Clustering, k_means
+from minimax_al.acquisition.power import power_sample
 from minimax_al.acquisition.probcover import covering_radius, probcover
 from minimax_al.acquisition.rows import FeatureMatrix, Rows
 from minimax_al.acquisition.rules import (
@@ -42,7 +46,9 @@ __all__ = [
     "FeatureMatrix",
     "LogitsOf",
     "Rows",
+    "alfa_mix",
     "badge",
+    "bait",
     "bald",
     "batchbald",
     "centroids",
@@ -52,6 +58,7 @@ __all__ = [
     "dropquery",
     "entropy",
     "filter_then_entropy",
+    "galaxy",
     "highest_entropy",
     "intersection",
     "k_center_greedy",
@@ -62,10 +69,12 @@ __all__ = [
     "margin",
     "maxherding",
     "pixel_entropy",
+    "power_sample",
     "probcover",
     "product",
     "ranks",
     "scores_of",
+    "smallest_mixing",
     "threshold",
     "top",
     "typicality",
