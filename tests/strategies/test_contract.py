@@ -6,7 +6,22 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.strategies import get_strategy, list_strategies
 from minimax_al.testing import check_strategy
 
-PLAIN = ("badge", "bald", "batchbald", "centroids", "coreset", "dropquery", "entropy", "margin", "random", "vaal")
+PLAIN = (
+    "badge",
+    "bald",
+    "batchbald",
+    "centroids",
+    "coreset",
+    "dropquery",
+    "entropy",
+    "margin",
+    "random",
+    "vaal",
+    "bait",
+    "alfa_mix",
+    "galaxy",
+    "powerbald",
+)
 UNDER_MAL = [f"{name}+mal" for name in PLAIN]
 EVERY = [*list_strategies(), *UNDER_MAL]
 

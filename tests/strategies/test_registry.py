@@ -12,6 +12,7 @@ READINGS = ["mal-threshold", "mal-filter", "mal-product"]
 OTHERS = ["random-equal-work", "margin", "least_confidence", "batchbald", "badge", "ensemble"]
 COVERING = ["centroids", "coverage", "maxherding", "probcover", "typicality"]
 HYBRID = ["cluster_margin", "dropquery", "uherding"]
+TABLES = ["alfa_mix", "bait", "galaxy", "learning_loss", "powerbald", "waal"]
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def announced(monkeypatch):
 
 
 def test_names():
-    assert list_strategies() == sorted(PAPER + ABLATIONS + READINGS + OTHERS + COVERING + HYBRID)
+    assert list_strategies() == sorted(PAPER + ABLATIONS + READINGS + OTHERS + COVERING + HYBRID + TABLES)
     assert all(get_strategy(name) for name in list_strategies())
 
 
@@ -48,7 +49,7 @@ def test_a_plus_puts_any_choice_under_minimax_training():
         ("ensemble+mal", r"unknown strategy 'ensemble\+mal'; did you mean 'ensemble'"),
         ("entrpy+mal", r"unknown strategy 'entrpy\+mal'"),
         ("mal-product+mal", r"unknown strategy 'mal-product\+mal'; did you mean 'mal-product'"),
-        ("", r"unknown strategy ''\. Known: badge"),
+        ("", r"unknown strategy ''\. Known: alfa_mix"),
     ],
 )
 def test_unknown_names(name, sentence):

@@ -8,6 +8,7 @@ from minimax_al.networks.encoder import Encoder, Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
 from minimax_al.networks.initialisation import initialise_xavier
 from minimax_al.networks.logits import MISSING_LOGIT, LinearLogits
+from minimax_al.networks.loss_prediction import LossPrediction, encoder_levels
 from minimax_al.networks.normalisation import l2_normalise
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.networks.pretrained import PretrainedEncoder, fingerprint, pretrained_encoder
@@ -34,6 +35,7 @@ __all__ = [
     "Encoder",
     "LatentDiscriminator",
     "LinearLogits",
+    "LossPrediction",
     "PixelDiscriminator",
     "PixelTaskModel",
     "Preprocessing",
@@ -50,6 +52,7 @@ __all__ = [
     "default_bottleneck",
     "describe",
     "enable_mc_dropout",
+    "encoder_levels",
     "find_published",
     "fingerprint",
     "initialise_xavier",

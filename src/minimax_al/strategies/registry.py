@@ -19,9 +19,9 @@ ENTRY_POINTS = "minimax_al.strategies"
 UNDER_MAL = "+mal"
 """Ending of a name: the same choice, under Minimax Active Learning's training. "random+mal" is the control."""
 
-ONE_TRAINING = frozenset({"mal", "ensemble"})
+ONE_TRAINING = frozenset({"mal", "ensemble", "learning_loss", "waal"})
 """Names that do not accept that ending. `mal` always uses this training, so `mal+mal` would be the same method under a
-second name; the members of an ensemble are trained supervised."""
+second name; the members of an ensemble are trained supervised; learning loss and WAAL are trainings of their own."""
 
 COMBINATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mal-threshold": ("mal", {"rule": "threshold"}),

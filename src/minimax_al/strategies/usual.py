@@ -39,7 +39,7 @@ USUAL: Mapping[str, Mapping[str, str]] = {
 }
 """Usual strategies with the images that each prefers, per task and for campaigns on features."""
 
-_NOT_FOR_MASKS = {"badge", "batchbald", "cluster_margin", "dropquery", "uherding"}
+_NOT_FOR_MASKS = {"alfa_mix", "badge", "bait", "batchbald", "cluster_margin", "dropquery", "galaxy", "uherding", "waal"}
 
 
 def strategy_names(task: str | None = None) -> list[str]:

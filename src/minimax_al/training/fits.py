@@ -84,7 +84,7 @@ def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropo
         imprint_prototypes(round_, encoder, classifier)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
-        return _pairs(round_, "minimax", settings.batch_size, epoch, steps, twice=consistent)
+        return labelled_unlabelled(round_, "minimax", settings.batch_size, epoch, steps, twice=consistent)
 
     steps = settings.steps(len(round_.unlabelled) or len(round_.labelled))
     minimax = round_.train("minimax", training, settings, steps=steps, batches=batches)
@@ -109,7 +109,7 @@ def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str,
     return round_.train("task", training, settings, steps=steps, batches=batches)
 
 
-def _pairs(
+def labelled_unlabelled(
     round_: Round, name: str, batch_size: int, epoch: int, steps: int, *, twice: bool = False
 ) -> Iterator[tuple[Tensor, ...]]:
     """Yield one tuple per step: labelled samples, their targets, unlabelled ones, and with `twice` their copies."""
@@ -161,7 +161,7 @@ def fit_vaal(round_: Round) -> tuple[VAE, LatentDiscriminator, list[dict[str, fl
     vae, discriminator = build_vaal_networks(round_)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
-        pairs = _pairs(round_, "vaal", settings.batch_size, epoch, steps)
+        pairs = labelled_unlabelled(round_, "vaal", settings.batch_size, epoch, steps)
         return ((x, unlabelled) for x, _, unlabelled in pairs)
 
     training = VaalTraining(vae, discriminator, settings, round_.runtime)

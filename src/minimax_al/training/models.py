@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from minimax_al.acquisition import entropy, pixel_entropy
-from minimax_al.networks import CosineClassifier, Encoder
+from minimax_al.networks import MISSING_LOGIT, CosineClassifier, Encoder
 from minimax_al.training.build import AnyDiscriminator, AnyTaskModel
 from minimax_al.training.minimax import image_size
 
@@ -108,6 +108,23 @@ class Models:
         assert head is not None
         logits: Tensor = head.logits_of(inputs) if isinstance(head, CosineClassifier) else head(inputs)
         return logits.to(inputs.dtype)
+
+    def last_layer_parameters(self) -> tuple[Tensor, Tensor]:
+        """Return V, (K, e), and b, (K,), for which V u + b are the logits of an input u of the last layer.
+
+        A cosine classifier's prototypes are divided by T. Its inputs have length 1; along other inputs V u + b has the
+        same order of classes as its logits.
+        """
+        head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
+        if not isinstance(head, CosineClassifier):
+            assert isinstance(head, nn.Linear)
+            return head.weight.detach(), head.bias.detach()
+        weight = head.weight.detach() / head.temperature
+        bias = weight.new_zeros(len(weight))
+        if head.present is None:
+            return weight, bias
+        missing = ~head.present
+        return weight.masked_fill(missing[:, None], 0.0), bias.masked_fill(missing, MISSING_LOGIT)
 
     def task_logits(self, features: Tensor, x: Tensor) -> Tensor:
         """Return M's logits from its encoder's features of a batch x."""
