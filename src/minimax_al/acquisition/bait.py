@@ -50,7 +50,7 @@ MOST_DIMENSIONS = 2048
 MOST_WORK = 2**37
 """Most multiplications of the first products, N·(K·d)², for which `auto` is exact: about 10 s."""
 MOST_IMAGES = 50_000
-"""Most candidates; of a larger pool so many are drawn."""
+"""Most candidates, which are drawn from a larger pool."""
 DOUBLE_NUMBERS = 2**24
 """Most features, N·d, that are multiplied in float64."""
 

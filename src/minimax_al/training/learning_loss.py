@@ -8,7 +8,7 @@ pair with
 so that the module learns the order of losses, whose scale falls during training. The task model minimises cross-entropy
 plus λ times the mean over pairs; after a share of the epochs the module's gradient stops at the encoder.
 
-On features of a frozen encoder the head is fitted to its optimum, where the losses of its own labels say little. There
+On features of a frozen encoder the head is fitted to its optimum, where its own labels have almost no loss. There
 the module learns from out-of-fold losses of the labels, and reads the features, of length 1, and the probabilities.
 """
 
