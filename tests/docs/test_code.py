@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import minimax_al.campaign.package
+import minimax_al.deployment
 import minimax_al.training.round
 from minimax_al.testing import check_strategy
 from minimax_al.training.epochs import run_epochs
@@ -48,7 +48,7 @@ def photos(workplace):
 @python
 @pytest.mark.usefixtures("hasty", "photos")
 def test_blocks_run_in_the_order_of_the_page(page, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(Path(minimax_al.campaign.package.__file__).parent)  # a package has `preprocess`, too
+    monkeypatch.syspath_prepend(Path(minimax_al.deployment.__file__).parent)  # a package has `preprocess`, too
     namespace = {"__name__": "page"}
     for block in page.blocks("python"):
         code = compile("\n" * block.line + block.text, page.name, "exec")

@@ -22,7 +22,7 @@ from minimax_al.vocabulary import Progress
 if TYPE_CHECKING:
     from minimax_al.campaign.model.comparing import Comparison
     from minimax_al.campaign.model.learning import StartCallback
-    from minimax_al.campaign.package.prediction import Predictions
+    from minimax_al.deployment.prediction import Predictions
     from minimax_al.training.trained import Trained
 
 
@@ -134,7 +134,7 @@ class Modelling(ClassEditing):
         Raises:
             CampaignError: No model was trained yet.
         """
-        from minimax_al.campaign.package.prediction import predict_folder  # noqa: PLC0415 - loads torch
+        from minimax_al.deployment.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
         return predict_folder(self._trained(self.model().run), Path(images), progress)
 

@@ -1,5 +1,6 @@
 """Data sets of image files: resident when small, streamed when large, unusable files set aside."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from minimax_al.data.dataset import Dataset, image_statistics
-from minimax_al.data.decode import Verification, read_square
+from minimax_al.data.decode import Fit, Verification, read_square
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.file_images import FileImages
 from minimax_al.data.file_properties import common_white, usual_side
@@ -76,6 +77,20 @@ class FileList:
             [self.names[i] for i in positions],
             [self.targets[i] for i in positions],
         )
+
+
+def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre", *, exact: bool = False) -> Images:
+    """Load images by path below a folder: into memory up to half a GiB, else when they are needed.
+
+    Args:
+        images: Folder of images.
+        paths: Paths relative to the folder.
+        size: Side of the squares that they become, in pixels.
+        fit: Whether a square is an image's middle, or all of it, stretched.
+        exact: Whether large JPEGs are decoded at full size, as for every image that a model is measured on or predicts.
+    """
+    files = FileImages([os.path.join(images, path) for path in paths], paths, size, fit=fit, exact=exact)  # noqa: PTH118 - a million times
+    return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 
 def dataset_from_files(

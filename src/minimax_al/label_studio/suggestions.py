@@ -97,8 +97,7 @@ class Suggestions:
     def _predict(self, run_id: int, paths: Sequence[str], configuration: Configuration) -> dict[str, Prediction]:
         if not paths:
             return {}
-        from minimax_al.campaign.features.datasets import images_for  # noqa: PLC0415 - loads torch
-        from minimax_al.campaign.package.prediction import predict  # noqa: PLC0415
+        from minimax_al.deployment.prediction import images_for, predict  # noqa: PLC0415 - loads torch
         from minimax_al.training.trained import load_trained  # noqa: PLC0415
 
         with self._lock:

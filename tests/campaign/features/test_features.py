@@ -10,14 +10,13 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from minimax_al.campaign.features import recipes
-from minimax_al.campaign.features.datasets import images_for
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.model import comparing, finetuning
 from minimax_al.campaign.model.comparing import Comparison, RecipeResult
-from minimax_al.campaign.package.prediction import predict_probabilities
-from minimax_al.campaign.package.preprocess import read_input
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.settings import RECIPES
+from minimax_al.deployment.prediction import images_for, predict_probabilities
+from minimax_al.deployment.preprocess import read_input
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError
 from minimax_al.networks import build_encoder
 from minimax_al.training.trained import load_trained

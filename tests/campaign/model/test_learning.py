@@ -11,9 +11,9 @@ from safetensors.numpy import load_file
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.model.learning import Session
-from minimax_al.campaign.package.prediction import Prediction, Predictions
 from minimax_al.campaign.store.history import labelled_at
 from minimax_al.campaign.store.schema import runs
+from minimax_al.deployment.prediction import Prediction, Predictions
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError, UnknownNameError
 from minimax_al.training.trained import load_trained
 

@@ -15,16 +15,17 @@ from torch.nn import functional as F
 
 from minimax_al.acquisition import centroids, k_center_greedy, typicality
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.features.datasets import campaign_statistics, load_images
+from minimax_al.campaign.features.datasets import campaign_statistics
 from minimax_al.campaign.features.hog import SIDE, edges, whitened
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.recipes import read_recipe
-from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice, is_candidate
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import USABLE, items
 from minimax_al.data import UNKNOWN, Dataset, Images
+from minimax_al.data.files import load_images
+from minimax_al.data.letterbox import FITS
 from minimax_al.errors import ConfigurationError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import Encoder, build_encoder

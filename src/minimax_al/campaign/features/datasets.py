@@ -1,8 +1,6 @@
 """Data set of a campaign: its images and labels, as the loop learns from them."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,16 +10,13 @@ from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.training_data import LabelledImage, Material, UnlabelledImage
-from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
-from minimax_al.data import UNKNOWN, Dataset, Features, FileImages, Images, image_statistics
-from minimax_al.data.decode import Fit
+from minimax_al.data import UNKNOWN, Dataset, Features, Images, image_statistics
 from minimax_al.data.feature_store import FeatureStore
-from minimax_al.data.files import RESIDENT_BYTES
+from minimax_al.data.files import load_images
+from minimax_al.data.letterbox import FITS
 from minimax_al.data.mask_store import Mask
-from minimax_al.training.preprocessed_images import PreprocessedImages
-from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import Color
 
 _STATISTICS = "image_statistics"
@@ -73,33 +68,6 @@ def build_feature_dataset(material: Material, store: FeatureStore) -> Dataset:
         test=features(material.held_out),
         test_targets=torch.tensor([known.target for known in material.held_out], dtype=torch.int64),
     )
-
-
-def images_for(trained: Trained, folder: Path, paths: Sequence[str]) -> Images:
-    """Return images as a trained model sees them, to be normalised.
-
-    Args:
-        trained: Trained model.
-        folder: Folder of images.
-        paths: Paths relative to the folder.
-    """
-    if trained.source is None:
-        return load_images(folder, paths, trained.stored_size, trained.fit, exact=True)
-    return PreprocessedImages([folder / path for path in paths], paths, trained.source.preprocessing)
-
-
-def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre", *, exact: bool = False) -> Images:
-    """Load images by path below a folder: into memory up to half a GiB, else when they are needed.
-
-    Args:
-        images: Folder of images.
-        paths: Paths relative to the folder.
-        size: Side of the squares that they become, in pixels.
-        fit: Whether a square is an image's middle, or all of it, stretched.
-        exact: Whether large JPEGs are decoded at full size, as for every image that a model is measured on or predicts.
-    """
-    files = FileImages([os.path.join(images, path) for path in paths], paths, size, fit=fit, exact=exact)  # noqa: PTH118 - a million times
-    return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 
 def _targets(context: CampaignContext, known: Sequence[LabelledImage], unknown: int) -> Tensor:

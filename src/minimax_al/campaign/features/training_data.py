@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from minimax_al.campaign.images.letterbox import FITS
 from minimax_al.campaign.rounds.rounds import is_candidate
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import BULK, current_labels
 from minimax_al.campaign.store.schema import USABLE, items, labels
+from minimax_al.data.letterbox import FITS
 from minimax_al.errors import DataError
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from PIL import Image
 
-from minimax_al.campaign.images.letterbox import Pixels, in_place
+from minimax_al.data.letterbox import Pixels, in_place
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED

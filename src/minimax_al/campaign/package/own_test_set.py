@@ -12,19 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.features.datasets import images_for
 from minimax_al.campaign.images.fingerprints import content_hash
-from minimax_al.campaign.images.letterbox import in_place
 from minimax_al.campaign.model.measuring import miou_interval
-from minimax_al.campaign.package.prediction import predict_probabilities
 from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
 from minimax_al.campaign.progress.headline import wilson_interval
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.data import Images
 from minimax_al.data.decode import read_size
+from minimax_al.data.letterbox import in_place
 from minimax_al.data.mask_store import Mask, MaskFiles
 from minimax_al.data.scan import SetAside, sort_out
+from minimax_al.deployment.prediction import images_for, predict_probabilities
 from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.label_formats import Context, Given, check_source, detect_format, read_labels

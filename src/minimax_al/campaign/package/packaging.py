@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import select
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.package import preprocess
 from minimax_al.campaign.package.model_card import model_card
-from minimax_al.campaign.package.onnx_export import check_onnx, export_onnx
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult
 from minimax_al.campaign.progress.status import ModelState
 from minimax_al.campaign.store.schema import items
+from minimax_al.deployment import preprocess
+from minimax_al.deployment.onnx_export import check_onnx, export_onnx
 from minimax_al.durable import new_folder
 from minimax_al.training.trained import Trained, save_trained
 

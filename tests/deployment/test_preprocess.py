@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from minimax_al.campaign.features.datasets import load_images
 from minimax_al.campaign.package.packaging import preprocessing
-from minimax_al.campaign.package.preprocess import apply_steps, read_input
 from minimax_al.data import Augmentation, prepare
+from minimax_al.data.files import load_images
+from minimax_al.deployment.preprocess import apply_steps, read_input
 
 
 def smooth(seed, size=(900, 700)):

@@ -11,16 +11,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from minimax_al.campaign.features.datasets import images_for
-from minimax_al.campaign.images.letterbox import in_place
 from minimax_al.data import Images, scan_folder
 from minimax_al.data.decode import Fit, read_size
+from minimax_al.data.files import load_images
+from minimax_al.data.letterbox import in_place
 from minimax_al.data.mask_store import Mask
 from minimax_al.data.scan import SetAside
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.training import Runtime
 from minimax_al.training.feed import seen
+from minimax_al.training.preprocessed_images import PreprocessedImages
 from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import IGNORED, Progress
 
@@ -87,6 +88,19 @@ class Predictions:
             rows.writerow(["path", "class", "confidence"])
             rows.writerows([p.path, p.class_name, f"{p.confidence:.6f}"] for p in self.images)
             write_durably(out, text.getvalue().encode())
+
+
+def images_for(trained: Trained, folder: Path, paths: Sequence[str]) -> Images:
+    """Return images as a trained model sees them, to be normalised.
+
+    Args:
+        trained: Trained model.
+        folder: Folder of images.
+        paths: Paths relative to the folder.
+    """
+    if trained.source is None:
+        return load_images(folder, paths, trained.stored_size, trained.fit, exact=True)
+    return PreprocessedImages([folder / path for path in paths], paths, trained.source.preprocessing)
 
 
 def predict_folder(trained: Trained, images: Path, progress: Progress | None = None) -> Predictions:

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minimax_al.campaign.features.datasets import images_for
-from minimax_al.campaign.package.prediction import predict_probabilities
-from minimax_al.campaign.package.preprocess import read_input
+from minimax_al.deployment.prediction import images_for, predict_probabilities
+from minimax_al.deployment.preprocess import read_input
 from minimax_al.errors import CampaignError, MissingDependencyError
 from minimax_al.training.trained import Trained
 
