@@ -8,7 +8,8 @@ The command line prints that sentence without a traceback and exits with status 
     │   └── UnknownNameError                 a name is not registered; the sentence has the nearest one
     ├── DataError (ValueError)               images or labels cannot be used as they are
     │   ├── ManifestError                    a line of a CSV or Parquet manifest is wrong
-    │   └── UnreadableImageError             one image cannot be decoded; `reason` has the cause
+    │   ├── UnreadableImageError             one image cannot be decoded; `reason` has the cause
+    │   └── StorageError                     object storage cannot be used now; a later run continues
     ├── PoolError (ValueError)               an index is not in the pool, or is moved twice
     ├── BudgetError (ValueError)             a query of fewer than one or more than all unlabelled images
     ├── ShapeError (ValueError)              a tensor of the wrong shape or dtype
@@ -82,6 +83,10 @@ class UnreadableImageError(DataError):
     def __str__(self) -> str:
         """Return the sentence: the file, then the reason."""
         return self.reason if self.path is None else f"cannot read the image {os.fspath(self.path)!r}: {self.reason}"
+
+
+class StorageError(DataError):
+    """Object storage is unreachable, or refuses the credentials; nothing is lost, and a later run continues."""
 
 
 class PoolError(MinimaxALError, ValueError):

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -18,6 +19,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from minimax_al.data.decode_memory import MAX_PIXELS, budget, peak_bytes, why_too_large
 from minimax_al.data.links import why_no_file, why_pointer
+from minimax_al.data.locations.objects import open_object, read_start
+from minimax_al.data.locations.urls import is_url
 from minimax_al.data.pillow_warnings import quiet_pillow
 from minimax_al.data.rgb import check_convertible, is_deep, to_rgb, value_range
 from minimax_al.data.salvage import png_chunks, salvaged
@@ -33,6 +36,9 @@ IMAGE_SUFFIXES = frozenset(
 
 DEEP_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".pgm", ".pnm", ".jp2"})
 """File name endings, in lower case, of the formats that may hold more than 8 bits."""
+
+_HEADER_BYTES = 1 << 16
+"""Bytes of an object that are read for its header: enough for EXIF data, which come before an image's size."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "AVIF", "JPEG2000", "PPM", "TGA")
 
@@ -98,7 +104,7 @@ def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]
     Raises:
         UnreadableImageError: The file's header cannot be read.
     """
-    return _read(path, max_pixels, _upright_size, decodes=False)
+    return _read_header(path, max_pixels, _upright_size)
 
 
 def read_as_is(
@@ -201,7 +207,10 @@ def why_unreadable(path: Path | str, verify: Verification = "decode", max_pixels
                 check_convertible(image)
 
     try:
-        _read(path, max_pixels, check)
+        if verify == "header":
+            _read_header(path, max_pixels, check, decodes=True)
+        else:
+            _read(path, max_pixels, check)
     except UnreadableImageError as error:
         return error.reason
     return None
@@ -286,6 +295,11 @@ def _read(
         UnreadableImageError: The file cannot be decoded.
     """
     path = file if isinstance(file, (str, Path)) else None
+    if is_url(path):
+        try:
+            return _read(open_object(str(path)), max_pixels, use, formats=formats, decodes=decodes)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(path, error.reason) from error
     reason = None if path is None else _why_no_image_file(path)
     if reason is not None:
         raise UnreadableImageError(path, reason)
@@ -310,6 +324,18 @@ def _read(
         raise _with_path(error, path) from None
     except Exception as error:
         raise UnreadableImageError(path, _reason(error, max_pixels)) from error
+
+
+def _read_header(
+    path: Path | str, max_pixels: int, use: Callable[[Image.Image], Result], *, decodes: bool = False
+) -> Result:
+    """Use an image whose pixels are not needed; of an object in storage only the first bytes are read."""
+    if is_url(path):
+        try:
+            return _read(BytesIO(read_start(str(path), _HEADER_BYTES)), max_pixels, use, decodes=decodes)
+        except UnreadableImageError:
+            pass  # some formats have their header elsewhere: the whole object decides
+    return _read(path, max_pixels, use, decodes=decodes)
 
 
 def _with_path(error: DataError, path: Path | str | None) -> DataError:

@@ -14,11 +14,15 @@ from torch import Tensor
 from minimax_al.data.decode import Fit, read_square
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.images import ResidentImages, check_indices
+from minimax_al.data.locations.urls import is_url
 from minimax_al.data.streaming import Pixels, stream_batches
 from minimax_al.errors import ConfigurationError, ShapeError
 from minimax_al.vocabulary import Progress
 
 MAX_WORKERS = 16
+
+REMOTE_WORKERS = 16
+"""Smallest number of workers, all threads, for objects of object storage."""
 
 
 class FileImages:
@@ -101,7 +105,10 @@ class FileImages:
         workers = self.workers if len(checked) > 1 else 0
         paths = self._packed_paths if workers else self.paths
         decode = _BatchDecoder(paths, self.stored_size, self.max_pixels, self.fit, exact=self.exact, white=self.white)
-        return stream_batches(decode, checked, workers)
+        is_remote = any(is_url(path) for path in self.paths[:1])
+        if is_remote and workers:  # they wait for the network most of the time
+            workers = max(workers, REMOTE_WORKERS)
+        return stream_batches(decode, checked, workers, in_threads=is_remote)
 
     @cached_property
     def _packed_paths(self) -> "_PackedPaths":

@@ -36,13 +36,16 @@ _AHEAD = 2
 _log = logging.getLogger(__name__)
 
 
-def stream_batches(decode: Decode, batches: Sequence[Tensor], workers: int) -> Iterator[Tensor]:
+def stream_batches(
+    decode: Decode, batches: Sequence[Tensor], workers: int, *, in_threads: bool = False
+) -> Iterator[Tensor]:
     """Yield the pixels of each batch in order, pinned where CUDA is available.
 
     Args:
         decode: Function that decodes one batch; it must be picklable.
         batches: Indices of each batch, shape (B,), int64, on the CPU.
         workers: Number of processes or threads that decode ahead; 0 decodes in this thread.
+        in_threads: Whether workers are threads everywhere, since they share connections.
 
     Raises:
         UnreadableImageError: A file cannot be decoded.
@@ -51,7 +54,7 @@ def stream_batches(decode: Decode, batches: Sequence[Tensor], workers: int) -> I
     if workers == 0 or len(indices) < 2:
         for batch in indices:
             yield _tensor(decode(batch))
-    elif _forks():
+    elif _forks() and not in_threads:
         yield from _in_processes(decode, indices, workers)
     else:
         yield from _in_threads(decode, indices, workers)

@@ -5,7 +5,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.errors import ManifestError, MissingDependencyError
@@ -13,7 +13,7 @@ from minimax_al.errors import ManifestError, MissingDependencyError
 ALIASES = {
     "path": (
         *("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "imagepath"),
-        *("image_file", "image_name", "img", "img_path"),
+        *("image_file", "image_name", "img", "img_path", "uri", "url", "image_uri", "image_url"),
     ),
     "label": ("label", "labels", "class", "class_name", "classname", "category"),
 }
@@ -29,6 +29,65 @@ class Cells(NamedTuple):
 
     line: int
     cells: dict[str, str]
+
+
+class Line(NamedTuple):
+    """One row of a table with all of its columns: line, path or URL of the image, and the other cells by column."""
+
+    line: int
+    path: str
+    cells: dict[str, str]
+
+
+def every_column(source: Path, shown: Path | None = None) -> Iterator[Line]:
+    """Yield the rows of a CSV or Parquet table of images, with all columns; a label is not needed.
+
+    Args:
+        source: CSV or Parquet file.
+        shown: File that messages name; by default `source`.
+
+    Raises:
+        ManifestError: No column has the path, a column occurs twice, or the file is not a table.
+        MissingDependencyError: The file is a Parquet file and pyarrow is not installed.
+    """
+    name = shown or source
+    rows = _parquet_values(source, name) if source.suffix.lower() in {".parquet", ".pq"} else _csv_values(source, name)
+    for line, names, position, values in rows:
+        cells = dict(zip(names, values, strict=True))
+        yield Line(line, cells.pop(names[position]), cells)
+
+
+def _csv_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str], int, list[str]]]:
+    with source.open(encoding=_encoding(source), newline="") as file:
+        rows = _records(shown, file)
+        line, header = next(rows, (1, []))
+        names, position = _every_name(shown, header, line)
+        columns = {name: number for number, name in enumerate(names)}
+        for line, values in rows:
+            if any(value.strip() for value in values):
+                yield line, names, position, list(_cells(shown, line, values, header, columns).values())
+
+
+def _parquet_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str], int, list[str]]]:
+    file = _parquet_file(source)
+    with file:
+        header = file.schema_arrow.names
+        names, position = _every_name(shown, header, 1)
+        line = 0
+        for batch in file.iter_batches(batch_size=4096):
+            for row in batch.to_pylist():
+                line += 1
+                where = at(shown, line)
+                yield line, names, position, [_text(row[key], key, where) for key in header]
+
+
+def _every_name(source: Path, header: Sequence[str], line: int) -> tuple[list[str], int]:
+    """Return the names of all columns, and the position of the image's path or URL."""
+    names = [_normal(column) for column in header]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ManifestError(f"{at(source, line)}: the column {twice!r} is there twice")
+    return names, _column_of(source, header, names, "path", line)
 
 
 def csv_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
@@ -80,15 +139,7 @@ def parquet_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
         ManifestError: A column is missing, or a cell is neither text nor a number.
         MissingDependencyError: pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an optional package, and only for such a file
-        import pyarrow.parquet as pq  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingDependencyError("pyarrow", "parquet", "reading a Parquet manifest") from error
-    try:
-        file = pq.ParquetFile(source)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ManifestError(f"{str(source)!r} is not a Parquet file ({error})") from error
+    file = _parquet_file(source)
     with file:
         names = file.schema_arrow.names
         columns = _columns(source, names, also, 1)
@@ -99,6 +150,18 @@ def parquet_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
                 line += 1
                 where = at(source, line)
                 yield Cells(line, {role: _text(values[names[p]], role, where) for role, p in columns.items()})
+
+
+def _parquet_file(source: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional package, and only for such a file
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "parquet", "reading a Parquet manifest") from error
+    try:
+        return pq.ParquetFile(source)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ManifestError(f"{str(source)!r} is not a Parquet file ({error})") from error
 
 
 def at(source: Path, line: int) -> str:

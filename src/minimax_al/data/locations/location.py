@@ -1,0 +1,222 @@
+"""Locations of images: a folder (a plain `Path`), a manifest, or a URL of object storage.
+
+A location divides like a path: `location / name` is the address of an image, a path or a URL, which every reader of
+this package accepts.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from minimax_al.data.locations.manifest import ManifestRow, count_rows, is_manifest, read_rows
+from minimax_al.data.locations.objects import list_objects, object_state
+from minimax_al.data.locations.urls import as_address, check_url, is_url
+from minimax_al.data.scan import is_hidden, list_files
+from minimax_al.errors import DataError
+
+Address = Path | str
+"""File or URL of an image."""
+
+
+class Location(Protocol):
+    """Location of images; a `Path` is one."""
+
+    def __truediv__(self, name: str, /) -> Address:
+        """Return the address of an image.
+
+        Args:
+            name: Name of the image in the location.
+        """
+
+
+class Stated(NamedTuple):
+    """Properties of an image that a manifest states, so that the image need not be read.
+
+    Attributes:
+        sha256: Content hash, hexadecimal.
+        width: Width, upright, in pixels.
+        height: Height, upright, in pixels.
+    """
+
+    sha256: str
+    width: int
+    height: int
+
+
+class FoundImage(NamedTuple):
+    """File that a location lists.
+
+    Attributes:
+        name: Name in the location.
+        size_bytes: Size in bytes; 0 where it is unknown.
+        version: Time of modification in nanoseconds, or another number that changes with the content.
+        attributes: Further columns of a manifest; None elsewhere.
+        stated: Properties that a manifest states; None elsewhere.
+    """
+
+    name: str
+    size_bytes: int
+    version: int
+    attributes: Mapping[str, str] | None = None
+    stated: Stated | None = None
+
+
+@dataclass(frozen=True)
+class StorageLocation:
+    """Images below a URL of object storage.
+
+    Attributes:
+        url: URL without credentials.
+    """
+
+    url: str
+
+    def __truediv__(self, name: str) -> str:
+        """Return the URL of an image."""
+        return f"{self.url}/{name}"
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True)
+class ManifestLocation:
+    """Images that a manifest lists, each by a path relative to the manifest, an absolute path, or a URL.
+
+    Attributes:
+        source: Manifest file, or its URL.
+    """
+
+    source: Address
+
+    def __truediv__(self, name: str) -> Address:
+        """Return the address of an image."""
+        if is_url(name):
+            return name
+        if isinstance(self.source, Path):
+            return self.source.parent / name
+        return f"{self.source.rsplit('/', 1)[0]}/{name}"
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
+def locate(given: Path | str) -> Location:
+    """Return the location that a user names: an existing folder, a manifest file, or a URL.
+
+    Args:
+        given: Folder, CSV or Parquet file, or URL; a URL that ends in `.csv` or `.parquet` is a manifest.
+
+    Raises:
+        DataError: The folder or manifest does not exist, or the file is not a manifest.
+        ConfigurationError: The URL has credentials.
+    """
+    address = as_address(given)
+    if isinstance(address, str):
+        url = check_url(address)
+        return ManifestLocation(url) if is_manifest(url) else StorageLocation(url)
+    if address.is_dir():
+        return address.resolve()
+    if is_manifest(address) and address.is_file():
+        return ManifestLocation(address.resolve())
+    kind = "is a file" if address.is_file() else "does not exist"
+    raise DataError(f"{os.fspath(address)!r} {kind}: give a folder of images")
+
+
+def known_location(stored: str) -> Location:
+    """Return the location of a stored setting, which may be unavailable now.
+
+    Args:
+        stored: Text of a location that `locate` has accepted.
+    """
+    if is_url(stored):
+        return ManifestLocation(stored) if is_manifest(stored) else StorageLocation(stored)
+    path = Path(stored)
+    return ManifestLocation(path) if is_manifest(path) and not path.is_dir() else path
+
+
+def list_images(location: Location) -> Iterator[FoundImage]:
+    """Yield every file of a location that is not hidden, in a fixed order.
+
+    Args:
+        location: Folder, manifest or URL.
+
+    Raises:
+        DataError: The location does not exist.
+        ManifestError: A line of the manifest is wrong.
+        StorageError: The storage cannot be used now.
+    """
+    if isinstance(location, Path):
+        return (found_file(location, name) for name in list_files(location))
+    if isinstance(location, ManifestLocation):
+        return (_listed(location, row) for row in read_rows(location.source))
+    assert isinstance(location, StorageLocation)
+    return (
+        FoundImage(each.name, each.state.size_bytes, each.state.version)
+        for each in list_objects(location.url)
+        if not any(is_hidden(part) for part in each.name.split("/"))
+    )
+
+
+def count_images(location: Location) -> int | None:
+    """Return the number of files that `list_images` yields; None where counting would list them all."""
+    if isinstance(location, Path):
+        return sum(1 for _ in list_files(location))
+    return count_rows(location.source) if isinstance(location, ManifestLocation) else None
+
+
+def found_file(location: Location, name: str) -> FoundImage:
+    """Return a file as it is now; size 0 where it cannot be accessed.
+
+    Args:
+        location: Folder, manifest or URL.
+        name: Name of the file in the location.
+    """
+    address = join(location, name)
+    if is_url(address):
+        state = object_state(address)
+        return FoundImage(name, state.size_bytes, state.version)
+    try:
+        status = os.stat(address)  # noqa: PTH116 - a million times
+    except OSError:
+        return FoundImage(name, 0, 0)  # for example a dangling link: the examination of the file finds the reason
+    return FoundImage(name, status.st_size, status.st_mtime_ns)
+
+
+def join(location: Location, name: str) -> str:
+    """Return the address of an image as text: for millions of images, faster than `location / name`.
+
+    Args:
+        location: Folder, manifest or URL.
+        name: Name of the image in the location.
+    """
+    return os.path.join(location, name) if isinstance(location, Path) else os.fspath(location / name)  # noqa: PTH118
+
+
+def name_in(location: Location, address: Address) -> str | None:
+    """Return the name of an image in a location by its address; None if it is elsewhere."""
+    text = os.fspath(address)
+    if isinstance(location, StorageLocation):
+        return _below(location.url, text)
+    if isinstance(location, ManifestLocation):
+        if is_url(text):
+            return _below(str(location.source).rsplit("/", 1)[0], text) or text
+        relative = os.path.relpath(text, Path(str(location.source)).parent)
+        return text if relative.startswith("..") else Path(relative).as_posix()
+    relative = os.path.relpath(text, str(location))
+    return None if Path(relative).parts[:1] == ("..",) else Path(relative).as_posix()
+
+
+def _below(url: str, text: str) -> str | None:
+    return text[len(url) + 1 :] if text.startswith(f"{url}/") else None
+
+
+def _listed(location: ManifestLocation, row: ManifestRow) -> FoundImage:
+    """Return an image that a manifest lists; a local file is looked at, an object is not."""
+    stated = None if row.sha256 is None else Stated(row.sha256, row.width, row.height)
+    if row.is_dated or is_url(join(location, row.name)):
+        return FoundImage(row.name, row.size_bytes, row.version, row.attributes, stated)
+    now = found_file(location, row.name)
+    return FoundImage(row.name, now.size_bytes, now.version, row.attributes, stated)
