@@ -46,6 +46,7 @@ from minimax_al.campaign.store.database import WAIT_SECONDS, Store
 from minimax_al.campaign.store.folder import create_folder, open_folder, removed_on_failure
 from minimax_al.campaign.store.history import labelled_items
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
+from minimax_al.data.locations.location import known_location, locate
 from minimax_al.errors import ConfigurationError
 from minimax_al.label_formats import check_source, detect_format
 from minimax_al.strategies.usual import COLD_START, check_choosing, check_training
@@ -109,7 +110,7 @@ class Campaign(Modelling):
         check_apart(root, chosen.images)
         if source is not None:
             check_source(source, detect_format(source, task))  # before images are examined, which may take hours
-        names = read_class_names(source, Path(chosen.images), task) if classes is None else classes
+        names = read_class_names(source, known_location(chosen.images), task) if classes is None else classes
         check_usable(chosen.images)
         store = create_folder(root, chosen, names, storage, (clock or utc_now)())
         with _closed_on_failure(store):
@@ -190,7 +191,7 @@ class Campaign(Modelling):
             ConfigurationError: The campaign's folder is inside of it.
         """
         with self.store.reading() as connection:
-            check_holds_images(connection, Path(images_folder(folder)))
+            check_holds_images(connection, locate(folder))
         self.configure(images=folder)
         return self.refresh(progress)
 

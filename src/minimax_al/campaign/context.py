@@ -8,6 +8,7 @@ from pathlib import Path
 from minimax_al.campaign.images.views import VIEWS, ViewFiles
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
+from minimax_al.data.locations.location import Location, known_location
 from minimax_al.data.mask_store import MaskFiles
 
 
@@ -28,9 +29,9 @@ class CampaignContext:
     now: Callable[[], datetime]
 
     @property
-    def images(self) -> Path:
-        """Folder of the images."""
-        return Path(self.settings.images)
+    def images(self) -> Location:
+        """Location of the images: a folder, a manifest, or a URL of object storage."""
+        return known_location(self.settings.images)
 
     @property
     def masks(self) -> MaskFiles:

@@ -20,6 +20,7 @@ from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import BULK, ExpectedAnswer, Kind, Origin, current_labels, image_and_mask
 from minimax_al.campaign.store.idempotency import once
 from minimax_al.campaign.store.stored_settings import read_settings
+from minimax_al.data.locations.location import Location, known_location
 from minimax_al.errors import CampaignError, UnknownNameError
 
 Item = int | str
@@ -72,9 +73,9 @@ class Labelling:
         return CampaignContext(self.folder, self.store, self.settings, self.now)
 
     @property
-    def images(self) -> Path:
-        """Folder of the images."""
-        return Path(self.settings.images)
+    def images(self) -> Location:
+        """Location of the images: a folder (`Path`), a manifest, or a URL of object storage."""
+        return known_location(self.settings.images)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -110,8 +111,8 @@ class Labelling:
         with self.store.reading() as connection:
             return find_pick(connection, find_items(connection, [item])[0], number)
 
-    def image(self, item: Item) -> Path:
-        """Return the file of an image, all links followed; it is below the images' folder.
+    def image(self, item: Item) -> Path | str:
+        """Return the file of an image, all links followed and below the images' folder; its URL in object storage.
 
         Raises:
             DataError: The image does not exist, its file is gone, or a link leads out of the folder.

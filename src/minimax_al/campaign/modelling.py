@@ -16,6 +16,7 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
+from minimax_al.data.locations.location import locate
 from minimax_al.strategies.usual import check_training
 from minimax_al.vocabulary import Progress
 
@@ -129,14 +130,14 @@ class Modelling(ClassEditing):
         return path
 
     def predict(self, images: Path | str, progress: Progress | None = None) -> "Predictions":
-        """Predict all images below a folder with the last trained model, in float32.
+        """Predict all images of a folder, manifest or URL with the last trained model, in float32.
 
         Raises:
             CampaignError: No model was trained yet.
         """
         from minimax_al.deployment.prediction import predict_folder  # noqa: PLC0415 - loads torch
 
-        return predict_folder(self._trained(self.model().run), Path(images), progress)
+        return predict_folder(self._trained(self.model().run), locate(images), progress)
 
     def evaluate(
         self, images: Path | str, masks: Path | str | None = None, *, out: Path | str | None = None

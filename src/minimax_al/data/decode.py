@@ -63,12 +63,12 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 def read_image(
-    path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS, white: float | None = None
+    path: Path | str | BinaryIO, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS, white: float | None = None
 ) -> Image.Image:
     """Return the image in `path`, upright, in mode RGB.
 
     Args:
-        path: Image file.
+        path: Image file, URL of an object, or an open binary file.
         shrink_to: Short side that is needed, in pixels. A much larger JPEG is then decoded at 1/2, 1/4 or 1/8 of its
             size, at least twice `shrink_to`, which is several times faster.
         max_pixels: Largest number of pixels; a larger image is refused before it is decoded.
@@ -81,9 +81,9 @@ def read_image(
 
 
 def read_sized(
-    path: Path | str, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS, white: float | None = None
+    path: Path | str | BinaryIO, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS, white: float | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Return the image as `read_image` does, and its full (width, height), upright.
+    """Return the image as `read_image` does, from a file or an open one, and its full (width, height), upright.
 
     Raises:
         UnreadableImageError: The file cannot be decoded.

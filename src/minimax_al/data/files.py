@@ -1,6 +1,5 @@
 """Data sets of image files: resident when small, streamed when large, unusable files set aside."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.file_images import FileImages
 from minimax_al.data.file_properties import common_white, usual_side
 from minimax_al.data.images import Images, ResidentImages
+from minimax_al.data.locations.location import Location, join
 from minimax_al.data.scan import SetAside, sift, sort_out, why_not
 from minimax_al.errors import DataError, UnreadableImageError
 from minimax_al.vocabulary import Progress
@@ -79,17 +79,19 @@ class FileList:
         )
 
 
-def load_images(images: Path, paths: Sequence[str], size: int, fit: Fit = "centre", *, exact: bool = False) -> Images:
-    """Load images by path below a folder: into memory up to half a GiB, else when they are needed.
+def load_images(
+    images: Location, paths: Sequence[str], size: int, fit: Fit = "centre", *, exact: bool = False
+) -> Images:
+    """Load images by their names in a location: into memory up to half a GiB, else when they are needed.
 
     Args:
-        images: Folder of images.
-        paths: Paths relative to the folder.
+        images: Location of images.
+        paths: Names of the images in it.
         size: Side of the squares that they become, in pixels.
         fit: Whether a square is an image's middle, or all of it, stretched.
         exact: Whether large JPEGs are decoded at full size, as for every image that a model is measured on or predicts.
     """
-    files = FileImages([os.path.join(images, path) for path in paths], paths, size, fit=fit, exact=exact)  # noqa: PTH118 - a million times
+    files = FileImages([join(images, path) for path in paths], paths, size, fit=fit, exact=exact)
     return files.resident() if 0 < len(paths) * 3 * size**2 <= RESIDENT_BYTES else files
 
 

@@ -5,12 +5,14 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minimax_al.data.locations.location import Location, read_bytes
 from minimax_al.deployment.prediction import images_for, predict_probabilities
 from minimax_al.deployment.preprocess import read_input
 from minimax_al.errors import CampaignError, MissingDependencyError
@@ -69,7 +71,7 @@ def export_onnx(trained: Trained, path: Path) -> None:
             raise CampaignError(f"the model cannot be exported to ONNX: {error}") from error
 
 
-def check_onnx(trained: Trained, package: Path, images: Path, paths: Sequence[str]) -> float:
+def check_onnx(trained: Trained, package: Path, images: Location, paths: Sequence[str]) -> float:
     """Return the largest difference of a probability between a package and the model, from the same image files.
 
     The package reads the files as its users do, by `preprocess.py` and `preprocessing.json`; the model as
@@ -78,8 +80,8 @@ def check_onnx(trained: Trained, package: Path, images: Path, paths: Sequence[st
     Args:
         trained: Trained model.
         package: Folder of the package.
-        images: Folder of images.
-        paths: Paths of the images to compare, relative to their folder.
+        images: Location of images.
+        paths: Names of the images to compare.
 
     Raises:
         CampaignError: The two differ by more than the tolerance, or no image is left to compare them on.
@@ -92,7 +94,7 @@ def check_onnx(trained: Trained, package: Path, images: Path, paths: Sequence[st
             "where they are with 'mal move-images', or package without ONNX"
         )
     session = onnxruntime.InferenceSession(str(package / "model.onnx"), providers=["CPUExecutionProvider"])
-    inputs = [read_input(images / path, package / "preprocessing.json") for path in paths]
+    inputs = [read_input(BytesIO(read_bytes(images / path)), package / "preprocessing.json") for path in paths]
     (answer,) = session.run([OUTPUT], {INPUT: np.concatenate(inputs)})
     expected = torch.cat(list(predict_probabilities(trained, images_for(trained, images, paths))))
     difference = float((torch.from_numpy(answer) - expected).abs().max())

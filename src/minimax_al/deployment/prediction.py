@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from minimax_al.data import Images, scan_folder
+from minimax_al.data import Images
 from minimax_al.data.decode import Fit, read_size
 from minimax_al.data.files import load_images
 from minimax_al.data.letterbox import in_place
+from minimax_al.data.locations.location import Location, relative_name, scan_images
 from minimax_al.data.mask_store import Mask
 from minimax_al.data.scan import SetAside
 from minimax_al.durable import write_durably
@@ -81,7 +82,7 @@ class Predictions:
         for image in masks:
             content = io.BytesIO()
             Image.fromarray(np.asarray(image.mask, dtype=np.uint8)).save(content, format="PNG")
-            write_durably(out / f"{image.path}.png", content.getvalue())
+            write_durably(out / f"{relative_name(image.path)}.png", content.getvalue())
         if not masks:
             text = io.StringIO()
             rows = csv.writer(text, lineterminator="\n")
@@ -90,31 +91,31 @@ class Predictions:
             write_durably(out, text.getvalue().encode())
 
 
-def images_for(trained: Trained, folder: Path, paths: Sequence[str]) -> Images:
+def images_for(trained: Trained, folder: Location, paths: Sequence[str]) -> Images:
     """Return images as a trained model sees them, to be normalised.
 
     Args:
         trained: Trained model.
-        folder: Folder of images.
-        paths: Paths relative to the folder.
+        folder: Location of images.
+        paths: Names of the images in it.
     """
     if trained.source is None:
         return load_images(folder, paths, trained.stored_size, trained.fit, exact=True)
     return PreprocessedImages([folder / path for path in paths], paths, trained.source.preprocessing)
 
 
-def predict_folder(trained: Trained, images: Path, progress: Progress | None = None) -> Predictions:
-    """Predict every image below a folder.
+def predict_folder(trained: Trained, images: Location, progress: Progress | None = None) -> Predictions:
+    """Predict every image of a location.
 
     Args:
         trained: Trained model.
-        images: Folder of images.
+        images: Folder, manifest or URL.
         progress: Callback of the files checked so far.
 
     Raises:
         DataError: The folder does not exist, or no image in it can be read.
     """
-    scan = scan_folder(images, progress=progress)
+    scan = scan_images(images, progress)
     if not scan.images:
         raise DataError(f"{str(images)!r} has no images that can be read ({len(scan.set_aside)} files were set aside)")
     found = predict(trained, images_for(trained, images, scan.images))

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ _FAINT = 224  # lightest grey that shows over white: lighter ink is shown over b
 _NOTHING = 255  # value of a mask's pixels that the model does not see
 
 
-def read_input(image: Path | str, description: Path | str | None = None) -> NDArray[np.uint8]:
+def read_input(image: Path | str | BinaryIO, description: Path | str | None = None) -> NDArray[np.uint8]:
     """Return an image file as the model's input, shape (1, 3, S, S), 8-bit RGB.
 
     Args:
-        image: Image file.
+        image: Image file, or an open binary file.
         description: File preprocessing.json; by default the one in the folder of this file.
     """
     return apply_steps(image, _steps(description))
@@ -60,7 +60,7 @@ def _places(length: int, seen: float, side: int) -> NDArray[np.int64]:
     return np.where((positions >= 0) & (positions < side), positions, -1)
 
 
-def apply_steps(image: Path | str, steps: list[dict[str, Any]]) -> NDArray[np.uint8]:
+def apply_steps(image: Path | str | BinaryIO, steps: list[dict[str, Any]]) -> NDArray[np.uint8]:
     """Return an image file after the steps that come before normalisation, shape (1, 3, S, S), 8-bit RGB.
 
     Args:

@@ -1,12 +1,12 @@
 """Class folders: one folder per class with copies of its images under their own paths."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from minimax_al.data.class_folders import class_folders, find_parts
 from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.locations.location import copy_image, relative_name
 from minimax_al.data.scan import is_hidden, list_files
 from minimax_al.errors import DataError
 from minimax_al.label_formats.labelled import Context, Given, Labelled
@@ -31,10 +31,10 @@ def write(out: Path, labelled: Sequence[Labelled], context: Context) -> list[str
     """Copy every labelled image to `out/CLASS/PATH`; return a sentence for each image whose file is gone."""
     left_out = []
     for row in labelled:
-        target = out / folder_of_class(str(row.class_name)) / row.path
+        target = out / folder_of_class(str(row.class_name)) / relative_name(row.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copy2(context.images / row.path, target)
+            copy_image(context.images / row.path, target)
         except FileNotFoundError:
             left_out.append(f"{row.path!r} is gone from {str(context.images)!r}")
     return left_out

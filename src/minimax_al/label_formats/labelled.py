@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from minimax_al.data.locations.location import Location
 from minimax_al.data.mask_store import Mask, MaskFiles
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED, Task
@@ -95,7 +96,7 @@ class Context:
     Attributes:
         task: Kind of the labels.
         class_names: Classes in order; masks have their numbers.
-        images: Folder of the images.
+        images: Location of the images.
         masks: Masks of the campaign.
         size_of: Function that returns (height, width) of the image of a label; a mask of another size is refused before
             its pixels are read. It is not called while labels are written.
@@ -104,7 +105,7 @@ class Context:
 
     task: Task
     class_names: Sequence[str]
-    images: Path
+    images: Location
     masks: MaskFiles
     size_of: Callable[[Given], tuple[int, int]] = _size_of_none
     escape_formulas: bool = False

@@ -14,6 +14,7 @@ from PIL import Image
 from minimax_al.data.colour_maps import in_order, read_colour_map
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.legend import Legend, Rgb
+from minimax_al.data.locations.location import Location, list_images, relative_name
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, shorter_names
 from minimax_al.data.mask_store import Mask, check_mask_size
@@ -55,7 +56,7 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
     """Write `out/PATH.png` for every image with a mask."""
     for row in labelled:
-        target = out / f"{row.path}.png"
+        target = out / f"{relative_name(row.path)}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(context.masks.load(str(row.mask))).save(target)
 
@@ -71,9 +72,9 @@ def _why_none(others: Sequence[str]) -> str:
     return f", but {len(others)} images such as {others[0]!r}{lossy}"
 
 
-def _images(images: Path) -> set[str]:
+def _images(images: Location) -> set[str]:
     """Return the names of the campaign's image files, with and without their endings."""
-    names = {name for name in list_files(images) if _suffix(name) in IMAGE_SUFFIXES}
+    names = {file.name for file in list_images(images) if _suffix(file.name) in IMAGE_SUFFIXES}
     return names | {name[: -len(_suffix(name))] for name in names}
 
 

@@ -12,6 +12,7 @@ from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.decode import read_image
+from minimax_al.data.locations.location import Address, Location, read_bytes
 from minimax_al.errors import DataError
 from minimax_al.label_formats import Given
 from minimax_al.label_formats.label_studio import names_of_task
@@ -55,14 +56,14 @@ def active_images(connection: Connection, item_ids: Sequence[int]) -> dict[int, 
     return {row.id: _image(row) for row in rows}
 
 
-def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any], where: str) -> TaskImage:
+def image_of_task(connection: Connection, images: Location, data: Mapping[str, Any], where: str) -> TaskImage:
     """Return the image that a task shows.
 
     The content hash identifies it; a task without a hash is matched by name.
 
     Args:
         connection: Connection to the campaign's database.
-        images: Folder of the campaign's images.
+        images: Location of the campaign's images.
         data: Data of the task.
         where: Start of the error's sentence.
 
@@ -96,13 +97,13 @@ def image_of_task(connection: Connection, images: Path, data: Mapping[str, Any],
     return _image(connection.execute(select(*_COLUMNS).where(items.c.id == known.id)).one())
 
 
-def as_upload(image: TaskImage, file: Path) -> Upload:
+def as_upload(image: TaskImage, file: Address) -> Upload:
     """Return an image's file as an upload; formats that browsers cannot show become PNG.
 
     Raises:
         DataError: The file has changed since the last refresh.
     """
-    content = file.read_bytes()
+    content = read_bytes(file)
     if hashlib.sha256(content).hexdigest() != image.content_hash:
         raise DataError(f"{image.path!r} has changed since the campaign read it: run 'mal status' first")
     suffix = Path(image.path).suffix.lower()

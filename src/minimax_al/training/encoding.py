@@ -5,12 +5,14 @@ operator, and decoding and forward passes share the cores without a fixed split.
 while this thread runs the network.
 """
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, BinaryIO, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from torch import Tensor
 
 from minimax_al.data.decode import read_image
 from minimax_al.data.decode_memory import MAX_PIXELS
+from minimax_al.data.locations.objects import read_object
+from minimax_al.data.locations.urls import is_url
 from minimax_al.errors import UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
 
@@ -27,6 +31,9 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 Signature = tuple[int, int]
 """Size and modification time of a file, in bytes and nanoseconds."""
+
+REMOTE_THREADS = 32
+"""Threads that fetch objects of object storage."""
 
 _NETWORKS_AT_ONCE = 8
 """Threads that run the network side by side on a CPU; beyond them Python's lock would be held too often."""
@@ -53,10 +60,19 @@ class EncodingSettings(BaseModel):
 
 
 class ImageSource(NamedTuple):
-    """File to encode, and its signature when its content hash was computed; None skips the comparison."""
+    """Image to encode.
 
-    path: Path
+    Attributes:
+        path: File, or URL of an object.
+        signature: Signature of the file when its content hash was computed; None skips the comparison.
+        key: SHA-256 of an object, 32 bytes, to compare with; None skips the comparison.
+        content: Content of an object, fetched ahead.
+    """
+
+    path: Path | str
     signature: Signature | None = None
+    key: bytes | None = None
+    content: "Future[bytes] | None" = None
 
 
 class Fault(NamedTuple):
@@ -105,11 +121,12 @@ class Encoding:
 
     def __enter__(self) -> Self:
         self.decoders = ThreadPoolExecutor(self.workers, "decode")
+        self._fetchers = ThreadPoolExecutor(REMOTE_THREADS, "fetch")  # threads begin with the first object
         self._forwards = ThreadPoolExecutor(self._networks, "encode", self._share_threads) if self.on_cpu else None
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in (self._forwards, self.decoders):
+        for pool in (self._forwards, self.decoders, self._fetchers):
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads)
@@ -120,6 +137,7 @@ class Encoding:
         Args:
             batches: Files of each batch, at most `batch_size`.
         """
+        batches = (self._with_content(batch) for batch in batches)
         if self._forwards is not None:
             ahead = 2 * self._networks
             yield from in_order(self._forwards, lambda batch: self._encode(self._decode_all(batch)), batches, ahead)
@@ -127,6 +145,15 @@ class Encoding:
         # One task decodes a whole batch, ahead of the forward passes.
         for decoded in in_order(self.decoders, self._decode_all, batches, 2 * self.workers):
             yield self._encode(decoded)
+
+    def _with_content(self, batch: Sequence[ImageSource]) -> list[ImageSource]:
+        """Begin to fetch the objects of a batch."""
+        return [
+            source._replace(content=self._fetchers.submit(read_object, str(source.path)))
+            if is_url(source.path)
+            else source
+            for source in batch
+        ]
 
     def _share_threads(self) -> None:
         # OpenMP counts threads per calling thread: this sets those of one forward pass, not the process's.
@@ -140,13 +167,22 @@ class Encoding:
         return _Decoded(torch.from_numpy(pixels_NHWC), faults)
 
     def _decode(self, source: ImageSource, into: NDArray[np.uint8]) -> Fault | None:
+        file: Path | str | BinaryIO = source.path
+        if source.content is not None:
+            try:
+                content = source.content.result()
+            except UnreadableImageError as error:
+                return Fault(error.reason, lasting=False)
+            if source.key is not None and hashlib.sha256(content).digest() != source.key:
+                return Fault("its content has changed since it was examined: run 'mal status'", lasting=False)
+            file = BytesIO(content)
         try:
-            image = read_image(source.path, self.preprocessing.decoded_side, self.settings.max_pixels)
+            image = read_image(file, self.preprocessing.decoded_side, self.settings.max_pixels)
             into[:] = self.preprocessing.pixels(image)
             if source.signature is not None and signature(source.path) != source.signature:
                 return Fault("it changed while it was read: run the command again", lasting=False)
         except UnreadableImageError as error:
-            return Fault(error.reason)
+            return Fault(error.reason, lasting=source.content is not None or Path(source.path).exists())
         except OSError as error:
             return Fault(f"it cannot be read: {error.strerror or error}", lasting=False)
         return None
@@ -181,13 +217,13 @@ class _Decoded(NamedTuple):
 _COUNTS_CORES = hasattr(os, "sched_getaffinity")
 
 
-def signature(path: Path) -> Signature:
+def signature(path: Path | str) -> Signature:
     """Return size and modification time of a file.
 
     Raises:
         OSError: The file is gone or not accessible.
     """
-    status = path.stat()
+    status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
 
 

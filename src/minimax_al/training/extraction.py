@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore, ListedImage
 from minimax_al.data.feature_writer import FeatureWriter, open_writer
 from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes
-from minimax_al.data.scan import SetAside, list_files, printable, why_not
-from minimax_al.errors import ConfigurationError, DataError
+from minimax_al.data.locations.location import list_images, locate
+from minimax_al.data.locations.objects import read_object
+from minimax_al.data.locations.urls import is_url
+from minimax_al.data.scan import SetAside, printable, why_not
+from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
 from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
 from minimax_al.training.ranks import Ranks
@@ -40,12 +43,12 @@ class ImageFile(NamedTuple):
     """One image to extract features of.
 
     Attributes:
-        path: Image file.
+        path: Image file, or URL of an object.
         name: Image name in messages and in the list of images.
         sha256: Content hash, hexadecimal, where it is known; None reads the file for it.
     """
 
-    path: Path
+    path: Path | str
     name: str
     sha256: str | None = None
 
@@ -78,10 +81,10 @@ def embed_folder(
     runtime: Runtime | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
-    """Extract the features of all images in a folder and its subfolders.
+    """Extract the features of all images of a folder and its subfolders, of a manifest, or below a URL.
 
     Args:
-        folder: Folder of images.
+        folder: Folder of images, manifest file, or URL of object storage.
         out: Folder of the feature stores; see `minimax_al.data.feature_store`.
         encoder: Encoder with pretrained weights.
         settings: Batch size, workers, precision.
@@ -93,9 +96,9 @@ def embed_folder(
         DataError: The folder does not exist or none of its files has features.
         FeatureStoreError: Another process writes to the store, or the store is damaged.
     """
-    root = Path(folder)
-    names = list(list_files(root))
-    if Path(out).resolve().is_relative_to(root.resolve()):
+    root = locate(folder)
+    names = [file.name for file in list_images(root)]
+    if isinstance(root, Path) and Path(out).resolve().is_relative_to(root.resolve()):
         raise ConfigurationError(
             f"out={str(out)!r} is inside the folder of images {str(root)!r}: give a folder outside of it"
         )
@@ -232,7 +235,8 @@ class _Work:
                     continue
                 seen.add(key)
                 self.waiting += 1
-                yield _Pending(i, key, ImageSource(self.files[i].path, signatures[i - start]))
+                path = self.files[i].path
+                yield _Pending(i, key, ImageSource(path, signatures[i - start], key if is_url(path) else None))
             if not self.waiting:
                 self._report(block.stop)
 
@@ -305,9 +309,13 @@ def _hash(file: ImageFile) -> _Hashed:
     if file.sha256 is not None:
         return _Hashed(as_bytes([file.sha256]).tobytes())
     try:
+        if is_url(file.path):
+            return _Hashed(hashlib.sha256(read_object(str(file.path))).digest())
         before = signature(file.path)
-        with file.path.open("rb") as opened:
+        with Path(file.path).open("rb") as opened:
             return _Hashed(hashlib.file_digest(opened, "sha256").digest(), before)
+    except UnreadableImageError as error:
+        return _Hashed(reason=error.reason)
     except OSError as error:
         return _Hashed(reason=f"it cannot be read: {error.strerror or error}")
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from minimax_al.data.decode import read_image
-from minimax_al.data.file_images import default_workers
+from minimax_al.data.file_images import REMOTE_WORKERS, default_workers
 from minimax_al.data.images import check_indices
+from minimax_al.data.locations.urls import is_url
 from minimax_al.networks import Preprocessing
 from minimax_al.training.encoding import in_order
 
@@ -30,7 +31,7 @@ class PreprocessedImages:
     """
 
     def __init__(self, paths: Sequence[Path | str], names: Sequence[str], preprocessing: Preprocessing) -> None:
-        self.paths = [Path(path) for path in paths]
+        self.paths = [path if is_url(path) else Path(path) for path in paths]
         self.names = tuple(names)
         self.preprocessing = preprocessing
         self.size = (preprocessing.size, preprocessing.size)
@@ -53,8 +54,11 @@ class PreprocessedImages:
         Raises:
             UnreadableImageError: A file cannot be decoded; names it.
         """
-        with ThreadPoolExecutor(max(1, default_workers())) as pool:
-            yield from in_order(pool, self._decode, [check_indices(batch, len(self)) for batch in batches], ahead=4)
+        is_remote = any(is_url(path) for path in self.paths[:1])
+        workers = max(1, default_workers(), REMOTE_WORKERS if is_remote else 0)
+        with ThreadPoolExecutor(workers) as pool:
+            checked = [check_indices(batch, len(self)) for batch in batches]
+            yield from in_order(pool, self._decode, checked, ahead=workers if is_remote else 4)
 
     def _decode(self, batch: Tensor) -> Tensor:
         side = self.preprocessing.decoded_side

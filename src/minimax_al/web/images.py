@@ -17,6 +17,8 @@ from starlette.types import Receive, Scope, Send
 from minimax_al.campaign import Campaign, ViewKind
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.decode import why_unreadable
+from minimax_al.data.locations.location import read_bytes
+from minimax_al.data.locations.urls import is_url
 from minimax_al.errors import DataError
 from minimax_al.web.colours import coloured
 from minimax_al.web.models import ItemId
@@ -45,11 +47,11 @@ class Source(NamedTuple):
     """The file of an image.
 
     Attributes:
-        path: below the images' folder, all links followed.
+        path: below the images' folder, all links followed; a URL in object storage.
         digest: sha256 of its content.
     """
 
-    path: Path
+    path: Path | str
     digest: str
 
 
@@ -95,13 +97,24 @@ def _image(state: State, item: int, known: str | None) -> Response:
     tag = f'"{source.digest}"'
     if _has(known, tag):
         return _unchanged(tag)
-    file = source.path.open("rb")
+    if is_url(source.path):
+        return _object(source, tag)
+    file = Path(source.path).open("rb")  # noqa: SIM115 - the answer closes it
     media_type = _media_type(file.peek(16))
     if media_type is None:
         file.close()
         return Response(transcode(source.path), media_type="image/jpeg", headers={"ETag": tag})
     headers = {"ETag": tag, "Content-Length": str(os.fstat(file.fileno()).st_size)}
     return _FileResponse(file, media_type, headers)
+
+
+def _object(source: Source, tag: str) -> Response:
+    """Return an object through this server: browsers get neither its URL nor a signature."""
+    content = read_bytes(source.path)
+    media_type = _media_type(content[:16])
+    if media_type is None:
+        return Response(transcode(source.path), media_type="image/jpeg", headers={"ETag": tag})
+    return Response(content, media_type=media_type, headers={"ETag": tag})
 
 
 def _thumbnail(state: State, item: int, known: str | None) -> Response:
@@ -136,6 +149,9 @@ def find_source(campaign: Campaign, item: int) -> Source:
     path = campaign.image(item)
     with campaign.store.reading() as connection:
         row = connection.execute(_AS_FOUND, {"item": item}).one()
+    if is_url(path):
+        return Source(path, row.content_hash or hashlib.sha256(read_bytes(path)).hexdigest())
+    path = Path(path)
     stat = path.stat()
     same = (row.size_bytes, row.modified_ns) == (stat.st_size, stat.st_mtime_ns)
     if same and row.content_hash is not None:

@@ -31,7 +31,7 @@ class Thumbnails:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, path: Path, digest: str) -> bytes:
+    def of(self, path: Path | str, digest: str) -> bytes:
         """Return the thumbnail of a file.
 
         Args:
@@ -55,7 +55,7 @@ class Thumbnails:
         return made
 
 
-def make_thumbnail(path: Path) -> bytes:
+def make_thumbnail(path: Path | str) -> bytes:
     """Return a JPEG thumbnail, upright, whose longer side is at most `LONG_SIDE`.
 
     A JPEG file is decoded at a fraction of its size.
@@ -68,7 +68,7 @@ def make_thumbnail(path: Path) -> bytes:
     return _as_jpeg(image, quality=85)
 
 
-def transcode(path: Path) -> bytes:
+def transcode(path: Path | str) -> bytes:
     """Return a JPEG of the image, upright, in full size; for formats that browsers do not show.
 
     Raises:

@@ -23,6 +23,7 @@ BACK_TO_1 = (
     "DROP TABLE requests",
     "ALTER TABLE runs DROP COLUMN last_label",
     "ALTER TABLE labels DROP COLUMN origin",
+    "ALTER TABLE items DROP COLUMN attributes",
     "UPDATE schema_version SET version = 1",
 )
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from minimax_al.data.locations.location import Location
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.data.void_names import is_void
 from minimax_al.errors import ConfigurationError, DataError
@@ -11,12 +12,12 @@ from minimax_al.label_formats.mask_folder import read_colour_map_of
 from minimax_al.vocabulary import Task
 
 
-def read_class_names(source: Path | None, images: Path, task: Task) -> list[str]:
+def read_class_names(source: Path | None, images: Location, task: Task) -> list[str]:
     """Return the classes that labels name: class folders and table labels sorted, categories and colours in order.
 
     Args:
         source: File or folder of labels for the new campaign; None if it starts without labels.
-        images: Folder of the images.
+        images: Location of the images.
         task: Kind of label.
 
     Raises:
@@ -37,7 +38,7 @@ def read_class_names(source: Path | None, images: Path, task: Task) -> list[str]
         if not names:
             raise ConfigurationError(f"{str(source)!r} does not name the classes: give their names (--classes)")
         return names
-    context = Context(task, (), images, MaskFiles(images))  # masks of classes are neither read nor written
+    context = Context(task, (), images, MaskFiles(Path(str(images))))  # masks of classes are neither read nor written
     found = get_format(name, task).read(source, context)
     labels = {given.class_name for given in found if not isinstance(given, DataError) and given.class_name is not None}
     return sorted(labels)

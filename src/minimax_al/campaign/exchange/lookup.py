@@ -13,6 +13,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select
 
 from minimax_al.campaign.store.schema import items
+from minimax_al.data.locations.location import Location, name_in
+from minimax_al.data.locations.urls import is_url
 from minimax_al.data.path_spellings import spellings
 from minimax_al.errors import DataError
 from minimax_al.label_formats import Given
@@ -53,7 +55,7 @@ class Lookup:
 
     Args:
         connection: Connection for the queries.
-        images: Folder of the images.
+        images: Location of the images.
         strip_prefix: Start of all names that the campaign's paths do not have.
 
     Attributes:
@@ -62,12 +64,12 @@ class Lookup:
         guesses: Whether an error about an unknown name suggests the nearest known name, which takes a while.
     """
 
-    def __init__(self, connection: Connection, images: Path, strip_prefix: str = "") -> None:
+    def __init__(self, connection: Connection, images: Location, strip_prefix: str = "") -> None:
         self.images = images
         self.prefix = strip_prefix
         self.guesses = True
         self._connection = connection
-        self._root = Path(os.path.realpath(images))
+        self._root = Path(os.path.realpath(images)) if isinstance(images, Path) else None
         self._infers_prefix = not strip_prefix
 
     def find(self, given: Given) -> StoredImage:
@@ -147,7 +149,7 @@ class Lookup:
         if not self._infers_prefix:
             return None
         for name in names:
-            for prefix, tail in _cuts(name, self.images.name):
+            for prefix, tail in _cuts(name, PurePosixPath(str(self.images)).name):
                 found = self._named(tail) or self._stem_of(given, [tail])
                 if found is not None:
                     self.prefix = prefix
@@ -159,7 +161,7 @@ class Lookup:
         return next((known for known in found if known is not None), None)
 
     def _named(self, name: str) -> StoredImage | None:
-        return self._at(name) or self._at(self._inside(Path(name)))
+        return self._at(name) or self._at(name_in(self.images, name) if is_url(name) else self._inside(Path(name)))
 
     def _of_content(self, given: Given) -> StoredImage | None:
         if given.file is None:
@@ -196,7 +198,9 @@ class Lookup:
         return None if row is None else StoredImage(*row)
 
     def _inside(self, path: Path) -> str | None:
-        """Return `path` relative to the images' folder; None if it is elsewhere."""
+        """Return `path` relative to the images' folder; None if it is elsewhere, or the images are in no folder."""
+        if self._root is None:
+            return None
         if not path.is_absolute():
             path = Path.cwd() / path
         # Resolve links in the folder only: the file itself may be a link to another folder.
@@ -235,7 +239,7 @@ class Lookup:
 
 
 def _normal(name: str) -> str:
-    return os.path.normpath(name).replace(os.sep, "/")
+    return name if is_url(name) else os.path.normpath(name).replace(os.sep, "/")
 
 
 def _all_cuts(name: str) -> Iterator[tuple[str, str]]:

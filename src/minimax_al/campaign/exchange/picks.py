@@ -2,12 +2,12 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from minimax_al.campaign.rounds.rounds import Pick
+from minimax_al.data.locations.location import Location, copy_image, relative_name
 from minimax_al.durable import new_folder, write_durably
 from minimax_al.errors import CampaignError
 
@@ -29,12 +29,12 @@ class ExportedPicks(NamedTuple):
     missing: tuple[str, ...]
 
 
-def export_picks(picks: Sequence[Pick], images: Path, out: Path) -> ExportedPicks:
+def export_picks(picks: Sequence[Pick], images: Location, out: Path) -> ExportedPicks:
     """Write the images of a round as a CSV file, or as a folder of copies with that file in it.
 
     Args:
         picks: Images of the round, by rank.
-        images: Folder of the campaign's images.
+        images: Location of the campaign's images.
         out: CSV file, by its ending `.csv`, or a new folder, in which every copy has the image's relative path.
 
     Raises:
@@ -48,10 +48,10 @@ def export_picks(picks: Sequence[Pick], images: Path, out: Path) -> ExportedPick
     missing = []
     with new_folder(out) as part:
         for pick in picks:
-            copy = part / pick.path
+            copy = part / relative_name(pick.path)
             copy.parent.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copyfile(images / pick.path, copy)
+                copy_image(images / pick.path, copy)
             except FileNotFoundError:
                 missing.append(pick.path)
         write_durably(part / TABLE, _table(picks))

@@ -5,7 +5,6 @@ Images are compared by the features of the campaign's pretrained encoder where i
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -133,13 +132,13 @@ def _images(connection: Connection) -> _Images:
 
 
 def _by_edges(context: CampaignContext, names: Sequence[str], progress: Progress | None) -> Tensor:
-    images = load_images(Path(context.settings.images), names, SIDE, FITS[context.settings.task])
+    images = load_images(context.images, names, SIDE, FITS[context.settings.task])
     return whitened(_joined((edges(pixels) for pixels in _batches(images, _AT_ONCE, progress)), len(names)))
 
 
 def _by_encoder(context: CampaignContext, recipe: Recipe, names: Sequence[str], progress: Progress | None) -> Tensor:
     fit = FITS[context.settings.task]
-    images = load_images(Path(context.settings.images), names, context.settings.stored_size, fit)
+    images = load_images(context.images, names, context.settings.stored_size, fit)
     mean, std = campaign_statistics(context.store, images)
     task = context.settings.task
     encoder = build_encoder(recipe.encoder, recipe.stem, task=task, width=recipe.width, pretrained=recipe.pretrained)

@@ -10,16 +10,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, union, update
 
+from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import Store, portions
 from minimax_al.campaign.store.history import current_labels, labelled_items, what_holds
 from minimax_al.campaign.store.schema import items, labels, picks, validation
+from minimax_al.data.locations.location import Location
 from minimax_al.data.near_duplicates.candidates import NearDuplicateSearch, close_hashes, first_equal
 from minimax_al.data.near_duplicates.second_look import read_reduced, shows_the_same
 from minimax_al.vocabulary import Progress
@@ -82,14 +83,16 @@ def follow_moves(connection: Connection) -> Moves:
     return moves
 
 
-def find_near_duplicates(store: Store, root: Path, distance: int | None, progress: Progress | None = None) -> NearPairs:
+def find_near_duplicates(
+    store: Store, root: Location, distance: int | None, progress: Progress | None = None
+) -> NearPairs:
     """Return which new images show the same as an image that is known or another new one.
 
     Images with labels of different classes are never paired.
 
     Args:
         store: Database of the campaign.
-        root: Folder of the images.
+        root: Location of the images.
         distance: Maximum distance of perceptual hashes, in bits; None pairs nothing.
         progress: Callback with the images compared so far.
     """
@@ -250,7 +253,8 @@ def _present(connection: Connection) -> _Present:
     ids, is_new, content = array("q"), bytearray(), bytearray()
     perceptual: list[str | None] = []
     stands_for = {}
-    for item, status, content_hash, perceptual_hash, original in connection.execute(select(*columns).where(wanted)):
+    for row in streamed(connection, select(*columns).where(wanted)):
+        item, status, content_hash, perceptual_hash, original = tuple(row)
         ids.append(item)
         is_new.append(status == "new")
         content += bytes.fromhex(content_hash)

@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from minimax_al.campaign.images.views import why_outside
 from minimax_al.data.decode import read_sized, why_unreadable
+from minimax_al.data.locations.location import FoundImage, Location
+from minimax_al.data.locations.objects import ObjectState, read_object
+from minimax_al.data.locations.urls import is_url
 from minimax_al.data.near_duplicates.perceptual_hash import READ_SIZE, perceptual_hash
 from minimax_al.data.scan import printable, why_not
 from minimax_al.errors import UnreadableImageError
@@ -32,31 +36,68 @@ class Fingerprint(NamedTuple):
     height: int | None = None
 
 
-def examine(root: Path, name: str) -> Fingerprint:
+def examine(root: Location, name: str) -> Fingerprint:
     """Read a file to its end and return its fingerprint, or the reason why it cannot be used.
 
     Args:
-        root: Folder of the images.
-        name: Path of the file, relative to the folder.
+        root: Location of the images.
+        name: Name of the file in the location.
+
+    Raises:
+        StorageError: The storage cannot be used now.
     """
-    path = root / name
-    reason = why_not(path, name)
+    return _examine(root, name, None)
+
+
+def examine_listed(root: Location, file: FoundImage) -> Fingerprint:
+    """Return the fingerprint of a file that a location lists; one whose manifest states hash and size is not read.
+
+    Args:
+        root: Location of the images.
+        file: File as the location lists it.
+
+    Raises:
+        StorageError: The storage cannot be used now.
+    """
+    if file.stated is None or why_not(file.name, file.name) is not None:
+        return _examine(root, file.name, file)
+    return Fingerprint(file.name, None, file.stated.sha256, None, file.stated.width, file.stated.height)
+
+
+def _examine(root: Location, name: str, found: FoundImage | None) -> Fingerprint:
+    address = root / name
+    reason = why_not(address, name)
     if reason is not None:
         return Fingerprint(printable(name), reason)
-    missing = None if path.exists() else why_unreadable(path, "header")  # a broken link, with the remedy
-    if missing is not None:
-        return Fingerprint(name, missing)
-    outside = why_outside(root, Path(os.path.realpath(path)))
-    if outside is not None:
-        return Fingerprint(name, f"it {outside}")
     try:
-        # A JPEG is decoded at a fraction of its size, but to its end.
-        small, (width, height) = read_sized(path, shrink_to=READ_SIZE)
-        return Fingerprint(name, None, content_hash(path), perceptual_hash(small), width, height)
+        if is_url(address):
+            return _examine_object(str(address), name, found)
+        return _examine_file(root, Path(address), name)
     except UnreadableImageError as error:
         return Fingerprint(name, error.reason)
     except OSError as error:
         return Fingerprint(name, f"it cannot be read: {error.strerror or error}")
+
+
+def _examine_file(root: Location, path: Path, name: str) -> Fingerprint:
+    missing = None if path.exists() else why_unreadable(path, "header")  # a broken link, with the remedy
+    if missing is not None:
+        return Fingerprint(name, missing)
+    outside = why_outside(root, Path(os.path.realpath(path))) if isinstance(root, Path) else None
+    if outside is not None:
+        return Fingerprint(name, f"it {outside}")
+    # A JPEG is decoded at a fraction of its size, but to its end.
+    small, (width, height) = read_sized(path, shrink_to=READ_SIZE)
+    return Fingerprint(name, None, content_hash(path), perceptual_hash(small), width, height)
+
+
+def _examine_object(url: str, name: str, found: FoundImage | None) -> Fingerprint:
+    state = ObjectState(found.size_bytes, found.version) if found is not None and found.size_bytes else None
+    content = read_object(url, state)
+    if not content:
+        return Fingerprint(name, "it is empty (0 bytes)")
+    small, (width, height) = read_sized(BytesIO(content), shrink_to=READ_SIZE)
+    return Fingerprint(name, None, hashlib.sha256(content).hexdigest(), perceptual_hash(small), width, height)
 
 
 def content_hash(path: Path) -> str:

@@ -1,25 +1,21 @@
-"""Folder of a campaign's images: it exists, lies outside of the campaign folder, and has a usable image."""
+"""Location of a campaign's images: it exists, lies outside of the campaign folder, and has a usable image."""
 
 from pathlib import Path
 
-from minimax_al.campaign.images.fingerprints import examine
+from minimax_al.campaign.images.fingerprints import examine_listed
 from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.scan import list_files
+from minimax_al.data.locations.location import known_location, list_images, locate
 from minimax_al.errors import ConfigurationError, DataError
 
 
 def images_folder(images: Path | str) -> str:
-    """Return a folder of images as an absolute path.
+    """Return a folder or manifest of images as an absolute path, or a URL without credentials.
 
     Raises:
-        DataError: The folder does not exist.
+        DataError: The folder or manifest does not exist.
+        ConfigurationError: The URL has credentials.
     """
-    path = Path(images)
-    if not path.is_dir():
-        raise DataError(
-            f"{str(images)!r} {'is a file' if path.is_file() else 'does not exist'}: give a folder of images"
-        )
-    return str(path.resolve())
+    return str(locate(images))
 
 
 def check_apart(folder: Path, images: str) -> None:
@@ -28,7 +24,8 @@ def check_apart(folder: Path, images: str) -> None:
     Raises:
         ConfigurationError: The campaign's folder is the images' folder, or inside of it.
     """
-    if folder.resolve().is_relative_to(images):
+    location = known_location(images)
+    if isinstance(location, Path) and folder.resolve().is_relative_to(location):
         raise ConfigurationError(
             f"the campaign's folder {str(folder)!r} is in the folder of its images {images!r}, where nothing is "
             "ever written: give a folder outside of it"
@@ -36,14 +33,14 @@ def check_apart(folder: Path, images: str) -> None:
 
 
 def check_usable(images: str) -> None:
-    """Refuse a folder without a usable image.
+    """Refuse a location without a usable image.
 
     Raises:
         DataError: All files in it are set aside, or it is empty.
     """
-    root, first, files = Path(images), "", 0
-    for name in list_files(root):
-        found = examine(root, name)
+    root, first, files = known_location(images), "", 0
+    for file in list_images(root):
+        found = examine_listed(root, file)
         if found.reason is None:
             return
         first, files = first or f" ({found.name!r}: {found.reason})", files + 1

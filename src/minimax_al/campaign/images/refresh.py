@@ -1,39 +1,52 @@
-"""Refresh of a campaign's images: the folder as it is now, compared with the database.
+"""Refresh of a campaign's images: their location as it is now, compared with the database.
 
-New files are examined and committed in portions, as `new`; then moved files and duplicates are found, and the last
-transaction makes the rest `active`. An interrupted refresh loses nothing: the next one resumes it.
+The location is listed once. Each portion of the listing is compared with the database, its new files are examined, and
+they are committed as `new`, so that memory holds a few portions whatever the size of the pool. Then moved files and
+duplicates are found, and the last transaction makes the rest `active`. An interrupted refresh loses nothing: the next
+one resumes it.
 """
 
+import logging
 import os
-from collections import defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
-from minimax_al.campaign.images.duplicates import find_near_duplicates, follow_moves, settle_new_items
-from minimax_al.campaign.images.fingerprints import Fingerprint, examine
+from minimax_al.campaign.images.duplicates import Moves, Settled, find_near_duplicates, follow_moves, settle_new_items
+from minimax_al.campaign.images.fingerprints import Fingerprint, examine, examine_listed
+from minimax_al.campaign.store.bulk import add_rows
 from minimax_al.campaign.store.database import Store, after_writing, portions
 from minimax_al.campaign.store.history import labelled_items, what_holds
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.campaign.store.waiting import update_waiting
-from minimax_al.data.scan import list_files, printable
+from minimax_al.data.locations.location import FoundImage, Location, count_images, found_file, list_images
+from minimax_al.data.scan import printable
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
+
+_log = logging.getLogger(__name__)
+
+MOST_NAMES = 100_000
+"""Paths of one kind that a `Refresh` lists at most; its counts have all."""
 
 _PORTION = 500
 """Number of files that are examined and committed together."""
 _AT_ONCE = 20
 """Number of files that a thread examines together."""
+_REMOTE_THREADS, _REMOTE_AT_ONCE = 32, 4
+"""Threads that examine objects of object storage, which wait for answers most of the time, and objects per task."""
 _KNOWN: Select[Any] = select(
-    items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.size_bytes, items.c.modified_ns
+    *(items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.size_bytes, items.c.modified_ns),
+    items.c.attributes,
 )
 _KNOWN_BEFORE: Select[Any] = select(
     *(items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.labelled_hash),
@@ -43,7 +56,7 @@ _KNOWN_BEFORE: Select[Any] = select(
 
 @dataclass(frozen=True)
 class Refresh:
-    """Differences that a refresh found; paths are relative to the images' folder.
+    """Differences that a refresh found; paths are relative to the images' folder, at most `MOST_NAMES` of one kind.
 
     Attributes:
         added: New images, including duplicates.
@@ -54,6 +67,7 @@ class Refresh:
         missing: Images whose file is gone.
         returned: Missing images whose file is back.
         set_aside: Files that cannot be used.
+        counts: Number of each kind by its name above; empty where it is the number of the listed paths.
     """
 
     added: tuple[str, ...] = ()
@@ -64,41 +78,41 @@ class Refresh:
     missing: tuple[str, ...] = ()
     returned: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def count(self, kind: str) -> int:
+        """Return the number of images of a kind, such as "added"."""
+        return self.counts.get(kind, len(getattr(self, kind)))
 
     def __str__(self) -> str:
         """Return the counts that are not zero."""
-        counts = {name.replace("_", " "): len(value) for name, value in vars(self).items() if value}
-        return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing new"
+        kinds = [name for name in vars(self) if name != "counts"]
+        counts = {name.replace("_", " "): self.count(name) for name in kinds}
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing new"
 
 
-class _Look(NamedTuple):
-    """Differences between the folder and the database.
+class _Names:
+    """Names by kind: all are counted, the first ones are kept."""
 
-    Attributes:
-        news: Names of files that are new, were changed or are back.
-        gone: Ids of the images whose file is gone, by path.
-        labelled: Ids of the images with an answer.
-    """
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.kept: dict[str, list[str]] = defaultdict(list)
 
-    news: list[str]
-    gone: dict[str, int]
-    labelled: set[int]
-
-
-class _File(NamedTuple):
-    name: str
-    size_bytes: int
-    modified_ns: int
+    def add(self, kind: str, name: str) -> None:
+        """Count a name, and keep it if there are few."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= MOST_NAMES:
+            self.kept[kind].append(name)
 
 
 def refresh_items(
-    store: Store, root: Path, near_bits: int | None, now: datetime, progress: Progress | None = None
+    store: Store, root: Location, near_bits: int | None, now: datetime, progress: Progress | None = None
 ) -> Refresh:
     """Compare the folder with the database and bring the database up to date.
 
     Args:
         store: Database of the campaign.
-        root: Folder of the images.
+        root: Location of the images.
         near_bits: Distance of perceptual hashes up to which pixels are compared; None finds copies only.
         now: Time at which new images are added.
         progress: Callback of the files that are examined and the images that are compared.
@@ -107,25 +121,32 @@ def refresh_items(
         DataError: The folder does not exist, or is empty although images are known.
     """
     with store.reading() as connection:
-        look = _Look(*_compare(connection, root), labelled_items(connection))
-    found = _register(store, root, look, now=now, progress=progress)
+        labelled = labelled_items(connection)
+        listing = _Listing(store, root, connection.execute(select(func.max(items.c.id))).scalar() or 0)
+    found = _register(store, listing, labelled, now=now, progress=progress)
+    gone = listing.gone()
     with store.writing() as connection:
-        _set_status(connection, list(look.gone.values()), "missing")
+        _set_status(connection, list(gone.values()), "missing")
         moves = follow_moves(connection)
     near = find_near_duplicates(store, root, near_bits, progress)
     with store.writing() as connection:
         settled = settle_new_items(connection, near)
         update_waiting(connection)
-        after_writing(connection, len(found.added) + len(look.gone))
+        after_writing(connection, found.counts["added"] + len(gone))
+    return _result(found, moves, tuple(sorted(gone.keys() - set(moves.origins))), settled)
+
+
+def _result(found: _Names, moves: Moves, missing: tuple[str, ...], settled: Settled) -> Refresh:
     moved = set(moves.to)
-    return replace(
-        found,
-        added=tuple(name for name in found.added if name not in moved),
-        missing=tuple(sorted(look.gone.keys() - set(moves.origins))),
-        exact_duplicates=settled.exact,
-        near_duplicates=settled.near,
-        moved=moves.to,
-    )
+    kept = {kind: tuple(names) for kind, names in found.kept.items()}
+    added = tuple(name for name in kept.get("added", ()) if name not in moved)
+    others = {"missing": missing, "moved": moves.to, "exact_duplicates": settled.exact, "near_duplicates": settled.near}
+    counts = {kind: count for kind, count in found.counts.items() if count > MOST_NAMES}
+    if "added" in counts:
+        counts["added"] -= len(kept["added"]) - len(added)
+    counts |= {kind: len(names) for kind, names in others.items() if len(names) > MOST_NAMES}
+    listed = {kind: names[:MOST_NAMES] for kind, names in (kept | others | {"added": added}).items()}
+    return Refresh(**listed, counts=counts)
 
 
 def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
@@ -145,38 +166,65 @@ def accept_changed(connection: Connection, paths: Sequence[str] | None) -> int:
     return accepted
 
 
-def _compare(connection: Connection, root: Path) -> tuple[list[str], dict[str, int]]:
-    """Return the names of new or changed files and the ids of lost images, compared a portion at a time.
+class _Listing:
+    """Listing of a location, compared with the database a portion at a time.
 
-    Raises:
-        DataError: The folder does not exist, or is empty although images are known.
+    Args:
+        store: Database of the campaign.
+        root: Location of the images.
+        last: Largest id of an image before the refresh.
     """
-    is_here = np.zeros(1 + (connection.execute(select(func.max(items.c.id))).scalar() or 0), dtype=bool)
-    there, counted = items.c.status != "missing", select(func.count()).select_from(items)
-    news, files = [], 0
-    for names in _in_portions(list_files(root)):
-        rows = _rows(connection, names)
-        is_here[[row.id for row in rows.values() if row.status != "missing"]] = True
-        news += [name for name in names if _is_news(_stat(root, name), rows.get(printable(name)))]
-        files += len(names)
-    if not files and (known := connection.execute(counted).scalar_one()):
-        raise DataError(
-            f"{str(root)!r} holds no files, but the campaign knows {known}: mount the folder, or give its new path"
-        )
-    if is_here.sum() == connection.execute(counted.where(there)).scalar_one():
-        return news, {}
-    known_before = connection.execute(select(items.c.id, items.c.path).where(there))
-    return news, {row.path: row.id for row in known_before if not is_here[row.id]}
+
+    def __init__(self, store: Store, root: Location, last: int) -> None:
+        self.store = store
+        self.root = root
+        self.listed = 0
+        self._is_here = np.zeros(last + 1, dtype=bool)
+
+    def news(self) -> Iterator[FoundImage]:
+        """Yield the new, changed and returned files."""
+        for portion in _in_portions(list_images(self.root)):
+            with self.store.reading() as connection:
+                rows = _rows(connection, [file.name for file in portion])
+            news: dict[str, FoundImage] = {}
+            for file in portion:
+                row = rows.get(printable(file.name))
+                if row is not None and row.id < len(self._is_here):
+                    self._is_here[row.id] = True
+                if _is_news(file, row) and news.setdefault(file.name, file) is not file:
+                    _log.warning("%r is listed twice: its first line counts", file.name)
+            self.listed += len(portion)
+            yield from news.values()
+
+    def gone(self) -> dict[str, int]:
+        """Return the ids of the images whose file is gone, by path; after all news were written.
+
+        Raises:
+            DataError: The location is empty although images are known.
+        """
+        known = items.c.id < len(self._is_here)
+        counted = select(func.count()).select_from(items).where(known)
+        with self.store.reading() as connection:
+            if not self.listed and (count := connection.execute(counted).scalar_one()):
+                raise DataError(
+                    f"{str(self.root)!r} holds no files, but the campaign knows {count}: mount the folder, or give its "
+                    "new path"
+                )
+            there = items.c.status != "missing"
+            if self._is_here.sum() == connection.execute(counted.where(there)).scalar_one():
+                return {}
+            rows = connection.execute(select(items.c.id, items.c.path).where(known, there))
+            return {row.path: row.id for row in rows if not self._is_here[row.id]}
 
 
-def _in_portions(names: Iterable[str]) -> Iterator[list[str]]:
-    waiting = iter(names)
+def _in_portions(files: Iterable[FoundImage]) -> Iterator[list[FoundImage]]:
+    waiting = iter(files)
     while portion := list(islice(waiting, _PORTION)):
         yield portion
 
 
-def _cut(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
+def _cut(files: Sequence[FoundImage], size: int) -> Iterator[Sequence[FoundImage]]:
+    return (files[start : start + size] for start in range(0, len(files), size))
 
 
 def _rows(connection: Connection, names: Sequence[str], columns: Select[Any] = _KNOWN) -> dict[str, Row[Any]]:
@@ -187,49 +235,55 @@ def _rows(connection: Connection, names: Sequence[str], columns: Select[Any] = _
     return found
 
 
-def _stat(root: Path, name: str) -> _File:
-    try:
-        status = os.stat(f"{root}/{name}")  # noqa: PTH116 - a million times
-    except OSError:
-        return _File(name, 0, 0)  # For example a dangling link: the examination of the file finds the reason.
-    return _File(name, status.st_size, status.st_mtime_ns)
-
-
-def _register(store: Store, root: Path, look: _Look, *, now: datetime, progress: Progress | None) -> Refresh:
+def _register(
+    store: Store, listing: _Listing, labelled: set[int], *, now: datetime, progress: Progress | None
+) -> _Names:
     """Examine new and changed files and commit them portion by portion."""
-    events: dict[str, list[str]] = defaultdict(list)
+    names = _Names()
+    total = None if progress is None else count_images(listing.root)
     done = 0
-    with closing(_examined(root, look.news)) as examined_portions:
-        for examined in examined_portions:
+    with closing(_examined(listing)) as portions_of_news:
+        for listed, examined in portions_of_news:
             with store.writing() as connection:
-                for event, name in _write(connection, examined, look.labelled, now):
-                    events[event].append(name)
+                for event, name in _write(connection, examined, labelled, now):
+                    names.add(event, name)
             done += len(examined)
             if progress is not None:
-                progress("examining", done, len(look.news), "files")
-    return Refresh(**{event: tuple(names) for event, names in events.items()})
+                progress("examining", *_share(done, listed, total), "files")
+    return names
 
 
-def _examined(root: Path, names: Sequence[str]) -> Generator[list[tuple[_File, Fingerprint]], None, None]:
-    """Yield examined files, a portion at a time; the next portion is examined while one is written."""
+def _share(examined: int, listed: int, total: int | None) -> tuple[int, int]:
+    """Return the numbers for a bar: files that are done and their total, or those listed so far."""
+    return (listed, total) if total is not None and total >= listed else (examined, listed)
 
-    def look(names: Sequence[str]) -> list[tuple[_File, Fingerprint]]:
+
+def _examined(listing: _Listing) -> Generator[tuple[int, list[tuple[FoundImage, Fingerprint]]], None, None]:
+    """Yield the number of files listed so far and examined files; the next portion is examined while one is written."""
+    root = listing.root
+    is_remote = not isinstance(root, Path)
+
+    def look(files: Sequence[FoundImage]) -> list[tuple[FoundImage, Fingerprint]]:
         # The file's time comes first: should it be written meanwhile, the next look sees that.
-        return [(_stat(root, name), examine(root, name)) for name in names]
+        if is_remote:
+            return [(file, examine_listed(root, file)) for file in files]
+        return [(found_file(root, file.name), examine(root, file.name)) for file in files]
 
     # Threads are enough: decoding and hashing let go of the interpreter.
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        ahead = deque[Iterator[list[tuple[_File, Fingerprint]]]]()
-        for portion in _in_portions(names):
-            ahead.append(threads.map(look, _cut(portion)))
+    with ThreadPoolExecutor(max_workers=_REMOTE_THREADS if is_remote else os.cpu_count()) as threads:
+        ahead = deque[tuple[int, Iterator[list[tuple[FoundImage, Fingerprint]]]]]()
+        for portion in _in_portions(listing.news()):
+            cut = _cut(portion, _REMOTE_AT_ONCE if is_remote else _AT_ONCE)
+            ahead.append((listing.listed, threads.map(look, cut)))
             if len(ahead) > 1:
-                yield list(chain.from_iterable(ahead.popleft()))
-        for last in ahead:
-            yield list(chain.from_iterable(last))
+                listed, done = ahead.popleft()
+                yield listed, list(chain.from_iterable(done))
+        for listed, done in ahead:
+            yield listed, list(chain.from_iterable(done))
 
 
 def _write(
-    connection: Connection, examined: Sequence[tuple[_File, Fingerprint]], labelled: set[int], now: datetime
+    connection: Connection, examined: Sequence[tuple[FoundImage, Fingerprint]], labelled: set[int], now: datetime
 ) -> Iterator[tuple[str, str]]:
     """Write examined files; yield each event, by its name in `Refresh`, with the file's name."""
     known = _rows(connection, [fingerprint.name for _, fingerprint in examined], _KNOWN_BEFORE)
@@ -244,8 +298,7 @@ def _write(
             yield "set_aside", fingerprint.name
         elif row is None:
             yield "added", fingerprint.name
-    if added:
-        connection.execute(items.insert(), added)
+    add_rows(connection, items, added)
     update_waiting(connection, [row.id for row in known.values()])
 
 
@@ -270,15 +323,16 @@ def _write_again(
         yield "returned", fingerprint.name
 
 
-def _is_news(file: _File, row: Row[Any] | None) -> bool:
+def _is_news(file: FoundImage, row: Row[Any] | None) -> bool:
     return (
         row is None
         or row.status == "missing"
-        or (row.size_bytes, row.modified_ns) != (file.size_bytes, file.modified_ns)
+        or (row.size_bytes, row.modified_ns) != (file.size_bytes, file.version)
+        or (file.attributes is not None and row.attributes != dict(file.attributes))
     )
 
 
-def _values(file: _File, fingerprint: Fingerprint) -> dict[str, Any]:
+def _values(file: FoundImage, fingerprint: Fingerprint) -> dict[str, Any]:
     return {
         "path": fingerprint.name,
         "status": "new" if fingerprint.reason is None else "set-aside",
@@ -288,7 +342,8 @@ def _values(file: _File, fingerprint: Fingerprint) -> dict[str, Any]:
         "width": fingerprint.width,
         "height": fingerprint.height,
         "size_bytes": file.size_bytes,
-        "modified_ns": file.modified_ns,
+        "modified_ns": file.version,
+        "attributes": None if file.attributes is None else dict(file.attributes),
     }
 
 

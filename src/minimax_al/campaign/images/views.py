@@ -12,6 +12,8 @@ from typing import Literal
 from PIL import Image
 
 from minimax_al.data.letterbox import Pixels, in_place
+from minimax_al.data.locations.location import Address, Location
+from minimax_al.data.locations.urls import is_url
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED
@@ -79,18 +81,21 @@ def why_outside(images: Path, file: Path) -> str | None:
     )
 
 
-def image_file(images: Path, path: str) -> Path:
-    """Return the file of an image, with all links followed.
+def image_file(images: Location, path: str) -> Address:
+    """Return the file of an image, with all links followed, or its URL.
 
     Args:
-        images: Folder of the images.
-        path: Path of the image below it.
+        images: Location of the images.
+        path: Path of the image in it.
 
     Raises:
         DataError: The file is gone, or a link leads out of the folder.
     """
-    file = Path(os.path.realpath(images / path))
-    outside = why_outside(images, file)
+    address = images / path
+    if is_url(address):
+        return address
+    file = Path(os.path.realpath(address))
+    outside = why_outside(images, file) if isinstance(images, Path) else None
     if outside is not None:
         raise DataError(f"{path!r} {outside}")
     if not file.is_file():

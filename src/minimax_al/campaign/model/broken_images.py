@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.refresh import refresh_items
 from minimax_al.campaign.store.schema import items
 from minimax_al.campaign.store.waiting import update_waiting
+from minimax_al.data.locations.location import Location, name_in
 from minimax_al.errors import UnreadableImageError
 from minimax_al.escaping import escape
 
@@ -60,12 +60,9 @@ def _set_aside(context: CampaignContext, error: UnreadableImageError) -> None:
     )
 
 
-def _path_below(images: Path, error: UnreadableImageError) -> str | None:
+def _path_below(images: Location, error: UnreadableImageError) -> str | None:
     """Return the path of the image in the campaign; None if the file is elsewhere."""
-    if error.path is None:
-        return None
-    relative = Path(os.path.relpath(error.path, images))
-    return None if relative.parts[:1] == ("..",) else relative.as_posix()
+    return None if error.path is None else name_in(images, os.fspath(error.path))
 
 
 def _forget_stat(context: CampaignContext, path: str) -> bool:

@@ -12,6 +12,7 @@ from minimax_al.campaign.package.model_card import model_card
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult
 from minimax_al.campaign.progress.status import ModelState
 from minimax_al.campaign.store.schema import items
+from minimax_al.data.locations.location import is_there
 from minimax_al.deployment import preprocess
 from minimax_al.deployment.onnx_export import check_onnx, export_onnx
 from minimax_al.durable import new_folder
@@ -90,7 +91,7 @@ def _some_paths(context: CampaignContext) -> list[str]:
     """Return the paths of some images whose files are there, always the same ones."""
     some = select(items.c.path).where(items.c.status == "active").order_by(items.c.content_hash).limit(_CHECKED)
     with context.store.reading() as connection:
-        return [path for path in connection.scalars(some) if (context.images / path).is_file()]
+        return [path for path in connection.scalars(some) if is_there(context.images / path)]
 
 
 def _write_json(path: Path, content: object) -> None:

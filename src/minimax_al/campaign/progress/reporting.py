@@ -19,6 +19,7 @@ from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import labelled_at
 from minimax_al.campaign.store.schema import rounds
 from minimax_al.data.decode import read_image
+from minimax_al.data.locations.location import Address, known_location
 from minimax_al.errors import UnreadableImageError
 from minimax_al.report import (
     Bar,
@@ -211,7 +212,7 @@ def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
 
 def _thumbnails(settings: CampaignSettings, picks: Sequence[Pick]) -> Iterator[Image]:
     for pick in picks:
-        source = _thumbnail_of(Path(settings.images) / pick.path)
+        source = _thumbnail_of(known_location(settings.images) / pick.path)
         yield Image(source, pick.path, pick.class_name or pick.answer, [("", pick.reason)])
 
 
@@ -224,7 +225,7 @@ def _predicted_thumbnails(context: CampaignContext, images: Sequence[HeldOutImag
         yield Image(_thumbnail_of(context.images / image.path), image.path, title, values)
 
 
-def _thumbnail_of(path: Path) -> str:
+def _thumbnail_of(path: Address) -> str:
     try:
         pixels = np.asarray(read_image(path, shrink_to=_THUMBNAIL))
     except UnreadableImageError:

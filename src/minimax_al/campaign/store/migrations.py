@@ -105,6 +105,10 @@ def _labels_record_their_origin(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE labels ADD COLUMN origin VARCHAR(16)"))
 
 
+def _items_have_attributes(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE items ADD COLUMN attributes JSON"))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "picks store whether they wait", _add_waiting_flags),
@@ -115,6 +119,7 @@ MIGRATIONS = (
     Migration(7, "leases store their browser and start, idempotency keys their order", _add_lease_sessions),
     Migration(8, "a file that has its labelled content back keeps its label", _items_remember_the_labelled_content),
     Migration(9, "labels record their origin", _labels_record_their_origin),
+    Migration(10, "images keep the further columns of their manifest", _items_have_attributes),
 )
 """All steps, in order."""
 

@@ -85,6 +85,7 @@ items = Table(
     Column("added_at", UtcTime, nullable=False),
     Column("changed_after", Integer, comment="last of `labels` about the file's former content"),
     Column("labelled_hash", String(64), comment="content that the label is of, where the file has other content now"),
+    Column("attributes", JSON(none_as_null=True), comment="further columns of the manifest, as text"),
     CheckConstraint(
         "status IN ('new', 'active', 'duplicate', 'set-aside', 'missing', 'changed')", name="items_status_is_known"
     ),

@@ -5,16 +5,18 @@ this package accepts.
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from minimax_al.data.locations.manifest import ManifestRow, count_rows, is_manifest, read_rows
-from minimax_al.data.locations.objects import list_objects, object_state
+from minimax_al.data.locations.objects import list_objects, object_state, read_object
 from minimax_al.data.locations.urls import as_address, check_url, is_url
-from minimax_al.data.scan import is_hidden, list_files
-from minimax_al.errors import DataError
+from minimax_al.data.scan import SetAside, is_hidden, list_files, sort_out
+from minimax_al.errors import DataError, UnreadableImageError
+from minimax_al.vocabulary import Progress
 
 Address = Path | str
 """File or URL of an image."""
@@ -167,6 +169,34 @@ def count_images(location: Location) -> int | None:
     return count_rows(location.source) if isinstance(location, ManifestLocation) else None
 
 
+class ScannedImages(NamedTuple):
+    """Images of a location that can be used, and the other files with the reasons.
+
+    Attributes:
+        images: Names of the usable images.
+        set_aside: Other files.
+    """
+
+    images: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def scan_images(location: Location, progress: Progress | None = None) -> ScannedImages:
+    """Decode every file of a location, and return which can be used.
+
+    Args:
+        location: Folder, manifest or URL.
+        progress: Callback of the files checked so far.
+
+    Raises:
+        DataError: The location does not exist.
+        StorageError: The storage cannot be used now.
+    """
+    names = [file.name for file in list_images(location)]
+    usable, set_aside = sort_out([join(location, name) for name in names], names, progress=progress)
+    return ScannedImages(tuple(names[i] for i in usable), tuple(set_aside))
+
+
 def found_file(location: Location, name: str) -> FoundImage:
     """Return a file as it is now; size 0 where it cannot be accessed.
 
@@ -193,6 +223,54 @@ def join(location: Location, name: str) -> str:
         name: Name of the image in the location.
     """
     return os.path.join(location, name) if isinstance(location, Path) else os.fspath(location / name)  # noqa: PTH118
+
+
+def read_bytes(address: Address) -> bytes:
+    """Return the content of an image's file or object.
+
+    Raises:
+        OSError: The file is gone, or cannot be read.
+        UnreadableImageError: The object does not exist, or cannot be read although others can.
+        StorageError: The storage cannot be used now.
+    """
+    return read_object(os.fspath(address)) if is_url(address) else Path(address).read_bytes()
+
+
+def copy_image(address: Address, target: Path) -> None:
+    """Copy an image's file or object to a file.
+
+    Raises:
+        FileNotFoundError: The file or object is gone.
+        StorageError: The storage cannot be used now.
+    """
+    if not is_url(address):
+        shutil.copy2(address, target)
+        return
+    try:
+        target.write_bytes(read_object(os.fspath(address)))
+    except UnreadableImageError as error:
+        raise FileNotFoundError(os.fspath(address)) from error
+
+
+def is_there(address: Address) -> bool:
+    """Return whether an image's file or object exists; an object costs one request."""
+    if not is_url(address):
+        return Path(address).is_file()
+    try:
+        return object_state(os.fspath(address)).size_bytes > 0
+    except UnreadableImageError:
+        return False
+
+
+def relative_name(name: str) -> str:
+    """Return the path below a folder under which a copy of an image is stored.
+
+    Example:
+        >>> relative_name("a/b.jpg"), relative_name("s3://bucket/a/b.jpg"), relative_name("/data/../b.jpg")
+        ('a/b.jpg', 'bucket/a/b.jpg', 'data/b.jpg')
+    """
+    path = name.split("://", 1)[1] if is_url(name) else name
+    return "/".join(part for part in path.split("/") if part not in {"", ".", ".."})
 
 
 def name_in(location: Location, address: Address) -> str | None:

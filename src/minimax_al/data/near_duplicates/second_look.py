@@ -60,7 +60,7 @@ class Reduced(NamedTuple):
     image: Image.Image
     size: tuple[int, int]
 
-    def full(self, path: Path) -> Image.Image:
+    def full(self, path: Path | str) -> Image.Image:
         """Return the full image, which is read from `path` only if this one is reduced."""
         return self.image if self.image.size == self.size else read_image(path)
 
@@ -77,7 +77,7 @@ class _Match(NamedTuple):
     second_is_larger: bool
 
 
-def read_reduced(path: Path) -> Reduced:
+def read_reduced(path: Path | str) -> Reduced:
     """Return an image for the first comparison; a large JPEG file is decoded at reduced size.
 
     Args:
@@ -89,7 +89,7 @@ def read_reduced(path: Path) -> Reduced:
     return Reduced(*read_sized(path, shrink_to=_COARSE))
 
 
-def shows_the_same(first: Path, second: Path, read: Callable[[Path], Reduced] = read_reduced) -> bool:
+def shows_the_same(first: Path | str, second: Path | str, read: Callable[[Path | str], Reduced] = read_reduced) -> bool:
     """Return whether two image files are encodings, resizes or small crops of one photograph.
 
     Large JPEG files are decoded at reduced size first, which rejects most pairs of a fixed camera.

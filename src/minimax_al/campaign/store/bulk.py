@@ -1,0 +1,52 @@
+"""Many rows at once: COPY on PostgreSQL, one statement with many parameters on SQLite."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import JSON, Connection, Select, Table
+from sqlalchemy.engine import Result
+
+_FEW = 100
+"""Number of rows below which COPY is not worth its own statement."""
+
+
+def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, all with the same columns.
+
+    Args:
+        connection: Connection in a write transaction.
+        table: Table.
+        rows: Values by column.
+    """
+    if not rows:
+        return
+    if connection.dialect.name != "postgresql" or len(rows) < _FEW:
+        connection.execute(table.insert(), list(rows))
+        return
+    columns = [table.c[name] for name in rows[0]]
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    converts = [_conversion(connection, column.type) for column in columns]
+    cursor = connection.connection.cursor()
+    with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+        for row in rows:
+            copy.write_row([convert(value) for convert, value in zip(converts, row.values(), strict=True)])
+
+
+def streamed(connection: Connection, statement: Select[Any], at_once: int = 10_000) -> Result[Any]:
+    """Return the rows of a statement, of which the client holds a few at a time.
+
+    Args:
+        connection: Connection in a transaction.
+        statement: Statement with many rows.
+        at_once: Rows that are fetched together.
+    """
+    return connection.execute(statement, execution_options={"yield_per": at_once})
+
+
+def _conversion(connection: Connection, kind: Any) -> Any:  # noqa: ANN401 - a type of a column
+    """Return the function from a value to what the driver copies."""
+    if isinstance(kind, JSON):
+        return lambda value: None if value is None else json.dumps(value)
+    process = kind.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    return process or (lambda value: value)
