@@ -30,7 +30,7 @@ def served(campaign, monkeypatch):
     def call(**options):
         told = []
         serve(campaign, tell=told.append, **options)
-        return told[0], apps[-1], opened
+        return told[0].manager, apps[-1], opened
 
     return call
 

@@ -17,7 +17,15 @@ from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, 
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
-from minimax_al.campaign.store.history import BULK, ExpectedAnswer, Kind, Origin, current_labels, image_and_mask
+from minimax_al.campaign.store.history import (
+    BULK,
+    ExpectedAnswer,
+    Kind,
+    Origin,
+    answer_authors,
+    current_labels,
+    image_and_mask,
+)
 from minimax_al.campaign.store.idempotency import once
 from minimax_al.campaign.store.stored_settings import read_settings
 from minimax_al.data.locations.location import Location, known_location
@@ -213,6 +221,7 @@ class Labelling:
         *,
         request: str | None = None,
         if_waiting: bool = False,
+        own_only: bool = False,
         origin: Origin = "program",
     ) -> list[int]:
         """Label one or more images with a class, leased or not; an earlier label stays in the history.
@@ -225,6 +234,7 @@ class Labelling:
             author: Name of the annotator.
             request: Idempotency key, see the class.
             if_waiting: Whether an image that has an answer keeps it; the history then has this label as revoked.
+            own_only: Whether an image that another author has answered keeps that answer, in the same way.
             origin: How the label came. Labels of origin "bulk" are trained on, but never measure a model.
 
         Returns:
@@ -238,7 +248,14 @@ class Labelling:
         if self.settings.task != "classification":
             raise CampaignError("this campaign is of masks: use label_mask, or import them")
         return self._answer(
-            items, "label", author, class_name=class_name, request=request, if_waiting=if_waiting, origin=origin
+            items,
+            "label",
+            author,
+            class_name=class_name,
+            request=request,
+            if_waiting=if_waiting,
+            own_only=own_only,
+            origin=origin,
         )
 
     def label_mask(
@@ -249,6 +266,7 @@ class Labelling:
         *,
         request: str | None = None,
         if_waiting: bool = False,
+        own_only: bool = False,
         origin: Origin = "program",
     ) -> list[int]:
         """Label an image with a mask.
@@ -259,6 +277,7 @@ class Labelling:
             author: Name of the annotator.
             request: Idempotency key, see the class.
             if_waiting: As in `label`.
+            own_only: As in `label`.
             origin: How the label came.
 
         Returns:
@@ -273,7 +292,14 @@ class Labelling:
         with self.store.reading() as connection:
             check_mask_of(connection, item, mask)
         return self._answer(
-            item, "label", author, mask=self.masks.save(mask), request=request, if_waiting=if_waiting, origin=origin
+            item,
+            "label",
+            author,
+            mask=self.masks.save(mask),
+            request=request,
+            if_waiting=if_waiting,
+            own_only=own_only,
+            origin=origin,
         )
 
     def skip(
@@ -294,13 +320,22 @@ class Labelling:
         *,
         request: str | None = None,
         if_waiting: bool = False,
+        own_only: bool = False,
         origin: Origin = "program",
     ) -> list[int]:
         """Record the answer "unsure": no training uses the images, and no round picks them again.
 
         A label may still follow. Arguments and return value are those of `label`.
         """
-        return self._answer(items, "unsure", author, request=request, if_waiting=if_waiting, origin=origin)
+        return self._answer(
+            items,
+            "unsure",
+            author,
+            request=request,
+            if_waiting=if_waiting,
+            own_only=own_only,
+            origin=origin,
+        )
 
     def undo(
         self,
@@ -336,6 +371,15 @@ class Labelling:
             body = ("undo", item, kind, class_name)
             return Undone(*once(connection, author, request, revoke, now=now, body=body))
 
+    def authors(self, items: Sequence[Item]) -> dict[int, str]:
+        """Return who gave the last answer of each image, by item id; images without an answer are left out.
+
+        Args:
+            items: Images, by id or path.
+        """
+        with self.store.reading() as connection:
+            return answer_authors(connection, find_items(connection, items))
+
     def labels(self) -> dict[str, str | None]:
         """Return the current label of each image by path; for masks the name of the mask."""
         with self.store.reading() as connection:
@@ -357,6 +401,7 @@ class Labelling:
         mask: str | None = None,
         request: str | None = None,
         if_waiting: bool = False,
+        own_only: bool = False,
         origin: Origin = "program",
     ) -> list[int]:
         with self.store.writing() as connection:
@@ -373,6 +418,7 @@ class Labelling:
                     class_id=None if class_name is None else class_id(connection, str(class_name)),
                     mask=mask,
                     if_waiting=if_waiting,
+                    own_only=own_only,
                     origin=origin,
                 )
 

@@ -8,6 +8,6 @@ from minimax_al.extras import extra_packages
 
 with extra_packages("campaign", "the labelling page", ("sqlalchemy", "anyio", "fastapi", "starlette", "uvicorn")):
     from minimax_al.web.app import create_app
-    from minimax_al.web.serving import serve
+    from minimax_al.web.serving import Links, serve
 
-__all__ = ["create_app", "serve"]
+__all__ = ["Links", "create_app", "serve"]

@@ -14,6 +14,7 @@ from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.refusals import add_exception_handlers, declared
+from minimax_al.web.roles import Tokens
 from minimax_al.web.security import (
     HEADERS,
     LOOPBACK,
@@ -33,7 +34,8 @@ def create_app(
 
     Args:
         campaign: Open campaign; the caller closes it after the application has stopped.
-        token: Token that every request must have; None accepts all requests.
+        token: Token of the manager's link, from which the annotator's is derived; every request must have one of
+            them. None accepts all requests, as a manager's.
         hosts: Names and addresses of the server, without ports; "*" accepts any.
         jobs: Runner of trainings; by default each in a process of its own.
 
@@ -41,7 +43,7 @@ def create_app(
         The application. It needs one worker process: two would not see each other's job.
     """
     state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status))
-    checks = [known_host(hosts), same_origin, *([token_needed(token)] if token is not None else [])]
+    checks = [known_host(hosts), same_origin, *([token_needed(Tokens.of(token))] if token is not None else [])]
     app = FastAPI(
         title="minimax-al: labelling",
         docs_url=None,  # its pages load scripts from elsewhere
@@ -58,6 +60,7 @@ def create_app(
     add_exception_handlers(app)
     for part in (page, overview, labelling, images, work, transfer):
         app.include_router(part.router)
+    app.include_router(work.managers)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
     return app
 

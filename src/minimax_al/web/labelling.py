@@ -12,6 +12,7 @@ from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import (
     Answered,
     AnswerKind,
+    Author,
     Items,
     Labelled,
     LabelRequest,
@@ -25,6 +26,7 @@ from minimax_al.web.models import (
     UnsureRequest,
 )
 from minimax_al.web.refusals import declared, is_passing, not_found
+from minimax_al.web.roles import TheRole
 from minimax_al.web.state import TheCampaign
 
 router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 408, 413, 422))
@@ -43,12 +45,21 @@ def release(order: ReleaseRequest, campaign: TheCampaign) -> Released:
 
 
 @router.post("/label", responses=declared(404))
-def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey) -> Labelled:
-    """Label images with a class, whether or not another annotator holds them."""
+def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey, role: TheRole) -> Labelled:
+    """Label images with a class, whether or not another annotator holds them.
+
+    Only managers change the answers of other annotators.
+    """
     items = asked.distinct
     with _known_images():
         late = campaign.label(
-            items, asked.class_name, asked.author, request=key, if_waiting=asked.if_waiting, origin=asked.origin
+            items,
+            asked.class_name,
+            asked.author,
+            request=key,
+            if_waiting=asked.if_waiting,
+            own_only=role != "manager",
+            origin=asked.origin,
         )
     return Labelled(labelled=len(items) - len(late), answered_before=late)
 
@@ -62,11 +73,18 @@ def skip(asked: Items, campaign: TheCampaign, key: RequestKey) -> Answered:
 
 
 @router.post("/unsure", responses=declared(404))
-def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
+def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey, role: TheRole) -> Answered:
     """Record the answer "unsure" for images."""
     items = asked.distinct
     with _known_images():
-        late = campaign.unsure(items, asked.author, request=key, if_waiting=asked.if_waiting, origin="page")
+        late = campaign.unsure(
+            items,
+            asked.author,
+            request=key,
+            if_waiting=asked.if_waiting,
+            own_only=role != "manager",
+            origin="page",
+        )
     return Answered(answered=len(items) - len(late), answered_before=late)
 
 
@@ -81,14 +99,19 @@ def undo(asked: UndoRequest, campaign: TheCampaign, key: RequestKey) -> Undone:
 @router.get("/picks", responses=declared(404))
 def picks(
     campaign: TheCampaign,
+    role: TheRole,
     *,
     round: Annotated[RoundNumber | None, Query(description="Number of the round; by default the latest")] = None,  # noqa: A002
     answer: AnswerKind | None = None,
     class_name: Annotated[str | None, Query(description="Class of the current label")] = None,
+    author: Annotated[Author | None, Query(description="Author of the answer; annotators see their own alone")] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> PickList:
-    """Return a page of a round's picks, filtered, by rank."""
+    """Return a page of a round's picks, filtered, by rank.
+
+    The annotator's link gives the answered images of `author`, and those that wait.
+    """
     if round is not None:
         _check_round(campaign, round)
     matching = [
@@ -96,6 +119,9 @@ def picks(
         for pick in campaign.picks(round)
         if answer in (None, pick.answer) and class_name in (None, pick.class_name)
     ]
+    if author is not None or role != "manager":
+        by = campaign.authors([pick.item for pick in matching if pick.answer != "waiting"])
+        matching = [pick for pick in matching if pick.answer == "waiting" or by.get(pick.item) == author]
     return PickList(picks=matching[offset : offset + limit], total=len(matching))
 
 

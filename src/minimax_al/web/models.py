@@ -183,6 +183,7 @@ class CampaignInfo(_Answer):
     strategies: Annotated[list[str], Field(description="Names of all strategies")]
     usual: Annotated[dict[str, str], Field(description="Usual strategies, each with the images that it looks for")]
     lease_seconds: int
+    role: Annotated[Literal["manager", "annotator"], Field(description="What the link of this request opens")]
     export_formats: list[str]
 
 

@@ -12,13 +12,14 @@ from minimax_al.report.strips import class_colours
 from minimax_al.strategies.usual import USUAL
 from minimax_al.web.models import CampaignInfo, Round, Status
 from minimax_al.web.refusals import is_passing
+from minimax_al.web.roles import TheRole
 from minimax_al.web.state import TheCampaign, TheState
 
 router = APIRouter(prefix="/api", tags=["overview"])
 
 
 @router.get("/campaign")
-def info(campaign: TheCampaign) -> CampaignInfo:
+def info(campaign: TheCampaign, role: TheRole) -> CampaignInfo:
     """Return name, task, classes, strategies and export formats."""
     settings, classes = campaign.settings, campaign.classes
     return CampaignInfo(
@@ -33,6 +34,7 @@ def info(campaign: TheCampaign) -> CampaignInfo:
         usual=USUAL["features" if settings.features is not None else settings.task],
         strategies=sorted({*strategy_names(settings.task), settings.strategy}),
         lease_seconds=settings.lease_seconds,
+        role=role,
         export_formats=[
             name for name, entry in FORMATS.items() if settings.task in entry.tasks and not entry.is_folder
         ],

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from minimax_al.web.overview import campaign_name
+from minimax_al.web.roles import TheRole
 from minimax_al.web.state import TheCampaign
 
 STATIC = Path(__file__).parent / "static"
@@ -17,10 +18,10 @@ router = APIRouter(tags=["page"])
 
 
 @router.get("/", response_class=HTMLResponse)
-def page(campaign: TheCampaign) -> str:
+def page(campaign: TheCampaign, role: TheRole) -> str:
     """Return the page; it reads all that changes from the API."""
     return _template().render(
-        name=campaign_name(campaign.folder), task=campaign.settings.task, classes=list(campaign.classes)
+        name=campaign_name(campaign.folder), task=campaign.settings.task, classes=list(campaign.classes), role=role
     )
 
 

@@ -18,7 +18,7 @@ RETRY_SECONDS = 2
 _MEANINGS = {
     400: "The campaign refuses: an invalid value, an unknown class",
     401: "The token is missing or wrong",
-    403: "The request comes from another site, or names another host",
+    403: "The request comes from another site, names another host, or needs the manager's link",
     404: "The image or round does not exist, or has nothing to show",
     408: "The body has not arrived in time",
     409: "The state does not allow it: a round is open or none is, a job runs, or a mask has another image's name",

@@ -4,7 +4,6 @@ The checks are ASGI middleware around the application, so that they hold for eve
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from minimax_al.web.refusals import refusal
+from minimax_al.web.roles import ROLE, Role, Tokens
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Names of the loopback interface."""
@@ -93,24 +93,28 @@ def same_origin(connection: HTTPConnection) -> Response | None:
     return None
 
 
-def token_needed(token: str) -> Check:
-    """Return a check that requires the token, in a cookie or as `Authorization: Bearer`.
+def token_needed(tokens: Tokens) -> Check:
+    """Return a check that requires one of the tokens, in a cookie or as `Authorization: Bearer`, and notes its role.
 
     `GET /?token=…` sets the cookie and answers with a page that leads on. A redirect would not do: browsers attribute
     it to the site with the link, and do not send a strict cookie.
     """
-    cookie = f"minimax_al_{hashlib.sha256(token.encode()).hexdigest()[:8]}"  # a browser shares cookies among ports
+    # A browser shares cookies among ports. Both roles have one name: the link opened last counts.
+    cookie = f"minimax_al_{hashlib.sha256(tokens.manager.encode()).hexdigest()[:8]}"
 
-    def fits(given: str) -> bool:
-        return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+    def role_of(connection: HTTPConnection) -> Role | None:
+        scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
+        by_header = tokens.role(bearer.strip()) if scheme.lower() == "bearer" else None
+        return by_header or tokens.role(connection.cookies.get(cookie, ""))
 
     def check(connection: HTTPConnection) -> Response | None:
-        scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
-        if fits(connection.cookies.get(cookie, "")) or (scheme.lower() == "bearer" and fits(bearer.strip())):
-            return None
         asked = connection.scope.get("method") == "GET" and connection.url.path == "/"
-        if asked and fits(connection.query_params.get("token", "")):
+        token = connection.query_params.get("token", "") if asked else ""
+        if tokens.role(token) is not None:
             return _welcome(cookie, token, secure=connection.url.scheme == "https")
+        if (role := role_of(connection)) is not None:
+            connection.scope[ROLE] = role
+            return None
         sentence = "the token is missing or wrong: open the address that the server has printed"
         return refusal(401, sentence, {"WWW-Authenticate": "Bearer"})
 

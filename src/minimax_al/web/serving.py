@@ -7,7 +7,9 @@ import socket
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 from urllib.parse import quote
 
 import uvicorn
@@ -18,13 +20,27 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.web.app import create_app
 from minimax_al.web.connections import BACKLOG, connection_limit, protocol_with_limits
 from minimax_al.web.log_throttle import throttle
+from minimax_al.web.roles import Tokens
 from minimax_al.web.security import ANY, LOOPBACK
+from minimax_al.web.tls import Certificate
 
 PORT = 8765
 FEWEST_CHARACTERS = 16
 """Smallest length of a token."""
 
 _GRACE_SECONDS = 10
+
+
+class Links(NamedTuple):
+    """Addresses of the page.
+
+    Attributes:
+        manager: Address that opens everything.
+        annotator: Address that opens labelling and review alone; None without a token, where `manager` is for all.
+    """
+
+    manager: str
+    annotator: str | None
 
 
 def serve(
@@ -34,7 +50,9 @@ def serve(
     port: int = PORT,
     token: str | None = None,
     open_browser: bool = False,
-    tell: Callable[[str], object] = print,
+    certificate: Path | str | None = None,
+    key: Path | str | None = None,
+    tell: Callable[[Links], object] = print,
 ) -> None:
     """Serve the labelling page until SIGINT or SIGTERM, which end a running job.
 
@@ -42,29 +60,36 @@ def serve(
         campaign: Open campaign.
         host: Name or address to listen on; "0.0.0.0" for all interfaces.
         port: Port to listen on; 0 selects a free one.
-        token: Token that a browser must have. Beyond loopback it is required, and generated if it is None.
+        token: Token of the manager's link; the annotator's is derived from it. Beyond loopback it is required, and
+            generated if it is None.
         open_browser: Whether to open the page here. Not with a token: other users of the machine can read the
             arguments of a browser's process.
-        tell: Function that is called with the address before the server accepts requests.
+        certificate: PEM file of the certificate and those that signed it; the page is served by HTTPS then.
+        key: PEM file of the certificate's private key; None if the certificate's file holds it.
+        tell: Function that is called with the addresses before the server accepts requests.
 
     Raises:
-        ConfigurationError: The address cannot be listened on, or the token is too short.
+        ConfigurationError: The address cannot be listened on, the token is too short, or the certificate is invalid.
     """
+    tls = Certificate.checked(certificate, key)
     local = is_loopback(host)
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
     # Beyond loopback the machine has names that it does not know; there the token keeps other sites out.
     app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
 
     def announce(number: int) -> None:
-        page = address(host, number, token)
-        tell(page)
+        tokens = (token, None) if token is None else Tokens.of(token)
+        manager, annotator = (address(host, number, one, is_secure=tls is not None) for one in tokens)
+        tell(Links(manager, None if token is None else annotator))
         if open_browser and token is None:
-            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+            Thread(target=webbrowser.open, args=(manager,), daemon=True).start()
 
-    run(app, host, port, announce)
+    run(app, host, port, announce, tls)
 
 
-def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -> None:
+def run(
+    app: FastAPI, host: str, port: int, announce: Callable[[int], object], certificate: Certificate | None = None
+) -> None:
     """Serve an application until SIGINT or SIGTERM.
 
     Args:
@@ -72,6 +97,7 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -
         host: Name or address to listen on.
         port: Port to listen on; 0 selects a free one.
         announce: Function that is called with the port before the server accepts requests.
+        certificate: Certificate with which to serve by HTTPS; None serves by HTTP.
 
     Raises:
         ConfigurationError: The address cannot be listened on.
@@ -85,6 +111,8 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[int], object]) -
         ws="none",
         backlog=BACKLOG,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=None if certificate is None else str(certificate.chain),
+        ssl_keyfile=None if certificate is None else str(certificate.key),
     )
     throttle("asyncio", "uvicorn.error")
     with listen(host, port) as listener:
@@ -138,8 +166,14 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def address(host: str, port: int, token: str | None) -> str:
+def address(host: str, port: int, token: str | None, *, is_secure: bool = False) -> str:
     """Return the address of the page.
+
+    Args:
+        host: Name or address that the server listens on.
+        port: Port that it listens on.
+        token: Token that the address carries; None for none.
+        is_secure: Whether the page is served by HTTPS.
 
     Example:
         >>> address("0.0.0.0", 8765, None).endswith(":8765/")
@@ -149,4 +183,4 @@ def address(host: str, port: int, token: str | None) -> str:
     if name in ("0.0.0.0", "::"):  # noqa: S104 - a comparison
         name = socket.gethostname()
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + ("" if token is None else f"?token={quote(token)}")
+    return f"http{'s' * is_secure}://{name}:{port}/" + ("" if token is None else f"?token={quote(token)}")

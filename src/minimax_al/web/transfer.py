@@ -23,6 +23,7 @@ from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import Author, IfWaiting, ItemId, Labelled
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import conflict, declared, not_found
+from minimax_al.web.roles import ManagerOnly, TheRole
 from minimax_al.web.state import TheCampaign, TheState
 
 ExportFormat = Literal["csv", "parquet", "coco", "label-studio"]
@@ -71,7 +72,12 @@ def _gives(*types: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": content, "description": "The file"}}
 
 
-@router.get("/export/{format}", response_class=Response, responses=_gives(*(kind for _, kind in FILES.values())))
+@router.get(
+    "/export/{format}",
+    response_class=Response,
+    responses=_gives(*(kind for _, kind in FILES.values())),
+    dependencies=[ManagerOnly],
+)
 def export(format: ExportFormat, campaign: TheCampaign) -> Response:  # noqa: A002
     """Return all current labels as a file."""
     ending, media_type = FILES[format]
@@ -86,7 +92,12 @@ def export(format: ExportFormat, campaign: TheCampaign) -> Response:  # noqa: A0
         raise
 
 
-@router.post("/import", responses=declared(408, 413, 429), openapi_extra=_takes("application/octet-stream"))
+@router.post(
+    "/import",
+    responses=declared(408, 413, 429),
+    openapi_extra=_takes("application/octet-stream"),
+    dependencies=[ManagerOnly],
+)
 def import_labels(
     *,
     filename: Annotated[
@@ -114,12 +125,13 @@ def import_labels(
 
 @router.put("/masks/{item}", responses=declared(404, 408, 409, 413, 429), openapi_extra=_takes("image/png"))
 async def put_mask(
+    *,
     item: ItemId,
     author: Author,
     body: RawBody,
     state: TheState,
     key: RequestKey,
-    *,
+    role: TheRole,
     if_waiting: IfWaiting = False,
     filename: FileName = None,
 ) -> Labelled:
@@ -127,6 +139,7 @@ async def put_mask(
 
     Numbers may be kept in any mode, and in colour where red, green and blue are equal: browsers draw in nothing else.
     """
+    own_only = role != "manager"
 
     def say() -> list[int]:
         path, size = _image(state.campaign, item)
@@ -134,7 +147,9 @@ async def put_mask(
             _check_owner(state.campaign, filename, path)
         legend, name = Legend.of_numbers(state.campaign.classes), filename or f"{path}.png"
         mask = read_png_mask(body, legend, name, lambda found: check_mask_size(found, size, repr(path)))
-        return state.campaign.label_mask(item, mask, author, request=key, if_waiting=if_waiting, origin="page")
+        return state.campaign.label_mask(
+            item, mask, author, request=key, if_waiting=if_waiting, own_only=own_only, origin="page"
+        )
 
     late = await to_thread.run_sync(say, limiter=state.decoders)
     return Labelled(labelled=1 - len(late), answered_before=late)

@@ -11,12 +11,14 @@ from minimax_al.web.jobs import JobRunsError
 from minimax_al.web.models import Closed, Job, JobOrder, Released, RoundRequest
 from minimax_al.web.overview import latest_round
 from minimax_al.web.refusals import conflict, declared, is_passing
+from minimax_al.web.roles import ManagerOnly
 from minimax_al.web.state import TheCampaign, TheJobs
 
 router = APIRouter(prefix="/api", tags=["work"])
+managers = APIRouter(prefix="/api", tags=["work"], dependencies=[ManagerOnly])
 
 
-@router.post("/jobs", status_code=202, responses=declared(400, 408, 409, 413, 422))
+@managers.post("/jobs", status_code=202, responses=declared(400, 408, 409, 413, 422))
 def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
     """Start a training or a query; `GET /api/job` returns its progress."""
     if order.kind == "query" and (open_round := _open_round(campaign)) is not None:
@@ -36,7 +38,7 @@ async def job(jobs: TheJobs) -> Job:
     return jobs.current
 
 
-@router.post("/close-round", responses=declared(400, 408, 409, 413, 422))
+@managers.post("/close-round", responses=declared(400, 408, 409, 413, 422))
 def close_round(order: RoundRequest, campaign: TheCampaign) -> Closed:
     """Close a round if it is the open one; its unanswered images may be picked again."""
     with _open(campaign):
@@ -44,7 +46,7 @@ def close_round(order: RoundRequest, campaign: TheCampaign) -> Closed:
     return Closed(closed=order.round)
 
 
-@router.post("/recall", responses=declared(400, 408, 409, 413, 422))
+@managers.post("/recall", responses=declared(400, 408, 409, 413, 422))
 def recall(order: RoundRequest, campaign: TheCampaign) -> Released:
     """Recall the open round's images from Label Studio: they are leased here again, and stay there, too."""
     with _open(campaign):

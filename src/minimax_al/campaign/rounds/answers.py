@@ -79,6 +79,7 @@ def answer(
     class_id: int | None = None,
     mask: str | None = None,
     if_waiting: bool = False,
+    own_only: bool = False,
     origin: Origin = "program",
 ) -> list[int]:
     """Record one answer to one or more images, leased or not; a late answer counts.
@@ -94,6 +95,7 @@ def answer(
         mask: Name of a label's mask in segmentation.
         if_waiting: Whether the author knows of no answer. An image answered meanwhile keeps that answer; the history
             has this one as revoked.
+        own_only: Whether images that another author has answered keep that answer, in the same way.
         origin: How the answer came.
 
     Returns:
@@ -102,7 +104,7 @@ def answer(
     check_author(author)
     rounds = picked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, rounds.get(item), origin) for item in ids]
-    answered = _answered(connection, ids) if if_waiting else set()
+    answered = _answered(connection, ids, None if if_waiting else author) if if_waiting or own_only else set()
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
     take(connection, [event for event in events if event.item_id not in answered], settings)
     return [item for item in ids if item in answered]
@@ -192,9 +194,11 @@ def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datet
     return len(withdrawn)
 
 
-def _answered(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Return those of the images whose current content has a label or "unsure"."""
+def _answered(connection: Connection, ids: Sequence[int], but_by: str | None = None) -> set[int]:
+    """Return those of the images whose current content has a label or "unsure", by another author than this one."""
     held = select(items.c.id).where(items.c.status != "changed", what_holds("id", items.c.id).is_not(None))
+    if but_by is not None:
+        held = held.where(what_holds("author", items.c.id) != but_by)
     return {item for portion in portions(ids) for item in connection.scalars(held.where(items.c.id.in_(portion)))}
 
 

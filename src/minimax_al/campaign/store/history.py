@@ -197,6 +197,18 @@ def current_labels(*, unsure: bool = False) -> Select[Any]:
     )
 
 
+def answer_authors(connection: Connection, item_ids: Sequence[int]) -> dict[int, str]:
+    """Return the author of the last valid answer of each image, skips included; images without one are left out.
+
+    Args:
+        connection: Connection.
+        item_ids: Ids of the images.
+    """
+    given = select(labels.c.item_id, labels.c.author).where(*_valid(labels)).order_by(labels.c.id)
+    rows = [connection.execute(given.where(labels.c.item_id.in_(portion))) for portion in portions(item_ids)]
+    return {row.item_id: row.author for found in rows for row in found}
+
+
 def image_and_mask(item_id: int) -> Select[Any]:
     """Return the query for path, content_hash and current mask of one image."""
     mask = what_holds("mask", items.c.id).label("mask")

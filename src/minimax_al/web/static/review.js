@@ -43,7 +43,7 @@ async function read(offset = 0) {
   const turn = (asked += 1);
   const kind = wantedAnswer();
   byId("review-class").disabled = kind !== "label";
-  const wanted = { round: byId("review-round").value, answer: kind, offset, limit: PAGE, class_name: kind === "label" ? byId("review-class").value : "" };
+  const wanted = { round: byId("review-round").value, answer: kind, offset, limit: PAGE, author: state.campaign.role === "annotator" ? state.author : "", class_name: kind === "label" ? byId("review-class").value : "" };
   try {
     const page = byId("review-round").value === "" ? { picks: [], total: 0 } : await getPicks(wanted);
     if (turn !== asked) return;
