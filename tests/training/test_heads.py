@@ -53,8 +53,10 @@ def test_the_probe_is_scikit_learns_optimum(count, width, strength, weights):
 
 @pytest.mark.parametrize("entropy_weight", [0.0, 0.3])
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_gradient_is_that_of_the_loss(entropy_weight, bias):
+@pytest.mark.parametrize("moved", [True, False])
+def test_the_gradient_is_that_of_the_loss(entropy_weight, bias, moved):
     features, targets = draws(15, 5)
+    offsets = [torch.randn(n, 4, dtype=torch.float64, generator=generator()) * moved for n in (15, 9)]
     problem = SoftmaxRegression(
         features,
         targets,
@@ -64,11 +66,13 @@ def test_the_gradient_is_that_of_the_loss(entropy_weight, bias):
         bias=bias,
         unlabelled=draws(9, 5, seed=3)[0],
         entropy_weight=entropy_weight,
+        offset=offsets[0] if moved else None,
+        unlabelled_offset=offsets[1] if moved else None,
     )
     weight = torch.randn(4, 5, dtype=torch.float64, generator=generator()).requires_grad_()
     offset = torch.randn(4, dtype=torch.float64, generator=generator()).requires_grad_()
-    logits = problem.features @ weight.T + offset
-    probs = (problem.unlabelled @ weight.T + offset).softmax(dim=1)
+    logits = problem.features @ weight.T + offset + offsets[0]
+    probs = (problem.unlabelled @ weight.T + offset + offsets[1]).softmax(dim=1)
     expected = (
         (torch.nn.functional.cross_entropy(logits, targets, reduction="none") * problem.label_weights).sum()
         + entropy_weight * -(probs * probs.log()).sum(dim=1).mean()
@@ -81,20 +85,46 @@ def test_the_gradient_is_that_of_the_loss(entropy_weight, bias):
     torch.testing.assert_close(bias_gradient, offset.grad)
 
 
+def plain_means(unit, targets, pool, temperature, rounds):
+    """Soft k-means in a loop: every unlabelled feature joins each class in proportion to its probability."""
+    means = [l2_normalise(unit[targets == k].mean(dim=0)[None])[0] for k in range(4)]
+    for _ in range(rounds):
+        sums = [unit[targets == k].sum(dim=0) for k in range(4)]
+        for row in pool:
+            shares = torch.tensor([float(row @ mean) / temperature for mean in means], dtype=torch.float64).exp()
+            sums = [total + share / shares.sum() * row for total, share in zip(sums, shares, strict=True)]
+        means = [total / total.norm() for total in sums]
+    return torch.stack(means)
+
+
 @pytest.mark.parametrize(("count", "width"), [(60, 6), (20, 30)])
 @pytest.mark.parametrize("temperature", [0.05, 0.5])
-def test_prototypes_are_where_the_gradient_is_zero(count, width, temperature):
-    labels = labels_of(count, width)
-    settings = HeadSettings(temperatures=(temperature,), pull=0.3)
-    head = fit_prototypes(labels, settings, generator()).double()
+@pytest.mark.parametrize("refinements", [0, 1, 2])
+def test_prototypes_are_where_the_gradient_is_zero(count, width, temperature, refinements):
+    labels, pool = labels_of(count, width), draws(30, width, seed=4)[0]
+    settings = HeadSettings(temperatures=(temperature,), pull=0.3, refinements=refinements)
+    head = fit_prototypes(labels, settings, generator(), pool).double()
     unit = l2_normalise(labels.features)
     values = (head.weight.detach() / temperature).requires_grad_()
-    means = torch.stack([l2_normalise(unit[labels.targets == k].mean(dim=0)[None])[0] for k in range(4)])
+    means = plain_means(unit, labels.targets, l2_normalise(pool), temperature, refinements)
     loss = torch.nn.functional.cross_entropy(unit @ values.T, labels.targets)
     loss = loss + 0.5 * 0.3 / count * (values - means / temperature).square().sum()
     loss.backward()
     assert values.grad.abs().max() < 1e-5  # prototypes are kept in float32
     torch.testing.assert_close(head(labels.features), unit @ values.T, rtol=1e-4, atol=1e-4)
+
+
+def test_unlabelled_features_refine_the_prototypes_of_few_labels():
+    features, targets = draws(400, 30, 4, seed=1)
+    features += 2 * torch.randn(features.shape, generator=generator(), dtype=torch.float64)
+    labels = Labels.of(features[:8], targets[:8], 4, HeadSettings())
+
+    def right(refinements):
+        settings = HeadSettings(refinements=refinements)
+        head = fit_prototypes(labels, settings, generator(), features[8:200])
+        return int((head(features[200:].float()).argmax(dim=1) == targets[200:]).sum())
+
+    assert right(1) > right(0)
 
 
 def test_entropy_of_unlabelled_features_falls_with_its_weight():

@@ -1,4 +1,8 @@
-"""Strategies that cover the pool and need no prediction, so that they can choose the first labels as well."""
+"""Strategies that cover the pool and need no prediction, so that they can choose the first labels as well.
+
+Features are scaled to length 1, as TypiClust, ProbCover and MaxHerding scale them: the length of a pretrained encoder's
+features tells more about contrast than about content.
+"""
 
 from typing import ClassVar
 
@@ -13,9 +17,15 @@ from minimax_al.acquisition import (
     probcover,
     typicality,
 )
+from minimax_al.networks import l2_normalise
 from minimax_al.strategies.pool_features import pool_features
 from minimax_al.strategies.strategy import Query, Strategy, picks
-from minimax_al.training import Models, Round
+from minimax_al.training import Models, Outputs, Round
+
+
+def directions(outputs: Outputs) -> Tensor:
+    """Return the features of the encoder, scaled to length 1."""
+    return l2_normalise(outputs.image_features())
 
 
 class Covering(Strategy):
@@ -26,10 +36,10 @@ class Covering(Strategy):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose `budget` images that cover the pool."""
-        features, scores = pool_features(round_, models)
+        features, scores = pool_features(round_, models, directions)
         labelled = None
         if len(round_.labelled):
-            labelled, _ = pool_features(round_, models, indices=round_.labelled)
+            labelled, _ = pool_features(round_, models, directions, round_.labelled)
         return picks(round_, self.choose(round_, features, labelled, budget), scores)
 
     def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
@@ -37,7 +47,7 @@ class Covering(Strategy):
 
         Args:
             round_: Round, for its generator and the number of classes.
-            features: Features of the unlabelled images, shape (U, d).
+            features: Features of the unlabelled images, of length 1, shape (U, d).
             labelled: Features of the labelled images, shape (L, d); None before the first label.
             budget: Number of images to choose.
         """

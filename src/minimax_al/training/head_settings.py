@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from minimax_al.networks import AdapterKind
 from minimax_al.training.minimax import MinimaxSettings, minimax_on_features
@@ -19,11 +19,13 @@ class HeadSettings(BaseModel):
             probe: L2-regularised multinomial logistic regression), or `nearest_mean` (class means alone).
         temperatures: Temperatures T of the prototypes to choose from.
         entropy_weights: Weights λ of the entropy of unlabelled features to choose from; 0 leaves it out.
+        refinements: Number of times that unlabelled features refine the class means of the prototypes, by soft k-means;
+            0 takes the means of the labels alone.
         pull: Strength by which prototypes are pulled towards the class means, relative to one label.
         strengths: Inverse L2 strengths C of the linear probe to choose from, in scikit-learn's convention.
         folds: Folds of the stratified cross-validation that chooses.
         class_weights: `balanced` weights labels by the inverse number of labels of their class.
-        unlabelled: Largest number of unlabelled features whose entropy counts.
+        unlabelled: Largest number of unlabelled features that prototypes learn from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,11 +33,12 @@ class HeadSettings(BaseModel):
     kind: HeadKind = "prototypes"
     temperatures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.03, 0.05, 0.1)
     entropy_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (0.0,)
-    pull: PositiveFloat = 0.1
+    refinements: NonNegativeInt = 1
+    pull: PositiveFloat = 0.01
     strengths: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0, 10.0, 100.0, 1000.0)
     folds: Annotated[int, Field(ge=2)] = 3
     class_weights: Literal["none", "balanced"] = "none"
-    unlabelled: PositiveInt = 2000
+    unlabelled: PositiveInt = 1000
 
 
 class FeatureSettings(BaseModel):

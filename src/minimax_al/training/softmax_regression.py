@@ -4,8 +4,9 @@ With rows z_i of features, classes y_i, label weights w_i of sum 1, prior means 
 
     J(V, b) = Σ_i w_i · (−log softmax_{y_i}(V z_i + b)) + λ · mean_u H(softmax(V u + b)) + α/2 · ‖V − V₀‖²
 
-V₀ = 0 is L2-regularised multinomial logistic regression; V₀ = class means / T keeps imprinted prototypes close to the
-means. For λ = 0 the problem is strictly convex, so its optimum does not depend on the solver.
+V₀ = 0 is L2-regularised multinomial logistic regression. With offsets o_i the logits are o_i + V z_i + b: o_i = V' z_i
+and V₀ = 0 look for the difference from prototypes V'. For λ = 0 the problem is strictly convex, so its optimum does not
+depend on the solver.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class SoftmaxRegression:
         bias: Whether there is a bias b; it has no prior.
         unlabelled: Unlabelled features, shape (U, p), or None.
         entropy_weight: Weight λ of the mean entropy of the unlabelled features.
+        offset: Logits added to those of the labelled features, shape (L, K), or None.
+        unlabelled_offset: Logits added to those of the unlabelled features, shape (U, K), or None.
     """
 
     features: Tensor
@@ -37,10 +40,12 @@ class SoftmaxRegression:
     bias: bool = False
     unlabelled: Tensor | None = None
     entropy_weight: float = 0.0
+    offset: Tensor | None = None
+    unlabelled_offset: Tensor | None = None
 
     def loss_and_gradient(self, weight: Tensor, bias: Tensor) -> tuple[float, Tensor, Tensor]:
         """Return J and its gradients with respect to V, (K, p), and b, (K,)."""
-        log_probs = torch.log_softmax(torch.addmm(bias, self.features, weight.T), dim=1)
+        log_probs = _log_probs(self.features, weight, bias, self.offset)
         picked = log_probs.gather(1, self.targets[:, None]).squeeze(1)
         loss = -(self.label_weights * picked).sum()
         # ∂(−log p_y)/∂logit_k = p_k − [k = y]
@@ -49,7 +54,7 @@ class SoftmaxRegression:
         slope *= self.label_weights[:, None]
         gradient, bias_gradient = slope.T @ self.features, slope.sum(dim=0)
         if self.unlabelled is not None and self.entropy_weight > 0:
-            log_probs = torch.log_softmax(torch.addmm(bias, self.unlabelled, weight.T), dim=1)
+            log_probs = _log_probs(self.unlabelled, weight, bias, self.unlabelled_offset)
             probs = log_probs.exp()
             entropies = -(probs * log_probs).sum(dim=1, keepdim=True)
             # ∂H/∂logit_k = −p_k (log p_k + H)
@@ -91,6 +96,11 @@ class SoftmaxRegression:
 
         optimizer.step(closure)
         return weight, bias
+
+
+def _log_probs(features: Tensor, weight: Tensor, bias: Tensor, offset: Tensor | None) -> Tensor:
+    logits = torch.addmm(bias, features, weight.T)
+    return torch.log_softmax(logits if offset is None else logits.add_(offset), dim=1)
 
 
 def span(features: Tensor) -> Tensor | None:
