@@ -34,6 +34,10 @@ ROUTES = (
     "GET /api/export/{format}",
     "POST /api/import",
     "PUT /api/masks/{item}",
+    "PUT /api/drafts/{item}",
+    "GET /api/drawing/{item}",
+    "GET /api/pixels/{item}/{kind}",
+    "GET /previews/{item}",
 )
 
 load_all_checks()

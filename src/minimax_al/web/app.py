@@ -9,7 +9,8 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from minimax_al.campaign import Campaign
-from minimax_al.web import images, labelling, overview, page, transfer, work
+from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
+from minimax_al.web import images, labelling, masks, overview, page, pixels, transfer, work
 from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
@@ -42,7 +43,8 @@ def create_app(
     Returns:
         The application. It needs one worker process: two would not see each other's job.
     """
-    state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status))
+    superpixels = SuperpixelFiles(campaign.folder / SUPERPIXELS)
+    state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status), superpixels)
     checks = [known_host(hosts), same_origin, *([token_needed(Tokens.of(token))] if token is not None else [])]
     app = FastAPI(
         title="minimax-al: labelling",
@@ -53,12 +55,12 @@ def create_app(
         middleware=[
             Middleware(AnswerHeaders, headers=HEADERS),
             Middleware(Gate, checks=checks),
-            Middleware(BodyLimit, uploads=("/api/import", "/api/masks/")),
+            Middleware(BodyLimit, uploads=("/api/import", "/api/masks/", "/api/drafts/")),
         ],
     )
     app.state.shared = state
     add_exception_handlers(app)
-    for part in (page, overview, labelling, images, work, transfer):
+    for part in (page, overview, labelling, images, masks, pixels, work, transfer):
         app.include_router(part.router)
     app.include_router(work.managers)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")

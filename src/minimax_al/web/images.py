@@ -55,7 +55,7 @@ class Source(NamedTuple):
     digest: str
 
 
-def _files(*types: str) -> dict[int | str, dict[str, Any]]:
+def image_files(*types: str) -> dict[int | str, dict[str, Any]]:
     """Return the declaration of a file of these types, or of 304 if the browser has it."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {
@@ -64,25 +64,25 @@ def _files(*types: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-@router.get("/images/{item}", response_class=Response, responses=_files(*SHOWN))
+@router.get("/images/{item}", response_class=Response, responses=image_files(*SHOWN))
 async def image(item: ItemId, state: TheState, known: KnownTag = None) -> Response:
     """Return an image in full size; as JPEG if browsers do not show its format."""
-    return await _decoded(state, _image, item, known)
+    return await decoded(state, full_image, item, known)
 
 
-@router.get("/thumbnails/{item}", response_class=Response, responses=_files("image/jpeg"))
+@router.get("/thumbnails/{item}", response_class=Response, responses=image_files("image/jpeg"))
 async def thumbnail(item: ItemId, state: TheState, known: KnownTag = None) -> Response:
     """Return a small image, upright."""
-    return await _decoded(state, _thumbnail, item, known)
+    return await decoded(state, _thumbnail, item, known)
 
 
-@router.get("/views/{item}/{kind}.png", response_class=Response, responses=_files("image/png"))
+@router.get("/views/{item}/{kind}.png", response_class=Response, responses=image_files("image/png"))
 async def view(item: ItemId, kind: ViewKind, state: TheState, known: KnownTag = None) -> Response:
     """Return a view of an image's pixels: classes in their colours, or uncertainty as a heat map."""
-    return await _decoded(state, lambda state, item, known: _view(state, item, kind, known), item, known)
+    return await decoded(state, lambda state, item, known: _view(state, item, kind, known), item, known)
 
 
-async def _decoded(
+async def decoded(
     state: State, answer: Callable[[State, int, str | None], Response], item: int, known: str | None
 ) -> Response:
     """Run in one of a few separate threads, so that many thumbnails do not delay a label."""
@@ -92,11 +92,12 @@ async def _decoded(
         raise not_found(_sentence(error)) from error
 
 
-def _image(state: State, item: int, known: str | None) -> Response:
+def full_image(state: State, item: int, known: str | None) -> Response:
+    """Return an image's file, or a JPEG of it if browsers do not show its format."""
     source = find_source(state.campaign, item)
     tag = f'"{source.digest}"'
-    if _has(known, tag):
-        return _unchanged(tag)
+    if has_tag(known, tag):
+        return unchanged(tag)
     if is_url(source.path):
         return _object(source, tag)
     file = Path(source.path).open("rb")  # noqa: SIM115 - the answer closes it
@@ -120,8 +121,8 @@ def _object(source: Source, tag: str) -> Response:
 def _thumbnail(state: State, item: int, known: str | None) -> Response:
     source = find_source(state.campaign, item)
     tag = f'"{source.digest}-small"'
-    if _has(known, tag):
-        return _unchanged(tag)
+    if has_tag(known, tag):
+        return unchanged(tag)
     content = state.thumbnails.of(source.path, source.digest)
     return Response(content, media_type="image/jpeg", headers={"ETag": tag})
 
@@ -132,8 +133,8 @@ def _view(state: State, item: int, kind: ViewKind, known: str | None) -> Respons
         raise not_found(f"there is no {kind} of image {item}")
     classes = len(state.campaign.classes)
     tag = f'"{_sha256(path)}-{classes}"'
-    if _has(known, tag):
-        return _unchanged(tag)
+    if has_tag(known, tag):
+        return unchanged(tag)
     return Response(coloured(path, kind, classes), media_type="image/png", headers={"ETag": tag})
 
 
@@ -184,11 +185,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _has(known: str | None, tag: str) -> bool:
+def has_tag(known: str | None, tag: str) -> bool:
+    """Return whether the browser has the content with this ETag."""
     return known is not None and tag in {part.strip().removeprefix("W/") for part in known.split(",")}
 
 
-def _unchanged(tag: str) -> Response:
+def unchanged(tag: str) -> Response:
+    """Return the answer 304, for a content that the browser has."""
     return Response(status_code=304, headers={"ETag": tag})
 
 

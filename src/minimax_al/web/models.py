@@ -187,6 +187,28 @@ class CampaignInfo(_Answer):
     export_formats: list[str]
 
 
+class DrawingInfo(_Answer):
+    """What a page needs to draw on an image."""
+
+    item: int
+    width: int
+    height: int
+    digest: Annotated[str, Field(description="sha256 of the image's file: a draft belongs to a content")]
+    class_ids: Annotated[list[int], Field(description="Ids of the classes, in the order of their numbers in masks")]
+    label: Annotated[bool, Field(description="Whether the image has a mask")]
+    prediction: Annotated[bool, Field(description="Whether a model predicted its pixels when it chose the image")]
+    entropy: Annotated[bool, Field(description="Whether the uncertainty of that prediction is stored")]
+    draft_at: Annotated[
+        int | None, Field(description="Time of the annotator's draft, in milliseconds since 1970; None without one")
+    ]
+
+
+class Drawn(_Answer):
+    """Time of the draft that is stored now."""
+
+    at: int
+
+
 class Round(_Answer):
     """Progress of a round."""
 

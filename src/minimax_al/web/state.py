@@ -8,6 +8,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from minimax_al.campaign import Campaign, Status
+from minimax_al.campaign.images.superpixels import SuperpixelFiles
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.thumbnails import Thumbnails
@@ -21,6 +22,7 @@ class State:
         campaign: Open campaign.
         jobs: Runner of the job.
         readings: Cache of the campaign's status.
+        superpixels: Superpixels of the images, computed when they are requested.
         thumbnails: Cache of thumbnails.
         decoders: Limit of concurrent decodings.
     """
@@ -28,6 +30,7 @@ class State:
     campaign: Campaign
     jobs: Jobs
     readings: SharedCache[Status]
+    superpixels: SuperpixelFiles
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, os.cpu_count() or 2)))
 

@@ -12,6 +12,9 @@ from minimax_al.data.decode import read_image
 LONG_SIDE = 320
 """Longer side of a thumbnail, in pixels."""
 
+PREVIEW_SIDE = 2048
+"""Longer side of a preview, in pixels."""
+
 KEPT_BYTES = 64 << 20
 """Size of the cache in bytes: about five thousand thumbnails."""
 
@@ -66,6 +69,17 @@ def make_thumbnail(path: Path | str) -> bytes:
     image = read_image(path, shrink_to=LONG_SIDE // 2)  # at least twice as much is decoded
     image.thumbnail((LONG_SIDE, LONG_SIDE), reducing_gap=2.0)
     return _as_jpeg(image, quality=85)
+
+
+def make_preview(path: Path | str) -> bytes:
+    """Return a JPEG of a large image, upright, whose longer side is at most `PREVIEW_SIDE`.
+
+    Raises:
+        UnreadableImageError: The file cannot be decoded.
+    """
+    image = read_image(path, shrink_to=PREVIEW_SIDE // 2)
+    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), reducing_gap=2.0)
+    return _as_jpeg(image, quality=90)
 
 
 def transcode(path: Path | str) -> bytes:

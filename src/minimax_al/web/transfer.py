@@ -1,4 +1,4 @@
-"""Import and export of labels, and upload of masks."""
+"""Import and export of labels."""
 
 import re
 import tempfile
@@ -6,24 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
-from sqlalchemy import bindparam, select
 from starlette.background import BackgroundTask
 
-from minimax_al.campaign import Campaign, Import
-from minimax_al.campaign.images.mask_owner import other_owner
-from minimax_al.campaign.store.schema import items
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_files import read_png_mask
-from minimax_al.data.mask_store import check_mask_size
+from minimax_al.campaign import Import
 from minimax_al.errors import DataError, MinimaxALError
-from minimax_al.web.idempotency import RequestKey
-from minimax_al.web.models import Author, IfWaiting, ItemId, Labelled
+from minimax_al.web.models import Author
 from minimax_al.web.overview import campaign_name
-from minimax_al.web.refusals import conflict, declared, not_found
-from minimax_al.web.roles import ManagerOnly, TheRole
+from minimax_al.web.refusals import declared
+from minimax_al.web.roles import ManagerOnly
 from minimax_al.web.state import TheCampaign, TheState
 
 ExportFormat = Literal["csv", "parquet", "coco", "label-studio"]
@@ -37,17 +29,7 @@ FILES: dict[ExportFormat, tuple[str, str]] = {
 }
 """Ending and media type of each format's files."""
 
-FileName = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=255,
-        description="Name of the mask's file; refused with 409 if it is the name of another image",
-    ),
-]
-
 _NAME_LENGTH = 60
-_IMAGE = select(items.c.path, items.c.height, items.c.width).where(items.c.id == bindparam("item"))
 
 router = APIRouter(prefix="/api", tags=["transfer"], responses=declared(400, 422))
 
@@ -59,7 +41,7 @@ async def _raw_body(request: Request) -> bytes:
 RawBody = Annotated[bytes, Depends(_raw_body)]
 
 
-def _takes(*types: str) -> dict[str, Any]:
+def takes(*types: str) -> dict[str, Any]:
     """Return the declaration of a route's binary body."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {"requestBody": {"required": True, "content": dict.fromkeys(types, binary)}}
@@ -95,7 +77,7 @@ def export(format: ExportFormat, campaign: TheCampaign) -> Response:  # noqa: A0
 @router.post(
     "/import",
     responses=declared(408, 413, 429),
-    openapi_extra=_takes("application/octet-stream"),
+    openapi_extra=takes("application/octet-stream"),
     dependencies=[ManagerOnly],
 )
 def import_labels(
@@ -121,58 +103,6 @@ def import_labels(
             raise DataError(f"{path.name!r} holds text that no file can: {error.object[:40]!r}") from error
     state.readings.forget()
     return replace(done, source=path.name)
-
-
-@router.put("/masks/{item}", responses=declared(404, 408, 409, 413, 429), openapi_extra=_takes("image/png"))
-async def put_mask(
-    *,
-    item: ItemId,
-    author: Author,
-    body: RawBody,
-    state: TheState,
-    key: RequestKey,
-    role: TheRole,
-    if_waiting: IfWaiting = False,
-    filename: FileName = None,
-) -> Labelled:
-    """Label an image with a mask: a PNG of class numbers in the image's size, 255 = ignore.
-
-    Numbers may be kept in any mode, and in colour where red, green and blue are equal: browsers draw in nothing else.
-    """
-    own_only = role != "manager"
-
-    def say() -> list[int]:
-        path, size = _image(state.campaign, item)
-        if filename is not None:
-            _check_owner(state.campaign, filename, path)
-        legend, name = Legend.of_numbers(state.campaign.classes), filename or f"{path}.png"
-        mask = read_png_mask(body, legend, name, lambda found: check_mask_size(found, size, repr(path)))
-        return state.campaign.label_mask(
-            item, mask, author, request=key, if_waiting=if_waiting, own_only=own_only, origin="page"
-        )
-
-    late = await to_thread.run_sync(say, limiter=state.decoders)
-    return Labelled(labelled=1 - len(late), answered_before=late)
-
-
-def _check_owner(campaign: Campaign, filename: str, path: str) -> None:
-    with campaign.store.reading() as connection:
-        other = other_owner(connection, filename, path)
-    if other is not None:
-        raise conflict(f"{filename!r} is named after the image {other!r}, and this is {path!r}")
-
-
-def _image(campaign: Campaign, item: int) -> tuple[str, tuple[int, int]]:
-    """Return path and (height, width) of an image whose file exists."""
-    try:
-        campaign.image(item)
-    except DataError as error:
-        raise not_found(error) from error
-    with campaign.store.reading() as connection:
-        path, height, width = connection.execute(_IMAGE, {"item": item}).one()
-    if height is None or width is None:
-        raise DataError(f"image {item} cannot be read: a mask of it is useless")
-    return path, (height, width)
 
 
 def _plain_name(filename: str) -> str:

@@ -114,8 +114,14 @@ def test_a_mask_file_named_after_another_image_needs_confirmation(modules, tmp_p
         campaign.query(4)
         page.reload()
         path = person.image()
-        legend = page.locator("#legend li").all_inner_texts()
-        assert [entry.split() for entry in legend] == [["0", "ground"], ["1", "thing"], ["2", "sky"]]
+        page.wait_for_selector("#draw-save:enabled")
+        palette = page.locator("#palette button").all_inner_texts()
+        assert [entry.split()[:2] for entry in palette] == [
+            ["0", "void"],
+            ["1", "ground"],
+            ["2", "thing"],
+            ["3", "sky"],
+        ]
         other = next(pick.path for pick in campaign.picks() if Path(pick.path).stem != Path(path).stem)
         with Image.open(campaign.images / path) as image:
             mask = Image.new("L", image.size, 1)

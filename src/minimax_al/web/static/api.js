@@ -27,18 +27,21 @@ async function call(method, path, { json, raw, key, patience = PATIENCE, keepali
   const body = json === undefined ? raw : JSON.stringify(json);
   const headers = json === undefined ? {} : { "Content-Type": "application/json" };
   if (key !== undefined) headers["Idempotency-Key"] = key;
-  let response;
-  try {
-    response = await fetch(path, { method, body, headers, keepalive, signal: AbortSignal.timeout(patience) });
-  } catch {
-    wire.dispatchEvent(new Event("lost"));
-    throw new ApiError("The server cannot be reached", 0);
-  }
+  const response = await answered(path, { method, body, headers, keepalive, signal: AbortSignal.timeout(patience) });
   const answer = await response.json().catch(() => null);
   wire.dispatchEvent(new Event(answer === null ? "lost" : "answered"));
   if (response.ok && answer !== null) return answer;
   // An answer that is not JSON comes from a proxy, not from the server: count it as no answer.
   throw new ApiError(answer?.error ?? refusal(response.status), response.ok ? 0 : response.status);
+}
+
+async function answered(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch {
+    wire.dispatchEvent(new Event("lost"));
+    throw new ApiError("The server cannot be reached", 0);
+  }
 }
 
 function refusal(status) {
@@ -91,7 +94,22 @@ export const importLabels = (file) =>
 export const putMask = (author, item, file, { key, ifWaiting, sure }) =>
   call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
 
+/** Size, content and layers of an image to draw on, for an annotator. */
+export const getDrawing = (item, author) => get(`api/drawing/${item}?${new URLSearchParams({ author })}`);
+/** A map of an image's pixels: { width, height, pixels }; kind "label", "prediction", "entropy", "draft" or "superpixels-…". */
+export async function getPixels(item, kind, author) {
+  const query = author === undefined ? "" : `?${new URLSearchParams({ author })}`;
+  const response = await answered(`api/pixels/${item}/${kind}${query}`, { signal: AbortSignal.timeout(LONG) });
+  if (!response.ok) throw new ApiError((await response.json().catch(() => null))?.error ?? refusal(response.status), response.status);
+  const [width, height] = response.headers.get("Pixels-Size").split("x").map(Number);
+  const bytes = await response.arrayBuffer();
+  return { width, height, pixels: bytes.byteLength === width * height ? new Uint8Array(bytes) : new Uint16Array(bytes) };
+}
+/** Keeps a draft of an annotator's mask on the server; `at`: time of its last change in milliseconds. */
+export const putDraft = (author, item, png, at) => call("PUT", `api/drafts/${item}?${new URLSearchParams({ author, at })}`, { raw: new Blob([png], { type: "image/png" }), patience: LONG });
+
 export const imageUrl = (item) => `images/${item}`;
+export const previewUrl = (item) => `previews/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;
 export const viewUrl = (item, kind) => `views/${item}/${kind}.png`;
 export const exportUrl = (format) => `api/export/${format}`;

@@ -8,7 +8,7 @@ import { discard, leave, retry, signIn } from "./work.js";
 /** Wires the dialogs. */
 export function build() {
   const mine = ([, , task]) => task === undefined || task === state.campaign.task;
-  const sections = HELP.map(([title, rows]) => make("section", {}, make("h3", {}, title), make("dl", {}, rows.filter(mine).map(helpRow))));
+  const sections = HELP.filter(([, rows]) => rows.some(mine)).map(([title, rows]) => make("section", {}, make("h3", {}, title), make("dl", {}, rows.filter(mine).map(helpRow))));
   byId("help-keys").replaceChildren(...sections);
   byId("help").addEventListener("keydown", ({ key }) => key === "?" && help());
   byId("help-open").addEventListener("click", help);

@@ -14,17 +14,33 @@ export const HELP = [
     [["Enter"], "the class that the model suggests", "classification"],
     [["u"], "unsure: the class cannot be told; no later round chooses the image again"],
     [["s"], "skip: a later round may choose the image again"],
-    [["z", "Backspace"], "undo the last answer; press again for the one before it"],
+    [["z", "Backspace"], "undo the last answer; press again for the one before it", "classification"],
+    [["Backspace"], "undo the last answer; press again for the one before it", "segmentation"],
     [["/"], "find a class by its name; Enter chooses the first match", "classification"],
   ]],
   ["Look", [
-    [["1", "…", "4"], "the image, the prediction, its uncertainty, the mask", "segmentation"],
     [["+", "−", "f"], "zoom in, zoom out, fit; or wheel, pinch and drag"],
     [["←", "→"], "previous or next image, without an answer"],
     [["h"], "hide or show the model's suggestions", "classification"],
     [["g"], "grid, or back to one image"],
     [["l"], "review the answers, or back to one image"],
     [["?"], "show or close this list of keys"],
+  ]],
+  ["Draw", [
+    [["b", "e"], "brush, eraser; on the image the arrow keys move a cross and Space draws", "segmentation"],
+    [["p"], "polygon: click its corners, or draw its outline; Enter closes it", "segmentation"],
+    [["k", "x"], "fill a region; paint superpixels", "segmentation"],
+    [["v", "Space"], "move the image; or two fingers, or the middle button", "segmentation"],
+    [["[", "]"], "smaller or larger brush, finer or coarser superpixels", "segmentation"],
+    [["1", "…", "9", "0"], "the class with this key; 0 is void", "segmentation"],
+    [["/"], "find a class by its name; Enter chooses the first match", "segmentation"],
+    [["i"], "the class under the pointer", "segmentation"],
+    [["a"], "accept the model's prediction as the mask, to correct it", "segmentation"],
+    [["z", "y"], "undo or redo the last stroke", "segmentation"],
+    [["w"], "draw on unlabelled pixels only", "segmentation"],
+    [["m", "r", "t"], "show or hide the mask, the prediction, the uncertainty", "segmentation"],
+    [["n", "f"], "one pixel of the image per pixel of the screen; fit", "segmentation"],
+    [["Enter"], "save the mask", "segmentation"],
   ]],
   ["In a grid", [
     [["Space"], "select or deselect the image"],
@@ -54,7 +70,8 @@ export function listen(commands) {
   });
 }
 
-function isTyping({ target, key }) {
+/** Whether an event belongs to an element that takes text, or that its own keys operate. */
+export function isTyping({ target, key }) {
   if (!(target instanceof HTMLElement)) return false;
   if (target.closest("dialog:not(.acts)") !== null || target.isContentEditable) return true;
   if (target.matches("input, select, textarea")) return true;

@@ -10,7 +10,7 @@ import * as holding from "./holding.js";
 import * as imageRetry from "./image_retry.js";
 import * as jobs from "./jobs.js";
 import { listen } from "./keys.js";
-import * as overlays from "./overlays.js";
+import * as maskFile from "./maskfile.js";
 import * as panel from "./panel.js";
 import * as review from "./review.js";
 import { say, warn } from "./say.js";
@@ -34,8 +34,7 @@ function label(className) {
 }
 
 function choose(index) {
-  if (masks()) overlays.choose(index);
-  else if (index < state.campaign.classes.length) label(state.campaign.classes[index]);
+  if (!masks() && index < state.campaign.classes.length) label(state.campaign.classes[index]);
 }
 
 function leaveOut(kind) {
@@ -158,7 +157,7 @@ async function begin() {
   document.body.dataset.task = state.campaign.task;
   for (const part of [single, grid, review, panel, jobs, transfer, dialogs]) part.build();
   if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
-  overlays.maskFor(() => shown().targets());
+  else maskFile.build(() => shown().targets());
   wire();
   listen(commands);
   holding.watch();

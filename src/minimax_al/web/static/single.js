@@ -2,8 +2,8 @@
 
 import { byId, fileName, kbd, make, percent, sentence } from "./dom.js";
 import { mark } from "./classes.js";
+import * as drawing from "./drawing.js";
 import * as holding from "./holding.js";
-import { lay, showOverlays } from "./overlays.js";
 import { say } from "./say.js";
 import { preload, Stage } from "./stage.js";
 import { on, state } from "./state.js";
@@ -15,16 +15,20 @@ let stage = null;
 
 /** Builds the view, once. */
 export function build() {
-  stage = new Stage(byId("stage"), (factor) => {
-    byId("zoom").textContent = factor === 1 ? "Fit" : `${factor.toFixed(1)}×`;
-    byId("zoom").disabled = factor === 1;
-  });
+  stage = draws() ? drawing.build(byId("stage"), showScale) : new Stage(byId("stage"), (factor) => showZoom(factor === 1, `${factor.toFixed(1)}×`));
   byId("zoom-in").addEventListener("click", () => stage.zoom(1));
   byId("zoom-out").addEventListener("click", () => stage.zoom(-1));
   byId("zoom").addEventListener("click", () => stage.fit());
   byId("suggestion").addEventListener("click", confirm);
-  if (state.campaign.task === "segmentation") showOverlays(stage);
   on(["queue", "at", "view", "suggestions", "lapsed"], show);
+}
+
+const draws = () => state.campaign.task === "segmentation";
+const showScale = (scale, isFit) => showZoom(isFit, `${Math.round(100 * scale * devicePixelRatio)} %`);
+
+function showZoom(isFit, words) {
+  byId("zoom").textContent = isFit ? "Fit" : words;
+  byId("zoom").disabled = isFit;
 }
 
 const current = () => state.queue.find(({ item }) => item === state.at);
@@ -44,6 +48,10 @@ export function targets(kind = "label") {
 
 /** Answers with the class that the model suggests. */
 export function confirm() {
+  if (draws()) {
+    drawing.confirm();
+    return;
+  }
   const [pick] = targets();
   if (pick === undefined) return;
   if (!state.suggestions) say("Suggestions are hidden; press h to show them");
@@ -68,14 +76,13 @@ function show() {
   if (state.view !== "single" || pick === undefined) return;
   const place = state.queue.indexOf(pick);
   const name = fileName(pick.path);
-  stage.show(pick.item, name);
-  preload([...state.queue.slice(place, place + 1 + AHEAD), ...state.queue.slice(0, 1)].map(({ item }) => item));
+  void stage.show(pick.item, name);
+  (draws() ? drawing.preload : preload)([...state.queue.slice(place, place + 1 + AHEAD), ...state.queue.slice(0, 1)].map(({ item }) => item));
   byId("file").textContent = name;
   byId("file").title = pick.path;
   byId("reason").textContent = why(pick.reason);
   byId("lapsed").hidden = state.lapsed !== pick.item;
   suggest(pick);
-  if (state.campaign.task === "segmentation") void lay();
 }
 
 const why = (reason) => sentence(/^(drawn|chosen)/.test(reason) ? reason : `picked because ${reason}`);

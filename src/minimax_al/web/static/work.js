@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { count, fileName } from "./dom.js";
+import * as drafts from "./drafts.js";
 import * as holding from "./holding.js";
 import { Outbox } from "./outbox.js";
 import { say } from "./say.js";
@@ -62,6 +63,7 @@ export function leave() {
 /** Sends an entry. A page may be frozen or offline for hours: its answer must not replace one that was given meanwhile. */
 function send(author, { id, kind, items, className, waiting, of }) {
   const how = { key: id, ifWaiting: waiting > 0 };
+  if (kind === "mask") return drafts.send(author, items[0], { key: id, ifWaiting: waiting > 0 });
   if (kind === "label") return api.label(author, items, className, how);
   if (kind === "undo") return api.undo(author, id, { item: items[0], ...of });
   return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
@@ -78,6 +80,15 @@ export function answer(kind, picks, className = null) {
   });
   remember({ kind, className, before, entries, saved: false });
   holding.take(picks.map((pick) => pick.item));
+}
+
+/** Answers an image with a mask that `drafts` keeps as `id` until the server has stored it. */
+export function answerMask(pick, id) {
+  const before = [{ pick, answer: pick.answer, class_name: null }];
+  const entries = [outbox.add({ id, kind: "mask", items: [pick.item], className: null, waiting: pick.answer === "waiting" ? 1 : 0 })];
+  Object.assign(pick, { answer: "label", class_name: null, masked: Date.now() });
+  remember({ kind: "label", className: null, before, entries, saved: false });
+  holding.take([pick.item]);
 }
 
 const portions = (items) => (items.length === 0 ? [] : [items.slice(0, MOST), ...portions(items.slice(MOST))]);
@@ -148,6 +159,7 @@ function saved(entry, { answered_before: late = [] }) {
   if (entry.kind === "undo") {
     holding.returned(entry.items);
   } else {
+    if (entry.kind === "mask") void drafts.forgetSave(entry.id);
     holding.acknowledge(entry.items);
     settle(entry);
     if (late.length > 0) leaveAlone(entry, late);

@@ -1,60 +1,20 @@
-/** Segmentation: overlays of prediction, uncertainty and mask; masks are uploaded as files. */
+/** Segmentation: a mask that was drawn elsewhere is uploaded as a file. */
 
 import * as api from "./api.js";
-import { byId, fileName, kbd, make } from "./dom.js";
+import { byId, fileName, make } from "./dom.js";
 import * as holding from "./holding.js";
 import { clear, say, warn } from "./say.js";
-import { state, update } from "./state.js";
+import { on, state, update } from "./state.js";
 import { leaveAlone, remember } from "./work.js";
 
-const KINDS = [["none", "Image"], ["prediction", "Prediction"], ["entropy", "Uncertainty"], ["label", "Mask"]];
-
-let stage = null;
-let kind = "none";
 let targets = () => [];
 
-/** Draws the switches over a stage. */
-export function showOverlays(onStage) {
-  stage = onStage;
-  byId("review-class").hidden = true;
-  byId("overlay-kinds").replaceChildren(
-    ...KINDS.map(([name, words], index) =>
-      make("button", { type: "button", "data-kind": name, "aria-pressed": String(name === kind), onclick: () => lay(name) }, kbd(String(index + 1)), words),
-    ),
-  );
-  byId("overlay-strength").addEventListener("input", () => lay(kind));
-  byId("legend").replaceChildren(...state.campaign.classes.map(legendEntry));
-  byId("mask-file").addEventListener("change", ({ target }) => target.files.length > 0 && send(target.files[0]));
-}
-
-/** Sets the function that returns the images to which a chosen mask file applies. */
-export function maskFor(wanted) {
+/** Wires the file box; `wanted()` returns the images to which a chosen file applies. */
+export function build(wanted) {
   targets = wanted;
-}
-
-/** Lays the overlay with this number over the image. */
-export const choose = (index) => index < KINDS.length && lay(KINDS[index][0]);
-
-/** Lays an overlay over the image on the screen; called again after every change of image. */
-export async function lay(name = kind) {
-  kind = name;
-  for (const button of byId("overlay-kinds").children) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
-  byId("overlay-note").textContent = "";
-  const item = state.at;
-  if (item === null) return;
-  byId("image-link").href = api.imageUrl(item);
-  try {
-    await stage.lay(kind === "none" ? null : api.viewUrl(item, kind), Number(byId("overlay-strength").value) / 100);
-  } catch {
-    if (item !== state.at) return;
-    byId("overlay-note").textContent = kind === "label" ? "This image has no mask yet." : "This image has no prediction: no model chose it.";
-  }
-}
-
-function legendEntry(name, index) {
-  const swatch = make("i", { class: "swatch" });
-  swatch.style.backgroundColor = state.campaign.colours[index];
-  return make("li", {}, swatch, make("b", {}, String(index)), ` ${name}`);
+  byId("review-class").hidden = true;
+  byId("mask-file").addEventListener("change", ({ target }) => target.files.length > 0 && send(target.files[0]));
+  on(["at"], () => state.at !== null && (byId("image-link").href = api.imageUrl(state.at)));
 }
 
 /** Sends a mask to the server at once; the image stays on the screen until the server has stored the mask. */

@@ -1,0 +1,149 @@
+"""Routes for masks: save one, and keep drafts of them."""
+
+from typing import Annotated, NamedTuple
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
+from minimax_al.campaign.images.mask_owner import other_owner
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.schema import items
+from minimax_al.data.legend import Legend
+from minimax_al.data.mask_files import read_png_mask
+from minimax_al.data.mask_store import Mask, check_mask_size
+from minimax_al.errors import CampaignError, DataError
+from minimax_al.web.idempotency import RequestKey
+from minimax_al.web.models import Author, Drawn, IfWaiting, ItemId, Labelled
+from minimax_al.web.refusals import conflict, declared, not_found
+from minimax_al.web.roles import TheRole
+from minimax_al.web.state import TheState
+from minimax_al.web.transfer import RawBody, takes
+
+FileName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=255,
+        description="Name of the mask's file; refused with 409 if it is the name of another image",
+    ),
+]
+
+_FACTS = select(items.c.path, items.c.height, items.c.width, items.c.content_hash)
+
+router = APIRouter(prefix="/api", tags=["masks"], responses=declared(400, 404, 408, 413, 422, 429))
+
+
+class Canvas(NamedTuple):
+    """Image to draw on.
+
+    Attributes:
+        path: Path of the image below the images' folder.
+        size: (height, width) in pixels, upright.
+        content_hash: sha256 of its file.
+    """
+
+    path: str
+    size: tuple[int, int]
+    content_hash: str
+
+
+@router.put("/masks/{item}", responses=declared(409), openapi_extra=takes("image/png"))
+async def put_mask(
+    *,
+    item: ItemId,
+    author: Author,
+    body: RawBody,
+    state: TheState,
+    key: RequestKey,
+    role: TheRole,
+    if_waiting: IfWaiting = False,
+    filename: FileName = None,
+) -> Labelled:
+    """Label an image with a mask: a PNG of class numbers in the image's size, 255 = ignore.
+
+    Numbers may be kept in any mode, and in colour where red, green and blue are equal. The annotator's draft of the
+    image is removed.
+    """
+    own_only = role != "manager"
+
+    def save() -> list[int]:
+        campaign = state.campaign
+        canvas = find_canvas(campaign, item)
+        if filename is not None:
+            _check_owner(campaign, filename, canvas.path)
+        mask = _read(campaign, body, canvas, filename)
+        late = campaign.label_mask(
+            item, mask, author, request=key, if_waiting=if_waiting, own_only=own_only, origin="page"
+        )
+        drafts_of(campaign).remove(canvas.content_hash, author)
+        return late
+
+    late = await to_thread.run_sync(save, limiter=state.decoders)
+    return Labelled(labelled=1 - len(late), answered_before=late)
+
+
+@router.put("/drafts/{item}", openapi_extra=takes("image/png"))
+async def put_draft(
+    item: ItemId,
+    author: Author,
+    body: RawBody,
+    state: TheState,
+    at: Annotated[int, Query(ge=0, le=2**53, description="Time of the last change, in milliseconds since 1970")],
+) -> Drawn:
+    """Keep an annotator's unfinished mask: a PNG as for a mask, 255 = not drawn."""
+
+    def keep() -> None:
+        campaign = state.campaign
+        canvas = find_canvas(campaign, item)
+        draft = Draft(_read(campaign, body, canvas, None), at)
+        drafts_of(campaign).save(canvas.content_hash, author, draft, class_numbers(campaign))
+
+    await to_thread.run_sync(keep, limiter=state.decoders)
+    return Drawn(at=at)
+
+
+def drafts_of(campaign: Campaign) -> DraftFiles:
+    """Return the drafts of a campaign."""
+    return DraftFiles(campaign.folder / DRAFTS)
+
+
+def class_numbers(campaign: Campaign) -> list[int]:
+    """Return the ids of the classes, in the order of their numbers in masks."""
+    with campaign.store.reading() as connection:
+        return list(class_ids(connection).values())
+
+
+def find_canvas(campaign: Campaign, item: int) -> Canvas:
+    """Return an image of a segmentation campaign whose file exists.
+
+    Raises:
+        HTTPException: The image does not exist (404).
+        CampaignError: The campaign is of classes.
+        DataError: The image cannot be read.
+    """
+    try:
+        campaign.image(item)
+    except DataError as error:
+        raise not_found(error) from error
+    if campaign.settings.task != "segmentation":
+        raise CampaignError("this campaign is of classes, not of masks: use label")
+    with campaign.store.reading() as connection:
+        path, height, width, content_hash = connection.execute(_FACTS.where(items.c.id == item)).one()
+    if height is None or width is None or content_hash is None:
+        raise DataError(f"image {item} cannot be read: a mask of it is useless")
+    return Canvas(path, (height, width), content_hash)
+
+
+def _read(campaign: Campaign, body: bytes, canvas: Canvas, filename: str | None) -> Mask:
+    legend, name = Legend.of_numbers(campaign.classes), filename or f"{canvas.path}.png"
+    return read_png_mask(body, legend, name, lambda found: check_mask_size(found, canvas.size, repr(canvas.path)))
+
+
+def _check_owner(campaign: Campaign, filename: str, path: str) -> None:
+    with campaign.store.reading() as connection:
+        other = other_owner(connection, filename, path)
+    if other is not None:
+        raise conflict(f"{filename!r} is named after the image {other!r}, and this is {path!r}")

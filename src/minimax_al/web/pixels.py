@@ -1,0 +1,129 @@
+"""Routes for drawing on images: size and layers, maps of the pixels, and previews of large images."""
+
+import gzip
+import hashlib
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
+from numpy.typing import NDArray
+from PIL import Image
+
+from minimax_al.campaign.images.superpixels import Grain
+from minimax_al.campaign.images.views import ViewKind
+from minimax_al.data.decode import read_size
+from minimax_al.web.images import KnownTag, decoded, find_source, full_image, has_tag, image_files, unchanged
+from minimax_al.web.masks import Canvas, class_numbers, drafts_of, find_canvas
+from minimax_al.web.models import Author, DrawingInfo, ItemId
+from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.state import State, TheState
+from minimax_al.web.thumbnails import PREVIEW_SIDE, make_preview
+
+PixelKind = Literal[
+    "label", "prediction", "entropy", "draft", "superpixels-fine", "superpixels-medium", "superpixels-coarse"
+]
+"""Maps of an image's pixels."""
+
+router = APIRouter(tags=["masks"], responses=declared(400, 404, 422))
+Encodings = Annotated[str | None, Header(alias="Accept-Encoding")]
+
+
+@router.get("/api/drawing/{item}")
+def drawing(item: ItemId, author: Annotated[Author, Query()], state: TheState) -> DrawingInfo:
+    """Return what a page needs to draw on an image."""
+    campaign = state.campaign
+    canvas = find_canvas(campaign, item)
+    height, width = canvas.size
+    return DrawingInfo(
+        item=item,
+        width=width,
+        height=height,
+        digest=canvas.content_hash,
+        class_ids=class_numbers(campaign),
+        draft_at=drafts_of(campaign).drawn_at(canvas.content_hash, author),
+        label=campaign.view(item, "label") is not None,
+        prediction=campaign.view(item, "prediction") is not None,
+        entropy=campaign.view(item, "entropy") is not None,
+    )
+
+
+_PIXELS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            "Pixels-Size": {"description": "WIDTHxHEIGHT of the map", "schema": {"type": "string"}, "required": True}
+        },
+        "description": "Values row by row, one byte each; two (little-endian) for superpixels",
+    },
+    304: {"description": "The browser has it"},
+}
+
+
+@router.get("/api/pixels/{item}/{kind}", response_class=Response, responses=_PIXELS)
+async def pixels(
+    item: ItemId,
+    kind: PixelKind,
+    state: TheState,
+    *,
+    author: Annotated[Author | None, Query(description="Annotator whose draft is requested")] = None,
+    known: KnownTag = None,
+    encodings: Encodings = None,
+) -> Response:
+    """Return a map of an image's pixels: class numbers, uncertainty from 0 to 255, or superpixels.
+
+    Predictions, uncertainty and superpixels may be coarser than the image; they cover all of it.
+    """
+
+    def read(state: State, item: int, known: str | None) -> Response:
+        canvas = find_canvas(state.campaign, item)
+        return _as_answer(_map_of(state, item, canvas, kind, author), known, encodings or "")
+
+    return await decoded(state, read, item, known)
+
+
+@router.get("/previews/{item}", response_class=Response, responses=image_files("image/jpeg", "image/png"))
+async def preview(item: ItemId, state: TheState, known: KnownTag = None) -> Response:
+    """Return an image whose longer side is at most 2,048 pixels; a smaller one as it is."""
+    return await decoded(state, _preview, item, known)
+
+
+def _map_of(state: State, item: int, canvas: Canvas, kind: PixelKind, author: str | None) -> NDArray[Any]:
+    campaign = state.campaign
+    if kind == "draft":
+        draft = drafts_of(campaign).load(canvas.content_hash, author or "", class_numbers(campaign))
+        if draft is None:
+            raise not_found(f"image {item} has no draft of {author!r}")
+        return draft.mask
+    for grain in get_args(Grain):
+        if kind == f"superpixels-{grain}":
+            source = find_source(campaign, item)
+            return state.superpixels.load(source.digest, grain, source.path)
+    view: ViewKind = next(one for one in get_args(ViewKind) if one == kind)
+    path = campaign.view(item, view)
+    if path is None:
+        raise not_found(f"there is no {kind} of image {item}")
+    with Image.open(path, formats=("PNG",)) as image:
+        return np.asarray(image)
+
+
+def _as_answer(values: NDArray[Any], known: str | None, encodings: str) -> Response:
+    content = np.ascontiguousarray(values).tobytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()}"'
+    if has_tag(known, tag):
+        return unchanged(tag)
+    headers = {"ETag": tag, "Pixels-Size": f"{values.shape[1]}x{values.shape[0]}", "Vary": "Accept-Encoding"}
+    if "gzip" in encodings:
+        content = gzip.compress(content, compresslevel=1, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+def _preview(state: State, item: int, known: str | None) -> Response:
+    source = find_source(state.campaign, item)
+    if max(read_size(source.path)) <= PREVIEW_SIDE:
+        return full_image(state, item, known)
+    tag = f'"{source.digest}-preview"'
+    if has_tag(known, tag):
+        return unchanged(tag)
+    return Response(make_preview(source.path), media_type="image/jpeg", headers={"ETag": tag})
