@@ -1,6 +1,7 @@
 /** Drawing of masks: the image on the stage, its mask, tools, drafts, and saving. */
 
 import * as api from "./api.js";
+import { onReturn } from "./connection.js";
 import { byId, count, fileName, kbd, make, percent } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { Edits } from "./edits.js";
@@ -23,6 +24,9 @@ const GRAINS = [["fine", "Fine"], ["medium", "Medium"], ["coarse", "Coarse"]];
 const SIZES = [1];
 while (SIZES.at(-1) < 600) SIZES.push(Math.max(SIZES.at(-1) + 1, Math.round(SIZES.at(-1) * 1.25)));
 const LOCAL_PAUSE = 700; // milliseconds from a change to the draft in the browser
+const LOOK = 300; // milliseconds for which an image is on the stage before Enter may save it
+const FIRST_PAUSE = 500; // milliseconds before an image is requested again; doubled each time
+const LONGEST_PAUSE = 15_000;
 const SERVER_PAUSE = 4_000; // milliseconds from a change to the draft on the server
 
 let surface = null;
@@ -32,6 +36,8 @@ let grain = "medium";
 let saving = false;
 let timers = [];
 let changes = 0; // steps since the image was opened
+let tries = 0; // failed attempts to open the image
+let opened = 0; // time at which the image was opened, or its prediction accepted
 let handed = 0; // steps that the server has as a draft
 
 /** The image on the stage, and everything that belongs to it. */
@@ -49,11 +55,13 @@ export function build(root, onZoom) {
   tools = { brush: new Brush(desk), eraser: new Eraser(desk), polygon: new Polygon(desk), fill: new Fill(desk), superpixels: new Superpixels(desk) };
   surface.colours = state.campaign.colours;
   surface.hint = hint;
+  surface.onLoad = (isLoaded) => (isLoaded ? showReady() : tryAgain());
   new Pointers(surface, hand);
   palette.build(() => surface.redraw("hints"));
   buildBar();
   listen(commands);
   on(["author"], () => state.author !== "" && void drafts.tidy());
+  onReturn(() => desk.item !== null && !isReady() && open(desk.item, desk.name, true));
   for (const event of ["pagehide", "visibilitychange"]) addEventListener(event, () => document.hidden !== false && void flush());
   return { get item() { return desk.item; }, get seen() { return isReady(); }, looked: true, show: open, fit: () => surface.fit(), zoom: (way) => surface.zoom(way) };
 }
@@ -85,15 +93,18 @@ function buildBar() {
 }
 
 /** Opens an image: its mask is the newest of the drafts, the label, or void. */
-async function open(item, name) {
-  if (item === desk.item) return;
+async function open(item, name, isRetry = false) {
+  if (item === desk.item && !isRetry) return;
   void flush();
   stop();
-  Object.assign(desk, { item, info: null, raster: null, edits: null, regions: null, prediction: null, entropy: null, showing: "mask" });
+  if (!isRetry) tries = 0;
+  opened = performance.now();
+  Object.assign(desk, { item, name, info: null, raster: null, edits: null, regions: null, prediction: null, entropy: null, showing: "mask" });
   [changes, handed] = [0, 0];
   byId("draw-note").textContent = "Loading …";
   palette.arrange();
   refresh();
+  showReady();
   try {
     const info = await api.getDrawing(item, state.author);
     if (item !== desk.item) return;
@@ -107,9 +118,24 @@ async function open(item, name) {
     if (prediction !== null && found.pixels === undefined) view("prediction");
     else view("mask");
     if (tool === "superpixels") void readRegions();
+    showReady();
   } catch (error) {
-    if (item === desk.item) byId("draw-note").textContent = `This image cannot be drawn on: ${error.message}`;
+    if (item !== desk.item) return;
+    byId("draw-note").textContent = `This image cannot be drawn on: ${error.message}`;
+    if (error.passes) tryAgain();
   }
+}
+
+/** Opens the image again after a pause, as long as it is the one on the stage. */
+function tryAgain() {
+  const { item, name } = desk;
+  tries += 1;
+  setTimeout(() => item === desk.item && !isReady() && open(item, name, true), Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** tries));
+}
+
+/** Shows whether the image can be drawn on. */
+function showReady() {
+  surface.root.classList.toggle("ready", isReady());
 }
 
 const pickOf = (wanted) => state.queue.find(({ item }) => item === wanted);
@@ -200,6 +226,7 @@ async function save() {
 
 /** Enter: closes an open polygon, accepts the prediction on an empty mask, or saves. */
 export function confirm() {
+  if (performance.now() - opened < LOOK) return; // a key pressed twice must not save what nobody has seen
   if (tools.polygon.isOpen) tools.polygon.close();
   else if (desk.raster !== null && desk.prediction !== null && changes === 0 && desk.raster.counts[VOID] === desk.raster.pixels.length) accept();
   else void save();
@@ -215,6 +242,7 @@ function accept() {
   if (desk.edits.run((raster) => raster.take(desk.prediction))) settle();
   desk.raster.onlyVoid = onlyVoid;
   view("mask");
+  opened = performance.now();
   say("The prediction is in the mask: correct it, then press Enter to save");
 }
 

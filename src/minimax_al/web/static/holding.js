@@ -9,6 +9,7 @@ import * as api from "./api.js";
 import { session, state, update } from "./state.js";
 
 const HELD = { single: 12, review: 0, grid: 48 }; // maximum number of leased images per view
+const HELD_TO_DRAW = 3; // the same in the single view of masks, where an image takes minutes
 const FEWEST = 3; // minimum number of images to lease, even if few are free
 const MOST = 200; // maximum number of images per request
 const LEASE_SECONDS = 30; // duration of a lease, renewed every third of it; that of a hidden page may end
@@ -22,11 +23,13 @@ let again = false;
 let enough = true; // whether the last request returned the requested number
 let asked = 0;
 
+const held = () => (state.view === "single" && state.campaign?.task === "segmentation" ? HELD_TO_DRAW : HELD[state.view]);
+
 /** The number of images to lease: at most half of the free and own ones, which leaves some for other annotators. */
 function fair() {
   const { waiting, with_others: others, lent } = state.lease ?? { waiting: 0, with_others: 0, lent: 0 };
   const half = Math.ceil((waiting - others - lent) / 2);
-  return Math.min(HELD[state.view], Math.max(FEWEST, half));
+  return Math.min(held(), Math.max(FEWEST, half));
 }
 
 /** Leases images up to the number for the view, and renews the leases of this page. */
@@ -49,7 +52,7 @@ async function request() {
   const author = state.author;
   if (author === "") return;
   const spare = state.view === "single" && state.queue.length > HELD.single;
-  const wanted = spare ? HELD.single : Math.max(fair(), state.queue.length);
+  const wanted = spare ? held() : Math.max(fair(), state.queue.length);
   if (wanted === 0) return;
   const unsent = state.unsent.reduce((sum, entry) => sum + entry.items.length, 0);
   const since = (turn += 1);

@@ -42,6 +42,7 @@ export class Surface {
     this.palette = new Uint32Array(256);
     this.heat = Uint32Array.from({ length: 256 }, (_, value) => rgba(255, 64, 0, value));
     this.hint = () => undefined; // draws hints: (context, surface)
+    this.onLoad = () => undefined; // called after the image was loaded, or could not be: (isLoaded)
     this.stale = new Set();
     new ResizeObserver(() => this.#resize()).observe(root);
     this.#resize();
@@ -83,10 +84,12 @@ export class Surface {
       this.layers.image.classList.toggle("loaded", detail > 0.001);
       this.redraw("image");
       this.#refine();
+      this.onLoad(true);
     } catch {
       if (item !== this.item || isOptional || this.detail > 0.001) return;
       this.message.textContent = "This image cannot be loaded. Wait, or skip it.";
       this.message.hidden = false;
+      this.onLoad(false);
     }
   }
 
