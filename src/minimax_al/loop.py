@@ -42,6 +42,7 @@ class ActiveLearner:
         pool: Labelled and unlabelled indices, and the number of rounds.
         targets: Labels so far.
         models: Models of the last `fit`; None before the first, and after new labels.
+        previous: Weights of the last round's networks by name, where settings carry them over.
 
     Raises:
         ConfigurationError: The strategy does not suit the data set.
@@ -69,6 +70,7 @@ class ActiveLearner:
         self.pool = Pool(len(dataset.train))
         self.targets = _no_answers(dataset)
         self.models: Models | None = None
+        self.previous: dict[str, dict[str, Tensor]] = {}
 
     @property
     def round(self) -> Round:
@@ -84,6 +86,7 @@ class ActiveLearner:
             number=self.pool.round,
             folder=self.folder,
             progress=self.progress,
+            previous=self.previous,
         )
 
     def fit(self) -> Models:
@@ -133,6 +136,8 @@ class ActiveLearner:
         chosen = torch.from_numpy(as_indices(indices))
         given = as_answers(answers, self.dataset.class_names)
         self._check_answers(chosen, given)
+        if self.models is not None and self.strategy.carries_over(self.round):
+            self.previous = {name: dict(network.state_dict()) for name, network in self.models.networks.items()}
         self.pool.label(chosen)
         self.targets[chosen] = given.to(self.targets.dtype)
         self.models = None

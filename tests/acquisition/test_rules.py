@@ -14,6 +14,7 @@ from minimax_al.acquisition import (
     choose_by_rule,
     filter_then_entropy,
     intersection,
+    logits_within_class,
     product,
     ranks,
     threshold,
@@ -71,7 +72,26 @@ def brute_product(logits, entropies, budget):
     return order(scores, largest=True)[:budget]
 
 
+def brute_union(logits, entropies, budget):
+    by_D, by_H = order(logits), order(entropies, largest=True)
+    rank_sum = {i: by_D.index(i) + by_H.index(i) for i in by_D}
+    chosen = []
+    for m in range(1, len(logits) + 1):
+        joining = (set(by_D[:m]) | set(by_H[:m])) - set(chosen)
+        chosen += sorted(joining, key=lambda i: (rank_sum[i], i))
+        if len(chosen) >= budget:
+            return chosen[:budget]
+    raise AssertionError
+
+
+def brute_rank_sum(logits, entropies, budget):
+    by_D, by_H = order(logits), order(entropies, largest=True)
+    return sorted(by_D, key=lambda i: (by_D.index(i) + by_H.index(i), by_D.index(i)))[:budget]
+
+
 BRUTE = {
+    "union": brute_union,
+    "rank_sum": brute_rank_sum,
     "intersection": brute_intersection,
     "threshold": brute_threshold,
     "filter_then_entropy": brute_filter,
@@ -94,6 +114,17 @@ def test_rules_equal_their_definitions(name, case):
 def test_every_rule_has_a_definition_here_and_the_name_of_its_function():
     assert set(RULES) == set(BRUTE)
     assert all(rule.__name__ == name for name, rule in RULES.items())
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=cases())
+def test_ranks_within_a_class_are_shares_of_the_class(case):
+    logits, classes, _ = case
+    shares = logits_within_class(torch.tensor(logits), torch.tensor(classes)).sigmoid()
+    for label in set(classes):
+        own = [i for i in order(logits) if classes[i] == label]
+        expected = [(rank + 0.5) / len(own) for rank in range(len(own))]
+        assert shares[own].tolist() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("short", SHORT_NAMES)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -177,12 +178,25 @@ def test_all_ranks_report_a_cell_that_rank_0_cannot_claim(tiny, tmp_path, monkey
     assert sorted(ran) == [(0, "mal", 0), (1, "mal", 0)]
 
 
+def test_networks_that_are_carried_over_are_those_of_an_uninterrupted_run_after_a_crash(tiny, tmp_path):
+    name = "mal(carry_over=true,carry_task_model=true)"
+    run_cell(tiny, tiny.load(), name, 0, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "crashed")
+    (tmp_path / "crashed" / "round-2.json").unlink()
+    (tmp_path / "crashed" / "round-2.model.safetensors").unlink()
+    run_cell(tiny, tiny.load(), name, 0, tmp_path / "crashed")
+    assert_equal_cells(tmp_path / "whole", tmp_path / "crashed")
+    run_cell(tiny, tiny.load(), "mal", 0, tmp_path / "anew")
+    assert numbers(tmp_path / "anew")[0][1]["losses"] != numbers(tmp_path / "whole")[0][1]["losses"]
+    assert not list((tmp_path / "anew").glob("*.networks.safetensors"))
+
+
 def test_jobs_below_one(tiny, tmp_path):
     with pytest.raises(ConfigurationError, match=r"jobs is 0; it must be 1 or more"):
         run_grid(tiny, tmp_path, jobs=0)
 
 
-@pytest.mark.parametrize("strategy", ["random", "random+mal", "bald", "ensemble", "vaal"])
+@pytest.mark.parametrize("strategy", ["random", "random+mal", "bald", "ensemble", "vaal", "learning_loss", "waal"])
 def test_every_training_runs_in_a_cell(tiny, tmp_path, strategy):
     protocol = tiny.model_copy(update={"points": 2})
     first, last = run_cell(protocol, protocol.load(), strategy, 0, tmp_path)

@@ -187,6 +187,92 @@ def product(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor
     return top_unchecked(F.logsigmoid(-logits_N.double()) + entropies_N.double().log(), budget)
 
 
+def union(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
+    """Return the first b images that are in one of both lists, as both lists grow.
+
+    These are the b smallest of min(rank_D, rank_H): the b/2 lowest logits and the b/2 highest entropies where these
+    differ. Two images can join at the last m where only one is needed; then the smaller sum of ranks goes first, then
+    the lower index.
+
+    Args:
+        labelledness_logits: Logits of D, shape (N,); low = unlike the labelled images.
+        entropies: Entropies of the predictions in nats, shape (N,).
+        budget: Number of images to choose, b.
+
+    Returns:
+        Shape (b,), int64, in the order in which the images join.
+
+    Raises:
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
+
+    Example:
+        >>> union(torch.tensor([-3.0, -2.0, -1.0]), torch.tensor([0.1, 0.2, 0.8]), 2)
+        tensor([0, 2])
+    """
+    logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
+    rank_D, rank_H = ranks(logits_N), ranks(entropies_N, largest=True)
+    joins_at = torch.minimum(rank_D, rank_H)
+    return top_unchecked(joins_at * (2 * len(rank_D)) + rank_D + rank_H, budget, largest=False)
+
+
+def rank_sum(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
+    """Return the images of the smallest rank_D + rank_H, equal sums by rank_D.
+
+    Args:
+        labelledness_logits: Logits of D, shape (N,); low = unlike the labelled images.
+        entropies: Entropies of the predictions in nats, shape (N,).
+        budget: Number of images to choose, b.
+
+    Returns:
+        Shape (b,), int64, smallest sum first.
+
+    Raises:
+        BudgetError: The budget is below 1 or above N.
+        ShapeError: The scores do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
+    """
+    logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
+    rank_D, rank_H = ranks(logits_N), ranks(entropies_N, largest=True)
+    return top_unchecked((rank_D + rank_H) * len(rank_D) + rank_D, budget, largest=False)
+
+
+def logits_within_class(labelledness_logits: Array, predicted: Array) -> Tensor:
+    """Return D's logits replaced by those of each image's rank within its predicted class.
+
+    In a class of n images, rank r from 0 becomes the probability (r + 1/2) / n. So every class has images that look
+    unlabelled, also one that D finds labelled as a whole.
+
+    Args:
+        labelledness_logits: Logits of D, shape (N,).
+        predicted: Predicted class of each image, shape (N,) whole numbers.
+
+    Returns:
+        Shape (N,), float64: logits of these probabilities.
+
+    Raises:
+        ShapeError: The scores and classes do not have the shape (N,) with one N.
+        NonFiniteScoreError: A score is NaN or infinite.
+
+    Example:
+        >>> logits_within_class(torch.tensor([5.0, 7.0, 1.0]), torch.tensor([0, 0, 1])).sigmoid()
+        tensor([0.2500, 0.7500, 0.5000], dtype=torch.float64)
+    """
+    logits_N = as_scores(labelledness_logits, LABELLEDNESS)
+    classes_N = as_scores(predicted, "predicted classes").long().to(logits_N.device)
+    check_same_length(logits_N, classes_N, (LABELLEDNESS, "predicted classes"))
+    _, classes_N, sizes = classes_N.unique(return_inverse=True, return_counts=True)
+    # By logit, then stably by class: each class is one run, in ascending order.
+    order = logits_N.argsort(stable=True)
+    order = order[classes_N[order].argsort(stable=True)]
+    begins = sizes.cumsum(dim=0) - sizes
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device) - begins[classes_N[order]]
+    shares: Tensor = (rank.double() + 0.5) / sizes[classes_N]
+    return shares.logit()
+
+
 def highest_entropy(labelledness_logits: Array | None, entropies: Array, budget: int) -> Tensor:  # noqa: ARG001 - one signature for all rules
     """Return the highest entropies, without D (the paper's ablation "entropy only").
 
@@ -228,7 +314,16 @@ def least_labelled(labelledness_logits: Array, entropies: Array | None, budget: 
 RULES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     {
         rule.__name__: rule
-        for rule in (intersection, threshold, filter_then_entropy, product, highest_entropy, least_labelled)
+        for rule in (
+            intersection,
+            threshold,
+            filter_then_entropy,
+            product,
+            union,
+            rank_sum,
+            highest_entropy,
+            least_labelled,
+        )
     }
 )
 """Readings of Algorithm 2 by the name of their function; arguments (labelledness_logits, entropies, budget)."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from minimax_al.benchmark.conditions import Conditions, conditions_here, threads_of
 from minimax_al.benchmark.oracle import Oracle, check_picks
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import RoundResult, resume_rounds, write_round
+from minimax_al.benchmark.results import RoundResult, read_networks, resume_rounds, write_round
 from minimax_al.benchmark.views import views_of
 from minimax_al.benchmark.work import CountingLearner
 from minimax_al.data import Dataset
@@ -113,7 +113,10 @@ class _Run:
         learner.folder = self.folder / "work"
         learner.progress = on_epoch
         own = ranks.together(lambda: resume_rounds(self.folder, self.protocol) if ranks.rank == 0 else [])
+        carries = learner.strategy.carries_over(learner.round)
         for result in ranks.share(own)[0]:
+            if carries and result.picks:
+                learner.previous = read_networks(self.folder, result.round)
             self._finish(result)
         while len(self.results) < self.protocol.points:
             tell(self._progress())
@@ -174,6 +177,7 @@ class _Run:
                 models=models,
                 predictions=evaluation.predictions,
                 description=describe_model(models.task_model, learner.dataset, learner.recipe),
+                carried=models.networks if learner.strategy.carries_over(learner.round) else {},
             )
         return result
 

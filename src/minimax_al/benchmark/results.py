@@ -2,6 +2,7 @@
 
 round-0.scores.safetensors   candidates of the query and their scores
 round-0.model.safetensors    M as it was evaluated
+round-0.networks.safetensors F, C, D and M, where the next round starts from them (`carry_over`)
 round-0.predictions.safetensors  M's predictions on the test images (classification only)
 round-0.json                 labels, metrics, picks, seconds; written last, so that its presence means a whole round
 """
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.durable import write_durably
@@ -71,6 +72,7 @@ def write_round(
     models: Models,
     predictions: Mapping[str, Tensor],
     description: Mapping[str, Any],
+    carried: Mapping[str, nn.Module],
 ) -> None:
     """Write a finished round; the JSON file comes last.
 
@@ -82,6 +84,7 @@ def write_round(
         models: Models whose M is kept.
         predictions: Targets, predicted classes and confidences of the test images; empty in segmentation.
         description: Description of M, with which `load_model` builds it again.
+        carried: Networks by name that the next round starts from; empty where each round starts anew.
     """
     stem = f"round-{result.round}"
     if query is not None:
@@ -96,6 +99,8 @@ def write_round(
     save_checkpoint(
         folder / f"{stem}.model.safetensors", {"task_model": models.task_model}, state={"model": description}
     )
+    if carried:
+        save_checkpoint(folder / f"{stem}.networks.safetensors", carried)
     write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
 
 
@@ -168,6 +173,19 @@ def read_predictions(folder: Path, number: int) -> dict[str, Tensor]:
         CheckpointError: The file is damaged or missing.
     """
     return read_tensors(folder / f"round-{number}.predictions.safetensors")[0]
+
+
+def read_networks(folder: Path, number: int) -> dict[str, dict[str, Tensor]]:
+    """Read the weights of all networks of a finished round, by network and name.
+
+    Raises:
+        CheckpointError: The file is damaged or missing.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, value in read_tensors(folder / f"round-{number}.networks.safetensors")[0].items():
+        _, name, part = key.split("/", 2)
+        found.setdefault(name, {})[part] = value
+    return found
 
 
 def _read_round(path: Path, number: int, protocol: Protocol) -> RoundResult:

@@ -3,7 +3,7 @@
 from minimax_al.networks.adapter import Adapter, AdapterKind
 from minimax_al.networks.cosine import CosineClassifier, Reversal
 from minimax_al.networks.counts import count_parameters, describe, published_counts
-from minimax_al.networks.discriminator import Discriminator
+from minimax_al.networks.discriminator import Discriminator, DiscriminatorInput
 from minimax_al.networks.encoder import Encoder, Stem
 from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
 from minimax_al.networks.initialisation import initialise_xavier
@@ -32,6 +32,7 @@ __all__ = [
     "AdapterKind",
     "CosineClassifier",
     "Discriminator",
+    "DiscriminatorInput",
     "Encoder",
     "LatentDiscriminator",
     "LinearLogits",

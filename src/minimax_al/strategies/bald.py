@@ -30,8 +30,9 @@ class Bald(Strategy):
 
     def fit(self, round_: Round) -> Models:
         """Train M with dropout before its head."""
-        fit = fit_minimax if self.training == "minimax" else fit_supervised
-        return fit(round_, dropout=self.dropout)
+        if self.training == "minimax":
+            return fit_minimax(round_, self.minimax_settings(round_), dropout=self.dropout)
+        return fit_supervised(round_, dropout=self.dropout)
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` highest mutual informations."""

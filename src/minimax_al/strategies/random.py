@@ -6,7 +6,7 @@ import torch
 from pydantic import NonNegativeFloat
 
 from minimax_al.strategies.strategy import Query, Strategy, picks
-from minimax_al.training import Models, Round, fit_minimax
+from minimax_al.training import MinimaxSettings, Models, Round
 
 
 class Random(Strategy):
@@ -20,12 +20,13 @@ class Random(Strategy):
     uses_randomness: ClassVar[bool] = True
     entropy_weight: NonNegativeFloat | None = None
 
-    def fit(self, round_: Round) -> Models:
-        """Train this round's networks."""
-        if self.training == "minimax" and self.entropy_weight is not None:
-            settings = round_.minimax.model_copy(update={"entropy_weight": self.entropy_weight})
-            return fit_minimax(round_, settings)
-        return super().fit(round_)
+    def minimax_settings(self, round_: Round) -> MinimaxSettings:
+        """Return the settings of Algorithm 1; with λ = 0 no term on unlabelled images is left."""
+        settings = super().minimax_settings(round_)
+        if self.entropy_weight is None:
+            return settings
+        nothing = {"adversary_weight": 0.0, "consistency_weight": 0.0} if self.entropy_weight == 0 else {}
+        return settings.changed({**nothing, "entropy_weight": self.entropy_weight})
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:  # noqa: ARG002 - no model is asked
         """Draw `budget` unlabelled images."""

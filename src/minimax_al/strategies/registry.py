@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
+from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting, nearest
 
 if TYPE_CHECKING:
     from minimax_al.strategies.strategy import Strategy
@@ -42,13 +42,13 @@ def get_strategy(name: str, **settings: Any) -> "Strategy":  # noqa: ANN401 - ea
     """Return the strategy of that name.
 
     Args:
-        name: one of `list_strategies()`; a plain one, but for `mal` and `ensemble`, followed by "+mal" chooses under
+        name: One of `list_strategies()`; a plain one, except those of `ONE_TRAINING`, followed by "+mal" chooses under
             MAL's training.
-        settings: fields of the strategy.
+        settings: Fields of the strategy; under MAL's training also those of `MinimaxSettings`, instead of the recipe's.
 
     Raises:
         UnknownNameError: The strategy does not exist.
-        ConfigurationError: it has no such setting, or the value is not allowed.
+        ConfigurationError: The strategy does not have the setting, or the value is not allowed.
 
     Example:
         >>> get_strategy("entropy+mal").training
@@ -61,10 +61,26 @@ def get_strategy(name: str, **settings: Any) -> "Strategy":  # noqa: ANN401 - ea
     if base.endswith(UNDER_MAL):
         base, settings = base.removesuffix(UNDER_MAL), {"training": "minimax", **settings}
     check_strategy_name(name)
+    kind = _load(base)
     try:
-        return _load(base)(**settings)
+        return kind(**_with_game(kind, settings, name))
     except ValidationError as error:
-        raise invalid_setting(error, _load(base), f"strategy {name!r}") from error
+        raise invalid_setting(error, kind, f"strategy {name!r}") from error
+
+
+def _with_game(kind: type["Strategy"], settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the settings with those of Algorithm 1 under `game`, for strategies that are trained by it."""
+    from minimax_al.training.minimax_settings import MinimaxSettings  # noqa: PLC0415 - loads torch
+
+    if settings.get("training", kind.model_fields["training"].default) != "minimax":
+        return settings
+    own, game = kind.model_fields, MinimaxSettings.model_fields
+    for key in settings:
+        if key not in own and key not in game:
+            raise ConfigurationError(f"strategy {name!r}: unknown key {key!r}{nearest(key, {*own, *game} - {'game'})}")
+    moved = {key: value for key, value in settings.items() if key not in own}
+    kept = {key: value for key, value in settings.items() if key in own}
+    return {**kept, "game": {**kept.get("game", {}), **moved}} if moved else kept
 
 
 def check_strategy_name(name: str) -> None:

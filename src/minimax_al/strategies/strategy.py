@@ -3,16 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from minimax_al.acquisition.checks import check_finite
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, NonFiniteScoreError
-from minimax_al.training import Models, Outputs, Round, fit_minimax, fit_supervised
+from minimax_al.training import MinimaxSettings, Models, Outputs, Round, fit_minimax, fit_supervised
 from minimax_al.vocabulary import Task
 
 Scores = dict[str, Tensor]
@@ -51,6 +51,7 @@ class Strategy(BaseModel, ABC):
         tasks: Tasks that it can choose for.
         sample_kinds: Kinds of samples that it can choose from.
         cold_start: Whether it can choose before the first label, from features alone.
+        game: Settings of Algorithm 1 instead of the recipe's, by name, under the training `minimax`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,30 @@ class Strategy(BaseModel, ABC):
     sample_kinds: ClassVar[tuple[str, ...]] = ("images", "features")
     cold_start: ClassVar[bool] = False
     training: Literal["supervised", "minimax"] = "supervised"
+    game: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _game_is_played(self) -> Self:
+        if self.game and self.training != "minimax":
+            raise ConfigurationError(
+                f"{next(iter(self.game))!r} is a setting of Algorithm 1, and the training is {self.training!r}: "
+                "give it to 'mal' or to a name that ends in '+mal'"
+            )
+        MinimaxSettings().changed(self.game)
+        return self
+
+    def minimax_settings(self, round_: Round) -> MinimaxSettings:
+        """Return the settings of Algorithm 1: the recipe's with the strategy's own.
+
+        Raises:
+            ConfigurationError: A setting does not suit the recipe's others.
+        """
+        return round_.minimax.changed(self.game)
+
+    def carries_over(self, round_: Round) -> bool:
+        """Return whether networks start from those of the last round."""
+        game = self.training == "minimax" and self.minimax_settings(round_).carry_over
+        return game or round_.recipe.task.carry_over
 
     def check_task(self, task: Task) -> None:
         """Refuse a task that the strategy cannot choose for.
@@ -87,7 +112,9 @@ class Strategy(BaseModel, ABC):
 
     def fit(self, round_: Round) -> Models:
         """Train this round's networks."""
-        return fit_minimax(round_) if self.training == "minimax" else fit_supervised(round_)
+        if self.training == "minimax":
+            return fit_minimax(round_, self.minimax_settings(round_))
+        return fit_supervised(round_)
 
     @abstractmethod
     def query(self, round_: Round, models: Models, budget: int) -> Query:

@@ -1,5 +1,6 @@
 """Building a round's networks: from the recipe, with Xavier weights that depend on the seed and the part alone."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -46,11 +47,51 @@ def build_task_model(
     encoder = encoder or _fresh_encoder(round_)
     if head is not None:
         return TaskModel(encoder, round_.dataset.num_classes, dropout, head)
-    kind = PixelTaskModel if round_.dataset.task == "segmentation" else TaskModel
+    classes, settings = round_.dataset.num_classes, round_.recipe.task
     with library_draws(round_):
-        model = kind(encoder, round_.dataset.num_classes, dropout)
+        if settings.head == "cosine":
+            model = cosine_task_model(encoder, classes, settings.temperature, dropout)
+        elif round_.dataset.task == "segmentation":
+            model = PixelTaskModel(encoder, classes, dropout)
+        else:
+            model = TaskModel(encoder, classes, dropout)
     initialise_xavier(model.head, round_.generator("initialise", "head"))
+    if settings.carry_over and round_.dataset.sample == "images":
+        load_previous(round_, {"task_model": model})
     return model
+
+
+def cosine_task_model(encoder: Encoder, classes: int, temperature: float, dropout: float = 0.0) -> AnyTaskModel:
+    """Build M with Eq. 1 as its head: prototypes on normalised features, without a bottleneck."""
+    head = CosineClassifier(encoder.out_features, classes, None, temperature, output_stride=encoder.output_stride)
+    if encoder.output_stride is None:
+        return TaskModel(encoder, classes, dropout, head)
+    return PixelTaskModel(encoder, classes, dropout, head)
+
+
+def load_previous(round_: Round, networks: Mapping[str, nn.Module]) -> set[str]:
+    """Load the weights that the last round's networks ended with, and return the names of those that had any.
+
+    Masks of missing classes are this round's: they are not loaded.
+
+    Args:
+        round_: Round with the weights.
+        networks: Networks by name, changed in place.
+
+    Raises:
+        ConfigurationError: The last round's network was another one.
+    """
+    loaded = set(networks) & set(round_.previous)
+    for name in loaded:
+        weights = {key: value for key, value in round_.previous[name].items() if key.rpartition(".")[2] != "present"}
+        try:
+            round_.runtime.place(networks[name]).load_state_dict(weights)
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"the {name.replace('_', ' ')} of the last round is another network ({error}): carry_over needs the "
+                "same settings in all rounds"
+            ) from error
+    return loaded
 
 
 def build_minimax_networks(
@@ -60,10 +101,13 @@ def build_minimax_networks(
     encoder = _fresh_encoder(round_)
     with library_draws(round_):
         classifier = _classifier(round_, encoder, settings)
-        discriminator = _discriminator(round_, encoder, settings) if settings.discriminator else None
+        discriminator = _discriminator(round_, classifier, settings) if settings.discriminator else None
     initialise_xavier(classifier, round_.generator("initialise", "classifier"))
     if discriminator is not None:
         initialise_xavier(discriminator, round_.generator("initialise", "discriminator"))
+    if settings.carry_over:
+        networks: dict[str, nn.Module] = {"encoder": encoder, "classifier": classifier}
+        load_previous(round_, networks if discriminator is None else {**networks, "discriminator": discriminator})
     if settings.mask_missing:
         classifier.mask_missing(present_classes(round_))
     return encoder, classifier, discriminator
@@ -77,13 +121,16 @@ def present_classes(round_: Round) -> Tensor:
     return present
 
 
-def imprint_prototypes(round_: Round, encoder: Encoder, classifier: CosineClassifier) -> None:
+def imprint_prototypes(
+    round_: Round, encoder: Encoder, classifier: CosineClassifier, classes: Tensor | None = None
+) -> None:
     """Set the prototypes of the classes with labels to their means of normalised features (Qi et al. 2018).
 
     Args:
         round_: Round with the labelled images.
         encoder: Network F, on its device.
         classifier: Network C, on its device; its prototypes change in place.
+        classes: Classes to imprint, shape (K,) bool; default those with a label.
 
     Raises:
         ConfigurationError: The task is segmentation.
@@ -97,7 +144,7 @@ def imprint_prototypes(round_: Round, encoder: Encoder, classifier: CosineClassi
     encoder.train(training[0])
     classifier.train(training[1])
     means = class_means(directions, round_.targets[round_.labelled], round_.dataset.num_classes)
-    present = present_classes(round_).to(classifier.weight.device)
+    present = (present_classes(round_) if classes is None else classes).to(classifier.weight.device)
     with torch.no_grad():
         classifier.weight[present] = means.to(classifier.weight)[present]
 
@@ -194,7 +241,15 @@ def _classifier(round_: Round, encoder: Encoder, settings: MinimaxSettings) -> C
     )
 
 
-def _discriminator(round_: Round, encoder: Encoder, settings: MinimaxSettings) -> AnyDiscriminator:
+def _discriminator(round_: Round, classifier: CosineClassifier, settings: MinimaxSettings) -> AnyDiscriminator:
+    reads, width = settings.discriminator_input, classifier.in_features
+    if reads == "bottleneck":
+        if classifier.bottleneck is None:
+            raise ConfigurationError(
+                "discriminator_input='bottleneck' needs a bottleneck, and the classifier has none: set "
+                "minimax.bottleneck to a width, or discriminator_input to 'features'"
+            )
+        width = classifier.weight.shape[1]
     if round_.dataset.task == "segmentation":
-        return PixelDiscriminator(encoder.out_features, temperature=settings.temperature)
-    return Discriminator(encoder.out_features, settings.discriminator_hidden, settings.temperature)
+        return PixelDiscriminator(width, temperature=settings.temperature, reads=reads)
+    return Discriminator(width, settings.discriminator_hidden, settings.temperature, reads)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from copy import deepcopy
 
+import torch
 from torch import Tensor
 
 from minimax_al.errors import ConfigurationError, DataError
@@ -14,9 +15,11 @@ from minimax_al.training.build import (
     build_task_model,
     build_vaal_networks,
     imprint_prototypes,
+    present_classes,
 )
 from minimax_al.training.feature_fits import fit_head
-from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining
+from minimax_al.training.minimax import MinimaxTraining, WarmUp
+from minimax_al.training.minimax_settings import MinimaxSettings
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 from minimax_al.training.task import TaskTraining
@@ -71,7 +74,7 @@ def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropo
     settings = settings or round_.minimax
     if len(round_.unlabelled) == 0:
         nothing = {"entropy_weight": 0.0, "consistency_weight": 0.0, "discriminator": False}
-        settings = settings.model_copy(update=nothing)
+        settings = settings.changed({**nothing, "adversary_weight": 0.0})
     consistent = settings.consistency_weight > 0
     if consistent and (round_.dataset.task == "segmentation" or round_.dataset.sample == "features"):
         raise ConfigurationError(
@@ -81,7 +84,8 @@ def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropo
     encoder, classifier, discriminator = build_minimax_networks(round_, settings)
     training = MinimaxTraining(encoder, classifier, discriminator, settings, round_.runtime)
     if settings.imprint:
-        imprint_prototypes(round_, encoder, classifier)
+        imprint_prototypes(round_, encoder, classifier, _without_prototype(round_, settings))
+    warmup = _warm_up(round_, training) if settings.warmup_steps else {}
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         return labelled_unlabelled(round_, "minimax", settings.batch_size, epoch, steps, twice=consistent)
@@ -94,8 +98,30 @@ def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropo
     else:
         task_model = build_task_model(round_, encoder=deepcopy(encoder), dropout=dropout)
         task = _train_task_model(round_, task_model)
-    history = {"minimax": minimax, "task": task}
+    history = {**warmup, "minimax": minimax, "task": task}
     return Models(task_model, encoder, classifier, discriminator, history=history).evaluating()
+
+
+def _warm_up(round_: Round, training: MinimaxTraining) -> dict[str, list[dict[str, float]]]:
+    """Train F and C by cross-entropy alone, at a constant rate; return the losses by the training's name."""
+    changes = {"epochs": 1, "steps_per_epoch": training.settings.warmup_steps, "schedule": "constant"}
+    settings = training.settings.changed(changes)
+
+    def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
+        return round_.labelled_batches("warm-up", settings.batch_size, epoch, steps)
+
+    steps = training.settings.warmup_steps
+    return {"warm-up": round_.train("warm-up", WarmUp(training), settings, steps=steps, batches=batches)}
+
+
+def _without_prototype(round_: Round, settings: MinimaxSettings) -> Tensor:
+    """Return the classes with a label whose prototype is not carried over from the last round, (K,) bool."""
+    present = present_classes(round_)
+    carried = round_.previous.get("classifier", {}) if settings.carry_over else {}
+    if not carried:
+        return present
+    earlier = carried.get("present")
+    return present & ~earlier.cpu() if earlier is not None else torch.zeros_like(present)
 
 
 def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str, float]]:

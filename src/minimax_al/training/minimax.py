@@ -33,102 +33,28 @@ Departures, each off by default on images (`minimax_on_features` has the values 
     * classes without a label are left out of Eq. 1, Eq. 2 and the predictions (`mask_missing`);
     * C minimises the entropy as well (`classifier_entropy="minimise"`): entropy regularisation, the paper's reference
       [24] and the control of the game;
+    * cross-entropy alone comes first ("we first train F and C", §3.1; `warmup_steps`);
+    * F, C and D start from the last round's ("continually learn all the collected splits", §3.1; `carry_over`);
+    * F plays against D as in VAAL ("to generate a mixture of latent features", §3.1; `adversary_weight`);
+    * D reads C's bottleneck, or features that are not normalised (`discriminator_input`);
     * consistency under strong augmentation joins the minimax step (`consistency_weight`; training/consistency.py).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from minimax_al.networks import Reversal
 from minimax_al.training.batch_norm import BATCH_NORM
 from minimax_al.training.consistency import consistency_loss
-from minimax_al.training.epochs import EpochSettings
+from minimax_al.training.minimax_settings import MinimaxSettings as MinimaxSettings  # noqa: PLC0414 - of Algorithm 1
+from minimax_al.training.minimax_settings import minimax_on_features as minimax_on_features  # noqa: PLC0414 - likewise
 from minimax_al.training.ranks import ALONE, Mean
 from minimax_al.training.runtime import Runtime
 from minimax_al.vocabulary import IGNORED
-
-
-class MinimaxSettings(EpochSettings):
-    """Settings of Algorithm 1; the defaults are the paper's.
-
-    Attributes:
-        entropy_weight: Weight λ of the entropy term; 0 trains F and C on labelled images alone.
-        temperature: Temperature T of the softmax and of D's input.
-        bottleneck: Width of C's bottleneck; `auto` is the paper's for the encoder, None is Eq. 1 to the letter.
-        reversal: Place where gradients turn, after C's bottleneck or before it.
-        update: `alternating` takes a supervised step, then a minimax step, as Algorithm 1 lists them; `joint`
-            takes one forward pass over both batches and one step on the summed loss.
-        detach: Whether D's loss stops at F's features.
-        discriminator: Whether D is trained.
-        discriminator_hidden: Width of D's two hidden layers.
-        encoder_rate: Learning rate α₁ of F; None is `learning_rate`.
-        classifier_rate: Learning rate α₂ of C; None is `learning_rate`.
-        discriminator_rate: Learning rate α₃ of D; None is `learning_rate`.
-        imprint: Whether prototypes start as class means of normalised features; for classification.
-        mask_missing: Whether classes without a label are left out of the losses and the predictions of C.
-        classifier_entropy: `maximise` is the paper's game; `minimise` lets C follow F.
-        consistency_weight: Weight of FixMatch's consistency term on unlabelled images; the paper has none.
-        consistency_threshold: Smallest probability at which C's prediction of an image counts in that term.
-    """
-
-    entropy_weight: NonNegativeFloat = 0.1
-    temperature: PositiveFloat = 0.05
-    bottleneck: PositiveInt | Literal["auto"] | None = "auto"
-    reversal: Reversal = "after_bottleneck"
-    update: Literal["alternating", "joint"] = "alternating"
-    detach: bool = True
-    discriminator: bool = True
-    discriminator_hidden: PositiveInt = 512
-    encoder_rate: PositiveFloat | None = None
-    classifier_rate: PositiveFloat | None = None
-    discriminator_rate: PositiveFloat | None = None
-    imprint: bool = False
-    mask_missing: bool = False
-    classifier_entropy: Literal["maximise", "minimise"] = "maximise"
-    consistency_weight: NonNegativeFloat = 0.0
-    consistency_threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
-
-    def rate(self, name: str) -> float:
-        """Return the learning rate of "encoder", "classifier" or "discriminator": α₁, α₂ or α₃."""
-        rates = {
-            "encoder": self.encoder_rate,
-            "classifier": self.classifier_rate,
-            "discriminator": self.discriminator_rate,
-        }
-        return rates[name] or self.learning_rate
-
-    @property
-    def learns_from_unlabelled(self) -> bool:
-        """Whether F and C learn from unlabelled images."""
-        return self.entropy_weight > 0 or self.consistency_weight > 0
-
-
-def minimax_on_features() -> MinimaxSettings:
-    """Return the settings of Algorithm 1 on features of a frozen encoder.
-
-    Prototypes are imprinted and C is at most a tenth as fast as F: with an equal rate C leaves the class means before F
-    has moved, which costs more than the entropy term gains.
-    """
-    return MinimaxSettings(
-        epochs=10,
-        steps_per_epoch=10,
-        batch_size=64,
-        schedule="cosine",
-        update="joint",
-        bottleneck=None,
-        imprint=True,
-        mask_missing=True,
-        learning_rate=1e-4,
-        classifier_rate=1e-5,
-        discriminator_rate=1e-3,
-        discriminator_hidden=256,
-    )
 
 
 def classification_loss(logits: Tensor, targets: Tensor, mean: Mean = ALONE.mean) -> Tensor:
@@ -217,7 +143,7 @@ class MinimaxTraining:
 
         Returns:
             The losses before the step: `classification` and `entropy` (+H) in nats, `labelledness`, and with x_strong
-            `consistency` and the share of images that it counted, `confident`.
+            `consistency` and the share of images that it counted, `confident`; with D against F its `adversary`.
         """
         if not self.settings.learns_from_unlabelled:
             losses, features = self._supervised_step(x_labelled, y_labelled, x_unlabelled)
@@ -226,7 +152,9 @@ class MinimaxTraining:
         else:
             losses, features = self._alternating_step(x_labelled, y_labelled, x_unlabelled, x_strong)
         if "discriminator" in self.networks:
-            if not self.settings.detach:
+            if self.settings.adversary_weight > 0:
+                losses["adversary"], features = self._adversary_step(x_labelled, x_unlabelled)
+            elif not self.settings.detach:
                 features = self._encode(x_labelled), self._encode(x_unlabelled)
             losses |= self._discriminator_step(*features)
         return losses
@@ -278,24 +206,42 @@ class MinimaxTraining:
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
         """Run lines 4–6 alone: with λ = 0 neither F nor C may depend on an unlabelled image, statistics included."""
-        features_labelled = self._encode(x_labelled)
-        loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
-        self._descend(loss_ce, "encoder", "classifier")
-        losses = {"classification": loss_ce.detach()}
+        loss_ce, features_labelled = self.learn_labels(x_labelled, y_labelled)
+        losses = {"classification": loss_ce}
         if "discriminator" not in self.networks:
-            return losses, (features_labelled.detach(), features_labelled.detach())
+            return losses, (features_labelled, features_labelled)
         with torch.no_grad(), frozen_statistics(self.networks["encoder"]):
             features_unlabelled = self._encode(x_unlabelled)
-        return losses, (features_labelled.detach(), features_unlabelled)
+        return losses, (features_labelled, features_unlabelled)
+
+    def learn_labels(self, x_labelled: Tensor, y_labelled: Tensor) -> tuple[Tensor, Tensor]:
+        """Run lines 4–6; return Eq. 1 before the step, and the features, detached."""
+        features = self._encode(x_labelled)
+        loss_ce = classification_loss(self._classify(features, x_labelled), y_labelled, self.mean)
+        self._descend(loss_ce, "encoder", "classifier")
+        return loss_ce.detach(), features.detach()
+
+    def _adversary_step(self, x_labelled: Tensor, x_unlabelled: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Move F so that D takes every image for labelled, as VAAL's encoder; return the loss and the features."""
+        features = self._encode_each(x_labelled, x_unlabelled)
+        logits = [self._forward("discriminator", self._seen_by_d(each)) for each in features]
+        loss = sum((self.mean(F.softplus(-each)) for each in logits), start=torch.zeros_like(logits[0].sum()))
+        self._descend(self.settings.adversary_weight * loss, "encoder")
+        return loss.detach(), (features[0].detach(), features[1].detach())
 
     def _discriminator_step(self, features_labelled: Tensor, features_unlabelled: Tensor) -> dict[str, Tensor]:
         """Run lines 10–11; with attached features F follows D's loss too."""
         logits_labelled, logits_unlabelled = (
-            self._forward("discriminator", features) for features in (features_labelled, features_unlabelled)
+            self._forward("discriminator", self._seen_by_d(features))
+            for features in (features_labelled, features_unlabelled)
         )
         loss_d = labelledness_loss(logits_labelled, logits_unlabelled, self.mean)
         self._descend(loss_d, "discriminator", *([] if self.settings.detach else ["encoder"]))
         return {"labelledness": loss_d.detach()}
+
+    def _seen_by_d(self, features: Tensor) -> Tensor:
+        """Return D's input: features, or the output of C's bottleneck."""
+        return discriminator_inputs(self.networks["discriminator"], self.networks["classifier"], features)
 
     def _encode_each(self, *batches: Tensor | None) -> tuple[Tensor, ...]:
         """Return features of several batches from one run of F; None is left out."""
@@ -317,6 +263,39 @@ class MinimaxTraining:
     def _descend(self, loss: Tensor, *names: str) -> None:
         """Take one Adam step of the named networks on a loss."""
         self.runtime.descend(loss, self.networks, self.optimizers, names)
+
+
+class WarmUp:
+    """F and C learning from labelled images alone, before the game and with its optimisers.
+
+    Args:
+        training: Training of the game.
+    """
+
+    def __init__(self, training: MinimaxTraining) -> None:
+        self.training = training
+        self.networks = {name: training.networks[name] for name in ("encoder", "classifier")}
+        self.optimizers = {name: training.optimizers[name] for name in ("encoder", "classifier")}
+
+    def step(self, x_labelled: Tensor, y_labelled: Tensor) -> dict[str, Tensor]:
+        """Run lines 2–6 of Algorithm 1 on one labelled batch."""
+        return {"classification": self.training.learn_labels(x_labelled, y_labelled)[0]}
+
+
+def discriminator_inputs(discriminator: nn.Module, classifier: nn.Module, features: Tensor) -> Tensor:
+    """Return the vectors that D reads: F's features, or the output of C's bottleneck.
+
+    Args:
+        discriminator: Network D.
+        classifier: Network C.
+        features: F's features, shape (B, d) or (B, d, h, w).
+    """
+    if getattr(discriminator, "reads", "features") != "bottleneck":
+        return features
+    bottleneck = classifier.bottleneck
+    assert isinstance(bottleneck, nn.Module)
+    narrowed: Tensor = bottleneck(features)
+    return narrowed.to(features.dtype)
 
 
 def image_size(x: Tensor) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from typing import Any
 from minimax_al.data import Dataset, Features
 from minimax_al.errors import CheckpointError, ConfigurationError
 from minimax_al.networks import Adapter, CosineClassifier, PixelTaskModel, TaskModel, build_encoder
-from minimax_al.training.build import AnyTaskModel
+from minimax_al.training.build import AnyTaskModel, cosine_task_model
 from minimax_al.training.checkpoint import read_checkpoint, save_checkpoint
 from minimax_al.training.recipe import Recipe
 
@@ -64,6 +64,8 @@ def build_model(description: Mapping[str, Any]) -> AnyTaskModel:
         recipe, classes = Recipe.model_validate(description["recipe"]), len(description["class_names"])
         if description["sample"] == "images":
             encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
+            if description["head"]["kind"] == "cosine":
+                return cosine_task_model(encoder, classes, description["head"]["temperature"])
             return (PixelTaskModel if description["task"] == "segmentation" else TaskModel)(encoder, classes)
         kept = description["adapter"]
         adapter = Adapter(kept["in_features"], kept["kind"], recipe.features.adapter_hidden)

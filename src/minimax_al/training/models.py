@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from minimax_al.acquisition import entropy, pixel_entropy
 from minimax_al.networks import MISSING_LOGIT, CosineClassifier, Encoder
 from minimax_al.training.build import AnyDiscriminator, AnyTaskModel
-from minimax_al.training.minimax import image_size
+from minimax_al.training.minimax import discriminator_inputs, image_size
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,14 @@ class Models:
         features = self.encoder(x)
         logits = self.classifier(features, size=image_size(x)).to(x.dtype)
         return Outputs(x, features.to(x.dtype), logits, self.classifier)
+
+    def labelledness(self, outputs: Outputs) -> Tensor:
+        """Return D's logits of being labelled for outputs of F and C, (B,)."""
+        assert self.discriminator is not None, "the training had no discriminator"
+        assert outputs.classifier is not None, "D reads the features of F"
+        inputs = discriminator_inputs(self.discriminator, outputs.classifier, outputs.features)
+        logits: Tensor = self.discriminator(inputs)
+        return logits.to(outputs.features.dtype)
 
     def task_outputs(self, x: Tensor) -> Outputs:
         """Return features and logits of M on images (B, 3, H, W) or feature vectors (B, d)."""

@@ -1,8 +1,8 @@
 """One round of active learning: the data, the labels, the recipe and the seed that a strategy sees."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Round:
         folder: Folder for checkpoints; None writes none.
         progress: Callback after every finished epoch.
         member: Number of an ensemble's member, whose draws are its own; 0 is the main training.
+        previous: Weights of the last round's networks by name, where settings carry them over; empty in the first.
     """
 
     dataset: Dataset
@@ -51,6 +52,7 @@ class Round:
     folder: Path | None = None
     progress: Progress | None = None
     member: int = 0
+    previous: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     @cached_property
     def feed(self) -> Feed:
@@ -78,7 +80,8 @@ class Round:
     def as_member(self, member: int) -> "Round":
         """Return the round with draws and checkpoints of its own, for a further model of the same kind."""
         folder = self.folder / f"member-{member}" if self.folder else None
-        return replace(self, member=member, folder=folder)
+        own = self.previous.get(f"member-{member}")
+        return replace(self, member=member, folder=folder, previous={} if own is None else {"task_model": own})
 
     def train(
         self,

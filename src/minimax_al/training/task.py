@@ -4,6 +4,9 @@ Under Minimax Active Learning M starts from that round's F and a fresh head; eve
 Xavier initialisation. The training itself is one and the same.
 """
 
+from typing import Literal
+
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from minimax_al.networks import PixelTaskModel, TaskModel
@@ -13,7 +16,17 @@ from minimax_al.training.runtime import Runtime
 
 
 class TaskSettings(EpochSettings):
-    """Settings of the task model's training; an epoch is one pass over the labelled images."""
+    """Settings of the task model's training; an epoch is one pass over the labelled images.
+
+    Attributes:
+        head: Head of M on images: `linear`, or `cosine` as in Eq. 1, without a bottleneck.
+        temperature: Temperature T of a cosine head.
+        carry_over: Whether M starts from the last round's M.
+    """
+
+    head: Literal["linear", "cosine"] = "linear"
+    temperature: PositiveFloat = 0.05
+    carry_over: bool = False
 
 
 class TaskTraining:

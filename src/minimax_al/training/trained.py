@@ -26,6 +26,7 @@ from minimax_al.networks import (
     pretrained_encoder,
 )
 from minimax_al.training import Recipe
+from minimax_al.training.build import cosine_task_model
 from minimax_al.training.checkpoint import read_tensors
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -161,6 +162,8 @@ def save_trained(folder: Path, trained: Trained, *, with_encoder: bool = False) 
         "std": list(trained.std),
         "facts": dict(trained.facts),
     }
+    if trained.source is None and isinstance(trained.model.head, CosineClassifier):
+        description["cosine_temperature"] = trained.model.head.temperature
     if encoder_digest is not None:
         description["encoder_sha256"] = encoder_digest
     if trained.source is not None:
@@ -230,8 +233,10 @@ def _described(description: Mapping[str, Any], folder: Path) -> Trained:
             model = TaskModel(encoder, len(class_names), head=nn.Sequential(model.encoder, model.head))
     else:
         encoder = build_encoder(recipe.encoder, recipe.stem, task=description["task"], width=recipe.width)
-        kind = PixelTaskModel if description["task"] == "segmentation" else TaskModel
-        model = kind(encoder, len(class_names))
+        if "cosine_temperature" in description:
+            model = cosine_task_model(encoder, len(class_names), description["cosine_temperature"])
+        else:
+            model = (PixelTaskModel if description["task"] == "segmentation" else TaskModel)(encoder, len(class_names))
     return Trained(
         model=model.eval(),
         recipe=recipe,
