@@ -15,6 +15,7 @@ same campaign open.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -226,6 +227,8 @@ class Campaign(Modelling):
         random_share: float = 0.0,
         progress: Progress | None = None,
         on_start: "StartCallback | None" = None,
+        *,
+        where: str | None = None,
     ) -> RoundState:
         """Open a round with the images to label next; train first if there are new labels.
 
@@ -238,9 +241,11 @@ class Campaign(Modelling):
             random_share: Share of the budget that is drawn at random, in [0, 1].
             progress: Callback of the epochs, or of the images whose features are computed.
             on_start: Callback before a training, with the strategy and the numbers of labels to train on and held out.
+            where: Filter on the further columns of a manifest, such as "site = A and year >= 2020"; the pool of the
+                round is then the images that pass it.
 
         Raises:
-            UnknownNameError: The strategy is unknown.
+            UnknownNameError: The strategy, or a column of the filter, is unknown.
             CampaignError: A round is open, or another training runs.
             BudgetError: The budget exceeds the number of candidates.
             DataError: The labels cannot be trained on.
@@ -248,6 +253,7 @@ class Campaign(Modelling):
         name = strategy or self._usual_strategy()
         check_choosing(name)
         budget, random_share = as_budget(budget), as_share(random_share)
+        context = replace(self.context, where=where)
 
         def choose(count: int) -> tuple[Sequence[Choice], int | None]:
             from minimax_al.campaign.features import cold_start  # noqa: PLC0415 - loads torch
@@ -256,10 +262,10 @@ class Campaign(Modelling):
             if name in COLD_START and not (self.settings.features and self._has_labels()):
 
                 def describe_and_choose() -> Sequence[Choice]:
-                    return cold_start.choose_by_features(self.context, name, count, progress)
+                    return cold_start.choose_by_features(context, name, count, progress)
 
-                return broken_images.without_broken_images(self.context, describe_and_choose), None
-            return learning.choose(self.context, name, count, progress, on_start)
+                return broken_images.without_broken_images(context, describe_and_choose), None
+            return learning.choose(context, name, count, progress, on_start)
 
         number = open_round(
             self.store,
@@ -269,6 +275,7 @@ class Campaign(Modelling):
             random_share=random_share,
             choose=choose,
             now=self.now,
+            where=where,
         )
         return self.round(number)
 

@@ -21,12 +21,14 @@ class CampaignContext:
         store: Database.
         settings: Settings as of now.
         now: Clock, with a time zone.
+        where: Filter of the images that may be chosen; None for all.
     """
 
     folder: Path
     store: Store
     settings: CampaignSettings
     now: Callable[[], datetime]
+    where: str | None = None
 
     @property
     def images(self) -> Location:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 CampaignFolder = Annotated[Path, "CAMPAIGN"]
-ImageFolder = Annotated[Path, "FOLDER"]
+ImageFolder = Annotated[str, "FOLDER|MANIFEST|URL"]
 File = Annotated[Path, "FILE"]
 Source = Annotated[Path, "SOURCE"]
 Destination = Annotated[Path, "OUT"]

@@ -27,11 +27,13 @@ def new(
     strategy: Strategy = None,
     near_duplicates: Annotated[Literal["off"] | int | None, "off|BITS"] = None,
 ) -> None:
-    """Make a labelling campaign over a folder of images.
+    """Make a labelling campaign over images in a folder, a manifest or object storage.
 
     Args:
         folder: Campaign folder to make.
-        images: Folder of images; nothing is written there.
+        images: Folder of images, where nothing is written; or a manifest, a CSV or Parquet file with a column `path` or
+            `uri` and any others; or a URL of object storage such as s3://BUCKET/FOLDER (extra `remote`), with its
+            credentials in the environment.
         classes: Class names, at least two, in order; without them, those that the labels name, such as class folders.
         task: Kind of label: one class per image, or one class per pixel (masks).
         labels: Labels to import at once, in any format that `mal import` reads.
@@ -66,7 +68,14 @@ def new(
         show_status(campaign)
 
 
-def query(folder: CampaignFolder, /, budget: Count, strategy: Strategy = None, random_share: Share = 0.0) -> None:
+def query(
+    folder: CampaignFolder,
+    /,
+    budget: Count,
+    strategy: Strategy = None,
+    random_share: Share = 0.0,
+    where: Annotated[str | None, "FILTER"] = None,
+) -> None:
     """Choose the images to label next; trains first if there are new labels.
 
     Args:
@@ -75,11 +84,12 @@ def query(folder: CampaignFolder, /, budget: Count, strategy: Strategy = None, r
         strategy: Strategy that chooses, a name from `mal names strategies`, or `coverage` or `typicality`, which need
             no labels; without it, the campaign's. Without labels, other strategies draw at random.
         random_share: Share of the budget that is drawn at random, from 0 to 1.
+        where: Filter on further columns of the manifest, as in 'site = A and year >= 2020'; without it, all images.
     """
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign, shown_progress() as (progress, on_start):
-        campaign.query(budget, strategy, random_share, progress, on_start)
+        campaign.query(budget, strategy, random_share, progress, on_start, where=where)
         show_round(campaign, strategy or campaign.settings.strategy)
 
 
@@ -151,7 +161,7 @@ def move_images(folder: CampaignFolder, images: ImageFolder, /) -> None:
 
     Args:
         folder: Campaign folder.
-        images: Folder that has the images now.
+        images: Folder, manifest or URL that has the images now.
     """
     from minimax_al.campaign import Campaign
 

@@ -38,10 +38,11 @@ def embed(
     devices: Annotated[int, "N"] = 1,
     nodes: Annotated[int, "N"] = 1,
 ) -> None:
-    """Compute the features of every image of a folder with a pretrained encoder.
+    """Compute the features of every image with a pretrained encoder.
 
     Args:
-        folder: Folder of images; nothing is written there.
+        folder: Folder of images, where nothing is written; manifest with a column `path` or `uri`; or URL of object
+            storage (extra `remote`).
         out: Folder of features to write; a second run adds new images and resumes after an interruption.
         encoder: Network, a name from `mal names encoders` or timm:NAME; without it, the best that is available.
         weights: Pretrained weights: `published` loads those that are here or fetches them, or give a file.

@@ -73,11 +73,11 @@ def review(folder: CampaignFolder, /, out: Annotated[Path | None, "FILE.csv"] = 
 
 
 def predict(folder: CampaignFolder, /, images: ImageFolder, out: Destination = Path("predictions.csv")) -> None:
-    """Predict the class, or the mask, of every image of a folder.
+    """Predict the class, or the mask, of every image of a location.
 
     Args:
         folder: Campaign folder.
-        images: Folder of images.
+        images: Folder of images, manifest or URL.
         out: CSV file to write; for a campaign of masks, a folder of masks.
     """
     from minimax_al.campaign import Campaign

@@ -1,6 +1,6 @@
 """Labels as every format reads and writes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,7 @@ class Labelled:
         author: Author of the answer.
         at: Time of the answer.
         origin: How the answer came, see `store.history.Origin`; None if it is not known.
+        attributes: Further columns of the image's manifest; None where it has none.
     """
 
     path: str
@@ -73,6 +74,7 @@ class Labelled:
     author: str
     at: datetime
     origin: str | None = None
+    attributes: Mapping[str, str] | None = None
 
 
 def check_drawn(mask: Mask, where: str) -> None:

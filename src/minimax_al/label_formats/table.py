@@ -1,4 +1,4 @@
-"""CSV and Parquet: one row per label, `path,label,author,labelled_at,answer,origin`.
+"""CSV and Parquet: one row per label, `path,label,author,labelled_at,answer,origin`, then the manifest's columns.
 
 A row with a blank label is skipped, unless its answer is "unsure". Only the first two columns are required. An image
 may have several rows, of which the latest counts.
@@ -48,9 +48,10 @@ def write_csv(out: Path, labelled: Sequence[Labelled], context: Context) -> None
     """Write a CSV file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    further = _further_columns(labelled)
     escape = escape_formula if context.escape_formulas else str
-    writer.writerows([escape(cell) for cell in _cells(row)] for row in labelled)
+    writer.writerow([*COLUMNS, *(escape(name) for name in further)])
+    writer.writerows([escape(cell) for cell in _cells(row, further)] for row in labelled)
     write_durably(out, text.getvalue().encode())
 
 
@@ -65,13 +66,22 @@ def write_parquet(out: Path, labelled: Sequence[Labelled], context: Context) -> 
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependencyError("pyarrow", "parquet", "writing a Parquet file") from error
-    columns = list(zip(*(_cells(row) for row in labelled), strict=True)) or [()] * len(COLUMNS)
-    arrays = {name: pa.array(list(column), pa.string()) for name, column in zip(COLUMNS, columns, strict=True)}
+    names = [*COLUMNS, *_further_columns(labelled)]
+    columns = list(zip(*(_cells(row, names[len(COLUMNS) :]) for row in labelled), strict=True)) or [()] * len(names)
+    arrays = {name: pa.array(list(column), pa.string()) for name, column in zip(names, columns, strict=True)}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(arrays), sink)
     write_durably(out, sink.getvalue().to_pybytes())
 
 
-def _cells(row: Labelled) -> tuple[str, ...]:
+def _further_columns(labelled: Sequence[Labelled]) -> list[str]:
+    """Return the columns of the images' manifest that are not this format's own, in their order there."""
+    names = dict.fromkeys(name for row in labelled for name in row.attributes or ())
+    return [name for name in names if name not in COLUMNS]
+
+
+def _cells(row: Labelled, further: Sequence[str]) -> tuple[str, ...]:
     answer = _UNSURE if row.class_name is None else _LABEL
-    return row.path, row.class_name or "", row.author, row.at.isoformat(), answer, row.origin or ""
+    own = row.path, row.class_name or "", row.author, row.at.isoformat(), answer, row.origin or ""
+    attributes = row.attributes or {}
+    return (*own, *(attributes.get(name, "") for name in further))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import current_labels
+from minimax_al.campaign.store.schema import items
 from minimax_al.durable import new_folder
 from minimax_al.label_formats import Context, Format, Labelled, get_format
 from minimax_al.label_formats.spreadsheets import is_formula
@@ -74,8 +75,10 @@ def _notes(format: str, labelled: Sequence[Labelled], escape_formulas: bool) -> 
 def labels_to_write(connection: Connection, *, unsure: bool = False) -> list[Labelled]:
     """Return every current label, in the order of labelling; with `unsure` also the images answered "unsure"."""
     return [
-        Labelled(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at, row.origin)
-        for row in connection.execute(current_labels(unsure=unsure))
+        Labelled(
+            *(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at, row.origin), row.attributes
+        )
+        for row in connection.execute(current_labels(unsure=unsure).add_columns(items.c.attributes))
     ]
 
 

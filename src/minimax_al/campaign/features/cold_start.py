@@ -18,6 +18,7 @@ from minimax_al.campaign.features.datasets import campaign_statistics
 from minimax_al.campaign.features.hog import SIDE, edges, whitened
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.recipes import read_recipe
+from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice, is_candidate
 from minimax_al.campaign.store.history import current_labels
@@ -54,7 +55,7 @@ def choose_by_features(
         ConfigurationError: The recipe in the settings is invalid, or the encoder's weights are not available.
     """
     with context.store.reading() as connection:
-        images = _images(connection)
+        images = _images(connection, context.where)
     choose = _by_described_images if context.settings.features is None else _by_stored_features
     chosen = choose(context, strategy, images, min(budget, len(images.pool)), progress)
     return [Choice(image.id, reason_for(strategy, {}, len(images.pool))) for image in chosen]
@@ -120,9 +121,13 @@ class _Images(NamedTuple):
     labelled: list[_Image]
 
 
-def _images(connection: Connection) -> _Images:
+def _images(connection: Connection, where: str | None) -> _Images:
     """Return the images that may be chosen, and the labelled ones."""
-    wanted = select(items.c.id, items.c.path, items.c.content_hash).where(is_candidate()).order_by(items.c.id)
+    wanted = (
+        select(items.c.id, items.c.path, items.c.content_hash)
+        .where(is_candidate(), matches(where))
+        .order_by(items.c.id)
+    )
     labelled = [
         _Image(row.item_id, row.path, row.content_hash)
         for row in connection.execute(current_labels())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.rounds.rounds import is_candidate
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
@@ -103,8 +104,12 @@ class Material:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def gather(connection: Connection) -> Material:
+def gather(connection: Connection, where: str | None = None) -> Material:
     """Return the training data, read from one consistent snapshot.
+
+    Args:
+        connection: Connection to the campaign's database.
+        where: Filter of the unlabelled images; None for all.
 
     Raises:
         DataError: The campaign has no labels.
@@ -127,7 +132,7 @@ def gather(connection: Connection) -> Material:
     if not labelled:
         raise DataError("nothing is labelled yet: label the first round, or import labels, before training")
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
-    rows = connection.execute(select(*columns).where(is_candidate()).order_by(items.c.id))
+    rows = connection.execute(select(*columns).where(is_candidate(), matches(where)).order_by(items.c.id))
     unlabelled = tuple(UnlabelledImage(*row) for row in rows)
     last_label: int = connection.execute(select(func.max(labels.c.id))).scalar_one()
     return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled, last_label)

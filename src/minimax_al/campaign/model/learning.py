@@ -76,7 +76,7 @@ class Session(FittedLabels):
         chosen = build_strategy(strategy)
         recipe = read_recipe(context.settings)
         with context.store.reading() as connection:
-            material = gather(connection)
+            material = gather(connection, context.where)
         features: PoolFeatures | None = None
         learnt_from = recipe.model_dump(mode="json")
         if context.settings.features is not None:

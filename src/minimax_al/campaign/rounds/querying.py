@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import numpy as np
 from sqlalchemy import Connection
 
+from minimax_al.campaign.rounds.pool_filter import check_filter
 from minimax_al.campaign.rounds.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
 from minimax_al.campaign.rounds.rounds import (
     Choice,
@@ -13,8 +15,10 @@ from minimax_al.campaign.rounds.rounds import (
     candidates,
     check_budget,
     check_no_round_is_open,
+    count_candidates,
     draw,
     next_round_number,
+    still_candidates,
 )
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
@@ -52,6 +56,7 @@ def open_round(
     random_share: float,
     choose: Choose,
     now: Callable[[], datetime],
+    where: str | None = None,
 ) -> int:
     """Choose images and open a round with them.
 
@@ -66,6 +71,7 @@ def open_round(
         random_share: Share of the budget drawn at random, in [0, 1].
         choose: Function that runs the strategy; called outside of any transaction, as it may train for hours.
         now: Function that returns the current time.
+        where: Filter on the further columns of a manifest; None for all images.
 
     Returns:
         The number of the round.
@@ -77,16 +83,16 @@ def open_round(
     """
     with store.reading() as connection:
         check_no_round_is_open(connection)
-        available = candidates(connection)
-        check_budget(budget, len(available))
+        check_filter(connection, where)
+        check_budget(budget, count_candidates(connection, where), where)
         plan = _plan(connection, budget, strategy, random_share)
     choices, run_id = choose(plan.chosen) if plan.chosen else ((), None)
     with store.writing() as connection:
         # Others may have opened a round or labelled images while the model chose.
         check_no_round_is_open(connection)
-        free = set(candidates(connection))
+        free = still_candidates(connection, [choice.item_id for choice in choices], where)
         kept = [choice for choice in choices if choice.item_id in free]
-        drawn = _drawn(connection, free - {choice.item_id for choice in kept}, plan, settings)
+        drawn = _drawn(connection, kept, plan, settings, where)
         if not kept and not drawn:
             raise CampaignError("all chosen images were answered while the model chose: query again")
         return add_round(
@@ -111,8 +117,14 @@ def _plan(connection: Connection, budget: int, strategy: str, random_share: floa
     return Plan(budget - at_random, at_random, AT_RANDOM)
 
 
-def _drawn(connection: Connection, free: set[int], plan: Plan, settings: CampaignSettings) -> list[Choice]:
-    ids = draw(sorted(free), plan.at_random, settings.seed, next_round_number(connection))
+def _drawn(
+    connection: Connection, kept: Sequence[Choice], plan: Plan, settings: CampaignSettings, where: str | None
+) -> list[Choice]:
+    if not plan.at_random:
+        return []
+    free = candidates(connection, where)
+    free = free[~np.isin(free, [choice.item_id for choice in kept])]
+    ids = draw(free, plan.at_random, settings.seed, next_round_number(connection))
     return [Choice(item, plan.reason, at_random=True) for item in ids]
 
 

@@ -7,8 +7,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, select, union, update
 
+from minimax_al.campaign.rounds.pool_filter import matches
+from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import after_writing, portions
 from minimax_al.campaign.store.history import answer_in, holding, is_settled, what_holds
 from minimax_al.campaign.store.schema import classes, items, picks, rounds
@@ -109,13 +112,29 @@ class RoundState:
         return self.closed_at is None and self.waiting > 0
 
 
-def candidates(connection: Connection) -> list[int]:
-    """Return ids of images that may be picked, ascending: active, without an answer to them or to a duplicate."""
-    return list(connection.scalars(select(items.c.id).where(is_candidate()).order_by(items.c.id)))
+def candidates(connection: Connection, where: str | None = None) -> NDArray[np.int64]:
+    """Return ids of images that may be picked, ascending: active, without an answer to them or to a duplicate.
+
+    Args:
+        connection: Connection to the campaign's database.
+        where: Filter on the further columns of a manifest; None for all images.
+    """
+    ids = select(items.c.id).where(is_candidate(), matches(where)).order_by(items.c.id)
+    return np.fromiter((row.id for row in streamed(connection, ids)), dtype=np.int64)
 
 
-def count_candidates(connection: Connection) -> int:
-    """Return how many images may be picked; the cost depends on the answers, not on the pool."""
+def still_candidates(connection: Connection, item_ids: Sequence[int], where: str | None = None) -> set[int]:
+    """Return those of the images that may be picked."""
+    wanted = select(items.c.id).where(is_candidate(), matches(where))
+    return {item for part in portions(item_ids) for item in connection.scalars(wanted.where(items.c.id.in_(part)))}
+
+
+def count_candidates(connection: Connection, where: str | None = None) -> int:
+    """Return how many images may be picked; without a filter the cost depends on the answers, not on the pool."""
+    if where is not None:
+        filtered = select(func.count()).select_from(items).where(is_candidate(), matches(where))
+        found: int = connection.execute(filtered).scalar_one()
+        return found
     answered, copy = select(holding().c.item_id).cte("answered"), items.alias("copy")
     stood_for = select(copy.c.duplicate_of).join(answered, copy.c.id == answered.c.item_id)
     settled = union(select(answered.c.item_id), stood_for.where(copy.c.duplicate_of.is_not(None)))
@@ -172,22 +191,25 @@ def check_no_round_is_open(connection: Connection) -> None:
         )
 
 
-def check_budget(budget: int, available: int) -> None:
+def check_budget(budget: int, available: int, where: str | None = None) -> None:
     """Raise an error if a budget is not possible.
 
     Raises:
         BudgetError: The budget is not from 1 to `available`.
     """
+    if available == 0 and where is not None:
+        raise BudgetError(f"no unlabelled image has {where}: give another filter, or none")
     if available == 0:
         raise BudgetError("every image has its answer: add images to the folder, or stop here")
     if not 1 <= budget <= available:
         raise BudgetError(f"a budget of {budget} was given; it must be from 1 to the {available} unlabelled images")
 
 
-def draw(ids: Sequence[int], count: int, seed: int, number: int) -> list[int]:
+def draw(ids: NDArray[np.int64], count: int, seed: int, number: int) -> list[int]:
     """Return `count` ids drawn uniformly without replacement; a pure function of its arguments."""
     generator = np.random.default_rng([seed, number])
-    return [ids[position] for position in generator.permutation(len(ids))[:count].tolist()]
+    drawn: list[int] = ids[generator.permutation(len(ids))[:count]].tolist()
+    return drawn
 
 
 def next_round_number(connection: Connection) -> int:
