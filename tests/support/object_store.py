@@ -21,7 +21,13 @@ class Quiet(WSGIRequestHandler):
 
 @dataclass
 class Failures:
-    """Answers that replace the server's: for each request whose method and path contain the text, so many times."""
+    """Answers that replace the server's, to requests whose path contains a text.
+
+    Attributes:
+        times: Number of such answers.
+        half: Whether the answer is half of the server's own.
+        after: Number of requests that are answered properly before.
+    """
 
     text: str
     status: str
@@ -29,9 +35,13 @@ class Failures:
     times: int
     method: str = "GET"
     half: bool = False
+    after: int = 0
 
     def matches(self, environ):
-        return self.times > 0 and environ["REQUEST_METHOD"] == self.method and self.text in environ["PATH_INFO"]
+        if not (self.times > 0 and environ["REQUEST_METHOD"] == self.method and self.text in environ["PATH_INFO"]):
+            return False
+        self.after -= 1
+        return self.after < 0
 
 
 @dataclass
@@ -49,8 +59,8 @@ class ObjectStore:
     failures: list = field(default_factory=list)
     stop: Callable = None
 
-    def fail(self, text, status, code, times=1, method="GET"):
-        self.failures.append(Failures(text, status, code, times, method))
+    def fail(self, text, status, code, *, times=1, method="GET", after=0):
+        self.failures.append(Failures(text, status, code, times, method, after=after))
 
     def halve(self, text, times=1):
         self.failures.append(Failures(text, "", "", times, half=True))

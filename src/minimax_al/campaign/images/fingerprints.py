@@ -26,6 +26,7 @@ class Fingerprint(NamedTuple):
         perceptual_hash: 32 hexadecimal digits; None for an almost flat image.
         width: Width, upright, in pixels.
         height: Height, upright, in pixels.
+        is_passing: Whether the reason may not hold the next time, as when an object does not arrive.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Fingerprint(NamedTuple):
     perceptual_hash: str | None = None
     width: int | None = None
     height: int | None = None
+    is_passing: bool = False
 
 
 def examine(root: Location, name: str) -> Fingerprint:
@@ -93,7 +95,10 @@ def _examine_file(root: Location, path: Path, name: str) -> Fingerprint:
 
 def _examine_object(url: str, name: str, found: FoundImage | None) -> Fingerprint:
     state = ObjectState(found.size_bytes, found.version) if found is not None and found.size_bytes else None
-    content = read_object(url, state)
+    try:
+        content = read_object(url, state)
+    except UnreadableImageError as error:
+        return Fingerprint(name, error.reason, is_passing=True)
     if not content:
         return Fingerprint(name, "it is empty (0 bytes)")
     small, (width, height) = read_sized(BytesIO(content), shrink_to=READ_SIZE)

@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 MOST_NAMES = 100_000
 """Paths of one kind that a `Refresh` lists at most; its counts have all."""
 
+_NEVER = -1
+"""Time of modification that no file has: the next look examines the file again."""
 _PORTION = 500
 """Number of files that are examined and committed together."""
 _AT_ONCE = 20
@@ -342,7 +344,7 @@ def _values(file: FoundImage, fingerprint: Fingerprint) -> dict[str, Any]:
         "width": fingerprint.width,
         "height": fingerprint.height,
         "size_bytes": file.size_bytes,
-        "modified_ns": file.version,
+        "modified_ns": _NEVER if fingerprint.is_passing else file.version,
         "attributes": None if file.attributes is None else dict(file.attributes),
     }
 

@@ -254,8 +254,9 @@ def _repeated(url: str, request: Callable[[int], Result]) -> Result:
         url: URL of the object, for messages.
         request: Function of the number of the attempt, from 0.
     """
-    host, began = _host(url), time.monotonic()
+    host, began = _host(url), 0.0
     for attempt in range(ATTEMPTS):
+        began = time.monotonic()
         try:
             result = request(attempt)
         except Exception as error:  # noqa: BLE001 - every library has its own; what is not passing raises below
@@ -269,7 +270,7 @@ def _repeated(url: str, request: Callable[[int], Result]) -> Result:
             time.sleep(FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
     _log.debug("%s failed %d times: %s", url, ATTEMPTS, _sentence(fault))
     if isinstance(fault, _ShortBodyError) or type(fault).__name__ in _OF_BODIES or _successes.get(host, -1.0) > began:
-        # The storage answers, or others are read meanwhile: the object alone is at fault.
+        # The storage answers, or others are read during the last attempt: the object alone is at fault.
         raise UnreadableImageError(url, f"it cannot be read in {ATTEMPTS} attempts: {_sentence(fault)}") from None
     raise StorageError(
         f"the storage of {host!r} does not answer properly ({_sentence(fault)}; {ATTEMPTS} attempts): see that it can "

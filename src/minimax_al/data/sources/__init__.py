@@ -1,4 +1,4 @@
-"""Data sets by name, one module per source. Sources read from the disk and never download.
+"""Data sets by name, one module per source. Sources read from the disk, two from object storage; none downloads.
 
 A source is a module with a function `load(root, ...) -> Dataset`; its keyword arguments are the options that
 `load_dataset` takes for it.
@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.files import FileOptions
+from minimax_al.data.locations.urls import as_address, redacted
 from minimax_al.errors import ConfigurationError, UnknownNameError
 
 SOURCES = {
@@ -33,6 +34,9 @@ SOURCES = {
 }
 """Module of each source, by its name."""
 
+REMOTE = frozenset({"folder", "manifest"})
+"""Sources that read URLs of object storage, too."""
+
 WITHOUT_ROOT = frozenset({"digits", "shapes"})
 """Sources that read no folder: they come with the package's dependencies, or are drawn."""
 
@@ -42,7 +46,8 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
 
     Args:
         name: Name of a source, one of `SOURCES`.
-        root: Folder, `.npz` file or manifest to read; sources of `WITHOUT_ROOT` need none.
+        root: Folder, `.npz` file or manifest to read; a URL of object storage for sources of `REMOTE`; sources of
+            `WITHOUT_ROOT` need none.
         **options: Options of the source, and those of `FileOptions` where it reads image files. NumPy and pandas values
             are accepted.
 
@@ -77,7 +82,13 @@ def load_dataset(name: str, root: Path | str | None = None, **options: object) -
         return _checked(load(**given))
     if root is None:
         raise ConfigurationError(f"the dataset {name!r} is read from disk: give its root (a folder or a file)")
-    return _checked(load(Path(root), **given))
+    address = as_address(root)
+    if isinstance(address, str) and name not in REMOTE:
+        raise ConfigurationError(
+            f"the dataset {name!r} is read from disk, and {redacted(address)!r} is a URL: copy it to a folder, or use "
+            f"{' or '.join(map(repr, sorted(REMOTE)))}"
+        )
+    return _checked(load(address, **given))
 
 
 def _plain(value: object) -> object:

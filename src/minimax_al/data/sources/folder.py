@@ -14,16 +14,18 @@ from minimax_al.data.class_folders import Parts, class_folders, find_parts
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.locations.urls import check_url
 from minimax_al.data.scan import SetAside, is_hidden, list_files, printable
+from minimax_al.data.sources.object_folders import load_objects
 from minimax_al.data.split import stratified_test_mask
 from minimax_al.errors import DataError, nearest
 
 
-def load(root: Path, test_size: int | float = 0.2, seed: int = 0, files: FileOptions | None = None) -> Dataset:
+def load(root: Path | str, test_size: int | float = 0.2, seed: int = 0, files: FileOptions | None = None) -> Dataset:
     """Load the data set in a folder; each class folder's name is a class.
 
     Args:
-        root: Folder of class folders, or of the parts of a split.
+        root: Folder of class folders, or of the parts of a split; or its URL in object storage.
         test_size: Fraction or number of images that are held out for the test where no test part exists.
         seed: Seed of that draw.
         files: Options for reading the files.
@@ -32,6 +34,8 @@ def load(root: Path, test_size: int | float = 0.2, seed: int = 0, files: FileOpt
         DataError: The folder has no class folders or no images, a class of the test part is not in the training part,
             or the parts of a split would become classes.
     """
+    if isinstance(root, str):
+        return load_objects(check_url(root), test_size, seed, files)
     parts = find_parts(root)
     class_names = class_folders(parts.train)
     if not class_names:

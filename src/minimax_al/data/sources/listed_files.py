@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from minimax_al.data.dataset import UNKNOWN, Dataset
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.locations.location import ManifestLocation
+from minimax_al.data.locations.objects import local_copy
+from minimax_al.data.locations.urls import check_url, is_url
 from minimax_al.data.manifest_table import Manifest, Row, read_manifest
 from minimax_al.data.path_spellings import find_file
 from minimax_al.data.split import stratified_test_mask
@@ -15,7 +18,7 @@ from minimax_al.data.table_rows import at
 
 
 def load(
-    root: Path,
+    root: Path | str,
     class_names: Sequence[str] | None = None,
     test_size: int | float = 0.2,
     seed: int = 0,
@@ -24,7 +27,7 @@ def load(
     """Load the data set that a manifest lists.
 
     Args:
-        root: CSV or Parquet file, see `minimax_al.data.manifest_table`.
+        root: CSV or Parquet file, or its URL in object storage, see `minimax_al.data.manifest_table`.
         class_names: Class names, in order; by default the labels in the file, sorted.
         test_size: Fraction or number of labelled images that are held out for the test where no `split` column
             exists.
@@ -35,7 +38,8 @@ def load(
         ManifestError: A line of the manifest is wrong.
         DataError: No image can be used, or a path may be one of two files.
     """
-    manifest = read_manifest(root, class_names)
+    location = ManifestLocation(check_url(root) if isinstance(root, str) else root)
+    manifest = read_manifest(local_copy(root) if isinstance(root, str) else root, class_names)
     number = {label: i for i, label in enumerate(manifest.class_names)}
     targets = np.array([UNKNOWN if row.label is None else number[row.label] for row in manifest.rows], dtype=np.int64)
     if manifest.has_splits:
@@ -43,10 +47,10 @@ def load(
     else:
         in_test = stratified_test_mask(targets, test_size, seed)
     everything = FileList(
-        [_file(manifest, row) for row in manifest.rows], [row.name for row in manifest.rows], targets.tolist()
+        [_file(location, manifest, row) for row in manifest.rows], [row.name for row in manifest.rows], targets.tolist()
     )
     return dataset_from_files(
-        root.stem,
+        PurePosixPath(root).stem,
         manifest.class_names,
         everything.take(np.flatnonzero(~in_test).tolist()),
         everything.take(np.flatnonzero(in_test).tolist()),
@@ -54,8 +58,11 @@ def load(
     )
 
 
-def _file(manifest: Manifest, row: Row) -> str:
-    """Return the file of a row; its name may be spelled as other systems do."""
+def _file(location: ManifestLocation, manifest: Manifest, row: Row) -> str:
+    """Return the file of a row, whose name may be spelled as other systems do; or its URL."""
+    address = location / row.name
+    if is_url(address):
+        return check_url(str(address))
     folder = os.fspath(manifest.source.parent)
     where = at(manifest.source, row.line)
     name = find_file(row.name, lambda other: os.path.exists(os.path.join(folder, other)), where)  # noqa: PTH110, PTH118
