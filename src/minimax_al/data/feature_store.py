@@ -139,6 +139,11 @@ class FeatureStore:
         ]
 
     @cached_property
+    def checksums(self) -> list[str]:
+        """SHA-256 of the file of each shard in `shards`, hexadecimal."""
+        return [record["features_sha256"] for record in self._records if record["rows"]]
+
+    @cached_property
     def index(self) -> HashIndex:
         """Index from content hashes to rows."""
         keys = [

@@ -86,7 +86,7 @@ class LabelPredictions:
         return found
 
     def save(self, path: Path) -> None:
-        """Write the ids, labels and class probabilities of the predicted labels, as arrays of one length.
+        """Write the ids, labels and class probabilities of the predicted labels, and the names of the classes.
 
         Args:
             path: File to write, in NumPy's format npz.
@@ -96,6 +96,7 @@ class LabelPredictions:
             items=np.array([self.labelled[i].id for i in self.predictions.positions.tolist()], dtype=np.int64),
             labels=self.predictions.targets.numpy(),
             probabilities=self.predictions.logits.softmax(dim=1).numpy(),
+            class_names=np.array(self.learner.dataset.class_names),
         )
 
     def _measured(self, predictions: OutOfFold) -> OutOfFold:

@@ -8,11 +8,12 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.runs import done_runs, run_folder
@@ -115,6 +116,77 @@ def suspected_errors(probabilities: Floats, labels: Integers) -> tuple[Integers,
     return suspected[order], likeliest[suspected][order]
 
 
+@dataclass(frozen=True)
+class OutOfFoldLabels:
+    """Labels as the last cross-validation saw them; all arrays have one row per label, shape (N,).
+
+    Attributes:
+        items: Ids of the images.
+        labels: Ids of the labels' classes.
+        predicted: Ids of the likeliest classes.
+        confidence: Probabilities of these, float32.
+        own: Probabilities of the labels' classes, float32.
+        contradiction: Probability of the likeliest other class less that of the label's class, in [-1, 1], float32.
+        suspected: Whether the label is a suspected error.
+        alternative: Ids of the classes that suspected labels should rather have; 0 for other labels.
+        alternative_probability: Probabilities of these, float32; 0 for other labels.
+    """
+
+    items: Integers
+    labels: Integers
+    predicted: Integers
+    confidence: NDArray[np.float32]
+    own: NDArray[np.float32]
+    contradiction: NDArray[np.float32]
+    suspected: NDArray[np.bool_]
+    alternative: Integers
+    alternative_probability: NDArray[np.float32]
+
+
+def read_out_of_fold(connection: Connection, campaign: Path) -> OutOfFoldLabels | None:
+    """Return the labels with the predictions of the last cross-validation; None before the first.
+
+    Args:
+        connection: Connection to the campaign's database.
+        campaign: Campaign folder.
+
+    Raises:
+        CampaignError: The classes have changed since.
+    """
+    finished = done_runs(connection)
+    arrays = next((found for run in reversed(finished) if (found := _read(campaign, run.id)) is not None), None)
+    if arrays is None:
+        return None
+    ids = class_ids(connection)
+    names = arrays.get("class_names", np.array(list(ids))).tolist()
+    items, labels, probabilities = arrays["items"], arrays["labels"], arrays["probabilities"]
+    if probabilities.shape[1] != len(names):
+        raise CampaignError("the classes have changed since the last training: run 'mal train' first")
+    id_of = np.array([ids.get(name, 0) for name in names], dtype=np.int64)  # 0: the class has another name, or has left
+    rows = np.arange(len(items))
+    own = probabilities[rows, labels]
+    others = probabilities.copy()
+    others[rows, labels] = -1
+    positions, likelier = suspected_errors(probabilities.astype(np.float64), labels)
+    suspected = np.zeros(len(items), dtype=np.bool_)
+    suspected[positions] = True
+    alternative, its_probability = np.zeros(len(items), np.int64), np.zeros(len(items), np.float32)
+    alternative[positions] = id_of[likelier]
+    its_probability[positions] = probabilities[positions, likelier]
+    best = probabilities.argmax(axis=1)
+    return OutOfFoldLabels(
+        items=items,
+        labels=id_of[labels],
+        predicted=id_of[best],
+        confidence=probabilities[rows, best],
+        own=own,
+        contradiction=others.max(axis=1) - own,
+        suspected=suspected,
+        alternative=alternative,
+        alternative_probability=its_probability,
+    )
+
+
 def review_labels(context: CampaignContext) -> Review:
     """Return the suspected errors among the labels that are still as the last model saw them.
 
@@ -122,42 +194,44 @@ def review_labels(context: CampaignContext) -> Review:
         CampaignError: No model was measured by cross-validation yet.
     """
     with context.store.reading() as connection:
-        finished = done_runs(connection)
-        names = list(class_ids(connection))
+        found = read_out_of_fold(connection, context.folder)
+        names = {number: name for name, number in class_ids(connection).items()}
         current = {row.item_id: row for row in connection.execute(current_labels())}
-    arrays = next((found for run in reversed(finished) if (found := _read(context.folder, run.id)) is not None), None)
-    if arrays is None:
+    if found is None:
         raise CampaignError(
             "no model was measured by cross-validation yet: run 'mal train' in a campaign that learns on features"
         )
-    items, labels, probabilities = arrays
-    if probabilities.shape[1] != len(names):
-        raise CampaignError("the classes have changed since the last training: run 'mal train' first")
-    unchanged = np.array([_is_still(current.get(int(i)), names[label]) for i, label in zip(items, labels, strict=True)])
-    items, labels, probabilities = items[unchanged], labels[unchanged], probabilities[unchanged]
-    positions, likelier = suspected_errors(probabilities.astype(np.float64), labels)
+    unchanged = np.array(
+        [_is_still(current.get(item), label) for item, label in zip(found.items.tolist(), found.labels, strict=True)],
+        dtype=np.bool_,
+    )
+    chosen = np.flatnonzero(found.suspected & unchanged)
+    order = np.argsort(found.own[chosen] - found.alternative_probability[chosen], kind="stable")
     suspicions = tuple(
         Suspicion(
-            item=int(items[i]),
-            path=current[int(items[i])].path,
-            label=names[labels[i]],
-            predicted=names[k],
-            probability=float(probabilities[i, labels[i]]),
-            predicted_probability=float(probabilities[i, k]),
-            author=current[int(items[i])].author,
+            item=item,
+            path=current[item].path,
+            label=current[item].class_name,
+            predicted=names[int(found.alternative[i])],
+            probability=float(found.own[i]),
+            predicted_probability=float(found.alternative_probability[i]),
+            author=current[item].author,
         )
-        for i, k in zip(positions, likelier, strict=True)
+        for i in chosen[order].tolist()
+        if int(found.alternative[i]) in names
+        for item in (int(found.items[i]),)
     )
-    return Review(suspicions, len(items))
+    return Review(suspicions, int(unchanged.sum()))
 
 
-def _is_still(row: "Row[tuple[object, ...]] | None", name: str) -> bool:
-    return row is not None and row.class_name == name
+def _is_still(row: "Row[tuple[object, ...]] | None", class_id: int) -> bool:
+    return row is not None and row.class_id == class_id
 
 
-def _read(campaign: Path, run: int) -> tuple[Integers, Integers, Floats] | None:
+def _read(campaign: Path, run: int) -> dict[str, NDArray[Any]] | None:
     try:
         with (run_folder(campaign, run) / OUT_OF_FOLD).open("rb") as file, np.load(file) as arrays:
-            return arrays["items"], arrays["labels"], arrays["probabilities"]
-    except (OSError, ValueError, KeyError):
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # a power cut may have left a part
         return None
+    return found if found.keys() >= {"items", "labels", "probabilities"} else None

@@ -98,7 +98,7 @@ def undo_last(
     Raises:
         CampaignError: The author has no such event, or it differs from `expected`.
     """
-    theirs = select(labels).where(labels.c.author == author, *_valid(labels))
+    theirs = select(labels).where(labels.c.author == author, *is_valid(labels))
     if item_id is not None:
         theirs = theirs.where(labels.c.item_id == item_id)
     last = connection.execute(theirs.order_by(labels.c.id.desc()).limit(1)).first()
@@ -125,7 +125,7 @@ def revoke_all(connection: Connection, item_ids: Sequence[int], author: str, at:
         at: Time of the revocations.
     """
     standing = select(labels.c.id, labels.c.item_id, labels.c.round_id).where(
-        labels.c.kind.in_(("label", "unsure")), *_valid(labels)
+        labels.c.kind.in_(("label", "unsure")), *is_valid(labels)
     )
     rows = [
         row
@@ -146,7 +146,7 @@ def holding(until: datetime | None = None) -> Subquery:
     said = select(func.max(labels.c.id).label("id")).where(labels.c.kind.in_(("label", "unsure")))
     if until is not None:
         said = said.where(labels.c.at <= until)
-    latest = said.where(*_valid(labels, until)).group_by(labels.c.item_id).subquery()
+    latest = said.where(*is_valid(labels, until)).group_by(labels.c.item_id).subquery()
     return select(labels).join(latest, labels.c.id == latest.c.id).subquery("holding")
 
 
@@ -157,7 +157,7 @@ def what_holds(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
     read all labels for a join or an EXISTS.
     """
     said = labels.alias(f"holds_{column}")
-    of_item = (said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *_valid(said))
+    of_item = (said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *is_valid(said))
     latest = select(said.c[column]).where(*of_item).order_by(said.c.item_id, said.c.id.desc()).limit(1)
     return latest.correlate_except(said).scalar_subquery()
 
@@ -230,18 +230,19 @@ def labelled_at(connection: Connection, until: datetime | None) -> int:
 def is_settled(item_id: ColumnElement[int]) -> ColumnElement[bool]:
     """Return SQL for: the image has a current label or "unsure"."""
     said = labels.alias("said")
-    return exists().where(said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *_valid(said))
+    return exists().where(said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *is_valid(said))
 
 
 def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> ColumnElement[str | None]:
     """Return SQL for: "label" or "unsure" if the image has a current answer, else "skip" if this round skipped it."""
     skipped = labels.alias("skipped")
     here = (skipped.c.item_id == item_id, skipped.c.kind == "skip", skipped.c.round_id == round_id)
-    skip = select(skipped.c.kind).where(*here, *_valid(skipped)).limit(1).correlate_except(skipped)
+    skip = select(skipped.c.kind).where(*here, *is_valid(skipped)).limit(1).correlate_except(skipped)
     return func.coalesce(what_holds("kind", item_id), skip.scalar_subquery())
 
 
-def _valid(table: Any, until: datetime | None = None) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - or an alias
+def is_valid(table: Any, until: datetime | None = None) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - or an alias
+    """Return SQL for: a row of the history is an answer that no undo has revoked (until a moment)."""
     undo = labels.alias(f"undo_of_{table.name}")
     undone = exists().where(undo.c.undoes == table.c.id)
     return table.c.kind != "undo", ~(undone if until is None else undone.where(undo.c.at <= until))

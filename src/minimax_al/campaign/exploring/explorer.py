@@ -1,0 +1,270 @@
+"""Explorer of a campaign's pool: one view of all images for the tools that look at many at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.exploring.likeness import order_by_likeness
+from minimax_al.campaign.exploring.neighbours import NeighbourIndex
+from minimax_al.campaign.exploring.opinions import Opinions, form_opinions
+from minimax_al.campaign.exploring.pool_table import LABEL, UNSURE, PoolReader, PoolTable
+from minimax_al.campaign.exploring.pool_view import FoundImage, PoolView
+from minimax_al.campaign.exploring.projection import MapMethod, PoolMap, compute_map, map_file, read_map
+from minimax_al.campaign.images.known_features import FEATURES, known_store
+from minimax_al.campaign.progress.label_errors import OutOfFoldLabels, read_out_of_fold
+from minimax_al.campaign.progress.pool_predictions import PoolPredictions, latest_pool_predictions
+from minimax_al.campaign.rounds.leases import Holder
+from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.schema import picks, rounds, runs
+from minimax_al.errors import CampaignError, DataError
+from minimax_al.vocabulary import Progress
+
+NEIGHBOURS = "neighbours"
+"""Folder of a campaign's codes for searches by likeness."""
+
+Wanted = Literal["all", "unlabelled", "labelled"]
+
+Integers = NDArray[np.int64]
+
+
+class Found(NamedTuple):
+    """Page of a result.
+
+    Attributes:
+        images: Images of the page.
+        total: Number of images of the whole result.
+    """
+
+    images: list[FoundImage]
+    total: int
+
+
+@dataclass(frozen=True)
+class _Located:
+    """Features of the pool: an index, and the row of each image of a table in it, -1 without features."""
+
+    index: NeighbourIndex
+    rows: Integers
+
+
+class Explorer:
+    """Reader of a campaign's pool for the tools that look at many images; safe to share between threads.
+
+    Args:
+        context: Campaign.
+    """
+
+    def __init__(self, context: CampaignContext) -> None:
+        self.context = context
+        self._reader = PoolReader(context.store)
+        self._lock = Lock()
+        self._run_key: tuple[object, ...] | None = None
+        self._predictions: PoolPredictions | None = None
+        self._out_of_fold: OutOfFoldLabels | None = None
+        self._opinions: tuple[object, Opinions] | None = None
+        self._store_key: object = None
+        self._located: _Located | None = None
+
+    def view(self, now: datetime | None = None, holder: Holder | None = None) -> PoolView:
+        """Return the view of the pool as of now.
+
+        Args:
+            now: Time by the campaign's lease clock; None treats every lease as running.
+            holder: Annotator whose own images are not reserved.
+        """
+        table = self._reader.read()
+        with self.context.store.reading() as connection:
+            ids = class_ids(connection)
+            with self._lock:
+                opinions = self._opinions_on(connection, table, tuple(ids.items()))
+            waiting, reserved = _waiting(connection, table, now, holder)
+        return PoolView(table, opinions, ids, waiting, reserved)
+
+    def search(self, view: PoolView, text: str, wanted: Wanted = "all") -> Integers:
+        """Return the rows of the images whose path or label contains all words, by path.
+
+        Args:
+            view: View of the pool.
+            text: Words, without regard to case; empty for all images.
+            wanted: Whether to return images with a label, without one, or all.
+        """
+        table = view.table
+        words = text.casefold().split()
+        names = {number: name.casefold() for name, number in view.class_ids.items()} | {0: ""}
+        labels = table.class_id.tolist()
+        rows = np.flatnonzero(self._wanted(view, wanted))
+        if words:
+            folded = table.folded
+            rows = np.array(
+                [
+                    row
+                    for row in rows.tolist()
+                    if all(word in folded[row] or word in names.get(labels[row], "") for word in words)
+                ],
+                dtype=np.int64,
+            )
+        paths = table.paths
+        return np.array(sorted(rows.tolist(), key=lambda row: paths[row]), dtype=np.int64)
+
+    def neighbours(
+        self, view: PoolView, examples: Sequence[int], wanted: Wanted, count: int
+    ) -> tuple[Integers, NDArray[np.float32]]:
+        """Return the rows of the images that are most similar to examples, and their similarities.
+
+        Args:
+            view: View of the pool.
+            examples: Ids of the examples.
+            wanted: Whether to return images with a label, without one, or all.
+            count: Largest number of images.
+
+        Raises:
+            CampaignError: The campaign has no features yet.
+            DataError: An example does not exist or has no features.
+        """
+        located = self._features(view.table)
+        places = view.table.find(examples)
+        for example, place in zip(examples, places.tolist(), strict=True):
+            if place < 0:
+                raise DataError(f"{example!r} is not an image of this campaign")
+            if located.rows[place] < 0:
+                raise DataError(f"{view.table.paths[place]!r} has no features: no likeness is known")
+        chosen = self._wanted(view, wanted) & (located.rows >= 0)
+        chosen[places] = False
+        rows_of_table = np.flatnonzero(chosen)
+        order = np.argsort(located.rows[rows_of_table], kind="stable")
+        rows_of_table = rows_of_table[order]
+        among, first = np.unique(located.rows[rows_of_table], return_index=True)  # copies share a row
+        # A row that several images share counts once per image: ask for some more, and cut afterwards.
+        found = located.index.nearest(located.rows[places], among, count)
+        ends = np.append(first[1:], len(rows_of_table))
+        place_in = np.searchsorted(among, found.rows)
+        images = [rows_of_table[first[p] : ends[p]] for p in place_in.tolist()]
+        rows = np.concatenate([np.empty(0, np.int64), *images])[:count]
+        repeats = [len(part) for part in images]
+        return rows, np.repeat(found.similarities, repeats)[:count]
+
+    def order_by_likeness(self, view: PoolView, ids: Sequence[int]) -> list[int]:
+        """Return ids of images in an order in which similar ones follow one another; unknown ids are left out.
+
+        Raises:
+            CampaignError: The campaign has no features yet.
+        """
+        located = self._features(view.table)
+        places = view.table.find(ids)
+        places = places[places >= 0]
+        rows = located.rows[places]
+        units = np.zeros((len(places), located.index.store.shape[1]), np.float32)
+        units[rows >= 0] = located.index.unit_vectors(rows[rows >= 0])
+        found: list[int] = view.table.items[places[order_by_likeness(units)]].tolist()
+        return found
+
+    def map(self, method: MapMethod) -> PoolMap | None:
+        """Return a computed map; None if it was not computed yet."""
+        return read_map(self.context.folder, method)
+
+    def map_version(self, method: MapMethod) -> str | None:
+        """Return a text that changes with the map; None if it was not computed yet."""
+        try:
+            found = map_file(self.context.folder, method).stat()
+        except OSError:
+            return None
+        return f"{found.st_mtime_ns:x}-{found.st_size:x}"
+
+    def compute_map(self, method: MapMethod, progress: Progress | None = None) -> PoolMap:
+        """Compute a map of all images with features.
+
+        Raises:
+            CampaignError: The campaign has no features yet.
+            DataError: Too few images have features.
+        """
+        table = self._reader.read()
+        located = self._features(table)
+        chosen = np.flatnonzero((located.rows >= 0) & (table.active | (table.kind == LABEL)))
+        return compute_map(
+            located.index,
+            table.items[chosen],
+            located.rows[chosen],
+            method,
+            seed=self.context.settings.seed,
+            progress=progress,
+        )
+
+    def has_features(self) -> bool:
+        """Return whether features of the pool are there."""
+        try:
+            self._features(self._reader.read())
+        except CampaignError:
+            return False
+        return True
+
+    def _wanted(self, view: PoolView, wanted: Wanted) -> NDArray[np.bool_]:
+        table = view.table
+        if wanted == "unlabelled":
+            return view.unanswered
+        if wanted == "labelled":
+            return np.isin(table.kind, (LABEL, UNSURE))
+        return np.logical_or(table.active, table.kind == LABEL)
+
+    def _opinions_on(self, connection: Connection, table: PoolTable, classes: tuple[object, ...]) -> Opinions:
+        done = runs.c.state == "done"
+        latest = connection.execute(select(func.count(), func.max(runs.c.finished_at)).where(done)).one()
+        run_key = (*latest, classes)
+        if run_key != self._run_key:
+            self._predictions = latest_pool_predictions(connection, self.context.folder)
+            try:
+                self._out_of_fold = read_out_of_fold(connection, self.context.folder)
+            except CampaignError:  # the classes have changed since: nothing is known of the labels until a training
+                self._out_of_fold = None
+            self._run_key = run_key
+        key = (run_key, table.version)
+        if self._opinions is None or self._opinions[0] != key:
+            self._opinions = key, form_opinions(table, self._predictions, self._out_of_fold)
+        return self._opinions[1]
+
+    def _features(self, table: PoolTable) -> _Located:
+        """Return the features of a table's images.
+
+        Raises:
+            CampaignError: The campaign has no features yet.
+        """
+        source, folder = self.context.settings.features, self.context.folder
+        if source is None:
+            raise CampaignError("this campaign trains networks on its images: there are no features to compare them by")
+        with self._lock:
+            try:
+                key = (table.images, source, (folder / FEATURES / "current.json").stat().st_mtime_ns)
+            except OSError:
+                raise CampaignError("the images' features are not computed yet: choose the first round") from None
+            if self._located is None or key != self._store_key:
+                store = known_store(folder, source)
+                if store is None or len(store) == 0:
+                    raise CampaignError("the images' features are not computed yet: choose the first round")
+                index = NeighbourIndex(store, folder / NEIGHBOURS)
+                rows = store.rows(table.hashes)
+                self._located, self._store_key = _Located(index, rows), key
+            return self._located
+
+
+def _waiting(
+    connection: Connection, table: PoolTable, now: datetime | None, holder: Holder | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whether each image waits in an open round, and whether it must not be offered in bulk."""
+    columns = (picks.c.item_id, picks.c.at_random, picks.c.lease_holder, picks.c.lease_session, picks.c.lease_until)
+    statement = select(*columns).join(rounds, rounds.c.id == picks.c.round_id)
+    rows = connection.execute(statement.where(picks.c.waits, rounds.c.closed_at.is_(None))).all()
+    waiting, reserved = np.zeros(len(table), np.bool_), np.zeros(len(table), np.bool_)
+    for row, place in zip(rows, table.find([row.item_id for row in rows]).tolist(), strict=True):
+        if place < 0:
+            continue
+        waiting[place] = True
+        mine = holder is not None and (row.lease_holder, row.lease_session) == holder
+        ended = now is not None and row.lease_until is not None and row.lease_until <= now
+        reserved[place] = row.at_random or (row.lease_holder is not None and not mine and not ended)
+    return waiting, reserved

@@ -1,0 +1,94 @@
+"""Requests and answers about many images at once: search, neighbours, candidates, all labels, maps."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from minimax_al.campaign.exploring.bulk import ClassCount
+from minimax_al.campaign.exploring.label_list import LabelCounts
+from minimax_al.campaign.exploring.pool_view import FoundImage
+from minimax_al.campaign.exploring.projection import MapMethod
+from minimax_al.web.models import ItemId, Job
+
+MOST = 200
+"""Largest number of images per answer."""
+
+ExampleIds = Annotated[list[ItemId], Field(min_length=1, max_length=50, description="Images to find similar ones to")]
+ImageIds = Annotated[list[ItemId], Field(min_length=1, max_length=MOST)]
+SearchText = Annotated[str, Field(max_length=200, description="Words that path or label contain")]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class ImagesRequest(_Request):
+    """Request about some images."""
+
+    items: ImageIds
+
+
+class NeighboursRequest(_Request):
+    """Request for the images that are most similar to examples."""
+
+    items: ExampleIds
+    wanted: Literal["all", "unlabelled", "labelled"] = "all"
+    offset: Annotated[int, Field(ge=0, le=100_000)] = 0
+    limit: Annotated[int, Field(ge=1, le=MOST)] = 60
+
+
+class MapOrder(_Request):
+    """Request to compute a map of the pool."""
+
+    method: MapMethod
+
+
+class FoundImages(_Answer):
+    """Page of images."""
+
+    images: list[FoundImage]
+    total: Annotated[int, Field(description="Number of images that match")]
+
+
+class Candidates(FoundImages):
+    """Page of the images that today's model takes for one class."""
+
+    run: Annotated[int | None, Field(description="Run of the model; None without one")]
+    predicted: Annotated[int, Field(description="Number of unlabelled images that the model has predicted")]
+    unlabelled: Annotated[int, Field(description="Number of unlabelled images")]
+    classes: list[ClassCount]
+
+
+class LabelPage(FoundImages):
+    """Page of all labels, with the numbers of answers over all images."""
+
+    counts: LabelCounts
+    run: Annotated[int | None, Field(description="Run of today's model; None without one")]
+
+
+class Ordered(_Answer):
+    """Images in another order."""
+
+    items: list[int]
+
+
+class MapState(_Answer):
+    """State of one map."""
+
+    method: MapMethod
+    version: Annotated[str | None, Field(description="Text that changes with the map; None if it is not computed")]
+    images: Annotated[int, Field(description="Number of images on the map")]
+
+
+class Maps(_Answer):
+    """Maps of the pool."""
+
+    features: Annotated[bool, Field(description="Whether the images have features to compute a map from")]
+    tsne: Annotated[bool, Field(description="Whether openTSNE is installed (extra `map`)")]
+    images: Annotated[int, Field(description="Number of images that a map would show now")]
+    maps: list[MapState]
+    job: Job
