@@ -38,6 +38,16 @@ ROUTES = (
     "GET /api/drawing/{item}",
     "GET /api/pixels/{item}/{kind}",
     "GET /previews/{item}",
+    "GET /api/candidates",
+    "GET /api/labels",
+    "GET /api/search",
+    "POST /api/look-up",
+    "POST /api/neighbours",
+    "POST /api/likeness",
+    "GET /api/maps",
+    "POST /api/maps",
+    "GET /api/maps/{method}/points",
+    "GET /api/maps/{method}/colours",
 )
 
 load_all_checks()

@@ -9,8 +9,9 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.exploring.explorer import Explorer
 from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
-from minimax_al.web import images, labelling, masks, overview, page, pixels, transfer, work
+from minimax_al.web import images, labelling, map_jobs, maps, masks, overview, page, pixels, pool, transfer, work
 from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
@@ -59,10 +60,13 @@ def create_app(
         ],
     )
     app.state.shared = state
+    app.state.explorer = Explorer(campaign.context)
+    app.state.map_jobs = Jobs(campaign, map_jobs.COMMAND)
     add_exception_handlers(app)
-    for part in (page, overview, labelling, images, masks, pixels, work, transfer):
+    for part in (page, overview, labelling, images, masks, pixels, work, transfer, pool, maps):
         app.include_router(part.router)
     app.include_router(work.managers)
+    app.include_router(maps.managers)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
     return app
 
@@ -71,4 +75,5 @@ def create_app(
 async def _until_the_job_has_ended(app: FastAPI) -> AsyncIterator[None]:
     yield
     state: State = app.state.shared
+    await to_thread.run_sync(app.state.map_jobs.stop)
     await to_thread.run_sync(state.jobs.stop)

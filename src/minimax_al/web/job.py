@@ -21,17 +21,17 @@ def main() -> int:
     """Run the job of the order; return 0 on success and 1 on failure."""
     order = json.loads(sys.stdin.readline())
     storage = order.pop("storage")
-    Thread(target=_end_with_input, daemon=True).start()
-    out = _reserve_output()
+    Thread(target=end_with_input, daemon=True).start()
+    out = reserve_output()
     try:
         message = run(Path(sys.argv[1]), storage, JobOrder.model_validate(order), out)
     except MinimaxALError as error:
-        _tell(out, state="failed", message=str(error))
+        tell(out, state="failed", message=str(error))
         return 1
     except Exception as error:
-        _tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
+        tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
         raise
-    _tell(out, state="done", message=message)
+    tell(out, state="done", message=message)
     return 0
 
 
@@ -52,7 +52,7 @@ def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:
     """
 
     def progress(what: str, done: int, total: int, unit: str) -> None:
-        _tell(out, training=what, epoch=done, epochs=total, unit=unit)
+        tell(out, training=what, epoch=done, epochs=total, unit=unit)
 
     with Campaign.open(folder, storage) as campaign:
         return _query(campaign, order, progress) if order.kind == "query" else _train(campaign, order, progress)
@@ -69,12 +69,13 @@ def _query(campaign: Campaign, order: JobOrder, progress: Progress) -> str:
     return f"round {state.number} is open: {state.picks:,} images by {state.strategy}"
 
 
-def _tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`
+def tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`
+    """Write a line of progress."""
     out.write(json.dumps(told) + "\n")
     out.flush()
 
 
-def _reserve_output() -> TextIO:
+def reserve_output() -> TextIO:
     """Reserve standard output for progress; redirect all other output, of C libraries too, to the log."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -82,7 +83,8 @@ def _reserve_output() -> TextIO:
     return out
 
 
-def _end_with_input() -> None:
+def end_with_input() -> None:
+    """End the process when its standard input closes: the server has ended."""
     while os.read(0, 1024):
         pass
     os._exit(1)  # nothing else ends a training from a thread in the middle of a step

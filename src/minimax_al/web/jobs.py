@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import CampaignError
-from minimax_al.web.models import Job, JobOrder
+from minimax_al.web.models import Job, JobOrder, MapOrder
 
 COMMAND = (sys.executable, "-m", "minimax_al.web.job")
 STOP_SECONDS = 10.0
@@ -54,7 +54,7 @@ class Jobs:
         with self._lock:
             return self._now
 
-    def start(self, order: JobOrder) -> Job:
+    def start(self, order: JobOrder | MapOrder) -> Job:
         """Start a job.
 
         Raises:
@@ -86,7 +86,7 @@ class Jobs:
             process.kill()
         reader.join(STOP_SECONDS)
 
-    def _spawn(self, order: JobOrder) -> "subprocess.Popen[str]":
+    def _spawn(self, order: JobOrder | MapOrder) -> "subprocess.Popen[str]":
         store = self._campaign.store
         storage = None if store.is_sqlite else store.url.render_as_string(hide_password=False)
         process = subprocess.Popen(  # noqa: S603 - our own command

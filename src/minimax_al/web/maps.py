@@ -11,12 +11,14 @@ from minimax_al.campaign.exploring.projection import METHODS, MapMethod, PoolMap
 from minimax_al.errors import CampaignError
 from minimax_al.web.jobs import JobRunsError
 from minimax_al.web.map_jobs import TheMapJobs
-from minimax_al.web.models import Job
+from minimax_al.web.models import Job, MapOrder
 from minimax_al.web.pool import TheExplorer
-from minimax_al.web.pool_models import MapOrder, Maps, MapState
+from minimax_al.web.pool_models import Maps, MapState
 from minimax_al.web.refusals import conflict, declared, is_passing, not_found
+from minimax_al.web.roles import ManagerOnly
 
 router = APIRouter(prefix="/api", tags=["maps"])
+managers = APIRouter(prefix="/api", tags=["maps"], dependencies=[ManagerOnly])
 
 _BINARY: dict[int | str, dict[str, Any]] = {
     200: {
@@ -37,10 +39,10 @@ def maps(explorer: TheExplorer, jobs: TheMapJobs) -> Maps:
         shown = 0 if found is None else len(found.items)
         states.append(MapState(method=method, version=None if found is None else version, images=shown))
     images = explorer.count_mappable() if has_features else 0
-    return Maps(features=has_features, tsne=has_tsne(), images=images, maps=states, job=jobs.now)
+    return Maps(features=has_features, tsne=has_tsne(), images=images, maps=states, job=jobs.current)
 
 
-@router.post("/maps", status_code=202, responses=declared(400, 408, 409, 413, 422))
+@managers.post("/maps", status_code=202, responses=declared(400, 408, 409, 413, 422))
 def start_map(order: MapOrder, explorer: TheExplorer, jobs: TheMapJobs) -> Job:
     """Start the computation of a map; `GET /api/maps` returns its progress."""
     try:

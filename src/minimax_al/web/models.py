@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from minimax_al.campaign import Advice, ClassCount, CurvePoint, ModelState, Pick
+from minimax_al.campaign.exploring.projection import MapMethod
 from minimax_al.campaign.store.history import Kind
 from minimax_al.vocabulary import Task
 
@@ -111,6 +112,13 @@ class JobOrder(_Request):
     budget: Annotated[int, Field(ge=1, le=2**31 - 1, description="Number of images of a query")] = 100
     strategy: Annotated[str | None, Field(max_length=200, description="Strategy; by default the campaign's")] = None
     random_share: Annotated[float, Field(ge=0, le=1, description="Share of a query's images drawn at random")] = 0.0
+
+
+class MapOrder(_Request):
+    """Request to compute a map of the pool."""
+
+    kind: Literal["map"] = "map"
+    method: MapMethod
 
 
 class RoundRequest(_Request):
@@ -225,7 +233,7 @@ class Job(_Answer):
     """Training or query that runs, or the last one that this server ran."""
 
     state: Literal["idle", "running", "done", "failed"] = "idle"
-    kind: JobKind | None = None
+    kind: JobKind | Literal["map"] | None = None
     training: Annotated[str | None, Field(description="Model that is being trained")] = None
     epoch: Annotated[int | None, Field(description="Number of finished epochs")] = None
     epochs: int | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from minimax_al.campaign.exploring.bulk import ClassCount
+from minimax_al.campaign.exploring.bulk import CandidateCount
 from minimax_al.campaign.exploring.label_list import LabelCounts
 from minimax_al.campaign.exploring.pool_view import FoundImage
 from minimax_al.campaign.exploring.projection import MapMethod
@@ -41,12 +41,6 @@ class NeighboursRequest(_Request):
     limit: Annotated[int, Field(ge=1, le=MOST)] = 60
 
 
-class MapOrder(_Request):
-    """Request to compute a map of the pool."""
-
-    method: MapMethod
-
-
 class FoundImages(_Answer):
     """Page of images."""
 
@@ -60,7 +54,7 @@ class Candidates(FoundImages):
     run: Annotated[int | None, Field(description="Run of the model; None without one")]
     predicted: Annotated[int, Field(description="Number of unlabelled images that the model has predicted")]
     unlabelled: Annotated[int, Field(description="Number of unlabelled images")]
-    classes: list[ClassCount]
+    classes: list[CandidateCount]
 
 
 class LabelPage(FoundImages):

@@ -1,6 +1,7 @@
 """Confirm by class: the images that today's model takes for one class, to be confirmed many at a time."""
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from minimax_al.campaign.exploring.pool_view import PoolView
 CandidateOrder = Literal["sure", "unsure"]
 
 
-class ClassCount(NamedTuple):
+@dataclass(frozen=True)
+class CandidateCount:
     """Number of candidates of a class.
 
     Attributes:
@@ -38,11 +40,11 @@ def find_candidates(view: PoolView, class_name: str, order: CandidateOrder) -> N
     return rows[np.argsort(-confidence if order == "sure" else confidence, kind="stable")]
 
 
-def count_candidates(view: PoolView) -> list[ClassCount]:
+def count_candidates(view: PoolView) -> list[CandidateCount]:
     """Return the number of candidates of every class, in the order of the classes."""
     predicted = view.opinions.predicted[_offered(view)]
     counts = np.bincount(predicted, minlength=max(view.class_ids.values(), default=0) + 1)
-    return [ClassCount(name, int(counts[number])) for name, number in view.class_ids.items()]
+    return [CandidateCount(name, int(counts[number])) for name, number in view.class_ids.items()]
 
 
 def _offered(view: PoolView) -> NDArray[np.bool_]:

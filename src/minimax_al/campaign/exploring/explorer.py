@@ -186,7 +186,7 @@ class Explorer:
         """
         table = self._reader.read()
         located = self._features(table)
-        chosen = np.flatnonzero((located.rows >= 0) & (table.active | (table.kind == LABEL)))
+        chosen = _mappable(table, located)
         return compute_map(
             located.index,
             table.items[chosen],
@@ -199,10 +199,23 @@ class Explorer:
     def has_features(self) -> bool:
         """Return whether features of the pool are there."""
         try:
-            self._features(self._reader.read())
+            self.check_features()
         except CampaignError:
             return False
         return True
+
+    def check_features(self) -> None:
+        """Raise an error if the pool has no features.
+
+        Raises:
+            CampaignError: The campaign has no features yet.
+        """
+        self._features(self._reader.read())
+
+    def count_mappable(self) -> int:
+        """Return the number of images that a map would show now."""
+        table = self._reader.read()
+        return len(_mappable(table, self._features(table)))
 
     def _wanted(self, view: PoolView, wanted: Wanted) -> NDArray[np.bool_]:
         table = view.table
@@ -210,7 +223,8 @@ class Explorer:
             return view.unanswered
         if wanted == "labelled":
             return np.isin(table.kind, (LABEL, UNSURE))
-        return np.logical_or(table.active, table.kind == LABEL)
+        shown: NDArray[np.bool_] = table.active | (table.kind == LABEL)
+        return shown
 
     def _opinions_on(self, connection: Connection, table: PoolTable, classes: tuple[object, ...]) -> Opinions:
         done = runs.c.state == "done"
@@ -250,6 +264,10 @@ class Explorer:
                 rows = store.rows(table.hashes)
                 self._located, self._store_key = _Located(index, rows), key
             return self._located
+
+
+def _mappable(table: PoolTable, located: _Located) -> Integers:
+    return np.flatnonzero((located.rows >= 0) & np.logical_or(table.active, table.kind == LABEL))
 
 
 def _waiting(

@@ -164,7 +164,8 @@ def _encode(shard: NDArray[np.float16]) -> tuple[NDArray[np.int8], Floats]:
 def _as_units(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
-    return np.divide(vectors, lengths, dtype=np.float32)
+    units: Floats = np.divide(vectors, lengths, dtype=np.float32)
+    return units
 
 
 def _as_file(array: NDArray[np.generic]) -> bytes:

@@ -204,7 +204,7 @@ def answer_authors(connection: Connection, item_ids: Sequence[int]) -> dict[int,
         connection: Connection.
         item_ids: Ids of the images.
     """
-    given = select(labels.c.item_id, labels.c.author).where(*_valid(labels)).order_by(labels.c.id)
+    given = select(labels.c.item_id, labels.c.author).where(*is_valid(labels)).order_by(labels.c.id)
     rows = [connection.execute(given.where(labels.c.item_id.in_(portion))) for portion in portions(item_ids)]
     return {row.item_id: row.author for found in rows for row in found}
 
