@@ -48,13 +48,18 @@ class LabelPredictions:
         """Predictions by models that were trained on all other folds."""
         return out_of_fold(self.round, self._fit, self.fold)
 
+    @cached_property
+    def measured(self) -> OutOfFold:
+        """Predictions of the labels that measure a model."""
+        return self._measured(self.predictions)
+
     def evaluate(self, store: Store) -> Evaluation:
         """Return the cross-validated metrics; the accuracy on images that were drawn at random is among them.
 
         Args:
             store: Database of the campaign, which knows the images that were drawn at random.
         """
-        measured = self._measured(self.predictions)
+        measured = self.measured
         found = measured.evaluation(self.learner.dataset.num_classes)
         count = len(measured.positions)
         if count == 0:

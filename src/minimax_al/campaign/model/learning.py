@@ -22,6 +22,7 @@ from minimax_al.campaign.model.finetuning import finetuned_model
 from minimax_al.campaign.model.fitted_labels import FittedLabels
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.measuring import measure
+from minimax_al.campaign.model.pixel_baseline import compare_with_pixels
 from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.campaign.progress.headline import CROSS_VALIDATED
 from minimax_al.campaign.progress.label_errors import OUT_OF_FOLD
@@ -192,7 +193,10 @@ class Session(FittedLabels):
         if self.features is None:
             return Evaluation({}, [])
         self.predicted_labels = LabelPredictions(self.learner, self.material.labelled)
-        return self.predicted_labels.evaluate(self.context.store)
+        found = self.predicted_labels.evaluate(self.context.store)
+        labels = self.predicted_labels
+        by_pixels = compare_with_pixels(self.context, labels.labelled, labels.measured, labels.fold)
+        return replace(found, metrics={**found.metrics, **by_pixels})
 
     def _measure_earlier(self, run_id: int, trained: Trained) -> dict[int, dict[str, float]]:
         with self.context.store.reading() as connection:

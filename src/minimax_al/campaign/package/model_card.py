@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult
-from minimax_al.campaign.progress.headline import CROSS_VALIDATED, HIGH, LOW, RANDOM_COUNT
+from minimax_al.campaign.progress.headline import CROSS_VALIDATED, HIGH, LOW, PIXEL_P, RANDOM_COUNT
 from minimax_al.campaign.progress.status import ModelState
 from minimax_al.training.trained import Trained
 
@@ -12,6 +12,7 @@ _EXPLAINED = {
     "calibration_error": (
         "The calibration error is the mean distance between confidence and accuracy (Guo et al. 2017)."
     ),
+    "pixel_accuracy": "The pixel accuracy is that of a classifier of 16×16 thumbnails on the same labels.",
     "miou": (
         "The IoU of a class is the number of pixels that truth and model share, divided by the number that either has; "
         "mIoU is the mean over the classes that either shows. Its interval is a bootstrap over the held-out images."
@@ -91,7 +92,7 @@ def _quality(model: ModelState) -> list[str]:
     rows += [
         f"| {name.replace('_', ' ').replace('miou', 'mIoU')} | {100 * value:.1f} % |"
         for name, value in sorted(model.metrics.items())
-        if name not in {model.metric, LOW, HIGH, CROSS_VALIDATED, RANDOM_COUNT} and "seconds" not in name
+        if name not in {model.metric, LOW, HIGH, CROSS_VALIDATED, PIXEL_P, RANDOM_COUNT} and "seconds" not in name
     ]
     return [
         f"Measured {model.measurement}:",

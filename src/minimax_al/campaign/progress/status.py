@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, select
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.inventory import count_near_duplicates
 from minimax_al.campaign.progress.advice import Advice, Measurement, advise
+from minimax_al.campaign.progress.feature_advice import advise_on_features
 from minimax_al.campaign.progress.headline import (
     CROSS_VALIDATED,
     RANDOM_ACCURACY,
@@ -191,7 +192,7 @@ def read_status(context: CampaignContext) -> Status:
             model=_model_state(finished, labelled, folder, settings.task) if finished else None,
             advice=_advice(connection, measured_alike(folder, finished), unlabelled, settings),
             set_aside=tuple((row.path, row.reason) for row in connection.execute(aside)),
-            notes=tuple(_notes(connection, by_status, labelled, folder)),
+            notes=(*_notes(connection, by_status, labelled, folder), *_on_features(finished, settings, folder)),
             confirmed=sum(row.origin == BULK for row in labelled),
         )
 
@@ -278,6 +279,10 @@ def _advice(
     next_labels = connection.execute(latest).scalar() or 100
     points, metric = measurements(finished), HEADLINE_NAMES[HEADLINES[settings.task]]
     return advise(points, unlabelled, next_labels, settings.worthwhile_gain, settings.seed, metric=metric)
+
+
+def _on_features(finished: Sequence[Row[Any]], settings: CampaignSettings, folder: Path) -> list[str]:
+    return [] if settings.features is None else advise_on_features(finished, folder)
 
 
 def _near_duplicates_note(connection: Connection, by_status: Mapping[str, int], folder: Path) -> list[str]:

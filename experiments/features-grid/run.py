@@ -1,0 +1,92 @@
+"""Run the grid on features: one results folder per data set and start, resumed by the same command.
+
+    python experiments/features-grid/run.py main --tables tables --out runs
+    python experiments/features-grid/run.py cold --sets flowers,textures --tables tables --out runs
+
+`tables` holds what `split.py` wrote. Parts: `main`, `mal`, `further`, `slow` and `readings` are strategies after
+`centroids`; `cold` compares the first labels themselves; `starts` compares strategies after other first labels.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+GRID = Path(__file__).with_name("grid.yaml")
+
+# First labels, labels per round, points: from about 1 label per class on. Two X-ray images are often of one class.
+NUMBERS = {
+    "textures": (10, 50, 4),
+    "flowers": (5, 30, 4),
+    "xray": (10, 10, 4),
+    "caltech101": (101, 202, 3),
+    "gtsrb": (43, 172, 3),
+    "cifar100": (100, 400, 3),
+    "tiles": (12, 30, 4),
+    "trash": (6, 36, 4),
+    "ucmerced": (21, 84, 4),
+}
+DEVELOPMENT = ("textures", "flowers", "xray", "caltech101", "gtsrb", "cifar100")
+PARTS = {
+    "main": "random,margin,entropy,badge,dropquery,cluster_margin,typicality,coreset,uherding",
+    "mal": "mal,random+mal",
+    "further": "least_confidence,powerbald,alfa_mix,galaxy,coverage,centroids,maxherding,probcover,bald",
+    "slow": "batchbald,bait,learning_loss,waal,badge+mal,random-equal-work",
+    "starts": "random,margin,typicality,cluster_margin,uherding",
+    "readings": "mal-no-minimax,mal-no-discriminator,mal-diversity-only,mal-filter",
+}
+STARTS = ("random", "typicality", "probcover")
+COLD = ("random", "centroids", "typicality", "probcover", "maxherding", "coverage")
+
+
+class Job(NamedTuple):
+    """One results folder and what runs in it."""
+
+    folder: str
+    strategies: str
+    initial: str
+    numbers: tuple[int, int, int]
+
+
+def jobs_of(part: str, name: str) -> list[Job]:
+    """Return the jobs of a part on one data set."""
+    start, step, points = NUMBERS[name]
+    if part == "cold":
+        return [Job(f"{name}-cold-{each}", "random", each, (start, step, 1)) for each in COLD]
+    if part == "starts":
+        return [Job(f"{name}-{each}", PARTS[part], each, (start, step, points)) for each in STARTS]
+    return [Job(name, PARTS[part], "centroids", (start, step, points))]
+
+
+def main() -> None:
+    """Run a part on the data sets, one after another."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=[*PARTS, "cold"])
+    parser.add_argument("--sets", default=",".join(DEVELOPMENT))
+    parser.add_argument("--tables", type=Path, default=Path("tables"))
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--strategies", help="instead of the part's")
+    options = parser.parse_args()
+    mal = Path(sys.executable).with_name("mal")
+    for name in options.sets.split(","):
+        for job in jobs_of(options.part, name):
+            start, step, points = job.numbers
+            settings = {
+                "--name": name,
+                "--data": options.tables / f"{name}.parquet",
+                "--out": options.out / job.folder,
+                "--strategies": options.strategies or job.strategies,
+                "--initial": job.initial,
+                "--seeds": options.seeds,
+                "--start": start,
+                "--step": step,
+                "--points": points,
+            }
+            words = [str(word) for pair in settings.items() for word in pair]
+            subprocess.run([mal, "bench", "run", str(GRID), *words], check=False)  # noqa: S603 - our own command
+
+
+if __name__ == "__main__":
+    main()
