@@ -165,7 +165,13 @@ class ActiveLearner:
 
 def _on_device(dataset: Dataset, runtime: Runtime) -> Dataset:
     """Return the data set with its resident images on the runtime's device."""
-    return replace(dataset, train=dataset.train.to(runtime.device), test=dataset.test.to(runtime.device))
+    selection = dataset.selection
+    return replace(
+        dataset,
+        train=dataset.train.to(runtime.device),
+        test=dataset.test.to(runtime.device),
+        selection=selection if selection is None else selection.to(runtime.device),
+    )
 
 
 def _no_answers(dataset: Dataset) -> Tensor:

@@ -25,7 +25,7 @@ class Regression:
             torch.manual_seed(0)
             self.network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.networks = {"regressor": self.network}
-        self.optimizers = {"regressor": settings.adam(self.network)}
+        self.optimizers = {"regressor": settings.build_optimizer(self.network)}
         self.rates = []
 
     def step(self, x, y):
@@ -108,6 +108,43 @@ def test_learning_rates():
     cosine, _ = run(EpochSettings(epochs=2, learning_rate=0.01, schedule="cosine"))
     expected = [0.005 * (1 + math.cos(math.pi * step / (2 * STEPS))) for step in range(2 * STEPS)]
     assert cosine.rates == pytest.approx(expected, rel=1e-12)
+    quarters, _ = run(EpochSettings(epochs=4, learning_rate=0.01, schedule="step"))
+    assert quarters.rates == pytest.approx([0.01 / 10 ** (step // STEPS) for step in range(4 * STEPS)], rel=1e-12)
+
+
+def test_sgd_follows_its_momentum_and_decay():
+    settings = EpochSettings(optimizer="sgd", momentum=0.8, weight_decay=0.1, learning_rate=0.05)
+    network = nn.Linear(2, 1, bias=False)
+    optimizer, weight = settings.build_optimizer(network), network.weight.detach().clone()
+    momentum = torch.zeros_like(weight)
+    for value in (1.0, -2.0, 0.5):
+        network.weight.grad = torch.full_like(weight, value)
+        optimizer.step()
+        momentum = 0.8 * momentum + value + 0.1 * weight
+        weight = weight - 0.05 * momentum
+    torch.testing.assert_close(network.weight.detach(), weight)
+
+
+def test_a_number_of_steps_in_all_ends_in_a_shorter_pass(tmp_path):
+    settings = EpochSettings(optimizer="sgd", total_steps=8, learning_rate=0.01, schedule="step", checkpoint_every=1)
+    assert settings.plan(STEPS) == [3, 3, 2]
+
+    def parts(epoch):
+        return batches(epoch)[: settings.plan(STEPS)[epoch]]
+
+    whole, history = run(settings, batches=parts)
+    assert len(history) == 3
+    assert whole.rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 1e-4, 1e-4, 1e-5, 1e-5], rel=1e-12)
+
+    def killed(epoch):
+        if epoch == 2:
+            raise KilledError
+        return parts(epoch)
+
+    with pytest.raises(KilledError):
+        run(settings, batches=killed, checkpoint=tmp_path / "toy")
+    resumed, _ = run(settings, batches=parts, checkpoint=tmp_path / "toy")
+    assert all(torch.equal(value, state_of(resumed)[name]) for name, value in state_of(whole).items())
 
 
 def test_losses_are_means_over_the_steps_of_an_epoch():

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from torch import Tensor
 
-from minimax_al.data import Dataset, load_dataset, make_imbalanced, with_validation
+from minimax_al.data import Dataset, load_dataset, make_imbalanced, with_selection, with_validation
 from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies.strategy_names import build_strategy, strategy_name
@@ -97,7 +97,7 @@ class Protocol(BaseModel):
         """
         dataset = self.load_data()
         self.check_fits(dataset)
-        if self.validation or self.imbalanced:
+        if self.validation or self.imbalanced or self.recipe.task.selection:
             self.dataset_for(dataset, seed=0)  # an unusable draw is refused before anything is written
         return dataset
 
@@ -116,6 +116,8 @@ class Protocol(BaseModel):
             drawn = with_validation(drawn, self.validation, derive_seed(seed, "validation"))
         if self.imbalanced:
             drawn = make_imbalanced(drawn, derive_seed(seed, "imbalance"))
+        if self.recipe.task.selection and drawn.sample == "images":
+            drawn = with_selection(drawn, self.recipe.task.selection, derive_seed(seed, "selection"))
         if drawn is not dataset:
             self.check_fits(drawn)
         return drawn

@@ -71,7 +71,7 @@ class CountingRound(Round):
         history = super().train(name, training, settings, steps=steps, batches=counted)
         if name not in self.work.per_step:  # the training was already finished when it was interrupted
             next(counted(0, steps))
-        self.work.add(name, steps * settings.epochs)
+        self.work.add(name, sum(settings.plan(steps)))
         return history
 
 

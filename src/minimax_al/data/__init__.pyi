@@ -19,7 +19,7 @@ from .pool import Pool
 from .scan import Scan, SetAside, scan_folder
 from .sources import SOURCES, load_dataset
 from .strong_augmentation import strongly_augment
-from .subsets import subset, with_validation
+from .subsets import subset, with_selection, with_validation
 
 __all__ = [
     "IGNORED",
@@ -70,5 +70,6 @@ __all__ = [
     "scan_folder",
     "strongly_augment",
     "subset",
+    "with_selection",
     "with_validation",
 ]

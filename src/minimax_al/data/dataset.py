@@ -39,6 +39,8 @@ class Dataset:
         mean: Mean of the training images' red, green and blue, in [0, 1] units; unused for feature vectors.
         std: Standard deviation of red, green and blue, in [0, 1] units; unused for feature vectors.
         set_aside: Files that could not be used, with the reasons.
+        selection: Images outside of the pool on which a training chooses its best pass; None for none.
+        selection_targets: Targets of the images in `selection`, like `test_targets`.
 
     Raises:
         ShapeError: Targets have the wrong shape or dtype, or training and test features differ in width.
@@ -56,6 +58,8 @@ class Dataset:
     mean: Color = (0.0, 0.0, 0.0)
     std: Color = (1.0, 1.0, 1.0)
     set_aside: tuple[SetAside, ...] = ()
+    selection: Samples | None = None
+    selection_targets: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.task not in {"classification", "segmentation"}:

@@ -52,7 +52,34 @@ def with_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
         raise ConfigurationError(
             f"validation={count} images cannot be kept of {len(dataset.train)} training images of {dataset.name!r}"
         )
+    kept, left = _drawn(dataset, count, seed)
+    return replace(subset(dataset, left), test=dataset.train.subset(kept), test_targets=dataset.train_targets[kept])
+
+
+def with_selection(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """Return `dataset` with random training images set apart, on which trainings choose their best pass.
+
+    The drawn images leave the training set; the test set does not change.
+
+    Args:
+        dataset: Data set to draw from; all its training targets are known.
+        count: Number of images to draw, from 1 to all but one.
+        seed: Seed of the draw.
+
+    Raises:
+        ConfigurationError: `count` is outside of that range.
+    """
+    if not 1 <= count < len(dataset.train):
+        raise ConfigurationError(
+            f"selection={count} images cannot be kept of {len(dataset.train)} training images of {dataset.name!r}"
+        )
+    kept, left = _drawn(dataset, count, seed)
+    return replace(
+        subset(dataset, left), selection=dataset.train.subset(kept), selection_targets=dataset.train_targets[kept]
+    )
+
+
+def _drawn(dataset: Dataset, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return `count` random training indices and all others, both ascending."""
     order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
-    kept = order[:count].sort().values
-    rest = subset(dataset, order[count:].sort().values)
-    return replace(rest, test=dataset.train.subset(kept), test_targets=dataset.train_targets[kept])
+    return order[:count].sort().values, order[count:].sort().values

@@ -4,10 +4,10 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from minimax_al.errors import CheckpointError, TrainingDivergedError
@@ -26,10 +26,15 @@ class EpochSettings(BaseModel):
     Attributes:
         epochs: Number of passes; each training defines its pass.
         steps_per_epoch: Batches per pass; None is one pass over the images.
+        total_steps: Number of steps in all, whatever the number of images, instead of `epochs`; the last pass may be
+            shorter.
         batch_size: Images per batch, of each kind.
-        learning_rate: Learning rate of Adam.
-        weight_decay: Weight decay of Adam.
-        schedule: `constant`, or `cosine` from the learning rate down to zero, step by step.
+        optimizer: `adam`, or `sgd` with momentum.
+        learning_rate: Learning rate of the optimiser.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of the optimiser.
+        schedule: `constant`; `cosine` from the learning rate down to zero, step by step; or `step`, divided by 10
+            after each quarter of the steps.
         checkpoint_every: Epochs between two checkpoints, where a folder is given.
     """
 
@@ -37,28 +42,49 @@ class EpochSettings(BaseModel):
 
     epochs: PositiveInt = 100
     steps_per_epoch: PositiveInt | None = None
+    total_steps: PositiveInt | None = None
     batch_size: PositiveInt = 128
+    optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: PositiveFloat = 5e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegativeFloat = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "step"] = "constant"
     checkpoint_every: PositiveInt = 10
 
     def steps(self, images: int) -> int:
         """Return the batches per epoch: `steps_per_epoch`, or one pass over a number of images."""
         return self.steps_per_epoch or math.ceil(images / self.batch_size)
 
-    def adam(self, network: nn.Module, learning_rate: float | None = None) -> torch.optim.Adam:
-        """Return Adam over the parameters of a network that is already on its device.
+    def plan(self, steps: int) -> list[int]:
+        """Return the number of steps of each pass.
+
+        Args:
+            steps: Steps of a whole pass, as `steps` returns them.
+
+        Example:
+            >>> EpochSettings(total_steps=7).plan(3)
+            [3, 3, 1]
+        """
+        if self.total_steps is None:
+            return [steps] * self.epochs
+        whole, rest = divmod(self.total_steps, steps)
+        return [steps] * whole + [rest] * (rest > 0)
+
+    def build_optimizer(self, network: nn.Module, learning_rate: float | None = None) -> torch.optim.Optimizer:
+        """Return the optimiser of a network that is already on its device.
 
         Args:
             network: Network to train.
             learning_rate: Learning rate; None is `learning_rate` of the settings.
         """
-        # Adam refuses an empty list, and an identity adapter has nothing to learn.
+        # Optimisers refuse an empty list, and an identity adapter has nothing to learn.
         group: dict[str, Any] = {"params": list(network.parameters()) or [nn.Parameter(torch.zeros(1))]}
         if learning_rate is not None and learning_rate != self.learning_rate:
             group |= {"lr": learning_rate, RATE_FACTOR: learning_rate / self.learning_rate}
-        return torch.optim.Adam([group], lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        rate, decay = self.learning_rate, self.weight_decay
+        if self.optimizer == "sgd":
+            return torch.optim.SGD([group], lr=rate, momentum=self.momentum, weight_decay=decay)
+        return torch.optim.Adam([group], lr=rate, weight_decay=decay, fused=True)
 
 
 class Training(Protocol):
@@ -74,6 +100,14 @@ class Training(Protocol):
 
     def step(self, *batch: Any) -> Mapping[str, Tensor]:  # noqa: ANN401 - each training has its own batch
         """Learn from one batch; return the losses, detached, by name."""
+
+
+@runtime_checkable
+class EndsEpochs(Protocol):
+    """Training that does something after every epoch."""
+
+    def finish_epoch(self) -> dict[str, float]:
+        """Return further values for the epoch's history."""
 
 
 def run_epochs(
@@ -101,7 +135,7 @@ def run_epochs(
         training: Networks that learn.
         settings: Epochs, learning rate and schedule.
         batches: epoch → the arguments of `training.step`, one tuple a step.
-        steps: batches an epoch, for the schedule.
+        steps: Batches of a whole epoch; `settings.plan` has those of each.
         seed: Seed of the round.
         device: Device of the training.
         checkpoint: File to resume from and to write to.
@@ -131,19 +165,22 @@ def run_epochs(
     own = ("rank", ranks.rank) if ranks.rank else ()
     for network in training.networks.values():
         network.train()
-    for epoch in range(len(history), settings.epochs):
+    epochs = len(settings.plan(steps))
+    for epoch in range(len(history), epochs):
         with seeded_globally(derive_seed(seed, name, "epoch", epoch, *own), device):
             losses = _one_epoch(training, settings, batches(epoch), epoch, steps)
         history.append(_means(losses, name, epoch))
+        if isinstance(training, EndsEpochs):
+            history[-1] |= training.finish_epoch()
         done = epoch + 1
-        if checkpoint and (done % settings.checkpoint_every == 0 or done == settings.epochs):
+        if checkpoint and (done % settings.checkpoint_every == 0 or done == epochs):
             if ranks.rank == 0:
                 save_checkpoint(
                     checkpoint, training.networks, training.optimizers, {"whose": whose, "history": history}
                 )
             ranks.share(done)  # Barrier: every rank waits until the checkpoint is written.
         if progress and ranks.rank == 0:
-            progress(name, done, settings.epochs, "epochs")
+            progress(name, done, epochs, "epochs")
     return history
 
 
@@ -151,6 +188,8 @@ def learning_rate_at(settings: EpochSettings, progress: float) -> float:
     """Return the learning rate after a fraction `progress` in [0, 1] of all steps."""
     if settings.schedule == "constant":
         return settings.learning_rate
+    if settings.schedule == "step":
+        return settings.learning_rate * 0.1 ** math.floor(4 * progress)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -168,8 +207,9 @@ def _one_epoch(
     training: Training, settings: EpochSettings, batches: Iterable[tuple[Any, ...]], epoch: int, steps: int
 ) -> list[Mapping[str, Tensor]]:
     losses = []
+    epochs = sum(settings.plan(steps)) / steps
     for step, batch in enumerate(batches):
-        rate = learning_rate_at(settings, (epoch + step / steps) / settings.epochs)
+        rate = learning_rate_at(settings, (epoch + step / steps) / epochs)
         for optimizer in training.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get(RATE_FACTOR, 1.0)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.networks import VAE, LatentDiscriminator
+from minimax_al.training.best_pass import with_best_pass
 from minimax_al.training.build import (
     AnyTaskModel,
     build_minimax_networks,
@@ -104,13 +105,12 @@ def fit_minimax(round_: Round, settings: MinimaxSettings | None = None, *, dropo
 
 def _warm_up(round_: Round, training: MinimaxTraining) -> dict[str, list[dict[str, float]]]:
     """Train F and C by cross-entropy alone, at a constant rate; return the losses by the training's name."""
-    changes = {"epochs": 1, "steps_per_epoch": training.settings.warmup_steps, "schedule": "constant"}
-    settings = training.settings.changed(changes)
+    steps = training.settings.warmup_steps
+    settings = training.settings.changed({"steps_per_epoch": steps, "total_steps": steps, "schedule": "constant"})
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         return round_.labelled_batches("warm-up", settings.batch_size, epoch, steps)
 
-    steps = training.settings.warmup_steps
     return {"warm-up": round_.train("warm-up", WarmUp(training), settings, steps=steps, batches=batches)}
 
 
@@ -130,9 +130,11 @@ def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str,
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         return round_.labelled_batches("task", settings.batch_size, epoch, steps)
 
-    training = TaskTraining(task_model, settings, round_.runtime)
+    training = with_best_pass(round_, TaskTraining(task_model, settings, round_.runtime), task_model)
     steps = settings.steps(len(round_.labelled))
-    return round_.train("task", training, settings, steps=steps, batches=batches)
+    history = round_.train("task", training, settings, steps=steps, batches=batches)
+    training.keep_best()
+    return history
 
 
 def labelled_unlabelled(

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from minimax_al.data import epoch_batches
 from minimax_al.networks import LossPrediction, encoder_levels, initialise_xavier, l2_normalise
+from minimax_al.training.best_pass import with_best_pass
 from minimax_al.training.build import AnyTaskModel, build_task_model, library_draws
 from minimax_al.training.epochs import EpochSettings
 from minimax_al.training.fits import check_labels, fit_supervised
@@ -88,7 +89,7 @@ class LearningLossTraining:
         self.settings, self.runtime = settings, runtime
         self.task_model, self.module = runtime.place(task_model), runtime.place(module)
         self.networks: dict[str, nn.Module] = {"task_model": self.task_model, "loss_prediction": self.module}
-        self.optimizers = {name: epochs.adam(network) for name, network in self.networks.items()}
+        self.optimizers = {name: epochs.build_optimizer(network) for name, network in self.networks.items()}
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor, attached: Tensor) -> dict[str, Tensor]:
         """Take one step on the classification loss plus λ times the ranking loss.
@@ -119,7 +120,7 @@ class LossOrderTraining:
     ) -> None:
         self.settings, self.runtime = settings, runtime
         self.networks: dict[str, nn.Module] = {"loss_prediction": runtime.place(module)}
-        self.optimizers = {"loss_prediction": epochs.adam(module)}
+        self.optimizers = {"loss_prediction": epochs.build_optimizer(module)}
 
     def step(self, features: Tensor, probabilities: Tensor, losses: Tensor) -> dict[str, Tensor]:
         """Take one step on the ranking loss."""
@@ -160,11 +161,14 @@ def fit_learning_loss(round_: Round, settings: LearningLossSettings | None = Non
     )
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
-        attached = torch.tensor(epoch < settings.attached * epochs.epochs)
+        attached = torch.tensor(epoch < settings.attached * len(epochs.plan(whole)))
         labelled = round_.labelled_batches("task", epochs.batch_size, epoch, steps)
         return ((x, y, attached) for x, y in labelled)
 
-    history = round_.train("task", training, epochs, steps=epochs.steps(len(round_.labelled)), batches=batches)
+    whole = epochs.steps(len(round_.labelled))
+    chosen = with_best_pass(round_, training, task_model)
+    history = round_.train("task", chosen, epochs, steps=whole, batches=batches)
+    chosen.keep_best()
     others = {"loss_prediction": training.module}
     return Models(training.task_model, others=others, history={"task": history}).evaluating()
 

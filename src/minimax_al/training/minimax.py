@@ -128,7 +128,9 @@ class MinimaxTraining:
         self.networks = (
             networks if discriminator is None else {**networks, "discriminator": runtime.place(discriminator)}
         )
-        self.optimizers = {name: settings.adam(network, settings.rate(name)) for name, network in self.networks.items()}
+        self.optimizers = {
+            name: settings.build_optimizer(network, settings.rate(name)) for name, network in self.networks.items()
+        }
 
     def step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None = None

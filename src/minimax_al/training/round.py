@@ -98,17 +98,18 @@ class Round:
             name: Name of the training.
             training: Networks that learn.
             settings: Epochs, learning rate and batch size.
-            steps: Batches per epoch.
+            steps: Batches of a whole epoch.
             batches: Function from (epoch, steps) to the arguments of the training's steps.
 
         Returns:
             The mean losses of every epoch.
         """
+        plan = settings.plan(steps)
         return run_epochs(
             name,
             training,
             settings,
-            lambda epoch: batches(epoch, steps),
+            lambda epoch: batches(epoch, plan[epoch]),
             steps=steps,
             seed=derive_seed(self.seed, self.number, self.member),
             device=self.runtime.device,

@@ -6,7 +6,7 @@ Xavier initialisation. The training itself is one and the same.
 
 from typing import Literal
 
-from pydantic import PositiveFloat
+from pydantic import NonNegativeInt, PositiveFloat
 from torch import Tensor
 
 from minimax_al.networks import PixelTaskModel, TaskModel
@@ -22,11 +22,14 @@ class TaskSettings(EpochSettings):
         head: Head of M on images: `linear`, or `cosine` as in Eq. 1, without a bottleneck.
         temperature: Temperature T of a cosine head.
         carry_over: Whether M starts from the last round's M.
+        selection: Number of labelled images outside of the pool on which the best pass is chosen; 0 keeps the last
+            pass. A benchmark draws them from the training images, anew for every seed.
     """
 
     head: Literal["linear", "cosine"] = "linear"
     temperature: PositiveFloat = 0.05
     carry_over: bool = False
+    selection: NonNegativeInt = 0
 
 
 class TaskTraining:
@@ -43,7 +46,7 @@ class TaskTraining:
         self.networks = {"task_model": runtime.place(task_model)}
         # The encoder alone, since scoring calls it without the head, and it may share F's compiled code.
         runtime.place_encoder(task_model.encoder)
-        self.optimizers = {"task_model": settings.adam(task_model)}
+        self.optimizers = {"task_model": settings.build_optimizer(task_model)}
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor) -> dict[str, Tensor]:
         """Run lines 3–4 of Algorithm 3 on one batch.

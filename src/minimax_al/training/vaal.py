@@ -55,7 +55,7 @@ class VaalTraining:
         self.runtime = runtime
         self.vae = runtime.place(vae)
         self.networks = {"vae": self.vae, "discriminator": runtime.place(discriminator)}
-        self.optimizers = {name: settings.adam(network) for name, network in self.networks.items()}
+        self.optimizers = {name: settings.build_optimizer(network) for name, network in self.networks.items()}
 
     def step(self, x_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
         """Take `vae_steps` steps of the VAE, then one of the discriminator, on one pair of batches.

@@ -73,7 +73,9 @@ class WaalTraining:
             "critic": runtime.place(critic),
         }
         rates = {"encoder": "encoder", "classifier": "classifier", "critic": "discriminator"}
-        self.optimizers = {name: epochs.adam(self.networks[name], epochs.rate(rate)) for name, rate in rates.items()}
+        self.optimizers = {
+            name: epochs.build_optimizer(self.networks[name], epochs.rate(rate)) for name, rate in rates.items()
+        }
 
     def step(self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor) -> dict[str, Tensor]:
         """Take a step of encoder and classifier, then one of the critic, on one pair of batches.
