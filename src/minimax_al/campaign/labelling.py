@@ -15,6 +15,7 @@ from minimax_al.campaign.rounds.answers import Undone, answer, check_mask_of, fi
 from minimax_al.campaign.rounds.arguments import as_items
 from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, recall, release, take_lease
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
+from minimax_al.campaign.rounds.second_opinions import TwoOpinions, count_conflicts, list_two_opinions
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import (
@@ -371,6 +372,38 @@ class Labelling:
             body = ("undo", item, kind, class_name)
             return Undone(*once(connection, author, request, revoke, now=now, body=body))
 
+    def decide(
+        self, items: Item | Sequence[Item], class_name: str | None, author: str, *, request: str | None = None
+    ) -> None:
+        """Decide conflicts between two annotators.
+
+        Args:
+            items: Images, by id or path.
+            class_name: Class of the images; None for "unsure".
+            author: Name of the lead.
+            request: Idempotency key, see the class.
+
+        Raises:
+            UnknownNameError: The class does not exist.
+            DataError: An image does not exist.
+        """
+        kind: Kind = "unsure" if class_name is None else "label"
+        self._answer(items, kind, author, class_name=class_name, request=request, decides=True, origin="page")
+
+    def two_opinions(self, state: str | None = None) -> list[TwoOpinions]:
+        """Return the images that two annotators answered independently.
+
+        Args:
+            state: "agreed", "conflict" or "decided"; None for all.
+        """
+        with self.store.reading() as connection:
+            return list_two_opinions(connection, state)
+
+    def count_conflicts(self) -> int:
+        """Return the number of images about which two annotators disagree."""
+        with self.store.reading() as connection:
+            return count_conflicts(connection)
+
     def authors(self, items: Sequence[Item]) -> dict[int, str]:
         """Return who gave the last answer of each image, by item id; images without an answer are left out.
 
@@ -402,6 +435,7 @@ class Labelling:
         request: str | None = None,
         if_waiting: bool = False,
         own_only: bool = False,
+        decides: bool = False,
         origin: Origin = "program",
     ) -> list[int]:
         with self.store.writing() as connection:
@@ -419,6 +453,7 @@ class Labelling:
                     mask=mask,
                     if_waiting=if_waiting,
                     own_only=own_only,
+                    decides=decides,
                     origin=origin,
                 )
 

@@ -16,6 +16,7 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
+from minimax_al.campaign.progress.team import Team, read_team
 from minimax_al.data.locations.location import locate
 from minimax_al.strategies.usual import check_training
 from minimax_al.vocabulary import Progress
@@ -113,6 +114,10 @@ class Modelling(ClassEditing):
             CampaignError: No model was trained yet.
         """
         return read_model_state(self.context)
+
+    def team(self) -> Team:
+        """Return the annotators with their speed, and their agreement on images that two of them labelled."""
+        return read_team(self.context)
 
     def curve(self) -> list[CurvePoint]:
         """Return the learning curve so far: accuracy with its 95 % interval, by labels.

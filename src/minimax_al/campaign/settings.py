@@ -152,6 +152,9 @@ class CampaignSettings(BaseModel):
         worthwhile_gain: Smallest increase of the score (accuracy, or mIoU for masks) that is worth a round; below it
             the advice is to stop.
         recipe: Fields of `minimax_al.training.Recipe`; or a name of `RECIPES`.
+        overlap: Share of the images of rounds that two annotators answer, neither of whom sees the other's answer.
+        team_page: Whether the page shows each annotator's speed and agreement, to managers.
+        instructions: Folder in the campaign folder with `instructions.md` and the images that it shows.
         features: Pretrained encoder from whose features the campaign learns; None trains networks on the images.
     """
 
@@ -168,6 +171,9 @@ class CampaignSettings(BaseModel):
     lease_seconds: PositiveInt = 600
     stored_size: PositiveInt = 256
     worthwhile_gain: PositiveFloat = 0.005
+    overlap: Annotated[float, Field(ge=0, le=1)] = 0.0
+    team_page: bool = False
+    instructions: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")] = "instructions"
 
     @property
     def near_duplicate_distance(self) -> int | None:

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.exploring.explorer import Explorer
 from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
-from minimax_al.web import images, labelling, map_jobs, maps, masks, overview, page, pixels, pool, transfer, work
+from minimax_al.web import images, labelling, map_jobs, maps, masks, overview, page, pixels, pool, team, transfer, work
 from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
@@ -63,7 +63,7 @@ def create_app(
     app.state.explorer = Explorer(campaign.context)
     app.state.map_jobs = Jobs(campaign, map_jobs.COMMAND)
     add_exception_handlers(app)
-    for part in (page, overview, labelling, images, masks, pixels, work, transfer, pool, maps):
+    for part in (page, overview, labelling, images, masks, pixels, work, transfer, pool, maps, team):
         app.include_router(part.router)
     app.include_router(work.managers)
     app.include_router(maps.managers)

@@ -51,7 +51,7 @@ def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey, role: The
     Only managers change the answers of other annotators.
     """
     items = asked.distinct
-    with _known_images():
+    with known_images():
         late = campaign.label(
             items,
             asked.class_name,
@@ -67,7 +67,7 @@ def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey, role: The
 @router.post("/skip", responses=declared(404))
 def skip(asked: Items, campaign: TheCampaign, key: RequestKey) -> Answered:
     """Skip images in this round; a later round may pick them again."""
-    with _known_images():
+    with known_images():
         campaign.skip(asked.distinct, asked.author, request=key, origin="page")
     return Answered(answered=len(asked.distinct))
 
@@ -76,7 +76,7 @@ def skip(asked: Items, campaign: TheCampaign, key: RequestKey) -> Answered:
 def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey, role: TheRole) -> Answered:
     """Record the answer "unsure" for images."""
     items = asked.distinct
-    with _known_images():
+    with known_images():
         late = campaign.unsure(
             items,
             asked.author,
@@ -91,7 +91,7 @@ def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey, role: T
 @router.post("/undo", responses=declared(404))
 def undo(asked: UndoRequest, campaign: TheCampaign, key: RequestKey) -> Undone:
     """Revoke an annotator's last answer. A retry without an idempotency key revokes the one before, too."""
-    with _known_images():
+    with known_images():
         undone = campaign.undo(asked.author, asked.item, request=key, kind=asked.kind, class_name=asked.class_name)
     return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
 
@@ -126,7 +126,7 @@ def picks(
 
 
 @contextmanager
-def _known_images() -> Iterator[None]:
+def known_images() -> Iterator[None]:
     """Answer 404 for images that do not exist: the only reason for a `DataError` here."""
     try:
         yield

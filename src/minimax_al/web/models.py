@@ -254,6 +254,7 @@ class Status(_Answer):
     round: Round | None
     model: ModelState | None
     advice: Advice
+    conflicts: Annotated[int, Field(description="Number of images about which two annotators disagree")]
     set_aside: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     confirmed: Annotated[int, Field(description="Number of labels that are suggestions confirmed in bulk")] = 0

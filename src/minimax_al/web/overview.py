@@ -54,6 +54,7 @@ def status(state: TheState) -> Status:
     return Status(
         **{name: value for name, value in vars(read).items() if name != "round"},
         round=None if latest is None else Round.model_validate(latest),
+        conflicts=campaign.count_conflicts(),
         curve=campaign.curve(),
         job=job,
     )

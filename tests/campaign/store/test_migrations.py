@@ -21,6 +21,7 @@ BACK_TO_1 = (
     "ALTER TABLE picks DROP COLUMN lease_from",
     "ALTER TABLE items DROP COLUMN labelled_hash",
     "DROP TABLE requests",
+    "DROP TABLE second_opinions",
     "ALTER TABLE runs DROP COLUMN last_label",
     "ALTER TABLE labels DROP COLUMN origin",
     "ALTER TABLE items DROP COLUMN attributes",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.images.duplicates import separate_by_labels
+from minimax_al.campaign.rounds import second_opinions
 from minimax_al.campaign.rounds.arguments import as_items
 from minimax_al.campaign.rounds.leases import end_leases
 from minimax_al.campaign.rounds.rounds import picked_by_latest
@@ -80,6 +81,7 @@ def answer(
     mask: str | None = None,
     if_waiting: bool = False,
     own_only: bool = False,
+    decides: bool = False,
     origin: Origin = "program",
 ) -> list[int]:
     """Record one answer to one or more images, leased or not; a late answer counts.
@@ -96,6 +98,7 @@ def answer(
         if_waiting: Whether the author knows of no answer. An image answered meanwhile keeps that answer; the history
             has this one as revoked.
         own_only: Whether images that another author has answered keep that answer, in the same way.
+        decides: Whether the answer decides a conflict between two annotators.
         origin: How the answer came.
 
     Returns:
@@ -105,8 +108,13 @@ def answer(
     rounds = picked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, rounds.get(item), origin) for item in ids]
     answered = _answered(connection, ids, None if if_waiting else author) if if_waiting or own_only else set()
+    answered -= second_opinions.wanted_from(connection, ids, author)
+    unanswered = set(ids) - _answered(connection, ids)
+    independent = set(ids) if if_waiting else second_opinions.is_with(connection, ids, author)
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
-    take(connection, [event for event in events if event.item_id not in answered], settings)
+    counted = [event for event in events if event.item_id not in answered]
+    take(connection, counted, settings)
+    second_opinions.note(connection, counted, settings, unanswered=unanswered, independent=independent, decides=decides)
     return [item for item in ids if item in answered]
 
 
@@ -162,6 +170,7 @@ def undo(
     """
     check_author(author)
     row = undo_last(connection, author, now, item_id, expected)
+    second_opinions.revoked(connection, row.item_id, row.id)
     stale = what_holds("id", items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
     connection.execute(again.values(status="changed"))  # the current answer is about the file's former content
@@ -185,6 +194,7 @@ def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datet
     """
     check_author(author)
     withdrawn = revoke_all(connection, ids, author, now)
+    second_opinions.forget(connection, withdrawn)
     for portion in portions(withdrawn):
         again = update(items).where(items.c.id.in_(portion), items.c.status == "changed")
         # The withdrawn label was the only reason to watch the file: accept its present content as unchanged.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, open_rounds, pick_rows
+from minimax_al.campaign.rounds.second_opinions import lease_opinions, release_opinions
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import check_author
 from minimax_al.campaign.store.schema import picks, rounds
@@ -93,13 +94,16 @@ def take_lease(connection: Connection, holder: Holder, count: int, now: datetime
     until = now + timedelta(seconds=seconds)
     unfinished = select(rounds.c.id, rounds.c.waiting).where(rounds.c.closed_at.is_(None), rounds.c.waiting > 0)
     waiting = {row.id: row.waiting for row in connection.execute(unfinished)}
-    if not waiting:
-        return Lease((), until, 0, 0, None)
+    # At most half of the images, so that second opinions do not hold up a round.
+    second = lease_opinions(connection, holder, max(1, count // 2), now, until)
+    count -= len(second)
+    if not waiting or count == 0:
+        return Lease(second, until, sum(waiting.values()), 0, None)
     ids = list(waiting)
     with_others, next_free_at = _with_others(connection, ids, holder, now)
     lent = connection.execute(select(func.count()).where(picks.c.round_id.in_(ids), _lent())).scalar_one()
     kept = _keep(connection, _for_holder(connection, ids, holder, count, now), holder, now, until)
-    return Lease(kept, until, sum(waiting.values()), with_others, next_free_at, lent)
+    return Lease((*second, *kept), until, sum(waiting.values()), with_others, next_free_at, lent)
 
 
 def release(connection: Connection, holder: Holder) -> int:
@@ -112,7 +116,7 @@ def release(connection: Connection, holder: Holder) -> int:
     held = update(picks).where(*theirs)
     if holder.session is not None:
         held = held.where(picks.c.lease_session == holder.session)
-    return connection.execute(held.values(_FREE)).rowcount
+    return connection.execute(held.values(_FREE)).rowcount + release_opinions(connection, holder)
 
 
 def lend(connection: Connection, item_ids: Sequence[int], tool: str, now: datetime) -> int:

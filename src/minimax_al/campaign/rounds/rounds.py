@@ -61,6 +61,7 @@ class Pick:
         lease_holder: Person or tool for which it is kept.
         lease_until: Time until which it is kept; None if it is lent to a tool, or free.
         lease_from: Time since which it is kept.
+        second_opinion: Whether another annotator has answered it; that answer is hidden here.
     """
 
     item: int
@@ -77,6 +78,7 @@ class Pick:
     lease_holder: str | None
     lease_until: datetime | None
     lease_from: datetime | None = None
+    second_opinion: bool = False
 
     def is_with_a_person(self, now: datetime) -> bool:
         """Return whether a lease keeps the image for a person; `now` is the time of the campaign's lease clock."""

@@ -109,6 +109,24 @@ def _items_have_attributes(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE items ADD COLUMN attributes JSON"))
 
 
+def _add_second_opinions(connection: Connection) -> None:
+    for statement in (
+        """
+        CREATE TABLE second_opinions (
+            item_id INTEGER NOT NULL PRIMARY KEY REFERENCES items (id),
+            reason VARCHAR(8) NOT NULL, state VARCHAR(8) NOT NULL,
+            first_label INTEGER NOT NULL REFERENCES labels (id),
+            second_label INTEGER REFERENCES labels (id), decision INTEGER REFERENCES labels (id),
+            lease_holder TEXT, lease_session TEXT, lease_from BIGINT, lease_until BIGINT,
+            CONSTRAINT second_opinions_reason_is_known CHECK (reason IN ('overlap', 'unsure')),
+            CONSTRAINT second_opinions_state_is_known CHECK (state IN ('waits', 'agreed', 'conflict', 'decided'))
+        )
+        """,
+        "CREATE INDEX ix_second_opinions_state ON second_opinions (state)",
+    ):
+        connection.execute(text(statement))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(2, "picks store whether they wait", _add_waiting_flags),
@@ -120,6 +138,7 @@ MIGRATIONS = (
     Migration(8, "a file that has its labelled content back keeps its label", _items_remember_the_labelled_content),
     Migration(9, "labels record their origin", _labels_record_their_origin),
     Migration(10, "images keep the further columns of their manifest", _items_have_attributes),
+    Migration(11, "images can have a second opinion", _add_second_opinions),
 )
 """All steps, in order."""
 

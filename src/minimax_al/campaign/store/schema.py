@@ -181,6 +181,23 @@ validation = Table(
     Column("held_out", Boolean, nullable=False),
 )
 
+second_opinions = Table(
+    "second_opinions",
+    metadata,
+    Column("item_id", ForeignKey("items.id"), primary_key=True, autoincrement=False),
+    Column("reason", String(8), nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("first_label", ForeignKey("labels.id"), key="first", nullable=False, comment="first answer"),
+    Column("second_label", ForeignKey("labels.id"), key="second", comment="independent answer of another author"),
+    Column("decision", ForeignKey("labels.id"), comment="answer that decides a conflict"),
+    Column("lease_holder", Text),
+    Column("lease_session", Text),
+    Column("lease_from", UtcTime),
+    Column("lease_until", UtcTime),
+    CheckConstraint("reason IN ('overlap', 'unsure')", name="second_opinions_reason_is_known"),
+    CheckConstraint("state IN ('waits', 'agreed', 'conflict', 'decided')", name="second_opinions_state_is_known"),
+)
+
 requests = Table(
     "requests",
     metadata,

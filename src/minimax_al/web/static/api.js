@@ -71,6 +71,10 @@ export const unsure = (author, items, { key, ifWaiting }) => post("api/unsure", 
 export const undo = (author, key, of = {}) => post("api/undo", { author, ...of }, { key });
 /** Asks whether the server is there. */
 export const beat = () => call("GET", "api/job", { patience: BRIEF });
+/** The images about which two annotators disagree. */
+export const getConflicts = () => get("api/conflicts");
+/** Decides conflicts; the class null is "unsure". */
+export const decide = (author, items, className, { key }) => post("api/decide", { author, items, class_name: className }, { key });
 /** Progress of the job. */
 export const getJob = () => get("api/job");
 /** Starts training, or choosing the next round. */

@@ -1,0 +1,115 @@
+"""Annotators of a campaign: how many answers each gave, how fast, and how often another annotator agreed."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+
+from sqlalchemy import ColumnElement, select
+
+from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.progress.agreement import FEWEST_IMAGES, Agreement, measure_agreement
+from minimax_al.campaign.progress.headline import wilson_interval
+from minimax_al.campaign.rounds.second_opinions import TwoOpinions, list_two_opinions
+from minimax_al.campaign.store.history import is_valid
+from minimax_al.campaign.store.schema import labels
+
+_PAUSE_SECONDS = 120
+"""Time between two answers from which on it counts as a pause."""
+
+_FEWEST_STEPS = 10
+"""Fewest answers without a pause for a speed."""
+
+_PEOPLE = ("page", "bulk", "label-studio")
+"""Origins of answers that a person gave."""
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Work of one annotator.
+
+    Attributes:
+        name: Name.
+        labelled: Number of valid labels.
+        unsure: Number of valid "unsure" answers.
+        seconds: Median time between two answers without a pause, in seconds; None with few answers.
+        shared: Number of images that another annotator labelled independently.
+        agreed: Number of those with the same class.
+        interval: 95 % interval of the share that agreed (Wilson); None with fewer than ten images.
+    """
+
+    name: str
+    labelled: int
+    unsure: int
+    seconds: float | None
+    shared: int
+    agreed: int
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Team:
+    """Annotators of a campaign and their agreement.
+
+    Attributes:
+        annotators: Annotators, the one with the most labels first.
+        agreement: Agreement on images that two annotators labelled independently.
+        waiting: Number of conflicts that wait for a decision.
+    """
+
+    annotators: tuple[Annotator, ...]
+    agreement: Agreement
+    waiting: int
+
+
+def read_team(context: CampaignContext) -> Team:
+    """Return the annotators and their agreement, from one consistent view of the database."""
+    with context.store.reading() as connection:
+        given = select(labels.c.author, labels.c.kind, labels.c.at).where(*is_valid(labels))
+        rows = connection.execute(given.where(_by_people()).order_by(labels.c.id)).all()
+        pairs = list_two_opinions(connection)
+    times: dict[str, list[datetime]] = defaultdict(list)
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        times[row.author].append(row.at)
+        kinds[row.author].append(row.kind)
+    units = label_pairs(pairs)
+    annotators = [_annotator(name, kinds[name], times[name], units) for name in kinds]
+    annotators.sort(key=lambda one: (-one.labelled, one.name))
+    waiting = sum(pair.state == "conflict" for pair in pairs)
+    return Team(tuple(annotators), measure_agreement(units, context.settings.seed), waiting)
+
+
+def label_pairs(pairs: Sequence[TwoOpinions]) -> list[dict[str, str]]:
+    """Return the classes that two annotators gave independently, by author, for each image that both labelled.
+
+    Images whose first annotator was unsure are left out: that answer is no class.
+    """
+    return [
+        {pair.first.author: pair.first.class_name, pair.second.author: pair.second.class_name}
+        for pair in pairs
+        if pair.first.class_name is not None and pair.second.class_name is not None
+    ]
+
+
+def _by_people() -> ColumnElement[bool]:
+    """Return SQL for: a person gave the answer; older versions stored no origin."""
+    return labels.c.origin.in_(_PEOPLE) | labels.c.origin.is_(None)
+
+
+def _annotator(
+    name: str, kinds: Sequence[str], times: Sequence[datetime], units: Sequence[dict[str, str]]
+) -> Annotator:
+    theirs = [set(unit.values()) for unit in units if name in unit]
+    agreed, shared = sum(len(classes) == 1 for classes in theirs), len(theirs)
+    interval = wilson_interval(agreed / shared, shared) if shared >= FEWEST_IMAGES else None
+    return Annotator(name, kinds.count("label"), kinds.count("unsure"), _speed(times), shared, agreed, interval)
+
+
+def _speed(times: Sequence[datetime]) -> float | None:
+    """Return the median time between two answers, without pauses and without answers given together."""
+    steps = [(after - before).total_seconds() for before, after in pairwise(times)]
+    worked = [step for step in steps if 0 < step < _PAUSE_SECONDS]
+    return median(worked) if len(worked) >= _FEWEST_STEPS else None

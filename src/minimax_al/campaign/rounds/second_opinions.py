@@ -1,0 +1,309 @@
+"""Second opinions: images that another annotator answers too, without seeing the first answer.
+
+Two reasons send an image to another annotator: it belongs to the share that the setting `overlap` gives to two
+annotators, or its annotator was unsure. Opinions that differ are conflicts, which a lead decides. The current label is
+still the newest valid one of the history; this table records which answers were given independently.
+
+States of an image: `waits` for the second opinion, `agreed`, `conflict`, `decided`.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, or_, select, update
+
+from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, pick_rows
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.database import portions
+from minimax_al.campaign.store.history import Event, is_valid
+from minimax_al.campaign.store.schema import classes, items, labels, picks
+from minimax_al.campaign.store.schema import second_opinions as opinions
+
+Opinion = tuple[str, int | None, str | None]
+"""Answer of an annotator: kind, class id, mask."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer of one annotator to an image.
+
+    Attributes:
+        author: Name of the annotator.
+        kind: "label" or "unsure".
+        class_name: Class of the label; None for "unsure" and for masks.
+        at: Time of the answer.
+    """
+
+    author: str
+    kind: str
+    class_name: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class TwoOpinions:
+    """Image with independent answers of two annotators.
+
+    Attributes:
+        item: Id of the image.
+        path: Path of the image.
+        reason: Reason for the second opinion: "overlap" or "unsure".
+        state: "agreed", "conflict" or "decided".
+        first: First answer.
+        second: Second answer.
+        decision: Answer of the lead; None without one.
+    """
+
+    item: int
+    path: str
+    reason: Literal["overlap", "unsure"]
+    state: Literal["agreed", "conflict", "decided"]
+    first: Answer
+    second: Answer
+    decision: Answer | None
+
+
+def in_overlap(item_id: int, settings: CampaignSettings) -> bool:
+    """Return whether two annotators answer an image; a pure function of its id and the seed."""
+    digest = hashlib.blake2b(f"overlap {settings.seed} {item_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) < settings.overlap * 2**64
+
+
+def wanted_from(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
+    """Return those of the images that wait for a second opinion of this author."""
+    open_ = _with_first().where(opinions.c.state == "waits", labels.c.author != author)
+    rows = [connection.execute(open_.where(opinions.c.item_id.in_(portion))) for portion in portions(item_ids)]
+    return {row.item_id for found in rows for row in found}
+
+
+def note(
+    connection: Connection,
+    events: Sequence[Event],
+    settings: CampaignSettings,
+    *,
+    unanswered: Collection[int],
+    independent: Collection[int],
+    decides: bool = False,
+) -> None:
+    """Record which opinions new answers are; call it after they are in the history.
+
+    Args:
+        connection: Connection in a write transaction.
+        events: Answers of annotators, one per image.
+        settings: Settings of the campaign.
+        unanswered: Ids of the images that had no answer before.
+        independent: Ids of the images whose author knew of no other answer.
+        decides: Whether the answers decide conflicts.
+    """
+    for event in events:
+        if event.kind == "skip":  # its author is not asked again
+            _store(connection, event.item_id, **_FREE)
+    given = [event for event in events if event.kind in ("label", "unsure")]
+    known = _rows(connection, [event.item_id for event in given])
+    for event in given:
+        row = known.get(event.item_id)
+        if row is None:
+            _begin(connection, event, settings, is_first=event.item_id in unanswered)
+            continue
+        theirs = _latest(connection, event)
+        if decides or (event.author not in _authors(connection, row) and _has_enough(row, event, independent)):
+            _store(connection, event.item_id, state="decided", decision=theirs)
+        else:
+            side = "first" if _authors(connection, row)[0] == event.author else "second"
+            _store(connection, event.item_id, **{side: theirs})
+            settle(connection, event.item_id)
+
+
+def _has_enough(row: Row[Any], event: Event, independent: Collection[int]) -> bool:
+    """Return whether a further author's answer is a decision and not the second opinion."""
+    return row.second is not None or event.item_id not in independent
+
+
+def _begin(connection: Connection, event: Event, settings: CampaignSettings, *, is_first: bool) -> None:
+    """Ask for a second opinion if there is a reason; only images that a round picked have a place in a queue."""
+    chosen = settings.task == "classification" and is_first and in_overlap(event.item_id, settings)
+    reason = "overlap" if chosen else "unsure" if event.kind == "unsure" else None
+    if reason is None or not connection.execute(select(picks.c.id).where(picks.c.item_id == event.item_id)).first():
+        return
+    row = {"item_id": event.item_id, "reason": reason, "state": "waits", "first": _latest(connection, event)}
+    connection.execute(opinions.insert().values(row))
+
+
+def settle(connection: Connection, item_id: int) -> None:
+    """Store the state that follows from the opinions about an image."""
+    row = _rows(connection, [item_id])[item_id]
+    first = _opinion(connection, row.first)
+    if row.second is None:
+        if row.reason == "unsure" and first[0] == "label":
+            forget(connection, [item_id])  # the annotator knows the class after all
+        else:
+            _store(connection, item_id, state="waits", decision=None)
+        return
+    second = _opinion(connection, row.second)
+    settled = first[0] == "unsure" or first == second
+    _store(connection, item_id, state="agreed" if settled else "conflict", decision=None, **_FREE)
+
+
+def revoked(connection: Connection, item_id: int, label_id: int) -> None:
+    """Take an answer back that was an opinion or a decision; its author answers again, or another does."""
+    row = _rows(connection, [item_id]).get(item_id)
+    if row is None or label_id not in (row.first, row.second, row.decision):
+        return
+    if row.decision == label_id:
+        _store(connection, item_id, decision=None)
+    elif row.second == label_id:
+        _store(connection, item_id, second=None)
+    elif row.second is None:
+        forget(connection, [item_id])
+        return
+    else:
+        _store(connection, item_id, first=row.second, second=None)
+    settle(connection, item_id)
+
+
+def forget(connection: Connection, item_ids: Iterable[int]) -> None:
+    """Forget the opinions about images, whose answers were withdrawn."""
+    for portion in portions(list(item_ids)):
+        connection.execute(delete(opinions).where(opinions.c.item_id.in_(portion)))
+
+
+def lease_opinions(
+    connection: Connection, holder: tuple[str, str | None], count: int, now: datetime, until: datetime
+) -> tuple[Pick, ...]:
+    """Lease images that wait for a second opinion of the holder; they look like images without an answer.
+
+    Args:
+        connection: Connection in a write transaction.
+        holder: Author and session.
+        count: Largest number of images.
+        now: Current time of the lease clock.
+        until: End of the lease.
+    """
+    author, session = holder
+    columns = opinions.c
+    theirs = (columns.lease_holder == author) & columns.lease_session.is_not_distinct_from(session)
+    lapsed = (columns.lease_until <= now) | (columns.lease_from > now + LEASE_SKEW)
+    free: ColumnElement[bool] = or_(columns.lease_holder.is_(None), lapsed)
+    wanted = (
+        _with_first()
+        .where(columns.state == "waits", labels.c.author != author, or_(theirs, free), ~_skipped_by(author))
+        .order_by(theirs.desc(), columns.first)
+        .limit(count)
+    )
+    ids = [row.item_id for row in connection.execute(wanted)]
+    held = {"lease_holder": author, "lease_session": session, "lease_from": now, "lease_until": until}
+    leased: list[Pick] = []
+    for portion in portions(ids):
+        connection.execute(update(opinions).where(columns.item_id.in_(portion)).values(held))
+        latest = select(func.max(picks.c.id)).where(picks.c.item_id.in_(portion)).group_by(picks.c.item_id)
+        leased += [
+            replace(_blind(as_pick(row)), lease_holder=author, lease_until=until, lease_from=now)
+            for row in connection.execute(pick_rows().where(picks.c.id.in_(latest)))
+        ]
+    return tuple(leased)
+
+
+def release_opinions(connection: Connection, holder: tuple[str, str | None]) -> int:
+    """Return a holder's images to those that wait for a second opinion; without a session, those of all sessions."""
+    author, session = holder
+    held = update(opinions).where(opinions.c.lease_holder == author)
+    if session is not None:
+        held = held.where(opinions.c.lease_session == session)
+    return connection.execute(held.values(_FREE)).rowcount
+
+
+def is_with(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
+    """Return those of the images that are leased to an author for a second opinion."""
+    held = select(opinions.c.item_id).where(opinions.c.lease_holder == author, opinions.c.state == "waits")
+    found = [connection.scalars(held.where(opinions.c.item_id.in_(portion))) for portion in portions(item_ids)]
+    return {item for some in found for item in some}
+
+
+def count_conflicts(connection: Connection) -> int:
+    """Return the number of images that wait for a decision."""
+    waiting = select(func.count()).select_from(opinions).where(opinions.c.state == "conflict")
+    number: int = connection.execute(waiting).scalar_one()
+    return number
+
+
+def list_two_opinions(connection: Connection, state: str | None = None) -> list[TwoOpinions]:
+    """Return the images with two opinions, in the order of the second opinions.
+
+    Args:
+        connection: Connection.
+        state: State of the images; None for all with two opinions.
+    """
+    wanted = select(opinions, items.c.path).join(items, items.c.id == opinions.c.item_id)
+    wanted = wanted.where(opinions.c.second.is_not(None)).order_by(opinions.c.second)
+    if state is not None:
+        wanted = wanted.where(opinions.c.state == state)
+    rows = connection.execute(wanted).all()
+    ids = [one for row in rows for one in (row.first, row.second, row.decision) if one is not None]
+    given = _answers(connection, ids)
+    return [
+        TwoOpinions(
+            row.item_id, row.path, row.reason, row.state, given[row.first], given[row.second], given.get(row.decision)
+        )
+        for row in rows
+    ]
+
+
+_FREE = {"lease_holder": None, "lease_session": None, "lease_from": None, "lease_until": None}
+
+
+def _blind(pick: Pick) -> Pick:
+    return replace(pick, answer="waiting", class_name=None, second_opinion=True)
+
+
+def _with_first() -> Any:  # noqa: ANN401 - a SELECT of some columns
+    return select(opinions.c.item_id).join(labels, labels.c.id == opinions.c.first)
+
+
+def _skipped_by(author: str) -> ColumnElement[bool]:
+    """Return SQL for: the author has skipped the image since its first answer."""
+    skipped = labels.alias("skipped_opinion")
+    mine = skipped.c.item_id == opinions.c.item_id, skipped.c.author == author, skipped.c.kind == "skip"
+    return exists().where(*mine, skipped.c.id > opinions.c.first, *is_valid(skipped))
+
+
+def _rows(connection: Connection, item_ids: Sequence[int]) -> Mapping[int, Row[Any]]:
+    rows = [
+        connection.execute(select(opinions).where(opinions.c.item_id.in_(portion))) for portion in portions(item_ids)
+    ]
+    return {row.item_id: row for found in rows for row in found}
+
+
+def _authors(connection: Connection, row: Row[Any]) -> tuple[str, str | None]:
+    ids = [one for one in (row.first, row.second) if one is not None]
+    found = connection.execute(select(labels.c.id, labels.c.author).where(labels.c.id.in_(ids)))
+    by = {one.id: one.author for one in found}
+    return by[row.first], by.get(row.second)
+
+
+def _latest(connection: Connection, event: Event) -> int:
+    """Return the id in the history of the answer that was just recorded."""
+    theirs = and_(labels.c.item_id == event.item_id, labels.c.author == event.author, labels.c.kind == event.kind)
+    number: int = connection.execute(select(func.max(labels.c.id)).where(theirs)).scalar_one()
+    return number
+
+
+def _opinion(connection: Connection, label_id: int) -> Opinion:
+    row = connection.execute(
+        select(labels.c.kind, labels.c.class_id, labels.c.mask).where(labels.c.id == label_id)
+    ).one()
+    return row.kind, row.class_id, row.mask
+
+
+def _store(connection: Connection, item_id: int, **values: object) -> None:
+    connection.execute(update(opinions).where(opinions.c.item_id == item_id).values(values))
+
+
+def _answers(connection: Connection, label_ids: Sequence[int]) -> dict[int | None, Answer]:
+    wanted = select(labels.c.id, labels.c.author, labels.c.kind, classes.c.name, labels.c.at).outerjoin(
+        classes, classes.c.id == labels.c.class_id
+    )
+    rows = [connection.execute(wanted.where(labels.c.id.in_(portion))) for portion in portions(label_ids)]
+    return {row.id: Answer(row.author, row.kind, row.name, row.at) for found in rows for row in found}

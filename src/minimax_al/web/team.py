@@ -1,0 +1,59 @@
+"""Routes for managers of a team: conflicts between annotators, and the page with each annotator's speed and agreement."""
+
+from functools import cache
+from typing import Annotated
+
+import jinja2
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from pydantic import Field
+
+from minimax_al.campaign.rounds.second_opinions import TwoOpinions
+from minimax_al.web.idempotency import RequestKey
+from minimax_al.web.labelling import known_images
+from minimax_al.web.models import Answered, Items
+from minimax_al.web.overview import campaign_name
+from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.roles import ManagerOnly
+from minimax_al.web.state import TheCampaign
+
+router = APIRouter(tags=["team"], dependencies=[ManagerOnly])
+
+
+class DecideRequest(Items):
+    """Request to decide conflicts."""
+
+    class_name: Annotated[
+        str | None, Field(min_length=1, max_length=1000, description="Class of the images; null for unsure")
+    ]
+
+
+@router.get("/api/conflicts")
+def conflicts(campaign: TheCampaign) -> list[TwoOpinions]:
+    """Return the images about which two annotators disagree, the first conflict first."""
+    return campaign.two_opinions("conflict")
+
+
+@router.post("/api/decide", responses=declared(400, 404, 408, 413, 422))
+def decide(asked: DecideRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
+    """Decide conflicts: the answer replaces those of both annotators."""
+    with known_images():
+        campaign.decide(asked.distinct, asked.class_name, asked.author, request=key)
+    return Answered(answered=len(asked.distinct))
+
+
+@router.get("/team", response_class=HTMLResponse, responses=declared(404))
+def team(campaign: TheCampaign) -> str:
+    """Return a page with each annotator's speed and agreement; the setting `team_page` switches it on."""
+    if not campaign.settings.team_page:
+        raise not_found(f"the page is off: switch it on with 'mal configure {campaign.folder} team_page=true'")
+    return _template().render(name=campaign_name(campaign.folder), team=campaign.team(), overlap=campaign.settings.overlap)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("minimax_al.web"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.0f} %"
+    return environment.get_template("team.html.jinja")
