@@ -17,6 +17,7 @@ def label(
     token: Token = None,
     certificate: Annotated[Path | None, "FILE.pem"] = None,
     key: Annotated[Path | None, "FILE.pem"] = None,
+    overlap: Annotated[float | None, "SHARE"] = None,
     browser: bool = True,
 ) -> None:
     """Serve the labelling page, for one annotator or many; Ctrl+C stops it.
@@ -32,6 +33,7 @@ def label(
             token; it is generated if none is given.
         certificate: PEM file of a certificate, with which the page is served by HTTPS.
         key: PEM file of the certificate's private key; without it, the certificate's file holds it.
+        overlap: Share of the images that two annotators answer independently, in [0, 1]; kept as a setting.
         browser: Whether to open the page in a browser, if this is a terminal and no token is needed.
     """
     from minimax_al.campaign import Campaign
@@ -46,6 +48,8 @@ def label(
         sys.stdout.flush()
 
     with Campaign.open(folder) as campaign:
+        if overlap is not None:
+            campaign.configure(overlap=overlap)
         shown = browser and sys.stdout.isatty()
         serve(
             campaign,

@@ -21,7 +21,11 @@ router = APIRouter(tags=["page"])
 def page(campaign: TheCampaign, role: TheRole) -> str:
     """Return the page; it reads all that changes from the API."""
     return _template().render(
-        name=campaign_name(campaign.folder), task=campaign.settings.task, classes=list(campaign.classes), role=role
+        name=campaign_name(campaign.folder),
+        task=campaign.settings.task,
+        classes=list(campaign.classes),
+        role=role,
+        team_page=campaign.settings.team_page,
     )
 
 

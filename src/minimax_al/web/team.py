@@ -1,4 +1,4 @@
-"""Routes for managers of a team: conflicts between annotators, and the page with each annotator's speed and agreement."""
+"""Routes for managers of a team: conflicts between annotators, and the page with speed and agreement."""
 
 from functools import cache
 from typing import Annotated
@@ -47,7 +47,9 @@ def team(campaign: TheCampaign) -> str:
     """Return a page with each annotator's speed and agreement; the setting `team_page` switches it on."""
     if not campaign.settings.team_page:
         raise not_found(f"the page is off: switch it on with 'mal configure {campaign.folder} team_page=true'")
-    return _template().render(name=campaign_name(campaign.folder), team=campaign.team(), overlap=campaign.settings.overlap)
+    return _template().render(
+        name=campaign_name(campaign.folder), team=campaign.team(), overlap=campaign.settings.overlap
+    )
 
 
 @cache

@@ -6,6 +6,7 @@ import pytest
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.rounds.leases import UptimeClock
+from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import items as items_table
 from minimax_al.campaign.store.schema import picks as picks_table
 from minimax_al.errors import BudgetError, CampaignError, ConfigurationError
@@ -238,10 +239,24 @@ class People:
 
     def lease(self, author):
         count = self.random.randint(1, 6)
-        expected = plain_lease(self.campaign, author, count, self.clock())
+        expected = [plain_lease(self.campaign, author, left, self.clock()) for left in range(count + 1)]
+        unsure = self.unsure_of_others(author)
         found = self.campaign.lease(author, count)
-        assert (items(found), found.waiting, found.with_others, found.next_free_at, found.lent) == expected
+        second = [pick.item for pick in found.picks if pick.second_opinion]
+        assert set(second) <= unsure
+        assert len(second) <= max(1, count // 2)
+        first = [pick.item for pick in found.picks if not pick.second_opinion]
+        left = count - len(second)
+        assert (first, found.waiting, found.with_others, found.next_free_at, found.lent) == expected[left]
         assert all(pick.lease_holder == author and pick.lease_until == found.until for pick in found.picks)
+
+    def unsure_of_others(self, author):
+        """Ids of the images that are there and whose current answer is another author's "unsure"."""
+        with self.campaign.store.reading() as connection:
+            there = {row.id for row in connection.execute(items_table.select()) if row.status == "active"}
+            current = connection.execute(current_labels(unsure=True)).all()
+        rows = [row for row in current if row.class_id is None and row.author != author]
+        return there & {row.item_id for row in rows}
 
     def answer(self, author):
         chosen = self.random.sample(range(1, 13), self.random.randint(1, 3))

@@ -122,7 +122,7 @@ def krippendorff_alpha(units: Sequence[Unit]) -> float:
     expected = total * total - float(sums @ sums)
     if expected == 0:
         return float("nan")
-    return 1 - (total - 1) * float(total - np.trace(coincidences)) / expected
+    return float(1 - (total - 1) * (total - np.trace(coincidences)) / expected)
 
 
 def _with_interval(measure: Callable[[Sequence[T]], float], units: Sequence[T], seed: int) -> Coefficient | None:

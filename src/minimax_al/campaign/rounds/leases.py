@@ -96,13 +96,12 @@ def take_lease(connection: Connection, holder: Holder, count: int, now: datetime
     waiting = {row.id: row.waiting for row in connection.execute(unfinished)}
     # At most half of the images, so that second opinions do not hold up a round.
     second = lease_opinions(connection, holder, max(1, count // 2), now, until)
-    count -= len(second)
-    if not waiting or count == 0:
-        return Lease(second, until, sum(waiting.values()), 0, None)
+    if not waiting:
+        return Lease(second, until, 0, 0, None)
     ids = list(waiting)
     with_others, next_free_at = _with_others(connection, ids, holder, now)
     lent = connection.execute(select(func.count()).where(picks.c.round_id.in_(ids), _lent())).scalar_one()
-    kept = _keep(connection, _for_holder(connection, ids, holder, count, now), holder, now, until)
+    kept = _keep(connection, _for_holder(connection, ids, holder, count - len(second), now), holder, now, until)
     return Lease((*second, *kept), until, sum(waiting.values()), with_others, next_free_at, lent)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, fun
 from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, pick_rows
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
-from minimax_al.campaign.store.history import Event, is_valid
+from minimax_al.campaign.store.history import Event, is_valid, what_holds
 from minimax_al.campaign.store.schema import classes, items, labels, picks
 from minimax_al.campaign.store.schema import second_opinions as opinions
 
@@ -189,7 +189,8 @@ def lease_opinions(
     free: ColumnElement[bool] = or_(columns.lease_holder.is_(None), lapsed)
     wanted = (
         _with_first()
-        .where(columns.state == "waits", labels.c.author != author, or_(theirs, free), ~_skipped_by(author))
+        .where(columns.state == "waits", labels.c.author != author, or_(theirs, free), ~_answered_by(author))
+        .where(_is_of_use())
         .order_by(theirs.desc(), columns.first)
         .limit(count)
     )
@@ -262,11 +263,18 @@ def _with_first() -> Any:  # noqa: ANN401 - a SELECT of some columns
     return select(opinions.c.item_id).join(labels, labels.c.id == opinions.c.first)
 
 
-def _skipped_by(author: str) -> ColumnElement[bool]:
-    """Return SQL for: the author has skipped the image since its first answer."""
-    skipped = labels.alias("skipped_opinion")
-    mine = skipped.c.item_id == opinions.c.item_id, skipped.c.author == author, skipped.c.kind == "skip"
-    return exists().where(*mine, skipped.c.id > opinions.c.first, *is_valid(skipped))
+def _is_of_use() -> ColumnElement[bool]:
+    """Return SQL for: the file is there, and no label has come by another way since an "unsure"."""
+    there = exists().where(items.c.id == opinions.c.item_id, items.c.status == "active")
+    return there & or_(opinions.c.reason == "overlap", what_holds("kind", opinions.c.item_id) == "unsure")
+
+
+def _answered_by(author: str) -> ColumnElement[bool]:
+    """Return SQL for: the author has answered the image, or has skipped it since its first answer."""
+    theirs = labels.alias("own_answer")
+    counts = (theirs.c.kind != "skip") | (theirs.c.id > opinions.c.first)
+    mine = theirs.c.item_id == opinions.c.item_id, theirs.c.author == author
+    return exists().where(*mine, counts, *is_valid(theirs))
 
 
 def _rows(connection: Connection, item_ids: Sequence[int]) -> Mapping[int, Row[Any]]:

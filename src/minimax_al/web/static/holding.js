@@ -8,7 +8,7 @@
 import * as api from "./api.js";
 import { session, state, update } from "./state.js";
 
-const HELD = { single: 12, review: 0, grid: 48 }; // maximum number of leased images per view
+const HELD = { single: 12, review: 0, conflicts: 0, grid: 48 }; // maximum number of leased images per view
 const HELD_TO_DRAW = 3; // the same in the single view of masks, where an image takes minutes
 const FEWEST = 3; // minimum number of images to lease, even if few are free
 const MOST = 200; // maximum number of images per request
@@ -92,7 +92,7 @@ export function take(items) {
   const at = gone.has(state.at) ? (next?.item ?? null) : state.at;
   update({ queue: rest, at, lapsed: at === state.at ? state.lapsed : null });
   const low = rest.length === 0 || (rest.length <= fair() / 2 && (enough || Date.now() - asked > EXHAUSTED_PAUSE));
-  if (low && state.view !== "review") void refill();
+  if (low && HELD[state.view] > 0) void refill();
 }
 
 /** Records that the server has acknowledged the answers of these images. */

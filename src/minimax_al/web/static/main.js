@@ -2,6 +2,7 @@
 
 import { getCampaign } from "./api.js";
 import * as classBar from "./classes.js";
+import * as conflicts from "./conflicts.js";
 import * as connection from "./connection.js";
 import * as dialogs from "./dialogs.js";
 import { byId, clock, count } from "./dom.js";
@@ -19,7 +20,8 @@ import { on, recall, remember, state, update } from "./state.js";
 import * as transfer from "./transfer.js";
 import { answer, hurry, undo } from "./work.js";
 
-const VIEWS = { single, grid, review };
+const VIEWS = { single, grid, review, conflicts };
+const ANSWERED = ["review", "conflicts"]; // views of images that have answers
 const here = () => VIEWS[state.view];
 const shown = () => here().gallery ?? here(); // what has images to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
@@ -30,7 +32,7 @@ function label(className) {
   const picks = soon() ? [] : shown().targets();
   if (picks.length === 0) return;
   classBar.flash(className);
-  answer("label", picks, className);
+  answer("label", picks, className, { decides: state.view === "conflicts" });
 }
 
 function choose(index) {
@@ -38,13 +40,13 @@ function choose(index) {
 }
 
 function leaveOut(kind) {
-  if (kind === "skip" && state.view === "review") say("An answered image cannot be skipped: choose another class, or press u for unsure");
-  else if (!soon()) answer(kind, shown().targets(kind));
+  if (kind === "skip" && ANSWERED.includes(state.view)) say("An answered image cannot be skipped: choose another class, or press u for unsure");
+  else if (!soon()) answer(kind, shown().targets(kind), null, { decides: state.view === "conflicts" });
 }
 
 function show(view) {
   update({ view, moment: state.moment + 1 });
-  remember("view", view === "review" ? null : view);
+  remember("view", ANSWERED.includes(view) ? null : view);
   void holding.refill();
 }
 
@@ -96,7 +98,7 @@ function openPanel(open) {
 
 /** The section that the middle of the page shows: images, or the reason why no image is shown. */
 function phase() {
-  if (state.view === "review") return "review";
+  if (ANSWERED.includes(state.view)) return state.view;
   if (state.queue.length > 0) return state.view;
   if (state.status === null || (state.lease === null && state.author !== "")) return "loading";
   if (state.job.state === "running") return "job";
@@ -109,9 +111,9 @@ function phase() {
 function paint() {
   const now = phase();
   for (const section of byId("main").querySelectorAll("[data-phase]")) section.hidden = section.dataset.phase !== now;
-  const working = ["single", "grid", "review"].includes(now);
+  const working = now in VIEWS;
   byId("answers").hidden = !working;
-  byId("skip").hidden = now === "review";
+  byId("skip").hidden = ANSWERED.includes(now);
   for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === state.view));
   byId("suggestions-toggle")?.setAttribute("aria-pressed", String(state.suggestions));
   if (now === "others") explainOthers();
@@ -155,7 +157,7 @@ function wire() {
 async function begin() {
   update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
   document.body.dataset.task = state.campaign.task;
-  for (const part of [single, grid, review, panel, jobs, transfer, dialogs]) part.build();
+  for (const part of [single, grid, review, conflicts, panel, jobs, transfer, dialogs]) part.build();
   if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
   else maskFile.build(() => shown().targets());
   wire();
