@@ -48,9 +48,11 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def served(campaign: Campaign) -> Iterator[str]:
+def served(campaign: Campaign, **options: Any) -> Iterator[str]:
     """Serves the page of a campaign on a free port of this machine; gives its address."""
-    config = uvicorn.Config(create_app(campaign), port=0, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        create_app(campaign, **options), port=0, log_level="warning", ws="none", timeout_graceful_shutdown=1
+    )
     with config.bind_socket() as listener:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

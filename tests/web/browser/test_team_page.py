@@ -1,0 +1,94 @@
+"""Conflicts, the annotator's link and the page of the team, in a browser."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from minimax_al.campaign import Campaign
+from minimax_al.web.roles import Tokens
+
+TOKEN = "a-token-that-nobody-guesses"
+
+
+@pytest.fixture
+def team(modules, tmp_path):
+    """A campaign whose images all go to two annotators, served with a token, and a browser."""
+    people, shown, session = modules
+    truth = shown.draw_images(tmp_path / "images", each=4)
+    classes = sorted(set(truth.values()))
+    options = {"recipe": "scratch", "overlap": 1.0, "team_page": True}
+    with (
+        Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, **options) as campaign,
+        people.served(campaign, token=TOKEN) as address,
+        session.sync_playwright() as playwright,
+        people.launch(playwright) as browser,
+    ):
+        campaign.query(12)
+        items = [pick.item for pick in campaign.picks()]
+        campaign.label(items, "disc", "ann", if_waiting=True, origin="page")
+        campaign.label(items[:2], "square", "bob", if_waiting=True, origin="page")
+        campaign.label(items[2:], "disc", "bob", if_waiting=True, origin="page")
+
+        def open_page(token, name):
+            page = browser.new_context().new_page()
+            person = people.Person(page, name, truth, classes)
+            page.goto(f"{address}?token={token}")
+            page.wait_for_selector("#author[open]")
+            person.open(address)
+            return person
+
+        yield campaign, open_page, address
+
+
+def violations(page):
+    return [(found["id"], found["nodes"][0]["html"]) for found in Axe().run(page).response["violations"]]
+
+
+def test_a_manager_decides_conflicts_and_can_undo_it(team):
+    campaign, open_page, _ = team
+    manager = open_page(TOKEN, "meg")
+    page = manager.page
+    page.click("#conflicts-tab")
+    manager.shows("conflicts")
+    tiles = page.locator("#conflict-tiles .tile")
+    tiles.first.wait_for()
+    assert tiles.count() == 2
+    assert "ann: disc" in tiles.first.inner_text()
+    assert "bob: square" in tiles.first.inner_text()
+    assert violations(page) == []
+    tiles.first.click()
+    page.keyboard.press("3")
+    page.wait_for_function("() => document.querySelectorAll('#conflict-tiles .tile').length === 1")
+    manager.saved()
+    assert [found.decision.class_name for found in campaign.two_opinions("decided")] == ["triangle"]
+    page.keyboard.press("z")
+    page.wait_for_function("() => document.querySelectorAll('#conflict-tiles .tile').length === 2")
+    manager.saved()
+    assert campaign.count_conflicts() == 2
+    assert manager.problems == []
+
+
+def test_the_annotators_link_shows_no_tools_of_managers(team):
+    campaign, open_page, _ = team
+    annotator = open_page(Tokens.of(TOKEN).annotator, "eve")
+    page = annotator.page
+    annotator.shows("done")
+    for hidden in ("#train", "#query-form", "#import-file", "#exports", "#conflicts-tab", "#done-form", "#done-train"):
+        assert page.is_hidden(hidden), hidden
+    assert page.is_visible("#done-title")
+    page.keyboard.press("l")
+    annotator.shows("review")
+    page.wait_for_selector("#review-empty:not([hidden])")  # eve has no answers of her own
+    assert violations(page) == []
+    assert annotator.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_the_team_is_accessible_and_fits_a_phone(team, scheme):
+    _, open_page, address = team
+    page = open_page(TOKEN, "meg").page
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 375, "height": 700})
+    page.goto(f"{address}team")
+    assert "10 of 12 images have the same label" in page.inner_text("main")
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
