@@ -68,7 +68,7 @@ def test_a_manager_decides_conflicts_and_can_undo_it(team):
 
 
 def test_the_annotators_link_shows_no_tools_of_managers(team):
-    campaign, open_page, _ = team
+    _, open_page, _ = team
     annotator = open_page(Tokens.of(TOKEN).annotator, "eve")
     page = annotator.page
     annotator.shows("done")
