@@ -4,11 +4,10 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from minimax_al.data.feature_store import (
@@ -22,6 +21,7 @@ from minimax_al.data.feature_store import (
 )
 from minimax_al.durable import write_durably
 from minimax_al.errors import FeatureStoreError
+from minimax_al.locks import file_lock
 
 LOCK = "writer.lock"
 
@@ -79,34 +79,33 @@ class FeatureWriter:
 
 
 @contextmanager
-def open_writer(root: Path | str, description: FeatureDescription) -> Iterator[FeatureWriter]:
+def open_writer(
+    root: Path | str, description: FeatureDescription, lock: AbstractContextManager[bool] | None = None
+) -> Iterator[FeatureWriter]:
     """Yield the only writer of the store with this description; the store is created where it does not exist.
 
     Args:
         root: Folder of the pool's stores.
         description: Description of how the vectors are computed.
+        lock: Lock instead of a lock file, which yields whether it is held; for folders on shared storage.
 
     Raises:
         FeatureStoreError: Another process writes to the store, or its folder cannot be written.
     """
     folder = Path(root) / description.folder_name
-    lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise FeatureStoreError(
-            f"another process is writing to {str(folder)!r}: wait until it has ended, then run the command again"
-        ) from None
     except OSError as error:
         raise FeatureStoreError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from error
-    try:
+    with lock or file_lock(folder / LOCK, error=FeatureStoreError) as is_ours:
+        if not is_ours:
+            raise FeatureStoreError(
+                f"another process is writing to {str(folder)!r}: wait until it has ended, then run the command again"
+            )
         _remove_leftovers(folder)
         if not (folder / DESCRIPTION).is_file():
             write_durably(folder / DESCRIPTION, description.to_json().encode())
         yield FeatureWriter(folder)
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(folder: Path) -> None:

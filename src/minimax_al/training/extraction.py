@@ -8,7 +8,7 @@ as one that was not. Features of one image agree between batch sizes, thread cou
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -125,6 +125,7 @@ def extract_features(
     *,
     runtime: Runtime | None = None,
     progress: Progress | None = None,
+    lock: AbstractContextManager[bool] | None = None,
 ) -> Extraction:
     """Store the features of images; images that the store has already are not computed again.
 
@@ -135,6 +136,7 @@ def extract_features(
         settings: Batch size, workers, precision.
         runtime: Device and ranks; its precision is not used.
         progress: Callback for the number of finished images.
+        lock: Lock of the store instead of a lock file, see `open_writer`.
 
     Raises:
         FeatureStoreError: Another process writes to the store, or the store is damaged.
@@ -153,7 +155,9 @@ def extract_features(
     ranks = runtime.ranks
     with ExitStack() as stack:
         # Rank 0 alone writes; `together` raises its error on every rank.
-        writer = ranks.together(lambda: stack.enter_context(open_writer(out, description)) if ranks.rank == 0 else None)
+        writer = ranks.together(
+            lambda: stack.enter_context(open_writer(out, description, lock)) if ranks.rank == 0 else None
+        )
         encoding = stack.enter_context(Encoding(encoder, settings, runtime.device))
         work = _Work(files, encoding, ranks, writer, progress)
         work.run()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from minimax_al.data.hash_index import as_bytes
 from minimax_al.errors import DataError
 
 
-def store_given_features(folder: Path, file: Path, images: Mapping[str, str]) -> FeatureStore:
+def store_given_features(
+    folder: Path, file: Path, images: Mapping[str, str], lock: AbstractContextManager[bool] | None = None
+) -> FeatureStore:
     """Store the given features of images under the images' content hashes.
 
     Features without an image are not stored.
@@ -23,6 +26,7 @@ def store_given_features(folder: Path, file: Path, images: Mapping[str, str]) ->
         folder: Folder of the campaign's feature stores.
         file: File of features, see `read_feature_table`.
         images: Path of each image by its content hash.
+        lock: Lock of the store instead of a lock file, see `open_writer`.
 
     Raises:
         DataError: The file cannot be used, lacks an image, or has a number that float16 cannot hold.
@@ -39,6 +43,6 @@ def store_given_features(folder: Path, file: Path, images: Mapping[str, str]) ->
     with file.open("rb") as opened:
         fingerprint = hashlib.file_digest(opened, "sha256").hexdigest()
     description = FeatureDescription(GIVEN, file.name, fingerprint, {}, int(table.vectors.shape[1]))
-    with open_writer(folder, description) as writer:
+    with open_writer(folder, description, lock) as writer:
         writer.append(as_bytes(hashes), vectors)
         return writer.store

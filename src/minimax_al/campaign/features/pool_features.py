@@ -1,6 +1,8 @@
 """Features of a campaign's images: each image is encoded once, and its features are kept in the campaign folder."""
 
+import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -78,13 +80,21 @@ class PoolFeatures:
                 return self.store
             hashes = missing
         if self.source.encoder == GIVEN:
-            self.store = store_given_features(self.folder, Path(self.source.weights), {h: wanted[h] for h in hashes})
+            named = {h: wanted[h] for h in hashes}
+            self.store = store_given_features(self.folder, Path(self.source.weights), named, self._lock())
             remember_store(self.context.folder, self.source, self.store)
             return self.store
         files = [ImageFile(self.context.images / wanted[h], wanted[h], h) for h in hashes]
-        self.store = extract_features(files, self.folder, load_source(self.source), progress=progress).store
+        encoder, lock = load_source(self.source), self._lock()
+        self.store = extract_features(files, self.folder, encoder, progress=progress, lock=lock).store
         remember_store(self.context.folder, self.source, self.store)
         return self.store
+
+    def _lock(self) -> AbstractContextManager[bool] | None:
+        """Return the lock of this folder's stores in PostgreSQL, so that no file on shared storage is locked."""
+        if self.context.store.is_sqlite:
+            return None
+        return self.context.store.advisory_lock(f"features {_identity(self.folder)}")
 
     def lacking(self, images: Iterable[HashedImage]) -> dict[str, str]:
         """Return the images without features, with the reasons, by path.
@@ -113,6 +123,15 @@ class PoolFeatures:
             preprocessing=Preprocessing.from_dict(description.preprocessing),
             width=description.width,
         )
+
+
+def _identity(folder: Path) -> str:
+    """Return a text that identifies a folder on every machine that sees it, made with the first call."""
+    file = folder / "identity"
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), file.open("x", encoding="utf-8") as created:
+        created.write(uuid.uuid4().hex)
+    return file.read_text(encoding="utf-8")
 
 
 def with_features(material: Material, features: PoolFeatures) -> Material:

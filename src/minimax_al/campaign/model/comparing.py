@@ -130,7 +130,7 @@ def train_finetuned(
         ConfigurationError: The campaign does not learn on features.
         DataError: There are too few labels to compare.
     """
-    with training_alone(context.folder):
+    with training_alone(context):
         compared = compare_recipes(context, ("features", "finetune"), progress)
         session = Session(context, strategy, progress, on_start)
         session.fit()

@@ -224,7 +224,7 @@ def train(
 
     Images that cannot be read are set aside, and the training starts again without them.
     """
-    with training_alone(context.folder):
+    with training_alone(context):
         run_id = without_broken_images(context, lambda: Session(context, strategy, progress, on_start).fit())
     with context.store.reading() as connection:
         return connection.execute(select(runs).where(runs.c.id == run_id)).one()
@@ -247,7 +247,7 @@ def choose(
         run_id = session.fit()
         return session.choose(min(budget, len(session.material.unlabelled))), run_id
 
-    with training_alone(context.folder):
+    with training_alone(context):
         return without_broken_images(context, fit_and_choose)
 
 

@@ -2,28 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from minimax_al.campaign.context import CampaignContext
 from minimax_al.errors import CampaignError
 from minimax_al.locks import file_lock
 
 LOCK = "training.lock"
-"""Lock file in the campaign folder; its holder trains."""
+"""Lock file in the campaign folder, or the name of the lock in PostgreSQL; its holder trains."""
 
 
 @contextmanager
-def training_alone(folder: Path) -> Iterator[None]:
-    """Hold the right to train inside the block.
+def training_alone(context: CampaignContext) -> Iterator[None]:
+    """Hold the right to train inside the block; in PostgreSQL, against processes on other machines too.
 
     Args:
-        folder: Campaign folder.
+        context: Campaign.
 
     Raises:
         CampaignError: Another training runs, or the folder cannot be written.
     """
-    with file_lock(folder / LOCK, error=CampaignError) as is_ours:
+    by_file = context.store.is_sqlite
+    lock = file_lock(context.folder / LOCK, error=CampaignError) if by_file else context.store.advisory_lock(LOCK)
+    with lock as is_ours:
         if not is_ours:
             raise CampaignError(
-                f"another training runs on the campaign {str(folder)!r}: wait until it has ended, then try again"
+                f"another training runs on the campaign {str(context.folder)!r}: wait until it has ended, then try "
+                "again"
             )
         yield

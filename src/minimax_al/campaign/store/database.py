@@ -13,7 +13,7 @@ and checkpoint in the same instant (the "WAL-reset bug"); a writer that holds th
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,6 +104,31 @@ class Store:
                     f"{error.strerror}; allow writing in the campaign's folder, and check that its disk has room"
                 ) from error
             yield
+
+    @contextmanager
+    def advisory_lock(self, name: str) -> Iterator[bool]:
+        """Hold a lock of this campaign in PostgreSQL inside the block; yield False if another process holds it.
+
+        No file is locked, so processes on several machines exclude one another. The lock ends with its connection.
+
+        Args:
+            name: Name of the lock.
+
+        Raises:
+            StoreError: The database cannot be used.
+        """
+        key = {"name": f"{self.schema}/{name}"}
+        with _one_sentence(self.where), self.engine.connect() as connection:
+            session = connection.execution_options(isolation_level="AUTOCOMMIT")
+            taken = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+            is_ours = bool(session.execute(taken, key).scalar_one())
+            try:
+                yield is_ours
+            finally:
+                # A connection that was lost has released it.
+                with suppress(DBAPIError):
+                    if is_ours:
+                        session.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), key)
 
     def close(self) -> None:
         """Close all connections."""
