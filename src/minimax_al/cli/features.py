@@ -4,11 +4,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from minimax_al.cli.arguments import Destination, ImageFolder
+from minimax_al.cli.arguments import ImageFolder
 from minimax_al.cli.printing import show
 from minimax_al.vocabulary import Progress
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from minimax_al.training import Extraction
+    from minimax_al.training.extraction_parts import JobPart
 
 _SHOWN = 5
 _SECONDS_PER_LINE = 10.0
@@ -26,7 +26,7 @@ Triple = tuple[float, float, float]
 def embed(
     folder: ImageFolder,
     /,
-    out: Destination,
+    out: Annotated[str, "OUT"],
     encoder: Annotated[str | None, "ENCODER"] = None,
     weights: Annotated[str, "published|FILE"] = "published",
     input_size: Annotated[int | None, "PIXELS"] = None,
@@ -35,6 +35,8 @@ def embed(
     std: Annotated[Triple | None, "R G B"] = None,
     precision: Literal["fp32", "bf16"] = "fp32",
     workers: Annotated[int | None, "N"] = None,
+    part: Annotated[str | None, "I/N"] = None,
+    join: Annotated[str | None, "FOLDER|URL"] = None,
     devices: Annotated[int, "N"] = 1,
     nodes: Annotated[int, "N"] = 1,
 ) -> None:
@@ -43,7 +45,8 @@ def embed(
     Args:
         folder: Folder of images, where nothing is written; manifest with a column `path` or `uri`; or URL of object
             storage (extra `remote`).
-        out: Folder of features to write; a second run adds new images and resumes after an interruption.
+        out: Folder of features to write, or for a part a URL; a second run adds new images and resumes after an
+            interruption.
         encoder: Network, a name from `mal names encoders` or timm:NAME; without it, the best that is available.
         weights: Pretrained weights: `published` loads those that are here or fetches them, or give a file.
         input_size: Side of the square that the encoder sees, in pixels; without it, the encoder's own.
@@ -52,11 +55,16 @@ def embed(
         std: Standard deviation that the weights expect, in [0, 1]; without it, the encoder's own.
         precision: Precision of the forward pass.
         workers: Threads that decode, and on a CPU run the network; without it, one per core.
+        part: Part of the images to process, such as 3/8: a scheduler starts each part where and when it likes. Its
+            features go to a folder of its own in OUT, which may then be a URL of object storage; a run without a part
+            joins all parts and computes what they lack.
+        join: Folder or URL whose parts are joined; without it, those in OUT.
         devices: Devices that share the work on each machine, one process each, started by torchrun or SLURM.
         nodes: Machines that share the work.
     """
     from minimax_al.networks import pretrained_encoder
     from minimax_al.training import EncodingSettings, Runtime, RuntimeSettings, embed_folder
+    from minimax_al.training.extraction_parts import parse_part
 
     given = {"size": input_size, "crop": crop, "mean": mean, "std": std}
     overrides = {name: value for name, value in given.items() if value is not None}
@@ -64,9 +72,10 @@ def embed(
     loaded = pretrained_encoder(encoder or _best_encoder(), weights, overrides)
     with shown_rate() as progress:
         settings = _checked(EncodingSettings, {"precision": precision, "workers": workers})
-        found = embed_folder(folder, out, loaded, settings, runtime=runtime, progress=progress)
+        chosen = None if part is None else parse_part(part)
+        found = embed_folder(folder, out, loaded, settings, runtime=runtime, progress=progress, part=chosen, join=join)
     if not runtime.ranks.rank:
-        _show_extraction(found, out)
+        _show_extraction(found, out, chosen)
 
 
 def encoder_lines() -> list[str]:
@@ -115,7 +124,7 @@ def _checked(kind: Any, values: dict[str, Any]) -> Any:  # noqa: ANN401 - a pyda
         raise invalid_setting(error, kind, "mal embed") from error
 
 
-def _show_extraction(found: "Extraction", out: Path) -> None:
+def _show_extraction(found: "Extraction", out: str, part: "JobPart | None") -> None:
     description, stored = found.store.description, len(found.images)
     for path, reason in found.set_aside[:_SHOWN]:
         show(f"set aside: {path}: {reason}")
@@ -126,6 +135,11 @@ def _show_extraction(found: "Extraction", out: Path) -> None:
         f"{stored:,} images have {description.width:,} features by {description.encoder} ({description.weights}) at "
         f"{description.preprocessing['size']} pixels in {found.store.folder}; {found.computed:,} computed now{rate}"
     )
+    if found.joined:
+        show(f"{found.joined:,} of them were joined from parts, which are not needed any more")
+    if part is not None:
+        show(f"Part {part.number} of {part.of} is done. Join all parts: mal embed … --out FOLDER --join {quote(out)}")
+        return
     show(f'Next, in Python: minimax_al.data.load_dataset("features", {str(out)!r}, labels="labels.csv")')
 
 

@@ -252,6 +252,13 @@ def listing_text(images: Sequence[ListedImage]) -> str:
     return text.getvalue()
 
 
+def listing_of(content: bytes) -> list[ListedImage]:
+    """Return the images of the text of `images.csv`."""
+    rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+    next(rows)
+    return [ListedImage(name, key) for name, key in rows]
+
+
 def read_listing(folder: Path) -> list[ListedImage]:
     """Return the images of `images.csv`; empty where the file does not exist.
 
@@ -262,10 +269,7 @@ def read_listing(folder: Path) -> list[ListedImage]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            next(rows)
-            return [ListedImage(name, key) for name, key in rows]
+        return listing_of(path.read_bytes())
     except (ValueError, StopIteration, csv.Error) as error:
         raise FeatureStoreError(f"{str(path)!r} is damaged ({error}): remove it and run mal embed again") from error
 

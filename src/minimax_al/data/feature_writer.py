@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -29,12 +29,17 @@ LOCK = "writer.lock"
 class FeatureWriter:
     """Writer of one store, which holds its lock; see `open_writer`.
 
+    Args:
+        folder: Folder of the store.
+        written: Callback of each file after it was written; None for none.
+
     Attributes:
         store: Reader of the rows so far.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, written: Callable[[Path], None] | None = None) -> None:
         self.store = FeatureStore(folder)
+        self._written = written
         self._next = len(list(folder.glob("[0-9]*.json")))
 
     def append(
@@ -58,14 +63,14 @@ class FeatureWriter:
         folder, name = self.store.folder, name_of(self._next)
         contents = {"features": _npy(vectors), "keys": _npy(keys)}
         for part, content in contents.items():
-            write_durably(folder / f"{name}.{part}.npy", content)
+            self._write(folder / f"{name}.{part}.npy", content)
         record = {
             "rows": len(keys),
             "set_aside": dict(sorted((set_aside or {}).items())),
             **{f"{part}_sha256": hashlib.sha256(content).hexdigest() for part, content in contents.items()},
         }
         # The record comes last: a shard counts once all of it is on the disk.
-        write_durably(folder / f"{name}.json", (json.dumps(record, indent=2) + "\n").encode())
+        self._write(folder / f"{name}.json", (json.dumps(record, indent=2) + "\n").encode())
         self._next += 1
         self.store = FeatureStore(folder)
 
@@ -74,13 +79,21 @@ class FeatureWriter:
         content = listing_text(images).encode()
         path = self.store.folder / LISTING
         if not path.is_file() or path.read_bytes() != content:
-            write_durably(path, content)
+            self._write(path, content)
         self.store = FeatureStore(self.store.folder)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        write_durably(path, content)
+        if self._written is not None:
+            self._written(path)
 
 
 @contextmanager
 def open_writer(
-    root: Path | str, description: FeatureDescription, lock: AbstractContextManager[bool] | None = None
+    root: Path | str,
+    description: FeatureDescription,
+    lock: AbstractContextManager[bool] | None = None,
+    written: Callable[[Path], None] | None = None,
 ) -> Iterator[FeatureWriter]:
     """Yield the only writer of the store with this description; the store is created where it does not exist.
 
@@ -88,6 +101,7 @@ def open_writer(
         root: Folder of the pool's stores.
         description: Description of how the vectors are computed.
         lock: Lock instead of a lock file, which yields whether it is held; for folders on shared storage.
+        written: Callback of each file after it was written; None for none.
 
     Raises:
         FeatureStoreError: Another process writes to the store, or its folder cannot be written.
@@ -105,7 +119,9 @@ def open_writer(
         _remove_leftovers(folder)
         if not (folder / DESCRIPTION).is_file():
             write_durably(folder / DESCRIPTION, description.to_json().encode())
-        yield FeatureWriter(folder)
+            if written is not None:
+                written(folder / DESCRIPTION)
+        yield FeatureWriter(folder, written)
 
 
 def _remove_leftovers(folder: Path) -> None:

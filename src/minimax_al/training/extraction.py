@@ -8,8 +8,8 @@ as one that was not. Features of one image agree between batch sizes, thread cou
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +22,12 @@ from minimax_al.data.feature_writer import FeatureWriter, open_writer
 from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes
 from minimax_al.data.locations.location import list_images, locate
 from minimax_al.data.locations.objects import read_object
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.locations.urls import as_address, is_url, redacted
 from minimax_al.data.scan import SetAside, printable, why_not
 from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
 from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
+from minimax_al.training.extraction_parts import JobPart, Joined, PartFolder, has_parts, join_parts
 from minimax_al.training.ranks import Ranks
 from minimax_al.training.runtime import Runtime, RuntimeSettings
 from minimax_al.vocabulary import Progress
@@ -37,6 +38,18 @@ TOLERANCE = 2e-3
 _HASHED_AT_ONCE = 1024
 _SHARDS = 64
 _LEAST_ROWS, _MOST_ROWS = 1024, 32_768
+
+
+class Parts(NamedTuple):
+    """Which part of an extraction is computed, and which are joined first.
+
+    Attributes:
+        part: Part whose images are given; None for all.
+        join: Folder or URL whose parts are joined; None for none.
+    """
+
+    part: JobPart | None = None
+    join: Path | str | None = None
 
 
 class ImageFile(NamedTuple):
@@ -63,6 +76,7 @@ class Extraction:
         set_aside: Files without features, with the reasons.
         computed: Number of images whose features were computed now.
         seconds: Duration.
+        joined: Number of images whose features were joined from parts.
     """
 
     store: FeatureStore
@@ -70,6 +84,7 @@ class Extraction:
     set_aside: tuple[SetAside, ...]
     computed: int
     seconds: float
+    joined: int = 0
 
 
 def embed_folder(
@@ -80,16 +95,20 @@ def embed_folder(
     *,
     runtime: Runtime | None = None,
     progress: Progress | None = None,
+    part: JobPart | None = None,
+    join: Path | str | None = None,
 ) -> Extraction:
     """Extract the features of all images of a folder and its subfolders, of a manifest, or below a URL.
 
     Args:
         folder: Folder of images, manifest file, or URL of object storage.
-        out: Folder of the feature stores; see `minimax_al.data.feature_store`.
+        out: Folder of the feature stores, see `minimax_al.data.feature_store`; for a part also a URL.
         encoder: Encoder with pretrained weights.
         settings: Batch size, workers, precision.
         runtime: Device and ranks; its precision is not used.
         progress: Callback for the number of finished images.
+        part: Part of the images to process, into a folder of its own below `out`; None for all images.
+        join: Folder or URL whose parts are joined first; default those below `out`.
 
     Raises:
         ConfigurationError: `out` is inside the folder of images.
@@ -98,7 +117,10 @@ def embed_folder(
     """
     root = locate(folder)
     names = [file.name for file in list_images(root)]
-    if isinstance(root, Path) and Path(out).resolve().is_relative_to(root.resolve()):
+    target = as_address(out)
+    if isinstance(target, str) and part is None:
+        raise ConfigurationError(f"out={redacted(target)!r} is a URL: only parts (part=I/N) are written there")
+    if isinstance(root, Path) and isinstance(target, Path) and Path(out).resolve().is_relative_to(root.resolve()):
         raise ConfigurationError(
             f"out={str(out)!r} is inside the folder of images {str(root)!r}: give a folder outside of it"
         )
@@ -108,13 +130,17 @@ def embed_folder(
     if not files:
         first = f" ({aside[0].path!r}: {aside[0].reason})" if aside else ""
         raise DataError(f"{str(root)!r} does not hold images{first}: give a folder of images")
-    found = extract_features(files, out, encoder, settings, runtime=runtime, progress=progress)
-    if not found.images:
+    if part is not None:
+        files = files[part.slice_of(len(files))]
+    source = join or (target if part is None and isinstance(target, Path) and has_parts(target) else None)
+    parts = Parts(part, source)
+    found = extract_features(files, target, encoder, settings, runtime=runtime, progress=progress, parts=parts)
+    if not found.images and part is None:
         raise DataError(
             f"none of {len(files)} files in {str(root)!r} has features "
             f"({found.set_aside[0].path!r}: {found.set_aside[0].reason})"
         )
-    return Extraction(found.store, found.images, (*aside, *found.set_aside), found.computed, found.seconds)
+    return replace(found, set_aside=(*aside, *found.set_aside))
 
 
 def extract_features(
@@ -126,6 +152,7 @@ def extract_features(
     runtime: Runtime | None = None,
     progress: Progress | None = None,
     lock: AbstractContextManager[bool] | None = None,
+    parts: Parts = Parts(),  # noqa: B008 - immutable
 ) -> Extraction:
     """Store the features of images; images that the store has already are not computed again.
 
@@ -137,6 +164,7 @@ def extract_features(
         runtime: Device and ranks; its precision is not used.
         progress: Callback for the number of finished images.
         lock: Lock of the store instead of a lock file, see `open_writer`.
+        parts: Part that is computed, and parts that are joined first.
 
     Raises:
         FeatureStoreError: Another process writes to the store, or the store is damaged.
@@ -154,18 +182,42 @@ def extract_features(
     )
     ranks = runtime.ranks
     with ExitStack() as stack:
+
+        def opened() -> FeatureWriter | None:
+            return stack.enter_context(_opened_writer(out, description, lock, parts)) if ranks.rank == 0 else None
+
         # Rank 0 alone writes; `together` raises its error on every rank.
-        writer = ranks.together(
-            lambda: stack.enter_context(open_writer(out, description, lock)) if ranks.rank == 0 else None
-        )
+        writer = ranks.together(opened)
+        joined = ranks.share(ranks.together(lambda: _joined(writer, parts)))[0]
+        files = [file if file.sha256 else file._replace(sha256=joined.hashes.get(file.name)) for file in files]
         encoding = stack.enter_context(Encoding(encoder, settings, runtime.device))
         work = _Work(files, encoding, ranks, writer, progress)
         work.run()
         if writer is not None:
             writer.write_listing(work.images())
-        ranks.share(None)  # the other ranks read once rank 0 has written
-        store = ranks.together(lambda: FeatureStore(Path(out) / description.folder_name))
-        return Extraction(store, work.images(), work.set_aside(), work.computed, time.monotonic() - began)
+        # The other ranks read once rank 0 has written.
+        folder = str(ranks.share(None if writer is None else str(writer.store.folder))[0])
+        store = ranks.together(lambda: FeatureStore(folder))
+        seconds = time.monotonic() - began
+        return Extraction(store, work.images(), work.set_aside(), work.computed, seconds, joined.rows)
+
+
+@contextmanager
+def _opened_writer(
+    out: Path | str, description: FeatureDescription, lock: AbstractContextManager[bool] | None, parts: Parts
+) -> Iterator[FeatureWriter]:
+    if parts.part is None:
+        with open_writer(out, description, lock) as writer:
+            yield writer
+        return
+    target = PartFolder(out, parts.part)
+    target.fetch_records(description)
+    with open_writer(target.folder, description, lock, target.written) as writer:
+        yield writer
+
+
+def _joined(writer: FeatureWriter | None, parts: Parts) -> Joined:
+    return Joined(0, (), {}) if writer is None or parts.join is None else join_parts(writer, parts.join)
 
 
 class _Pending(NamedTuple):

@@ -1,0 +1,45 @@
+"""Four ranks that extract features together: `python parts_worker.py IMAGES OUT`. Each is a fork of this process."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import torch
+from extraction_worker import SETTINGS, made_encoder
+
+from minimax_al.training import Runtime, RuntimeSettings
+from minimax_al.training.extraction import embed_folder
+
+RANKS = 4
+
+
+def extract(rank, port, images, out):
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
+    os.environ.update({name: str(value) for name, value in names.items()} | {"MASTER_ADDR": "127.0.0.1"})
+    os.environ.update({"MASTER_PORT": str(port), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"})
+    runtime = Runtime(RuntimeSettings(device="cpu", precision="fp32", devices=RANKS))
+    embed_folder(images, out, made_encoder(), SETTINGS, runtime=runtime)
+
+
+def main():
+    torch.set_num_threads(1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(RANKS):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                extract(rank, port, Path(sys.argv[1]), Path(sys.argv[2]))
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+
+
+if __name__ == "__main__":
+    main()
