@@ -226,8 +226,8 @@ async function save() {
 
 /** Enter: closes an open polygon, accepts the prediction on an empty mask, or saves. */
 export function confirm() {
-  if (performance.now() - opened < LOOK) return; // a key pressed twice must not save what nobody has seen
   if (tools.polygon.isOpen) tools.polygon.close();
+  else if (performance.now() - opened < LOOK) return; // a key pressed twice must not save what nobody has seen
   else if (desk.raster !== null && desk.prediction !== null && changes === 0 && desk.raster.counts[VOID] === desk.raster.pixels.length) accept();
   else void save();
 }

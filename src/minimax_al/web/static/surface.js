@@ -48,6 +48,11 @@ export class Surface {
     this.#resize();
   }
 
+  /** Width and height of the stage, in CSS pixels and fractions of them. */
+  get area() {
+    return this.root.getBoundingClientRect();
+  }
+
   /** Whether the image is loaded. */
   get seen() {
     return this.source !== null;
@@ -102,27 +107,27 @@ export class Surface {
   /** Fits the whole image into the stage. */
   fit() {
     if (this.full === null) return;
-    const { clientWidth, clientHeight } = this.root;
+    const { width, height } = this.area;
     this.fitted = true;
     this.scale = this.#fitting();
-    this.x = (clientWidth - this.scale * this.full.width) / 2;
-    this.y = (clientHeight - this.scale * this.full.height) / 2;
+    this.x = (width - this.scale * this.full.width) / 2;
+    this.y = (height - this.scale * this.full.height) / 2;
     this.#moved();
   }
 
   /** Shows one pixel of the image as one pixel of the screen. */
   actual() {
-    this.zoomAt(1 / devicePixelRatio / this.scale, this.root.clientWidth / 2, this.root.clientHeight / 2);
+    this.zoomAt(1 / devicePixelRatio / this.scale, this.area.width / 2, this.area.height / 2);
   }
 
   #fitting() {
-    const { clientWidth, clientHeight } = this.root;
-    return Math.min(LARGEST, Math.max(1e-6, Math.min(clientWidth / this.full.width, clientHeight / this.full.height)));
+    const { width, height } = this.area;
+    return Math.min(LARGEST, Math.max(1e-6, Math.min(width / this.full.width, height / this.full.height)));
   }
 
   /** Zooms by a step about the middle: 1 in, -1 out. */
   zoom(direction) {
-    this.zoomAt(STEP ** direction, this.root.clientWidth / 2, this.root.clientHeight / 2);
+    this.zoomAt(STEP ** direction, this.area.width / 2, this.area.height / 2);
   }
 
   /** Zooms so that the point at (x, y), in CSS pixels of the stage, keeps its position. */
@@ -145,10 +150,10 @@ export class Surface {
   }
 
   #moved() {
-    const { clientWidth, clientHeight } = this.root;
+    const { width, height } = this.area;
     const keep = 48;
-    this.x = Math.min(clientWidth - keep, Math.max(keep - this.scale * this.full.width, this.x));
-    this.y = Math.min(clientHeight - keep, Math.max(keep - this.scale * this.full.height, this.y));
+    this.x = Math.min(width - keep, Math.max(keep - this.scale * this.full.width, this.x));
+    this.y = Math.min(height - keep, Math.max(keep - this.scale * this.full.height, this.y));
     this.onZoom(this.scale, this.fitted);
     this.redraw("image", "classes", "heat", "hints");
     this.#refine();
@@ -168,9 +173,9 @@ export class Surface {
   /** Moves the image so far that a point of it is on the stage. */
   reveal(x, y) {
     const [left, top] = this.toStage(x, y);
-    const { clientWidth, clientHeight } = this.root;
-    const dx = left < 0 ? 40 - left : left > clientWidth ? clientWidth - 40 - left : 0;
-    const dy = top < 0 ? 40 - top : top > clientHeight ? clientHeight - 40 - top : 0;
+    const { width, height } = this.area;
+    const dx = left < 0 ? 40 - left : left > width ? width - 40 - left : 0;
+    const dy = top < 0 ? 40 - top : top > height ? height - 40 - top : 0;
     if (dx !== 0 || dy !== 0) this.pan(dx, dy);
   }
 
@@ -192,8 +197,8 @@ export class Surface {
   #resize() {
     const ratio = devicePixelRatio;
     for (const canvas of Object.values(this.layers)) {
-      canvas.width = Math.max(1, Math.round(this.root.clientWidth * ratio));
-      canvas.height = Math.max(1, Math.round(this.root.clientHeight * ratio));
+      canvas.width = Math.max(1, Math.round(this.area.width * ratio));
+      canvas.height = Math.max(1, Math.round(this.area.height * ratio));
       canvas.style.width = `${canvas.width / ratio}px`;
       canvas.style.height = `${canvas.height / ratio}px`;
     }

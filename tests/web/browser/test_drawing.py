@@ -1,0 +1,407 @@
+"""Every tool of the drawing surface in a real browser: the pixels that are saved are the pixels that were drawn."""
+
+import importlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.segmentation import flood
+
+from minimax_al.campaign import Campaign
+
+VOID = 255
+SMALL = (64, 48)
+CLASSES = ["sky", "road", "car", "tree"]
+
+
+def save_images(folder, count, size=SMALL):
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        blocks = generator.integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
+        Image.fromarray(np.kron(blocks, np.ones((8, 8, 1), np.uint8))).save(folder / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def browser(modules):
+    people, _, session = modules
+    with session.sync_playwright() as playwright, people.launch(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def artist(modules):
+    return importlib.import_module("artist")
+
+
+@pytest.fixture(scope="module")
+def gallery(modules, tmp_path_factory):
+    """A campaign with an open round of forty images of 64 x 48 pixels, and its address."""
+    folder = tmp_path_factory.mktemp("gallery")
+    save_images(folder / "images", 40)
+    with Campaign.create(
+        folder / "campaign", folder / "images", CLASSES, "segmentation", near_duplicates="off"
+    ) as campaign:
+        campaign.query(40)
+        with modules[0].served(campaign) as address:
+            yield campaign, address
+
+
+@pytest.fixture
+def draws(modules, browser, gallery, artist):
+    """Return a function that opens the page in a browser of its own for somebody, with a ratio of pixels."""
+    people, _, _ = modules
+    campaign, address = gallery
+    opened = []
+
+    def draw(ratio=1, name="ann", context=None, **options):
+        context = context or browser.new_context(
+            viewport={"width": 1280, "height": 800}, device_scale_factor=ratio, **options
+        )
+        person = people.Person(context.new_page(), name, {}, CLASSES)
+        person.page.set_default_timeout(8_000)
+        opened.append(person)
+        person.open(address)
+        made = artist.Artist(person, SMALL)
+        made.ready()
+        return made
+
+    yield draw
+    for person in opened:
+        person.page.context.close()
+    campaign.release("ann")
+    assert [person.problems for person in opened] == [[] for _ in opened]
+
+
+def saved(campaign, path):
+    return campaign.masks.load(campaign.labels()[path])
+
+
+def differing(one, other):
+    return int((one != other).sum())
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 5, 16])
+def test_brush_and_eraser(draws, gallery, artist, ratio, size):
+    hand = draws(ratio)
+    hand.brush_size(size)
+    hand.choose("1")
+    drawn = hand.drag([(5, 5), (30, 12), (50, 40), (12, 44)])
+    expected = artist.stroked(artist.blank(SMALL), drawn, size, 0)
+    hand.zoom((20, 20), -600)
+    hand.choose("3")
+    expected = artist.stroked(expected, hand.drag([(15, 16), (24, 20), (17, 25)]), size, 2)
+    hand.choose("e")
+    expected = artist.stroked(expected, hand.drag([(18, 18), (26, 20)]), size, VOID)
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+    assert set(np.unique(expected)) == {0, 2, VOID}
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_polygon_by_clicks_and_by_outline(draws, gallery, artist, ratio):
+    hand = draws(ratio)
+    hand.choose("p", "2")
+    corners = hand.click((10.3, 5.2), (40.7, 9.1), (33.3, 30.9), (20.6, 15.5))
+    hand.choose("Enter")
+    expected = artist.filled_polygon(artist.blank(SMALL), corners, 1)
+    hand.choose("4")
+    angles = np.linspace(0, 2 * np.pi, 60)
+    outline = hand.drag([(40.2 + 9 * np.cos(a), 30.4 + 9 * np.sin(a)) for a in angles])
+    outline = apart(outline, 3 / hand.view.scale)
+    expected = artist.filled_polygon(expected, outline, 3)
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+    assert set(np.unique(expected)) == {1, 3, VOID}
+
+
+def apart(points, distance):
+    """The points of an outline that become corners: those farther from the last one than a distance."""
+    kept = points[:1]
+    for point in points[1:]:
+        if np.hypot(point[0] - kept[-1][0], point[1] - kept[-1][1]) > distance:
+            kept.append(point)
+    return kept
+
+
+def test_open_polygon_can_be_shortened_and_cancelled(draws, gallery, artist):
+    hand = draws()
+    hand.choose("p", "2")
+    corners = hand.click((10.3, 5.2), (40.7, 9.1), (33.3, 30.9), (60.1, 40.2))
+    hand.choose("Backspace", "Enter")
+    expected = artist.filled_polygon(artist.blank(SMALL), corners[:3], 1)
+    hand.click((3.3, 3.2), (3.7, 40.1), (20.3, 40.9))
+    hand.choose("Escape")
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+
+
+def test_fill_paints_the_connected_region(draws, gallery, artist):
+    hand = draws()
+    hand.brush_size(2)
+    hand.choose("1")
+    ring = hand.drag([(10, 10), (40, 12), (35, 38), (12, 35), (10, 10)])
+    hand.choose("k", "2")
+    inside = hand.click((20, 20))[0]
+    expected = artist.stroked(artist.blank(SMALL), ring, 2, 0)
+    seed = int(inside[1]), int(inside[0])
+    expected[flood(expected, seed, connectivity=1)] = 1
+    hand.choose("3")
+    outside = hand.click((60, 3))[0]
+    expected[flood(expected, (int(outside[1]), int(outside[0])), connectivity=1)] = 2
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+    assert set(np.unique(expected)) == {0, 1, 2}
+
+
+def test_superpixels_are_those_of_slic(draws, gallery, artist):
+    campaign, _ = gallery
+    hand = draws()
+    path = hand.ready()
+    hand.choose("x", "]", "2")  # the coarsest
+    hand.page.wait_for_function("() => document.getElementById('draw-note').textContent === ''")
+    clicked = hand.click((20, 20))[0]
+    passed = hand.drag([(40, 10), (40, 14), (40, 30), (56, 40)])
+    from skimage.segmentation import slic  # noqa: PLC0415
+
+    with Image.open(campaign.images / path) as image:
+        regions = slic(np.asarray(image.convert("RGB")), n_segments=300, compactness=10.0, start_label=0)
+    expected = artist.blank(SMALL)
+    for x, y in [clicked, *passed]:
+        expected[regions == regions[int(y), int(x)]] = 1
+    mask = saved(campaign, hand.save())
+    assert differing(mask, expected) == 0
+    assert (mask == 1).sum() > 12
+
+
+def test_prediction_is_accepted_and_corrected(draws, gallery, artist):
+    campaign, _ = gallery
+    hand = draws()
+    path = hand.ready()
+    generator = np.random.default_rng(1)
+    square = generator.integers(0, 4, (16, 16)).astype(np.uint8)
+    digest = (
+        campaign.context.store
+        and hand.page.evaluate(
+            "item => fetch(`api/drawing/${item}?author=ann`).then((answer) => answer.json())", campaign.pick(path).item
+        )["digest"]
+    )
+    campaign.views.save(digest, "prediction", square, SMALL[::-1], 1.0)
+    campaign.views.save(digest, "entropy", generator.integers(0, 256, (16, 16)).astype(np.uint8), SMALL[::-1], 1.0)
+    hand.page.reload()
+    hand.ready()
+    hand.page.wait_for_selector("#draw-accept:enabled")
+    assert "Enter accepts it" in hand.page.inner_text("#draw-note")
+    hand.page.wait_for_timeout(350)  # a key pressed too soon is ignored
+    hand.choose("Enter")
+    hand.page.wait_for_selector("text=The prediction is in the mask")
+    with Image.open(campaign.views.path(digest, "prediction")) as view:
+        expected = np.array(view.resize(SMALL, Image.Resampling.NEAREST))
+    hand.brush_size(5)
+    hand.choose("1")
+    expected = artist.stroked(expected, hand.drag([(10, 10), (50, 30)]), 5, 0)
+    hand.page.mouse.move(*hand.view.to_screen((30.5, 20.5)))
+    assert "uncertainty" in hand.page.inner_text("#draw-under")
+    assert differing(saved(campaign, hand.save()), expected) == 0
+
+
+def test_unlabelled_only_protects_what_is_drawn(draws, gallery, artist):
+    hand = draws()
+    hand.brush_size(8)
+    hand.choose("1")
+    first = artist.stroked(artist.blank(SMALL), hand.drag([(10, 10), (50, 10)]), 8, 0)
+    hand.choose("w", "2")
+    second = artist.stroked(artist.blank(SMALL), hand.drag([(30, 5), (30, 40)]), 8, 1)
+    expected = np.where(first == VOID, second, first)
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+
+
+def test_undo_and_redo_return_to_every_step(draws, gallery, artist):
+    hand = draws()
+    hand.brush_size(6)
+    steps = [artist.blank(SMALL)]
+    for key, points in [("1", [(5, 5), (50, 30)]), ("2", [(20, 5), (20, 40)]), ("3", [(5, 30), (60, 12)])]:
+        hand.choose(key)
+        steps.append(artist.stroked(steps[-1].copy(), hand.drag(points), 6, int(key) - 1))
+    hand.choose("z", "z", "z", "y", "y")
+    assert differing(saved(gallery[0], hand.save()), steps[2]) == 0
+
+
+def test_drawing_by_keyboard_alone(draws, gallery, artist):
+    hand = draws()
+    hand.brush_size(1)
+    hand.page.focus("#stage")
+    hand.choose("2", "ArrowRight")  # the cross appears in the middle
+    hand.page.keyboard.down("Space")
+    hand.choose("ArrowRight", "ArrowRight", "ArrowDown", "Shift+ArrowDown")
+    hand.page.keyboard.up("Space")
+    x, y = SMALL[0] // 2, SMALL[1] // 2
+    way = [(x, y), (x + 1, y), (x + 2, y), (x + 2, y + 1), (x + 2, y + 11)]
+    expected = artist.stroked(artist.blank(SMALL), [(a + 0.5, b + 0.5) for a, b in way], 1, 1)
+    hand.page.wait_for_timeout(300)
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+    assert (expected == 1).sum() == 14
+
+
+def touch(session, kind, points):
+    session.send(
+        "Input.dispatchTouchEvent",
+        {"type": kind, "touchPoints": [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]},
+    )
+
+
+def test_one_finger_draws_and_two_fingers_zoom(draws, gallery, artist):
+    hand = draws(has_touch=True)
+    hand.brush_size(5)
+    hand.choose("1")
+    session = hand.page.context.new_cdp_session(hand.page)
+    way = [hand.view.to_screen(point) for point in [(10, 10), (20, 20), (40, 22)]]
+    touch(session, "touchStart", way[:1])
+    for point in way[1:]:
+        touch(session, "touchMove", [point])
+    touch(session, "touchEnd", [])
+    expected = artist.stroked(artist.blank(SMALL), [hand.view.to_image(point) for point in way], 5, 0)
+    one, other = (hand.view.to_screen(point) for point in [(20, 30), (30, 30)])
+    touch(session, "touchStart", [one])
+    touch(session, "touchStart", [one, other])
+    touch(session, "touchMove", [(one[0] - 60, one[1]), (other[0] + 60, other[1])])
+    touch(session, "touchEnd", [])
+    assert hand.page.inner_text("#zoom").endswith("%")  # no longer fitted
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+
+
+def test_a_pens_other_end_erases(draws, gallery, artist):
+    hand = draws()
+    hand.brush_size(8)
+    hand.choose("1")
+    way = [hand.view.to_screen(point) for point in [(10, 10), (40, 22)]]
+    expected = artist.blank(SMALL)
+    for buttons, value in ((1, 0), (32, VOID)):
+        hand.page.evaluate(PEN, [way, buttons])
+        expected = artist.stroked(expected, [hand.view.to_image(point) for point in way], 8, value)
+        way = way[:1] * 2
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+    assert set(np.unique(expected)) == {0, VOID}
+
+
+PEN = """([way, buttons]) => {
+  const stage = document.getElementById('stage');
+  const send = (type, [clientX, clientY], held) => stage.dispatchEvent(new PointerEvent(type, {
+    pointerId: 7, pointerType: 'pen', clientX, clientY, buttons: held, button: buttons === 32 ? 5 : 0, bubbles: true, cancelable: true }));
+  send('pointerdown', way[0], buttons);
+  for (const point of way.slice(1)) send('pointermove', point, buttons);
+  send('pointerup', way.at(-1), 0);
+}"""
+
+
+def test_a_draft_outlives_the_page_and_follows_to_another_browser(draws, gallery, artist):
+    campaign, _ = gallery
+    hand = draws(name="dora")
+    path = hand.ready()
+    hand.brush_size(8)
+    hand.choose("2")
+    expected = artist.stroked(artist.blank(SMALL), hand.drag([(10, 10), (40, 22)]), 8, 1)
+    with hand.page.expect_response("**/api/drafts/*") as stored:
+        pass
+    assert stored.value.ok
+    hand.page.reload()
+    assert hand.ready() == path
+    assert hand.page.inner_text("#draw-note") == "Your draft."
+    assert hand.page.inner_text("#palette [data-number='1'] .share") != ""
+    hand.page.context.close()
+    campaign.release("dora")
+    other = draws(name="dora")
+    assert other.ready() == path
+    assert other.page.inner_text("#draw-note") == "Your draft from another browser."
+    assert differing(saved(campaign, other.save()), expected) == 0
+
+
+def test_masks_saved_without_a_network_arrive_once(draws, gallery, artist):
+    campaign, _ = gallery
+    hand = draws()
+    hand.ready()
+    hand.page.wait_for_timeout(500)  # the next images are loaded ahead only after this one
+    expected = {}
+    hand.page.context.set_offline(True)
+    hand.brush_size(5)
+    hand.choose("1")
+    mask = artist.stroked(artist.blank(SMALL), hand.drag([(10, 10), (40, 22)]), 5, 0)
+    path = hand.page.get_attribute("#file", "title")
+    hand.choose("Enter")
+    hand.page.wait_for_selector("#save-state[data-stage=offline]")
+    expected[path] = mask
+    assert path not in campaign.labels()
+    hand.page.context.set_offline(False)
+    hand.page.wait_for_selector("#save-state[data-stage=saved]")
+    assert differing(saved(campaign, path), mask) == 0
+    hand.person.problems.clear()  # the browser reports the requests that failed
+
+
+def test_an_undone_mask_can_be_corrected(draws, gallery, artist):
+    campaign, _ = gallery
+    hand = draws()
+    hand.brush_size(5)
+    hand.choose("1")
+    expected = artist.stroked(artist.blank(SMALL), hand.drag([(10, 10), (40, 22)]), 5, 0)
+    path = hand.save()
+    hand.page.keyboard.press("Backspace")
+    hand.page.wait_for_function("path => document.getElementById('file').title === path", arg=path)
+    hand.ready()
+    hand.page.wait_for_selector("#save-state[data-stage=saved]")
+    assert path not in campaign.labels()
+    hand.choose("2")
+    expected = artist.stroked(expected, hand.drag([(10, 40), (40, 42)]), 5, 1)
+    assert hand.save() == path
+    assert differing(saved(campaign, path), expected) == 0
+
+
+def test_an_empty_mask_is_not_saved(draws, gallery):
+    hand = draws()
+    path = hand.ready()
+    hand.page.wait_for_timeout(350)
+    hand.choose("Enter")
+    hand.page.wait_for_selector("text=Nothing is drawn yet")
+    assert path not in gallery[0].labels()
+
+
+def test_a_mask_of_24_megapixels(modules, browser, artist, tmp_path):
+    people, _, _ = modules
+    size = (6000, 4000)
+    (tmp_path / "images").mkdir()
+    across = np.linspace(0, 255, size[0]).astype(np.uint8)
+    Image.fromarray(np.broadcast_to(across[None, :, None], (size[1], size[0], 3)).copy()).save(
+        tmp_path / "images" / "large.jpg", quality=80
+    )
+    with Campaign.create(tmp_path / "campaign", tmp_path / "images", CLASSES, "segmentation") as campaign:
+        campaign.query(1)
+        with people.served(campaign) as address:
+            person = people.Person(
+                browser.new_context(viewport={"width": 1280, "height": 800}).new_page(), "ann", {}, CLASSES
+            )
+            person.open(address)
+            hand = artist.Artist(person, size)
+            hand.ready()
+            hand.choose("1")
+            hand.page.evaluate(
+                "() => { const size = document.getElementById('draw-size'); size.value = size.max; size.dispatchEvent(new Event('input')); }"
+            )
+            largest = int(hand.page.inner_text("#draw-size-value").removesuffix(" px"))
+            expected = artist.stroked(
+                artist.blank(size), hand.drag([(700, 700), (5200, 900), (5000, 3500)]), largest, 0
+            )
+            hand.choose("p", "2")
+            expected = artist.filled_polygon(
+                expected, hand.click((900.3, 1500.2), (4000.7, 1700.9), (1000.6, 3700.4)), 1
+            )
+            hand.choose("Enter", "k", "3")
+            seed = hand.click((5900, 200))[0]
+            expected[flood(expected, (int(seed[1]), int(seed[0])), connectivity=1)] = 2
+            with hand.page.expect_response("**/images/*"):  # the full resolution, only now
+                hand.zoom((3000, 2000), -1200)
+            hand.brush_size(1)
+            hand.choose("4")
+            expected = artist.stroked(expected, hand.drag([(2990, 1990), (3011, 2002), (3005, 2015)]), 1, 3)
+            path = hand.save()
+            mask = saved(campaign, path)
+            assert mask.shape == (size[1], size[0])
+            assert differing(mask, expected) == 0
+            assert set(np.unique(mask)) >= {0, 1, 2, 3}
+            assert person.problems == []
+            person.page.context.close()
