@@ -110,12 +110,16 @@ class Legend:
             return self._of_colours(np.asarray(mask.convert("RGB")), name)
         return self._of_labels(_label_values(mask, name), name)
 
-    def _of_labels(self, labels_HW: NDArray[np.int64], name: str) -> NDArray[np.uint8]:
+    def _of_labels(self, labels_HW: NDArray[np.uint8] | NDArray[np.int64], name: str) -> NDArray[np.uint8]:
         table = np.full(_LABELS, _NO_CLASS, dtype=np.int16)
         table[IGNORED] = IGNORED
         table[list(self.labels)] = list(self.labels.values())
-        numbers_HW = table[labels_HW.clip(0, _LABELS - 1)]
-        wrong = (numbers_HW == _NO_CLASS) | (labels_HW != labels_HW.clip(0, _LABELS - 1))
+        if labels_HW.dtype == np.uint8:  # every label is in the table: masks of many megapixels need no copies
+            wrong = (table == _NO_CLASS)[labels_HW]
+            numbers_HW = table.astype(np.uint8)[labels_HW]
+        else:
+            numbers_HW = table[labels_HW.clip(0, _LABELS - 1)]
+            wrong = (numbers_HW == _NO_CLASS) | (labels_HW != labels_HW.clip(0, _LABELS - 1))
         if wrong.any():
             row, column = _first_place(wrong)
             raise DataError(
@@ -170,12 +174,13 @@ def _check_opaque(mask: Image.Image, name: str) -> None:
             )
 
 
-def _label_values(mask: Image.Image, name: str) -> NDArray[np.int64]:
+def _label_values(mask: Image.Image, name: str) -> NDArray[np.uint8] | NDArray[np.int64]:
     """Return a mask's label numbers; grey pixels that were saved as RGB are labels too."""
     if mask.mode == "F":
         raise DataError(f"the mask {name!r} holds fractions: save whole label numbers")
     if mask.mode in {"1", "L", "P", "I"} or mask.mode.startswith("I;"):
-        return np.asarray(mask).astype(np.int64)
+        labels = np.asarray(mask)
+        return labels if labels.dtype == np.uint8 else labels.astype(np.int64)
     pixels_HW3 = np.asarray(mask.convert("RGB"))
     coloured = (pixels_HW3 != pixels_HW3[..., :1]).any(axis=2)
     if coloured.any():

@@ -1,4 +1,4 @@
-"""A scripted annotator who draws masks, and what the drawn pixels must be: rasterised by NumPy, SciPy and scikit-image."""
+"""A scripted annotator who draws masks, and the pixels that must result, rasterised by NumPy, SciPy and scikit-image."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 from people import PATIENCE, Person
-from skimage.draw import polygon2mask
+from scipy.ndimage import label
+from skimage.draw import polygon
 
 VOID = 255
 READY = "#stage.ready .image.loaded"
@@ -81,7 +82,7 @@ class Artist:
         raise AssertionError(f"the slider has no size {size}")
 
     def drag(self, points):
-        """Moves the pointer along points of the image with the button down; returns the points that it really was at."""
+        """Moves the pointer along points of the image with the button down; returns the points that it was at."""
         screen = [self.view.to_screen(point) for point in points]
         self.page.mouse.move(*screen[0])
         self.page.mouse.down()
@@ -143,6 +144,14 @@ def stroked(mask, points, size, value):
 
 def filled_polygon(mask, points, value):
     """Paints every pixel whose centre is inside; scikit-image counts from the centre of the first pixel."""
-    inside = polygon2mask(mask.shape, [(y - 0.5, x - 0.5) for x, y in points])
-    mask[inside] = value
+    rows, columns = polygon([y - 0.5 for _, y in points], [x - 0.5 for x, _ in points], mask.shape)
+    mask[rows, columns] = value
+    return mask
+
+
+def filled_region(mask, point, value):
+    """Paints the 4-connected region of one class around a point."""
+    row, column = int(point[1]), int(point[0])
+    regions, _ = label(mask == mask[row, column])
+    mask[regions == regions[row, column]] = value
     return mask

@@ -13,16 +13,16 @@ import { Raster, VOID } from "./raster.js";
 import { Regions } from "./regions.js";
 import { say, warn } from "./say.js";
 import { on, recall, remember, state } from "./state.js";
-import { preload, Surface } from "./surface.js";
+import { preload as preloadImages, Surface } from "./surface.js";
 import { Brush, Eraser, Fill, outline, Polygon, Superpixels } from "./tools.js";
 import { answerMask, undo as undoAnswer } from "./work.js";
 
-export { preload };
 
 const TOOLS = [["brush", "b", "Brush"], ["eraser", "e", "Eraser"], ["polygon", "p", "Polygon"], ["fill", "k", "Fill"], ["superpixels", "x", "Superpixels"], ["hand", "v", "Move"]];
 const GRAINS = [["fine", "Fine"], ["medium", "Medium"], ["coarse", "Coarse"]];
 const SIZES = [1];
 while (SIZES.at(-1) < 600) SIZES.push(Math.max(SIZES.at(-1) + 1, Math.round(SIZES.at(-1) * 1.25)));
+const AHEAD = 2; // images whose facts and layers are loaded before they are shown
 const LOCAL_PAUSE = 700; // milliseconds from a change to the draft in the browser
 const LOOK = 300; // milliseconds for which an image is on the stage before Enter may save it
 const FIRST_PAUSE = 500; // milliseconds before an image is requested again; doubled each time
@@ -34,6 +34,7 @@ let tools = null;
 let tool = "brush";
 let grain = "medium";
 let saving = false;
+const ahead = new Map(); // item → what `load` returns, or null if it failed
 let timers = [];
 let changes = 0; // steps since the image was opened
 let tries = 0; // failed attempts to open the image
@@ -106,10 +107,12 @@ async function open(item, name, isRetry = false) {
   refresh();
   showReady();
   try {
-    const info = await api.getDrawing(item, state.author);
+    const loaded = (await ahead.get(item)) ?? (await load(item));
+    ahead.delete(item); // opened again, the image may have another draft
     if (item !== desk.item) return;
+    const { info, prediction, entropy } = loaded;
     surface.show(item, name, info);
-    const [found, prediction, entropy] = await Promise.all([firstMask(item, info), layer(item, info, "prediction"), layer(item, info, "entropy")]);
+    const found = await firstMask(item, info);
     if (item !== desk.item) return;
     const raster = new Raster(info.width, info.height, found.pixels);
     raster.onlyVoid = byId("draw-void").checked;
@@ -136,6 +139,22 @@ function tryAgain() {
 /** Shows whether the image can be drawn on. */
 function showReady() {
   surface.root.classList.toggle("ready", isReady());
+}
+
+/** Loads the next images before they are shown, so that drawing goes on while the network is gone for a while. */
+export function preload(items) {
+  preloadImages(items);
+  for (const item of items.slice(1, 1 + AHEAD)) {
+    if (ahead.has(item) || item === desk.item) continue;
+    ahead.set(item, load(item).catch(() => null));
+    while (ahead.size > AHEAD) ahead.delete(ahead.keys().next().value);
+  }
+}
+
+async function load(item) {
+  const info = await api.getDrawing(item, state.author);
+  const [prediction, entropy] = await Promise.all([layer(item, info, "prediction"), layer(item, info, "entropy")]);
+  return { info, prediction, entropy };
 }
 
 const pickOf = (wanted) => state.queue.find(({ item }) => item === wanted);

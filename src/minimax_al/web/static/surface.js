@@ -6,7 +6,7 @@ import { VOID } from "./raster.js";
 
 const STEP = 1.4;
 const LARGEST = 48; // CSS pixels per pixel of the image
-const PREVIEW = 2048; // longer side of a preview; smaller images have none
+const PREVIEW = 2048; // longer side of a preview; smaller images are their own
 const KEPT = 4; // images kept after they were shown or loaded ahead
 
 const ready = new Map(); // address → image, oldest first
@@ -25,7 +25,7 @@ function load(url) {
 
 /** Loads the previews of images before they are shown. */
 export function preload(items) {
-  for (const item of items.slice(0, 2)) load(previewUrl(item)).catch(() => undefined);
+  for (const item of items.slice(0, 3)) load(previewUrl(item)).catch(() => undefined);
 }
 
 export class Surface {
@@ -75,8 +75,7 @@ export class Surface {
     this.layers.image.classList.remove("loaded");
     this.fit();
     void this.#load(thumbnailUrl(item), 0.001, true);
-    const isLarge = Math.max(full.width, full.height) > PREVIEW;
-    void this.#load(isLarge ? previewUrl(item) : imageUrl(item), isLarge ? PREVIEW / Math.max(full.width, full.height) : 1);
+    void this.#load(previewUrl(item), Math.min(1, PREVIEW / Math.max(full.width, full.height)));
   }
 
   /** Loads an image of some detail, 1 for the full resolution, and shows it unless a better one is there. */
