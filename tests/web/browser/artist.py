@@ -1,4 +1,4 @@
-"""A scripted annotator who draws masks, and the pixels that must result, rasterised by NumPy, SciPy and scikit-image."""
+"""A scripted annotator who draws masks, and the pixels that must result: by NumPy, SciPy and scikit-image."""
 
 import math
 from dataclasses import dataclass, field
