@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from minimax_al.campaign.package.packaging import preprocessing
 from minimax_al.data import Augmentation, prepare
 from minimax_al.data.files import load_images
+from minimax_al.deployment.packaging import preprocessing
 from minimax_al.deployment.preprocess import apply_steps, read_input
 
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from minimax_al.deployment.model_file import load_model, save_model
+from minimax_al.deployment.trained import trained_on
 from minimax_al.errors import ConfigurationError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import Adapter, CosineClassifier, Discriminator, count_parameters
@@ -14,7 +16,6 @@ from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
 from minimax_al.training import MinimaxSettings, MinimaxTraining, Recipe, TaskSettings, fit_minimax, fit_supervised
 from minimax_al.training.build import build_minimax_networks, build_task_model, class_means
-from minimax_al.training.model_file import load_model, save_model
 
 WIDTH, CLASSES = 6, 3
 
@@ -246,8 +247,8 @@ def test_m_as_a_cosine_head_is_equation_1_and_counts_as_the_paper_prints():
 def test_a_cosine_m_is_written_and_read(task, tmp_path):
     round_ = with_task(make_round(task), head="cosine")
     model = fit_supervised(round_).task_model
-    save_model(tmp_path / "m.safetensors", model, round_.dataset, round_.recipe)
-    read, _ = load_model(tmp_path / "m.safetensors")
+    save_model(tmp_path / "m.safetensors", trained_on(round_.dataset, model, round_.recipe, {}))
+    read = load_model(tmp_path / "m.safetensors").model
     (x,) = round_.feed.plain(round_.dataset.train, round_.unlabelled[:3], 3)
     with torch.no_grad():
         assert torch.equal(read(x), model(x))

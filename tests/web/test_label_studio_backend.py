@@ -118,9 +118,10 @@ def test_before_there_is_a_model_there_are_no_predictions(make_campaign, studio,
 def keep_a_model(campaign):
     """A model of random weights, as if it had been trained."""
     from minimax_al.campaign.progress.runs import run_folder
+    from minimax_al.deployment.model_file import save_trained
+    from minimax_al.deployment.trained import Trained
     from minimax_al.networks import TaskModel, build_encoder
     from minimax_al.training import Recipe
-    from minimax_al.training.trained import Trained, save_trained
 
     recipe = Recipe.model_validate({"encoder": "conv4", "width": 4, "runtime": {"device": "cpu", "precision": "fp32"}})
     model = TaskModel(build_encoder("conv4", recipe.stem, width=4), 2)

@@ -1,14 +1,17 @@
 from .demo import run_demo
 from .grid import run_grid
 from .many_report import write_comparison
+from .packaging import Packaged, package_model
 from .predictions import write_predictions
 from .protocol import Protocol, list_presets, load_protocol
 from .report import write_report
 
 __all__ = [
+    "Packaged",
     "Protocol",
     "list_presets",
     "load_protocol",
+    "package_model",
     "run_demo",
     "run_grid",
     "write_comparison",

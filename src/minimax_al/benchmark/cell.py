@@ -18,14 +18,14 @@ from torch import Tensor
 from minimax_al.benchmark.conditions import Conditions, conditions_here, threads_of
 from minimax_al.benchmark.oracle import Oracle, check_picks
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import RoundResult, read_networks, resume_rounds, write_round
+from minimax_al.benchmark.results import RoundResult, read_networks, resume_rounds, training_facts, write_round
 from minimax_al.benchmark.views import views_of
 from minimax_al.benchmark.work import CountingLearner
 from minimax_al.data import Dataset
+from minimax_al.deployment.trained import trained_on
 from minimax_al.strategies import Query
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import HEADLINE, Evaluation, evaluate
-from minimax_al.training.model_file import describe_model
 from minimax_al.vocabulary import IGNORED
 
 
@@ -174,12 +174,15 @@ class _Run:
                 result,
                 query=query,
                 views=views,
-                models=models,
+                trained=trained_on(learner.dataset, models.task_model, learner.recipe, self._facts(result)),
                 predictions=evaluation.predictions,
-                description=describe_model(models.task_model, learner.dataset, learner.recipe),
                 carried=models.networks if learner.strategy.carries_over(learner.round) else {},
             )
         return result
+
+    def _facts(self, result: RoundResult) -> dict[str, Any]:
+        """Return the facts of a round's training that its model keeps."""
+        return training_facts(self.strategy, self.seed, result, self.test.test_targets)
 
     def _evaluate(self) -> Evaluation:
         """Measure on the test images, which the learner itself never sees."""

@@ -20,10 +20,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from minimax_al.benchmark.protocol import Protocol
+from minimax_al.deployment.model_file import save_model
+from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably
 from minimax_al.errors import CheckpointError, ResultsError
 from minimax_al.strategies import Query
-from minimax_al.training import Models
 from minimax_al.training.checkpoint import check_tensors, read_tensors, save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -63,15 +64,48 @@ class RoundResult:
     conditions: dict[str, str | int] = field(default_factory=dict)
 
 
+def model_path(folder: Path, number: int) -> Path:
+    """Return the file of a round's M.
+
+    Args:
+        folder: Folder of the cell.
+        number: Round number.
+    """
+    return folder / f"round-{number}.model.safetensors"
+
+
+def training_facts(strategy: str, seed: int, result: RoundResult, test_targets: Tensor) -> dict[str, Any]:
+    """Return the facts of a round's training that its model keeps, ready for JSON.
+
+    Args:
+        strategy: Strategy name.
+        seed: Seed of the run.
+        result: Finished round.
+        test_targets: Targets of the test images: classes, shape (N,), or masks, shape (N, H, W).
+    """
+    facts = {
+        "strategy": strategy,
+        "seed": seed,
+        "round": result.round,
+        "labels": result.labels,
+        "test_images": len(test_targets),
+        "metrics": result.metrics,
+        "per_class": result.per_class,
+    }
+    if test_targets.ndim == 1:
+        tested = torch.bincount(test_targets, minlength=len(result.class_counts)).tolist()
+        facts["per_class_counts"] = [list(pair) for pair in zip(result.class_counts, tested, strict=True)]
+    return facts
+
+
 def write_round(
     folder: Path,
     result: RoundResult,
     *,
     query: Query | None,
     views: Mapping[str, Tensor],
-    models: Models,
+    trained: Trained,
     predictions: Mapping[str, Tensor],
-    description: Mapping[str, Any],
     carried: Mapping[str, nn.Module],
 ) -> None:
     """Write a finished round; the JSON file comes last.
@@ -81,9 +115,8 @@ def write_round(
         result: Metrics and picks.
         query: Scores of the candidates; None in the last round.
         views: Per-pixel tensors of the first picks; empty in classification.
-        models: Models whose M is kept.
+        trained: M of the round.
         predictions: Targets, predicted classes and confidences of the test images; empty in segmentation.
-        description: Description of M, with which `load_model` builds it again.
         carried: Networks by name that the next round starts from; empty where each round starts anew.
     """
     stem = f"round-{result.round}"
@@ -96,9 +129,7 @@ def write_round(
     if predictions:
         small = {name: values.to(_KEPT.get(values.dtype, values.dtype)) for name, values in predictions.items()}
         write_durably(folder / f"{stem}.predictions.safetensors", save(small))
-    save_checkpoint(
-        folder / f"{stem}.model.safetensors", {"task_model": models.task_model}, state={"model": description}
-    )
+    save_model(model_path(folder, result.round), trained)
     if carried:
         save_checkpoint(folder / f"{stem}.networks.safetensors", carried)
     write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())

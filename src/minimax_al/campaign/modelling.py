@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from minimax_al.campaign.model.comparing import Comparison
     from minimax_al.campaign.model.learning import StartCallback
     from minimax_al.deployment.prediction import Predictions
-    from minimax_al.training.trained import Trained
+    from minimax_al.deployment.trained import Trained
 
 
 class Modelling(ClassEditing):
@@ -188,6 +188,6 @@ class Modelling(ClassEditing):
         return Path(out)
 
     def _trained(self, run: int) -> "Trained":
-        from minimax_al.training.trained import load_trained  # noqa: PLC0415 - loads torch
+        from minimax_al.deployment.model_file import load_trained  # noqa: PLC0415 - loads torch
 
         return load_trained(run_folder(self.folder, run))

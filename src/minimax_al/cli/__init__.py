@@ -41,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench report": benchmark.bench_report,
     "bench compare": benchmark.bench_compare,
     "bench predictions": benchmark.bench_predictions,
+    "bench package": benchmark.bench_package,
     "describe": benchmark.describe,
     "names": benchmark.names,
 }

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 CampaignFolder = Annotated[Path, "CAMPAIGN"]
+Model = Annotated[Path, "MODEL"]
 ImageFolder = Annotated[str, "FOLDER|MANIFEST|URL"]
 File = Annotated[Path, "FILE"]
 Source = Annotated[Path, "SOURCE"]

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
-from minimax_al.cli.arguments import Count
+from minimax_al.cli.arguments import Count, Destination, Strategy
 from minimax_al.cli.features import encoder_lines
 from minimax_al.cli.printing import show, show_report, show_table, terminal
 
@@ -106,6 +107,40 @@ def bench_predictions(
 
     rows = write_predictions(results, out, data, every_round=every_round)
     show(f"{rows:,} predictions are in {out}")
+
+
+def bench_package(
+    results: Annotated[Path, "RESULTS"],
+    out: Destination,
+    /,
+    strategy: Strategy = None,
+    seed: Annotated[int | None, "N"] = None,
+    round: Annotated[int | None, "N"] = None,
+    data: Annotated[Path | None, "PATH"] = None,
+    weights: Annotated[Path | None, "FILE"] = None,
+    onnx: bool = True,
+) -> None:
+    """Package a benchmark's model, by default the winner's, as `mal package` does.
+
+    Args:
+        results: Results folder of `mal bench run`.
+        out: New folder to write.
+        strategy: Strategy whose model is packaged; without it, the one with the best mean score.
+        seed: Seed of the run; without it, the run with the median score.
+        round: Round after which the model was trained, from 0; without it, the last one.
+        data: Folder or file of the data, if it has moved; needed only for results of older versions.
+        weights: File of the encoder's weights, if the features were computed with a file.
+        onnx: Whether to write an ONNX file, checked against the model (extra `export`).
+    """
+    from minimax_al.benchmark import package_model
+
+    done = package_model(
+        results, out, strategy=strategy, seed=seed, number=round, data=data, weights=weights, onnx=onnx
+    )
+    show(
+        f"The model of {done.strategy} (seed {done.seed}, {done.labels:,} labels, {done.metric} {done.score:.1%}) is "
+        f"in {out}. Next: mal predict {quote(str(out))} --images FOLDER"
+    )
 
 
 def describe(

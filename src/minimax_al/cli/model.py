@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from minimax_al.cli.arguments import CampaignFolder, Destination, ImageFolder, Strategy
+from minimax_al.cli.arguments import CampaignFolder, Destination, ImageFolder, Model, Strategy
 from minimax_al.cli.printing import show, show_comparison, show_status, show_test_result
 from minimax_al.cli.progress import shown_progress
 from minimax_al.escaping import escape
@@ -72,18 +72,24 @@ def review(folder: CampaignFolder, /, out: Annotated[Path | None, "FILE.csv"] = 
         )
 
 
-def predict(folder: CampaignFolder, /, images: ImageFolder, out: Destination = Path("predictions.csv")) -> None:
+def predict(model: Model, /, images: ImageFolder, out: Destination = Path("predictions.csv")) -> None:
     """Predict the class, or the mask, of every image of a location.
 
     Args:
-        folder: Campaign folder.
+        model: Campaign folder, whose last model predicts; or a package of `mal package` or `mal bench package`, or a
+            benchmark's file `round-N.model.safetensors`.
         images: Folder of images, manifest or URL.
-        out: CSV file to write; for a campaign of masks, a folder of masks.
+        out: CSV file to write; for a model of masks, a folder of masks.
     """
-    from minimax_al.campaign import Campaign
+    if model.is_file() or (model / "model.json").is_file():
+        from minimax_al.deployment import load_model, predict_folder
 
-    with Campaign.open(folder) as campaign:
-        predictions = campaign.predict(images)
+        predictions = predict_folder(load_model(model), images)
+    else:
+        from minimax_al.campaign import Campaign
+
+        with Campaign.open(model) as campaign:
+            predictions = campaign.predict(images)
     predictions.write(out)
     show(f"{len(predictions.images)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
 

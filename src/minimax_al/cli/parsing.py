@@ -1,9 +1,17 @@
 """Command lines from functions: a function's arguments are a command's flags, its docstring is the help."""
 
 import inspect
+import io
 import re
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, get_args, get_origin
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Annotated, Any, TextIO, cast, get_args, get_origin
+
+_MARK = "(required)"
+_TITLES = ("positional arguments", "options")
+_DRAWING = re.compile(r"\x1b\[[0-9;]*m|[╭╮╰╯│─]")
+"""Colours and boxes of the help."""
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
 
@@ -11,8 +19,8 @@ _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
 def call(command: Callable[..., None], words: Sequence[str], prog: str) -> None:
     """Call a command with the arguments that the words give.
 
-    A parameter's placeholder in the help is the text in its annotation: `Annotated[Path, "CAMPAIGN"]`. An argument
-    without a default value to speak of, None or (), is marked as optional.
+    A parameter's placeholder in the help is the text in its annotation: `Annotated[Path, "CAMPAIGN"]`. A flag whose
+    default is None or () is marked as optional; positional arguments have no mark.
 
     Args:
         command: Function whose positional-only parameters are positional arguments, all others flags.
@@ -24,7 +32,59 @@ def call(command: Callable[..., None], words: Sequence[str], prog: str) -> None:
     """
     import tyro
 
-    tyro.cli(_described(command), args=list(words), prog=prog)
+    with _unmarked_positionals(words):
+        tyro.cli(_described(command), args=list(words), prog=prog)
+
+
+@contextmanager
+def _unmarked_positionals(words: Sequence[str]) -> Iterator[None]:
+    """Print help without "(required)" after positional arguments, which the usage line shows already."""
+    if not {"-h", "--help"} & set(words):
+        yield
+        return
+    printed = _Collected(sys.stdout)
+    try:
+        with redirect_stdout(cast("TextIO", printed)):
+            yield
+    finally:
+        sys.stdout.write(without_marks(printed.text.getvalue()))
+
+
+class _Collected:
+    """Output that is collected, with the width, colours and encoding of the stream that it is meant for."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.text = stream, io.StringIO()
+
+    def write(self, text: str) -> int:
+        return self.text.write(text)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of a stream
+        return getattr(self.stream, name)
+
+
+def without_marks(text: str) -> str:
+    r"""Return help without "(required)" after positional arguments; boxes keep their width.
+
+    Args:
+        text: Help as tyro prints it, groups of arguments under their titles, with or without boxes and colours.
+
+    Example:
+        >>> print(without_marks("positional arguments\n|OUT  Folder. (required)|\noptions\n|--a  B. (required)|"))
+        positional arguments
+        |OUT  Folder.           |
+        options
+        |--a  B. (required)|
+    """
+    lines, is_positional = [], False
+    for line in text.splitlines(keepends=True):
+        words = _DRAWING.sub("", line).strip()
+        if words in _TITLES:
+            is_positional = words == _TITLES[0]
+        if is_positional and words == _MARK:
+            continue  # the mark fills a line of its own
+        lines.append(line.replace(_MARK, " " * len(_MARK)) if is_positional else line)
+    return "".join(lines)
 
 
 def _described(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,6 +113,8 @@ def _annotation(parameter: inspect.Parameter, text: str) -> Any:  # noqa: ANN401
     hint = "(optional)" if parameter.default in {None, ()} else None
     if parameter.default is parameter.empty and get_origin(kind) is tuple:
         hint = "(required)"  # tyro allows none, and shows an empty default
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        hint = ""  # the usage line shows which ones may be left out
     described: Any = Annotated[kind, tyro.conf.arg(metavar=placeholder, help=text, help_behavior_hint=hint)]
     if parameter.default is False:  # a flag that is off needs no opposite
         return Annotated[described, tyro.conf.FlagCreatePairsOff]

@@ -179,7 +179,7 @@ class FeatureStore:
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             raise FeatureStoreError(self._why_missing(hashes, names, missing))
-        return Features(self.shards or np.empty((0, self.description.width), np.float16), rows, names)
+        return Features(self.shards or np.empty((0, self.description.width), np.float16), rows, names, self.description)
 
     @cached_property
     def images(self) -> list[ListedImage]:

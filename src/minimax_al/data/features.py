@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minimax_al.data.feature_store import FeatureDescription
 from minimax_al.data.images import check_indices
 from minimax_al.errors import DataError, ShapeError
 
@@ -33,10 +34,12 @@ class Features:
             memory-mapped.
         rows: Row of each sample, shape (N,) int64; default all rows in order.
         names: Image names, N strings; default "00000", "00001", ….
+        description: Description of the encoder that computed the vectors, where it is known.
 
     Attributes:
         names: Image names.
         shape: (N, d).
+        description: Description of the encoder; None for vectors of unknown origin.
 
     Raises:
         ShapeError: A shard is not (n, d) of a floating dtype, widths differ, or the names are not N.
@@ -53,7 +56,9 @@ class Features:
         shards: Array | Sequence[Array],
         rows: Tensor | NDArray[np.int64] | None = None,
         names: Sequence[str] | None = None,
+        description: FeatureDescription | None = None,
     ) -> None:
+        self.description = description
         self._shards = [shards] if isinstance(shards, Tensor | np.ndarray) else list(shards)
         width = _common_width(self._shards)
         self._starts = np.cumsum([0, *(len(shard) for shard in self._shards)])
@@ -91,7 +96,7 @@ class Features:
         """Return the features at `indices`, in that order; nothing is copied."""
         chosen = check_indices(indices, len(self)).cpu().numpy()
         rows = chosen if self._rows is None else self._rows[chosen]
-        return Features(self._shards, rows, _Chosen(self.names, chosen))
+        return Features(self._shards, rows, _Chosen(self.names, chosen), self.description)
 
     def to(self, device: torch.device | str) -> "Features":  # noqa: ARG002 - batches move, the pool does not
         """Return these features: the pool stays in host memory or on disk, and batches are sent to the device."""

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from minimax_al.data.locations.location import Location, read_bytes
 from minimax_al.deployment.prediction import images_for, predict_probabilities
 from minimax_al.deployment.preprocess import read_input
+from minimax_al.deployment.trained import Trained
 from minimax_al.errors import CampaignError, MissingDependencyError
-from minimax_al.training.trained import Trained
 
 INPUT, OUTPUT = "pixels", "probabilities"
 TOLERANCE = 1e-3

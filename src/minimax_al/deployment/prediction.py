@@ -15,15 +15,15 @@ from minimax_al.data import Images
 from minimax_al.data.decode import Fit, read_size
 from minimax_al.data.files import load_images
 from minimax_al.data.letterbox import in_place
-from minimax_al.data.locations.location import Location, relative_name, scan_images
+from minimax_al.data.locations.location import Location, locate, relative_name, scan_images
 from minimax_al.data.mask_store import Mask
 from minimax_al.data.scan import SetAside
+from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
-from minimax_al.training import Runtime
+from minimax_al.training import Runtime, RuntimeSettings
 from minimax_al.training.feed import seen
 from minimax_al.training.preprocessed_images import PreprocessedImages
-from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import IGNORED, Progress
 
 
@@ -104,7 +104,7 @@ def images_for(trained: Trained, folder: Location, paths: Sequence[str]) -> Imag
     return PreprocessedImages([folder / path for path in paths], paths, trained.source.preprocessing)
 
 
-def predict_folder(trained: Trained, images: Location, progress: Progress | None = None) -> Predictions:
+def predict_folder(trained: Trained, images: Location | Path | str, progress: Progress | None = None) -> Predictions:
     """Predict every image of a location.
 
     Args:
@@ -114,7 +114,10 @@ def predict_folder(trained: Trained, images: Location, progress: Progress | None
 
     Raises:
         DataError: The folder does not exist, or no image in it can be read.
+        CheckpointError: The model cannot read image files.
     """
+    trained.check_reads_images()
+    images = locate(images) if isinstance(images, Path | str) else images
     scan = scan_images(images, progress)
     if not scan.images:
         raise DataError(f"{str(images)!r} has no images that can be read ({len(scan.set_aside)} files were set aside)")
@@ -150,13 +153,23 @@ def predict_probabilities(trained: Trained, images: Images) -> Iterator[Tensor]:
     Yields:
         (B, K), or (B, K, S, S) for masks, float32 on the CPU.
     """
-    settings = trained.recipe.runtime
-    runtime = Runtime(settings if settings.precision == "fp64" else settings.model_copy(update={"precision": "fp32"}))
+    runtime = Runtime(_runtime_settings(trained.recipe.runtime))
     model = runtime.place(trained.image_model).eval()
     for pixels in images.stream(torch.arange(len(images)).split(trained.recipe.scoring_batch_size)):
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             x = seen(pixels, trained.recipe.augmentation, trained.mean, trained.std, runtime)
             yield model(x).float().softmax(dim=1).cpu()
+
+
+def _runtime_settings(settings: RuntimeSettings) -> RuntimeSettings:
+    """Return the settings of a training for a prediction: one device of this machine, and float32."""
+    here = {
+        "devices": 1,
+        "nodes": 1,
+        "device": "cpu" if settings.device == "cpu" else "auto",
+        "precision": "fp64" if settings.precision == "fp64" else "fp32",
+    }
+    return settings.model_copy(update=here)
 
 
 def _of_batch(trained: Trained, names: Sequence[str], probabilities: Tensor) -> Iterator[Prediction]:

@@ -19,7 +19,7 @@ from minimax_al.label_studio.images import TaskImage, active_images, image_of_ta
 from minimax_al.label_studio.messages import TaskData
 
 if TYPE_CHECKING:
-    from minimax_al.training.trained import Trained
+    from minimax_al.deployment.trained import Trained
 
 Prediction = dict[str, Any]
 """Prediction: `model_version`, an optional `score`, and the regions `result`."""
@@ -97,8 +97,8 @@ class Suggestions:
     def _predict(self, run_id: int, paths: Sequence[str], configuration: Configuration) -> dict[str, Prediction]:
         if not paths:
             return {}
+        from minimax_al.deployment.model_file import load_trained  # noqa: PLC0415
         from minimax_al.deployment.prediction import images_for, predict  # noqa: PLC0415 - loads torch
-        from minimax_al.training.trained import load_trained  # noqa: PLC0415
 
         with self._lock:
             if self._loaded is None or self._loaded[0] != run_id:

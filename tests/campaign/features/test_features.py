@@ -15,11 +15,11 @@ from minimax_al.campaign.model import comparing, finetuning
 from minimax_al.campaign.model.comparing import Comparison, RecipeResult
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.settings import RECIPES
+from minimax_al.deployment.model_file import load_trained
 from minimax_al.deployment.prediction import images_for, predict_probabilities
 from minimax_al.deployment.preprocess import read_input
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError
 from minimax_al.networks import build_encoder
-from minimax_al.training.trained import load_trained
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 

@@ -4,10 +4,10 @@ import torch
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.settings import RECIPES, make_settings
+from minimax_al.deployment.model_file import load_trained
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import build_encoder
 from minimax_al.training import Recipe
-from minimax_al.training.trained import load_trained
 
 NAMED = [(task, name) for task, by_name in RECIPES.items() for name in by_name if name != "features"]
 

@@ -13,9 +13,9 @@ from minimax_al.campaign import Campaign
 from minimax_al.campaign.model.learning import Session
 from minimax_al.campaign.store.history import labelled_at
 from minimax_al.campaign.store.schema import runs
+from minimax_al.deployment.model_file import load_trained
 from minimax_al.deployment.prediction import Prediction, Predictions
 from minimax_al.errors import CampaignError, CheckpointError, ConfigurationError, DataError, UnknownNameError
-from minimax_al.training.trained import load_trained
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 

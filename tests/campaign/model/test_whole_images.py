@@ -10,10 +10,10 @@ from PIL import Image
 from minimax_al.campaign.features.datasets import build_dataset
 from minimax_al.campaign.features.training_data import gather
 from minimax_al.campaign.model.learning import Session
-from minimax_al.campaign.package.packaging import preprocessing
 from minimax_al.data import FileImages
 from minimax_al.data.letterbox import FITS, in_place
-from minimax_al.training.trained import load_trained
+from minimax_al.deployment.model_file import load_trained
+from minimax_al.deployment.packaging import preprocessing
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 

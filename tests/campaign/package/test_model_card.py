@@ -2,20 +2,25 @@
 
 from types import SimpleNamespace
 
-from minimax_al.campaign.package.model_card import model_card
+from minimax_al.campaign.package.model_card import card_text
 from minimax_al.campaign.progress.status import ModelState
-from minimax_al.training.trained import Trained
+from minimax_al.deployment.model_card import model_card
+from minimax_al.deployment.trained import Trained
 
 
 def test_a_class_name_ends_no_cell_and_begins_no_tag():
     facts = {"per_class_counts": [(3, 1), (2, 0)], "per_class": [1.0, None]}
     trained = SimpleNamespace(
-        task="classification", recipe=SimpleNamespace(encoder="tiny"), class_names=("a|b", "<b>c"), facts=facts
+        task="classification",
+        recipe=SimpleNamespace(encoder="tiny"),
+        class_names=("a|b", "<b>c"),
+        facts=facts,
+        source=None,
     )
     state = SimpleNamespace(score=None, interval=None, labels=5, held_out=1, strategy="mal", run=1, labels_since=0)
     assert {*vars(state)} <= {*ModelState.__annotations__}
     assert {*vars(trained)} <= {*Trained.__annotations__}
-    card = model_card(trained, state, None)
+    card = model_card(trained, card_text(state), None)
     assert "2 classes: a\\|b, \\<b>c." in card
     assert "| a\\|b | 3 | 1 | 100.0 % |\n| \\<b>c | 2 | 0 | – |" in card
 
@@ -31,9 +36,10 @@ def test_the_card_of_a_segmentation_model_describes_masks():
         facts={"per_class": [0.864, None], "labels": 5},
         stored_size=96,
         fit="stretch",
+        source=None,
     )
     state = ModelState(1, "mal", 5, 0, 8, 8, "miou", 0.432, (0.4, 0.47), MASKS, None, None)
-    card = model_card(trained, state, None)
+    card = model_card(trained, card_text(state), None)
     assert (
         "| mIoU | 43.2 % (95 % interval 40.0 to 47.0) |\n| classifier mIoU | 41.0 % |\n| pixel accuracy | 81.6 % |"
         in card

@@ -14,10 +14,10 @@ from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
 from minimax_al.campaign.settings import GIVEN
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
+from minimax_al.deployment.trained import EncoderSource
 from minimax_al.errors import CampaignError
 from minimax_al.networks import Preprocessing
 from minimax_al.training.extraction import ImageFile, extract_features
-from minimax_al.training.trained import EncoderSource
 from minimax_al.vocabulary import Progress
 
 

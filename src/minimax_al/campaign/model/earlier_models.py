@@ -13,10 +13,11 @@ from sqlalchemy import Row
 
 from minimax_al.campaign.model.measuring import measure
 from minimax_al.campaign.progress.runs import run_folder
+from minimax_al.deployment.model_file import load_trained
+from minimax_al.deployment.trained import Trained
 from minimax_al.errors import CheckpointError
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Models
-from minimax_al.training.trained import Trained, load_trained
 
 
 def measure_earlier(

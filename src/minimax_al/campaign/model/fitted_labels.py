@@ -17,9 +17,9 @@ from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.data.letterbox import FITS
+from minimax_al.deployment.trained import Trained
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Evaluation
-from minimax_al.training.trained import Trained
 
 _SAMPLE = 5000
 """Unlabelled images on which successive models are compared."""

@@ -39,13 +39,14 @@ from minimax_al.campaign.progress.runs import (
 from minimax_al.campaign.rounds.rounds import Choice
 from minimax_al.campaign.store.schema import runs
 from minimax_al.data import Dataset
+from minimax_al.deployment.model_file import save_trained
+from minimax_al.deployment.trained import Trained
 from minimax_al.durable import new_folder
 from minimax_al.errors import CampaignError, DataError, MinimaxALError, StoreError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import TaskModel
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation
-from minimax_al.training.trained import Trained, save_trained
 from minimax_al.vocabulary import Progress
 
 StartCallback = Callable[[str, int, int], None]

@@ -24,11 +24,11 @@ from minimax_al.data.letterbox import in_place
 from minimax_al.data.mask_store import Mask, MaskFiles
 from minimax_al.data.scan import SetAside, sort_out
 from minimax_al.deployment.prediction import images_for, predict_probabilities
+from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.label_formats import Context, Given, check_source, detect_format, read_labels
 from minimax_al.training.segmentation_metrics import class_iou, confusion_matrix, mean_iou
-from minimax_al.training.trained import Trained
 from minimax_al.vocabulary import IGNORED
 
 _NO_MASKS = MaskFiles(Path())  # formats that are read here keep no masks

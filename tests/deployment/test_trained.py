@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 
+from minimax_al.deployment.model_file import DESCRIPTION, WEIGHTS, load_trained, save_trained
+from minimax_al.deployment.trained import Trained
 from minimax_al.errors import CheckpointError
 from minimax_al.networks import TaskModel, build_encoder
 from minimax_al.training import Recipe
-from minimax_al.training.trained import DESCRIPTION, WEIGHTS, Trained, load_trained, save_trained
 
 
 @pytest.fixture
