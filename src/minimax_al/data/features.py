@@ -40,6 +40,8 @@ class Features:
         names: Image names.
         shape: (N, d).
         description: Description of the encoder; None for vectors of unknown origin.
+        known_mean: Mean vector of the pool that learning subtracts, shape (d,); None before it is computed. Who draws
+            many data sets from one pool sets it.
 
     Raises:
         ShapeError: A shard is not (n, d) of a floating dtype, widths differ, or the names are not N.
@@ -60,6 +62,7 @@ class Features:
     ) -> None:
         self.description = description
         self._shards = [shards] if isinstance(shards, Tensor | np.ndarray) else list(shards)
+        self.known_mean: Tensor | None = None
         width = _common_width(self._shards)
         self._starts = np.cumsum([0, *(len(shard) for shard in self._shards)])
         stored = int(self._starts[-1])

@@ -220,7 +220,16 @@ def centre_adapter(round_: Round, adapter: Adapter, pool: Features) -> None:
 
 
 def pool_mean(pool: Features, sample: int = 20_000) -> Tensor:
-    """Return the mean feature vector of the pool, shape (d,), over at most `sample` evenly spaced rows."""
+    """Return the mean feature vector of the pool, shape (d,), over at most `sample` evenly spaced rows.
+
+    The pool keeps it: cross-validation fits many heads on one pool.
+    """
+    if pool.known_mean is None:
+        pool.known_mean = _mean(pool, sample)
+    return pool.known_mean
+
+
+def _mean(pool: Features, sample: int) -> Tensor:
     rows = torch.linspace(0, len(pool) - 1, min(sample, len(pool))).round().long()
     total = sum((pool[block].double().sum(dim=0) for block in rows.split(4096)), start=torch.zeros(pool.shape[1]))
     return total / len(rows)

@@ -3,8 +3,9 @@
 Where a fit costs a second, this measures a model on all labels without holding any of them out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 
 FOLDS = 5
+
+ResultT = TypeVar("ResultT")
 
 Fit = Callable[[Round], Models]
 """Training of a round's models on the labels of the round."""
@@ -85,6 +88,23 @@ def out_of_fold(round_: Round, fit: Fit, fold: Tensor, *, labels: int | None = N
     Returns:
         Predictions of all labels that have a fold.
     """
+    return finish(out_of_fold_steps(round_, fit, fold, labels=labels))
+
+
+def finish(steps: Generator[None, None, ResultT]) -> ResultT:
+    """Run all steps of a computation, and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result
+
+
+def out_of_fold_steps(
+    round_: Round, fit: Fit, fold: Tensor, *, labels: int | None = None
+) -> Generator[None, None, OutOfFold]:
+    """Predict as `out_of_fold`, and yield after each fold, so that a caller can do other work in between."""
     allowed = torch.arange(len(fold)) < (len(fold) if labels is None else labels)
     logits = torch.empty(len(fold), round_.dataset.num_classes)
     predicted = torch.zeros(len(fold), dtype=torch.bool)
@@ -95,6 +115,7 @@ def out_of_fold(round_: Round, fit: Fit, fold: Tensor, *, labels: int | None = N
         models = fit(replace(round_, labelled=round_.labelled[trained_on], folder=None, progress=None))
         logits[held] = _task_logits(round_, models, round_.labelled[held])
         predicted[held] = True
+        yield
     positions = predicted.nonzero().flatten()
     return OutOfFold(positions, logits[positions], round_.targets[round_.labelled[positions]].long())
 

@@ -114,6 +114,17 @@ def gather(connection: Connection, where: str | None = None) -> Material:
     Raises:
         DataError: The campaign has no labels.
     """
+    labelled, held_out = read_labelled(connection)
+    if not labelled:
+        raise DataError("nothing is labelled yet: label the first round, or import labels, before training")
+    columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
+    rows = connection.execute(select(*columns).where(is_candidate(), matches(where)).order_by(items.c.id))
+    unlabelled = tuple(UnlabelledImage(*row) for row in rows)
+    return Material(tuple(class_ids(connection)), labelled, held_out, unlabelled, last_event(connection))
+
+
+def read_labelled(connection: Connection) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
+    """Return the images to train on, in the order of labelling, and those to measure on."""
     indices = {name: index for index, name in enumerate(class_ids(connection))}
     held_out_ids = held_out_groups(connection)
     labelled: list[LabelledImage] = []
@@ -129,10 +140,4 @@ def gather(connection: Connection, where: str | None = None) -> Material:
             held_out.setdefault(row.group_id, known)  # an image and its copy count once
         else:
             labelled.append(known)
-    if not labelled:
-        raise DataError("nothing is labelled yet: label the first round, or import labels, before training")
-    columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
-    rows = connection.execute(select(*columns).where(is_candidate(), matches(where)).order_by(items.c.id))
-    unlabelled = tuple(UnlabelledImage(*row) for row in rows)
-    last_label: int = connection.execute(select(func.max(labels.c.id))).scalar_one()
-    return Material(tuple(indices), tuple(labelled), tuple(held_out.values()), unlabelled, last_label)
+    return tuple(labelled), tuple(held_out.values())

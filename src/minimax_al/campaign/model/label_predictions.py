@@ -4,7 +4,7 @@ Each label is predicted by a model that was not trained on it. Labels that a str
 the pool; the labels of images that were drawn at random are a fair sample of it, so their accuracy is kept apart.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from minimax_al.networks import CosineClassifier
 from minimax_al.strategies import Strategy
 from minimax_al.training import Evaluation, Models, Round
 from minimax_al.training.feature_fits import fit_head
-from minimax_al.training.out_of_fold import OutOfFold, fold_of_labels, out_of_fold
+from minimax_al.training.out_of_fold import OutOfFold, finish, fold_of_labels, out_of_fold, out_of_fold_steps
 
 _EARLIER = 8
 """Largest number of earlier points of the learning curve that are measured again."""
@@ -52,6 +52,26 @@ class LabelPredictions:
     def measured(self) -> OutOfFold:
         """Predictions of the labels that measure a model."""
         return self._measured(self.predictions)
+
+    def predict_in_steps(self) -> Generator[None]:
+        """Compute `predictions`, and yield after each fold."""
+        self.predictions = yield from out_of_fold_steps(self.round, self._fit, self.fold)
+
+    def measure_earlier_in_steps(self, labels: int) -> Generator[None, None, dict[str, float] | None]:
+        """Measure a model with the earliest labels alone, on the same labels; yield after each fold.
+
+        Args:
+            labels: Number of labels to train on.
+
+        Returns:
+            Metrics; None if the earliest labels do not suffice in every fold.
+        """
+        fewer = yield from out_of_fold_steps(self.round, self._fit, self.fold, labels=labels)
+        if len(fewer.positions) < len(self.predictions.positions):
+            return None
+        measured = self._measured(fewer)
+        metrics = measured.evaluation(self.learner.dataset.num_classes).metrics
+        return {**metrics, CROSS_VALIDATED: float(len(measured.positions))}
 
     def evaluate(self, store: Store) -> Evaluation:
         """Return the cross-validated metrics; the accuracy on images that were drawn at random is among them.
@@ -83,11 +103,9 @@ class LabelPredictions:
         latest = {run.labels: run.id for run in finished if run.labels < len(self.labelled)}
         found = {}
         for labels, run in sorted(latest.items())[-_EARLIER:]:
-            fewer = out_of_fold(self.round, self._fit, self.fold, labels=labels)
-            if len(fewer.positions) == len(self.predictions.positions):
-                fewer = self._measured(fewer)
-                metrics = fewer.evaluation(self.learner.dataset.num_classes).metrics
-                found[run] = {**metrics, CROSS_VALIDATED: float(len(fewer.positions))}
+            metrics = finish(self.measure_earlier_in_steps(labels))
+            if metrics is not None:
+                found[run] = metrics
         return found
 
     def save(self, path: Path) -> None:

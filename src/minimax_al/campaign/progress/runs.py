@@ -18,6 +18,9 @@ from minimax_al.durable import write_durably
 PREDICTIONS = "predictions.npz"
 CURVE = "curve.json"
 
+LIVE_RUN = "live "
+"""Start of the fingerprints of live runs. Such a run is "running" until it is measured, which few are."""
+
 
 class Measured(NamedTuple):
     """Measurement of a run's model.

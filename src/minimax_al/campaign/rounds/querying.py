@@ -97,7 +97,7 @@ def open_round(
             raise CampaignError("all chosen images were answered while the model chose: query again")
         return add_round(
             connection,
-            _interleaved(kept, drawn),
+            interleaved(kept, drawn),
             strategy=strategy if plan.chosen else RANDOM,
             random_share=random_share,
             seed=settings.seed,
@@ -128,7 +128,7 @@ def _drawn(
     return [Choice(item, plan.reason, at_random=True) for item in ids]
 
 
-def _interleaved(kept: Sequence[Choice], drawn: Sequence[Choice]) -> list[Choice]:
+def interleaved(kept: Sequence[Choice], drawn: Sequence[Choice]) -> list[Choice]:
     """Return chosen and drawn images, evenly mixed, so that an unfinished round has its share of both."""
     positions = [
         ((2 * i + 1) / (2 * len(chosen)), order, one)

@@ -220,6 +220,12 @@ def labelled_items(connection: Connection) -> set[int]:
     return set(connection.scalars(select(holding().c.item_id)))
 
 
+def last_event(connection: Connection) -> int:
+    """Return the id of the latest row of the history; 0 if it is empty."""
+    last: int = connection.execute(select(func.coalesce(func.max(labels.c.id), 0))).scalar_one()
+    return last
+
+
 def labelled_at(connection: Connection, until: datetime | None) -> int:
     """Return how many images had a label at a moment; None for the present."""
     held = holding(until)

@@ -1,0 +1,1 @@
+"""Live labelling: a learner refits while annotators answer, and chooses the next images by itself."""

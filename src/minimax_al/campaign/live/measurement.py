@@ -1,0 +1,167 @@
+"""Measurement of a live fit, in steps of a fraction of a second, so that answers do not wait for it. Loads torch."""
+
+import shutil
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Row
+
+from minimax_al.campaign.live.fit import LiveFit
+from minimax_al.campaign.model.earlier_models import measure_earlier
+from minimax_al.campaign.model.label_predictions import LabelPredictions
+from minimax_al.campaign.model.measuring import measure
+from minimax_al.campaign.progress.label_errors import OUT_OF_FOLD
+from minimax_al.campaign.progress.live_state import LastAnswers, LiveState, write_live_state
+from minimax_al.campaign.progress.runs import (
+    LIVE_RUN,
+    PREDICTIONS,
+    done_run,
+    done_runs,
+    finish_run,
+    run_folder,
+    start_run,
+    write_curve,
+)
+from minimax_al.durable import new_folder
+from minimax_al.training import Evaluation
+from minimax_al.training.trained import save_trained
+
+LAST = 10
+"""Number of latest answers whose effect is measured."""
+
+_POINTS, _SPACING = 8, 0.75
+"""Earlier points of the learning curve that are measured again, and the ratio of their numbers of labels."""
+
+_GROWTH = 1.1
+"""Growth of the number of labels after which the earlier points are measured again."""
+
+_KEPT = 3
+"""Number of latest live runs whose models are kept."""
+
+
+class Measurement:
+    """Measurement of one fit: accuracy, effect of the last answers, learning curve, and the files of its run.
+
+    Args:
+        fit: Fit to measure.
+        earlier: Measurement before; its curve is kept while the labels are about the same.
+    """
+
+    def __init__(self, fit: LiveFit, earlier: "Measurement | None" = None) -> None:
+        self.fit = fit
+        self.labels = len(fit.material.labelled)
+        self.curve: dict[int, dict[str, float]] = {}
+        self.curve_labels = 0
+        if earlier is not None and earlier.curve_labels <= self.labels <= _GROWTH * earlier.curve_labels:
+            self.curve, self.curve_labels = dict(earlier.curve), earlier.curve_labels
+
+    def steps(self) -> Generator[None, None, LiveState]:
+        """Measure, and yield after each step; the last step publishes everything.
+
+        Returns:
+            The published state.
+        """
+        if self.fit.material.held_out:
+            found, last = measure(self.fit.learner.round, self._models(), self.fit.context.settings.seed), None
+            yield
+            return self._publish(found, last)
+        predicted = LabelPredictions(self.fit.learner, self.fit.material.labelled)
+        yield from predicted.predict_in_steps()
+        self.fit.predicted_labels = predicted
+        found = predicted.evaluate(self.fit.context.store)
+        last = yield from self._effect_of_last(predicted, found)
+        if not self.curve:
+            yield from self._measure_curve(predicted)
+        return self._publish(found, last)
+
+    def _models(self) -> Any:  # noqa: ANN401 - the networks of any strategy
+        models = self.fit.learner.models
+        assert models is not None
+        return models
+
+    def _effect_of_last(
+        self, predicted: LabelPredictions, found: Evaluation
+    ) -> Generator[None, None, LastAnswers | None]:
+        if self.labels < 2 * LAST or "accuracy" not in found.metrics:
+            return None
+        before = yield from predicted.measure_earlier_in_steps(self.labels - LAST)
+        if before is None or "accuracy" not in before:
+            return None
+        return LastAnswers(LAST, before["accuracy"], found.metrics["accuracy"])
+
+    def _measure_curve(self, predicted: LabelPredictions) -> Generator[None]:
+        with self.fit.context.store.reading() as connection:
+            finished = done_runs(connection)
+        for run in spaced(finished, self.labels):
+            metrics = yield from predicted.measure_earlier_in_steps(run.labels)
+            if metrics is not None:
+                self.curve[run.id] = metrics
+        self.curve_labels = self.labels
+
+    def _publish(self, found: Evaluation, last: LastAnswers | None) -> LiveState:
+        """Write the run's files, then mark the run as done and publish its score in one transaction."""
+        fit, context = self.fit, self.fit.context
+        run_id = self._run_id()
+        folder = run_folder(context.folder, run_id)
+        shutil.rmtree(folder, ignore_errors=True)  # remains of a learner that was killed here
+        trained = fit.trained(run_id, found)
+        with new_folder(folder) as part:
+            save_trained(part, trained)
+            write_curve(part, self._earlier_points(trained, run_id))
+            np.savez(part / PREDICTIONS, **fit.predictions())
+            if fit.predicted_labels is not None:
+                fit.predicted_labels.save(part / OUT_OF_FOLD)
+        with context.store.writing() as connection:
+            finish_run(connection, run_id, found.metrics, context.now(), fit.material.last_label)
+            state = write_live_state(connection, measured=self.labels, last_answers=last)
+        self._remove_old_folders()
+        return state
+
+    def _run_id(self) -> int:
+        if self.fit.run_id is None:
+            with self.fit.context.store.writing() as connection:
+                self.fit.run_id = record_run(connection, self.fit)
+        return self.fit.run_id
+
+    def _earlier_points(self, trained: Any, run_id: int) -> dict[int, dict[str, float]]:  # noqa: ANN401 - `Trained`
+        if not self.fit.material.held_out:
+            return {run: metrics for run, metrics in self.curve.items() if run != run_id}
+        with self.fit.context.store.reading() as connection:
+            finished = [run for run in done_runs(connection) if run.id != run_id]
+        return measure_earlier(self.fit.learner, trained, self.fit.context.folder, finished)
+
+    def _remove_old_folders(self) -> None:
+        """Remove the models of all live runs but the latest; their scores stay in the database."""
+        with self.fit.context.store.reading() as connection:
+            live = [run.id for run in done_runs(connection) if run.fingerprint.startswith(LIVE_RUN)]
+        for run_id in live[:-_KEPT]:
+            shutil.rmtree(run_folder(self.fit.context.folder, run_id), ignore_errors=True)
+
+
+def record_run(connection: Any, fit: LiveFit) -> int:  # noqa: ANN401 - a connection
+    """Return the id of the run that records a fit.
+
+    Args:
+        connection: Connection in a write transaction.
+        fit: Fit.
+    """
+    before = done_run(connection, fit.fingerprint)
+    if before is not None:
+        known: int = before.id
+        return known
+    sizes = {"labels": len(fit.material.labelled), "held_out": len(fit.material.held_out)}
+    return start_run(connection, fit.name, fit.fingerprint, now=fit.context.now(), **sizes)
+
+
+def spaced(finished: Sequence[Row[Any]], labels: int) -> list[Row[Any]]:
+    """Return earlier runs whose numbers of labels are about evenly spaced on a logarithmic axis, fewest first.
+
+    Args:
+        finished: Runs, oldest first; of several with the same number of labels, the last counts.
+        labels: Number of labels of the latest model.
+    """
+    latest = {run.labels: run for run in finished if run.labels < labels}
+    wanted = [labels * _SPACING**step for step in range(1, _POINTS + 1)]
+    chosen = {min(latest, key=lambda known: abs(known - number)) for number in wanted} if latest else set()
+    return [latest[number] for number in sorted(chosen)]

@@ -1,0 +1,82 @@
+"""State of live labelling, which the learner publishes and the page shows."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from minimax_al.campaign.store.schema import settings as settings_table
+
+LIVE = "live"
+"""Key of the row that holds the state."""
+
+
+@dataclass(frozen=True)
+class LastAnswers:
+    """Effect of the latest answers on the accuracy, measured on the same labels.
+
+    Attributes:
+        answers: Number of answers.
+        before: Accuracy of a model without them.
+        after: Accuracy of a model with them.
+    """
+
+    answers: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """State of live labelling.
+
+    Attributes:
+        version: Number of publications; increases with each.
+        batch: Number of images of a batch.
+        random_share: Share of a batch that is drawn at random.
+        strategy: Strategy that chose the last batch; None before the first.
+        labels: Number of labels that the suggestions reflect; 0 before the first model.
+        last_label: Id of the latest row of the label history that they reflect.
+        measured: Number of labels of the last measured model; 0 before the first.
+        last_answers: Effect of the latest answers; None before it is measured.
+        reason: Reason why no images are chosen, as a sentence; None if some are.
+    """
+
+    version: int = 0
+    batch: int = 10
+    random_share: float = 0.1
+    strategy: str | None = None
+    labels: int = 0
+    last_label: int = 0
+    measured: int = 0
+    last_answers: LastAnswers | None = None
+    reason: str | None = None
+
+
+def read_live_state(connection: Connection) -> LiveState | None:
+    """Return the state of the campaign's live labelling; None if there was none yet."""
+    value: dict[str, Any] | None = connection.execute(_VALUE).scalar()
+    if value is None:
+        return None
+    last = value.pop("last_answers", None)
+    known = {name: value[name] for name in LiveState.__dataclass_fields__ if name in value}
+    return LiveState(**known, last_answers=None if last is None else LastAnswers(**last))
+
+
+def write_live_state(connection: Connection, **changes: Any) -> LiveState:  # noqa: ANN401 - fields of `LiveState`
+    """Change fields of the state, and return it with its new version.
+
+    Args:
+        connection: Connection in a write transaction.
+        **changes: Fields of `LiveState`.
+    """
+    before = read_live_state(connection)
+    state = replace(before or LiveState(), **changes, version=1 if before is None else before.version + 1)
+    if before is None:
+        connection.execute(settings_table.insert().values(key=LIVE, value=asdict(state)))
+    else:
+        connection.execute(settings_table.update().where(settings_table.c.key == LIVE).values(value=asdict(state)))
+    return state
+
+
+_VALUE = select(settings_table.c.value).where(settings_table.c.key == LIVE)
