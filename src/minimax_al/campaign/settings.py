@@ -151,6 +151,7 @@ class CampaignSettings(BaseModel):
         stored_size: Side of the square that an image becomes before it is cut for training, in pixels.
         worthwhile_gain: Smallest increase of the score (accuracy, or mIoU for masks) that is worth a round; below it
             the advice is to stop.
+        random_share: Share of the images of live labelling that is drawn at random, in [0, 1].
         recipe: Fields of `minimax_al.training.Recipe`; or a name of `RECIPES`.
         overlap: Share of the images of rounds that two annotators answer, neither of whom sees the other's answer.
         team_page: Whether the page shows each annotator's speed and agreement, to managers.
@@ -174,6 +175,7 @@ class CampaignSettings(BaseModel):
     overlap: Annotated[float, Field(ge=0, le=1)] = 0.0
     team_page: bool = False
     instructions: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")] = "instructions"
+    random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     @property
     def near_duplicate_distance(self) -> int | None:

@@ -3,10 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from minimax_al.cli.arguments import Address, CampaignFolder, Port, Token
 from minimax_al.cli.printing import show
+
+if TYPE_CHECKING:
+    from minimax_al.campaign import Campaign
+    from minimax_al.campaign.progress.live_state import LiveOptions
 
 
 def label(
@@ -19,8 +23,14 @@ def label(
     key: Annotated[Path | None, "FILE.pem"] = None,
     overlap: Annotated[float | None, "SHARE"] = None,
     browser: bool = True,
+    rounds: bool = False,
+    batch: Annotated[int, "IMAGES"] = 10,
+    random_share: Annotated[float | None, "SHARE"] = None,
 ) -> None:
     """Serve the labelling page, for one annotator or many; Ctrl+C stops it.
+
+    A campaign on features is labelled live: a learner fits to the answers as they come, and chooses the next images by
+    itself. Other campaigns work in rounds.
 
     With a token the page has two links: the manager's opens everything, the annotator's labelling and review alone.
 
@@ -35,6 +45,9 @@ def label(
         key: PEM file of the certificate's private key; without it, the certificate's file holds it.
         overlap: Share of the images that two annotators answer independently, in [0, 1]; kept as a setting.
         browser: Whether to open the page in a browser, if this is a terminal and no token is needed.
+        rounds: Whether to work in rounds, which are chosen on request, instead of live.
+        batch: Number of images that are chosen at a time in live labelling.
+        random_share: Share of the images of live labelling that is drawn at random; default the campaign's setting.
     """
     from minimax_al.campaign import Campaign
     from minimax_al.web import Links, serve
@@ -59,8 +72,18 @@ def label(
             open_browser=shown,
             certificate=certificate,
             key=key,
+            live=None if rounds else live_options(campaign, batch, random_share),
             tell=tell,
         )
+
+
+def live_options(campaign: "Campaign", batch: int, random_share: float | None) -> "LiveOptions | None":
+    """Return the options of live labelling; None if the campaign does not learn on features."""
+    from minimax_al.campaign.progress.live_state import LiveOptions
+
+    share = campaign.settings.random_share if random_share is None else random_share
+    options = LiveOptions(batch, share)
+    return None if campaign.settings.features is None else options
 
 
 def token_or_variable(token: str | None) -> str | None:

@@ -11,10 +11,25 @@ from starlette.staticfiles import StaticFiles
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.exploring.explorer import Explorer
 from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
-from minimax_al.web import images, labelling, map_jobs, maps, masks, overview, page, pixels, pool, team, transfer, work
+from minimax_al.web import (
+    images,
+    labelling,
+    live,
+    map_jobs,
+    maps,
+    masks,
+    overview,
+    page,
+    pixels,
+    pool,
+    team,
+    transfer,
+    work,
+)
 from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
+from minimax_al.web.learner import Learner
 from minimax_al.web.refusals import add_exception_handlers, declared
 from minimax_al.web.roles import Tokens
 from minimax_al.web.security import (
@@ -30,7 +45,12 @@ from minimax_al.web.state import State
 
 
 def create_app(
-    campaign: Campaign, *, token: str | None = None, hosts: Collection[str] = LOOPBACK, jobs: Jobs | None = None
+    campaign: Campaign,
+    *,
+    token: str | None = None,
+    hosts: Collection[str] = LOOPBACK,
+    jobs: Jobs | None = None,
+    learner: Learner | None = None,
 ) -> FastAPI:
     """Return the labelling page of a campaign as an ASGI application.
 
@@ -40,18 +60,19 @@ def create_app(
             them. None accepts all requests, as a manager's.
         hosts: Names and addresses of the server, without ports; "*" accepts any.
         jobs: Runner of trainings; by default each in a process of its own.
+        learner: Live learner, which runs while the application does; None works in rounds.
 
     Returns:
         The application. It needs one worker process: two would not see each other's job.
     """
     superpixels = SuperpixelFiles(campaign.folder / SUPERPIXELS)
-    state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status), superpixels)
+    state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status), superpixels, learner)
     checks = [known_host(hosts), same_origin, *([token_needed(Tokens.of(token))] if token is not None else [])]
     app = FastAPI(
         title="minimax-al: labelling",
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_until_the_job_has_ended,
+        lifespan=_with_processes,
         responses=declared(401, 403, 503),
         middleware=[
             Middleware(AnswerHeaders, headers=HEADERS),
@@ -63,7 +84,7 @@ def create_app(
     app.state.explorer = Explorer(campaign.context)
     app.state.map_jobs = Jobs(campaign, map_jobs.COMMAND)
     add_exception_handlers(app)
-    for part in (page, overview, labelling, images, masks, pixels, work, transfer, pool, maps, team):
+    for part in (page, overview, labelling, live, images, masks, pixels, work, transfer, pool, maps, team):
         app.include_router(part.router)
     app.include_router(work.managers)
     app.include_router(maps.managers)
@@ -72,8 +93,13 @@ def create_app(
 
 
 @asynccontextmanager
-async def _until_the_job_has_ended(app: FastAPI) -> AsyncIterator[None]:
-    yield
+async def _with_processes(app: FastAPI) -> AsyncIterator[None]:
+    """Run the live learner while the application runs, and end it and the job afterwards."""
     state: State = app.state.shared
+    if state.learner is not None:
+        state.learner.start()
+    yield
+    if state.learner is not None:
+        await to_thread.run_sync(state.learner.stop)
     await to_thread.run_sync(app.state.map_jobs.stop)
     await to_thread.run_sync(state.jobs.stop)

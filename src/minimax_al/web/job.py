@@ -5,15 +5,15 @@ ends too; the next training resumes an interrupted one.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from threading import Thread
-from typing import Any, TextIO
+from typing import TextIO
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import MinimaxALError
 from minimax_al.vocabulary import Progress
+from minimax_al.web.child import end_with_input, reserve_output, tell
 from minimax_al.web.models import JobOrder
 
 
@@ -67,27 +67,6 @@ def _train(campaign: Campaign, order: JobOrder, progress: Progress) -> str:
 def _query(campaign: Campaign, order: JobOrder, progress: Progress) -> str:
     state = campaign.query(order.budget, order.strategy, order.random_share, progress)
     return f"round {state.number} is open: {state.picks:,} images by {state.strategy}"
-
-
-def tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - fields of `Job`
-    """Write a line of progress."""
-    out.write(json.dumps(told) + "\n")
-    out.flush()
-
-
-def reserve_output() -> TextIO:
-    """Reserve standard output for progress; redirect all other output, of C libraries too, to the log."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return out
-
-
-def end_with_input() -> None:
-    """End the process when its standard input closes: the server has ended."""
-    while os.read(0, 1024):
-        pass
-    os._exit(1)  # nothing else ends a training from a thread in the middle of a step
 
 
 if __name__ == "__main__":

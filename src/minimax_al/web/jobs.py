@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from minimax_al.campaign import Campaign
 from minimax_al.errors import CampaignError
+from minimax_al.web.child import start_child
 from minimax_al.web.models import Job, JobOrder, MapOrder
 
 COMMAND = (sys.executable, "-m", "minimax_al.web.job")
@@ -66,7 +67,7 @@ class Jobs:
             if self._process is not None:  # it has reported its result, but may still hold the training lock
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_SECONDS)
-            self._process = self._spawn(order)
+            self._process = start_child(self._command, self._campaign, order.model_dump())
             started = Job(state="running", kind=order.kind, started_at=datetime.now(UTC))
             with self._lock:
                 self._now = started
@@ -85,26 +86,6 @@ class Jobs:
         except subprocess.TimeoutExpired:
             process.kill()
         reader.join(STOP_SECONDS)
-
-    def _spawn(self, order: JobOrder | MapOrder) -> "subprocess.Popen[str]":
-        store = self._campaign.store
-        storage = None if store.is_sqlite else store.url.render_as_string(hide_password=False)
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [*self._command, str(self._campaign.folder.resolve())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            errors="backslashreplace",  # a library may print anything
-            start_new_session=True,  # Ctrl+C in the server's terminal is the server's to handle
-        )
-        assert process.stdin is not None
-        try:
-            # Not in the arguments of the command, which every user of the machine can read.
-            process.stdin.write(json.dumps({**order.model_dump(), "storage": storage}) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:  # it has ended already; its reader reports that
-            _log.warning("the job ended before it had its order")
-        return process
 
     def _follow(self, process: "subprocess.Popen[str]") -> None:
         """Read the progress of the process until it ends."""

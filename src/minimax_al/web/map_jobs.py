@@ -16,7 +16,7 @@ from minimax_al.campaign import Campaign
 from minimax_al.campaign.exploring.explorer import Explorer
 from minimax_al.campaign.exploring.projection import MapMethod, write_map
 from minimax_al.errors import MinimaxALError
-from minimax_al.web.job import end_with_input, reserve_output, tell
+from minimax_al.web.child import end_with_input, reserve_output, tell
 from minimax_al.web.jobs import Jobs
 
 COMMAND = (sys.executable, "-m", "minimax_al.web.map_jobs")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from minimax_al.campaign import Advice, ClassCount, CurvePoint, ModelState, Pick
 from minimax_al.campaign.exploring.projection import MapMethod
+from minimax_al.campaign.progress.live_state import LiveOptions, LiveState
 from minimax_al.campaign.store.history import Kind
 from minimax_al.vocabulary import Task
 
@@ -191,6 +192,7 @@ class CampaignInfo(_Answer):
     strategies: Annotated[list[str], Field(description="Names of all strategies")]
     usual: Annotated[dict[str, str], Field(description="Usual strategies, each with the images that it looks for")]
     lease_seconds: int
+    live: Annotated[LiveOptions | None, Field(description="Options of live labelling; None in rounds")]
     role: Annotated[Literal["manager", "annotator"], Field(description="What the link of this request opens")]
     export_formats: list[str]
 
@@ -239,6 +241,39 @@ class Job(_Answer):
     epochs: int | None = None
     message: Annotated[str | None, Field(description="Result, in one sentence")] = None
     started_at: datetime | None = None
+
+
+class LearnerReport(_Answer):
+    """What the process of the live learner does."""
+
+    state: Annotated[
+        Literal["starting", "standby", "features", "learning", "failed"],
+        Field(description="standby: the learner of another server works on the campaign"),
+    ]
+    done: Annotated[int | None, Field(description="Number of images whose features are computed")] = None
+    total: int | None = None
+    unit: str | None = None
+    message: Annotated[str | None, Field(description="Why it failed; it is started again")] = None
+    pid: Annotated[int | None, Field(exclude=True)] = None
+
+
+class Suggestion(_Answer):
+    """Class that the present model suggests for a waiting image."""
+
+    item: int
+    class_name: str
+    confidence: float | None
+
+
+class Live(_Answer):
+    """State of live labelling: short, and requested every few seconds."""
+
+    learner: Annotated[LearnerReport | None, Field(description="None if this page works in rounds")]
+    state: Annotated[LiveState | None, Field(description="What the learner has published; None before that")]
+    is_behind: Annotated[bool, Field(description="Whether there are answers that it has not learned from yet")]
+    waiting: Annotated[int, Field(description="Number of images in the queue")]
+    free: Annotated[int, Field(description="Number of those that nobody holds")]
+    suggestions: list[Suggestion]
 
 
 class Status(_Answer):

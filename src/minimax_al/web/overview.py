@@ -13,14 +13,15 @@ from minimax_al.strategies.usual import USUAL
 from minimax_al.web.models import CampaignInfo, Round, Status
 from minimax_al.web.refusals import is_passing
 from minimax_al.web.roles import TheRole
-from minimax_al.web.state import TheCampaign, TheState
+from minimax_al.web.state import TheState
 
 router = APIRouter(prefix="/api", tags=["overview"])
 
 
 @router.get("/campaign")
-def info(campaign: TheCampaign, role: TheRole) -> CampaignInfo:
+def info(state: TheState, role: TheRole) -> CampaignInfo:
     """Return name, task, classes, strategies and export formats."""
+    campaign = state.campaign
     settings, classes = campaign.settings, campaign.classes
     return CampaignInfo(
         id=hashlib.blake2b(os.fsencode(campaign.folder.resolve()), digest_size=8).hexdigest(),
@@ -34,6 +35,7 @@ def info(campaign: TheCampaign, role: TheRole) -> CampaignInfo:
         usual=USUAL["features" if settings.features is not None else settings.task],
         strategies=sorted({*strategy_names(settings.task), settings.strategy}),
         lease_seconds=settings.lease_seconds,
+        live=None if state.learner is None else state.learner.options,
         role=role,
         export_formats=[
             name for name, entry in FORMATS.items() if settings.task in entry.tasks and not entry.is_folder

@@ -16,9 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.progress.live_state import LiveOptions
 from minimax_al.errors import ConfigurationError
 from minimax_al.web.app import create_app
 from minimax_al.web.connections import BACKLOG, connection_limit, protocol_with_limits
+from minimax_al.web.learner import Learner
 from minimax_al.web.log_throttle import throttle
 from minimax_al.web.roles import Tokens
 from minimax_al.web.security import ANY, LOOPBACK
@@ -52,6 +54,7 @@ def serve(
     open_browser: bool = False,
     certificate: Path | str | None = None,
     key: Path | str | None = None,
+    live: LiveOptions | None = None,
     tell: Callable[[Links], object] = print,
 ) -> None:
     """Serve the labelling page until SIGINT or SIGTERM, which end a running job.
@@ -66,6 +69,7 @@ def serve(
             arguments of a browser's process.
         certificate: PEM file of the certificate and those that signed it; the page is served by HTTPS then.
         key: PEM file of the certificate's private key; None if the certificate's file holds it.
+        live: Options of live labelling, for a campaign that learns on features; None works in rounds.
         tell: Function that is called with the addresses before the server accepts requests.
 
     Raises:
@@ -75,7 +79,8 @@ def serve(
     local = is_loopback(host)
     token = checked_token(token) if token is not None or local else secrets.token_urlsafe(32)
     # Beyond loopback the machine has names that it does not know; there the token keeps other sites out.
-    app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,))
+    learner = None if live is None else Learner(campaign, live)
+    app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,), learner=learner)
 
     def announce(number: int) -> None:
         tokens = (token, None) if token is None else Tokens.of(token)

@@ -11,6 +11,8 @@ from minimax_al.campaign import Campaign, Status
 from minimax_al.campaign.images.superpixels import SuperpixelFiles
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
+from minimax_al.web.learner import Learner
+from minimax_al.web.live_readings import LiveReadings
 from minimax_al.web.thumbnails import Thumbnails
 
 
@@ -23,6 +25,8 @@ class State:
         jobs: Runner of the job.
         readings: Cache of the campaign's status.
         superpixels: Superpixels of the images, computed when they are requested.
+        learner: Live learner; None if the page works in rounds.
+        live: Shared readings of the live state.
         thumbnails: Cache of thumbnails.
         decoders: Limit of concurrent decodings.
     """
@@ -31,6 +35,8 @@ class State:
     jobs: Jobs
     readings: SharedCache[Status]
     superpixels: SuperpixelFiles
+    learner: Learner | None = None
+    live: LiveReadings = field(default_factory=LiveReadings)
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, os.cpu_count() or 2)))
 

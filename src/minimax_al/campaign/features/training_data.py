@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.rounds.rounds import is_candidate
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.history import BULK, current_labels
-from minimax_al.campaign.store.schema import USABLE, items, labels
+from minimax_al.campaign.store.history import BULK, current_labels, last_event
+from minimax_al.campaign.store.schema import USABLE, items
 from minimax_al.data.letterbox import FITS
 from minimax_al.errors import DataError
 

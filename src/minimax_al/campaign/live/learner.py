@@ -13,7 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from threading import Event
 
@@ -25,7 +25,7 @@ from minimax_al.campaign.live.features import LiveFeatures
 from minimax_al.campaign.live.fit import LiveFit, choose_without_model
 from minimax_al.campaign.live.measurement import Measurement, record_run
 from minimax_al.campaign.live.snapshot import Snapshot, SnapshotReader
-from minimax_al.campaign.progress.live_state import LiveState, write_live_state
+from minimax_al.campaign.progress.live_state import LiveOptions, LiveState, write_live_state
 from minimax_al.campaign.progress.runs import done_run
 from minimax_al.campaign.rounds.batches import close_finished, open_batch, open_picks, update_suggestions
 from minimax_al.campaign.rounds.querying import RANDOM
@@ -55,19 +55,6 @@ _AHEAD_SECONDS = 2.0
 
 _VISIBLE = 0.005
 """Smallest change of a confidence that is published."""
-
-
-@dataclass(frozen=True)
-class LiveOptions:
-    """Options of live labelling.
-
-    Attributes:
-        batch: Number of images of a batch.
-        random_share: Share of the images that is drawn at random, in [0, 1].
-    """
-
-    batch: int = 10
-    random_share: float = 0.1
 
 
 class LiveLearner:

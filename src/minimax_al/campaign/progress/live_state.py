@@ -6,9 +6,37 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from minimax_al.campaign.store.schema import settings as settings_table
+from minimax_al.errors import ConfigurationError
+
+MOST_OF_A_BATCH = 1000
 
 LIVE = "live"
 """Key of the row that holds the state."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Options of live labelling.
+
+    Attributes:
+        batch: Number of images of a batch.
+        random_share: Share of the images that is drawn at random, in [0, 1].
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    batch: int = 10
+    random_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= MOST_OF_A_BATCH:
+            raise ConfigurationError(
+                f"batch={self.batch!r} must be from 1 to {MOST_OF_A_BATCH:,} images: larger batches are rounds "
+                "('mal label CAMPAIGN --rounds')"
+            )
+        if not 0 <= self.random_share <= 1:
+            raise ConfigurationError(f"random_share={self.random_share!r} must be a fraction from 0 to 1")
 
 
 @dataclass(frozen=True)

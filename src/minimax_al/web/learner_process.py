@@ -1,0 +1,85 @@
+"""Live learner in a process of its own: `python -m minimax_al.web.learner_process FOLDER`.
+
+The options come as JSON on standard input. The process writes lines of JSON about what it does, and ends when its
+input closes. It runs at low priority, with half of the processors, so that the page stays quick.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event, Thread
+from typing import TextIO
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.live.lock import learner_alone
+from minimax_al.campaign.progress.live_state import LiveOptions
+from minimax_al.errors import MinimaxALError
+from minimax_al.web.child import end_with_input, reserve_output, tell
+
+NICENESS = 10
+_STANDBY_SECONDS = 1.0
+
+
+def main() -> int:
+    """Learn until standard input closes; return 1 if that is not possible."""
+    order = json.loads(sys.stdin.readline())
+    storage = order.pop("storage")
+    Thread(target=end_with_input, daemon=True).start()
+    out = reserve_output()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    try:
+        learn(Path(sys.argv[1]), storage, LiveOptions(**order), out)
+    except MinimaxALError as error:
+        tell(out, state="failed", message=str(error))
+        return 1
+    except Exception as error:
+        tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
+        raise
+    return 0
+
+
+def learn(folder: Path, storage: str | None, options: LiveOptions, out: TextIO, stop: Event | None = None) -> None:
+    """Learn on a campaign while no other process does.
+
+    Args:
+        folder: Campaign folder.
+        storage: URL of the database with its password; None for the one in the folder.
+        options: Options of live labelling.
+        out: Stream for reports.
+        stop: Event that ends the work; None for none.
+
+    Raises:
+        MinimaxALError: The campaign cannot be learned from.
+    """
+
+    def stand_by() -> None:
+        tell(out, state="standby")
+        time.sleep(_STANDBY_SECONDS)
+
+    def progress(what: str, done: int, total: int, unit: str) -> None:
+        tell(out, state=what, done=done, total=total, unit=unit)
+
+    with learner_alone(folder, stand_by), Campaign.open(folder, storage) as campaign:
+        from minimax_al.campaign.live.learner import LiveLearner  # noqa: PLC0415 - loads torch
+
+        _use_half_of_the_processors()
+        learner = LiveLearner(campaign.context, options, lease_clock=campaign.lease_clock, progress=progress)
+        learner.step()
+        tell(out, state="learning")
+        learner.run(stop or Event())
+
+
+def _use_half_of_the_processors() -> None:
+    import torch  # noqa: PLC0415 - slow to load
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    # It would repeat after every answer which classes have no label yet.
+    logging.getLogger("minimax_al.training.fits").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
