@@ -17,6 +17,7 @@ ROUTES = (
     "GET /",
     "GET /api/campaign",
     "GET /api/status",
+    "GET /api/live",
     "POST /api/lease",
     "POST /api/release",
     "POST /api/label",

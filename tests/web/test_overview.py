@@ -19,6 +19,7 @@ def test_the_overview_describes_the_campaign(client, campaign):
         "usual": USUAL["classification"],
         "strategies": sorted([*strategy_names(), "badge+mal"]),
         "lease_seconds": 600,
+        "live": None,
         "export_formats": ["csv", "parquet", "coco", "label-studio"],
     }
 

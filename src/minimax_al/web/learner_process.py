@@ -1,7 +1,7 @@
 """Live learner in a process of its own: `python -m minimax_al.web.learner_process FOLDER`.
 
 The options come as JSON on standard input. The process writes lines of JSON about what it does, and ends when its
-input closes. It runs at low priority, with half of the processors, so that the page stays quick.
+input closes. It runs at low priority, on half of the processors, so that the page stays quick.
 """
 
 import json
@@ -29,8 +29,6 @@ def main() -> int:
     storage = order.pop("storage")
     Thread(target=end_with_input, daemon=True).start()
     out = reserve_output()
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     try:
         learn(Path(sys.argv[1]), storage, LiveOptions(**order), out)
     except MinimaxALError as error:
@@ -68,8 +66,10 @@ def learn(folder: Path, storage: str | None, options: LiveOptions, out: TextIO, 
 
         _use_half_of_the_processors()
         learner = LiveLearner(campaign.context, options, lease_clock=campaign.lease_clock, progress=progress)
-        learner.step()
+        learner.step()  # until the first images are there, nothing is more urgent
         tell(out, state="learning")
+        if hasattr(os, "nice"):
+            os.nice(NICENESS)
         learner.run(stop or Event())
 
 

@@ -12,15 +12,17 @@ from minimax_al.web.models import Closed, Job, JobOrder, Released, RoundRequest
 from minimax_al.web.overview import latest_round
 from minimax_al.web.refusals import conflict, declared, is_passing
 from minimax_al.web.roles import ManagerOnly
-from minimax_al.web.state import TheCampaign, TheJobs
+from minimax_al.web.state import TheCampaign, TheJobs, TheState
 
 router = APIRouter(prefix="/api", tags=["work"])
 managers = APIRouter(prefix="/api", tags=["work"], dependencies=[ManagerOnly])
 
 
 @managers.post("/jobs", status_code=202, responses=declared(400, 408, 409, 413, 422))
-def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs) -> Job:
+def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs, state: TheState) -> Job:
     """Start a training or a query; `GET /api/job` returns its progress."""
+    if order.kind == "query" and state.learner is not None:
+        raise conflict("the live learner chooses the images by itself: start the page with --rounds to choose rounds")
     if order.kind == "query" and (open_round := _open_round(campaign)) is not None:
         raise conflict(
             f"round {open_round.number} is still open: {open_round.waiting} of {open_round.picks} images wait for an "

@@ -22,7 +22,8 @@ from minimax_al.campaign.progress.headline import (
     read_score,
     wilson_interval,
 )
-from minimax_al.campaign.progress.runs import Measured, agreement, done_runs, measured_alike
+from minimax_al.campaign.progress.live_state import read_live_state
+from minimax_al.campaign.progress.runs import LIVE_RUN, Measured, agreement, done_runs, measured_alike
 from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, round_state
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
@@ -31,6 +32,9 @@ from minimax_al.campaign.store.history import BULK, current_labels, holding
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
+
+_NEXT_LABELS = 100
+"""Number of further labels that advice is about, unless rounds have another size."""
 
 _FEW_NEAR_DUPLICATES, _NOTABLE_SHARE = 3, 0.05
 """Near duplicates are pointed out from this number and this share of the usable images on."""
@@ -276,7 +280,9 @@ def _advice(
     connection: Connection, finished: Sequence[Measured], unlabelled: int, settings: CampaignSettings
 ) -> Advice:
     latest = select(rounds.c.budget).order_by(rounds.c.number.desc()).limit(1)
-    next_labels = connection.execute(latest).scalar() or 100
+    next_labels = connection.execute(latest).scalar() or _NEXT_LABELS
+    if read_live_state(connection) is not None:  # a batch is too small to be worth it or not
+        next_labels = max(next_labels, _NEXT_LABELS)
     points, metric = measurements(finished), HEADLINE_NAMES[HEADLINES[settings.task]]
     return advise(points, unlabelled, next_labels, settings.worthwhile_gain, settings.seed, metric=metric)
 
@@ -323,7 +329,8 @@ def _notes(
     broken = connection.execute(
         select(runs.c.message).where(runs.c.state == "failed").order_by(runs.c.id.desc())
     ).first()
-    last = connection.execute(select(runs.c.state).order_by(runs.c.id.desc())).scalar()
+    by_hand = runs.c.fingerprint.not_like(f"{LIVE_RUN}%")  # live runs are measured when there is time
+    last = connection.execute(select(runs.c.state).where(by_hand).order_by(runs.c.id.desc())).scalar()
     if last == "failed" and broken is not None:
         notes.append(f"The last training failed: {broken.message}")
     if last == "running":

@@ -56,6 +56,8 @@ const post = (path, json, options) => call("POST", path, { json, ...options });
 export const getCampaign = () => get("api/campaign");
 /** Progress, model, curve, advice and the job. */
 export const getStatus = () => get("api/status");
+/** State of live labelling, and suggestions for all waiting images; short, and cached by its tag. */
+export const getLive = () => get("api/live");
 /** Leases images to an annotator in this browser for some seconds: first those already leased, then free ones. */
 export const lease = (author, session, count, seconds) => post("api/lease", { author, session, count, seconds });
 /** Ends all leases of an annotator in this browser; works while the page is being closed. */

@@ -10,6 +10,7 @@ import { session, state, update } from "./state.js";
 
 const HELD = { single: 12, review: 0, conflicts: 0, grid: 48 }; // maximum number of leased images per view
 const HELD_TO_DRAW = 3; // the same in the single view of masks, where an image takes minutes
+const HELD_LIVE = { single: 6, review: 0, grid: 48 }; // the same in live labelling, where later images are chosen by a better model
 const FEWEST = 3; // minimum number of images to lease, even if few are free
 const MOST = 200; // maximum number of images per request
 const LEASE_SECONDS = 30; // duration of a lease, renewed every third of it; that of a hidden page may end
@@ -27,10 +28,14 @@ const held = () => (state.view === "single" && state.campaign?.task === "segment
 
 /** The number of images to lease: at most half of the free and own ones, which leaves some for other annotators. */
 function fair() {
+  if (state.campaign?.live) return HELD_LIVE[state.view]; // the queue refills by itself
   const { waiting, with_others: others, lent } = state.lease ?? { waiting: 0, with_others: 0, lent: 0 };
   const half = Math.ceil((waiting - others - lent) / 2);
   return Math.min(held(), Math.max(FEWEST, half));
 }
+
+/** Whether this page would lease more images if some were free. */
+export const wantsMore = () => state.queue.length < fair();
 
 /** Leases images up to the number for the view, and renews the leases of this page. */
 export function refill() {

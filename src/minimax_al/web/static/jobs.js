@@ -26,6 +26,7 @@ export function build() {
   explain();
   on(["status", "job", "unsent"], show);
   on(["saves"], () => {
+    if (state.campaign.live) return; // the learner's next publication is the time to read
     settling ??= setTimeout(() => {
       settling = null;
       void readStatus();
@@ -57,7 +58,7 @@ export async function readStatus() {
     const status = await api.getStatus();
     follow(status.job);
     update({ status, trouble: state.unsent.length > 0 ? state.trouble : null });
-    const another = before !== undefined && before?.number !== status.round?.number;
+    const another = !state.campaign.live && before !== undefined && before?.number !== status.round?.number;
     if (another && status.round?.is_open) say(`Round ${status.round.number} is open: ${count(status.round.picks, "image")}`);
     if (another || (status.round?.is_open && state.queue.length === 0)) await holding.refill();
   } catch (error) {

@@ -11,6 +11,7 @@ import * as holding from "./holding.js";
 import * as imageRetry from "./image_retry.js";
 import * as jobs from "./jobs.js";
 import { listen } from "./keys.js";
+import * as live from "./live.js";
 import * as maskFile from "./maskfile.js";
 import * as panel from "./panel.js";
 import * as review from "./review.js";
@@ -101,6 +102,7 @@ function phase() {
   if (ANSWERED.includes(state.view)) return state.view;
   if (state.queue.length > 0) return state.view;
   if (state.status === null || (state.lease === null && state.author !== "")) return "loading";
+  if (state.campaign.live) return state.unsent.length > 0 ? "sending" : "live";
   if (state.job.state === "running") return "job";
   if (state.status.round === null) return "start";
   if (state.unsent.length > 0) return "sending";
@@ -146,7 +148,7 @@ function wire() {
   byId("scrim").addEventListener("click", () => openPanel(false));
   // A click on an answer button must not move the focus: Enter has to accept the suggestion, not press the button again.
   document.addEventListener("mousedown", (event) => event.target.closest("[data-quick] button") && event.preventDefault());
-  on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job"], paint);
+  on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job", "live"], paint);
   imageRetry.watch();
   connection.onReturn(hurry);
   connection.onReturn(imageRetry.retryAll);
@@ -157,7 +159,7 @@ function wire() {
 async function begin() {
   update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
   document.body.dataset.task = state.campaign.task;
-  for (const part of [single, grid, review, conflicts, panel, jobs, transfer, dialogs]) part.build();
+  for (const part of [single, grid, review, conflicts, panel, jobs, transfer, dialogs, live]) part.build();
   if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
   else maskFile.build(() => shown().targets());
   wire();

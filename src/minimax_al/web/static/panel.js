@@ -75,9 +75,10 @@ function row(action) {
   );
 }
 
-function measuredOn({ score, interval, held_out: held }) {
-  if (score === null) return "no labels are held out";
-  return `${interval === null ? "" : `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `}on ${count(held, "held-out label")}`;
+function measuredOn({ score, interval, held_out: held, measured_on: measured }) {
+  if (score === null) return measured === 0 ? "not measured yet" : "no labels are held out";
+  const range = interval === null ? "" : `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `;
+  return held > 0 ? `${range}on ${count(held, "held-out label")}` : `${range}by cross-validation over ${count(measured, "label")}`;
 }
 
 function model() {
@@ -93,6 +94,8 @@ function model() {
   byId("score-number").textContent = trained.score === null ? "not measured" : percent(trained.score);
   byId("score-words").textContent = `${METRICS[trained.metric]}, ${measuredOn(trained)}`;
   const facts = [`Trained on ${count(trained.labels, "label")}`];
+  const { random_accuracy: fair, random_count: drawn } = trained.metrics;
+  if (drawn > 0) facts.push(`${percent(fair, 0)} on the ${count(drawn, "label")} of the random sample`);
   if (trained.labels_since > 0) facts.push(`${count(trained.labels_since, "new label")} since then`);
   if (trained.agreement !== null) facts.push(`agrees with the previous model on ${percent(trained.agreement, 0)}`);
   byId("model-facts").textContent = `${facts.join("; ")}.`;

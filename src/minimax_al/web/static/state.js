@@ -5,6 +5,7 @@ export const state = {
   author: "", // name of the annotator
   view: "single", // "single", "grid" or "review"
   status: null, // latest answer of /api/status
+  live: null, // latest answer of /api/live; null in rounds, and before the first
   job: { state: "idle" }, // latest answer of /api/job
   queue: [], // leased images without an answer, by rank
   at: null, // item that the single view shows

@@ -190,7 +190,7 @@ function settle(entry) {
   if (action === undefined) return;
   action.saved = action.entries.every((other) => !outbox.entries.includes(other));
   update({ recent: [...state.recent] });
-  if (action.saved && action === state.recent[0]) say(`${describe(action)} · saved${round ? `, ${round.picks - round.waiting} of ${round.picks}` : ""}`);
+  if (action.saved && action === state.recent[0]) say(`${describe(action)} · saved${round && !state.campaign.live ? `, ${round.picks - round.waiting} of ${round.picks}` : ""}`);
 }
 
 /** Sends waiting answers now. */
