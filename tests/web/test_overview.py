@@ -20,6 +20,7 @@ def test_the_overview_describes_the_campaign(client, campaign):
         "strategies": sorted([*strategy_names(), "badge+mal"]),
         "lease_seconds": 600,
         "live": None,
+        "role": "manager",
         "export_formats": ["csv", "parquet", "coco", "label-studio"],
     }
 

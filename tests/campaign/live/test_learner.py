@@ -118,7 +118,9 @@ def test_all_waiting_images_have_the_suggestion_of_the_latest_model(campaign, ma
         state = read_live_state(connection)
     assert state.labels == 12
     # The clusters are far apart: twelve labels suffice to tell them.
-    paths = {pick.item: pick.path for number in range(1, len(all_rounds(campaign)) + 1) for pick in campaign.picks(number)}
+    paths = {
+        pick.item: pick.path for number in range(1, len(all_rounds(campaign)) + 1) for pick in campaign.picks(number)
+    }
     assert [names[row.suggestion] for row in waiting] == [class_of(paths[row.item_id]) for row in waiting]
     assert all(0.33 < row.confidence <= 1 for row in waiting)
 
@@ -268,7 +270,9 @@ def test_images_and_settings_that_change_meanwhile_are_used(campaign, make_learn
     settle(learner)
     work(campaign, learner, 9)
     campaign.configure(strategy="margin")
-    gone = next(path for path in sorted(pool[0].iterdir()) if path.name not in {row.path for row in all_picks(campaign)})
+    gone = next(
+        path for path in sorted(pool[0].iterdir()) if path.name not in {row.path for row in all_picks(campaign)}
+    )
     gone.unlink()
     campaign.refresh()
     work(campaign, learner, 9)
@@ -327,7 +331,9 @@ def test_an_image_without_features_is_never_chosen(campaign, make_learner, pool,
     assert lacking not in {pick.path for pick in all_picks(campaign)}
 
 
-@pytest.mark.parametrize(("options", "message"), [({"batch": 0}, "batch=0 must be"), ({"random_share": 1.5}, "fraction")])
+@pytest.mark.parametrize(
+    ("options", "message"), [({"batch": 0}, "batch=0 must be"), ({"random_share": 1.5}, "fraction")]
+)
 def test_invalid_options_are_refused(options, message):
     with pytest.raises(ConfigurationError, match=message):
         LiveOptions(**options)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from minimax_al.campaign.context import CampaignContext
@@ -198,5 +199,5 @@ def _dataset(snapshot: Snapshot, features: LiveFeatures) -> Dataset:
 
 
 def _drawn(pool: Sequence[UnlabelledImage], count: int, seed: int, number: int, reason: str) -> list[Choice]:
-    ids = draw([image.id for image in pool], count, seed, number)
+    ids = draw(np.array([image.id for image in pool], dtype=np.int64), count, seed, number)
     return [Choice(item, reason, at_random=True) for item in ids]
