@@ -251,10 +251,10 @@ def do(campaign, monkeypatch, capsys):
     """Run a job in this process, and return its exit status and its messages."""
 
     def call(**order):
-        monkeypatch.setattr("minimax_al.web.job._end_with_input", lambda: None)
+        monkeypatch.setattr("minimax_al.web.job.end_with_input", lambda: None)
         monkeypatch.setattr("sys.argv", ["job", str(campaign.folder)])
         monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"storage": None, **order})))
-        monkeypatch.setattr("minimax_al.web.job._reserve_output", lambda: sys.stdout)
+        monkeypatch.setattr("minimax_al.web.job.reserve_output", lambda: sys.stdout)
         status = job.main()
         return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
