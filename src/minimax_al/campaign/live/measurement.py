@@ -110,6 +110,7 @@ class Measurement:
             save_trained(part, trained)
             write_curve(part, self._earlier_points(trained, run_id))
             np.savez(part / PREDICTIONS, **fit.predictions())
+            fit.keep_pool_scores(part)
             if fit.predicted_labels is not None:
                 fit.predicted_labels.save(part / OUT_OF_FOLD)
         with context.store.writing() as connection:
