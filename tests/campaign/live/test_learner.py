@@ -11,8 +11,8 @@ from minimax_al.campaign.live.learner import LiveLearner
 from minimax_al.campaign.progress.live_state import LiveOptions, read_live_state
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.store.schema import classes, picks, rounds
+from minimax_al.deployment.model_file import load_trained
 from minimax_al.errors import ConfigurationError
-from minimax_al.training.trained import load_trained
 
 from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # noqa: TID252 - shared fixtures
 

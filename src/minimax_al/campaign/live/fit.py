@@ -20,12 +20,12 @@ from minimax_al.campaign.rounds.reasons import AT_RANDOM, BY_RANDOM, reason_for
 from minimax_al.campaign.rounds.rounds import Choice, draw
 from minimax_al.campaign.settings import COLD_START_ON_FEATURES
 from minimax_al.data import UNKNOWN, Dataset
+from minimax_al.deployment.trained import Trained
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import CosineClassifier
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation, Recipe
-from minimax_al.training.trained import Trained
 
 _GROWTH = 1.25
 """Growth of the number of labels after which the temperature of the head is chosen again."""

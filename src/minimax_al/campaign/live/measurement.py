@@ -23,9 +23,9 @@ from minimax_al.campaign.progress.runs import (
     start_run,
     write_curve,
 )
+from minimax_al.deployment.model_file import save_trained
 from minimax_al.durable import new_folder
 from minimax_al.training import Evaluation
-from minimax_al.training.trained import save_trained
 
 LAST = 10
 """Number of latest answers whose effect is measured."""
