@@ -8,10 +8,10 @@
 """
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from minimax_al.benchmark import load_protocol, run_grid
 
 GRID = Path(__file__).with_name("grid.yaml")
 
@@ -19,7 +19,7 @@ GRID = Path(__file__).with_name("grid.yaml")
 NUMBERS = {
     "textures": (10, 50, 4),
     "flowers": (5, 30, 4),
-    "xray": (10, 10, 4),
+    "xray": (10, 15, 3),
     "caltech101": (101, 202, 3),
     "gtsrb": (43, 172, 3),
     "cifar100": (100, 400, 3),
@@ -69,23 +69,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--strategies", help="instead of the part's")
     options = parser.parse_args()
-    mal = Path(sys.executable).with_name("mal")
     for name in options.sets.split(","):
         for job in jobs_of(options.part, name):
             start, step, points = job.numbers
-            settings = {
-                "--name": name,
-                "--data": options.tables / f"{name}.parquet",
-                "--out": options.out / job.folder,
-                "--strategies": options.strategies or job.strategies,
-                "--initial": job.initial,
-                "--seeds": options.seeds,
-                "--start": start,
-                "--step": step,
-                "--points": points,
-            }
-            words = [str(word) for pair in settings.items() for word in pair]
-            subprocess.run([mal, "bench", "run", str(GRID), *words], check=False)  # noqa: S603 - our own command
+            strategies = (options.strategies or job.strategies).split(",")
+            protocol = load_protocol(
+                str(GRID),
+                name=name,
+                data=options.tables / f"{name}.parquet",
+                strategies=strategies,
+                initial=job.initial,
+                seeds=options.seeds,
+                start=start,
+                step=step,
+                points=points,
+            )
+            failures = run_grid(protocol, options.out / job.folder, mixed=True)
+            print(name, job.folder, "finished", failures or "", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
