@@ -37,7 +37,7 @@ PARTS = {
     "readings": "mal-no-minimax,mal-no-discriminator,mal-diversity-only,mal-filter",
 }
 STARTS = ("random", "typicality", "probcover")
-COLD = ("random", "centroids", "typicality", "probcover", "maxherding", "coverage")
+COLD = ("random", "centroids", "typicality", "probcover", "maxherding")
 
 
 class Job(NamedTuple):
