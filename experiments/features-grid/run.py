@@ -20,12 +20,12 @@ NUMBERS = {
     "textures": (10, 50, 4),
     "flowers": (5, 30, 4),
     "xray": (10, 15, 3),
-    "caltech101": (101, 202, 3),
-    "gtsrb": (43, 172, 3),
-    "cifar100": (100, 400, 3),
-    "tiles": (12, 30, 4),
-    "trash": (6, 36, 4),
-    "ucmerced": (21, 84, 4),
+    "caltech101": (101, 202, 2),
+    "gtsrb": (43, 172, 2),
+    "cifar100": (100, 400, 2),
+    "tiles": (12, 30, 3),
+    "trash": (6, 36, 3),
+    "ucmerced": (21, 84, 2),
 }
 DEVELOPMENT = ("textures", "flowers", "xray", "caltech101", "gtsrb", "cifar100")
 PARTS = {
