@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from minimax_al.errors import ShapeError
-from minimax_al.report.strips import GAP, class_colours, segmentation_strip
+from minimax_al.report.class_colours import class_colours
+from minimax_al.report.strips import GAP, segmentation_strip
 
 
 def lab(colours):
@@ -18,10 +19,31 @@ def lab(colours):
     return places * [100 / 255, 1, 1]
 
 
-@pytest.mark.parametrize(("classes", "apart"), [(2, 90), (11, 45), (20, 33), (40, 22)])
+@pytest.mark.parametrize(("classes", "apart"), [(2, 90), (11, 40), (20, 33), (40, 22)])
 def test_any_two_classes_and_void_are_told_apart(classes, apart):
     """Side by side, two colours differ to the eye from a distance of about 2; laid over an image, of about 20."""
     places = lab(np.vstack([class_colours(classes)[:classes], class_colours(classes)[255:]]))
+    assert min(np.linalg.norm(one - other) for one, other in combinations(places, 2)) > apart
+
+
+# Vienot, Brettel and Mollon 1999: other authors and other matrices than those by which the colours were chosen.
+LMS = np.array([[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]])
+DICHROMATS = {
+    "protanopia": np.array([[0, 2.02344, -2.52581], [0, 1, 0], [0, 0, 1]]),
+    "deuteranopia": np.array([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]]),
+}
+
+
+def as_seen_with(blindness, colours):
+    linear = (colours / 255) ** 2.2
+    seen = linear @ (np.linalg.inv(LMS) @ DICHROMATS[blindness] @ LMS).T
+    return (255 * seen.clip(0, 1) ** (1 / 2.2)).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("blindness", list(DICHROMATS))
+@pytest.mark.parametrize(("classes", "apart"), [(8, 22), (12, 20)])
+def test_colour_blind_annotators_tell_the_first_classes_apart(blindness, classes, apart):
+    places = lab(as_seen_with(blindness, np.vstack([class_colours(classes)[:classes], class_colours(classes)[255:]])))
     assert min(np.linalg.norm(one - other) for one, other in combinations(places, 2)) > apart
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from minimax_al.report.strips import class_colours
+from minimax_al.report.class_colours import class_colours
 
 _OPAQUE = 255  # the page sets the opacity
 _HEAT = (255, 64, 0)

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from minimax_al.campaign import FORMATS, Campaign, RoundState, strategy_names
 from minimax_al.errors import CampaignError
-from minimax_al.report.strips import class_colours
+from minimax_al.report.class_colours import class_colours
 from minimax_al.strategies.usual import USUAL
 from minimax_al.web.models import CampaignInfo, Round, Status
 from minimax_al.web.refusals import is_passing
