@@ -25,6 +25,7 @@ ROUTES = (
     "POST /api/unsure",
     "POST /api/undo",
     "GET /api/conflicts",
+    "GET /api/likeliest",
     "POST /api/decide",
     "GET /team",
     "GET /api/picks",

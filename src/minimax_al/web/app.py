@@ -14,6 +14,7 @@ from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
 from minimax_al.web import (
     images,
     labelling,
+    likeliest,
     live,
     map_jobs,
     maps,
@@ -84,7 +85,7 @@ def create_app(
     app.state.explorer = Explorer(campaign.context)
     app.state.map_jobs = Jobs(campaign, map_jobs.COMMAND)
     add_exception_handlers(app)
-    for part in (page, overview, labelling, live, images, masks, pixels, work, transfer, pool, maps, team):
+    for part in (page, overview, labelling, likeliest, live, images, masks, pixels, work, transfer, pool, maps, team):
         app.include_router(part.router)
     app.include_router(work.managers)
     app.include_router(maps.managers)

@@ -173,6 +173,20 @@ class Undone(_Answer):
     pick: Annotated[Pick | None, Field(description="None if no round has picked the image")]
 
 
+class ClassGuess(_Answer):
+    """Class that the model holds possible for an image."""
+
+    class_name: str
+    probability: float
+
+
+class LikeliestClasses(_Answer):
+    """Likeliest classes of an image, the likeliest first."""
+
+    item: int
+    classes: list[ClassGuess]
+
+
 class PickList(_Answer):
     """Some of a round's images."""
 

@@ -73,6 +73,8 @@ export const unsure = (author, items, { key, ifWaiting }) => post("api/unsure", 
 export const undo = (author, key, of = {}) => post("api/undo", { author, ...of }, { key });
 /** Asks whether the server is there. */
 export const beat = () => call("GET", "api/job", { patience: BRIEF });
+/** The likeliest classes of images by the last model: [{ item, classes: [{ class_name, probability }] }]. */
+export const getLikeliest = (items) => get(`api/likeliest?${new URLSearchParams(items.map((item) => ["item", item]))}`);
 /** The images about which two annotators disagree. */
 export const getConflicts = () => get("api/conflicts");
 /** Decides conflicts; the class null is "unsure". */

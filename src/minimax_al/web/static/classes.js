@@ -1,24 +1,45 @@
-/** Buttons of the classes, with their keys; with many classes also a box to find one by name. */
+/** Buttons of the classes, with their keys; with many classes also likely and recent ones, and a box to find one by name. */
 
-import { byId, count, kbd, make } from "./dom.js";
-import { CLASS_KEYS } from "./keys.js";
+import { byId, kbd, make } from "./dom.js";
+import { CLASS_KEYS, DIGITS } from "./keys.js";
+import * as shortcuts from "./shortcuts.js";
 import { state } from "./state.js";
-
-const FILTER_FROM = 11; // smallest number of classes with a box to find one
 
 let choose = () => undefined;
 let buttons = [];
+let matching = []; // buttons of the classes that match the typed letters, best first
+let active = 0; // position among them
+
+const many = () => state.campaign.classes.length > DIGITS.length;
 
 /** Draws the buttons. `onChoose(className)`: a class was chosen. `onEmptyKey(key)`: Enter or Backspace in the empty box. */
 export function showClasses({ onChoose, onEmptyKey }) {
   choose = onChoose;
-  buttons = state.campaign.classes.map((name, index) => button(name, CLASS_KEYS[index]));
+  // With many classes the digits belong to the likely and the recent ones.
+  const keys = many() ? CLASS_KEYS.slice(DIGITS.length) : CLASS_KEYS;
+  buttons = state.campaign.classes.map((name, index) => button(name, keys[index]));
   byId("classes").replaceChildren(...buttons);
+  const longest = Math.max(...state.campaign.classes.map((name) => name.length));
+  byId("answers").style.setProperty("--class-width", `${Math.min(15, Math.max(7.5, 3.2 + 0.48 * longest))}rem`);
+  matching = buttons;
+  byId("filter-row").hidden = !many();
   const filter = byId("filter");
-  byId("filter-row").hidden = buttons.length < FILTER_FROM;
   filter.placeholder = `Find one of ${buttons.length} classes`;
-  filter.addEventListener("input", match);
+  filter.addEventListener("input", () => match());
   filter.addEventListener("keydown", (event) => typed(event, filter, onEmptyKey));
+  if (many()) shortcuts.build((name, key) => button(name, key));
+}
+
+/** The class that a key stands for, by the position of the key; undefined without one. */
+export function classOf(index) {
+  if (!many()) return state.campaign.classes[index];
+  return index < DIGITS.length ? shortcuts.at(index) : state.campaign.classes[index - DIGITS.length];
+}
+
+/** Buttons of all classes that have a key, for another place on the page. */
+export function copies() {
+  if (!many()) return buttons.map(({ dataset }, index) => button(dataset.name, CLASS_KEYS[index]));
+  return shortcuts.named().map(([name, key]) => button(name, key));
 }
 
 function button(name, key) {
@@ -36,6 +57,7 @@ export function mark(name) {
 
 /** Highlights a button for a moment, as feedback for its key. */
 export function flash(name) {
+  shortcuts.used(name);
   const element = buttons.find(({ dataset }) => dataset.name === name);
   if (element === undefined) return;
   element.classList.remove("flash");
@@ -51,17 +73,24 @@ export function focusFilter() {
 
 function typed(event, filter, onEmptyKey) {
   const { key } = event;
-  const found = buttons.filter((element) => !element.hidden);
   if (key === "Escape") {
     if (filter.value === "") filter.blur();
     reset(filter);
+  } else if ((key === "ArrowDown" || key === "ArrowUp") && filter.value !== "") {
+    step(key === "ArrowDown" ? 1 : -1);
   } else if (key === "Enter" && filter.value !== "") {
-    if (found.length > 0) choose(found[0].dataset.name);
+    if (matching.length > 0) choose(matching[active].dataset.name);
     reset(filter);
   } else if ((key === "Enter" || key === "Backspace") && filter.value === "" && !event.repeat) {
     onEmptyKey(key);
   } else return;
   event.preventDefault();
+}
+
+function step(by) {
+  if (matching.length === 0) return;
+  active = (active + by + matching.length) % matching.length;
+  paint(true);
 }
 
 function reset(filter) {
@@ -71,14 +100,24 @@ function reset(filter) {
 
 /** Shows the classes whose names contain the typed letters: matches at the start come first, then at a word's start. */
 function match() {
+  const list = byId("classes");
   const wanted = fold(byId("filter").value);
+  // The list keeps its height while one types, so that the image above keeps its size.
+  list.style.minHeight = wanted === "" ? "" : list.style.minHeight || `${list.getBoundingClientRect().height}px`;
   const ranked = buttons.map((element, index) => ({ element, index, rank: rank(fold(element.dataset.name), wanted) }));
   ranked.sort((one, other) => one.rank - other.rank || one.index - other.index);
   for (const { element, rank: place } of ranked) element.hidden = place === Infinity;
-  byId("classes").append(...ranked.map(({ element }) => element));
-  const found = ranked.filter((one) => one.rank < Infinity);
-  for (const { element } of ranked) element.classList.toggle("first", wanted !== "" && element === found[0]?.element);
-  byId("matches").textContent = wanted === "" ? "" : found.length === 0 ? "No class matches" : `${count(found.length, "match").replace("matchs", "matches")} · Enter chooses ${found[0].element.dataset.name}`;
+  list.append(...ranked.map(({ element }) => element));
+  matching = ranked.filter((one) => one.rank < Infinity).map(({ element }) => element);
+  active = 0;
+  paint(wanted !== "");
+}
+
+function paint(isTyping) {
+  for (const element of buttons) element.classList.toggle("first", isTyping && element === matching[active]);
+  if (isTyping) matching[active]?.scrollIntoView({ block: "nearest" });
+  const total = matching.length;
+  byId("matches").textContent = !isTyping ? "" : total === 0 ? "No class matches" : `${active + 1} of ${total} · ${matching[active].dataset.name} · ↑ ↓ for others, Enter chooses`;
 }
 
 function rank(name, wanted) {

@@ -2,7 +2,8 @@
 
 const RESERVED = "fghlosuz";
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"].filter((letter) => !RESERVED.includes(letter));
-const DIGITS = [..."1234567890"];
+/** The digits, in the order of the keyboard. */
+export const DIGITS = [..."1234567890"];
 
 /** The keys of classes, in order: 1–9, 0, then letters without another meaning. Further classes have no key. */
 export const CLASS_KEYS = [...DIGITS, ...LETTERS];

@@ -37,7 +37,8 @@ function label(className) {
 }
 
 function choose(index) {
-  if (!masks() && index < state.campaign.classes.length) label(state.campaign.classes[index]);
+  const name = masks() ? undefined : classBar.classOf(index);
+  if (name !== undefined) label(name);
 }
 
 function leaveOut(kind) {
