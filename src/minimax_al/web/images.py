@@ -24,7 +24,7 @@ from minimax_al.web.colours import coloured
 from minimax_al.web.models import ItemId
 from minimax_al.web.refusals import declared, not_found
 from minimax_al.web.state import State, TheState
-from minimax_al.web.thumbnails import transcode
+from minimax_al.web.thumbnails import as_png, differs_from_model, transcode
 
 SHOWN = {
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -93,11 +93,14 @@ async def decoded(
 
 
 def full_image(state: State, item: int, known: str | None) -> Response:
-    """Return an image's file, or a JPEG of it if browsers do not show its format."""
+    """Return an image's file, or the pixels that the model sees where browsers would show none or others."""
     source = find_source(state.campaign, item)
-    tag = f'"{source.digest}"'
+    as_seen = differs_from_model(source.path)
+    tag = f'"{source.digest}{"-seen" if as_seen else ""}"'
     if has_tag(known, tag):
         return unchanged(tag)
+    if as_seen:
+        return Response(as_png(source.path), media_type="image/png", headers={"ETag": tag})
     if is_url(source.path):
         return _object(source, tag)
     file = Path(source.path).open("rb")  # noqa: SIM115 - the answer closes it

@@ -1,13 +1,17 @@
 """Small images for the grid, and images in formats that browsers show."""
 
 import io
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from minimax_al.data.decode import read_image
+from minimax_al.data.locations.location import read_bytes
+from minimax_al.data.locations.urls import is_url
+from minimax_al.data.rgb import is_deep
 
 LONG_SIDE = 320
 """Longer side of a thumbnail, in pixels."""
@@ -89,6 +93,35 @@ def transcode(path: Path | str) -> bytes:
         UnreadableImageError: The file cannot be decoded.
     """
     return _as_jpeg(read_image(path), quality=95)
+
+
+def differs_from_model(path: Path | str) -> bool:
+    """Return whether a browser would show other pixels than the model sees; reads the head of the file.
+
+    Browsers show images of more than 8 bits by their upper bits, and transparent ones over the page's background.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    source = io.BytesIO(read_bytes(path)) if is_url(path) else Path(path).open("rb")  # noqa: SIM115 - closed below
+    with source as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged metadata; the decoder reports what matters
+        try:
+            with Image.open(file) as image:
+                return image.format != "JPEG" and (is_deep(image) or image.has_transparency_data)
+        except UnidentifiedImageError:
+            return False
+
+
+def as_png(path: Path | str) -> bytes:
+    """Return a PNG of the pixels that the model sees, upright, in full size.
+
+    Raises:
+        UnreadableImageError: The file cannot be decoded.
+    """
+    file = io.BytesIO()
+    read_image(path).save(file, format="PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _as_jpeg(image: Image.Image, quality: int) -> bytes:

@@ -27,19 +27,14 @@ export function showClasses({ onChoose, onEmptyKey }) {
   filter.placeholder = `Find one of ${buttons.length} classes`;
   filter.addEventListener("input", () => match());
   filter.addEventListener("keydown", (event) => typed(event, filter, onEmptyKey));
-  if (many()) shortcuts.build((name, key) => button(name, key));
+  if (many()) shortcuts.build(button);
+  else byId("large-classes").replaceChildren(...state.campaign.classes.map((name, index) => button(name, keys[index])));
 }
 
 /** The class that a key stands for, by the position of the key; undefined without one. */
 export function classOf(index) {
   if (!many()) return state.campaign.classes[index];
   return index < DIGITS.length ? shortcuts.at(index) : state.campaign.classes[index - DIGITS.length];
-}
-
-/** Buttons of all classes that have a key, for another place on the page. */
-export function copies() {
-  if (!many()) return buttons.map(({ dataset }, index) => button(dataset.name, CLASS_KEYS[index]));
-  return shortcuts.named().map(([name, key]) => button(name, key));
 }
 
 function button(name, key) {

@@ -11,16 +11,17 @@ export const CLASS_KEYS = [...DIGITS, ...LETTERS];
 /** The entries of the help by section: keys, description, and the task if the key is for one task only. */
 export const HELP = [
   ["Answer", [
-    [["1", "…", "9", "0"], "the class with this key; further classes have letters", "classification"],
+    [["1", "…", "9", "0"], "the class with this key; with more than ten classes, likely and recent ones", "classification"],
     [["Enter"], "the class that the model suggests", "classification"],
     [["u"], "unsure: the class cannot be told; no later round chooses the image again"],
     [["s"], "skip: a later round may choose the image again"],
     [["z", "Backspace"], "undo the last answer; press again for the one before it", "classification"],
     [["Backspace"], "undo the last answer; press again for the one before it", "segmentation"],
-    [["/"], "find a class by its name; Enter chooses the first match", "classification"],
+    [["/"], "find a class by its name; ↑ and ↓ move among the matches, Enter chooses", "classification"],
   ]],
   ["Look", [
     [["+", "−", "f"], "zoom in, zoom out, fit; or wheel, pinch and drag"],
+    [[","], "one pixel of the image per pixel of the screen", "classification"],
     [["←", "→"], "previous or next image, without an answer"],
     [["h"], "hide or show the model's suggestions", "classification"],
     [["g"], "grid, or back to one image"],
@@ -54,7 +55,7 @@ export const HELP = [
 
 const COMMANDS = {
   Enter: "confirm", u: "unsure", s: "skip", z: "undo", Backspace: "undo", h: "suggestions", g: "grid", l: "review",
-  "/": "filter", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "−": "zoomOut", f: "fit", o: "open", " ": "select",
+  "/": "filter", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "−": "zoomOut", f: "fit", ",": "real", o: "open", " ": "select",
   Escape: "escape", "?": "help",
 };
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

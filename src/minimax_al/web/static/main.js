@@ -1,5 +1,6 @@
 /** Puts the page together: views, keys, panel. */
 
+import * as adjust from "./adjust.js";
 import { getCampaign } from "./api.js";
 import * as classBar from "./classes.js";
 import * as conflicts from "./conflicts.js";
@@ -84,6 +85,7 @@ const commands = {
   zoomIn: () => here().zoomIn?.(),
   zoomOut: () => here().zoomOut?.(),
   fit: () => here().fit?.(),
+  real: () => here().real?.(),
   open: openLarge,
   select: () => here().gallery?.toggle(),
   selectAll: () => here().gallery?.selectAll(),
@@ -161,6 +163,7 @@ async function begin() {
   update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
   document.body.dataset.task = state.campaign.task;
   for (const part of [single, grid, review, conflicts, panel, jobs, transfer, dialogs, live]) part.build();
+  if (!masks()) adjust.build();
   if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
   else maskFile.build(() => shown().targets());
   wire();

@@ -11,7 +11,7 @@ const ASKED = 40; // images per request
 const known = new Map(); // item → [{ class_name, probability }], of the model `run`
 let run = null;
 let asking = false;
-let draw = () => undefined;
+let draw = null; // makes a button; null where every class has a digit
 let slots = []; // class on each digit; undefined for none
 let recent = []; // class in each slot of the recent ones: a class keeps its slot while it is recent
 let uses = []; // recent classes, the last used first
@@ -34,11 +34,9 @@ const storage = () => `recent/${state.campaign.id}`;
 /** The class on a digit, by its position; undefined without one. */
 export const at = (index) => slots[index];
 
-/** Classes with their digits, as [name, key]. */
-export const named = () => DIGITS.map((key, index) => [slots[index], key]).filter(([name]) => name !== undefined);
-
 /** Records that a class was chosen: it is among the recent ones from now on. */
 export function used(name) {
+  if (draw === null) return;
   const most = DIGITS.length - LIKELY;
   uses = [name, ...uses.filter((other) => other !== name)].slice(0, most);
   const oldest = recent.findIndex((other) => !uses.includes(other));
@@ -51,19 +49,20 @@ export function used(name) {
 }
 
 function show() {
-  const pick = state.queue.find(({ item }) => item === state.at);
+  const pick = state.queue.find((one) => one.item === state.at);
   const likely = state.view === "single" && state.suggestions && pick ? guesses(pick) : [];
   const shares = new Map(likely.map(({ class_name: name, probability }) => [name, probability]));
   slots = Array.from({ length: DIGITS.length }, (_, index) => (index < LIKELY ? likely[index]?.class_name : recent[index - LIKELY]));
-  const row = slots.map((name, index) => name !== undefined && item(name, DIGITS[index], shares.get(name), index));
-  byId("shortcuts").replaceChildren(...(slots.some(Boolean) ? row.filter(Boolean) : [make("p", { class: "quiet" }, "Classes that the model suggests and classes that you used get the keys 1 to 0.")]));
+  const row = () => slots.map((name, index) => name !== undefined && button(name, DIGITS[index], shares.get(name), index)).filter(Boolean);
+  byId("large-classes").replaceChildren(...row());
+  byId("shortcuts").replaceChildren(...(slots.some(Boolean) ? row() : [make("p", { class: "quiet" }, "Classes that the model suggests and classes that you used get the keys 1 to 0.")]));
 }
 
-function item(name, key, share, index) {
-  const button = draw(name, key);
-  button.classList.toggle("likely", index < LIKELY);
-  if (index < LIKELY && share !== undefined) button.append(make("span", { class: "says" }, percent(share, 0)));
-  return button;
+function button(name, key, share, index) {
+  const element = draw(name, key);
+  element.classList.toggle("likely", index < LIKELY);
+  if (index < LIKELY && share !== undefined) element.append(make("span", { class: "says" }, percent(share, 0)));
+  return element;
 }
 
 /** The likeliest classes of an image: all that are known, else the suggestion alone. */

@@ -19,6 +19,7 @@ export function build() {
   byId("zoom-in").addEventListener("click", () => stage.zoom(1));
   byId("zoom-out").addEventListener("click", () => stage.zoom(-1));
   byId("zoom").addEventListener("click", () => stage.fit());
+  byId("zoom-real")?.addEventListener("click", () => stage.real());
   byId("suggestion").addEventListener("click", confirm);
   on(["queue", "at", "view", "suggestions", "lapsed"], show);
 }
@@ -70,6 +71,7 @@ export function move(dx, dy) {
 export const zoomIn = () => stage.zoom(1);
 export const zoomOut = () => stage.zoom(-1);
 export const fit = () => stage.fit();
+export const real = () => stage.real?.();
 
 function show() {
   const pick = current();
@@ -85,7 +87,7 @@ function show() {
   suggest(pick);
 }
 
-const why = (reason) => sentence(/^(drawn|chosen)/.test(reason) ? reason : `picked because ${reason}`);
+const why = (reason) => sentence(/^(drawn|chosen|random)/.test(reason) ? reason : `picked because ${reason}`);
 
 function suggest(pick) {
   const shown = state.suggestions && pick.suggestion !== null;

@@ -86,6 +86,21 @@ export class Stage {
     this.#place(1, 0, 0);
   }
 
+  /** Shows one pixel of the image per pixel of the screen; the whole image if it is shown so already. */
+  real() {
+    const real = this.#real();
+    if (real === null) return;
+    if (Math.abs(this.scale - real) < 0.001) this.fit();
+    else this.#zoomAt(real / this.scale, this.root.clientWidth / 2, this.root.clientHeight / 2);
+  }
+
+  /** The zoom at which a pixel of the image is a pixel of the screen; null before the image is loaded. */
+  #real() {
+    const { naturalWidth: width, naturalHeight: height } = this.shown;
+    if (width === 0) return null;
+    return 1 / (Math.min(this.root.clientWidth / width, this.root.clientHeight / height) * devicePixelRatio);
+  }
+
   /** Zooms by a step about the middle: 1 in, -1 out. */
   zoom(direction) {
     this.#zoomAt(STEP ** direction, this.root.clientWidth / 2, this.root.clientHeight / 2);
@@ -93,7 +108,8 @@ export class Stage {
 
   /** Zooms so that the point at (x, y), in pixels of the stage, keeps its position. */
   #zoomAt(factor, x, y) {
-    const scale = Math.min(MOST, Math.max(1, this.scale * factor));
+    const real = this.#real() ?? 1;
+    const scale = Math.min(Math.max(MOST, 4 * real), Math.max(Math.min(1, real), this.scale * factor));
     const by = scale / this.scale;
     this.#place(scale, x - by * (x - this.x), y - by * (y - this.y));
   }
@@ -101,8 +117,9 @@ export class Stage {
   #place(scale, x, y) {
     const { clientWidth: width, clientHeight: height } = this.root;
     this.scale = scale;
-    this.x = Math.min(0, Math.max(width * (1 - scale), x));
-    this.y = Math.min(0, Math.max(height * (1 - scale), y));
+    // A small image at its own size is in the middle; a larger one never leaves an edge free.
+    this.x = scale < 1 ? (width * (1 - scale)) / 2 : Math.min(0, Math.max(width * (1 - scale), x));
+    this.y = scale < 1 ? (height * (1 - scale)) / 2 : Math.min(0, Math.max(height * (1 - scale), y));
     this.sheet.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
     this.root.classList.toggle("zoomed", scale > 1);
     this.onZoom(scale);
@@ -115,7 +132,7 @@ export class Stage {
     shown.addEventListener("error", () => this.#failed());
     root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     root.addEventListener("dblclick", (event) => {
-      if (this.scale > 1) this.fit();
+      if (this.scale !== 1) this.fit();
       else this.#zoomAt(2.5, ...this.#inside(event));
     });
     root.addEventListener("pointerdown", (event) => {
