@@ -75,10 +75,22 @@ def _parquet_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str],
         names, position = _every_name(shown, header, 1)
         line = 0
         for batch in file.iter_batches(batch_size=4096):
-            for row in batch.to_pylist():
+            columns = [_texts(values, key, shown, line) for key, values in batch.to_pydict().items()]
+            for values in zip(*columns, strict=True):
                 line += 1
-                where = at(shown, line)
-                yield line, names, position, [_text(row[key], key, where) for key in header]
+                yield line, names, position, list(values)
+
+
+def _texts(values: Sequence[object], role: str, shown: Path, line: int) -> list[str]:
+    """Return the cells of a column as CSV would have them; most are text already."""
+    return [
+        value.strip()
+        if isinstance(value, str)
+        else _text(value, role, at(shown, line + number))
+        if not isinstance(value, int) or isinstance(value, bool)
+        else str(value)
+        for number, value in enumerate(values, start=1)
+    ]
 
 
 def _every_name(source: Path, header: Sequence[str], line: int) -> tuple[list[str], int]:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from minimax_al.campaign.images.duplicates import Moves, Settled, find_near_duplicates, follow_moves, settle_new_items
 from minimax_al.campaign.images.fingerprints import Fingerprint, examine, examine_listed
-from minimax_al.campaign.store.bulk import add_rows
+from minimax_al.campaign.store.bulk import add_rows, is_one_of
 from minimax_al.campaign.store.database import Store, after_writing, portions
 from minimax_al.campaign.store.history import labelled_items, what_holds
 from minimax_al.campaign.store.schema import items, labels
@@ -42,6 +42,8 @@ _NEVER = -1
 """Time of modification that no file has: the next look examines the file again."""
 _PORTION = 500
 """Number of files that are examined and committed together."""
+_STATED_PORTION = 5000
+"""Number of files, not to be read, that are committed together."""
 _AT_ONCE = 20
 """Number of files that a thread examines together."""
 _REMOTE_THREADS, _REMOTE_AT_ONCE = 32, 4
@@ -185,9 +187,12 @@ class _Listing:
 
     def news(self) -> Iterator[FoundImage]:
         """Yield the new, changed and returned files."""
+        is_empty = len(self._is_here) == 1
         for portion in _in_portions(list_images(self.root)):
-            with self.store.reading() as connection:
-                rows = _rows(connection, [file.name for file in portion])
+            rows: dict[str, Row[Any]] = {}
+            if not is_empty:
+                with self.store.reading() as connection:
+                    rows = _rows(connection, [file.name for file in portion])
             news: dict[str, FoundImage] = {}
             for file in portion:
                 row = rows.get(printable(file.name))
@@ -220,8 +225,11 @@ class _Listing:
 
 
 def _in_portions(files: Iterable[FoundImage]) -> Iterator[list[FoundImage]]:
+    """Yield portions: small where each file is read, since an interruption costs one; large where none is."""
     waiting = iter(files)
     while portion := list(islice(waiting, _PORTION)):
+        if all(file.stated is not None for file in portion):
+            portion += islice(waiting, _STATED_PORTION - len(portion))
         yield portion
 
 
@@ -233,7 +241,8 @@ def _rows(connection: Connection, names: Sequence[str], columns: Select[Any] = _
     """Return the rows of files in the database, by path."""
     found: dict[str, Row[Any]] = {}
     for portion in portions([printable(name) for name in names]):
-        found.update((row.path, row) for row in connection.execute(columns.where(items.c.path.in_(portion))))
+        chosen = columns.where(is_one_of(connection, items.c.path, portion))
+        found.update((row.path, row) for row in connection.execute(chosen))
     return found
 
 
@@ -267,7 +276,7 @@ def _examined(listing: _Listing) -> Generator[tuple[int, list[tuple[FoundImage, 
 
     def look(files: Sequence[FoundImage]) -> list[tuple[FoundImage, Fingerprint]]:
         # The file's time comes first: should it be written meanwhile, the next look sees that.
-        if is_remote:
+        if is_remote:  # as the location lists them
             return [(file, examine_listed(root, file)) for file in files]
         return [(found_file(root, file.name), examine(root, file.name)) for file in files]
 
@@ -275,7 +284,8 @@ def _examined(listing: _Listing) -> Generator[tuple[int, list[tuple[FoundImage, 
     with ThreadPoolExecutor(max_workers=_REMOTE_THREADS if is_remote else os.cpu_count()) as threads:
         ahead = deque[tuple[int, Iterator[list[tuple[FoundImage, Fingerprint]]]]]()
         for portion in _in_portions(listing.news()):
-            cut = _cut(portion, _REMOTE_AT_ONCE if is_remote else _AT_ONCE)
+            is_read = portion[0].stated is None
+            cut = _cut(portion, _PORTION if not is_read else _REMOTE_AT_ONCE if is_remote else _AT_ONCE)
             ahead.append((listing.listed, threads.map(look, cut)))
             if len(ahead) > 1:
                 listed, done = ahead.popleft()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Select, Table
+from sqlalchemy import ARRAY, JSON, ColumnElement, Connection, Select, Table, any_, bindparam
 from sqlalchemy.engine import Result
 
 _FEW = 100
@@ -42,6 +42,19 @@ def streamed(connection: Connection, statement: Select[Any], at_once: int = 10_0
         at_once: Rows that are fetched together.
     """
     return connection.execute(statement, execution_options={"yield_per": at_once})
+
+
+def is_one_of(connection: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Return SQL for: a column has one of the values; on PostgreSQL as one parameter, however many values there are.
+
+    Args:
+        connection: Connection, for its database.
+        column: Column of text or numbers.
+        values: Values, at most as many as `portions` yields on SQLite.
+    """
+    if connection.dialect.name != "postgresql":
+        return column.in_(values)
+    return column == any_(bindparam(None, list(values), ARRAY(column.type)))
 
 
 def _conversion(connection: Connection, kind: Any) -> Any:  # noqa: ANN401 - a type of a column

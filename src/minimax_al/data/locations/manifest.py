@@ -9,7 +9,7 @@ Further columns are kept as text. Some of them describe the image itself:
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,9 +64,9 @@ def read_rows(source: Path | str) -> Iterator[ManifestRow]:
         StorageError: The storage of the manifest cannot be used now.
     """
     file = local_copy(source) if isinstance(source, str) else source
-    for line, path, cells in every_column(file, shown=Path(os.fspath(source))):
-        where = at(Path(os.fspath(source)), line)
-        yield _row(path, cells, where)
+    shown = Path(os.fspath(source))
+    for line, path, cells in every_column(file, shown):
+        yield _row(path, cells, lambda line=line: at(shown, line))  # type: ignore[misc] # a bound default
 
 
 def count_rows(source: Path | str) -> int | None:
@@ -79,20 +79,21 @@ def count_rows(source: Path | str) -> int | None:
     return int(pq.read_metadata(file).num_rows)
 
 
-def _row(path: str, cells: dict[str, str], where: str) -> ManifestRow:
+def _row(path: str, cells: dict[str, str], where: Callable[[], str]) -> ManifestRow:
+    """Return one row; `where` is called for an error alone, since there are millions of rows."""
     if not path:
-        raise ManifestError(f"{where}: the path is blank: name an image or delete the line")
+        raise ManifestError(f"{where()}: the path is blank: name an image or delete the line")
     if is_url(path):
         try:
             path = check_url(path)
         except ConfigurationError as error:
-            raise ManifestError(f"{where}: {error}") from None
+            raise ManifestError(f"{where()}: {error}") from None
     sha256 = cells.get("sha256", "").lower()
     if sha256 and not _SHA256.fullmatch(sha256):
-        raise ManifestError(f"{where}: sha256={sha256!r} is not a SHA-256: give 64 hexadecimal digits")
+        raise ManifestError(f"{where()}: sha256={sha256!r} is not a SHA-256: give 64 hexadecimal digits")
     width, height = _number(cells, "width", where), _number(cells, "height", where)
-    dating = [f"{name}={cells[name]}" for name in _DATING if cells.get(name)]
-    version = int.from_bytes(hashlib.sha256(" ".join(dating).encode()).digest()[:8]) >> 1
+    dating = " ".join([f"{name}={cells[name]}" for name in _DATING if cells.get(name)])
+    version = int.from_bytes(hashlib.sha256(dating.encode()).digest()[:8]) >> 1
     is_stated = bool(sha256 and width and height)
     return ManifestRow(
         path,
@@ -106,10 +107,10 @@ def _row(path: str, cells: dict[str, str], where: str) -> ManifestRow:
     )
 
 
-def _number(cells: Mapping[str, str], column: str, where: str) -> int:
+def _number(cells: Mapping[str, str], column: str, where: Callable[[], str]) -> int:
     text = cells.get(column, "")
     if not text:
         return 0
     if not text.isdigit():
-        raise ManifestError(f"{where}: {column}={text!r} is not a whole number")
+        raise ManifestError(f"{where()}: {column}={text!r} is not a whole number")
     return int(text)
