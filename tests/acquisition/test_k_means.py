@@ -132,6 +132,19 @@ def test_a_large_pool_is_read_by_blocks_only(monkeypatch):
     assert found.inertia <= 1.1 * whole.inertia
 
 
+def test_a_pass_of_mini_batches_brings_the_centers_of_a_part_nearer_to_all_images(monkeypatch):
+    monkeypatch.setattr(module, "PART_NUMBERS", 2_000)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 100)
+    with_pass, without = [], []
+    for seed in range(6):
+        features = torch.randn(6000, 10, generator=seeded(seed)) * torch.linspace(0.2, 3, 10)
+        with_pass.append(k_means(features, 12, generator=seeded(seed)).inertia)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_streamed", lambda rows, frame, found: found.centers)
+            without.append(k_means(features, 12, generator=seeded(seed)).inertia)
+    assert all(now < before for now, before in zip(with_pass, without, strict=True))
+
+
 @pytest.mark.parametrize("scale", [2.0**-80, 2.0**-20, 2.0**66, 2.0**120])
 def test_assignments_do_not_depend_on_the_scale(scale):
     features = torch.randn(200, 4, generator=seeded(0))

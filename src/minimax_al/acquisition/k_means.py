@@ -6,7 +6,9 @@ First centres: greedy k-means++ (Arthur and Vassilvitskii 2007; Grunau et al. 20
 Wide features are first multiplied by a random Gaussian matrix with 128 columns, which nearly preserves the inertia of
 every clustering (Makarychev, Makarychev and Razenshteyn 2019). First centres, restarts and most of Lloyd's steps are
 computed there; the best clustering is then improved on the features themselves. A pool that is too large is
-represented by a uniformly drawn part until the last step, which assigns every image.
+represented by a uniformly drawn part at first. Then its centres see every image: one pass of mini-batches moves each
+centre to the running mean of the images assigned to it (Sculley 2010), and a last pass assigns every image. Both read
+the pool from front to back.
 """
 
 import math
@@ -66,7 +68,8 @@ def k_means(
 ) -> Clustering:
     """Cluster the features; the same seed gives the same clusters.
 
-    Time O(N·k·d) per pass; memory O(N + k·d) and about 600 MiB at most in addition to the features.
+    Time O(N·k·d) per pass, two passes over a pool that is represented by a part at first; memory O(N + k·d) and about
+    600 MiB at most in addition to the features.
 
     Args:
         features: Feature matrix, shape (N, d), any real dtype; may stay on disk.
@@ -98,6 +101,7 @@ def k_means(
         assignments = found.assignments
         distances = torch.cat([_distances(prepared[span], found, span) for span in spans(len(rows), BLOCK_ROWS)])
     else:
+        found = found._replace(centers=_streamed(rows, frame, found))
         assignments, distances = _assign_all(rows, frame, found.centers)
     # Back to the features' own place and unit.
     original = (found.centers.double() / frame.scale + frame.mean).float()
@@ -262,6 +266,24 @@ def _fill_empty(centers: Tensor, sizes: Tensor, points: Tensor, distances: Tenso
         farthest = distances.topk(min(len(empty), len(points)))
         empty = empty[: len(farthest.values)][farthest.values > 0]
         centers[empty] = points[farthest.indices[: len(empty)]]
+
+
+def _streamed(rows: Rows, frame: _Frame, found: Clustering) -> Tensor:
+    """Return the centres after one pass of mini-batches over all rows; reads all rows once.
+
+    A centre is the mean of its images in the part and of all images that were assigned to it since.
+    """
+    centers = found.centers.clone()
+    counts = torch.bincount(found.assignments, minlength=len(centers)).to(centers.dtype)
+    for span in spans(len(rows), BLOCK_ROWS):
+        points = frame.prepare(rows[span])
+        assignments, _ = _nearest(points, points.square().sum(dim=1), centers)
+        sizes = torch.bincount(assignments, minlength=len(centers)).to(centers.dtype)
+        sums = torch.zeros_like(centers).index_add_(0, assignments, points)
+        counts += sizes
+        # c ← c + (Σx − n·c) / (total count): the learning rate of a centre falls with its number of images.
+        centers += (sums - sizes[:, None] * centers) / counts.clamp(min=1)[:, None]
+    return centers
 
 
 def _assign_all(rows: Rows, frame: _Frame, centers: Tensor) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,11 @@ class Covering(Strategy):
 
 
 class Centroids(Covering):
-    """Images nearest to k-means centres, clusters without a label first."""
+    """Images nearest to k-means centres, clusters without a label first.
+
+    Time O(N·k·d) per pass of k-means into k = L + b clusters, at most 1,000 or b; memory O(N), and at most about
+    600 MiB. A pool beyond 2²⁶ numbers is read in two passes of mini-batches; the clusters depend on the seed.
+    """
 
     def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
         """Return the image nearest to each centre."""
@@ -63,17 +67,23 @@ class Centroids(Covering):
 
 
 class Coverage(Covering):
-    """Greedy k-center on features (Sener and Savarese 2018), which also chooses the first labels."""
+    """Greedy k-center on features (Sener and Savarese 2018), which also chooses the first labels.
+
+    Time O(N·(L + b)·d) at worst, for L labels; memory O(N). Exact, also on a pool on disk.
+    """
 
     uses_randomness: ClassVar[bool] = False
 
     def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:  # noqa: ARG002 - it draws nothing
         """Return images, each the farthest from all that are labelled or chosen before it."""
-        return k_center_greedy(features[:], budget, labelled if labelled is None else labelled[:])
+        return k_center_greedy(features, budget, labelled if labelled is None else labelled[:])
 
 
 class Typicality(Covering):
     """Typical images of clusters without a label (Hacohen, Dekel and Weinshall 2022: TypiClust).
+
+    Time O(N·k·d) per pass of k-means into k = L + b clusters, at most 500, and all pairs of a chosen cluster; memory
+    O(N), and at most about 600 MiB. Exact given the clusters.
 
     Attributes:
         neighbours: Number of nearest neighbours that define typicality.
@@ -89,6 +99,9 @@ class Typicality(Covering):
 class ProbCover(Covering):
     """Greedy maximum coverage of the pool by balls around labels (Yehuda et al. 2022).
 
+    Time O(n²·d) for n images; memory O(n·d), and at most 256 MiB. Exact up to n = 30,000 images; a larger pool is
+    represented by a uniformly drawn part of that size, from which the picks come.
+
     Attributes:
         purity: Smallest share of balls that lie within one k-means cluster, which sets the radius.
     """
@@ -103,6 +116,9 @@ class ProbCover(Covering):
 
 class MaxHerding(Covering):
     """Greedy kernel coverage of the pool (Bae, Zhang, Sutherland and Oliveira 2024).
+
+    Time O(n²·d) for n images; memory O(n·d), and at most 256 MiB. Exact up to n = 35,000 images; a larger pool is
+    represented by a uniformly drawn part of that size, from which the picks come.
 
     Attributes:
         bandwidth: Bandwidth of the Gaussian kernel between features of length 1.

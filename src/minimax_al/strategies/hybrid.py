@@ -22,6 +22,9 @@ class Hybrid(Strategy):
 class DropQuery(Hybrid):
     """Images whose predicted class dropout on features changes, one per k-means cluster (Gupte et al. 2024).
 
+    Time O(N·d·K) per pass, then k-means of the unstable images into b clusters; memory O(N), and at most about
+    600 MiB for k-means. All unstable images are looked at; the clusters depend on the seed.
+
     Attributes:
         passes: Number of passes with dropout.
         rate: Share of features that a pass drops.
@@ -46,6 +49,9 @@ class DropQuery(Hybrid):
 class ClusterMargin(Hybrid):
     """Images of the smallest margins, thinned by k-means (as Cluster-Margin, Citovsky et al. 2021).
 
+    Time O(N·d·K) for the margins, then O(b²·d) times `factor` per step of k-means; memory O(N), and the candidates.
+    The candidates of the smallest margins are exact, and k-means looks at them alone.
+
     Attributes:
         factor: Number of candidates of small margin per image that is chosen.
     """
@@ -62,6 +68,9 @@ class ClusterMargin(Hybrid):
 
 class UHerding(Hybrid):
     """Images that raise the uncertainty-weighted kernel coverage most (Bae, Oliveira and Sutherland 2025).
+
+    Time O(N·d·K) for the margins, then O(n²·d) for n images; memory O(N + n·d). Exact up to n = 35,000 images; of a
+    larger pool as many are drawn by their uncertainty, and the picks come from these.
 
     Attributes:
         most_images: Largest pool that is seen whole; a larger one is represented by as many images, drawn by

@@ -78,7 +78,7 @@ def pool_features(
     """
     indices = round_.unlabelled if indices is None else indices
     pool = round_.dataset.train
-    lazily = isinstance(pool, Features) and len(indices) * pool.shape[1] > MOST_NUMBERS
+    lazily = is_large(round_, len(indices))
 
     def forward(outputs: Outputs) -> Scores:
         scores = {} if score is None else score(outputs)
@@ -90,6 +90,13 @@ def pool_features(
     assert isinstance(pool, Features)
     width = features_of(models.outputs(round_.runtime.send(pool[:1]).to(round_.runtime.dtype))).shape[1]
     return EncodedRows(pool.subset(indices), lambda x: features_of(models.outputs(x)), width, round_), scores
+
+
+def is_large(round_: Round, count: int | None = None) -> bool:
+    """Return whether the features of so many images are read block by block; default all unlabelled images."""
+    pool = round_.dataset.train
+    rows = len(round_.unlabelled) if count is None else count
+    return isinstance(pool, Features) and rows * pool.shape[1] > MOST_NUMBERS
 
 
 def cold_models(round_: Round) -> Models:

@@ -10,7 +10,10 @@ from minimax_al.training import Models, Round
 
 
 class Entropy(Strategy):
-    """Highest predictive entropy H(p) = −Σ_k p_k log p_k (Shannon 1948; Wang and Shang 2014)."""
+    """Highest predictive entropy H(p) = −Σ_k p_k log p_k (Shannon 1948; Wang and Shang 2014).
+
+    Time O(N·d·K), one pass over the pool; memory O(N).
+    """
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` highest entropies."""
@@ -19,7 +22,10 @@ class Entropy(Strategy):
 
 
 class Margin(Strategy):
-    """Smallest p_(1) − p_(2), the gap between the two largest probabilities (Scheffer et al. 2001)."""
+    """Smallest p_(1) − p_(2), the gap between the two largest probabilities (Scheffer et al. 2001).
+
+    Time O(N·d·K), one pass over the pool; memory O(N).
+    """
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` smallest margins."""
@@ -28,7 +34,10 @@ class Margin(Strategy):
 
 
 class LeastConfidence(Strategy):
-    """Largest 1 − max_k p_k (Lewis and Gale 1994)."""
+    """Largest 1 − max_k p_k (Lewis and Gale 1994).
+
+    Time O(N·d·K), one pass over the pool; memory O(N).
+    """
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` least confident predictions."""
