@@ -74,10 +74,10 @@ class UHerding(Hybrid):
 
     Attributes:
         most_images: Largest pool that is seen whole; a larger one is represented by as many images, drawn by
-            uncertainty. The time grows with its square: 10,000 images of 1,280 features take seconds on a core.
+            uncertainty. The time grows with its square: 4,000 images of 1,280 features take a second on a core.
     """
 
-    most_images: PositiveInt = 10_000
+    most_images: PositiveInt = 4_000
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose images that cover the uncertain part of the pool."""
