@@ -299,11 +299,11 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
     """Return the figures as a Markdown table: medians over the images."""
     images = len({one["image"] for one in rows})
     alone = statistics.median(one["prediction"] for one in rows)
+    what = f"Median over {images} images (with quartiles of the seconds), to {AGREEMENT:.0%} agreement."
     lines = [
         f"`{command}` on {machine(('minimax-al', 'numpy', 'scikit-image', 'playwright'))}",
         "",
-        f"Median over {images} images (with quartiles of the seconds), to {AGREEMENT:.0%} agreement. "
-        + f"The prediction alone agrees on {alone:.1%}.",
+        f"{what} The prediction alone agrees on {alone:.1%}.",
         "",
         "| way | steps | clicks | modelled seconds | reached |",
         "|---|---:|---:|---:|---:|",
@@ -322,8 +322,8 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
         differing = sum(one["differing_pixels"] for one in replayed)
         lines.append("")
         lines.append(
-            f"{len(replayed)} drawings were repeated in Chromium: {differing} pixels differ from the simulation; page and "
-            f"script took {each:.0f} ms per click, saving included."
+            f"{len(replayed)} drawings were repeated in Chromium: {differing} pixels differ from the simulation; "
+            f"page and script took {each:.0f} ms per click, saving included."
         )
     return "\n".join([*lines, "", (__doc__ or "").split("\n\n")[3].replace("\n", " "), ""])
 
