@@ -23,6 +23,7 @@ from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
+from minimax_al.training.loggers import Logger, RunLog
 from minimax_al.vocabulary import IGNORED, Progress
 
 
@@ -37,6 +38,8 @@ class ActiveLearner:
         runtime: Device and precision; default the recipe's.
         folder: Folder for checkpoints of the round in progress, so that `fit` can resume; None writes none.
         progress: Callback after every finished epoch.
+        logger: Logger of Lightning Fabric's interface for losses and metrics, such as `CSVLogger`, `TensorBoardLogger`,
+            or Lightning's `MLFlowLogger` and `WandbLogger`; the caller finalises it.
 
     Attributes:
         pool: Labelled and unlabelled indices, and the number of rounds.
@@ -58,6 +61,7 @@ class ActiveLearner:
         runtime: Runtime | None = None,
         folder: Path | None = None,
         progress: Progress | None = None,
+        logger: Logger | None = None,
     ) -> None:
         self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
         self.strategy.check_dataset(dataset)
@@ -71,6 +75,7 @@ class ActiveLearner:
         self.targets = _no_answers(dataset)
         self.models: Models | None = None
         self.previous: dict[str, dict[str, Tensor]] = {}
+        self.log = None if logger is None else RunLog(logger)
 
     @property
     def round(self) -> Round:
@@ -87,6 +92,7 @@ class ActiveLearner:
             folder=self.folder,
             progress=self.progress,
             previous=self.previous,
+            log=self.log,
         )
 
     def fit(self) -> Models:
@@ -146,7 +152,10 @@ class ActiveLearner:
         """Evaluate the models on the test images; see `minimax_al.training.evaluate`."""
         if self.models is None:
             raise ConfigurationError("no model is trained on the labels so far: call fit() before evaluate()")
-        return evaluate(self.round, self.models)
+        found = evaluate(self.round, self.models)
+        if self.log is not None and self.runtime.ranks.rank == 0:
+            self.log.metrics(found.metrics, len(self.pool.labelled))
+        return found
 
     def _check_answers(self, indices: Tensor, answers: Tensor) -> None:
         expected = (*indices.shape, *self.targets.shape[1:])

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 import minimax_al.cli
-from minimax_al.benchmark.options import parse_run
+from minimax_al.benchmark import load_sweep
+from minimax_al.benchmark.options import parse_run, parse_sweep
 from minimax_al.benchmark.protocol import list_presets, load_protocol
+from minimax_al.benchmark.sweep import is_sweep
 from minimax_al.cli import COMMANDS, main
 
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|…")
@@ -28,9 +30,16 @@ def only_parsed(monkeypatch):
         return nothing
 
     commands = {name: idle(command) for name, command in COMMANDS.items()}
-    commands["bench run"] = parse_run
+
+    def bench_run(words):
+        if words and is_sweep(words[0]):
+            load_sweep(words[0], **parse_sweep(words[0], words[1:]).changes)
+        else:
+            parse_run(words)
+
+    commands["bench run"] = bench_run
     monkeypatch.setattr(minimax_al.cli, "COMMANDS", commands)
-    monkeypatch.setattr(minimax_al.cli, "OWN_PARSER", {parse_run})
+    monkeypatch.setattr(minimax_al.cli, "OWN_PARSER", {bench_run})
 
 
 def is_taken(words):
@@ -58,6 +67,9 @@ def test_commands_are_accepted_by_the_parser(page, workplace, capsys):
     protocols = [block.text for block in page.blocks("yaml") if "dataset:" in block.text]
     if protocols:
         (workplace / "my.yaml").write_text(protocols[0])
+    for block in page.blocks("yaml"):
+        if block.text.startswith("# sweep.yaml"):
+            (workplace / "sweep.yaml").write_text(block.text)
     for words in shown(page):
         # A command's bare name in the prose stands for the command.
         if " ".join(words) not in COMMANDS:

@@ -5,15 +5,18 @@ from .packaging import Packaged, package_model
 from .predictions import write_predictions
 from .protocol import Protocol, list_presets, load_protocol
 from .report import write_report
+from .sweep import load_sweep, run_sweep
 
 __all__ = [
     "Packaged",
     "Protocol",
     "list_presets",
     "load_protocol",
+    "load_sweep",
     "package_model",
     "run_demo",
     "run_grid",
+    "run_sweep",
     "write_comparison",
     "write_predictions",
     "write_report",

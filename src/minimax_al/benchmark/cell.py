@@ -6,7 +6,7 @@ from its own initialisation, so replaying the picks restores the learner.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from minimax_al.deployment.trained import trained_on
 from minimax_al.strategies import Query
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import HEADLINE, Evaluation, evaluate
+from minimax_al.training.loggers import Logger, RunLog
 from minimax_al.vocabulary import IGNORED
 
 
@@ -64,6 +65,7 @@ def run_cell(
     *,
     conditions: Conditions | None = None,
     on_progress: ProgressCallback | None = None,
+    logger: Callable[[], Logger] | None = None,
 ) -> list[RoundResult]:
     """Run a cell from its last finished round to its end.
 
@@ -75,6 +77,7 @@ def run_cell(
         folder: Folder of the cell; it is created.
         conditions: Conditions to compute under; default those of this machine.
         on_progress: Callback after every epoch and round.
+        logger: Function that returns the logger of the run; it is called if a round is left to run.
 
     Returns:
         All rounds.
@@ -86,7 +89,7 @@ def run_cell(
     with threads_of(conditions):
         oracle = Oracle(protocol.dataset_for(dataset, seed))
         run = _Run(protocol, oracle, strategy=strategy, seed=seed, folder=folder, conditions=conditions)
-        return run.to_its_end(on_progress or (lambda _: None))
+        return run.to_its_end(on_progress or (lambda _: None), logger)
 
 
 class _Run:
@@ -103,7 +106,7 @@ class _Run:
         first = protocol.initial_pool(oracle.dataset, seed)
         self.learner.teach(first, oracle.answer(first))
 
-    def to_its_end(self, tell: ProgressCallback) -> list[RoundResult]:
+    def to_its_end(self, tell: ProgressCallback, logger: Callable[[], Logger] | None) -> list[RoundResult]:
         """Replay the finished rounds, then play the others."""
         learner, ranks = self.learner, self.learner.runtime.ranks
 
@@ -118,13 +121,34 @@ class _Run:
             if carries and result.picks:
                 learner.previous = read_networks(self.folder, result.round)
             self._finish(result)
-        while len(self.results) < self.protocol.points:
-            tell(self._progress())
-            self._finish(self._play_round())
-            if ranks.rank == 0:
-                shutil.rmtree(self.folder / "work", ignore_errors=True)
+        with self._logged(logger):
+            while len(self.results) < self.protocol.points:
+                tell(self._progress())
+                self._finish(self._play_round())
+                if ranks.rank == 0:
+                    shutil.rmtree(self.folder / "work", ignore_errors=True)
         tell(self._progress())
         return self.results
+
+    @contextmanager
+    def _logged(self, logger: Callable[[], Logger] | None) -> Iterator[None]:
+        """Log inside the block, on rank 0; the earlier rounds' metrics come first."""
+        learner = self.learner
+        if logger is None or learner.runtime.ranks.rank or len(self.results) == self.protocol.points:
+            yield
+            return
+        log = learner.log = RunLog(logger(), sum(result.steps for result in self.results))
+        log.settings(
+            {"strategy": self.strategy, "seed": self.seed, **_flat(self.protocol.recipe.model_dump(mode="json"))}
+        )
+        for result in self.results:
+            log.metrics(result.metrics, result.labels)
+        try:
+            yield
+        except BaseException:
+            log.finish(success=False)
+            raise
+        log.finish(success=True)
 
     def _finish(self, result: RoundResult) -> None:
         """Add a finished round, and teach the learner its answers."""
@@ -168,6 +192,8 @@ class _Run:
         views: dict[str, Any] = {}
         if query is not None and learner.dataset.task == "segmentation":
             views = views_of(learner.round, models, query.indices)
+        if learner.log is not None:
+            learner.log.metrics(result.metrics, result.labels)
         if learner.runtime.ranks.rank == 0:
             write_round(
                 self.folder,
@@ -206,6 +232,15 @@ def class_counts(dataset: Dataset, targets: Tensor) -> list[int]:
         return torch.bincount(targets, minlength=dataset.num_classes).tolist()
     shown = torch.stack([torch.bincount(mask.flatten().long(), minlength=IGNORED + 1) > 0 for mask in targets])
     return shown[:, : dataset.num_classes].sum(dim=0).tolist()
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        nested = isinstance(value, Mapping)
+        found |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return found
 
 
 @contextmanager

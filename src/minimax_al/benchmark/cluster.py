@@ -13,7 +13,13 @@ DEFAULTS = {"gpus_per_node": 1, "timeout_min": 1440}
 
 
 def submit(
-    protocol: Protocol, out: Path, jobs: int, *, mixed: bool = False, parameters: Mapping[str, object] | None = None
+    protocol: Protocol,
+    out: Path,
+    jobs: int,
+    *,
+    mixed: bool = False,
+    logger: str | None = None,
+    parameters: Mapping[str, object] | None = None,
 ) -> str:
     """Submit jobs that work on a grid until it is finished.
 
@@ -22,6 +28,7 @@ def submit(
         out: Results folder on a file system that all nodes share and that supports locks.
         jobs: Number of jobs.
         mixed: Whether nodes of different kinds may compute for one folder.
+        logger: Name of a logger, "csv" or "tensorboard".
         parameters: Parameters of `submitit.AutoExecutor.update_parameters`, such as `slurm_partition`.
 
     Returns:
@@ -43,10 +50,10 @@ def submit(
     executor = submitit.AutoExecutor(folder=out / "slurm", cluster="slurm")
     executor.update_parameters(name=f"mal-{protocol.name}", **{**DEFAULTS, **(parameters or {})})
     with executor.batch():
-        submitted = [executor.submit(run_job, protocol, out, mixed=mixed) for _ in range(jobs)]
+        submitted = [executor.submit(run_job, protocol, out, mixed=mixed, logger=logger) for _ in range(jobs)]
     return f"Submitted {jobs} jobs ({', '.join(job.job_id for job in submitted)}); their logs are in {out / 'slurm'}"
 
 
-def run_job(protocol: Protocol, out: Path, *, mixed: bool = False) -> None:
+def run_job(protocol: Protocol, out: Path, *, mixed: bool = False, logger: str | None = None) -> None:
     """Claim and run cells until none is left; this is one job."""
-    run_grid(protocol, out, mixed=mixed)
+    run_grid(protocol, out, mixed=mixed, logger=logger)

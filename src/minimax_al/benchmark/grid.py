@@ -7,9 +7,10 @@ process, so no other process waits for it.
 import multiprocessing
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
 from minimax_al.locks import file_lock
 from minimax_al.training import Runtime
+from minimax_al.training.loggers import Logger, build_logger
 from minimax_al.training.ranks import Ranks
 
 Failures = dict[tuple[str, int], str]
@@ -43,6 +45,17 @@ class Cell:
         return out / "cells" / quote(self.strategy, safe="()[]{}+=,. ") / f"seed-{self.seed}"
 
 
+LoggerChoice = str | Callable[[str, int], Logger] | None
+"""Name of a logger, function from strategy and seed to a logger, or None."""
+
+
+def _logger(choice: str | Callable[[str, int], Logger], cell: Cell, out: Path) -> Logger:
+    """Return the logger of a cell; those by name write a further version into the folder `logs`."""
+    if not isinstance(choice, str):
+        return choice(cell.strategy, cell.seed)
+    return build_logger(choice, out / "logs" / cell.folder(out).relative_to(out / "cells"))
+
+
 def cells_of(protocol: Protocol) -> list[Cell]:
     """Return all cells, seed by seed, so that an unfinished grid compares all strategies on the finished seeds."""
     return [Cell(strategy, seed) for seed in range(protocol.seeds) for strategy in protocol.strategies]
@@ -55,6 +68,7 @@ def run_grid(
     jobs: int = 1,
     mixed: bool = False,
     full_labels: bool = False,
+    logger: LoggerChoice = None,
     on_progress: ProgressCallback | None = None,
 ) -> None:
     """Run all unfinished cells.
@@ -67,6 +81,8 @@ def run_grid(
         jobs: Number of parallel processes. Ranks that share a run take cells one by one.
         mixed: Whether other conditions than those of earlier results are accepted.
         full_labels: Whether one model per seed is trained on all labels, too.
+        logger: "csv" or "tensorboard", written to the folder `logs`; or a function from strategy and seed to a logger
+            of Lightning Fabric's interface. With several jobs it must be a function that can be pickled.
         on_progress: Callback for the progress of each running cell.
 
     Raises:
@@ -85,9 +101,9 @@ def run_grid(
         if on_progress:
             on_progress(_standing(protocol, cell, out))
     if jobs == 1:
-        failures = work(protocol, out, dataset, conditions, on_progress=on_progress)
+        failures = work(protocol, out, dataset, conditions, logger=logger, on_progress=on_progress)
     else:
-        failures = _run_processes(protocol, out, jobs, conditions, on_progress)
+        failures = _run_processes(protocol, out, jobs, conditions, logger=logger, on_progress=on_progress)
     if full_labels:
         run_full_labels(protocol, out, dataset, conditions)
     _raise_failures(failures, len(cells_of(protocol)))
@@ -100,6 +116,7 @@ def work(
     conditions: Conditions,
     *,
     call: str = "",
+    logger: LoggerChoice = None,
     on_progress: ProgressCallback | None = None,
 ) -> Failures:
     """Claim and run cells until every cell is finished, has failed or is claimed by another process.
@@ -110,6 +127,7 @@ def work(
         dataset: Data set, as `protocol.load()` returns it.
         conditions: Conditions to compute under.
         call: Identifier that the processes of one call share: none repeats a cell that failed in another.
+        logger: Logger of each cell, as in `run_grid`.
         on_progress: Callback for the progress of each running cell.
 
     Returns:
@@ -133,6 +151,7 @@ def work(
                         folder,
                         conditions=conditions,
                         on_progress=on_progress,
+                        logger=None if logger is None else partial(_logger, logger, cell, out),
                     )
                     clear_failure(folder)
         except Exception as error:
@@ -175,14 +194,25 @@ def _standing(protocol: Protocol, cell: Cell, out: Path) -> Progress:
 
 
 def _run_processes(
-    protocol: Protocol, out: Path, jobs: int, conditions: Conditions, on_progress: ProgressCallback | None
+    protocol: Protocol,
+    out: Path,
+    jobs: int,
+    conditions: Conditions,
+    *,
+    logger: LoggerChoice,
+    on_progress: ProgressCallback | None,
 ) -> Failures:
     """Start `jobs` processes that work on the grid, and forward their reports."""
     context = multiprocessing.get_context("spawn")
     reports: multiprocessing.Queue[Progress | Failures | str] = context.Queue()
     call = uuid.uuid4().hex
     processes = [
-        context.Process(target=_process, args=(protocol, out, reports, conditions, call), name=f"worker {job}")
+        context.Process(
+            target=_process,
+            args=(protocol, out, reports, conditions, call),
+            kwargs={"logger": logger},
+            name=f"worker {job}",
+        )
         for job in range(jobs)
     ]
     failures: Failures = {}
@@ -233,6 +263,8 @@ def _process(
     reports: "multiprocessing.Queue[Progress | Failures | str]",
     conditions: Conditions,
     call: str,
+    *,
+    logger: LoggerChoice,
 ) -> None:
     """Run a worker process: it ends with its parent, and reports failures by their reason."""
 
@@ -243,7 +275,7 @@ def _process(
         reports.put(progress)
 
     try:
-        failures = work(protocol, out, protocol.load(), conditions, call=call, on_progress=report)
+        failures = work(protocol, out, protocol.load(), conditions, call=call, logger=logger, on_progress=report)
     except MinimaxALError as error:
         reports.put(str(error))
     else:

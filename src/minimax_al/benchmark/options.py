@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 import yaml
@@ -36,6 +36,8 @@ class RunOptions:
             does not depend on it: with many jobs set --recipe.runtime.threads 1.
         mixed_machines: Accept results of another device, precision, number of threads or processor in one folder.
         full_labels: Also train one model per seed on all labels, the reference of `mal bench compare`.
+        logger: Log losses and metrics into the folder `logs` of the results: `csv`, or `tensorboard` (extra
+            `tensorboard`).
         slurm: Number of SLURM jobs to submit, which share the results folder; the command then returns.
         slurm_partition: Partition of these jobs; SLURM's default if not given.
         slurm_account: Account of these jobs; SLURM's default if not given.
@@ -48,6 +50,7 @@ class RunOptions:
     jobs: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     mixed_machines: bool = False
     full_labels: bool = False
+    logger: Literal["none", "csv", "tensorboard"] = "none"
     slurm: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     slurm_partition: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     slurm_account: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -65,6 +68,51 @@ class RunOptions:
         given = {"slurm_partition": self.slurm_partition, "slurm_account": self.slurm_account}
         chosen = {name: value for name, value in given.items() if value is not None}
         return {**chosen, "gpus_per_node": self.slurm_gpus, "timeout_min": round(60 * self.slurm_hours)}
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Options of `mal bench run` with the file of a sweep.
+
+    Attributes:
+        out: Folder of the sweep; by default runs/NAME.
+        data: Folder or file of the data, instead of the file's.
+        seeds: Number of runs per strategy, instead of the file's.
+        jobs: Number of parallel processes on this machine.
+        mixed_machines: Accept results of another device, precision, number of threads or processor in one folder.
+        logger: Log losses and metrics: `csv`, or `tensorboard` (extra `tensorboard`).
+    """
+
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    mixed_machines: bool = False
+    logger: Literal["none", "csv", "tensorboard"] = "none"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Fields of the protocol that replace the file's."""
+        given = {"data": None if self.data is None else str(self.data), "seeds": self.seeds}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def parse_sweep(path: str, words: Sequence[str]) -> SweepOptions:
+    """Parse the words after the file of a sweep.
+
+    Args:
+        path: File of the sweep.
+        words: Words after it.
+
+    Raises:
+        SystemExit: A flag is wrong, or help was requested.
+    """
+    return tyro.cli(
+        SweepOptions,
+        args=list(words),
+        prog=f"mal bench run {path}",
+        description=f"Run every combination of the settings under 'sweep' in {path}, and write one table.",
+    )
 
 
 def parse_run(words: Sequence[str]) -> RunOptions:

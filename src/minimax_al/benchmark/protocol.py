@@ -1,5 +1,6 @@
 """Protocol of a benchmark: data, numbers of labels, strategies, seeds, recipe."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -230,6 +231,21 @@ def load_protocol(preset: str, recipe: str = "default", **changes: Any) -> Proto
         UnknownNameError: The preset or the recipe does not exist.
         ConfigurationError: The file has an invalid key or value; the message names file and key.
     """
+    where, content = read_content(preset)
+    fields = {"name": Path(preset).stem, **protocol_fields(where, content, recipe), **changes}
+    return validated_protocol(fields, where)
+
+
+def read_content(preset: str) -> tuple[str, dict[str, Any]]:
+    """Return a preset's or file's name in messages, and its content.
+
+    Args:
+        preset: Name from `list_presets()`, or path of a file that ends in .yaml or .yml.
+
+    Raises:
+        UnknownNameError: The preset does not exist.
+        ConfigurationError: The file is not a YAML mapping.
+    """
     where, text = _read(preset)
     try:
         content = yaml.safe_load(text)
@@ -237,13 +253,36 @@ def load_protocol(preset: str, recipe: str = "default", **changes: Any) -> Proto
         raise ConfigurationError(f"{where} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{where} holds {type(content).__name__}, not the fields of a protocol")
+    return where, content
+
+
+def protocol_fields(where: str, content: Mapping[str, Any], recipe: str) -> dict[str, Any]:
+    """Return the fields of a protocol from the content of a file, under one of its recipes.
+
+    Args:
+        where: Name of the file in messages.
+        content: Content of the file.
+        recipe: Name of the recipe.
+
+    Raises:
+        UnknownNameError: The recipe does not exist.
+        ConfigurationError: The file has no recipe.
+    """
+    content = dict(content)
     recipes = {"default": content.pop("recipe")} if "recipe" in content else content.pop("recipes", None)
     if not isinstance(recipes, dict) or not recipes:
         raise ConfigurationError(f"{where} has no recipe: give one under 'recipe', or several by name under 'recipes'")
     if recipe not in recipes:
         raise UnknownNameError(f"recipe of {where}", recipe, recipes)
-    chosen = recipes[recipe]
-    fields = {"name": Path(preset).stem, **content, "recipe": chosen, **changes}
+    return {**content, "recipe": recipes[recipe]}
+
+
+def validated_protocol(fields: Mapping[str, Any], where: str) -> Protocol:
+    """Return the protocol of some fields.
+
+    Raises:
+        ConfigurationError: A key or a value is invalid; the message names `where` and the key.
+    """
     try:
         return Protocol.model_validate(fields)
     except ValidationError as error:

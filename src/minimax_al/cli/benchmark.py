@@ -33,14 +33,20 @@ def bench_run(words: Sequence[str]) -> None:
     from minimax_al.benchmark.grid import unfinished
     from minimax_al.benchmark.options import parse_run
     from minimax_al.benchmark.progress import shown_progress
+    from minimax_al.benchmark.sweep import is_sweep
     from minimax_al.training import Runtime
 
+    if words and is_sweep(words[0]):
+        _sweep(words[0], words[1:])
+        return
     options = parse_run(words)
+    logger = None if options.logger == "none" else options.logger
     if options.slurm is not None:
         from minimax_al.benchmark.cluster import submit
 
         given = options.protocol, options.folder, options.slurm
-        show(submit(*given, mixed=options.mixed_machines, parameters=options.slurm_parameters))
+        mixed, parameters = options.mixed_machines, options.slurm_parameters
+        show(submit(*given, mixed=mixed, logger=logger, parameters=parameters))
         return
     with shown_progress(terminal()) as on_progress:
         run_grid(
@@ -49,6 +55,7 @@ def bench_run(words: Sequence[str]) -> None:
             jobs=options.jobs,
             mixed=options.mixed_machines,
             full_labels=options.full_labels,
+            logger=logger,
             on_progress=on_progress,
         )
     if Runtime(options.protocol.recipe.runtime).ranks.rank:
@@ -59,6 +66,29 @@ def bench_run(words: Sequence[str]) -> None:
         + (f"Other processes are running {len(left)} cells. " if left else "")
         + f"Next: mal bench report {options.folder}"
     )
+
+
+def _sweep(path: str, words: Sequence[str]) -> None:
+    """Run all variants of a sweep and print their table."""
+    from minimax_al.benchmark.options import parse_sweep
+    from minimax_al.benchmark.progress import shown_progress
+    from minimax_al.benchmark.sweep import load_sweep, run_sweep
+
+    options = parse_sweep(path, words)
+    out = options.out or Path("runs") / Path(path).stem
+    variants = load_sweep(path, **options.changes)
+    with shown_progress(terminal()) as on_progress:
+        table = run_sweep(
+            variants,
+            out,
+            jobs=options.jobs,
+            mixed=options.mixed_machines,
+            logger=None if options.logger == "none" else options.logger,
+            on_progress=on_progress,
+            on_variant=lambda number, variant: show(f"variant {number} of {len(variants)}: {variant.name}"),
+        )
+    show_table(map(str, table.columns), (map(str, row) for row in table.rows))
+    show(f"Table: {out / 'sweep.csv'} (also .md and .tex); one results folder per variant is next to it")
 
 
 def bench_report(out: Annotated[Path, "RESULTS"], /, data: Annotated[Path | None, "PATH"] = None) -> None:

@@ -5,10 +5,11 @@ from minimax_al.networks.cosine import CosineClassifier, Reversal
 from minimax_al.networks.counts import count_parameters, describe, published_counts
 from minimax_al.networks.discriminator import Discriminator, DiscriminatorInput
 from minimax_al.networks.encoder import Encoder, Stem
-from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders
+from minimax_al.networks.encoders import build_encoder, default_bottleneck, list_encoders, register_encoder
 from minimax_al.networks.initialisation import initialise_xavier
 from minimax_al.networks.logits import MISSING_LOGIT, LinearLogits
 from minimax_al.networks.loss_prediction import LossPrediction, encoder_levels
+from minimax_al.networks.module_encoder import ModuleEncoder, module_encoder
 from minimax_al.networks.normalisation import l2_normalise
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.networks.pretrained import PretrainedEncoder, fingerprint, pretrained_encoder
@@ -37,6 +38,7 @@ __all__ = [
     "LatentDiscriminator",
     "LinearLogits",
     "LossPrediction",
+    "ModuleEncoder",
     "PixelDiscriminator",
     "PixelTaskModel",
     "Preprocessing",
@@ -59,10 +61,12 @@ __all__ = [
     "initialise_xavier",
     "l2_normalise",
     "list_encoders",
+    "module_encoder",
     "pretrained_encoder",
     "pretrained_encoders",
     "published_counts",
     "published_preprocessing",
+    "register_encoder",
     "reverse_gradient",
     "vae_loss",
 ]

@@ -8,11 +8,14 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_args
 
+from torch import nn
+
 from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.networks.checks import check_choice, check_positive
 from minimax_al.networks.conv4 import conv4, dconv4
 from minimax_al.networks.drn import drn
 from minimax_al.networks.encoder import Encoder, Stem
+from minimax_al.networks.module_encoder import module_encoder
 from minimax_al.networks.published import check_reachable, find_published
 from minimax_al.networks.timm_encoders import TIMM_PREFIX, timm_encoder, timm_names
 from minimax_al.networks.torchvision_encoders import resnet, vgg16_bn
@@ -21,6 +24,9 @@ from minimax_al.networks.weights import load_tensors, load_weights
 from minimax_al.vocabulary import Task
 
 ENTRY_POINTS = "minimax_al.encoders"
+
+_REGISTERED: dict[str, Callable[..., nn.Module]] = {}
+"""Builders of `register_encoder`."""
 """Entry-point group in which other packages announce encoders."""
 
 
@@ -125,7 +131,37 @@ def list_encoders(task: Task | None = None) -> list[str]:
     if task is not None:
         check_choice("task", task, get_args(Task))
     own = [name for name, entry in _ENCODERS.items() if task in (None, entry.task)]
-    return sorted([*own, *_announced()])
+    return sorted({*own, *_announced(), *_REGISTERED})
+
+
+def register_encoder(name: str, build: Callable[..., nn.Module]) -> None:
+    """Make a function known by name, for this process; a package announces it as an entry point instead.
+
+    Args:
+        name: Name for `build_encoder`, `Recipe.encoder` and `pretrained_encoder`.
+        build: Function that is called with the name and returns an `Encoder`, or a module from images to feature
+            vectors. It receives `pretrained`, `stem`, `width` and `task` if its signature has them; without
+            `pretrained` the weights that it returns are the pretrained ones.
+
+    Raises:
+        ConfigurationError: The name is that of another encoder, or `build` is not a function.
+
+    Example:
+        >>> from torch import nn
+        >>> register_encoder("doc_example", lambda name: nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(1)))
+        >>> build_encoder("doc_example").out_features
+        5
+    """
+    if name in _ENCODERS or name.startswith(TIMM_PREFIX) or name in _announced():
+        raise ConfigurationError(f"encoder {name!r} exists already: register yours under another name")
+    if not callable(build):
+        raise ConfigurationError(f"encoder {name!r} needs a function that builds it, not {build!r}")
+    _REGISTERED[name] = build
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether another package, or `register_encoder`, has made a name known."""
+    return name in _REGISTERED or (not name.startswith(TIMM_PREFIX) and name in _announced())
 
 
 def default_bottleneck(name: str, task: Task = "classification") -> int | None:
@@ -147,7 +183,7 @@ def default_bottleneck(name: str, task: Task = "classification") -> int | None:
     """
     if task == "segmentation":
         return None
-    if name.startswith(TIMM_PREFIX) or name in _announced():
+    if name.startswith(TIMM_PREFIX) or is_foreign(name):
         return _OTHER_BOTTLENECK
     return _find(name).bottleneck
 
@@ -156,15 +192,17 @@ def _build(name: str, task: Task, given: dict[str, Any], image_size: int | None)
     build: Callable[..., Any]
     if name.startswith(TIMM_PREFIX):
         build, given = timm_encoder, {**given, "task": task, "image_size": image_size}
-    elif name in _announced():
-        build = _load_builder(_announced()[name])
+    elif is_foreign(name):
+        build = _REGISTERED[name] if name in _REGISTERED else _load_builder(_announced()[name])
         given = given if task == "classification" else {**given, "task": task}
+        if given.get("pretrained") is True and "pretrained" not in inspect.signature(build).parameters:
+            del given["pretrained"]  # its weights are those that it returns
     else:
         entry = _find(name)
         _check_task(name, entry, task)
         build = entry.build
     _check_settings(build, name, given)
-    if "pretrained" in given and "stem" not in given:
+    if "pretrained" in given and "stem" not in given and not is_foreign(name):
         check_reachable(find_published(name))
     try:
         encoder = build(name, **given)
@@ -173,8 +211,10 @@ def _build(name: str, task: Task, given: dict[str, Any], image_size: int | None)
             f"the published weights of encoder {name!r} are not available ({error}): check the connection, or fetch "
             "them elsewhere and give the file"
         ) from error
+    if isinstance(encoder, nn.Module) and not isinstance(encoder, Encoder) and is_foreign(name):
+        encoder = module_encoder(name, encoder)
     if not isinstance(encoder, Encoder):
-        raise ConfigurationError(f"the builder of encoder {name!r} returned {encoder!r}, not an Encoder")
+        raise ConfigurationError(f"the builder of encoder {name!r} returned {encoder!r}, not an Encoder or a module")
     return encoder
 
 

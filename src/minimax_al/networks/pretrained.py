@@ -10,7 +10,7 @@ from torch import nn
 
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks.encoder import Encoder
-from minimax_al.networks.encoders import build_encoder
+from minimax_al.networks.encoders import build_encoder, is_foreign
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.networks.published import find_published, published_preprocessing
 
@@ -48,10 +48,28 @@ def pretrained_encoder(
         ConfigurationError: The weights are not available, or a field of the preprocessing is wrong.
         MissingDependencyError: The encoder is timm's, and timm is not installed.
     """
+    if is_foreign(name):
+        return _foreign(name, weights, dict(overrides or {}))
     preprocessing = _preprocessing(name, dict(overrides or {}))
     published = weights == "published"
     network = build_encoder(name, pretrained=True if published else Path(weights), image_size=preprocessing.size).eval()
     source = find_published(name).origin if published else Path(weights).name
+    return PretrainedEncoder(network, preprocessing, source, fingerprint(network))
+
+
+def _foreign(name: str, weights: Weights, overrides: dict[str, Any]) -> PretrainedEncoder:
+    """Build an encoder of another package, whose own preprocessing is an attribute of the network."""
+    published = weights == "published"
+    network = build_encoder(name, pretrained=True if published else Path(weights)).eval()
+    own = getattr(network, "preprocessing", None)
+    if own is None and not {"size", "mean", "std"} <= overrides.keys():
+        raise ConfigurationError(
+            f"encoder {name!r} does not name the preprocessing of its weights: let its function return "
+            "module_encoder(..., preprocessing=Preprocessing(...)), or give input size, mean and standard deviation"
+        )
+    where = f"preprocessing of {name!r}"
+    preprocessing = Preprocessing.from_dict({**(own.to_dict() if own else {}), **overrides}, where)
+    source = f"encoder {name!r}" if published else Path(weights).name
     return PretrainedEncoder(network, preprocessing, source, fingerprint(network))
 
 

@@ -123,6 +123,7 @@ def run_epochs(
     identity: str = "",
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
+    log: Callable[[Mapping[str, float], int], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train for all epochs, going on from the checkpoint where there is one.
 
@@ -142,6 +143,7 @@ def run_epochs(
         identity: Digest of the training data and recipe; a checkpoint of another identity is refused.
         progress: Callback after every epoch, on rank 0, with the training's name and the unit "epochs".
         ranks: Processes that share the training; rank 0 writes checkpoints, all read them.
+        log: Callback with the mean losses and the steps of every epoch, on rank 0, also of those in the checkpoint.
 
     Returns:
         The mean losses of every epoch.
@@ -165,13 +167,20 @@ def run_epochs(
     own = ("rank", ranks.rank) if ranks.rank else ()
     for network in training.networks.values():
         network.train()
-    epochs = len(settings.plan(steps))
+    plan = settings.plan(steps)
+    epochs = len(plan)
+    log = log if ranks.rank == 0 else None
+    if log:
+        for epoch, known in enumerate(history):
+            log(known, plan[epoch])
     for epoch in range(len(history), epochs):
         with seeded_globally(derive_seed(seed, name, "epoch", epoch, *own), device):
             losses = _one_epoch(training, settings, batches(epoch), epoch, steps)
         history.append(_means(losses, name, epoch))
         if isinstance(training, EndsEpochs):
             history[-1] |= training.finish_epoch()
+        if log:
+            log(history[-1], plan[epoch])
         done = epoch + 1
         if checkpoint and (done % settings.checkpoint_every == 0 or done == epochs):
             if ranks.rank == 0:

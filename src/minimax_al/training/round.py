@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from minimax_al.data import Dataset, Samples
 from minimax_al.training.epochs import EpochSettings, Training, run_epochs
 from minimax_al.training.feed import Feed
+from minimax_al.training.loggers import RunLog
 from minimax_al.training.minimax import MinimaxSettings
 from minimax_al.training.recipe import Recipe
 from minimax_al.training.runtime import Runtime
@@ -38,6 +39,7 @@ class Round:
         folder: Folder for checkpoints; None writes none.
         progress: Callback after every finished epoch.
         member: Number of an ensemble's member, whose draws are its own; 0 is the main training.
+        log: Log of losses; None logs nothing.
         previous: Weights of the last round's networks by name, where settings carry them over; empty in the first.
     """
 
@@ -53,6 +55,7 @@ class Round:
     progress: Progress | None = None
     member: int = 0
     previous: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    log: RunLog | None = None
 
     @cached_property
     def feed(self) -> Feed:
@@ -105,6 +108,7 @@ class Round:
             The mean losses of every epoch.
         """
         plan = settings.plan(steps)
+        shown = f"member-{self.member}/{name}" if self.member else name
         return run_epochs(
             name,
             training,
@@ -117,6 +121,7 @@ class Round:
             identity=self.identity,
             progress=self.progress,
             ranks=self.runtime.ranks,
+            log=None if self.log is None else partial(self.log.epoch, shown),
         )
 
     def labelled_batches(self, name: str, batch_size: int, epoch: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
