@@ -32,6 +32,7 @@ def only_parsed(monkeypatch):
     commands = {name: idle(command) for name, command in COMMANDS.items()}
 
     def bench_run(words):
+        """Parse the words of a run or a sweep."""
         if words and is_sweep(words[0]):
             load_sweep(words[0], **parse_sweep(words[0], words[1:]).changes)
         else:
