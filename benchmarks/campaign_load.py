@@ -260,13 +260,7 @@ def work(folder: Path, people: int, images: int, *, kill: bool) -> tuple[Ledger,
 def check(campaign: Campaign, ledger: Ledger, images: int) -> list[str]:
     """Return the faults of a campaign after the load: differences between its history and the ledger."""
     history = _history(campaign)
-    faults = list(ledger.faults)
-    for author in sorted({row.author for row in history} | set(ledger.said)):
-        kept, promised = [row for row in history if row.author == author], ledger.said.get(author, [])
-        if kept != promised:
-            faults.append(
-                f"{author} was promised {len(promised)} answers, and the history has {_difference(kept, promised)}"
-            )
+    faults = [*ledger.faults, *check_history(campaign, ledger)]
     paths = {pick.path: pick.item for pick in campaign.picks()}
     follows = _replayed(history)
     holds = {paths[path]: class_name for path, class_name in campaign.labels().items()}
@@ -274,6 +268,18 @@ def check(campaign: Campaign, ledger: Ledger, images: int) -> list[str]:
                for item, name in follows.items() if holds.get(item) != name]  # fmt: skip
     if len(holds) != images or campaign.round().waiting:
         faults.append(f"{len(holds)} of {images} images are labelled, and {campaign.round().waiting} wait")
+    return faults
+
+
+def check_history(campaign: Campaign, ledger: Ledger) -> list[str]:
+    """Return the differences between the history and the acknowledged answers, author by author."""
+    history, faults = _history(campaign), []
+    for author in sorted({row.author for row in history} | set(ledger.said)):
+        kept, promised = [row for row in history if row.author == author], ledger.said.get(author, [])
+        if kept != promised:
+            faults.append(
+                f"{author} was promised {len(promised)} answers, and the history has {_difference(kept, promised)}"
+            )
     return faults
 
 

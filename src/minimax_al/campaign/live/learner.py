@@ -98,7 +98,7 @@ class LiveLearner:
         self._exhausted = False  # nothing to choose until an answer or an image comes
         self._measured: Measurement | None = None
         self._steps: Generator[None, None, LiveState] | None = None
-        self._owes_a_measurement = False
+        self._owed = 0.0  # seconds that measuring may take before the next fit
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set.
@@ -116,14 +116,15 @@ class LiveLearner:
 
     def step(self) -> bool:
         """Do the most urgent piece of work; return False if there is none."""
-        if self._owes_a_measurement:  # a stream of answers must not keep the accuracy from being measured
-            self._owes_a_measurement = False
-            if self._measure():
-                return True
+        begin = self._clock()
+        # A stream of answers must not keep the accuracy from being measured: it has as much time as the fits.
+        if self._owed > 0 and self._measure():
+            self._owed -= self._clock() - begin
+            return True
         self._look()
         if self._is_due() or self._queue_is_low():
             self._learn_and_choose()
-            self._owes_a_measurement = True
+            self._owed = self._clock() - begin
             return True
         return self._measure()
 

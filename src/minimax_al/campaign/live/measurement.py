@@ -53,27 +53,31 @@ class Measurement:
         self.labels = len(fit.material.labelled)
         self.curve: dict[int, dict[str, float]] = {}
         self.curve_labels = 0
-        if earlier is not None and earlier.curve_labels <= self.labels <= _GROWTH * earlier.curve_labels:
-            self.curve, self.curve_labels = dict(earlier.curve), earlier.curve_labels
+        if earlier is not None and earlier.curve_labels <= self.labels:
+            self.curve, self.curve_labels = earlier.curve, earlier.curve_labels
 
     def steps(self) -> Generator[None, None, LiveState]:
-        """Measure, and yield after each step; the last step publishes everything.
+        """Measure, and yield after each step: the accuracy is published first, then the learning curve.
 
         Returns:
             The published state.
         """
         if self.fit.material.held_out:
-            found, last = measure(self.fit.learner.round, self._models(), self.fit.context.settings.seed), None
+            found = measure(self.fit.learner.round, self._models(), self.fit.context.settings.seed)
             yield
-            return self._publish(found, last)
+            return self._publish(found, None)
         predicted = LabelPredictions(self.fit.learner, self.fit.material.labelled)
         yield from predicted.predict_in_steps()
         self.fit.predicted_labels = predicted
         found = predicted.evaluate(self.fit.context.store)
         last = yield from self._effect_of_last(predicted, found)
-        if not self.curve:
-            yield from self._measure_curve(predicted)
-        return self._publish(found, last)
+        is_current = self.labels <= _GROWTH * self.curve_labels
+        state = self._publish(found, last)
+        if is_current:
+            return state
+        yield
+        yield from self._measure_curve(predicted)
+        return self._publish_curve()
 
     def _models(self) -> Any:  # noqa: ANN401 - the networks of any strategy
         models = self.fit.learner.models
@@ -93,11 +97,12 @@ class Measurement:
     def _measure_curve(self, predicted: LabelPredictions) -> Generator[None]:
         with self.fit.context.store.reading() as connection:
             finished = done_runs(connection)
+        curve = {}
         for run in spaced(finished, self.labels):
             metrics = yield from predicted.measure_earlier_in_steps(run.labels)
             if metrics is not None:
-                self.curve[run.id] = metrics
-        self.curve_labels = self.labels
+                curve[run.id] = metrics
+        self.curve, self.curve_labels = curve, self.labels
 
     def _publish(self, found: Evaluation, last: LastAnswers | None) -> LiveState:
         """Write the run's files, then mark the run as done and publish its score in one transaction."""
@@ -118,6 +123,14 @@ class Measurement:
             state = write_live_state(connection, measured=self.labels, last_answers=last)
         self._remove_old_folders()
         return state
+
+    def _publish_curve(self) -> LiveState:
+        """Replace the curve in the run's folder, and tell the pages."""
+        folder = run_folder(self.fit.context.folder, self._run_id())
+        if folder.is_dir():
+            write_curve(folder, {run: metrics for run, metrics in self.curve.items() if run != self.fit.run_id})
+        with self.fit.context.store.writing() as connection:
+            return write_live_state(connection)
 
     def _run_id(self) -> int:
         if self.fit.run_id is None:
