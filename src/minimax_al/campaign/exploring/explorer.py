@@ -84,8 +84,8 @@ class Explorer:
             ids = class_ids(connection)
             with self._lock:
                 opinions = self._opinions_on(connection, table, tuple(ids.items()))
-            waiting, reserved = _waiting(connection, table, now, holder)
-        return PoolView(table, opinions, ids, waiting, reserved)
+            waiting, drawn, reserved = _waiting(connection, table, now, holder)
+        return PoolView(table, opinions, ids, waiting, drawn, reserved)
 
     def search(self, view: PoolView, text: str, wanted: Wanted = "all") -> Integers:
         """Return the rows of the images whose path or label contains all words, by path.
@@ -272,17 +272,17 @@ def _mappable(table: PoolTable, located: _Located) -> Integers:
 
 def _waiting(
     connection: Connection, table: PoolTable, now: datetime | None, holder: Holder | None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whether each image waits in an open round, and whether it must not be offered in bulk."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whether each image waits, whether it was drawn at random, and whether it must not be offered in bulk."""
     columns = (picks.c.item_id, picks.c.at_random, picks.c.lease_holder, picks.c.lease_session, picks.c.lease_until)
     statement = select(*columns).join(rounds, rounds.c.id == picks.c.round_id)
     rows = connection.execute(statement.where(picks.c.waits, rounds.c.closed_at.is_(None))).all()
-    waiting, reserved = np.zeros(len(table), np.bool_), np.zeros(len(table), np.bool_)
+    waiting, drawn, reserved = (np.zeros(len(table), np.bool_) for _ in range(3))
     for row, place in zip(rows, table.find([row.item_id for row in rows]).tolist(), strict=True):
         if place < 0:
             continue
-        waiting[place] = True
+        waiting[place], drawn[place] = True, drawn[place] or row.at_random
         mine = holder is not None and (row.lease_holder, row.lease_session) == holder
         ended = now is not None and row.lease_until is not None and row.lease_until <= now
-        reserved[place] = row.at_random or (row.lease_holder is not None and not mine and not ended)
-    return waiting, reserved
+        reserved[place] |= row.at_random or (row.lease_holder is not None and not mine and not ended)
+    return waiting, drawn, reserved

@@ -30,6 +30,7 @@ class FoundImage:
         at: Time of the current answer.
         origin: How the current answer came: "page", "bulk", "import", "label-studio", "program" or "unknown".
         round: Last round that picked the image; None if none did.
+        at_random: Whether it waits as a part of the random sample: a suggestion must not be confirmed in bulk then.
         suggestion: Class that today's model predicts; for a suspected label, the class that it should rather have.
         confidence: Probability of the likeliest class, in [0, 1].
         contradiction: Probability of the likeliest other class less that of the label's class, in [-1, 1].
@@ -45,6 +46,7 @@ class FoundImage:
     at: datetime | None
     origin: str | None
     round: int | None
+    at_random: bool
     suggestion: str | None
     confidence: float | None
     contradiction: float | None
@@ -61,6 +63,7 @@ class PoolView:
         opinions: Opinions of today's model.
         class_ids: Id of each class, by name, in the order of the classes.
         waiting: Whether the image waits in an open round, shape (N,).
+        drawn: Whether it waits as a part of the random sample, shape (N,).
         reserved: Whether an image must not be offered in bulk: it waits as a part of the random sample, or is on
             somebody's screen; shape (N,).
     """
@@ -69,6 +72,7 @@ class PoolView:
     opinions: Opinions
     class_ids: Mapping[str, int]
     waiting: NDArray[np.bool_]
+    drawn: NDArray[np.bool_]
     reserved: NDArray[np.bool_]
 
     @property
@@ -104,6 +108,7 @@ class PoolView:
             at=_EPOCH + timedelta(microseconds=int(table.at[row])) if answered else None,
             origin=ORIGINS[table.origin[row]] if answered else None,
             round=int(table.round[row]) or None,
+            at_random=bool(self.drawn[row]),
             suggestion=names.get(int(opinions.alternative[row])) if covered else None,
             confidence=float(opinions.confidence[row]) if covered else None,
             contradiction=None if np.isnan(contradiction) else contradiction,

@@ -49,8 +49,10 @@ function refusal(status) {
   return `The server answered with status ${status}`;
 }
 
-const get = (path) => call("GET", path);
-const post = (path, json, options) => call("POST", path, { json, ...options });
+/** Sends a GET request. */
+export const get = (path) => call("GET", path);
+/** Sends a POST request with a JSON body. */
+export const post = (path, json, options) => call("POST", path, { json, ...options });
 
 /** Name, task, classes, strategies and formats, which do not change while the page is open. */
 export const getCampaign = () => get("api/campaign");
@@ -63,8 +65,8 @@ export const lease = (author, session, count, seconds) => post("api/lease", { au
 /** Ends all leases of an annotator in this browser; works while the page is being closed. */
 export const release = (author, session) => post("api/release", { author, session }, { keepalive: true });
 /** Labels images with one class; with `ifWaiting`, only those that no other annotator has answered meanwhile. */
-export const label = (author, items, className, { key, ifWaiting }) =>
-  post("api/label", { author, items, class_name: className, if_waiting: ifWaiting }, { key });
+export const label = (author, items, className, { key, ifWaiting, origin }) =>
+  post("api/label", { author, items, class_name: className, if_waiting: ifWaiting, ...(origin ? { origin } : {}) }, { key });
 /** Skips images: a later round may choose them again. */
 export const skip = (author, items, key) => post("api/skip", { author, items }, { key });
 /** Answers "unsure": no later round chooses these images again. */
