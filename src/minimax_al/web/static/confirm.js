@@ -43,6 +43,7 @@ export function build() {
   watcher = new IntersectionObserver(see, { root: byId("confirm-tiles"), threshold: KEEP });
   on(["view"], () => state.view === "confirm" && read());
   on(["moment", "recent", "unsent"], () => state.view === "confirm" && refresh());
+  on(["saves"], () => state.view === "confirm" && picks.length === 0 && void read());
   on(["status"], () => state.view === "confirm" && state.status?.model?.run !== run && run !== null && read());
 }
 
@@ -63,10 +64,10 @@ async function read() {
     for (let offset = 0; found.length < SHOWN && (page === null || offset < page.total); offset += PER_REQUEST) {
       page = await getCandidates({ class_name: className, order: wantedOrder(), author: state.author, session: session(), offset, limit: PER_REQUEST });
       if (asked !== turn) return;
-      found.push(...page.images.filter(({ item }) => !rejectedHere().has(item) && answered.get(item)?.answer !== "label"));
+      found.push(...page.images.filter(({ item }) => !rejectedHere().has(item) && !answered.has(item)));
     }
-    const pendingHere = [...answered.values()].filter((pick) => pick.answer === "label" && state.unsent.some(({ items }) => items.includes(pick.item)));
-    total = Math.max(found.length, page.total - rejectedHere().size - pendingHere.length);
+    const pending = [...answered.keys()].filter((item) => state.unsent.some(({ items }) => items.includes(item)));
+    total = Math.max(found.length, page.total - rejectedHere().size - pending.length);
     run = page.run;
     list(page);
     show(found.slice(0, SHOWN));
@@ -101,8 +102,11 @@ function show(images) {
 
 /** Removes images that were answered, and reads further ones when few are left. */
 function refresh() {
-  const left = picks.filter(({ answer: given }) => given !== "label" && given !== "unsure");
-  for (const [item, pick] of answered) if (pick.answer !== "label" && pick.answer !== "unsure") answered.delete(item);
+  const isAnswered = ({ answer: given }) => given === "label" || given === "unsure";
+  const left = picks.filter((pick) => !isAnswered(pick));
+  const undone = [...answered].filter(([, pick]) => !isAnswered(pick));
+  for (const [item] of undone) answered.delete(item);
+  if (undone.length > 0) void read();
   if (left.length === picks.length) return;
   for (const pick of picks) if (!left.includes(pick)) answered.set(pick.item, pick);
   total -= picks.length - left.length;

@@ -118,7 +118,7 @@ function title(total, trouble = null) {
 function describe(pick) {
   const pending = unsaved(pick.item);
   const said = { label: pick.class_name ?? "mask", unsure: "unsure", skip: "skipped", waiting: "", none: "" }[pick.answer];
-  const suggested = state.suggestions && pick.suggestion !== null ? `model: ${pick.suggestion} ${Math.round(100 * pick.confidence)} %` : "";
+  const suggested = state.suggestions && pick.suggestion !== null ? `model: ${pick.suggestion} ${Math.round(100 * pick.confidence)}\u00a0%` : "";
   const note = pending ? "not saved yet" : pick.answer !== "label" || pick.class_name !== pick.suggestion ? suggested : "";
   return { caption: said, note, tone: pending ? "pending" : said === "" ? "" : "label" };
 }
@@ -134,7 +134,10 @@ function bar() {
 
 /** Gives the images the class that the model suggests. */
 export function confirm() {
-  const open = gallery.targets().filter(({ suggestion, class_name: name, answer: given }) => suggestion !== null && (given !== "label" || name !== suggestion));
+  const targets = gallery.targets();
+  // A suggestion that is accepted among many shapes the label; the random sample has to stay a fair one.
+  const fair = targets.filter(({ at_random: drawn }) => targets.length === 1 || !drawn);
+  const open = fair.filter(({ suggestion, class_name: name, answer: given }) => suggestion !== null && (given !== "label" || name !== suggestion));
   if (!state.suggestions) return say("Suggestions are hidden; press h to show them");
   if (open.length === 0) return say("The model suggests no other class for these images");
   for (const name of new Set(open.map(({ suggestion }) => suggestion))) {

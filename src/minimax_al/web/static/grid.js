@@ -3,13 +3,17 @@
 import { mark } from "./classes.js";
 import { byId, count, make } from "./dom.js";
 import { Gallery } from "./gallery.js";
+import { orderByLikeness } from "./poolapi.js";
 import { say } from "./say.js";
-import { on, state } from "./state.js";
+import { on, recall, remember, state } from "./state.js";
+import * as tileSize from "./tilesize.js";
 import { answer } from "./work.js";
 
 const OFFERED = 8; // most suggestions with a button that selects their images
 
 export let gallery = null;
+let likeness = null; // item → its place among similar images, for the images of `likenessOf`
+let likenessOf = "";
 
 /** Builds the view, once. */
 export function build() {
@@ -17,7 +21,42 @@ export function build() {
   byId("grid-all").addEventListener("click", () => gallery.selectAll());
   byId("grid-none").addEventListener("click", () => gallery.select([]));
   byId("grid-confirm").addEventListener("click", confirm);
-  on(["queue", "view", "suggestions"], () => state.view === "grid" && gallery.show(state.queue));
+  tileSize.addTo(byId("grid-bar"));
+  byId("grid-order").value = recall("grid-order") ?? "rank";
+  byId("grid-order").addEventListener("change", ({ target }) => {
+    remember("grid-order", target.value);
+    show();
+  });
+  on(["queue", "view", "suggestions"], () => state.view === "grid" && show());
+}
+
+const wantedOrder = () => byId("grid-order").value;
+
+/** Shows the queue in the wanted order. */
+function show() {
+  gallery.show(ordered(state.queue));
+  if (wantedOrder() === "likeness") void readLikeness();
+}
+
+function ordered(queue) {
+  if (wantedOrder() === "suggestion") return bySuggestion(queue).flatMap(([, group]) => group.sort((one, other) => (other.confidence ?? 0) - (one.confidence ?? 0)));
+  if (wantedOrder() !== "likeness" || likeness === null) return queue;
+  return [...queue].sort((one, other) => (likeness.get(one.item) ?? Infinity) - (likeness.get(other.item) ?? Infinity) || one.rank - other.rank);
+}
+
+/** Reads the order of new images; answered ones leave the others where they are. */
+async function readLikeness() {
+  const items = state.queue.map(({ item }) => item).slice(0, 200);
+  const key = [...items].sort((one, other) => one - other).join();
+  if (items.length === 0 || key === likenessOf || (likeness !== null && items.every((item) => likeness.has(item)))) return;
+  likenessOf = key;
+  try {
+    const { items: sorted } = await orderByLikeness(items);
+    likeness = new Map(sorted.map((item, place) => [item, place]));
+    if (state.view === "grid" && wantedOrder() === "likeness") gallery.show(ordered(state.queue));
+  } catch (error) {
+    say(error.message);
+  }
 }
 
 function describe({ suggestion, confidence }) {
@@ -27,10 +66,15 @@ function describe({ suggestion, confidence }) {
 
 /** Gives every selected image the class that the model suggests for it. */
 export function confirm() {
-  const picks = gallery.targets().filter(({ suggestion }) => suggestion !== null);
+  const targets = gallery.targets();
+  const suggested = targets.filter(({ suggestion }) => suggestion !== null);
+  // A suggestion that is accepted among many shapes the label; the random sample has to stay a fair one.
+  const picks = targets.length > 1 ? suggested.filter(({ at_random: drawn }) => !drawn) : suggested;
+  const options = targets.length > 1 ? { origin: "bulk" } : {};
   if (!state.suggestions) say("Suggestions are hidden; press h to show them");
-  else if (picks.length === 0) say("The model has no suggestion for the selected images");
-  else for (const [name, group] of bySuggestion(picks)) answer("label", group, name);
+  else if (suggested.length === 0) say("The model has no suggestion for the selected images");
+  else for (const [name, group] of bySuggestion(picks)) answer("label", group, name, options);
+  if (picks.length < suggested.length) say(`${count(suggested.length - picks.length, "image")} of the random sample ${suggested.length - picks.length === 1 ? "is" : "are"} left: label them by their class keys, so that the accuracy on the sample stays fair`);
 }
 
 function bySuggestion(picks) {

@@ -8,7 +8,7 @@
 import * as api from "./api.js";
 import { session, state, update } from "./state.js";
 
-const HELD = { single: 12, review: 0, conflicts: 0, grid: 48 }; // maximum number of leased images per view
+const HELD = { single: 12, review: 0, conflicts: 0, confirm: 0, explore: 0, grid: 48 }; // maximum number of leased images per view
 const HELD_TO_DRAW = 3; // the same in the single view of masks, where an image takes minutes
 const HELD_LIVE = { single: 6, review: 0, grid: 48 }; // the same in live labelling, where later images are chosen by a better model
 const FEWEST = 3; // minimum number of images to lease, even if few are free

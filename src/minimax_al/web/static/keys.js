@@ -25,7 +25,10 @@ export const HELP = [
     [["←", "→"], "previous or next image, without an answer"],
     [["h"], "hide or show the model's suggestions", "classification"],
     [["g"], "grid, or back to one image"],
-    [["l"], "review the answers, or back to one image"],
+    [["Shift", "c"], "confirm by class: many suggestions at once, or back", "classification"],
+    [["Shift", "e"], "explore: search, similar images, map, or back"],
+    [["."], "more like this: the images that are most similar"],
+    [["l"], "review all labels, or back to one image"],
     [["?"], "show or close this list of keys"],
   ]],
   ["Draw", [
@@ -56,8 +59,9 @@ export const HELP = [
 const COMMANDS = {
   Enter: "confirm", u: "unsure", s: "skip", z: "undo", Backspace: "undo", h: "suggestions", g: "grid", l: "review",
   "/": "filter", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "−": "zoomOut", f: "fit", ",": "real", o: "open", " ": "select",
-  Escape: "escape", "?": "help",
+  Escape: "escape", "?": "help", ".": "like",
 };
+const SHIFTED = { c: "confirmView", e: "explore" };
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const REPEATING = new Set(["zoomIn", "zoomOut"]); // a key held down must not answer ten images
 
@@ -85,7 +89,7 @@ function meaning(event, commands) {
   if (event.ctrlKey || event.metaKey || event.altKey) return null;
   if (event.key in MOVES) return () => commands.move(...MOVES[event.key], event.shiftKey);
   const key = plain(event);
-  const name = COMMANDS[key];
+  const name = event.shiftKey && key in SHIFTED ? SHIFTED[key] : COMMANDS[key];
   if (name !== undefined) return event.repeat && !REPEATING.has(name) ? () => undefined : commands[name];
   const index = CLASS_KEYS.indexOf(key);
   return index < 0 || event.shiftKey ? null : () => (event.repeat ? undefined : commands.choose(index));

@@ -3,10 +3,12 @@
 import * as adjust from "./adjust.js";
 import { getCampaign } from "./api.js";
 import * as classBar from "./classes.js";
+import * as confirmClass from "./confirm.js";
 import * as conflicts from "./conflicts.js";
 import * as connection from "./connection.js";
 import * as dialogs from "./dialogs.js";
 import { byId, clock, count } from "./dom.js";
+import * as explore from "./explore.js";
 import * as grid from "./grid.js";
 import * as holding from "./holding.js";
 import * as imageRetry from "./image_retry.js";
@@ -22,8 +24,8 @@ import { on, recall, remember, state, update } from "./state.js";
 import * as transfer from "./transfer.js";
 import { answer, hurry, undo } from "./work.js";
 
-const VIEWS = { single, grid, review, conflicts };
-const ANSWERED = ["review", "conflicts"]; // views of images that have answers
+const VIEWS = { single, grid, confirm: confirmClass, explore, review, conflicts };
+const OWN = ["confirm", "explore", "review", "conflicts"]; // views whose images are not those of the queue
 const here = () => VIEWS[state.view];
 const shown = () => here().gallery ?? here(); // what has images to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
@@ -43,13 +45,13 @@ function choose(index) {
 }
 
 function leaveOut(kind) {
-  if (kind === "skip" && ANSWERED.includes(state.view)) say("An answered image cannot be skipped: choose another class, or press u for unsure");
+  if (kind === "skip" && OWN.includes(state.view)) say(["confirm", "explore"].includes(state.view) ? "Only images of a round can be skipped" : "An answered image cannot be skipped: choose another class, or press u for unsure");
   else if (!soon()) answer(kind, shown().targets(kind), null, { decides: state.view === "conflicts" });
 }
 
 function show(view) {
   update({ view, moment: state.moment + 1 });
-  remember("view", ANSWERED.includes(view) ? null : view);
+  remember("view", OWN.includes(view) ? null : view);
   void holding.refill();
 }
 
@@ -81,6 +83,9 @@ const commands = {
   suggestions: toggleSuggestions,
   grid: () => toggle("grid"),
   review: () => toggle("review"),
+  confirmView: () => masks() || toggle("confirm"),
+  explore: () => toggle("explore"),
+  like: () => explore.likeThese(shown().targets("look")),
   filter: () => classBar.focusFilter(),
   zoomIn: () => here().zoomIn?.(),
   zoomOut: () => here().zoomOut?.(),
@@ -102,7 +107,7 @@ function openPanel(open) {
 
 /** The section that the middle of the page shows: images, or the reason why no image is shown. */
 function phase() {
-  if (ANSWERED.includes(state.view)) return state.view;
+  if (OWN.includes(state.view)) return state.view;
   if (state.queue.length > 0) return state.view;
   if (state.status === null || (state.lease === null && state.author !== "")) return "loading";
   if (state.campaign.live) return state.unsent.length > 0 ? "sending" : "live";
@@ -118,7 +123,7 @@ function paint() {
   for (const section of byId("main").querySelectorAll("[data-phase]")) section.hidden = section.dataset.phase !== now;
   const working = now in VIEWS;
   byId("answers").hidden = !working;
-  byId("skip").hidden = ANSWERED.includes(now);
+  byId("skip").hidden = OWN.includes(now);
   for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === state.view));
   byId("suggestions-toggle")?.setAttribute("aria-pressed", String(state.suggestions));
   if (now === "others") explainOthers();
@@ -162,7 +167,7 @@ function wire() {
 async function begin() {
   update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
   document.body.dataset.task = state.campaign.task;
-  for (const part of [single, grid, review, conflicts, panel, jobs, transfer, dialogs, live]) part.build();
+  for (const part of [single, grid, confirmClass, explore, review, conflicts, panel, jobs, transfer, dialogs, live]) part.build();
   if (!masks()) adjust.build();
   if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
   else maskFile.build(() => shown().targets());

@@ -4,7 +4,7 @@ const HUES = 12; // classes with a colour of their own; further ones repeat the 
 const GOLDEN = 137.508; // degrees between successive hues: far apart, whatever their number
 
 /** Colours that stay apart for colour-blind eyes, for few classes (Okabe and Ito 2008, without black). */
-const FEW = [[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0], [160, 150, 20]];
+const FEW = [[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0], [165, 155, 20], [150, 100, 60]];
 
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 

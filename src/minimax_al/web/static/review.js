@@ -127,7 +127,7 @@ function describe(pick) {
   const said = { label: pick.class_name ?? "mask", skip: "skipped", unsure: "unsure", waiting: "waits again", none: "no label" }[pick.answer];
   const pending = state.unsent.some(({ items }) => items.includes(pick.item));
   const contradicts = state.suggestions && differs(pick);
-  const model = contradicts ? `${pick.suspected ? "suspected: " : "model: "}${pick.suggestion} ${Math.round(100 * pick.confidence)} %` : "";
+  const model = contradicts ? `${pick.suspected ? "suspected: " : "model: "}${pick.suggestion} ${Math.round(100 * pick.confidence)}\u00a0%` : "";
   const source = [pick.author, ORIGINS[pick.origin]].filter(Boolean).join(" · ");
   const overlay = state.campaign.task === "segmentation" && pick.answer === "label" ? `${viewUrl(pick.item, "label")}?${pick.masked ?? ""}` : undefined;
   return { caption: said, overlay, note: pending ? "not saved yet" : model || source, tone: pending ? "pending" : contradicts ? "differs" : pick.answer };

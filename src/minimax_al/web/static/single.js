@@ -42,7 +42,7 @@ export function targets(kind = "label") {
     say("Pressed too soon: this image was not on the screen yet");
     return [];
   }
-  if (stage.seen || kind !== "label") return [pick];
+  if (stage.seen || kind !== "label") return [pick]; // "look" and "skip" need no image
   say("This image is not loaded yet: wait until you see it");
   return [];
 }

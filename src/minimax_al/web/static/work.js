@@ -61,8 +61,8 @@ export function leave() {
 }
 
 /** Sends an entry. A page may be frozen or offline for hours: its answer must not replace one that was given meanwhile. */
-function send(author, { id, kind, items, className, waiting, unseen, decides, of }) {
-  const how = { key: id, ifWaiting: unseen ?? waiting > 0 };
+function send(author, { id, kind, items, className, waiting, unseen, decides, origin, of }) {
+  const how = { key: id, ifWaiting: unseen ?? waiting > 0, origin };
   if (decides) return api.decide(author, items, className, how);
   if (kind === "mask") return drafts.send(author, items[0], how);
   if (kind === "label") return api.label(author, items, className, how);
@@ -70,17 +70,23 @@ function send(author, { id, kind, items, className, waiting, unseen, decides, of
   return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
 }
 
-/** Answers images: kind "label" with a class, "skip" or "unsure"; an answer that `decides` ends a conflict. */
-export function answer(kind, picks, className = null, { decides = false } = {}) {
+const isOpen = ({ answer: given }) => given !== "label" && given !== "unsure"; // "none": it has not been in a round
+
+/**
+ * Answers images: kind "label" with a class, "skip" or "unsure"; an answer that `decides` ends a conflict. `origin` is
+ * "bulk" where suggestions of the model are confirmed many at a time.
+ */
+export function answer(kind, picks, className = null, { decides = false, origin } = {}) {
   if (picks.length === 0 || outbox === null) return;
   const before = picks.map((pick) => ({ pick, answer: pick.answer, class_name: pick.class_name }));
   for (const pick of picks) Object.assign(pick, { answer: kind, class_name: className });
   const entries = [true, false].flatMap((waits) => {
-    const items = before.filter((known) => (known.answer === "waiting") === waits).map(({ pick }) => pick.item);
-    const seconds = new Set(before.filter(({ pick }) => pick.second_opinion).map(({ pick }) => pick.item)); // the round does not wait for them
+    const items = before.filter((known) => isOpen(known) === waits).map(({ pick }) => pick.item);
+    // The round waits neither for images outside of it nor for second opinions.
+    const ofRound = new Set(before.filter(({ pick, answer: given }) => given === "waiting" && !pick.second_opinion).map(({ pick }) => pick.item));
     return portions(items).map((part) => {
-      const waiting = waits ? part.filter((item) => !seconds.has(item)).length : 0;
-      return outbox.add({ kind, items: part, className, waiting, unseen: waits, decides });
+      const waiting = waits ? part.filter((item) => ofRound.has(item)).length : 0;
+      return outbox.add({ kind, items: part, className, waiting, unseen: waits, decides, origin });
     });
   });
   remember({ kind, className, before, entries, saved: false });
