@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from minimax_al.campaign import Campaign, Lease, Pick
+from minimax_al.campaign import Campaign, Pick
 from minimax_al.errors import CampaignError, DataError
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import (
@@ -16,6 +16,7 @@ from minimax_al.web.models import (
     Items,
     Labelled,
     LabelRequest,
+    Leased,
     LeaseRequest,
     PickList,
     Released,
@@ -27,20 +28,23 @@ from minimax_al.web.models import (
 )
 from minimax_al.web.refusals import declared, is_passing, not_found
 from minimax_al.web.roles import TheRole
-from minimax_al.web.state import TheCampaign
+from minimax_al.web.state import TheCampaign, TheState
 
 router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(400, 408, 413, 422))
 
 
 @router.post("/lease")
-def lease(order: LeaseRequest, campaign: TheCampaign) -> Lease:
+def lease(order: LeaseRequest, campaign: TheCampaign, state: TheState) -> Leased:
     """Lease images to an annotator; those held already come first and are renewed."""
-    return campaign.lease(order.author, order.count, session=order.session, seconds=order.seconds)
+    pages = state.seats.take(order.author, order.session)
+    found = campaign.lease(order.author, order.count, session=order.session, seconds=order.seconds)
+    return Leased(**vars(found), pages=pages)
 
 
 @router.post("/release")
-def release(order: ReleaseRequest, campaign: TheCampaign) -> Released:
+def release(order: ReleaseRequest, campaign: TheCampaign, state: TheState) -> Released:
     """Return all images that an annotator holds to the queue."""
+    state.seats.leave(order.author, order.session)
     return Released(released=campaign.release(order.author, session=order.session))
 
 

@@ -15,7 +15,7 @@ from minimax_al.web.models import Job, MapOrder
 from minimax_al.web.pool import TheExplorer
 from minimax_al.web.pool_models import Maps, MapState
 from minimax_al.web.refusals import conflict, declared, is_passing, not_found
-from minimax_al.web.roles import ManagerOnly
+from minimax_al.web.roles import ManagerOnly, TheRole
 
 router = APIRouter(prefix="/api", tags=["maps"])
 managers = APIRouter(prefix="/api", tags=["maps"], dependencies=[ManagerOnly])
@@ -63,15 +63,17 @@ def points(method: MapMethod, explorer: TheExplorer) -> Response:
 
 
 @router.get("/maps/{method}/colours", response_class=Response, responses={**_BINARY, **declared(404, 422)})
-def colours(method: MapMethod, explorer: TheExplorer) -> Response:
+def colours(method: MapMethod, explorer: TheExplorer, role: TheRole) -> Response:
     """Return what a map's points are coloured by: four columns of N int16 numbers.
 
     They are the index of the label's class, the index of the class that today's model predicts, its uncertainty in
     thousandths, and the last round that picked the image; -1 where there is none. A label without a class, such as a
-    mask, has -2.
+    mask, has -2; for the annotator's link all labels have.
     """
     found = _map(explorer, method)
     columns = colour_columns(explorer.view(), found)
+    if role != "manager":
+        columns[0] = np.where(columns[0] >= 0, -2, columns[0])
     return Response(columns.astype("<i2").tobytes(), media_type="application/octet-stream")
 
 

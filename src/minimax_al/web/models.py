@@ -146,6 +146,18 @@ class Released(_Answer):
     released: int
 
 
+class Leased(_Answer):
+    """Images kept for an annotator's page."""
+
+    picks: tuple[Pick, ...]
+    until: datetime
+    waiting: Annotated[int, Field(description="Number of unanswered images of the open rounds, these included")]
+    with_others: int
+    next_free_at: datetime | None
+    lent: int
+    pages: Annotated[int, Field(description="Number of pages that have asked for images in the last minute")]
+
+
 AnsweredBefore = Annotated[list[int], Field(description="Images that keep an earlier answer, see `if_waiting`")]
 
 

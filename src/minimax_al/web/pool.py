@@ -28,6 +28,7 @@ from minimax_al.web.pool_models import (
     SearchText,
 )
 from minimax_al.web.refusals import conflict, declared, is_passing, not_found
+from minimax_al.web.roles import Role, TheRole
 from minimax_al.web.state import TheCampaign
 
 router = APIRouter(prefix="/api", tags=["pool"], responses=declared(400, 408, 413, 422))
@@ -40,6 +41,11 @@ ClassName = Annotated[str, Query(min_length=1, max_length=1000)]
 async def _explorer(request: Request) -> Explorer:
     explorer: Explorer = request.app.state.explorer
     return explorer
+
+
+def _hidden(role: Role) -> str | None:
+    """Return for whom answers are shown: for an annotator's link for nobody, so that every opinion is one's own."""
+    return None if role == "manager" else ""
 
 
 TheExplorer = Annotated[Explorer, Depends(_explorer)]
@@ -94,17 +100,23 @@ def labels(
     low: Annotated[float, Query(ge=0, le=1, description="Least confidence of today's model")] = 0.0,
     high: Annotated[float, Query(ge=0, le=1, description="Largest confidence of today's model")] = 1.0,
     order: LabelOrder = "suspicion",
+    role: TheRole,
     offset: Offset = 0,
     limit: Limit = 100,
 ) -> LabelPage:
-    """Return a page of all answers, imported ones too, filtered and ordered by today's model's disagreement."""
+    """Return a page of all answers, imported ones too, filtered and ordered by today's model's disagreement.
+
+    The annotator's link gives the answers of `author` alone.
+    """
     view = explorer.view()
+    own = None if role == "manager" else author or ""
+    author = author if own is None else own
     wanted = LabelFilter(kind, search, author, class_name, origin, round, opinion, low, high)
     rows = find_labels(view, wanted, order)
     return LabelPage(
         images=view.describe(rows[offset : offset + limit]),
         total=len(rows),
-        counts=count_labels(view),
+        counts=count_labels(view, own),
         run=view.opinions.run,
     )
 
@@ -112,6 +124,7 @@ def labels(
 @router.get("/search")
 def search(
     explorer: TheExplorer,
+    role: TheRole,
     *,
     text: Annotated[SearchText, Query()] = "",
     wanted: Wanted = "all",
@@ -120,21 +133,21 @@ def search(
 ) -> FoundImages:
     """Return the images whose path or label contains all words, by path."""
     view = explorer.view()
-    rows = explorer.search(view, text, wanted)
-    return FoundImages(images=view.describe(rows[offset : offset + limit]), total=len(rows))
+    rows = explorer.search(view, text, wanted, in_labels=role == "manager")
+    return FoundImages(images=view.describe(rows[offset : offset + limit], only_of=_hidden(role)), total=len(rows))
 
 
 @router.post("/look-up")
-def look_up(order: ImagesRequest, explorer: TheExplorer) -> FoundImages:
+def look_up(order: ImagesRequest, explorer: TheExplorer, role: TheRole) -> FoundImages:
     """Return some images by id, in the given order; unknown ones are left out."""
     view = explorer.view()
     rows = view.table.find(list(dict.fromkeys(order.items)))
     rows = rows[rows >= 0]
-    return FoundImages(images=view.describe(rows), total=len(rows))
+    return FoundImages(images=view.describe(rows, only_of=_hidden(role)), total=len(rows))
 
 
 @router.post("/neighbours", responses=declared(404, 409))
-def neighbours(order: NeighboursRequest, explorer: TheExplorer) -> FoundImages:
+def neighbours(order: NeighboursRequest, explorer: TheExplorer, role: TheRole) -> FoundImages:
     """Return the images that are most similar to examples, by cosine similarity of their features."""
     view = explorer.view()
     try:
@@ -146,7 +159,8 @@ def neighbours(order: NeighboursRequest, explorer: TheExplorer) -> FoundImages:
             raise
         raise conflict(error) from error
     page = slice(order.offset, order.offset + order.limit)
-    return FoundImages(images=view.describe(rows[page], similarities[page]), total=len(rows))
+    images = view.describe(rows[page], similarities[page], only_of=_hidden(role))
+    return FoundImages(images=images, total=len(rows))
 
 
 @router.post("/likeness", responses=declared(409))

@@ -13,6 +13,7 @@ from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.learner import Learner
 from minimax_al.web.live_readings import LiveReadings
+from minimax_al.web.seats import Seats
 from minimax_al.web.thumbnails import Thumbnails
 
 
@@ -27,6 +28,7 @@ class State:
         superpixels: Superpixels of the images, computed when they are requested.
         learner: Live learner; None if the page works in rounds.
         live: Shared readings of the live state.
+        seats: Pages that ask for images.
         thumbnails: Cache of thumbnails.
         decoders: Limit of concurrent decodings.
     """
@@ -37,6 +39,7 @@ class State:
     superpixels: SuperpixelFiles
     learner: Learner | None = None
     live: LiveReadings = field(default_factory=LiveReadings)
+    seats: Seats = field(default_factory=Seats)
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, os.cpu_count() or 2)))
 

@@ -87,17 +87,18 @@ class Explorer:
             waiting, drawn, reserved = _waiting(connection, table, now, holder)
         return PoolView(table, opinions, ids, waiting, drawn, reserved)
 
-    def search(self, view: PoolView, text: str, wanted: Wanted = "all") -> Integers:
+    def search(self, view: PoolView, text: str, wanted: Wanted = "all", *, in_labels: bool = True) -> Integers:
         """Return the rows of the images whose path or label contains all words, by path.
 
         Args:
             view: View of the pool.
             text: Words, without regard to case; empty for all images.
             wanted: Whether to return images with a label, without one, or all.
+            in_labels: Whether to search labels too, or paths alone.
         """
         table = view.table
         words = text.casefold().split()
-        names = {number: name.casefold() for name, number in view.class_ids.items()} | {0: ""}
+        names = {number: name.casefold() for name, number in view.class_ids.items()} if in_labels else {}
         labels = table.class_id.tolist()
         rows = np.flatnonzero(self._wanted(view, wanted))
         if words:

@@ -78,9 +78,7 @@ def find_labels(view: PoolView, wanted: LabelFilter, order: LabelOrder = "suspic
     """
     table, opinions = view.table, view.opinions
     chosen = table.kind == _KIND_NUMBERS[wanted.kind]
-    if wanted.author is not None:
-        number = table.authors.index(wanted.author) if wanted.author in table.authors else -1
-        chosen &= table.author == number
+    chosen &= _of_author(view, wanted.author)
     if wanted.class_name is not None:
         chosen &= table.class_id == view.class_ids.get(wanted.class_name, -1)
     if wanted.origin is not None:
@@ -96,14 +94,19 @@ def find_labels(view: PoolView, wanted: LabelFilter, order: LabelOrder = "suspic
     return _ordered(view, rows, order)
 
 
-def count_labels(view: PoolView) -> LabelCounts:
-    """Return the numbers of answers by kind, author, origin, class and opinion."""
+def count_labels(view: PoolView, author: str | None = None) -> LabelCounts:
+    """Return the numbers of answers by kind, author, origin, class and opinion.
+
+    Args:
+        view: View of the pool.
+        author: Author of the answers to count; None for all.
+    """
     table, opinions = view.table, view.opinions
-    answered = table.kind != NO_ANSWER
-    labelled = table.kind == LABEL
+    answered = (table.kind != NO_ANSWER) & _of_author(view, author)
+    labelled = answered & (table.kind == LABEL)
     authors = np.bincount(table.author[answered], minlength=len(table.authors))
     origins = np.bincount(table.origin[answered], minlength=len(ORIGINS))
-    kinds = np.bincount(table.kind, minlength=len(KINDS))
+    kinds = np.bincount(table.kind[answered], minlength=len(KINDS))
     largest = max(view.class_ids.values(), default=0)
     classes = np.bincount(table.class_id[labelled], minlength=largest + 1)
     contradiction = opinions.contradiction[labelled]
@@ -116,6 +119,15 @@ def count_labels(view: PoolView) -> LabelCounts:
         differing=int((contradiction > 0).sum()),
         judged=int((~np.isnan(contradiction)).sum()),
     )
+
+
+def _of_author(view: PoolView, author: str | None) -> NDArray[np.bool_]:
+    table = view.table
+    if author is None:
+        return np.ones(len(table), np.bool_)
+    number = table.authors.index(author) if author in table.authors else -1
+    found: NDArray[np.bool_] = table.author == number
+    return found
 
 
 def _with_opinion(view: PoolView, opinion: ModelOpinion) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """View of the pool at one moment: images, answers, and the opinions of today's model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -54,6 +54,11 @@ class FoundImage:
     similarity: float | None = None
 
 
+def _without_answer(image: FoundImage) -> FoundImage:
+    """Return an image whose answer is hidden; what the model thinks of it would give it away."""
+    return replace(image, class_name=None, author=None, contradiction=None, suspected=False)
+
+
 @dataclass(frozen=True)
 class PoolView:
     """View of the pool at one moment.
@@ -81,18 +86,29 @@ class PoolView:
         found: NDArray[np.bool_] = self.table.active & (self.table.kind != LABEL) & (self.table.kind != UNSURE)
         return found
 
-    def describe(self, rows: NDArray[np.int64], similarities: NDArray[np.float32] | None = None) -> list[FoundImage]:
+    def describe(
+        self,
+        rows: NDArray[np.int64],
+        similarities: NDArray[np.float32] | None = None,
+        *,
+        only_of: str | None = None,
+    ) -> list[FoundImage]:
         """Return the images of some rows.
 
         Args:
             rows: Rows of the table.
             similarities: Similarity of each to the examples of a search.
+            only_of: Annotator who must not see the answers of others: their class and author are left out. None
+                shows all answers.
         """
         names = {number: name for name, number in self.class_ids.items()}
-        return [
+        found = [
             self._image(row, names, None if similarities is None else float(similarities[position]))
             for position, row in enumerate(rows.tolist())
         ]
+        if only_of is None:
+            return found
+        return [image if image.author in (None, only_of) else _without_answer(image) for image in found]
 
     def _image(self, row: int, names: Mapping[int, str], similarity: float | None) -> FoundImage:
         table, opinions = self.table, self.opinions

@@ -117,7 +117,7 @@ function title(total, trouble = null) {
 
 function describe(pick) {
   const pending = unsaved(pick.item);
-  const said = { label: pick.class_name ?? "mask", unsure: "unsure", skip: "skipped", waiting: "", none: "" }[pick.answer];
+  const said = { label: pick.class_name ?? (state.campaign.role === "annotator" ? "labelled" : "mask"), unsure: "unsure", skip: "skipped", waiting: "", none: "" }[pick.answer];
   const suggested = state.suggestions && pick.suggestion !== null ? `model: ${pick.suggestion} ${Math.round(100 * pick.confidence)}\u00a0%` : "";
   const note = pending ? "not saved yet" : pick.answer !== "label" || pick.class_name !== pick.suggestion ? suggested : "";
   return { caption: said, note, tone: pending ? "pending" : said === "" ? "" : "label" };

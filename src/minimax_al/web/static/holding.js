@@ -8,7 +8,7 @@
 import * as api from "./api.js";
 import { session, state, update } from "./state.js";
 
-const HELD = { single: 12, review: 0, conflicts: 0, confirm: 0, explore: 0, grid: 48 }; // maximum number of leased images per view
+const HELD = { single: 12, review: 0, conflicts: 0, confirm: 0, explore: 0, grid: 200 }; // maximum number of leased images per view
 const HELD_TO_DRAW = 3; // the same in the single view of masks, where an image takes minutes
 const HELD_LIVE = { single: 6, review: 0, grid: 48 }; // the same in live labelling, where later images are chosen by a better model
 const FEWEST = 3; // minimum number of images to lease, even if few are free
@@ -26,16 +26,22 @@ let asked = 0;
 
 const held = () => (state.view === "single" && state.campaign?.task === "segmentation" ? HELD_TO_DRAW : HELD[state.view]);
 
-/** The number of images to lease: at most half of the free and own ones, which leaves some for other annotators. */
+/** The number of images to lease: all free and own ones if no other annotator is there, else a share of them. */
 function fair() {
-  if (state.campaign?.live) return HELD_LIVE[state.view]; // the queue refills by itself
-  const { waiting, with_others: others, lent } = state.lease ?? { waiting: 0, with_others: 0, lent: 0 };
-  const half = Math.ceil((waiting - others - lent) / 2);
-  return Math.min(held(), Math.max(FEWEST, half));
+  if (state.campaign?.live) return HELD_LIVE[state.view] ?? 0; // the queue refills by itself
+  const { waiting, with_others: others, lent, pages } = state.lease ?? { waiting: 0, with_others: 0, lent: 0, pages: 2 };
+  const share = Math.ceil((waiting - others - lent) / Math.min(pages, 2));
+  return Math.min(held(), Math.max(FEWEST, share));
 }
 
 /** Whether this page would lease more images if some were free. */
 export const wantsMore = () => state.queue.length < fair();
+
+/** Whether this page holds more than its share, so that an annotator who has come since gets no image. */
+const greedy = () => {
+  if (state.lease === null || state.lease.pages < 2 || state.view !== "grid") return false;
+  return state.queue.length > Math.max(FEWEST, Math.ceil((state.lease.waiting - state.lease.lent) / state.lease.pages));
+};
 
 /** Leases images up to the number for the view, and renews the leases of this page. */
 export function refill() {
@@ -57,13 +63,14 @@ async function request() {
   const author = state.author;
   if (author === "") return;
   const spare = state.view === "single" && state.queue.length > HELD.single;
-  const wanted = spare ? held() : Math.max(fair(), state.queue.length);
+  const surplus = greedy();
+  const wanted = spare ? held() : surplus ? Math.ceil(state.queue.length / 2) : Math.max(fair(), state.queue.length);
   if (wanted === 0) return;
   const unsent = state.unsent.reduce((sum, entry) => sum + entry.items.length, 0);
   const since = (turn += 1);
   asked = Date.now();
   try {
-    if (spare) await api.release(author, session());
+    if (spare || surplus) await api.release(author, session());
     const given = await api.lease(author, session(), Math.min(MOST, wanted + unsent), LEASE_SECONDS);
     if (author !== state.author) return;
     enough = given.picks.length >= wanted;

@@ -79,7 +79,7 @@ function legendOf(by, table, counts, classes, none, total) {
   const without = (counts.get(-1) ?? 0);
   return [
     ...listed.map(([value, number]) => ({ name: classes[value], colour: table[value], count: number, value })),
-    ...(counts.get(-2) ? [{ name: "with a mask", colour: FEW[0], count: counts.get(-2) }] : []),
+    ...(counts.get(-2) ? [{ name: "labelled", colour: FEW[0], count: counts.get(-2) }] : []),
     ...(without ? [{ name: by === "label" ? "no label" : "not predicted", colour: none, count: without }] : []),
   ];
 }
