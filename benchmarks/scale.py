@@ -8,6 +8,7 @@
 Each step runs in a process of its own. Rows are added to results/scale.csv, in place of an earlier row of the same step
 and size; `report` writes results/scale.md and results/scale-growth.svg from them.
 
+* `store --prefilled`: PostgreSQL makes the rows that `mal new` would store; the other steps are measured on them.
 * `store`: the images are the lines of a Parquet manifest with their hash, width and height, so that no image is read.
   Reading and decoding, which take the same for each image, are measured by `embed`.
 * `choose`: whole rounds (fit and query) on drawn features in float16 that are mapped from disk, 100 classes, 1,000
@@ -99,6 +100,38 @@ def store_step(step: str, folder: Path, manifest: Path, storage: str | None) -> 
         if step == "export":
             return f"{campaign.export('csv', folder / 'out.csv').written:,} labels"
         return str(campaign.refresh())
+
+
+PREFILL = """
+INSERT INTO items (path, status, content_hash, width, height, size_bytes, modified_ns, added_at, attributes)
+SELECT 's3://pool/' || lpad((n / 10000)::text, 5, '0') || '/' || lpad((n % 10000)::text, 4, '0') || '.jpg', 'active',
+    hex, 640, 480, 0,
+    (('x' || substr(encode(sha256(convert_to('sha256=' || hex, 'UTF8')), 'hex'), 1, 16))::bit(64)::bigint >> 1)
+        & 9223372036854775807,
+    0, json_build_object('site', substr('ABCDE', (n % 5 + 1)::int, 1))
+FROM (SELECT n, encode(sha256(int8send(n)), 'hex') AS hex FROM generate_series({start}::bigint, {stop}::bigint) AS n)
+"""
+"""The rows that `mal new` stores for the manifest, made by PostgreSQL itself."""
+
+
+def prefill(folder: Path, images: int, storage: str) -> None:
+    """Make the campaign of the first images by `mal new`, and let the database add the rows of all others."""
+    from sqlalchemy import text  # noqa: PLC0415
+
+    from minimax_al.campaign import Campaign  # noqa: PLC0415
+
+    write_manifest(folder / "first.parquet", BLOCK)
+    names = [f"class {number}" for number in range(CLASSES)]
+    with Campaign.create(
+        folder / "campaign", folder / "first.parquet", names, storage=storage, recipe="scratch"
+    ) as made:
+        for start in range(BLOCK, images, 1_000_000):
+            with made.store.writing() as connection:
+                connection.execute(text(PREFILL.format(start=start, stop=min(start + 1_000_000, images) - 1)))
+        with made.store.writing() as connection:
+            connection.execute(text("ANALYZE items"))
+        (folder / "first.parquet").rename(folder / "part.parquet")
+        write_manifest(folder / "first.parquet", images)
 
 
 def draw_features(path: Path, images: int, width: int) -> np.ndarray:
@@ -214,8 +247,12 @@ def measure(case: str, images: int, width: int, options: argparse.Namespace) -> 
     job = {"case": case, "images": images, "width": width, "folder": str(folder), "storage": options.storage}
     try:
         if case == "store":
-            write_manifest(folder / "pool.parquet", images)
             steps: Sequence[str] = STORE_STEPS
+            if options.prefilled:
+                prefill(folder, images, options.storage)
+                steps = STORE_STEPS[1:]
+            else:
+                write_manifest(folder / "pool.parquet", images)
         elif case == "choose":
             np.save(folder / "targets.npy", draw_features(folder / "pool.npy", images, width))
             steps = options.strategies or STRATEGIES
@@ -293,6 +330,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES)
+    parser.add_argument("--prefilled", action="store_true", help="rows made by PostgreSQL, without the step `new`")
     parser.add_argument("--storage", help="URL of a PostgreSQL database; by default SQLite")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()

@@ -2,7 +2,8 @@
 
 Further columns are kept as text. Some of them describe the image itself:
 
-* `sha256`, `width` and `height`, all three: the image is not read before its pixels are needed.
+* `sha256`, `width` and `height`, all three: they are the image's properties, which is not read before its pixels are
+  needed.
 * `size` and `etag`, or `sha256`: an image whose cells change counts as a changed image.
 """
 
@@ -20,6 +21,8 @@ from minimax_al.errors import ConfigurationError, ManifestError
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_STATED = ("sha256", "width", "height")
+"""Columns that are stored as properties of the image where all three are there."""
 _DATING = ("sha256", "etag", "size", "version")
 
 
@@ -97,7 +100,7 @@ def _row(path: str, cells: dict[str, str], where: Callable[[], str]) -> Manifest
     is_stated = bool(sha256 and width and height)
     return ManifestRow(
         path,
-        {name: value for name, value in cells.items() if value},
+        {name: value for name, value in cells.items() if value and not (is_stated and name in _STATED)},
         sha256 if is_stated else None,
         width,
         height,
