@@ -12,6 +12,7 @@ from minimax_al.campaign import Campaign
 from minimax_al.campaign.exploring.explorer import Explorer
 from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
 from minimax_al.web import (
+    assets,
     images,
     labelling,
     likeliest,
@@ -43,6 +44,24 @@ from minimax_al.web.security import (
     token_needed,
 )
 from minimax_al.web.state import State
+
+PARTS = (
+    page,
+    assets,
+    overview,
+    labelling,
+    likeliest,
+    live,
+    images,
+    masks,
+    pixels,
+    work,
+    transfer,
+    pool,
+    maps,
+    team,
+)
+"""Modules with the routes of the page, each with a `router`."""
 
 
 def create_app(
@@ -85,11 +104,11 @@ def create_app(
     app.state.explorer = Explorer(campaign.context)
     app.state.map_jobs = Jobs(campaign, map_jobs.COMMAND)
     add_exception_handlers(app)
-    for part in (page, overview, labelling, likeliest, live, images, masks, pixels, work, transfer, pool, maps, team):
+    for part in PARTS:
         app.include_router(part.router)
     app.include_router(work.managers)
     app.include_router(maps.managers)
-    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    app.mount("/static", StaticFiles(directory=assets.STATIC), name="static")
     return app
 
 

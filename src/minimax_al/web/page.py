@@ -1,18 +1,15 @@
 """Page and its files: a template, styles and scripts, none from another site."""
 
 from functools import cache
-from pathlib import Path
 
 import jinja2
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from minimax_al.web.assets import page_assets
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.roles import TheRole
 from minimax_al.web.state import TheCampaign
-
-STATIC = Path(__file__).parent / "static"
-"""Styles and scripts."""
 
 router = APIRouter(tags=["page"])
 
@@ -26,6 +23,7 @@ def page(campaign: TheCampaign, role: TheRole) -> str:
         classes=list(campaign.classes),
         role=role,
         team_page=campaign.settings.team_page,
+        assets=page_assets(),
     )
 
 

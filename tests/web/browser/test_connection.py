@@ -75,7 +75,7 @@ def test_a_key_pressed_twice_in_the_grid_answers_one_image(ann):
     page.locator("#grid-tiles .tile").first.focus()
     page.keyboard.press("1")
     page.keyboard.press("1")
-    page.wait_for_function("() => document.querySelectorAll('#grid-tiles .tile').length === 5")
+    page.wait_for_selector("#said:has-text('saved')")
     person.saved()
     assert sum(pick.answer != "waiting" for pick in campaign.picks()) == 1
 
@@ -95,3 +95,21 @@ def test_newcomers_get_images_soon_after_a_browser_ended(ann):
     assert held
     assert all((pick.lease_until - pick.lease_from).total_seconds() <= 30 for pick in held)
     assert campaign.lease("bob", 6).picks, "a newcomer gets some of six images while another annotator works"
+
+
+def test_a_cold_page_needs_few_requests_and_a_warm_one_no_script(ann):
+    _, person = ann
+    page = person.page
+    asked = []
+    page.on("request", asked.append)
+    page.reload()
+    person.image()
+    data = ("images/", "thumbnails/", "api/")
+    assert all(request.url.startswith(page.url) for request in asked), "no request to a third party"
+    assert sum(not request.url[len(page.url) :].startswith(data) for request in asked) <= 4
+    cached = page.evaluate(
+        "() => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/assets/')).map("
+        "({ transferSize }) => transferSize)"
+    )
+    assert cached
+    assert not any(cached)
