@@ -237,6 +237,23 @@ def test_status_lists_the_files_that_are_not_simply_images(folder, capsys):
     assert "added" not in run(capsys, "status", "campaign", "--files")[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--weights", "none.pth"], "--weights 'none.pth' does not exist: give a file of an encoder's weights"),
+        (["--features", "none.npy"], "--features 'none.npy' does not exist: give a file of feature vectors"),
+        (["--from-scratch", "--recipe", "features"], "--from-scratch and --recipe 'features' contradict each other"),
+        (["--from-scratch", "--weights", "published"], "--from-scratch and --weights 'published' contradict"),
+        (["--encoder", "resnet81"], "unknown encoder 'resnet81'; did you mean 'resnet18'?"),
+        (["--encoder", "conv4"], "encoder 'conv4' has no published weights: give a file of weights"),
+    ],
+)
+def test_flags_of_a_new_campaign_are_refused_in_their_own_words(folder, capsys, words, sentence):
+    status, _, err = run(capsys, "new", "other", "--images", "images", "--classes", "a", "b", *words)
+    assert (status, Path("other").exists()) == (2, False)
+    assert sentence in err
+
+
 def test_a_new_campaign_takes_strategy_settings_and_near_duplicates(folder, capsys):
     words = ["--strategy", "mal(rule=filter)", "--near-duplicates", "off"]
     assert run(capsys, "new", "other", "--images", "images", *CATS, *words)[0] == 0

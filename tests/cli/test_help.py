@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minimax_al.cli import COMMANDS, OWN_PARSER, main
-from minimax_al.cli.parsing import argument_texts
+from minimax_al.cli.parsing import argument_texts, reworded
 
 SNAPSHOTS = Path(__file__).parent / "help"
 WORDS = {name: name.split() for name in COMMANDS} | {"": [], "bench run digits": ["bench", "run", "digits"]}
@@ -55,6 +55,8 @@ def test_every_argument_is_described_by_a_noun_phrase(name):
 def test_a_placeholder_names_what_is_given(name, monkeypatch):
     shown = help_of(WORDS[name], monkeypatch)
     assert not re.search(r"\b(PATH PATH|STR|INT|FLOAT|\{None\})\b|default: None|None\}", shown)
+    positional = shown.partition("positional arguments")[2].partition("options\n")[0]
+    assert "(required)" not in positional
 
 
 @pytest.mark.parametrize("name", PARSED)
@@ -62,3 +64,16 @@ def test_a_summary_is_one_imperative_sentence(name):
     summary = COMMANDS[name].__doc__.splitlines()[0]
     assert summary.endswith(".")
     assert len(summary) <= 88
+
+
+def test_a_wrapped_mark_of_a_coloured_help_leaves_no_empty_line():
+    text = "positional arguments\n│ \x1b[91mOUT  Folder.   \x1b[0m│\n│ \x1b[91m(required)     \x1b[0m│\n"
+    assert reworded(text + "options\n│ (required)     │\n") == (
+        "positional arguments\n│ \x1b[91mOUT  Folder.   \x1b[0m│\noptions\n│ (required)     │\n"
+    )
+
+
+def test_help_of_a_benchmark_speaks_no_python(monkeypatch):
+    shown = help_of(["bench", "run", "digits"], monkeypatch)
+    assert "--data PATH" in shown
+    assert not re.search(r"default: None|\{None\}", shown)

@@ -31,7 +31,7 @@ class RunOptions:
 
     Attributes:
         protocol: Protocol of the preset, with the changes of the flags.
-        out: Results folder; by default runs/NAME.
+        out: Results folder; without it, runs/NAME.
         jobs: Number of parallel processes on this machine, which share its GPU. The number of threads per process
             does not depend on it: with many jobs set --recipe.runtime.threads 1.
         mixed_machines: Accept results of another device, precision, number of threads or processor in one folder.
@@ -135,8 +135,13 @@ def parse_run(words: Sequence[str]) -> RunOptions:
         allow_abbrev=False,
         add_help=not words or words[0].startswith("-"),
     )
-    first.add_argument("preset", metavar="PRESET", help="name of a preset, or path of a YAML file of the same form")
-    first.add_argument("--recipe", metavar="NAME", default="default", help="`default`, or `paper` to follow the paper")
+    first.add_argument("preset", metavar="PRESET", help="Name of a preset, or path of a YAML file of the same form.")
+    first.add_argument(
+        "--recipe",
+        metavar="NAME",
+        default="default",
+        help="Recipe of the preset: `default`, or `paper`, which follows the paper.",
+    )
     chosen, rest = first.parse_known_args(words)
     options, rest = _source_options(rest)
     default = RunOptions(load_protocol(chosen.preset, chosen.recipe))

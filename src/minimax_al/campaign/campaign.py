@@ -104,7 +104,7 @@ class Campaign(Modelling):
                 Nothing is made then.
         """
         root, source = Path(folder), None if labels is None else Path(labels)
-        if task == "classification" and "recipe" not in settings:
+        if task == "classification" and settings.get("recipe", "features") == "features":
             settings = _on_features(settings)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
         _check(chosen, settings)

@@ -300,6 +300,6 @@ def _feature_source(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _absolute(file: Path, setting: str = "pretrained") -> str:
     if not file.is_file():
-        allowed = "an encoder's weights, or true" if setting == "pretrained" else "feature vectors"
-        raise ConfigurationError(f"{setting}={str(file)!r} is not a file: give one with {allowed}")
+        kind = "an encoder's weights" if setting == "pretrained" else "feature vectors"
+        raise ConfigurationError(f"the file {str(file)!r} does not exist: {setting} needs a file of {kind}")
     return str(file.resolve())

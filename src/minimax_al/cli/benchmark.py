@@ -1,4 +1,4 @@
-"""The commands of a benchmark, and those that list and count."""
+"""Commands of benchmarks, and those that list names and count parameters."""
 
 from collections.abc import Sequence
 from json import dumps
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from minimax_al.cli.arguments import Count, Destination, Strategy
 from minimax_al.cli.features import encoder_lines
+from minimax_al.cli.parsing import readable_help
 from minimax_al.cli.printing import show, show_report, show_table, terminal
 
 
@@ -39,7 +40,8 @@ def bench_run(words: Sequence[str]) -> None:
     if words and is_sweep(words[0]):
         _sweep(words[0], words[1:])
         return
-    options = parse_run(words)
+    with readable_help(words):
+        options = parse_run(words)
     logger = None if options.logger == "none" else options.logger
     if options.slurm is not None:
         from minimax_al.benchmark.cluster import submit
@@ -131,7 +133,7 @@ def bench_predictions(
         results: Results folder of `mal bench run`.
         out: CSV file to write.
         data: Folder or file of the data, if it has moved; images are numbered if it is not found.
-        every_round: Rows of all rounds, not only of the last one.
+        every_round: Write the predictions of every round, not of the last one alone.
     """
     from minimax_al.benchmark import write_predictions
 
@@ -160,7 +162,7 @@ def bench_package(
         round: Round after which the model was trained, from 0; without it, the last one.
         data: Folder or file of the data, if it has moved; needed only for results of older versions.
         weights: File of the encoder's weights, if the features were computed with a file.
-        onnx: Whether to write an ONNX file, checked against the model (extra `export`).
+        onnx: Write an ONNX file, checked against the model (extra `export`).
     """
     from minimax_al.benchmark import package_model
 

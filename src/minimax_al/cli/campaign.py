@@ -1,4 +1,4 @@
-"""The commands of a labelling campaign: making one, its rounds, its status."""
+"""Commands of a labelling campaign: make one, open and close rounds, change settings, show the status."""
 
 from pathlib import Path
 from shlex import quote
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from minimax_al.cli.arguments import CampaignFolder, Count, ImageFolder, Share, Strategy
 from minimax_al.cli.printing import show, show_files, show_new, show_round, show_some, show_status
 from minimax_al.cli.progress import shown_progress
-from minimax_al.errors import DataError
+from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.escaping import escape
 
 
@@ -56,7 +56,8 @@ def new(
     """
     from minimax_al.campaign import Campaign
 
-    if from_scratch and recipe is None:
+    _check_start(weights, features, recipe, from_scratch=from_scratch)
+    if from_scratch:
         import torch
 
         recipe = "scratch" if torch.cuda.is_available() else "scratch-small"
@@ -66,6 +67,19 @@ def new(
     with Campaign.create(folder, images, classes or None, task, labels, storage=storage, **given) as campaign:
         show_new(campaign)
         show_status(campaign)
+
+
+def _check_start(weights: Path | str | None, features: Path | None, recipe: str | None, *, from_scratch: bool) -> None:
+    """Refuse flags that contradict one another, and files that do not exist, in the words of the command line."""
+    if from_scratch:
+        others = {"--recipe": recipe, "--weights": weights, "--features": features}
+        other = next((f"{flag} {str(value)!r}" for flag, value in others.items() if value is not None), None)
+        if other is not None:
+            raise ConfigurationError(f"--from-scratch and {other} contradict each other: leave one of them out")
+    for flag, file in (("--weights", weights), ("--features", features)):
+        if isinstance(file, Path) and not file.is_file():
+            kind = "an encoder's weights, or published" if flag == "--weights" else "feature vectors"
+            raise ConfigurationError(f"{flag} {str(file)!r} does not exist: give a file of {kind}")
 
 
 def query(
@@ -157,7 +171,7 @@ def configure(folder: CampaignFolder, changes: Annotated[tuple[str, ...], "[KEY=
 
 
 def move_images(folder: CampaignFolder, images: ImageFolder, /) -> None:
-    """Use the folder to which a campaign's images were moved; labels stay with their images.
+    """Point a campaign to its images after they were moved; labels stay with their images.
 
     Args:
         folder: Campaign folder.
@@ -175,8 +189,8 @@ def status(folder: CampaignFolder, /, files: bool = False) -> None:
 
     Args:
         folder: Campaign folder.
-        files: Whether to list the files that are new since the last look, moved, changed, missing, set aside or
-            duplicates, each with the reason.
+        files: List the files that are new since the last look, moved, changed, missing, set aside or duplicates, each
+            with the reason.
     """
     from minimax_al.campaign import Campaign
 

@@ -26,7 +26,7 @@ def classes(
         action: Change to make: `add CLASS ...`; `rename OLD NEW`; `merge CLASS ... INTO`, whose last class remains;
             `remove CLASS`; `reorder CLASS ...` with all classes in the new order; or `list`.
         names: Classes that the change is about.
-        withdraw_labels: Whether `remove` withdraws the labels of the class; otherwise a class with labels is refused.
+        withdraw_labels: With `remove`, withdraw the labels of the class; otherwise a class with labels is refused.
     """
     from minimax_al.campaign import Campaign
 

@@ -1,4 +1,4 @@
-"""The commands that move labels into a campaign and out of it."""
+"""Commands that import, export and withdraw labels."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def import_labels(
     check: bool = False,
     strip_prefix: Annotated[str, "PREFIX"] = "",
 ) -> None:
-    """Import labels, all of a source or none: CSV, Parquet, COCO, Label Studio, folders.
+    """Import labels from CSV, Parquet, COCO, Label Studio or folders, all of them or none.
 
     Args:
         folder: Campaign folder.
@@ -43,7 +43,7 @@ def import_labels(
 
 
 def export(folder: CampaignFolder, out: Destination, /, format: Format = None, escape_formulas: bool = False) -> None:
-    """Export a campaign's labels.
+    """Export a campaign's labels to a file or folder.
 
     Args:
         folder: Campaign folder.
@@ -70,8 +70,8 @@ def withdraw(
 
     Args:
         folder: Campaign folder.
-        images: Paths of the images below the images' folder.
-        author: Name that the history has as the author of the withdrawal.
+        images: Paths of the images, relative to the images' folder.
+        author: Author of the withdrawal in the label history.
     """
     from minimax_al.campaign import Campaign
 

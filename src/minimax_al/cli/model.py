@@ -1,4 +1,4 @@
-"""The commands of a campaign's model: training it, using it, taking it away."""
+"""Commands of a trained model: train, compare, measure, predict, package."""
 
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +54,7 @@ def review(folder: CampaignFolder, /, out: Annotated[Path | None, "FILE.csv"] = 
 
     Args:
         folder: Campaign folder.
-        out: CSV file for all of them; without it, the first ones are printed.
+        out: CSV file for all suspicious labels; without it, the first 20 are printed.
     """
     from minimax_al.campaign import Campaign
 
@@ -73,7 +73,7 @@ def review(folder: CampaignFolder, /, out: Annotated[Path | None, "FILE.csv"] = 
 
 
 def predict(model: Model, /, images: ImageFolder, out: Destination = Path("predictions.csv")) -> None:
-    """Predict the class, or the mask, of every image of a location.
+    """Predict the class, or the mask, of every image in a folder, manifest or URL.
 
     Args:
         model: Campaign folder, whose last model predicts; or a package of `mal package` or `mal bench package`, or a
@@ -124,7 +124,7 @@ def package(folder: CampaignFolder, out: Destination, /, onnx: bool = True) -> N
     Args:
         folder: Campaign folder.
         out: New folder to write.
-        onnx: Whether to write an ONNX file, checked against the model (extra `export`).
+        onnx: Write an ONNX file, checked against the model (extra `export`).
     """
     from minimax_al.campaign import Campaign
 

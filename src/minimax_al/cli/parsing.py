@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Annotated, Any, TextIO, cast, get_args, get_origin
 
-_MARK = "(required)"
+_REQUIRED, _OPTIONAL, _NO_DEFAULT = "(required)", "(optional)", "(default: None)"
 _TITLES = ("positional arguments", "options")
 _DRAWING = re.compile(r"\x1b\[[0-9;]*m|[╭╮╰╯│─]")
 """Colours and boxes of the help."""
+_NONE_OR = re.compile(r"\{None\}\|(\S+)")
+"""Placeholder of a value that may also be None."""
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
 
@@ -20,7 +22,7 @@ def call(command: Callable[..., None], words: Sequence[str], prog: str) -> None:
     """Call a command with the arguments that the words give.
 
     A parameter's placeholder in the help is the text in its annotation: `Annotated[Path, "CAMPAIGN"]`. A flag whose
-    default is None or () is marked as optional; positional arguments have no mark.
+    default is None, () or "" is marked as optional; positional arguments and switches that are off have no mark.
 
     Args:
         command: Function whose positional-only parameters are positional arguments, all others flags.
@@ -32,13 +34,17 @@ def call(command: Callable[..., None], words: Sequence[str], prog: str) -> None:
     """
     import tyro
 
-    with _unmarked_positionals(words):
+    with readable_help(words):
         tyro.cli(_described(command), args=list(words), prog=prog)
 
 
 @contextmanager
-def _unmarked_positionals(words: Sequence[str]) -> Iterator[None]:
-    """Print help without "(required)" after positional arguments, which the usage line shows already."""
+def readable_help(words: Sequence[str]) -> Iterator[None]:
+    """Print help as `reworded` returns it, if the words ask for help.
+
+    Args:
+        words: Words of the command line.
+    """
     if not {"-h", "--help"} & set(words):
         yield
         return
@@ -47,7 +53,7 @@ def _unmarked_positionals(words: Sequence[str]) -> Iterator[None]:
         with redirect_stdout(cast("TextIO", printed)):
             yield
     finally:
-        sys.stdout.write(without_marks(printed.text.getvalue()))
+        sys.stdout.write(reworded(printed.text.getvalue()))
 
 
 class _Collected:
@@ -63,27 +69,30 @@ class _Collected:
         return getattr(self.stream, name)
 
 
-def without_marks(text: str) -> str:
-    r"""Return help without "(required)" after positional arguments; boxes keep their width.
+def reworded(text: str) -> str:
+    r"""Return help without Python's None, and without "(required)" after positional arguments.
 
     Args:
-        text: Help as tyro prints it, groups of arguments under their titles, with or without boxes and colours.
+        text: Help as tyro prints it, groups of arguments under their titles, with or without boxes and colours; boxes
+            keep their width.
 
     Example:
-        >>> print(without_marks("positional arguments\n|OUT  Folder. (required)|\noptions\n|--a  B. (required)|"))
+        >>> print(reworded("positional arguments\n|OUT  Folder. (required)|\noptions\n|--a {None}|N  B. (required)|"))
         positional arguments
         |OUT  Folder.           |
         options
-        |--a  B. (required)|
+        |--a N         B. (required)|
     """
     lines, is_positional = [], False
     for line in text.splitlines(keepends=True):
         words = _DRAWING.sub("", line).strip()
         if words in _TITLES:
             is_positional = words == _TITLES[0]
-        if is_positional and words == _MARK:
+        if is_positional and words == _REQUIRED:
             continue  # the mark fills a line of its own
-        lines.append(line.replace(_MARK, " " * len(_MARK)) if is_positional else line)
+        shown = line.replace(_REQUIRED, " " * len(_REQUIRED)) if is_positional else line
+        shown = shown.replace(_NO_DEFAULT, _OPTIONAL.ljust(len(_NO_DEFAULT)))
+        lines.append(_NONE_OR.sub(lambda found: found[1] + " " * len("{None}|"), shown))
     return "".join(lines)
 
 
@@ -110,11 +119,13 @@ def _annotation(parameter: inspect.Parameter, text: str) -> Any:  # noqa: ANN401
     kind, placeholder = parameter.annotation, None
     if get_origin(kind) is Annotated:
         kind, placeholder = get_args(kind)
-    hint = "(optional)" if parameter.default in {None, ()} else None
+    hint = "(optional)" if parameter.default in {None, (), ""} else None
     if parameter.default is parameter.empty and get_origin(kind) is tuple:
         hint = "(required)"  # tyro allows none, and shows an empty default
     if parameter.kind is parameter.POSITIONAL_ONLY:
         hint = ""  # the usage line shows which ones may be left out
+    if parameter.default is False:
+        hint = ""  # a switch is off unless it is given
     described: Any = Annotated[kind, tyro.conf.arg(metavar=placeholder, help=text, help_behavior_hint=hint)]
     if parameter.default is False:  # a flag that is off needs no opposite
         return Annotated[described, tyro.conf.FlagCreatePairsOff]

@@ -44,10 +44,11 @@ def label(
         certificate: PEM file of a certificate, with which the page is served by HTTPS.
         key: PEM file of the certificate's private key; without it, the certificate's file holds it.
         overlap: Share of the images that two annotators answer independently, in [0, 1]; kept as a setting.
-        browser: Whether to open the page in a browser, if this is a terminal and no token is needed.
-        rounds: Whether to work in rounds, which are chosen on request, instead of live.
+        browser: Open the page in a browser, if this is a terminal and no token is needed.
+        rounds: Work in rounds, which are chosen on request, instead of live.
         batch: Number of images that are chosen at a time in live labelling.
-        random_share: Share of the images of live labelling that is drawn at random; default the campaign's setting.
+        random_share: Share of the images of live labelling that is drawn at random; without it, the campaign's
+            setting.
     """
     from minimax_al.campaign import Campaign
     from minimax_al.web import Links, serve

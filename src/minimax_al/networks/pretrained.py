@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from torch import nn
 
-from minimax_al.errors import ConfigurationError
+from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.networks.encoder import Encoder
-from minimax_al.networks.encoders import build_encoder, is_foreign
+from minimax_al.networks.encoders import build_encoder, is_foreign, list_encoders
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.networks.published import find_published, published_preprocessing
+from minimax_al.networks.timm_encoders import TIMM_PREFIX
 
 Weights = Literal["published"] | Path | str
 
@@ -45,13 +46,15 @@ def pretrained_encoder(
         overrides: Fields of `Preprocessing` that replace the encoder's own, such as `{"size": 160}`.
 
     Raises:
+        UnknownNameError: No encoder has this name.
         ConfigurationError: The weights are not available, or a field of the preprocessing is wrong.
         MissingDependencyError: The encoder is timm's, and timm is not installed.
     """
     if is_foreign(name):
         return _foreign(name, weights, dict(overrides or {}))
-    preprocessing = _preprocessing(name, dict(overrides or {}))
     published = weights == "published"
+    _check_weights(name, published=published)
+    preprocessing = _preprocessing(name, dict(overrides or {}))
     network = build_encoder(name, pretrained=True if published else Path(weights), image_size=preprocessing.size).eval()
     source = find_published(name).origin if published else Path(weights).name
     return PretrainedEncoder(network, preprocessing, source, fingerprint(network))
@@ -86,6 +89,19 @@ def fingerprint(network: nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _check_weights(name: str, *, published: bool) -> None:
+    """Refuse an unknown encoder, and the published weights of one that has none."""
+    if name.startswith(TIMM_PREFIX):
+        return
+    if name not in list_encoders():
+        raise UnknownNameError("encoder", name, [*list_encoders(), f"{TIMM_PREFIX}NAME"])
+    if published and find_published(name).availability == "none" and published_preprocessing(name) is None:
+        raise ConfigurationError(
+            f"encoder {name!r} has no published weights: give a file of weights, or choose an encoder that "
+            "'mal names encoders' lists with weights"
+        )
 
 
 def _preprocessing(name: str, overrides: dict[str, Any]) -> Preprocessing:

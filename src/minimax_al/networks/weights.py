@@ -60,7 +60,12 @@ def load_tensors(encoder: Encoder, tensors: Mapping[str, Tensor], refusal: str) 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+    except UnpicklingError as error:
+        # PyTorch's own message advises to load the file unsafely.
+        raise ConfigurationError(
+            f"weights cannot be read from {str(path)!r}: give a safetensors file, or a state dict that torch.save wrote"
+        ) from error
+    except (OSError, SafetensorError, RuntimeError, EOFError) as error:
         why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(f"weights cannot be read from {str(path)!r}: {why}") from error
     state: dict[str, Any] = found if isinstance(found, dict) else {}

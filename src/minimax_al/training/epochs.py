@@ -24,18 +24,17 @@ class EpochSettings(BaseModel):
     """Settings that every training shares.
 
     Attributes:
-        epochs: Number of passes; each training defines its pass.
-        steps_per_epoch: Batches per pass; None is one pass over the images.
-        total_steps: Number of steps in all, whatever the number of images, instead of `epochs`; the last pass may be
-            shorter.
-        batch_size: Images per batch, of each kind.
+        epochs: Number of epochs.
+        steps_per_epoch: Batches per epoch; None is one pass over the images.
+        total_steps: Total number of steps, instead of `epochs`; the last epoch may be shorter. None counts in epochs.
+        batch_size: Images per batch; where a step has a labelled and an unlabelled batch, images of each.
         optimizer: `adam`, or `sgd` with momentum.
         learning_rate: Learning rate of the optimiser.
         momentum: Momentum of SGD.
         weight_decay: Weight decay of the optimiser.
         schedule: `constant`; `cosine` from the learning rate down to zero, step by step; or `step`, divided by 10
             after each quarter of the steps.
-        checkpoint_every: Epochs between two checkpoints, where a folder is given.
+        checkpoint_every: Epochs between two checkpoints, if the training has a folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -25,7 +25,7 @@ class MinimaxSettings(EpochSettings):
         entropy_weight: Weight λ of the entropy term; 0 trains F and C on labelled images alone.
         temperature: Temperature T of the softmax and of D's input.
         bottleneck: Width of C's bottleneck; `auto` is the paper's for the encoder, None is Eq. 1 to the letter.
-        reversal: Place where gradients turn, after C's bottleneck or before it.
+        reversal: Position of the gradient reversal, after C's bottleneck or before it.
         update: `alternating` takes a supervised step, then a minimax step, as Algorithm 1 lists them; `joint`
             takes one forward pass over both batches and one step on the summed loss.
         detach: Whether D's loss stops at F's features.

@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
+from minimax_al.campaign import Campaign
 from minimax_al.campaign.features import recipes
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.model import comparing, finetuning
@@ -182,6 +183,14 @@ def test_other_weights_under_the_same_name_are_noticed(campaign, weights, discs,
     assert len(campaign.predict(discs).images) == 45
 
 
+@pytest.mark.parametrize("recipe", [{}, {"recipe": "features"}])
+def test_without_an_encoder_the_best_one_is_used(tmp_path, discs, monkeypatch, weights, recipe):
+    monkeypatch.setattr(recipes, "best_encoder", lambda: "resnet18")
+    campaign = Campaign.create(tmp_path / "c", discs, CLASSES, pretrained=weights, **recipe)
+    assert campaign.settings.features.encoder == "resnet18"
+    campaign.close()
+
+
 def test_without_an_encoder_three_ways_out_are_named(tmp_path, discs, monkeypatch, make_campaign):
     monkeypatch.setattr(recipes, "best_encoder", lambda: None)
     with pytest.raises(ConfigurationError, match=r"minimax-al\[weights\].*--weights FILE.*--from-scratch"):
@@ -242,7 +251,7 @@ class TestGivenFeatures:
             return make_campaign(classes=CLASSES, images=discs, folder=name, recipe=None, features=str(file))
 
         with pytest.raises(
-            ConfigurationError, match=r"features='.*none.npy' is not a file: give one with feature vectors"
+            ConfigurationError, match=r"the file '.*none.npy' does not exist: features needs a file of feature vectors"
         ):
             make(tmp_path / "none.npy", "a")
         file = self.given(discs, tmp_path)

@@ -77,7 +77,7 @@ def test_encoder_and_weights_may_be_given_with_a_recipe(make_campaign, weights, 
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        ({"pretrained": "nowhere.pth"}, "pretrained='nowhere.pth' is not a file"),
+        ({"pretrained": "nowhere.pth"}, "the file 'nowhere.pth' does not exist: pretrained needs"),
         ({"encoder": "resnet18", "pretrained": "weights.pth"}, "weights in .* are not for encoder 'resnet18'"),
         ({"encoder": "conv4", "pretrained": True}, "it has no published weights"),
         ({"encoder": "dconv4"}, "encoder 'dconv4' is for segmentation"),
