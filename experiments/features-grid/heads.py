@@ -3,7 +3,7 @@
     python experiments/features-grid/split.py caltech101 features/caltech101 --out tables-val --validation
     python experiments/features-grid/heads.py caltech101,flowers --tables tables-val --seeds 3
 
-Every setting is fitted to the same labels, drawn at random or chosen by `centroids`. The table `heads.csv` has the mean
+Every setting is fitted to the same labels, drawn at random or chosen by `centroids`. The table has the mean
 accuracy of the first setting, and the mean difference of the others from it, in points.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("sets")
     parser.add_argument("--tables", type=Path, default=Path("tables-val"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("heads.csv"))
+    parser.add_argument("--out", type=Path, default=Path("heads.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: defaultdict[tuple[str, str, int, str], list[float]] = defaultdict(list)
