@@ -2,9 +2,7 @@ import csv
 import io
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from minimax_al.campaign import FORMATS
 from minimax_al.web.transfer import FILES, _plain_name
@@ -12,13 +10,6 @@ from minimax_al.web.transfer import FILES, _plain_name
 
 def upload(client, filename, content, **params):
     return client.post("/api/import", params={"filename": filename, **params}, content=content)
-
-
-def png(pixels, mode=None):
-    file = io.BytesIO()
-    image = Image.fromarray(pixels)
-    (image if mode is None else image.convert(mode)).save(file, format="PNG")
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -174,131 +165,6 @@ def test_the_name_of_an_upload_is_not_used_as_a_path(tmp_path, name):
     assert len(plain.encode()) < 250
     (tmp_path / plain).write_bytes(b"")
     assert not plain.startswith(".")
-
-
-def rgba(alpha, blue=0):
-    pixels = np.zeros((16, 20, 4), dtype=np.uint8)
-    pixels[..., 2], pixels[..., 3] = blue, alpha
-    return png(pixels)
-
-
-@pytest.fixture
-def masks(make_campaign, make_client):
-    campaign = make_campaign(task="segmentation")
-    return campaign, make_client(campaign)
-
-
-def test_a_mask_is_a_label(masks):
-    campaign, client = masks
-    mask = np.zeros((16, 20), dtype=np.uint8)
-    mask[3:5] = 1
-    assert client.put("/api/masks/1?author=ann", content=png(mask)).json() == {"labelled": 1, "answered_before": []}
-    (name,) = campaign.labels().values()
-    assert (campaign.masks.load(name) == mask).all()
-
-
-def palette():
-    image = Image.fromarray(MASK).convert("P")
-    image.putdata(MASK.ravel().tolist())
-    image.putpalette([7, 8, 9] * 256)
-    file = io.BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()
-
-
-MASK = np.where(np.arange(320).reshape(16, 20) % 7 == 0, 255, np.arange(320).reshape(16, 20) % 2).astype(np.uint8)
-KINDS = {
-    "numbers": png(MASK),
-    "16 bits": png(MASK.astype(np.uint16)),
-    "equal colours": png(MASK, "RGB"),
-    "equal colours, opaque": png(MASK, "RGBA"),  # what browsers draw
-    "palette": palette(),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_uploaded_mask_equals_one_imported_from_a_folder(masks, kind, tmp_path):
-    campaign, client = masks
-    assert client.put("/api/masks/1?author=ann", content=KINDS[kind]).status_code == 200
-    (name,) = campaign.labels().values()
-    assert (campaign.masks.load(name) == MASK).all()
-    (tmp_path / "drawn").mkdir(parents=True)
-    (tmp_path / "drawn/0.png").write_bytes(KINDS[kind])
-    done = campaign.import_labels(tmp_path / "drawn")
-    assert (done.added, done.unchanged) == (0, 1)
-
-
-def jpeg():
-    file = io.BytesIO()
-    Image.fromarray(MASK).save(file, format="JPEG")
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"", "the mask '0.png.png' is not a PNG file"),
-        (jpeg(), "'0.png.png' is not a PNG file, whatever its name: save it as one"),
-        (png(np.arange(320, dtype=np.uint8).reshape(16, 20))[:-40], "'0.png.png' cannot be read: it is damaged"),
-        (png(np.zeros((2, 2), np.uint8)), "2 x 2 pixels"),
-        (png(np.full((16, 20), 7, np.uint8)), "has the label 7 at pixel (row 0, column 0)"),
-        (png(np.full((16, 20), 255, np.uint8)), "all of the mask is void (255), so that it teaches nothing"),
-        (rgba(alpha=128), "is transparent at pixel"),
-        (rgba(alpha=255, blue=9), "is in colour ((0, 0, 9) at pixel"),
-    ],
-    ids=["empty", "JPEG", "cut", "small", "class", "void", "clear", "coloured"],
-)
-def test_files_that_are_not_masks_of_the_image_are_refused(masks, content, sentence):
-    campaign, client = masks
-    answer = client.put("/api/masks/1?author=ann", content=content)
-    assert answer.status_code == 400
-    assert sentence in answer.json()["error"]
-    assert campaign.labels() == {}
-
-
-def test_a_mask_of_another_size_is_refused_before_it_is_decoded(masks, monkeypatch):
-    campaign, client = masks
-    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("it was decoded"))
-    assert client.put("/api/masks/1?author=ann", content=png(np.zeros((3000, 3000, 4), np.uint8))).status_code == 400
-    assert campaign.labels() == {}
-
-
-def test_a_mask_named_after_another_image_needs_confirmation(masks):
-    campaign, client = masks
-    mask = png(np.zeros((16, 20), np.uint8))
-
-    def send(filename):
-        return client.put("/api/masks/1", params={"author": "ann", "filename": filename}, content=mask)
-
-    for name in ("1.png", "1_L.png", "1.png.png"):
-        refused = send(name)
-        assert refused.status_code == 409
-        assert refused.json()["error"] == f"{name!r} is named after the image '1.png', and this is '0.png'"
-    assert campaign.labels() == {}
-    for name in ("0.png", "0_mask.png", "0.png.png", "mask.png", "11.png", "%.png", "_.png"):
-        assert send(name).status_code == 200
-    assert client.put("/api/masks/1?author=ann", content=mask).status_code == 200  # whoever is sure gives no name
-
-
-def test_masks_are_of_known_images_by_somebody_in_segmentation(masks, onlooker):
-    _, client = masks
-    mask = png(np.zeros((16, 20), np.uint8))
-    assert client.put("/api/masks/99?author=ann", content=mask).status_code == 404
-    assert client.put("/api/masks/1?author=%20", content=mask).status_code == 422
-    assert client.put("/api/masks/1", content=mask).status_code == 422
-    refused = onlooker.put("/api/masks/1?author=ann", content=mask)
-    assert refused.status_code == 400
-    assert "use label" in refused.json()["error"]
-
-
-def test_one_undo_revokes_a_repeated_mask(masks):
-    campaign, client = masks
-    mask = png(np.zeros((16, 20), np.uint8))
-    for _ in range(2):
-        sent = client.put("/api/masks/1?author=ann", content=mask, headers={"Idempotency-Key": "one"})
-        assert sent.json() == {"labelled": 1, "answered_before": []}
-    client.post("/api/undo", json={"author": "ann", "item": 1})
-    assert campaign.labels() == {}
 
 
 def test_every_format_that_is_one_file_can_be_downloaded():

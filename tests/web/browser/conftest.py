@@ -8,7 +8,7 @@ import pytest
 from minimax_al.campaign import Campaign
 
 # Scripts, which load Playwright; without this, pytest would load them to look for doctests.
-collect_ignore = ["artist.py", "people.py", "session.py", "shown.py"]
+collect_ignore = ["artist.py", "mask_session.py", "people.py", "session.py", "shown.py"]
 
 HERE = Path(__file__).parent
 

@@ -1,0 +1,267 @@
+"""Masks over the network: saved as they were drawn, one sentence for what is wrong, drafts, layers and superpixels."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.segmentation import slic
+
+from minimax_al.campaign import Campaign
+from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
+from minimax_al.campaign.images.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
+from minimax_al.errors import CampaignError
+
+
+def png(pixels, mode=None):
+    file = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image if mode is None else image.convert(mode)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def rgba(alpha, blue=0):
+    pixels = np.zeros((16, 20, 4), dtype=np.uint8)
+    pixels[..., 2], pixels[..., 3] = blue, alpha
+    return png(pixels)
+
+
+@pytest.fixture
+def masks(make_campaign, make_client):
+    campaign = make_campaign(task="segmentation")
+    return campaign, make_client(campaign)
+
+
+def test_a_mask_is_a_label(masks):
+    campaign, client = masks
+    mask = np.zeros((16, 20), dtype=np.uint8)
+    mask[3:5] = 1
+    assert client.put("/api/masks/1?author=ann", content=png(mask)).json() == {"labelled": 1, "answered_before": []}
+    (name,) = campaign.labels().values()
+    assert (campaign.masks.load(name) == mask).all()
+
+
+def palette():
+    image = Image.fromarray(MASK).convert("P")
+    image.putdata(MASK.ravel().tolist())
+    image.putpalette([7, 8, 9] * 256)
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
+
+
+MASK = np.where(np.arange(320).reshape(16, 20) % 7 == 0, 255, np.arange(320).reshape(16, 20) % 2).astype(np.uint8)
+KINDS = {
+    "numbers": png(MASK),
+    "16 bits": png(MASK.astype(np.uint16)),
+    "equal colours": png(MASK, "RGB"),
+    "equal colours, opaque": png(MASK, "RGBA"),  # what browsers draw
+    "palette": palette(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_uploaded_mask_equals_one_imported_from_a_folder(masks, kind, tmp_path):
+    campaign, client = masks
+    assert client.put("/api/masks/1?author=ann", content=KINDS[kind]).status_code == 200
+    (name,) = campaign.labels().values()
+    assert (campaign.masks.load(name) == MASK).all()
+    (tmp_path / "drawn").mkdir(parents=True)
+    (tmp_path / "drawn/0.png").write_bytes(KINDS[kind])
+    done = campaign.import_labels(tmp_path / "drawn")
+    assert (done.added, done.unchanged) == (0, 1)
+
+
+def jpeg():
+    file = io.BytesIO()
+    Image.fromarray(MASK).save(file, format="JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "the mask '0.png.png' is not a PNG file"),
+        (jpeg(), "'0.png.png' is not a PNG file, whatever its name: save it as one"),
+        (png(np.arange(320, dtype=np.uint8).reshape(16, 20))[:-40], "'0.png.png' cannot be read: it is damaged"),
+        (png(np.zeros((2, 2), np.uint8)), "2 x 2 pixels"),
+        (png(np.full((16, 20), 7, np.uint8)), "has the label 7 at pixel (row 0, column 0)"),
+        (png(np.full((16, 20), 255, np.uint8)), "all of the mask is void (255), so that it teaches nothing"),
+        (rgba(alpha=128), "is transparent at pixel"),
+        (rgba(alpha=255, blue=9), "is in colour ((0, 0, 9) at pixel"),
+    ],
+    ids=["empty", "JPEG", "cut", "small", "class", "void", "clear", "coloured"],
+)
+def test_files_that_are_not_masks_of_the_image_are_refused(masks, content, sentence):
+    campaign, client = masks
+    answer = client.put("/api/masks/1?author=ann", content=content)
+    assert answer.status_code == 400
+    assert sentence in answer.json()["error"]
+    assert campaign.labels() == {}
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(masks, monkeypatch):
+    campaign, client = masks
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("it was decoded"))
+    assert client.put("/api/masks/1?author=ann", content=png(np.zeros((3000, 3000, 4), np.uint8))).status_code == 400
+    assert campaign.labels() == {}
+
+
+def test_a_mask_named_after_another_image_needs_confirmation(masks):
+    campaign, client = masks
+    mask = png(np.zeros((16, 20), np.uint8))
+
+    def send(filename):
+        return client.put("/api/masks/1", params={"author": "ann", "filename": filename}, content=mask)
+
+    for name in ("1.png", "1_L.png", "1.png.png"):
+        refused = send(name)
+        assert refused.status_code == 409
+        assert refused.json()["error"] == f"{name!r} is named after the image '1.png', and this is '0.png'"
+    assert campaign.labels() == {}
+    for name in ("0.png", "0_mask.png", "0.png.png", "mask.png", "11.png", "%.png", "_.png"):
+        assert send(name).status_code == 200
+    assert client.put("/api/masks/1?author=ann", content=mask).status_code == 200  # whoever is sure gives no name
+
+
+def test_masks_are_of_known_images_by_somebody_in_segmentation(masks, onlooker):
+    _, client = masks
+    mask = png(np.zeros((16, 20), np.uint8))
+    assert client.put("/api/masks/99?author=ann", content=mask).status_code == 404
+    assert client.put("/api/masks/1?author=%20", content=mask).status_code == 422
+    assert client.put("/api/masks/1", content=mask).status_code == 422
+    refused = onlooker.put("/api/masks/1?author=ann", content=mask)
+    assert refused.status_code == 400
+    assert "use label" in refused.json()["error"]
+
+
+def test_one_undo_revokes_a_repeated_mask(masks):
+    campaign, client = masks
+    mask = png(np.zeros((16, 20), np.uint8))
+    for _ in range(2):
+        sent = client.put("/api/masks/1?author=ann", content=mask, headers={"Idempotency-Key": "one"})
+        assert sent.json() == {"labelled": 1, "answered_before": []}
+    client.post("/api/undo", json={"author": "ann", "item": 1})
+    assert campaign.labels() == {}
+
+
+def map_of(answer, dtype=np.uint8):
+    assert answer.status_code == 200, answer.text
+    width, height = map(int, answer.headers["Pixels-Size"].split("x"))
+    return np.frombuffer(answer.content, dtype).reshape(height, width)
+
+
+def test_the_facts_of_an_image_to_draw_on(masks):
+    campaign, client = masks
+    before = client.get("/api/drawing/1?author=ann").json()
+    with Image.open(campaign.image(1)) as image:
+        assert (before["width"], before["height"]) == image.size
+    assert [before[name] for name in ("label", "prediction", "entropy", "draft_at")] == [False, False, False, None]
+    campaign.label_mask(1, np.ones((16, 20), np.uint8), "bob")
+    campaign.views.save(before["digest"], "prediction", np.zeros((8, 8), np.uint8), (16, 20), 1.0)
+    after = client.get("/api/drawing/1?author=ann").json()
+    assert (after["label"], after["prediction"], after["entropy"]) == (True, True, False)
+    assert client.get("/api/drawing/99?author=ann").status_code == 404
+    assert client.get("/api/drawing/1").status_code == 422
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_maps_are_the_stored_numbers(masks, encoding):
+    campaign, client = masks
+    mask = np.random.default_rng(0).integers(0, 2, (16, 20)).astype(np.uint8)
+    campaign.label_mask(1, mask, "bob")
+    answer = client.get("/api/pixels/1/label", headers={"Accept-Encoding": encoding})
+    assert (map_of(answer) == mask).all()
+    assert answer.headers.get("Content-Encoding", "identity") == encoding
+    known = {"If-None-Match": answer.headers["ETag"]}
+    assert client.get("/api/pixels/1/label", headers=known).status_code == 304
+    missing = client.get("/api/pixels/1/prediction")
+    assert (missing.status_code, missing.json()["error"]) == (404, "there is no prediction of image 1")
+
+
+def test_a_draft_is_kept_until_the_mask_is_saved(masks):
+    campaign, client = masks
+    drawn = np.full((16, 20), 255, np.uint8)  # nothing yet: a draft may be void everywhere, a mask may not
+    assert client.put("/api/drafts/1?author=ann&at=5", content=png(drawn)).json() == {"at": 5}
+    drawn[3:5] = 1
+    assert client.put("/api/drafts/1?author=ann&at=7", content=png(drawn)).status_code == 200
+    assert client.get("/api/drawing/1?author=ann").json()["draft_at"] == 7
+    assert client.get("/api/drawing/1?author=bob").json()["draft_at"] is None
+    assert (map_of(client.get("/api/pixels/1/draft?author=ann")) == drawn).all()
+    assert client.get("/api/pixels/1/draft?author=bob").status_code == 404
+    assert campaign.labels() == {}
+    assert client.put("/api/masks/1?author=ann", content=png(drawn)).status_code == 200
+    assert client.get("/api/drawing/1?author=ann").json()["draft_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is not a PNG file"),
+        (png(np.zeros((4, 4), np.uint8)), "has 4 x 4 pixels"),
+        (png(np.full((16, 20), 9, np.uint8)), "the label 9"),
+    ],
+)
+def test_a_draft_that_is_no_mask_of_the_image_is_refused(masks, content, sentence):
+    campaign, client = masks
+    answer = client.put("/api/drafts/1?author=ann&at=5", content=content)
+    assert answer.status_code == 400
+    assert sentence in answer.json()["error"]
+    assert not (campaign.folder / DRAFTS).exists()
+
+
+def test_a_draft_follows_a_change_of_the_classes(tmp_path):
+    files = DraftFiles(tmp_path)
+    files.save("ab12", "ann", Draft(np.array([[0, 1, 2, 255]], np.uint8), 3), [11, 12, 13])
+    assert files.load("ab12", "ann", [11, 12, 13]).mask.tolist() == [[0, 1, 2, 255]]
+    assert files.load("ab12", "ann", [13, 11]).mask.tolist() == [[1, 255, 0, 255]]  # 12 is gone, 13 comes first
+    assert files.load("ab12", "bob", [11]) is None
+    files.path("ab12", "ann").write_bytes(b"damaged")
+    assert files.load("ab12", "ann", [11]) is files.drawn_at("ab12", "ann") is None
+
+
+def test_a_draft_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "ab").write_text("a file where a folder must be")
+    with pytest.raises(CampaignError, match=r"the draft .* cannot be written .* the disk has room"):
+        DraftFiles(tmp_path).save("ab12", "ann", Draft(np.zeros((2, 2), np.uint8), 3), [1])
+
+
+@pytest.mark.parametrize("grain", list(REGIONS))
+def test_superpixels_are_those_of_slic_and_computed_once(masks, grain, monkeypatch):
+    campaign, client = masks
+    kind = f"/api/pixels/1/superpixels-{grain}"
+    first = map_of(client.get(kind), np.uint16)
+    with Image.open(campaign.image(1)) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    most = pixels.shape[0] * pixels.shape[1] // 9
+    expected = slic(pixels, n_segments=min(most, REGIONS[grain]), compactness=10.0, start_label=0)
+    assert (np.unique(first, return_inverse=True)[1] == np.unique(expected, return_inverse=True)[1]).all()
+    monkeypatch.setattr("minimax_al.campaign.images.superpixels.find_superpixels", None)
+    assert (map_of(client.get(kind), np.uint16) == first).all()
+
+
+def test_damaged_superpixels_are_computed_again(tmp_path):
+    Image.fromarray(np.zeros((12, 12, 3), np.uint8)).save(tmp_path / "black.png")
+    files = SuperpixelFiles(tmp_path / "superpixels")
+    first = files.load("ab12", "coarse", tmp_path / "black.png")
+    files.path("ab12", "coarse").write_bytes(b"damaged")
+    assert (files.load("ab12", "coarse", tmp_path / "black.png") == first).all()
+
+
+def test_superpixels_of_a_large_image_cover_it_with_fewer_pixels():
+    regions = find_superpixels(Image.new("RGB", (2400, 600), "white"), 50)
+    assert regions.size <= MOST_PIXELS
+    assert abs(regions.shape[1] / regions.shape[0] - 4) < 0.02
+    assert set(np.unique(regions)) == set(range(int(regions.max()) + 1))
+
+
+@pytest.mark.parametrize(("size", "preview"), [((3000, 1500), (2048, 1024)), ((500, 300), (500, 300))])
+def test_a_preview_is_at_most_2048_pixels_wide(tmp_path, make_client, size, preview):
+    (tmp_path / "pool").mkdir()
+    Image.new("RGB", size, "red").save(tmp_path / "pool" / "red.jpg")
+    with Campaign.create(tmp_path / "campaign", tmp_path / "pool", ["cat", "dog"], "segmentation") as campaign:
+        client = make_client(campaign)
+        answer = client.get("/previews/1")
+        assert Image.open(io.BytesIO(answer.content)).size == preview
+        known = {"If-None-Match": answer.headers["ETag"]}
+        assert client.get("/previews/1", headers=known).status_code == 304
