@@ -1,9 +1,12 @@
 import pytest
 import torch
 
-from minimax_al.benchmark import list_presets, load_protocol
+from minimax_al.benchmark import Protocol, list_presets, load_protocol
+from minimax_al.benchmark.trial import check_runnable
 from minimax_al.data import Dataset, ResidentImages, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
+from minimax_al.loop import ActiveLearner
+from minimax_al.testing import make_round
 from minimax_al.training.seeding import derive_seed
 
 PAPER = {  # SPEC: start, step, points, seeds
@@ -171,3 +174,21 @@ def test_a_preset_is_its_images_and_numbers_of_labels(preset, changes, is_the_pr
     for recipe in ("default", "paper"):
         assert load_protocol(preset, recipe, **changes).is_preset == is_the_preset
     assert not load_protocol(preset, name="mine", **changes).is_preset
+
+
+@pytest.mark.parametrize("initial", ["centroids", "coverage", "maxherding", "probcover", "typicality"])
+def test_an_initial_pool_by_features_is_the_choice_of_its_strategy(initial):
+    dataset = make_round(samples="features").dataset
+    content = {"name": "small", "dataset": "features", "start": 5, "step": 2, "points": 2, "seeds": 2}
+    protocol = Protocol(**content, strategies=("random", "margin"), initial=initial)
+    pools = [protocol.initial_pool(dataset, seed) for seed in (0, 0, 1)]
+    assert pools[0].tolist() == pools[1].tolist()
+    assert all(len(set(pool.tolist())) == 5 for pool in pools)
+    expected = ActiveLearner(dataset, initial, protocol.recipe, seed=1).query(5).indices
+    assert pools[2].tolist() == expected.tolist()
+
+
+def test_a_strategys_own_settings_are_tried_before_anything_is_written(tiny):
+    protocol = tiny.model_copy(update={"strategies": ("mal(discriminator_input=bottleneck,bottleneck=null)",)})
+    with pytest.raises(ConfigurationError, match="needs a bottleneck, and the classifier has none"):
+        check_runnable(protocol, protocol.load())

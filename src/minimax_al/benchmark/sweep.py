@@ -122,7 +122,7 @@ def run_sweep(
 
     Args:
         variants: Variants of `load_sweep`.
-        out: Folder; each variant has a results folder in it, and what is finished is not run again.
+        out: Folder; each variant has a results folder in it. Finished rounds are not run again.
         jobs: Number of parallel processes.
         mixed: Whether other conditions than those of earlier results are accepted.
         logger: Logger of each run; see `run_grid`.

@@ -32,8 +32,9 @@ def check_runnable(protocol: Protocol, dataset: Dataset) -> None:
     learner = ActiveLearner(Oracle(dataset).question, strategies[0], protocol.recipe)
     round_ = learner.round
     model = learner.runtime.place(build_task_model(round_)).eval()
-    if any(strategy.training == "minimax" for strategy in strategies):
-        build_minimax_networks(round_, protocol.recipe.minimax)
+    # Strategies may change settings of Algorithm 1, and most do not.
+    for settings in {each.minimax_settings(round_) for each in strategies if each.training == "minimax"}:
+        build_minimax_networks(round_, settings)
     if any(name.startswith("vaal") for name in protocol.strategies):
         build_vaal_networks(round_)
     first_images = torch.arange(min(_IMAGES, len(dataset.train)))
