@@ -16,6 +16,8 @@ MANAGERS = {
     ("GET", "/api/conflicts"),
     ("POST", "/api/decide"),
     ("GET", "/team"),
+    ("GET", "/api/classes"),
+    *(("POST", f"/api/classes/{change}") for change in ("add", "rename", "merge", "remove")),
     ("POST", "/api/maps"),
 }
 """Routes that train, choose strategies, close rounds, import, export, or edit the classes."""

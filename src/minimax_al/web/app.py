@@ -13,6 +13,7 @@ from minimax_al.campaign.exploring.explorer import Explorer
 from minimax_al.campaign.images.superpixels import SUPERPIXELS, SuperpixelFiles
 from minimax_al.web import (
     assets,
+    class_editing,
     images,
     labelling,
     likeliest,
@@ -60,6 +61,7 @@ PARTS = (
     pool,
     maps,
     team,
+    class_editing,
 )
 """Modules with the routes of the page, each with a `router`."""
 

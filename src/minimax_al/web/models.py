@@ -34,13 +34,13 @@ AnswerKind = Literal["waiting", "label", "unsure", "skip"]
 JobKind = Literal["train", "query"]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
     """Body of a request."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class ReleaseRequest(_Request):
+class ReleaseRequest(Request):
     """Request to return all images that an annotator holds."""
 
     author: Author
@@ -56,7 +56,7 @@ class LeaseRequest(ReleaseRequest):
     ] = None
 
 
-class Items(_Request):
+class Items(Request):
     """Request about some images."""
 
     author: Author
@@ -80,6 +80,9 @@ class UnsureRequest(Items):
     if_waiting: IfWaiting = False
 
 
+ClassName = Annotated[str, Field(min_length=1, max_length=1000, description="Name of a class")]
+
+
 class LabelRequest(UnsureRequest):
     """Request to label some images with a class."""
 
@@ -90,7 +93,7 @@ class LabelRequest(UnsureRequest):
     ] = "page"
 
 
-class UndoRequest(_Request):
+class UndoRequest(Request):
     """Request to revoke the last answer, or the last one about one image."""
 
     author: Author
@@ -104,7 +107,7 @@ class UndoRequest(_Request):
     ] = None
 
 
-class JobOrder(_Request):
+class JobOrder(Request):
     """Request to start a job."""
 
     kind: Annotated[
@@ -115,14 +118,14 @@ class JobOrder(_Request):
     random_share: Annotated[float, Field(ge=0, le=1, description="Share of a query's images drawn at random")] = 0.0
 
 
-class MapOrder(_Request):
+class MapOrder(Request):
     """Request to compute a map of the pool."""
 
     kind: Literal["map"] = "map"
     method: MapMethod
 
 
-class RoundRequest(_Request):
+class RoundRequest(Request):
     """Request about the open round; refused if another round is open than the page shows."""
 
     round: RoundNumber
@@ -197,6 +200,20 @@ class LikeliestClasses(_Answer):
 
     item: int
     classes: list[ClassGuess]
+
+
+class ClassUse(_Answer):
+    """Class and the number of its labels, or of the masks that show it."""
+
+    name: str
+    labels: int
+
+
+class ClassesChanged(_Answer):
+    """Classes after a change, and the number of labels that changed with them."""
+
+    classes: list[str]
+    labels: int
 
 
 class PickList(_Answer):

@@ -101,7 +101,11 @@ def test_a_cold_page_needs_few_requests_and_a_warm_one_no_script(ann):
     _, person = ann
     page = person.page
     asked = []
-    page.on("request", asked.append)
+
+    def hear(request):
+        asked.append(request)
+
+    page.on("request", hear)
     page.reload()
     person.image()
     data = ("images/", "thumbnails/", "api/")

@@ -58,6 +58,20 @@ class ClassChange:
             raise ConfigurationError(f"{shown} cannot merge into {into!r}: give other classes, each once")
         return self._leave(merged, lambda one: target if one in merged else one, target)
 
+    def count(self) -> dict[str, int]:
+        """Return the number of labels of each class, by name; of masks that show the class in segmentation."""
+        names = {number: name for name, number in class_ids(self.connection).items()}
+        counts = dict.fromkeys(names.values(), 0)
+        order = list(names.values())
+        for row in self._labels():
+            if row.mask is None:
+                shown = [names[row.class_id]]
+            else:
+                shown = [order[number] for number in np.unique(self.masks.load(row.mask)) if number < len(order)]
+            for name in shown:
+                counts[name] += 1
+        return counts
+
     def remove(self, name: str, *, withdraw_labels: bool = False) -> int:
         """Remove a class; return the number of labels that were withdrawn, or of masks that lost its pixels.
 

@@ -81,6 +81,13 @@ export const getLikeliest = (items) => get(`api/likeliest?${new URLSearchParams(
 export const getConflicts = () => get("api/conflicts");
 /** Decides conflicts; the class null is "unsure". */
 export const decide = (author, items, className, { key }) => post("api/decide", { author, items, class_name: className }, { key });
+/** The classes, each with its number of labels. */
+export const getClasses = () => get("api/classes");
+/** Edits of the classes; each resolves to { classes, labels }: the new list, and the number of labels that changed. */
+export const addClasses = (names) => post("api/classes/add", { names });
+export const renameClass = (old, name) => post("api/classes/rename", { old, new: name });
+export const mergeClasses = (names, into) => post("api/classes/merge", { names, into });
+export const removeClass = (name) => post("api/classes/remove", { name });
 /** Progress of the job. */
 export const getJob = () => get("api/job");
 /** Starts training, or choosing the next round. */

@@ -25,10 +25,11 @@ export function showClasses({ onChoose, onEmptyKey }) {
   byId("filter-row").hidden = !many();
   const filter = byId("filter");
   filter.placeholder = `Find one of ${buttons.length} classes`;
-  filter.addEventListener("input", () => match());
-  filter.addEventListener("keydown", (event) => typed(event, filter, onEmptyKey));
+  filter.oninput = match; // the classes may be drawn anew
+  filter.onkeydown = (event) => typed(event, filter, onEmptyKey);
   if (many()) shortcuts.build(button);
-  else byId("large-classes").replaceChildren(...state.campaign.classes.map((name, index) => button(name, keys[index])));
+  else shortcuts.hide();
+  if (!many()) byId("large-classes").replaceChildren(...state.campaign.classes.map((name, index) => button(name, keys[index])));
 }
 
 /** The class that a key stands for, by the position of the key; undefined without one. */

@@ -39,7 +39,7 @@ export const wantsMore = () => state.queue.length < fair();
 
 /** Whether this page holds more than its share, so that an annotator who has come since gets no image. */
 const greedy = () => {
-  if (state.lease === null || state.lease.pages < 2 || state.view !== "grid") return false;
+  if (state.lease === null || state.lease.pages < 2 || state.campaign?.live || held() === 0) return false;
   return state.queue.length > Math.max(FEWEST, Math.ceil((state.lease.waiting - state.lease.lent) / state.lease.pages));
 };
 

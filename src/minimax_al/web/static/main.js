@@ -2,6 +2,7 @@
 
 import * as adjust from "./adjust.js";
 import { getCampaign } from "./api.js";
+import * as classEditor from "./class_editor.js";
 import * as classBar from "./classes.js";
 import * as confirmClass from "./confirm.js";
 import * as conflicts from "./conflicts.js";
@@ -158,18 +159,36 @@ function wire() {
   document.addEventListener("mousedown", (event) => event.target.closest("[data-quick] button") && event.preventDefault());
   on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job", "live"], paint);
   imageRetry.watch();
+  on(["status"], () => !masks() && state.status && differ(state.status.classes) && void followClasses());
   connection.onReturn(hurry);
   connection.onReturn(imageRetry.retryAll);
   connection.onReturn(() => state.author !== "" && void jobs.readStatus().then(holding.refill));
   on(["recent"], () => (byId("undo").disabled = false));
 }
 
+/** Shows the classes as they are now, after an edit here or elsewhere; masks have numbers of classes, so their page starts again. */
+async function followClasses() {
+  const campaign = await getCampaign().catch(() => state.campaign);
+  if (JSON.stringify(campaign.classes) === JSON.stringify(state.campaign.classes)) return;
+  if (masks()) location.reload();
+  update({ campaign, moment: state.moment + 1 });
+  showClasses();
+  say("The classes have changed");
+}
+
+const differ = (counts) => JSON.stringify(counts.map(({ name }) => name)) !== JSON.stringify(state.campaign.classes);
+
+function showClasses() {
+  classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
+}
+
 async function begin() {
   update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
   document.body.dataset.task = state.campaign.task;
   for (const part of [single, grid, confirmClass, explore, review, conflicts, panel, jobs, transfer, dialogs, live]) part.build();
+  classEditor.build(() => void followClasses());
   if (!masks()) adjust.build();
-  if (!masks()) classBar.showClasses({ onChoose: label, onEmptyKey: (key) => (key === "Enter" ? commands.confirm() : commands.undo()) });
+  if (!masks()) showClasses();
   else maskFile.build(() => shown().targets());
   wire();
   listen(commands);

@@ -18,15 +18,24 @@ let uses = []; // recent classes, the last used first
 
 /** Builds the row of shortcuts. `makeButton(name, key)`: a button of a class. */
 export function build(makeButton) {
+  const first = draw === null;
   draw = makeButton;
   uses = JSON.parse(recall(storage()) ?? "[]").filter((name) => state.campaign.classes.includes(name));
   recent = [...uses];
   byId("shortcuts").hidden = false;
+  known.clear();
+  show();
+  if (!first) return;
   on(["queue", "at", "view", "suggestions", "status"], () => {
+    if (byId("shortcuts").hidden) return;
     show();
     void ask();
   });
-  show();
+}
+
+/** Removes the row: every class has a digit. */
+export function hide() {
+  byId("shortcuts").hidden = true;
 }
 
 const storage = () => `recent/${state.campaign.id}`;
@@ -36,7 +45,7 @@ export const at = (index) => slots[index];
 
 /** Records that a class was chosen: it is among the recent ones from now on. */
 export function used(name) {
-  if (draw === null) return;
+  if (draw === null || byId("shortcuts").hidden) return;
   const most = DIGITS.length - LIKELY;
   uses = [name, ...uses.filter((other) => other !== name)].slice(0, most);
   const oldest = recent.findIndex((other) => !uses.includes(other));
