@@ -20,6 +20,7 @@ let className = null;
 let run = null;
 let turn = 0;
 let watcher = null;
+let stale = false; // whether answers were undone since the images were read
 const seenSince = new Map(); // item → time since which its tile is on the screen
 const rejected = new Map(); // class → items that were deselected when the others were confirmed
 const answered = new Map(); // item → pick that was answered here
@@ -43,8 +44,14 @@ export function build() {
   watcher = new IntersectionObserver(see, { root: byId("confirm-tiles"), threshold: KEEP });
   on(["view"], () => state.view === "confirm" && read());
   on(["moment", "recent", "unsent"], () => state.view === "confirm" && refresh());
-  on(["saves"], () => state.view === "confirm" && picks.length === 0 && void read());
+  on(["saves", "unsent"], () => state.view === "confirm" && (picks.length === 0 || stale) && settled());
   on(["status"], () => state.view === "confirm" && state.status?.model?.run !== run && run !== null && read());
+}
+
+function settled() {
+  if (state.unsent.length > 0) return;
+  stale = false;
+  void read();
 }
 
 function open(name) {
@@ -106,7 +113,7 @@ function refresh() {
   const left = picks.filter((pick) => !isAnswered(pick));
   const undone = [...answered].filter(([, pick]) => !isAnswered(pick));
   for (const [item] of undone) answered.delete(item);
-  if (undone.length > 0) void read();
+  stale ||= undone.length > 0; // the server lists them again once it has the undo
   if (left.length === picks.length) return;
   for (const pick of picks) if (!left.includes(pick)) answered.set(pick.item, pick);
   total -= picks.length - left.length;

@@ -24,10 +24,21 @@ void main() {
   gl_FragColor = vec4(shade.a > 0.5 && from > 0.12 ? ring : shade.rgb, 1.0);
 }`;
 
+/** Whether a graphics card computes WebGL: software is slower than the painter of pixels. */
+function hasCard() {
+  const gl = document.createElement("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true });
+  if (gl === null) return false;
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = info === null ? "" : gl.getParameter(info.UNMASKED_RENDERER_WEBGL);
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|software/i.test(name);
+}
+
 export class GlPoints {
-  /** The painter of a canvas; null where WebGL is not available. */
+  /** The painter of a canvas; null where WebGL is not available, or slow because no graphics card computes it. */
   static on(canvas) {
-    const gl = canvas.getContext("webgl", { antialias: false, alpha: true, depth: true, preserveDrawingBuffer: false });
+    if (!hasCard()) return null;
+    const gl = canvas.getContext("webgl", { antialias: false, alpha: true, depth: true });
     return gl === null || gl.isContextLost() ? null : new GlPoints(canvas, gl);
   }
 
