@@ -64,9 +64,9 @@ const rejectedHere = () => rejected.get(className) ?? new Set();
 /** Reads the images of the class, without those that were answered or left out here. */
 async function read() {
   const asked = (turn += 1);
-  className ??= state.campaign.classes[0];
   const found = [];
   try {
+    className ??= await largest();
     let page = null;
     for (let offset = 0; found.length < SHOWN && (page === null || offset < page.total); offset += PER_REQUEST) {
       page = await getCandidates({ class_name: className, order: wantedOrder(), author: state.author, session: session(), offset, limit: PER_REQUEST });
@@ -81,6 +81,12 @@ async function read() {
   } catch (error) {
     say(error.message);
   }
+}
+
+/** The class with the most images to confirm. */
+async function largest() {
+  const { classes } = await getCandidates({ class_name: state.campaign.classes[0], limit: 1 });
+  return classes.reduce((most, one) => (one.images > most.images ? one : most)).name;
 }
 
 const wantedOrder = () => document.querySelector("#confirm-order input:checked").value;
