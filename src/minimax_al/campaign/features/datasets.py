@@ -9,7 +9,8 @@ from sqlalchemy import select
 from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.features.training_data import LabelledImage, Material, UnlabelledImage
+from minimax_al.campaign.features.training_data import LabelledImage, Material
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImage, hashes_of, paths_of
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.data import UNKNOWN, Dataset, Features, Images, image_statistics
@@ -17,6 +18,7 @@ from minimax_al.data.feature_store import FeatureStore
 from minimax_al.data.files import load_images
 from minimax_al.data.letterbox import FITS
 from minimax_al.data.mask_store import Mask
+from minimax_al.data.packed_texts import PackedTexts
 from minimax_al.vocabulary import Color
 
 _STATISTICS = "image_statistics"
@@ -55,16 +57,18 @@ def build_feature_dataset(material: Material, store: FeatureStore) -> Dataset:
         store: Features of the pool.
     """
 
-    def features(images: Sequence[LabelledImage | UnlabelledImage]) -> Features:
-        return store.features([image.content_hash for image in images], [image.path for image in images])
+    def features(*parts: Sequence[LabelledImage | UnlabelledImage]) -> Features:
+        hashes = np.concatenate([hashes_of(part) for part in parts])
+        return store.features(hashes, PackedTexts(path for part in parts for path in paths_of(part)))
 
-    targets = [known.target for known in material.labelled] + [UNKNOWN] * len(material.unlabelled)
+    known = torch.tensor([known.target for known in material.labelled], dtype=torch.int64)
+    targets = torch.cat([known, torch.full((len(material.unlabelled),), UNKNOWN)])
     return Dataset(
         name="campaign",
         task="classification",
         class_names=material.class_names,
-        train=features([*material.labelled, *material.unlabelled]),
-        train_targets=torch.tensor(targets, dtype=torch.int64),
+        train=features(material.labelled, material.unlabelled),
+        train_targets=targets,
         test=features(material.held_out),
         test_targets=torch.tensor([known.target for known in material.held_out], dtype=torch.int64),
     )

@@ -1,16 +1,20 @@
 """Features of a campaign's images: each image is encoded once, and its features are kept in the campaign folder."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.given_features import store_given_features
 from minimax_al.campaign.features.recipes import load_source
 from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImages
 from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
 from minimax_al.campaign.settings import GIVEN
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
@@ -19,6 +23,9 @@ from minimax_al.errors import CampaignError
 from minimax_al.networks import Preprocessing
 from minimax_al.training.extraction import ImageFile, extract_features
 from minimax_al.vocabulary import Progress
+
+_AT_ONCE = 65_536
+"""Images that are looked up together."""
 
 
 class HashedImage(Protocol):
@@ -71,14 +78,10 @@ class PoolFeatures:
             ConfigurationError: The encoder's weights are not available.
             FeatureStoreError: Another process extracts features, or the store is damaged.
         """
-        wanted = {image.content_hash: image.path for image in images}
+        wanted = self._missing(images)
         hashes = list(wanted)
-        if self.store is not None:
-            found = self.store.rows(hashes) >= 0
-            missing = [h for h, there in zip(hashes, found, strict=True) if not there and h not in self.store.set_aside]
-            if not missing:
-                return self.store
-            hashes = missing
+        if self.store is not None and not wanted:
+            return self.store
         if self.source.encoder == GIVEN:
             named = {h: wanted[h] for h in hashes}
             self.store = store_given_features(self.folder, Path(self.source.weights), named, self._lock())
@@ -89,6 +92,17 @@ class PoolFeatures:
         self.store = extract_features(files, self.folder, encoder, progress=progress, lock=lock).store
         remember_store(self.context.folder, self.source, self.store)
         return self.store
+
+    def _missing(self, images: Iterable[HashedImage]) -> dict[str, str]:
+        """Return the paths of the images that the store lacks and has not set aside, by content hash."""
+        if self.store is None:
+            return {image.content_hash: image.path for image in images}
+        found: dict[str, str] = {}
+        for portion in _portions(images):
+            rows = self.store.rows([image.content_hash for image in portion])
+            lacking = [image for image, row in zip(portion, rows, strict=True) if row < 0]
+            found.update((image.content_hash, image.path) for image in lacking)
+        return {key: path for key, path in found.items() if key not in self.store.set_aside}
 
     def _lock(self) -> AbstractContextManager[bool] | None:
         """Return the lock of this folder's stores in PostgreSQL, so that no file on shared storage is locked."""
@@ -103,12 +117,11 @@ class PoolFeatures:
             images: Images that `compute` has seen.
         """
         assert self.store is not None
-        chosen = list(images)
-        rows = self.store.rows([image.content_hash for image in chosen])
         reasons = self.store.set_aside
         return {
             image.path: reasons.get(image.content_hash, "its file has changed or is gone")
-            for image, row in zip(chosen, rows, strict=True)
+            for portion in _portions(images)
+            for image, row in zip(portion, self.store.rows([image.content_hash for image in portion]), strict=True)
             if row < 0
         }
 
@@ -123,6 +136,12 @@ class PoolFeatures:
             preprocessing=Preprocessing.from_dict(description.preprocessing),
             width=description.width,
         )
+
+
+def _portions(images: Iterable[HashedImage]) -> Iterator[list[HashedImage]]:
+    waiting = iter(images)
+    while portion := list(islice(waiting, _AT_ONCE)):
+        yield portion
 
 
 def _identity(folder: Path) -> str:
@@ -141,12 +160,13 @@ def with_features(material: Material, features: PoolFeatures) -> Material:
         material: Training data whose features were computed.
         features: Features of the pool.
     """
-    everything = list(all_images(material))
-    aside = features.lacking(everything)
+    aside = features.lacking(all_images(material))
     if not aside:
         return material
 
-    def kept(part: tuple[HashedImage, ...]) -> tuple[HashedImage, ...]:
+    def kept(part: Sequence[HashedImage]) -> Sequence[HashedImage]:
+        if isinstance(part, UnlabelledImages):
+            return part.take(np.array([i for i, path in enumerate(part.paths) if path not in aside], dtype=np.int64))
         return tuple(image for image in part if image.path not in aside)
 
     return replace(

@@ -3,21 +3,26 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImage, UnlabelledImages, hashes_of
 from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.rounds.rounds import is_candidate
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import BULK, current_labels, last_event
 from minimax_al.campaign.store.schema import USABLE, items
 from minimax_al.data.letterbox import FITS
 from minimax_al.errors import DataError
+
+_AT_ONCE = 65_536
+_HASHES = "hashes of the unlabelled images"
 
 
 class LabelledImage(NamedTuple):
@@ -42,24 +47,6 @@ class LabelledImage(NamedTuple):
     measures: bool = True
 
 
-class UnlabelledImage(NamedTuple):
-    """Image without a label.
-
-    Attributes:
-        id: Id of the image.
-        path: Path relative to the images' folder.
-        content_hash: Hash of its file.
-        height: Height of the upright image, in pixels.
-        width: Width of the upright image, in pixels.
-    """
-
-    id: int
-    path: str
-    content_hash: str
-    height: int
-    width: int
-
-
 @dataclass(frozen=True)
 class Material:
     """Data of a training.
@@ -75,7 +62,7 @@ class Material:
     class_names: tuple[str, ...]
     labelled: tuple[LabelledImage, ...]
     held_out: tuple[LabelledImage, ...]
-    unlabelled: tuple[UnlabelledImage, ...]
+    unlabelled: Sequence[UnlabelledImage]
     last_label: int
 
     def class_counts(self) -> list[tuple[int, int]]:
@@ -89,7 +76,7 @@ class Material:
             self.class_names,
             [(known.content_hash, known.target, known.mask) for known in self.labelled],
             [(known.content_hash, known.target, known.mask) for known in self.held_out],
-            [unknown.content_hash for unknown in self.unlabelled],
+            _HASHES,
             *(
                 [confirmed]
                 if (confirmed := [known.content_hash for known in self.labelled if not known.measures])
@@ -101,7 +88,16 @@ class Material:
             dict(strategy),
             dict(recipe),
         ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        before, after = json.dumps(parts, sort_keys=True).split(f'"{_HASHES}"')
+        found = hashlib.sha256(before.encode())
+        # The text of a list of hashes, in portions: that of ten million would take a gigabyte.
+        found.update(b"[")
+        hashes = hashes_of(self.unlabelled)
+        for start in range(0, len(hashes), _AT_ONCE):
+            portion = [f'"{key.tobytes().hex()}"' for key in hashes[start : start + _AT_ONCE]]
+            found.update((", " if start else "").encode() + ", ".join(portion).encode())
+        found.update(b"]" + after.encode())
+        return found.hexdigest()
 
 
 def gather(connection: Connection, where: str | None = None) -> Material:
@@ -118,8 +114,8 @@ def gather(connection: Connection, where: str | None = None) -> Material:
     if not labelled:
         raise DataError("nothing is labelled yet: label the first round, or import labels, before training")
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
-    rows = connection.execute(select(*columns).where(is_candidate(), matches(where)).order_by(items.c.id))
-    unlabelled = tuple(UnlabelledImage(*row) for row in rows)
+    rows = streamed(connection, select(*columns).where(is_candidate(), matches(where)).order_by(items.c.id))
+    unlabelled = UnlabelledImages.read(rows)
     return Material(tuple(class_ids(connection)), labelled, held_out, unlabelled, last_event(connection))
 
 

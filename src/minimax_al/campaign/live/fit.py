@@ -10,7 +10,8 @@ import torch
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.recipes import read_recipe
-from minimax_al.campaign.features.training_data import LabelledImage, UnlabelledImage
+from minimax_al.campaign.features.training_data import LabelledImage
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.live.features import LiveFeatures
 from minimax_al.campaign.live.snapshot import Snapshot
 from minimax_al.campaign.model.fitted_labels import FittedLabels

@@ -20,7 +20,8 @@ from threading import Event
 from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.features.training_data import LabelledImage, UnlabelledImage
+from minimax_al.campaign.features.training_data import LabelledImage
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.live.features import LiveFeatures
 from minimax_al.campaign.live.fit import LiveFit, choose_without_model
 from minimax_al.campaign.live.measurement import Measurement, record_run

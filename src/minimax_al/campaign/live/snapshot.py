@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from minimax_al.campaign.features.training_data import Material, UnlabelledImage, read_labelled
+from minimax_al.campaign.features.training_data import Material, read_labelled
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.rounds.batches import OpenPick, open_picks
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import holding, last_event

@@ -10,6 +10,7 @@ from torch import Tensor
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.unlabelled_images import hashes_of
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.pixel_views import keep_views
 from minimax_al.campaign.model.pool_scores import keep_pool_scores
@@ -147,8 +148,11 @@ class FittedLabels:
 
     def _sample(self) -> list[int]:
         """Return the positions of a fixed sample of the unlabelled images."""
-        by_hash = sorted(range(len(self.material.unlabelled)), key=lambda i: self.material.unlabelled[i].content_hash)
-        return sorted(by_hash[:_SAMPLE])
+        hashes = hashes_of(self.material.unlabelled)
+        # By the first eight bytes, then by the rest where these are equal.
+        by_hash = np.lexsort(np.ascontiguousarray(hashes).view(">u8")[:, ::-1].T)
+        sample: list[int] = np.sort(by_hash[:_SAMPLE]).tolist()
+        return sample
 
     def _predict(self, images: Any, indices: Tensor) -> dict[str, Tensor]:  # noqa: ANN401 - any kind of images
         """Return M's class and its probability for each image; an empty mapping without images."""

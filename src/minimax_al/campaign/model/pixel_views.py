@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from minimax_al.campaign.features.training_data import UnlabelledImage
+from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.images.views import SaidKind, ViewFiles
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Models

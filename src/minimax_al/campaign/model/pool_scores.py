@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.unlabelled_images import ids_of
 from minimax_al.campaign.progress.pool_predictions import Likeliest, likeliest_classes, write_pool_predictions
 from minimax_al.data.dataset import Samples
 from minimax_al.loop import ActiveLearner
@@ -33,7 +34,7 @@ def keep_pool_scores(
     ]
     ids = [
         *(known.id for known in material.labelled),
-        *(material.unlabelled[position].id for position in unlabelled),
+        *ids_of(material.unlabelled)[np.asarray(unlabelled, dtype=np.int64)].tolist(),
         *(known.id for known in material.held_out),
     ]
     found = Likeliest(*(np.concatenate(arrays) for arrays in zip(*filter(None, parts), strict=True)))
