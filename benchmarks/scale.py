@@ -109,7 +109,9 @@ SELECT 's3://pool/' || lpad((n / 10000)::text, 5, '0') || '/' || lpad((n % 10000
     (('x' || substr(encode(sha256(convert_to('sha256=' || hex, 'UTF8')), 'hex'), 1, 16))::bit(64)::bigint >> 1)
         & 9223372036854775807,
     0, json_build_object('site', substr('ABCDE', (n % 5 + 1)::int, 1))
-FROM (SELECT n, encode(sha256(int8send(n)), 'hex') AS hex FROM generate_series({start}::bigint, {stop}::bigint) AS n) AS made
+FROM (
+    SELECT n, encode(sha256(int8send(n)), 'hex') AS hex FROM generate_series({start}::bigint, {stop}::bigint) AS n
+) AS made
 """
 """The rows that `mal new` stores for the manifest, made by PostgreSQL itself."""
 
