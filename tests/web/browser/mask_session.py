@@ -28,7 +28,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 from minimax_al.campaign import Campaign  # noqa: E402
 from minimax_al.campaign.images.superpixels import REGIONS, find_superpixels  # noqa: E402
 
-LIGHT = ("stored_size=64", "recipe.task.epochs=4", "recipe.task.steps_per_epoch=12")
+LIGHT = ("stored_size=64", "recipe.task.epochs=3", "recipe.task.steps_per_epoch=10")
 JOB = 1_500_000  # milliseconds that a training may take on a busy machine
 
 
