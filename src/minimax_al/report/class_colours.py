@@ -71,7 +71,7 @@ def _linear(share: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _gamma(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return linear RGB as sRGB colours from 0 to 1; what a screen cannot show is clipped."""
+    """Return linear RGB as sRGB colours from 0 to 1; colours outside of the gamut are clipped."""
     inside = linear.clip(0, 1)
     return np.where(inside <= 0.0031308, 12.92 * inside, 1.055 * inside ** (1 / 2.4) - 0.055)
 

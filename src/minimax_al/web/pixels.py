@@ -31,7 +31,7 @@ Encodings = Annotated[str | None, Header(alias="Accept-Encoding")]
 
 @router.get("/api/drawing/{item}")
 def drawing(item: ItemId, author: Annotated[Author, Query()], state: TheState) -> DrawingInfo:
-    """Return what a page needs to draw on an image."""
+    """Return size, content and layers of an image to draw on."""
     campaign = state.campaign
     canvas = find_canvas(campaign, item)
     height, width = canvas.size
