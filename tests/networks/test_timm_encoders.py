@@ -36,7 +36,7 @@ def test_for_segmentation_the_map_keeps_an_eighth_of_the_image(name):
 
 def test_a_transformer_refuses_other_sizes():
     images = torch.zeros(1, 3, 32, 32, device="meta")
-    with pytest.raises(ShapeError, match=r"cannot take images of 32×32 pixels.*set augmentation\.input_size"):
+    with pytest.raises(ShapeError, match=r"cannot read images of 32×32 pixels.*set augmentation\.input_size"):
         on_meta("timm:vit_tiny_patch16_224")(images)
 
 

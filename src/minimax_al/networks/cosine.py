@@ -11,7 +11,7 @@ from minimax_al.networks.normalisation import l2_normalise
 from minimax_al.networks.reversal import reverse_gradient
 
 Reversal = Literal["after_bottleneck", "before_bottleneck"]
-"""Where the gradient is reversed: whether the bottleneck moves with the encoder or with the prototypes."""
+"""Position of the gradient reversal, which decides whether the bottleneck moves with the encoder or the prototypes."""
 
 
 class CosineClassifier(nn.Module):
@@ -27,9 +27,9 @@ class CosineClassifier(nn.Module):
         num_classes: Number of classes K.
         bottleneck: Width of the layer before the normalisation; None leaves it out.
         temperature: Temperature T, by which the logits are divided.
-        reversal: Place where `reverse=True` turns the gradient: "after_bottleneck" (the bottleneck moves with the
-            encoder, as in minimax entropy for domain adaptation) or "before_bottleneck" (it moves with the
-            prototypes). Without a bottleneck both are the same place.
+        reversal: Position of the gradient reversal for `reverse=True`: "after_bottleneck" (the bottleneck moves with
+            the encoder, as in minimax entropy for domain adaptation) or "before_bottleneck" (it moves with the
+            prototypes). Without a bottleneck both are the same.
         output_stride: Pixels per step of the encoder's feature map; None for one vector per image.
 
     Attributes:
@@ -38,7 +38,7 @@ class CosineClassifier(nn.Module):
         present: Classes that can be predicted, shape (K,) bool; None for all.
 
     Raises:
-        ConfigurationError: A size or temperature is not positive, or the place of the reversal is unknown.
+        ConfigurationError: A size or temperature is not positive, or the reversal is unknown.
 
     Example:
         >>> classifier = CosineClassifier(in_features=512, num_classes=100, bottleneck=256)
@@ -97,7 +97,7 @@ class CosineClassifier(nn.Module):
         self.register_buffer("present", None if bool(present.all()) else present.to(self.weight.device))
 
     def directions(self, features: Tensor, *, reverse: bool = False) -> Tensor:
-        """Map features to the unit vectors u that meet the prototypes: `logits = u Wᵀ / T`.
+        """Map features to the unit vectors u of which logits are made: `logits = u Wᵀ / T`.
 
         They are the input of the last layer: the gradient of the cross-entropy with respect to `W` is
         `(p − e_y) ⊗ u / T` for an image of class y.
@@ -140,7 +140,7 @@ class CosineClassifier(nn.Module):
         return logits if self.output_stride is None else upsample_logits(logits, self.output_stride, size)
 
     def logits_of(self, directions: Tensor) -> Tensor:
-        """Map vectors that meet the prototypes, of any length, to logits (B, K): they are normalised first."""
+        """Normalise vectors of the prototypes' width, and map them to logits (B, K)."""
         return self._logits(l2_normalise(directions.to(self.weight.dtype)))
 
     def _logits(self, directions: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def encoder_levels(encoder: Encoder, images: Tensor) -> tuple[list[Tensor], Tens
         if x.ndim != 4 or isinstance(layer, nn.AdaptiveAvgPool2d):
             continue
         if maps and maps[-1].shape[2:] == x.shape[2:]:
-            maps.pop()
+            maps.pop()  # a later map of the same size replaces it
         maps.append(x)
     return maps[-MOST_LEVELS:] or [x], x
 

@@ -7,7 +7,7 @@ from torch import Tensor
 class _ReverseGradient(torch.autograd.Function):
     @staticmethod
     def forward(_ctx: object, x: Tensor) -> Tensor:
-        return x.view_as(x)
+        return x.view_as(x)  # a new tensor, so that autograd calls `backward`
 
     @staticmethod
     def backward(_ctx: object, *grad_outputs: Tensor) -> Tensor:

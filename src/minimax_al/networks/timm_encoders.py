@@ -62,7 +62,7 @@ class _TimmLayer(nn.Module):
         except AssertionError as error:  # transformers assert the size that they were built for
             height, width = images.shape[2:]
             raise ShapeError(
-                f"encoder {self.name!r} cannot take images of {height}×{width} pixels ({error}): "
+                f"encoder {self.name!r} cannot read images of {height}×{width} pixels ({error}): "
                 f"set augmentation.input_size to the size that it was built for"
             ) from error
         return features[-1] if isinstance(features, list) else features
@@ -113,7 +113,7 @@ def _create(timm: ModuleType, model_name: str, **settings: Any) -> Any:  # noqa:
 
 def _create_dilated(timm: ModuleType, model_name: str, **start: Any) -> Any:  # noqa: ANN401
     refusal = ConfigurationError(
-        f"timm cannot give model {model_name!r} output stride {_OUTPUT_STRIDE}: take a convolutional one, "
+        f"timm cannot give model {model_name!r} output stride {_OUTPUT_STRIDE}: use a convolutional one, "
         f"such as 'timm:resnet50'"
     )
     settings = {"features_only": True, "out_indices": (-1,), "output_stride": _OUTPUT_STRIDE}

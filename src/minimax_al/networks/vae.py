@@ -20,14 +20,17 @@ HIDDEN = 512
 
 
 class VAEOutput(NamedTuple):
-    """Output of one pass of the autoencoder."""
+    """Output of one pass of the autoencoder.
+
+    Attributes:
+        reconstruction: Reconstructed images, shape (B, 3, H, W).
+        mu: Mean of the latent code, the discriminator's input, shape (B, latent_features).
+        logvar: Logarithm of the code's variance, shape (B, latent_features).
+    """
 
     reconstruction: Tensor
-    """Reconstructed images, shape (B, 3, H, W)."""
     mu: Tensor
-    """Mean of the latent code, the discriminator's input, shape (B, latent_features)."""
     logvar: Tensor
-    """Logarithm of the code's variance, shape (B, latent_features)."""
 
 
 class VAE(nn.Module):
@@ -63,6 +66,7 @@ class VAE(nn.Module):
         check_positive(height=height, width=width, latent_features=latent_features, layers=len(widths))
         check_positive(**{f"widths[{level}]": channels for level, channels in enumerate(widths)})
         factor = 2 ** len(widths)
+        # −n mod factor pixels make a side of n pixels a multiple of the factor; −(−n // factor) rounds up.
         self.padding = (0, -width % factor, 0, -height % factor)
         grid = (widths[-1], -(-height // factor), -(-width // factor))
         code_features = grid[0] * grid[1] * grid[2]
@@ -86,7 +90,9 @@ class VAE(nn.Module):
             ShapeError: The images do not have `image_size`.
         """
         mu, logvar = self.encode(images)
-        return VAEOutput(self.decode(mu + torch.randn_like(mu) * (0.5 * logvar).exp()), mu, logvar)
+        # Reparameterisation: code = μ + ε σ with ε from N(0, 1), so that gradients reach μ and σ.
+        codes = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
+        return VAEOutput(self.decode(codes), mu, logvar)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map images (B, 3, H, W) to the mean and log-variance of their codes, each (B, z)."""
@@ -158,6 +164,7 @@ def vae_loss(reconstruction: Tensor, images: Tensor, mu: Tensor, logvar: Tensor,
     if reconstruction.shape != images.shape or mu.shape != logvar.shape or len(mu) != len(images):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (reconstruction, images, mu, logvar))
         raise ShapeError(f"reconstruction, images, mu and logvar have shapes {shapes}: each pair must agree")
+    # KL(N(μ, σ²) ‖ N(0, 1)) = ½ Σ (μ² + σ² − 1 − log σ²)
     divergence_B = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1)
     return F.mse_loss(reconstruction, images) + beta * divergence_B.mean()
 

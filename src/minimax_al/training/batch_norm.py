@@ -30,9 +30,11 @@ class RankBatchNorm(_BatchNorm):
         values = input.float() if input.dtype in {torch.float16, torch.bfloat16} else input
         others = [0, *range(2, values.ndim)]
         shape = (1, -1, *[1] * (values.ndim - 2))
+        # One message for all ranks' sums: Σx of each channel, then the number of values per channel.
         own_count = values.new_full((1,), values.numel() // values.shape[1])
         totals = sum_over_ranks(torch.cat([values.sum(others), own_count]))
         count, mean = totals[-1].detach(), totals[:-1] / totals[-1].detach()
+        # A second message for the variance: squares of centred values lose no digits, as Σx² − n·mean² would.
         centred = values - mean.view(shape)
         variance = sum_over_ranks(centred.square().sum(others)) / count
         self._remember(mean.detach(), variance.detach(), count)
@@ -53,6 +55,7 @@ class RankBatchNorm(_BatchNorm):
         self.num_batches_tracked.add_(1)
         weight = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, weight)
+        # Running statistics hold the unbiased variance, Σ(x − mean)² / (count − 1).
         self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), weight)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - likewise

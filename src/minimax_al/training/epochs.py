@@ -55,10 +55,10 @@ class EpochSettings(BaseModel):
         return self.steps_per_epoch or math.ceil(images / self.batch_size)
 
     def plan(self, steps: int) -> list[int]:
-        """Return the number of steps of each pass.
+        """Return the number of steps of each epoch.
 
         Args:
-            steps: Steps of a whole pass, as `steps` returns them.
+            steps: Steps of a whole epoch, as `steps` returns them.
 
         Example:
             >>> EpochSettings(total_steps=7).plan(3)
@@ -124,7 +124,7 @@ def run_epochs(
     ranks: Ranks = ALONE,
     log: Callable[[Mapping[str, float], int], None] | None = None,
 ) -> list[dict[str, float]]:
-    """Train for all epochs, going on from the checkpoint where there is one.
+    """Train for all epochs; resume from the checkpoint if it exists.
 
     Nothing random outlives an epoch: `batches(epoch)` draws from generators of its own, and torch's global
     generators are seeded from (seed, name, epoch). So a training that was interrupted and resumed equals one
@@ -134,7 +134,7 @@ def run_epochs(
         name: Name of the training, for seeds, checkpoints and messages.
         training: Networks that learn.
         settings: Epochs, learning rate and schedule.
-        batches: epoch → the arguments of `training.step`, one tuple a step.
+        batches: Function from an epoch to its batches, each a tuple of arguments of `training.step`.
         steps: Batches of a whole epoch; `settings.plan` has those of each.
         seed: Seed of the round.
         device: Device of the training.
@@ -148,8 +148,8 @@ def run_epochs(
         The mean losses of every epoch.
 
     Raises:
-        TrainingDivergedError: a loss is NaN or infinite.
-        CheckpointError: the checkpoint is damaged or of another training, or not all ranks see it.
+        TrainingDivergedError: A loss is NaN or infinite.
+        CheckpointError: The checkpoint is damaged or of another training, or not all ranks see it.
     """
     whose = {
         "training": name,
@@ -198,6 +198,7 @@ def learning_rate_at(settings: EpochSettings, progress: float) -> float:
         return settings.learning_rate
     if settings.schedule == "step":
         return settings.learning_rate * 0.1 ** math.floor(4 * progress)
+    # Half a cosine wave, from the learning rate at the start to 0 at the end.
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -215,7 +216,7 @@ def _one_epoch(
     training: Training, settings: EpochSettings, batches: Iterable[tuple[Any, ...]], epoch: int, steps: int
 ) -> list[Mapping[str, Tensor]]:
     losses = []
-    epochs = sum(settings.plan(steps)) / steps
+    epochs = sum(settings.plan(steps)) / steps  # not a whole number where the last epoch is shorter
     for step, batch in enumerate(batches):
         rate = learning_rate_at(settings, (epoch + step / steps) / epochs)
         for optimizer in training.optimizers.values():

@@ -10,10 +10,10 @@ Ebrahimi, Gan, Salahi, Darrell: Minimax Active Learning, 2020. With W the protot
     C minimises L_CE + λ L_Ent      (high entropy: prototypes move towards the unlabelled features)
     D minimises L_BCE               (1 = labelled, 0 = unlabelled)
 
-A gradient reversal layer between F and C gives both their sign in one backward pass. F is an encoder of images, or an
+A gradient reversal layer between F and C gives each its sign in one backward pass. F is an encoder of images, or an
 adapter of the features of a frozen encoder; nothing below depends on which.
 
-The paper leaves some choices open. Each is made as follows, and a setting makes the other one:
+The paper leaves some choices open. These are the defaults; the setting in parentheses selects the alternative:
     * L_Ent is −H, the only reading under which lines 8 and 9 of Algorithm 1 agree with Eq. 2.
     * C has a bottleneck, whose output is normalised: the paper's parameter counts imply it (`bottleneck=None`
       is Eq. 1 to the letter). The bottleneck learns with F (`reversal="before_bottleneck"`: with C).
@@ -27,7 +27,7 @@ one run serves all three losses. With attached features D's gradient needs F's g
 runs again.
 
 Departures, each off by default on images (`minimax_on_features` has the values for features):
-    * learning rates α₁, α₂, α₃ of F, C and D apart (`encoder_rate`, `classifier_rate`, `discriminator_rate`), as
+    * separate learning rates α₁, α₂, α₃ of F, C and D (`encoder_rate`, `classifier_rate`, `discriminator_rate`), as
       Algorithm 1 writes them;
     * prototypes that start as class means of normalised features (`imprint`; the paper's reference [48]);
     * classes without a label are left out of Eq. 1, Eq. 2 and the predictions (`mask_missing`);
@@ -107,7 +107,7 @@ class MinimaxTraining:
 
     Args:
         encoder: Network F, from images to features, or an adapter of features.
-        classifier: Network C, from features to logits; `reverse=True` turns the gradient on its way to F.
+        classifier: Network C, from features to logits; `reverse=True` reverses the gradient that reaches F.
         discriminator: Network D, from features to one logit per image; None trains none.
         settings: Settings of the algorithm.
         runtime: Device and precision.
@@ -224,7 +224,7 @@ class MinimaxTraining:
         return loss_ce.detach(), features.detach()
 
     def _adversary_step(self, x_labelled: Tensor, x_unlabelled: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Move F so that D takes every image for labelled, as VAAL's encoder; return the loss and the features."""
+        """Move F so that D classifies every image as labelled, as in VAAL; return the loss and the features."""
         features = self._encode_each(x_labelled, x_unlabelled)
         logits = [self._forward("discriminator", self._seen_by_d(each)) for each in features]
         loss = sum((self.mean(F.softplus(-each)) for each in logits), start=torch.zeros_like(logits[0].sum()))

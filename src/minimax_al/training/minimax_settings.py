@@ -39,8 +39,8 @@ class MinimaxSettings(EpochSettings):
         classifier_entropy: `maximise` is the paper's game; `minimise` lets C follow F.
         warmup_steps: Number of steps of cross-entropy on labelled images alone before the game.
         carry_over: Whether F, C and D start from those of the last round instead of their first weights.
-        adversary_weight: Weight of the loss by which F makes D take every image for labelled, as in VAAL; 0 leaves it
-            out.
+        adversary_weight: Weight of the loss by which F makes D classify every image as labelled, as in VAAL; 0 leaves
+            it out.
         discriminator_input: Input of D: the `features` of F, the output of C's `bottleneck`, or `unnormalised`
             features.
         consistency_weight: Weight of FixMatch's consistency term on unlabelled images; the paper has none.

@@ -68,6 +68,7 @@ def fold_of_labels(round_: Round, groups: Tensor, folds: int = FOLDS) -> Tensor:
     """
     targets = round_.targets[round_.labelled].long()
     _, group_of = groups.unique(return_inverse=True)
+    # The first label of each group represents it: written backwards, the first one is what remains.
     first = torch.full((int(group_of.max()) + 1,), -1, dtype=torch.int64)
     for position in range(len(groups) - 1, -1, -1):
         first[group_of[position]] = position
@@ -110,6 +111,7 @@ def out_of_fold_steps(
     predicted = torch.zeros(len(fold), dtype=torch.bool)
     for number in range(int(fold.max()) + 1):
         held, trained_on = (fold == number).nonzero().flatten(), ((fold != number) & allowed).nonzero().flatten()
+        # A fold without labels, or a training set of one class, predicts nothing.
         if len(held) == 0 or len(round_.targets[round_.labelled[trained_on]].unique()) < 2:
             continue
         models = fit(replace(round_, labelled=round_.labelled[trained_on], folder=None, progress=None))

@@ -86,7 +86,7 @@ def refined_means(labels: Labels, settings: HeadSettings, pool: Tensor | None) -
 
     Args:
         labels: Labels with features of length 1.
-        settings: Number of refinements; the middle temperature shares the unlabelled features out.
+        settings: Number of refinements; the middle temperature softens the assignment of unlabelled features.
         pool: Unlabelled features of length 1, shape (U, d), or None.
 
     Returns:
@@ -100,7 +100,9 @@ def refined_means(labels: Labels, settings: HeadSettings, pool: Tensor | None) -
     sums = torch.zeros(means.shape, dtype=torch.float64)
     sums.index_add_(0, torch.searchsorted(labels.present, labels.targets), weighted)
     for _ in range(settings.refinements):
+        # Soft assignment: share of each unlabelled feature that belongs to class k, rows of sum 1, (U, P).
         shares = torch.softmax(pool @ means.T / _middle_temperature(settings), dim=1)
+        # Weighted sums of both kinds; the division by their weights falls away in the normalisation.
         means = l2_normalise(sums + shares.T @ pool).to(means.dtype)
     return means
 
@@ -174,7 +176,7 @@ class _Problem:
     def solve(self, temperature: float, entropy_weight: float, **solver: Any) -> Tensor:  # noqa: ANN401 - of the solver
         """Return V, shape (P, d)."""
         # With λ = 0 the optimum of V − V₀ is in the span of the labelled features, where the problem has L instead of
-        # d columns; with λ > 0 the span is where it is looked for.
+        # d columns; with λ > 0 the search is restricted to that span.
         start = self.means / temperature
         pool = self.pool if entropy_weight > 0 else None
         problem = SoftmaxRegression(
@@ -188,6 +190,7 @@ class _Problem:
             offset=self.labels.features @ start.T,
             unlabelled_offset=None if pool is None else pool @ start.T,
         )
+        # The logits of V₀ are the offsets, so that the solver looks for the difference V − V₀ alone.
         away, _ = problem.solve(**solver)
         return start + (away if self.basis is None else away @ self.basis.T)
 

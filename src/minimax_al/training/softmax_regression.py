@@ -4,9 +4,9 @@ With rows z_i of features, classes y_i, label weights w_i of sum 1, prior means 
 
     J(V, b) = Σ_i w_i · (−log softmax_{y_i}(V z_i + b)) + λ · mean_u H(softmax(V u + b)) + α/2 · ‖V − V₀‖²
 
-V₀ = 0 is L2-regularised multinomial logistic regression. With offsets o_i the logits are o_i + V z_i + b: o_i = V' z_i
-and V₀ = 0 look for the difference from prototypes V'. For λ = 0 the problem is strictly convex, so its optimum does not
-depend on the solver.
+V₀ = 0 gives L2-regularised multinomial logistic regression. Offsets o_i are added to the logits, which are then
+o_i + V z_i + b: with o_i = V' z_i and V₀ = 0, the solution V is the difference from prototypes V'. For λ = 0 the
+problem is strictly convex, so its optimum does not depend on the solver.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class SoftmaxRegression:
         log_probs = _log_probs(self.features, weight, bias, self.offset)
         picked = log_probs.gather(1, self.targets[:, None]).squeeze(1)
         loss = -(self.label_weights * picked).sum()
-        # ∂(−log p_y)/∂logit_k = p_k − [k = y]
+        # Slope of the loss with respect to the logits, (L, K): ∂(−log p_y)/∂logit_k = p_k − [k = y]
         slope = log_probs.exp()
         slope[torch.arange(len(slope)), self.targets] -= 1
         slope *= self.label_weights[:, None]
