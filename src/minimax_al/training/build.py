@@ -1,4 +1,4 @@
-"""Building a round's networks: from the recipe, with Xavier weights that depend on the seed and the part alone."""
+"""Networks of a round: built from the recipe, with Xavier weights that depend on the seed and the part alone."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager

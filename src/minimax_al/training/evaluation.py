@@ -119,7 +119,9 @@ def calibration_error(logits: Tensor, targets: Tensor, bins: int = 15) -> float:
         bins: Number of bins of confidence over [0, 1].
     """
     confidence, predicted = logits.double().softmax(dim=1).max(dim=1)
+    # Bin k holds confidences in (k / bins, (k + 1) / bins], as in the paper.
     bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1
     gap = torch.zeros(bins, dtype=torch.float64)
     gap.index_add_(0, bin_of, (predicted == targets).double() - confidence)
+    # |Σ (correct − confidence)| of a bin is its size times |accuracy − confidence|.
     return float(gap.abs().sum() / len(targets))

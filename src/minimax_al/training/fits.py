@@ -1,4 +1,4 @@
-"""Fits of a round's networks: M alone; F, C and D and then M from F; VAAL's autoencoder."""
+"""Fits of a round's networks: M alone; F, C and D, then M from F; VAAL's autoencoder."""
 
 import logging
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 def fit_supervised(round_: Round, *, dropout: float = 0.0) -> Models:
     """Train M on the labelled samples: from Xavier initialisation, or as a head on features.
 
-    Every baseline of the paper trains so.
+    Every baseline of the paper is trained like this.
 
     Args:
         round_: Round with labels and recipe.
@@ -140,7 +140,7 @@ def _train_task_model(round_: Round, task_model: AnyTaskModel) -> list[dict[str,
 def labelled_unlabelled(
     round_: Round, name: str, batch_size: int, epoch: int, steps: int, *, twice: bool = False
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Yield one tuple per step: labelled samples, their targets, unlabelled ones, and with `twice` their copies."""
+    """Yield one tuple per step: labelled samples, targets, unlabelled samples, and with `twice` strong copies."""
     labelled = round_.labelled_batches(name, batch_size, epoch, steps)
     if len(round_.unlabelled) == 0:
         return ((x, y, x) for x, y in labelled)

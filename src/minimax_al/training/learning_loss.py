@@ -68,6 +68,7 @@ def ranking_loss(predicted: Tensor, losses: Tensor, margin: float, mean: Mean) -
         mean: Mean over this batch, or over all ranks' parts of it.
     """
     pairs = len(predicted) // 2
+    # +1 where the first image of a pair has the higher loss, −1 where the second has it.
     higher = (losses - losses.flip(0))[:pairs].detach().sign()
     differences = (predicted - predicted.flip(0))[:pairs]
     hinges = F.relu(margin - higher * differences)

@@ -36,7 +36,7 @@ class Outputs:
         return self.features.mean(dim=(2, 3)) if self.features.ndim == 4 else self.features
 
     def last_layer_input(self) -> Tensor:
-        """Return the input of the last layer, (B, e): the features, or the unit vectors that meet the prototypes.
+        """Return the input of the last layer, (B, e): the features, or unit vectors before the prototypes.
 
         The gradient of that layer's weights is `(p − e_y) ⊗ last_layer_input`; a cosine classifier's is divided by T.
         """
@@ -50,11 +50,11 @@ class Models:
     """Networks that a fit returns.
 
     Attributes:
-        task_model: Task model M, which is evaluated and taken away.
+        task_model: Task model M, which is evaluated and packaged.
         encoder: Encoder F of Minimax Active Learning; None under other trainings.
         classifier: Cosine classifier C of Minimax Active Learning; None under other trainings.
         discriminator: Discriminator D, where one was trained.
-        others: Networks of single methods, by name.
+        others: Networks of particular methods, by name.
         history: Mean losses of every epoch, by training.
     """
 

@@ -80,7 +80,7 @@ class VaalTraining:
         own = vae_loss(reconstruction.to(dtype), images, mu.to(dtype), logvar.to(dtype), self.settings.beta)
         # The mean over this rank's images is weighted by their number.
         loss_vae = self.runtime.ranks.mean(own.expand(len(images)))
-        # The VAE wants every image, labelled or not, to pass for labelled.
+        # The VAE's target is "labelled" for every image, whatever it is.
         loss_adversary = self.runtime.ranks.mean(F.softplus(-logits.to(dtype)))
         loss = loss_vae + self.settings.adversary_weight * loss_adversary
         self.runtime.descend(loss, self.networks, self.optimizers, ["vae"])
