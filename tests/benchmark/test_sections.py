@@ -68,7 +68,7 @@ def test_savings_show_what_is_known():
         TableCell("70", "at least 62"),
         TableCell("not reached", "", "muted"),
     ]
-    assert remarks_of(section) == ["bald: Omitted: x.", "One seed: there is no interval."]
+    assert remarks_of(section) == ["bald: Omitted: x.", "One seed gives no interval."]
 
 
 def curve_of(strategy, labels, *seeds):

@@ -100,7 +100,7 @@ def test_a_campaign_without_features_says_so(client):
     assert client.post("/api/neighbours", json={"items": [1]}).status_code == 409
     refused = client.post("/api/likeness", json={"items": [1, 2]})
     assert refused.status_code == 409
-    assert "there are no features to compare them by" in refused.json()["error"]
+    assert "it has no features to compare them by" in refused.json()["error"]
     maps = client.get("/api/maps").json()
     assert (maps["features"], maps["images"], [one["version"] for one in maps["maps"]]) == (False, 0, [None, None])
     assert client.post("/api/maps", json={"method": "pca"}).status_code == 409

@@ -196,7 +196,7 @@ def _spread(scores: Sequence[float]) -> list[str]:
 
 @contextmanager
 def _images_to_check(dataset: Dataset | None, trained: Trained) -> Iterator[tuple[Path, Sequence[str], str]]:
-    """Yield a folder of image files on which the ONNX file is checked, their names, and what they are."""
+    """Yield a folder of image files on which the ONNX file is checked, their names and their kind."""
     with tempfile.TemporaryDirectory() as folder:
         if dataset is None or isinstance(dataset.test, Features) or not len(dataset.test):
             images, kind = _random_images(trained.input_size), "random images"

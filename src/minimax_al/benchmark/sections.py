@@ -52,7 +52,7 @@ def labels_saved_section(results: Sequence[LabelsSaved]) -> Section:
     )
     remarks = [f"{r.strategy}: {note}" for r in results for note in r.notes]
     if any(len(result.seeds) == 1 for result in results):
-        remarks.append("One seed: there is no interval.")
+        remarks.append("One seed gives no interval.")
     tables = [
         Table([f"as {reference} with", *heads], saved, caption),
         Table([f"as {reference} with", *heads], needed, "The number of labels needed for that accuracy."),
@@ -168,7 +168,7 @@ def gain_split_section(split: GainSplit) -> Section:
         "Percentage points. Training and selection add up to the gain. Below: 95% t interval, paired over seeds;"
         f" coloured where it excludes zero and there are {MIN_SEEDS} seeds or more."
     )
-    remarks = [*split.notes, *(["One seed: there is no interval."] if len(split.seeds) == 1 else [])]
+    remarks = [*split.notes, *(["One seed gives no interval."] if len(split.seeds) == 1 else [])]
     if not has_work:
         remarks.append(
             f"The training's part includes the gain of more steps; the strategy {EQUAL_WORK} would separate it."

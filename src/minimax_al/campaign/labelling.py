@@ -405,7 +405,7 @@ class Labelling:
             return count_conflicts(connection)
 
     def authors(self, items: Sequence[Item]) -> dict[int, str]:
-        """Return who gave the last answer of each image, by item id; images without an answer are left out.
+        """Return the author of the last answer of each image, by item id; images without an answer are left out.
 
         Args:
             items: Images, by id or path.

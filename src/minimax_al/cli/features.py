@@ -57,7 +57,7 @@ def embed(
         workers: Threads that decode, and on a CPU run the network; without it, one per core.
         part: Part of the images to process, such as 3/8: a scheduler starts each part where and when it likes. Its
             features go to a folder of its own in OUT, which may then be a URL of object storage; a run without a part
-            joins all parts and computes what they lack.
+            joins all parts and computes the missing features.
         join: Folder or URL whose parts are joined; without it, those in OUT.
         devices: Devices that share the work on each machine, one process each, started by torchrun or SLURM.
         nodes: Machines that share the work.

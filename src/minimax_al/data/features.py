@@ -40,8 +40,8 @@ class Features:
         names: Image names.
         shape: (N, d).
         description: Description of the encoder; None for vectors of unknown origin.
-        known_mean: Mean vector of the pool that learning subtracts, shape (d,); None before it is computed. Who draws
-            many data sets from one pool sets it.
+        known_mean: Mean vector of the pool that learning subtracts, shape (d,); None before it is computed. Callers
+            that draw many data sets from one pool set it.
 
     Raises:
         ShapeError: A shard is not (n, d) of a floating dtype, widths differ, or the names are not N.

@@ -25,7 +25,7 @@ class CardText:
     Attributes:
         scores: Markdown paragraphs about the model's scores.
         training_data: Markdown paragraphs about the images that it was trained on.
-        limits: Paragraph about what the scores do not cover.
+        limits: Paragraph about the limits of the scores.
         counted: Heading of the second count in the table of classes, such as "held out".
         compared_on: Images on which the ONNX file was compared with the weights.
     """

@@ -4,7 +4,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def is_formula(text: str) -> bool:
-    """Return whether Excel, LibreOffice and Google Sheets may run a cell as a formula.
+    """Return whether Excel, LibreOffice and Google Sheets may run the text as a formula.
 
     Example:
         >>> is_formula("=1+1"), is_formula("-rf.jpg"), is_formula("a=1.jpg")

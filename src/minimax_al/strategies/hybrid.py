@@ -70,10 +70,10 @@ class UHerding(Hybrid):
     """Images that raise the uncertainty-weighted kernel coverage most (Bae, Oliveira and Sutherland 2025).
 
     Time O(N·d·K) for the margins, then O(n²·d) for n images; memory O(N + n·d). Exact up to n = 35,000 images; of a
-    larger pool as many are drawn by their uncertainty, and the picks come from these.
+    larger pool that number is drawn by uncertainty, and the picks come from these.
 
     Attributes:
-        most_images: Largest pool that is seen whole; a larger one is represented by as many images, drawn by
+        most_images: Largest pool that is seen whole; a larger one is represented by that number of images, drawn by
             uncertainty. The time grows with its square: 4,000 images of 1,280 features take a second on a core.
     """
 

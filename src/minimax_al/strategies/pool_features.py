@@ -93,7 +93,7 @@ def pool_features(
 
 
 def is_large(round_: Round, count: int | None = None) -> bool:
-    """Return whether the features of so many images are read block by block; default all unlabelled images."""
+    """Return whether the features of N images are read block by block; default all unlabelled images."""
     pool = round_.dataset.train
     rows = len(round_.unlabelled) if count is None else count
     return isinstance(pool, Features) and rows * pool.shape[1] > MOST_NUMBERS

@@ -5,7 +5,7 @@ Part I of N computes the features of the I-th of N equal slices of the listed im
     OUT/parts/I-of-N/STORE/...          see `minimax_al.data.feature_store`
 
 where OUT is a folder or a URL of object storage. A run without a part joins the finished shards of all parts into its
-own store and computes what they lack: a lost part costs itself alone.
+own store and computes the missing rows: a lost part costs itself alone.
 """
 
 import hashlib
@@ -97,7 +97,7 @@ class PartFolder:
             self.folder = object_cache().folder.parent / "parts" / name
 
     def fetch_records(self, description: FeatureDescription) -> None:
-        """Copy what an interrupted part has finished, without its vectors: keys and records.
+        """Copy the finished shards of an interrupted part, without vectors: keys and records.
 
         Args:
             description: Description of the part's store.

@@ -1,6 +1,6 @@
 """Script and styles of the page under names that follow from their content, compressed, for browsers to keep.
 
-A new version has another name, so a browser may keep what it has for ever. Only these files are compressed: they hold
+A new version has another name, so a browser may keep its copy for ever. Only these files are compressed: they hold
 nothing of the campaign, no token and no text that a client has sent, so that their size tells nothing.
 """
 

@@ -46,7 +46,7 @@ def _after_its_imports(module: Path, importers: tuple[str, ...]) -> Iterator[Pat
 
 
 def _as_function(module: Path, numbers: dict[str, int]) -> str:
-    """Return a module as a function; what it exports is read when it is used, so that variables may change."""
+    """Return a module as a function; its exports are read when they are used, so that variables may change."""
     text = module.read_text(encoding="utf-8")
     exported = [found["name"] for found in _EXPORT.finditer(text)]
     body = _EXPORT.sub("", _IMPORT.sub(lambda found: _constant(found, numbers), text))

@@ -60,7 +60,7 @@ class Learner:
         self._keeper.start()
 
     def stop(self) -> None:
-        """End the process; what it has published stays."""
+        """End the process; its published state stays."""
         self._stop.set()
         with self._lock:
             process = self._process

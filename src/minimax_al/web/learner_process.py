@@ -1,6 +1,6 @@
 """Live learner in a process of its own: `python -m minimax_al.web.learner_process FOLDER`.
 
-The options come as JSON on standard input. The process writes lines of JSON about what it does, and ends when its
+The options come as JSON on standard input. The process writes lines of JSON about its work, and ends when its
 input closes. It runs at low priority, on half of the processors, so that the page stays quick.
 """
 

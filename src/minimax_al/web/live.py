@@ -1,4 +1,4 @@
-"""Route of live labelling: what the learner has published, in one short answer."""
+"""Route of live labelling: the learner's published state, in one short answer."""
 
 from fastapi import APIRouter
 from fastapi.responses import Response

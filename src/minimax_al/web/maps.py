@@ -64,11 +64,11 @@ def points(method: MapMethod, explorer: TheExplorer) -> Response:
 
 @router.get("/maps/{method}/colours", response_class=Response, responses={**_BINARY, **declared(404, 422)})
 def colours(method: MapMethod, explorer: TheExplorer, role: TheRole) -> Response:
-    """Return what a map's points are coloured by: four columns of N int16 numbers.
+    """Return the values that colour a map's points: four columns of N int16 numbers.
 
     They are the index of the label's class, the index of the class that today's model predicts, its uncertainty in
-    thousandths, and the last round that picked the image; -1 where there is none. A label without a class, such as a
-    mask, has -2; for the annotator's link all labels have.
+    thousandths, and the last round that picked the image; -1 where the value is missing. A label without a class,
+    such as a mask, has -2; for the annotator's link all labels have.
     """
     found = _map(explorer, method)
     columns = colour_columns(explorer.view(), found)

@@ -1,4 +1,4 @@
-"""Annotators at the page: who has asked for images lately, so that a page that is alone may hold all of them."""
+"""Annotators at the page that requested images lately, so that a page that is alone may hold all of them."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ SEAT_SECONDS = 60.0
 
 
 class Seats:
-    """Pages of annotators that have asked for images lately; safe to share between threads.
+    """Pages of annotators that requested images lately; safe to share between threads.
 
     Args:
         clock: Function that returns a time in seconds that never decreases.

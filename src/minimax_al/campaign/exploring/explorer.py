@@ -251,7 +251,7 @@ class Explorer:
         """
         source, folder = self.context.settings.features, self.context.folder
         if source is None:
-            raise CampaignError("this campaign trains networks on its images: there are no features to compare them by")
+            raise CampaignError("this campaign trains networks on its images: it has no features to compare them by")
         with self._lock:
             try:
                 key = (table.images, source, (folder / FEATURES / "current.json").stat().st_mtime_ns)

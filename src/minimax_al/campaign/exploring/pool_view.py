@@ -55,7 +55,7 @@ class FoundImage:
 
 
 def _without_answer(image: FoundImage) -> FoundImage:
-    """Return an image whose answer is hidden; what the model thinks of it would give it away."""
+    """Return an image whose answer is hidden, and the model's prediction with it."""
     return replace(image, class_name=None, author=None, contradiction=None, suspected=False)
 
 
@@ -98,7 +98,7 @@ class PoolView:
         Args:
             rows: Rows of the table.
             similarities: Similarity of each to the examples of a search.
-            only_of: Annotator who must not see the answers of others: their class and author are left out. None
+            only_of: Annotator that must not see the answers of others: their class and author are left out. None
                 shows all answers.
         """
         names = {number: name for name, number in self.class_ids.items()}

@@ -1,7 +1,7 @@
 """Maps of the pool: a point in the plane for each image, by principal components or by t-SNE. Loads no torch.
 
-A map is computed once and kept in the campaign folder; it says which images it shows, so that the page can tell when
-images have come since.
+A map is computed once and kept in the campaign folder; it lists its images, so that the page can tell when
+others have come since.
 """
 
 from io import BytesIO

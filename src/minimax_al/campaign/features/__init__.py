@@ -1,1 +1,1 @@
-"""What the models of a campaign learn from: training data, features, recipes; and the first choice, without labels."""
+"""Inputs of a campaign's models: training data, features of the pool, recipes; and the first choice, without labels."""

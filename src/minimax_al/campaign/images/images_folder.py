@@ -1,4 +1,4 @@
-"""Location of a campaign's images: it exists, lies outside of the campaign folder, and has a usable image."""
+"""Location of a campaign's images: it exists, is outside of the campaign folder, and has a usable image."""
 
 from pathlib import Path
 

@@ -117,7 +117,7 @@ class LiveFit(FittedLabels):
             return self._with_suggestions(_drawn(pool, count, seed, number, BY_RANDOM))
         drawn = self._with_suggestions(_drawn(pool, min(at_random, count), seed, number, AT_RANDOM))
         taken = {choice.item_id for choice in drawn}
-        # The strategy may choose a drawn image: it chooses as many more, and the last ones are left out.
+        # The strategy may choose a drawn image: it chooses that many in addition, and the last ones are left out.
         chosen = self.choose(count) if count > len(drawn) else []
         kept = [choice for choice in chosen if choice.item_id not in taken]
         return interleaved(kept[: count - len(drawn)], drawn)

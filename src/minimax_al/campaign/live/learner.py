@@ -116,7 +116,7 @@ class LiveLearner:
                 stop.wait(POLL_SECONDS)
 
     def step(self) -> bool:
-        """Do the most urgent piece of work; return False if there is none."""
+        """Do the most urgent piece of work; return False if nothing is left."""
         begin = self._clock()
         # A stream of answers must not keep the accuracy from being measured: it has as much time as the fits.
         if self._owed > 0 and self._measure():
@@ -244,7 +244,7 @@ class LiveLearner:
             run_id = self._record_run(connection, choices)
             opened = self._open(connection, choices, strategy, run_id) if choices else None
             is_empty = not snapshot.material.unlabelled and 2 * snapshot.free < self._wanted()
-            # Images that were skipped are asked about again when there are no others.
+            # Images that were skipped return when all others are answered.
             reopened = close_finished(connection, self.context.now()) if is_empty else 0
             is_done = is_empty and not reopened
             self.state = write_live_state(

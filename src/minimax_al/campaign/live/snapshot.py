@@ -1,4 +1,4 @@
-"""What the live learner knows of the campaign at a moment: labels, candidates, images in the queue."""
+"""Snapshot of the campaign for the live learner: labels, candidates, images in the queue."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

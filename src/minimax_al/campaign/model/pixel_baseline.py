@@ -31,7 +31,7 @@ _AT_ONCE = 256
 def compare_with_pixels(
     context: CampaignContext, labelled: Sequence[LabelledImage], predictions: OutOfFold, fold: Tensor
 ) -> dict[str, float]:
-    """Return the cross-validated accuracy of thumbnails, and p that features are no better.
+    """Return the cross-validated accuracy of thumbnails, and p of the test that features are better.
 
     Args:
         context: Campaign, for its images.

@@ -12,7 +12,7 @@ CROSS_VALIDATED = "cross_validated"
 """Number of labels that were predicted by cross-validation, among a run's metrics."""
 
 PIXEL_ACCURACY, PIXEL_P = "pixel_accuracy", "pixel_p"
-"""Accuracy of thumbnails in cross-validation, and p of the test that features are no better than they."""
+"""Accuracy of thumbnails in cross-validation, and p of the test that features are better."""
 
 RANDOM_ACCURACY, RANDOM_COUNT = "random_accuracy", "random_count"
 """Accuracy on labelled images that were drawn at random, and their number."""

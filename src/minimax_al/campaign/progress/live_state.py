@@ -82,7 +82,7 @@ class LiveState:
 
 
 def read_live_state(connection: Connection) -> LiveState | None:
-    """Return the state of the campaign's live labelling; None if there was none yet."""
+    """Return the state of the campaign's live labelling; None before the first one."""
     value: dict[str, Any] | None = connection.execute(_VALUE).scalar()
     if value is None:
         return None

@@ -85,7 +85,7 @@ def read_team(context: CampaignContext) -> Team:
 def label_pairs(pairs: Sequence[TwoOpinions]) -> list[dict[str, str]]:
     """Return the classes that two annotators gave independently, by author, for each image that both labelled.
 
-    Images whose first annotator was unsure are left out: that answer is no class.
+    Images whose first annotator was unsure are left out: that answer has no class.
     """
     return [
         {pair.first.author: pair.first.class_name, pair.second.author: pair.second.class_name}

@@ -1,1 +1,1 @@
-"""Rounds of labelling: which images are asked about, who labels which one, and what the answers are."""
+"""Rounds of labelling: choice of images, leases to annotators, answers, and the hold-out set."""

@@ -50,7 +50,7 @@ def is_one_of(connection: Connection, column: ColumnElement[Any], values: Sequen
     Args:
         connection: Connection, for its database.
         column: Column of text or numbers.
-        values: Values, at most as many as `portions` yields on SQLite.
+        values: Values; on SQLite at most one portion of `portions`.
     """
     if connection.dialect.name != "postgresql":
         return column.in_(values)
@@ -58,7 +58,7 @@ def is_one_of(connection: Connection, column: ColumnElement[Any], values: Sequen
 
 
 def _conversion(connection: Connection, kind: Any) -> Any:  # noqa: ANN401 - a type of a column
-    """Return the function from a value to what the driver copies."""
+    """Return the function from a value to the form that the driver copies."""
     if isinstance(kind, JSON):
         return lambda value: None if value is None else json.dumps(value)
     process = kind.dialect_impl(connection.dialect).bind_processor(connection.dialect)

@@ -73,7 +73,7 @@ class DiskCache:
         return content
 
     def put(self, url: str, version: int, content: bytes) -> None:
-        """Keep an object in place of an earlier version; a full or read-only disk keeps nothing.
+        """Keep an object instead of an earlier version; a full or read-only disk keeps nothing.
 
         Args:
             url: URL of the object.

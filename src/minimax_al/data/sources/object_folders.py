@@ -25,7 +25,7 @@ def load_objects(url: str, test_size: int | float, seed: int, files: FileOptions
         files: Options for reading the images.
 
     Raises:
-        DataError: There are no class folders, or a class of the test part is not in the training part.
+        DataError: Class folders are missing, or a class of the test part is not in the training part.
         StorageError: The storage cannot be used now.
     """
     root = locate(url)
