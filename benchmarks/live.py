@@ -175,9 +175,16 @@ def cpu_seconds(server: Server) -> dict[str, float]:
 
 
 def run(
-    folder: Path, truth: dict[int, str], people: int, answers: int, pause: float, *, browser: bool = False
+    folder: Path,
+    truth: dict[int, str],
+    people: int,
+    answers: int,
+    pause: float,
+    *,
+    minutes: float,
+    browser: bool = False,
 ) -> Outcome:
-    """Let people label live until there are enough answers."""
+    """Let people label live until there are enough answers, or the time is over."""
     server, ledger = Server(folder), Ledger(middle=answers)
     server.start()
     stop, over = threading.Event(), threading.Event()
@@ -195,7 +202,8 @@ def run(
             for worker in workers:
                 worker.start()
             while not ledger.half.wait(1.0) and any(person.is_alive() for person in crowd):
-                pass
+                if time.perf_counter() - start > minutes * 60:
+                    break
             stop.set()
             for worker in workers:
                 worker.join()
@@ -352,6 +360,7 @@ def main() -> int:
     parser.add_argument("--crowd", type=int, default=20)
     parser.add_argument("--labels", type=int, default=5000, help="answers of the crowd; 0 leaves it out")
     parser.add_argument("--browser", action="store_true", help="one of the people is a Chromium")
+    parser.add_argument("--minutes", type=float, default=60.0, help="longest duration of either case")
     parser.add_argument("--name", default="live")
     words = parser.parse_args()
     lines, faults = measure(words)
@@ -375,9 +384,10 @@ def measure(words: argparse.Namespace) -> tuple[list[str], list[str]]:
             if answers == 0:
                 continue
             folder = Path(shutil.copytree(template, Path(root) / f"run {people}"))
-            outcome = run(folder, truth, people, answers, pause, browser=browser)
+            outcome = run(folder, truth, people, answers, pause, minutes=words.minutes, browser=browser)
             faults += faults_of(folder, outcome.ledger, browser=browser)
             lines += report(outcome)
+            print("\n".join(lines), flush=True)  # noqa: T201
     return lines, faults
 
 

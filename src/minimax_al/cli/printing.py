@@ -64,7 +64,7 @@ def show_status(campaign: "Campaign") -> None:
     for note in now.notes:
         show(note)
     show(f"advice: {now.advice.decision}. {now.advice.reason}")
-    show(f"Next: {next_command(campaign.folder, now)}")
+    show(f"Next: {next_command(campaign.folder, now, live=campaign.settings.features is not None)}")
 
 
 def show_new(campaign: "Campaign") -> None:
@@ -152,9 +152,17 @@ def show_comparison(compared: "Comparison") -> None:
     show(compared.recommendation)
 
 
-def next_command(folder: Path, status: "Status") -> str:
-    """Return the command that takes a campaign to its next step."""
+def next_command(folder: Path, status: "Status", *, live: bool = False) -> str:
+    """Return the command that takes a campaign to its next step.
+
+    Args:
+        folder: Campaign folder.
+        status: Status of the campaign.
+        live: Whether its page learns and chooses by itself.
+    """
     shown = quote(str(folder))
+    if live and status.unlabelled and (status.advice.decision != "stop" or status.model is None):
+        return f"mal label {shown}"
     if status.round is not None and status.round.is_open:
         return f"mal label {shown}"
     tellable = status.task == "segmentation" or sum(entry.labels > 0 for entry in status.classes) > 1

@@ -1,12 +1,14 @@
 """The report is written for annotators: the campaign's name, mistakes first, reasons in words."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from minimax_al.campaign.progress.held_out import read_held_out
+from minimax_al.campaign.progress.reporting import groups_of_rounds
 from minimax_al.campaign.store.schema import classes
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
@@ -103,3 +105,20 @@ def test_a_test_set_has_its_section(trained, tmp_path):
     page = trained.report().read_text(encoding="utf-8")
     assert "Test set" in page
     assert f"accuracy {100 * result.score:.1f} %" in page
+
+
+@pytest.mark.parametrize(
+    ("budgets", "groups"),
+    [
+        ([100, 100, 50], [1, 1, 1]),
+        ([10] * 20, [1] * 20),
+        ([102] + [10] * 30, [1] + [2] * 15),
+        ([1] * 400, [20] * 20),
+    ],
+)
+def test_many_small_rounds_share_galleries(budgets, groups):
+    opened = [SimpleNamespace(number=number, budget=budget) for number, budget in enumerate(budgets, start=1)]
+    found = groups_of_rounds(opened)
+    assert [len(part) for part in found] == groups
+    assert [row for part in found for row in part] == opened
+    assert len(found) <= 21

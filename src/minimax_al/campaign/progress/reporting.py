@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation
@@ -45,6 +47,7 @@ from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES
 
 _THUMBNAIL = 96
 _SHOWN = 24  # images per gallery
+_GALLERIES = 20  # galleries of rounds; more rounds share them
 
 
 def write_report(context: CampaignContext, status: Status, curve: Sequence[CurvePoint], out: Path) -> None:
@@ -190,10 +193,43 @@ def _class_section(status: Status) -> Section | None:
     return Section("Class balance", [Bars(bars, caption)])
 
 
+def groups_of_rounds(opened: Sequence[Row[Any]]) -> list[list[Row[Any]]]:
+    """Return the rounds of each gallery of the report: one, or several small batches of live labelling.
+
+    Args:
+        opened: Rounds by number.
+    """
+    most = max(1, sum(row.budget for row in opened) // _GALLERIES) if len(opened) > _GALLERIES else 0
+    groups: list[list[Row[Any]]] = []
+    for row in opened:
+        if groups and sum(other.budget for other in groups[-1]) < most:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+def _first_picks(connection: Connection, part: Sequence[Row[Any]]) -> list[Pick]:
+    """Return the first picks of some rounds, as many as a gallery shows."""
+    found: list[Pick] = []
+    for row in part:
+        if len(found) < _SHOWN:
+            found += list_picks(connection, row.number)
+    return found[:_SHOWN]
+
+
+def _labels_after(connection: Connection, part: Sequence[Row[Any]]) -> int:
+    """Return the number of labels when the last of some rounds was closed."""
+    return labelled_at(connection, part[-1].closed_at)
+
+
 def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
     with store.reading() as connection:
         opened = connection.execute(rounds.select().order_by(rounds.c.number)).all()
-        picked = [(row, list_picks(connection, row.number), labelled_at(connection, row.closed_at)) for row in opened]
+        picked = [
+            (part[0], _first_picks(connection, part), sum(row.budget for row in part), _labels_after(connection, part))
+            for part in groups_of_rounds(opened)
+        ]
     if not picked:
         return None
     shown = [
@@ -203,9 +239,9 @@ def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
             round=row.number,
             labels=labels,
             images=list(_thumbnails(settings, found[:_SHOWN])),
-            omitted=max(0, len(found) - _SHOWN),
+            omitted=count - min(count, _SHOWN),
         )
-        for row, found, labels in picked
+        for row, found, count, labels in picked
     ]
     return picks_section(shown, "Below each image: its label, and the reason for which it was chosen.")
 
