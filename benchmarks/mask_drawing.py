@@ -40,6 +40,7 @@ RESULTS = Path(__file__).parent / "results"
 AGREEMENT = 0.95
 KEY, POINT, PRESS, DECIDE = 0.28, 1.1, 0.2, 1.35
 WAYS = ("polygons", "superpixels", "prediction, polygons", "prediction, superpixels")
+CLOSE = 9  # pixels of the screen around the first corner in which a click closes a polygon
 TOLERANCE = 1.0  # pixels that a corner-cutting polygon may leave its region
 GRAIN = "medium"
 
@@ -65,12 +66,14 @@ class Drawing:
     Attributes:
         truth: True class numbers, shape (H, W), 255 = void.
         snap: Function that moves a point to where the pointer can be: whole pixels of the screen.
+        scale: Pixels of the screen per pixel of the image.
         mask: Class numbers that are drawn.
         gestures: Gestures so far.
     """
 
     truth: Mask
     snap: Callable[[Point], Point]
+    scale: float
     mask: Mask = field(init=False)
     gestures: list[Gesture] = field(default_factory=list)
 
@@ -102,7 +105,7 @@ class Drawing:
             if found is None:
                 return
             region, value = found
-            points = [self.snap(point) for point in corners(region)]
+            points = self._clickable(corners(region))
             after = polygon(self.mask.copy(), points, value) if len(points) >= 3 else self.mask
             if (after == self.truth).sum() <= (self.mask == self.truth).sum():
                 hopeless.add(
@@ -133,6 +136,12 @@ class Drawing:
             chosen.append((value, self.snap(centre(inside))))
         for value, point in sorted(chosen, key=lambda one: one[0]):
             self.gestures.append(Gesture("superpixel", value, (point,)))
+
+    def _clickable(self, points: list[Point]) -> list[Point]:
+        """Leave out corners so near to the first one that a click on them would close the polygon."""
+        first, *others = [self.snap(point) for point in points]
+        near = [np.hypot(x - first[0], y - first[1]) * self.scale <= CLOSE for x, y in others]
+        return [first, *(point for point, is_near in zip(others, near, strict=True) if not is_near)]
 
     def _largest_error(self, hopeless: set[tuple[int, int]]) -> tuple[NDArray[np.bool_], int] | None:
         wrong = (self.mask != self.truth) & (self.truth != IGNORED)
@@ -223,6 +232,7 @@ def page_of(campaign: Campaign, size: tuple[int, int]) -> Iterator[tuple[Any, An
         person = people.Person(
             browser.new_context(viewport={"width": 1280, "height": 900}).new_page(), "script", {}, []
         )
+        person.page.set_default_timeout(120_000)
         person.open(address)
         yield artist.Artist(person, size), artist
 
@@ -255,7 +265,7 @@ def measure(campaign: Campaign, masks: Path, most: int, replayed: int) -> list[d
                 prediction = np.array(stored.resize(size, Image.Resampling.NEAREST))
             drawn[pick.path] = {}
             for way in WAYS:
-                drawing = Drawing(truth, snap)
+                drawing = Drawing(truth, snap, view.scale)
                 draw(way, drawing, prediction, regions, artist.filled_polygon)
                 drawn[pick.path][way] = drawing
                 rows.append(row(pick.path, way, drawing, prediction))

@@ -42,7 +42,7 @@ def draw_shown(campaign, hand, masks, way):
         size = image.size
     view = campaign.view(path, "prediction")
     prediction = None if view is None else np.array(Image.open(view).resize(size, Image.Resampling.NEAREST))
-    drawing = Drawing(truth, lambda point: hand.view.to_image(hand.view.to_screen(point)))
+    drawing = Drawing(truth, lambda point: hand.view.to_image(hand.view.to_screen(point)), hand.view.scale)
     draw(way, drawing, prediction, regions, artist.filled_polygon)
     replay(hand, drawing.gestures, keys_of(campaign.classes))
     saved = campaign.masks.load(campaign.labels()[path])
@@ -64,6 +64,7 @@ def run(folder, images, masks, names, *, shots, first, second):
         launch(playwright) as browser,
     ):
         page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(120_000)
         person = Person(page, "ann", {}, names)
 
         def shot(name):
