@@ -1,10 +1,13 @@
 """Random requests generated from the API description: every answer fits the description."""
 
+import re
 import shutil
 
+import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from PIL import Image
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.generation import GenerationMode
 
@@ -60,6 +63,8 @@ ROUTES = (
     "GET /api/maps/{method}/colours",
 )
 
+MASKS = re.compile("masks|drafts|drawing|pixels|previews|views")
+
 load_all_checks()
 # An image that is not there is refused, though its number has the right form.
 UNDECIDED = CHECKS.get_by_names(["positive_data_acceptance"])
@@ -99,9 +104,32 @@ def test_the_description_has_these_routes(description):
     assert {f"{operation.method.upper()} {operation.path}" for operation in operations} == set(ROUTES)
 
 
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory, eight_images):
+    """The same for a campaign of masks, where one image has a label."""
+    folder = tmp_path_factory.mktemp("masks") / "herons"
+    with Campaign.create(folder, eight_images, ["cat", "dog"], "segmentation") as campaign:
+        campaign.query(8)
+        with Image.open(campaign.image(1)) as image:
+            mask = np.zeros(image.size[::-1], np.uint8)
+        campaign.label_mask(1, mask, "ann")
+        app = create_app(campaign, hosts=("*",), jobs=EverySecondJob(campaign))
+        yield schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("route", [route for route in ROUTES if MASKS.search(route)])
+def test_every_answer_about_masks_is_as_described(masks, route, mode):
+    check_route(masks, route, mode)
+
+
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_answer_is_as_described(description, route, mode):
+    check_route(description, route, mode)
+
+
+def check_route(description, route, mode):
     method, path = route.split()
     operation = description[path][method]
     if mode.is_negative and not (list(operation.iter_parameters()) or operation.body):
