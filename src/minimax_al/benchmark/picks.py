@@ -66,12 +66,12 @@ def picked_rounds(
         dataset: Data set as the protocol loads it, before any imbalance.
         protocol: Protocol of the results.
         out: Results folder.
-        rounds: Finished rounds by cell.
+        rounds: Finished rounds by cell; strategies are shown in the order of their first cells.
     """
     if dataset.sample == "features":
         return []
     most = min(protocol.step, VIEWS_A_ROUND if dataset.task == "segmentation" else IMAGES_PER_ROUND)
-    order = {name: position for position, name in enumerate(protocol.strategies)}
+    order = {name: place for place, name in enumerate(dict.fromkeys(cell.strategy for cell in rounds))}
     every = [
         (cell, result)
         for cell in sorted(rounds, key=lambda cell: (order[cell.strategy], cell.seed))

@@ -8,7 +8,7 @@ import numpy as np
 from minimax_al.benchmark.comparison import Comparison, paired_comparison
 from minimax_al.benchmark.folder import read_provenance
 from minimax_al.benchmark.gains import BASELINE, CONTROL, MAL, gain_split, labels_saved
-from minimax_al.benchmark.grid import cells_of
+from minimax_al.benchmark.grid import Cell, cells_of
 from minimax_al.benchmark.paper import differences_to_paper, paper_claims, paper_points
 from minimax_al.benchmark.picks import picked_rounds
 from minimax_al.benchmark.protocol import Protocol, load_protocol
@@ -253,7 +253,15 @@ def _picks(results: Results) -> Section:
     note = "Below each image: its class, the predicted class before labelling, its scores; rank 1 is first."
     if results.facts.task == "segmentation":
         note = "From left to right: image, truth, prediction before labelling, entropy (white: all classes alike)."
-    return picks_section(picked_rounds(results.dataset, results.protocol, results.out, results.rounds), note)
+    rounds = _best_first(results)
+    return picks_section(picked_rounds(results.dataset, results.protocol, results.out, rounds), note)
+
+
+def _best_first(results: Results) -> dict[Cell, list[RoundResult]]:
+    """Return the rounds of each cell, those of the strategy with the highest last mean first: the page opens on it."""
+    last = {curve.strategy: float(curve.mean[-1]) for curve in results.curves(results.headline)}
+    cells = sorted(results.rounds, key=lambda cell: (-last.get(cell.strategy, float("-inf")), cell.seed))
+    return {cell: results.rounds[cell] for cell in cells}
 
 
 def _failed_section(results: Results) -> Section | None:

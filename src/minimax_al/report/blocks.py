@@ -35,12 +35,14 @@ class TableCell:
         tone: Colour and weight: "best" is bold; "good" and "bad" are coloured; "win" and "loss" also have a coloured
             background; "muted" is faint.
         shade: Strength of a neutral background in [0, 1], for matrices.
+        link: Anchor of a gallery of the page that the cell leads to; empty for none.
     """
 
     text: str
     detail: str = ""
     tone: Literal["", "best", "good", "bad", "win", "loss", "muted"] = ""
     shade: float = 0.0
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Gallery:
         caption: Caption of the gallery.
         omitted: Number of further images that are not shown.
         wide: Whether each image is a strip of several views, shown at full width.
+        anchor: Name by which cells of a table link to it; empty for none.
     """
 
     kind: ClassVar[str] = "gallery"
@@ -122,6 +125,7 @@ class Gallery:
     caption: str = ""
     omitted: int = 0
     wide: bool = False
+    anchor: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Sections of a report about classes: balance of the labels, confusion, accuracy per class, wrong images."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,7 +119,17 @@ def _merge(bars: Sequence[Bar], width: int) -> list[Bar]:
     ]
 
 
-def confusion_section(counts_KK: ArrayLike, class_names: Sequence[str], *, unit: str = "images") -> Section:
+Pair = tuple[int, int]
+"""Indices of a true class and of a predicted one."""
+
+
+def confusion_section(
+    counts_KK: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    unit: str = "images",
+    examples: Mapping[Pair, Gallery] | None = None,
+) -> Section:
     """Return the confusion matrix, and the pairs of classes that are confused most.
 
     Above 30 classes the section holds the pairs alone.
@@ -128,6 +138,7 @@ def confusion_section(counts_KK: ArrayLike, class_names: Sequence[str], *, unit:
         counts_KK: Counts, shape (K, K), row: true class, column: predicted class.
         class_names: Class names, shape (K,).
         unit: Counted things.
+        examples: Galleries of confused images; the cells of the matrix link to them.
 
     Raises:
         ShapeError: The matrix is not square, or its size differs from the number of names.
@@ -136,39 +147,53 @@ def confusion_section(counts_KK: ArrayLike, class_names: Sequence[str], *, unit:
     size = len(class_names)
     if counts.shape != (size, size):
         raise ShapeError(f"a confusion matrix of {size} classes has shape ({size}, {size}), not {counts.shape}")
-    blocks: list[Block] = [_confused_pairs(counts, class_names, unit)]
+    given = (examples or {}).items()
+    shown = {pair: replace(gallery, anchor=f"confused-{pair[0]}-{pair[1]}") for pair, gallery in given}
+    blocks: list[Block] = [_confused_pairs(counts, class_names, unit, shown)]
     if size <= _MOST_CLASSES:
-        blocks.append(_confusion_table(counts, class_names, unit))
-    return Section("Confusions", blocks)
+        blocks.append(_confusion_table(counts, class_names, unit, shown))
+    return Section("Confusions", [*blocks, *shown.values()])
 
 
-def _confusion_table(counts: NDArray[np.int64], class_names: Sequence[str], unit: str) -> Table:
+def _anchor(shown: Mapping[Pair, Gallery], k: int, j: int) -> str:
+    return shown[k, j].anchor if (k, j) in shown else ""
+
+
+def _confusion_table(
+    counts: NDArray[np.int64], class_names: Sequence[str], unit: str, shown: Mapping[Pair, Gallery]
+) -> Table:
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / totals
     rows: list[list[str | TableCell]] = []
     for k, name in enumerate(class_names):
         cells = [
             TableCell(
-                f"{counts[k, j]:,}" if counts[k, j] else "", tone="best" if j == k else "", shade=float(shares[k, j])
+                f"{counts[k, j]:,}" if counts[k, j] else "",
+                tone="best" if j == k else "",
+                shade=float(shares[k, j]),
+                link=_anchor(shown, k, j),
             )
             for j in range(len(class_names))
         ]
         rows.append([name, *cells])
     caption = f"Row: true class; column: predicted class; entries: {unit}. The diagonal is correct."
+    caption += " A linked number shows its images." if shown else ""
     return Table(["", *class_names], rows, caption)
 
 
-def _confused_pairs(counts: NDArray[np.int64], class_names: Sequence[str], unit: str) -> Block:
+def _confused_pairs(
+    counts: NDArray[np.int64], class_names: Sequence[str], unit: str, shown: Mapping[Pair, Gallery]
+) -> Block:
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
     pairs = [divmod(int(flat), len(class_names)) for flat in order if wrong.flat[flat] > 0]
     if not pairs:
         return Text([f"No {unit} are confused."])
-    rows = [
-        [class_names[k], class_names[j], f"{wrong[k, j]:,}", f"{100 * wrong[k, j] / counts[k].sum():.1f}"]
-        for k, j in pairs
-    ]
+    rows: list[list[str | TableCell]] = []
+    for k, j in pairs:
+        number = TableCell(f"{wrong[k, j]:,}", link=_anchor(shown, k, j))
+        rows.append([class_names[k], class_names[j], number, f"{100 * wrong[k, j] / counts[k].sum():.1f}"])
     return Table(
         ["true class", "predicted class", unit, "% of the class"], rows, "Most frequent confusions.", words=(0, 1)
     )

@@ -1,6 +1,7 @@
 """The report is written for annotators: the campaign's name, mistakes first, reasons in words."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from minimax_al.campaign.progress.held_out import read_held_out
-from minimax_al.campaign.progress.reporting import groups_of_rounds
+from minimax_al.campaign.progress.reporting import groups_of_rounds, summary_sentences
 from minimax_al.campaign.store.schema import classes
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
@@ -122,3 +123,24 @@ def test_many_small_rounds_share_galleries(budgets, groups):
     assert [len(part) for part in found] == groups
     assert [row for part in found for row in part] == opened
     assert len(found) <= 21
+
+
+def test_numbers_of_the_confusion_matrix_link_to_their_images(trained):
+    page = trained.report().read_text(encoding="utf-8")
+    links = set(re.findall(r'href="#(confused-\d+-\d+)"', page))
+    assert links
+    for link in links:
+        found = re.search(rf'<figure id="{link}".*?</figure>', page, re.DOTALL)
+        assert found is not None
+        k, j = map(int, link.split("-")[1:])
+        names = [*COLOURS, "blue"]
+        assert f"{names[k]}, predicted {names[j]}" in found[0]
+        assert "<img" in found[0]
+
+
+def test_no_percentage_is_reported_of_fewer_than_ten_images(trained):
+    assert "% (95 % interval" in trained.report().read_text(encoding="utf-8")
+    few = replace(trained.status().model, measured_on=9, held_out=9)
+    sentences = summary_sentences(replace(trained.status(), model=few))
+    assert any("was measured on 9 images only; a figure needs 10" in sentence for sentence in sentences)
+    assert not any("%" in sentence for sentence in sentences if "model of run" in sentence)

@@ -8,6 +8,9 @@ LOW, HIGH = "miou_low", "miou_high"
 """Names of the metrics for the ends of the 95 % interval of the mIoU, known if two images were held out."""
 
 
+FEWEST_MEASURED = 10
+"""Fewest images of which a report gives a score: with fewer, an interval says next to nothing."""
+
 CROSS_VALIDATED = "cross_validated"
 """Number of labels that were predicted by cross-validation, among a run's metrics."""
 

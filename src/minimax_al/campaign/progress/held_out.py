@@ -7,10 +7,13 @@ import numpy as np
 from sqlalchemy import select
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.progress.label_errors import read_out_of_fold
 from minimax_al.campaign.progress.runs import PREDICTIONS, run_folder
 from minimax_al.campaign.rounds.validation import held_out_groups
+from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import classes
+from minimax_al.errors import CampaignError
 
 
 class HeldOutImage(NamedTuple):
@@ -27,6 +30,33 @@ class HeldOutImage(NamedTuple):
     class_name: str
     predicted: str
     confidence: float
+
+
+def read_cross_validated(context: CampaignContext) -> list[HeldOutImage]:
+    """Return the labelled images with their predictions by cross-validation, wrong ones first, most confident first.
+
+    Images whose label has changed since are left out.
+
+    Args:
+        context: Campaign of classes that learns on features.
+    """
+    with context.store.reading() as connection:
+        try:
+            found = read_out_of_fold(connection, context.folder)
+        except CampaignError:  # the classes have changed since
+            return []
+        names = {number: name for name, number in class_ids(connection).items()}
+        current = {row.item_id: row for row in connection.execute(current_labels())}
+    if found is None:
+        return []
+    columns = (found.items, found.labels, found.predicted, found.confidence)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    images = [
+        HeldOutImage(current[item].path, names[label], names[predicted], confidence)
+        for item, label, predicted, confidence in rows
+        if item in current and current[item].class_id == label
+    ]
+    return sorted(images, key=lambda image: (image.class_name == image.predicted, -image.confidence, image.path))
 
 
 def read_held_out(context: CampaignContext, run: int) -> list[HeldOutImage]:

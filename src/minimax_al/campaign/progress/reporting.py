@@ -1,5 +1,6 @@
 """Report of a campaign: one self-contained page with curve, mistakes, classes, picks and their reasons."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation
-from minimax_al.campaign.progress.headline import wilson_interval
-from minimax_al.campaign.progress.held_out import HeldOutImage, read_held_out
+from minimax_al.campaign.progress.headline import FEWEST_MEASURED, wilson_interval
+from minimax_al.campaign.progress.held_out import HeldOutImage, read_cross_validated, read_held_out
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import CurvePoint, ModelState, Status
 from minimax_al.campaign.rounds.rounds import Pick, list_picks
@@ -28,6 +29,7 @@ from minimax_al.report import (
     Bars,
     ClassScore,
     Curve,
+    Gallery,
     Image,
     PickedRound,
     ReportPage,
@@ -48,6 +50,8 @@ from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES
 _THUMBNAIL = 96
 _SHOWN = 24  # images per gallery
 _GALLERIES = 20  # galleries of rounds; more rounds share them
+_SHOWN_OF_A_PAIR = 8  # images per confusion
+_MOST_CONFUSIONS = 40
 
 
 def write_report(context: CampaignContext, status: Status, curve: Sequence[CurvePoint], out: Path) -> None:
@@ -60,14 +64,14 @@ def write_report(context: CampaignContext, status: Status, curve: Sequence[Curve
         out: HTML file to write, replaced in one step.
     """
     settings, model = context.settings, status.model
-    images = [] if model is None or settings.task == "segmentation" else read_held_out(context, model.run)
+    images = _measured_images(context, model)
     evaluation = None if model is None else read_evaluation(run_folder(context.folder, model.run))
     page = ReportPage(
         title=context.folder.resolve().name,
         eyebrow="Labelling campaign",
         summary=summary_sentences(status),
         sections=[
-            *_curve_sections(curve, HEADLINES[settings.task]),
+            *_curve_sections(curve if _is_measured(model) else [], HEADLINES[settings.task]),
             *_held_out_sections(context, status, images),
             *_evaluation_sections(evaluation),
             _class_section(status),
@@ -79,6 +83,13 @@ def write_report(context: CampaignContext, status: Status, curve: Sequence[Curve
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_page(out, page)
+
+
+def _measured_images(context: CampaignContext, model: ModelState | None) -> list[HeldOutImage]:
+    """Return the images on which the accuracy was measured, with their predictions."""
+    if model is None or context.settings.task == "segmentation":
+        return []
+    return read_cross_validated(context) if model.is_cross_validated else read_held_out(context, model.run)
 
 
 def summary_sentences(status: Status) -> list[str]:
@@ -96,12 +107,14 @@ def summary_sentences(status: Status) -> list[str]:
         )
     model = status.model
     if model is not None and model.score is not None:
-        score, trained = (
-            f"{100 * model.score:.1f} %",
-            f"The model of run {model.run}, trained on {model.labels:,} labels,",
-        )
-        sentences.append(f"{trained} has {model.metric_name} {score}{_interval(model)}, measured {model.measurement}.")
-        if model.random_sample is not None:
+        trained = f"The model of run {model.run}, trained on {model.labels:,} labels,"
+        score = _score_with_interval(model)
+        if score is None:
+            few = f"on {model.measured_on} images only; a figure needs {FEWEST_MEASURED}"
+            sentences.append(f"{trained} was measured {few}.")
+        else:
+            sentences.append(f"{trained} has {model.metric_name} {score}, measured {model.measurement}.")
+        if model.random_sample is not None and model.random_sample[-1] >= FEWEST_MEASURED:
             share, low, high, count = model.random_sample
             sentences.append(
                 f"On the {count:,} labelled images that were drawn at random, a fair sample, the accuracy is "
@@ -112,26 +125,32 @@ def summary_sentences(status: Status) -> list[str]:
     return [*sentences, f"Advice: {status.advice.decision}. {status.advice.reason}"]
 
 
-def _interval(model: ModelState) -> str:
-    if model.interval is None:
-        return ""
+def _is_measured(model: ModelState | None) -> bool:
+    """Return whether the models were measured on enough images for a curve; all are measured on the same ones."""
+    return model is not None and model.measured_on >= FEWEST_MEASURED
+
+
+def _score_with_interval(model: ModelState) -> str | None:
+    """Return the score as text; None without an interval or of too few images."""
+    if model.interval is None or model.score is None or model.measured_on < FEWEST_MEASURED:
+        return None
     low, high = model.interval
-    return f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+    return f"{100 * model.score:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def _curve_sections(points: Sequence[CurvePoint], metric: str) -> list[Section]:
+    points = [point for point in points if point.low is not None and point.high is not None]
     if not points:
         return []
     ends = [(point.low, point.high) for point in points]
-    known = all(low is not None and high is not None for low, high in ends)
     curve = Curve(
         dataset="campaign",
-        strategy=f"{HEADLINE_NAMES[metric]} on held-out images",
+        strategy=HEADLINE_NAMES[metric],
         metric=metric,
         seeds=(0,),
         labels=np.array([point.labels for point in points], dtype=np.int64),
         per_seed=np.array([[point.score for point in points]]),
-        intervals=np.array(ends, dtype=np.float64) if known else None,
+        intervals=np.array(ends, dtype=np.float64),
     )
     return [curves_section([curve], title="Learning curve"), figures_section([curve], paste=False)]
 
@@ -154,11 +173,30 @@ def _held_out_sections(context: CampaignContext, status: Status, images: Sequenc
         wrong_count=len(wrong),
         right_count=len(right),
     )
+    held_out = status.model is None or not status.model.is_cross_validated
     return [
-        replace(mistakes, title="Held-out images"),
+        replace(mistakes, title="Held-out images" if held_out else "Images of the cross-validation"),
         class_scores_section(scores),
-        confusion_section(confusion, names),
+        confusion_section(confusion, names, examples=_confused(context, wrong, names)),
     ]
+
+
+def _confused(
+    context: CampaignContext, wrong: Sequence[HeldOutImage], names: Sequence[str]
+) -> dict[tuple[int, int], Gallery]:
+    """Return a gallery for each of the most frequent confusions, the most frequent first."""
+    pairs: dict[tuple[str, str], list[HeldOutImage]] = defaultdict(list)
+    for image in wrong:
+        pairs[image.class_name, image.predicted].append(image)
+    frequent = sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:_MOST_CONFUSIONS]
+    return {
+        (names.index(true), names.index(predicted)): Gallery(
+            list(_predicted_thumbnails(context, images[:_SHOWN_OF_A_PAIR])),
+            f"{true}, predicted {predicted}",
+            max(0, len(images) - _SHOWN_OF_A_PAIR),
+        )
+        for (true, predicted), images in frequent
+    }
 
 
 def _class_score(name: str, predicted: NDArray[np.int64], index: int, labels: int) -> ClassScore:

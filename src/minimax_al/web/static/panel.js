@@ -7,6 +7,7 @@ import { on, state } from "./state.js";
 import { describe, isLatest, undo } from "./work.js";
 
 const SHOWN = 5; // recent actions
+const FEWEST = 10; // images of which a score is shown
 const METRICS = { accuracy: "accuracy", miou: "mIoU" };
 const DECISIONS = { "go on": ["Continue", "good"], stop: ["You can stop", "stop"], "too early": ["Too early to tell", "quiet"] };
 
@@ -77,7 +78,8 @@ function row(action) {
 
 function measuredOn({ score, interval, held_out: held, measured_on: measured }) {
   if (score === null) return measured === 0 ? "not measured yet" : "no labels are held out";
-  const range = interval === null ? "" : `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `;
+  if (interval === null || measured < FEWEST) return `measured on ${count(measured, "label")} only; a figure needs ${FEWEST}`;
+  const range = `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `;
   return held > 0 ? `${range}on ${count(held, "held-out label")}` : `${range}by cross-validation over ${count(measured, "label")}`;
 }
 
@@ -85,13 +87,14 @@ function model() {
   const { model: trained, curve, advice } = state.status;
   byId("model-none").hidden = trained !== null;
   byId("score").hidden = trained === null;
-  byId("curve").replaceChildren(...(curve.length > 0 ? [drawCurve(curve, advice)] : []));
+  const sure = curve.filter(({ low }) => low !== null && trained?.measured_on >= FEWEST); // a score without an interval tells too little
+  byId("curve").replaceChildren(...(sure.length > 0 ? [drawCurve(sure, advice)] : []));
   const [words, tone] = DECISIONS[advice.decision];
   byId("advice-word").textContent = words;
   byId("advice-word").dataset.tone = tone;
   byId("advice-reason").textContent = advice.reason;
   if (trained === null) return;
-  byId("score-number").textContent = trained.score === null ? "not measured" : percent(trained.score);
+  byId("score-number").textContent = trained.score === null || trained.interval === null || trained.measured_on < FEWEST ? "not measured" : percent(trained.score);
   byId("score-words").textContent = `${METRICS[trained.metric]}, ${measuredOn(trained)}`;
   const facts = [`Trained on ${count(trained.labels, "label")}`];
   const { random_accuracy: fair, random_count: drawn } = trained.metrics;
