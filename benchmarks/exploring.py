@@ -28,16 +28,16 @@ from playwright.sync_api import sync_playwright
 from sqlalchemy import insert
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.exploring.explorer import Explorer
-from minimax_al.campaign.exploring.label_list import LabelFilter, count_labels, find_labels
-from minimax_al.campaign.exploring.neighbours import NeighbourIndex
-from minimax_al.campaign.exploring.projection import compute_map
 from minimax_al.campaign.progress.pool_predictions import likeliest_classes, write_pool_predictions
 from minimax_al.campaign.progress.runs import finish_run, run_folder, start_run
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
 from minimax_al.data.feature_writer import open_writer
+from minimax_al.exploring.explorer import Explorer
+from minimax_al.exploring.label_list import LabelFilter, count_labels, find_labels
+from minimax_al.exploring.neighbours import NeighbourIndex
+from minimax_al.exploring.projection import compute_map
 
 CLASSES = 100
 PACKAGES = ("numpy", "sqlalchemy", "scikit-learn", "openTSNE")

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.exploring.projection import read_map
+from minimax_al.exploring.projection import read_map
 from minimax_al.web import create_app
 from minimax_al.web.roles import Tokens
 

@@ -128,7 +128,7 @@ class Modelling(ClassEditing):
 
     def report(self, out: Path | str | None = None) -> Path:
         """Write one self-contained HTML page, by default `report.html` in the campaign folder; return its path."""
-        from minimax_al.campaign.progress.reporting import write_report  # noqa: PLC0415 - loads matplotlib
+        from minimax_al.campaign.package.reporting import write_report  # noqa: PLC0415 - loads matplotlib
 
         path = Path(out) if out is not None else self.folder / "report.html"
         write_report(self.context, self.status(), self.curve(), path)

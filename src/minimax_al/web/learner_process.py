@@ -14,9 +14,9 @@ from threading import Event, Thread
 from typing import TextIO
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live.lock import learner_alone
 from minimax_al.campaign.progress.live_state import LiveOptions
 from minimax_al.errors import MinimaxALError
+from minimax_al.live.lock import learner_alone
 from minimax_al.web.child import end_with_input, reserve_output, tell
 
 NICENESS = 10
@@ -62,7 +62,7 @@ def learn(folder: Path, storage: str | None, options: LiveOptions, out: TextIO, 
         tell(out, state=what, done=done, total=total, unit=unit)
 
     with learner_alone(folder, stand_by), Campaign.open(folder, storage) as campaign:
-        from minimax_al.campaign.live.learner import LiveLearner  # noqa: PLC0415 - loads torch
+        from minimax_al.live.learner import LiveLearner  # noqa: PLC0415 - loads torch
 
         _use_half_of_the_processors()
         learner = LiveLearner(campaign.context, options, lease_clock=campaign.lease_clock, progress=progress)

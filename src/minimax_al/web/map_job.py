@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import Thread
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.exploring.explorer import Explorer
-from minimax_al.campaign.exploring.projection import MapMethod, write_map
 from minimax_al.errors import MinimaxALError
+from minimax_al.exploring.explorer import Explorer
+from minimax_al.exploring.projection import MapMethod, write_map
 from minimax_al.web.child import end_with_input, reserve_output, tell
 
 

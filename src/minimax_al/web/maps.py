@@ -6,9 +6,9 @@ import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from minimax_al.campaign.exploring.pool_view import PoolView
-from minimax_al.campaign.exploring.projection import METHODS, MapMethod, PoolMap, has_tsne
 from minimax_al.errors import CampaignError
+from minimax_al.exploring.pool_view import PoolView
+from minimax_al.exploring.projection import METHODS, MapMethod, PoolMap, has_tsne
 from minimax_al.web.jobs import JobRunsError
 from minimax_al.web.map_jobs import TheMapJobs
 from minimax_al.web.models import Job, MapOrder

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from minimax_al.campaign.exploring.bulk import CandidateOrder, count_candidates, find_candidates
-from minimax_al.campaign.exploring.explorer import Explorer, Wanted
-from minimax_al.campaign.exploring.label_list import (
+from minimax_al.campaign.rounds.leases import Holder
+from minimax_al.errors import CampaignError, DataError, UnknownNameError
+from minimax_al.exploring.bulk import CandidateOrder, count_candidates, find_candidates
+from minimax_al.exploring.explorer import Explorer, Wanted
+from minimax_al.exploring.label_list import (
     LabelFilter,
     LabelKind,
     LabelOrder,
@@ -14,8 +16,6 @@ from minimax_al.campaign.exploring.label_list import (
     count_labels,
     find_labels,
 )
-from minimax_al.campaign.rounds.leases import Holder
-from minimax_al.errors import CampaignError, DataError, UnknownNameError
 from minimax_al.web.models import Author, RoundNumber, Session
 from minimax_al.web.pool_models import (
     MOST,

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from minimax_al.campaign.exploring.bulk import CandidateCount
-from minimax_al.campaign.exploring.label_list import LabelCounts
-from minimax_al.campaign.exploring.pool_view import FoundImage
-from minimax_al.campaign.exploring.projection import MapMethod
+from minimax_al.exploring.bulk import CandidateCount
+from minimax_al.exploring.label_list import LabelCounts
+from minimax_al.exploring.pool_view import FoundImage
+from minimax_al.exploring.projection import MapMethod
 from minimax_al.web.models import ItemId, Job
 
 MOST = 200

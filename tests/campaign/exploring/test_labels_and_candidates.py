@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from minimax_al.campaign.exploring.bulk import count_candidates, find_candidates
-from minimax_al.campaign.exploring.explorer import Explorer
-from minimax_al.campaign.exploring.label_list import LabelFilter, count_labels, find_labels
 from minimax_al.campaign.rounds.leases import Holder
 from minimax_al.errors import CampaignError, DataError
+from minimax_al.exploring.bulk import count_candidates, find_candidates
+from minimax_al.exploring.explorer import Explorer
+from minimax_al.exploring.label_list import LabelFilter, count_labels, find_labels
 
 from ...support.feature_campaigns import CLASSES, class_of  # noqa: TID252 - shared fixtures
 

@@ -7,8 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from minimax_al.campaign.exploring.pool_table import KINDS, ORIGINS, PoolReader
 from minimax_al.errors import BudgetError, CampaignError
+from minimax_al.exploring.pool_table import KINDS, ORIGINS, PoolReader
 
 
 class Stopwatch:

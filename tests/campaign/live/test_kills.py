@@ -1,6 +1,6 @@
 """Kill -9 of the learner at any moment: the queue stays whole, no answer is lost, and the next learner goes on.
 
-`MINIMAX_AL_KILLS=100 pytest tests/campaign/live/test_kills.py` kills it a hundred times.
+`MINIMAX_AL_KILLS=100 pytest tests/live/test_kills.py` kills it a hundred times.
 """
 
 import os
@@ -16,12 +16,12 @@ import pytest
 from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live.lock import LOCK
 from minimax_al.campaign.progress.live_state import read_live_state
 from minimax_al.campaign.progress.runs import LIVE_RUN, run_folder
 from minimax_al.campaign.store.history import last_event
 from minimax_al.campaign.store.schema import picks, rounds, runs
 from minimax_al.deployment.model_file import load_trained
+from minimax_al.live.lock import LOCK
 from minimax_al.locks import try_lock
 
 from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # noqa: TID252 - shared fixtures

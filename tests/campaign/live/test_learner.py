@@ -6,13 +6,13 @@ from collections import Counter
 import pytest
 from sqlalchemy import select, update
 
-from minimax_al.campaign.live import learner as learner_module
-from minimax_al.campaign.live.learner import LiveLearner
 from minimax_al.campaign.progress.live_state import LiveOptions, read_live_state
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.store.schema import classes, picks, rounds
 from minimax_al.deployment.model_file import load_trained
 from minimax_al.errors import ConfigurationError
+from minimax_al.live import learner as learner_module
+from minimax_al.live.learner import LiveLearner
 
 from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # noqa: TID252 - shared fixtures
 

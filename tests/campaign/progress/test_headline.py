@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minimax_al.campaign.model.measuring import miou_interval
+from minimax_al.campaign.package.reporting import summary_sentences
 from minimax_al.campaign.progress.advice import Measurement, advise
 from minimax_al.campaign.progress.headline import read_interval, read_score, wilson_interval
-from minimax_al.campaign.progress.reporting import summary_sentences
 from minimax_al.training.evaluation import HEADLINE
 from minimax_al.vocabulary import HEADLINES
 

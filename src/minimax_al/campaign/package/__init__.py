@@ -1,1 +1,1 @@
-"""Use of a trained model outside of the loop: predict, evaluate on a test set, package with ONNX. Loads torch."""
+"""Results to take away: evaluation on a test set, report, package of the model. Prediction and package load torch."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from minimax_al.campaign.progress.power_law import FEWEST_POINTS, fit_power_law
+from minimax_al.report.power_law import FEWEST_POINTS, fit_power_law
 
 FEWEST_HELD_OUT = 30
 """Fewest held-out images for advice: with fewer, one image is worth more than three points of accuracy."""

@@ -10,11 +10,11 @@ from statistics import median
 from sqlalchemy import ColumnElement, select
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.progress.agreement import FEWEST_IMAGES, Agreement, measure_agreement
 from minimax_al.campaign.progress.headline import wilson_interval
 from minimax_al.campaign.rounds.second_opinions import TwoOpinions, list_two_opinions
 from minimax_al.campaign.store.history import is_valid
 from minimax_al.campaign.store.schema import labels
+from minimax_al.report.agreement import FEWEST_IMAGES, Agreement, measure_agreement
 
 _PAUSE_SECONDS = 120
 """Time between two answers from which on it counts as a pause."""

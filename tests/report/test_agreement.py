@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from minimax_al.campaign.progress.agreement import cohen_kappa, krippendorff_alpha, measure_agreement
+from minimax_al.report.agreement import cohen_kappa, krippendorff_alpha, measure_agreement
 
 # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), example C: four coders, twelve units, gaps.
 CODERS = {

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.package.held_out import HeldOutImage, read_cross_validated, read_held_out
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation
 from minimax_al.campaign.progress.headline import FEWEST_MEASURED, wilson_interval
-from minimax_al.campaign.progress.held_out import HeldOutImage, read_cross_validated, read_held_out
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import CurvePoint, ModelState, Status
 from minimax_al.campaign.rounds.rounds import Pick, list_picks

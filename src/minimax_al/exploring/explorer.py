@@ -11,12 +11,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.exploring.likeness import order_by_likeness
-from minimax_al.campaign.exploring.neighbours import NeighbourIndex
-from minimax_al.campaign.exploring.opinions import Opinions, form_opinions
-from minimax_al.campaign.exploring.pool_table import LABEL, UNSURE, PoolReader, PoolTable
-from minimax_al.campaign.exploring.pool_view import FoundImage, PoolView
-from minimax_al.campaign.exploring.projection import MapMethod, PoolMap, compute_map, map_file, read_map
 from minimax_al.campaign.images.known_features import FEATURES, known_store
 from minimax_al.campaign.progress.label_errors import OutOfFoldLabels, read_out_of_fold
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions, latest_pool_predictions
@@ -24,6 +18,12 @@ from minimax_al.campaign.rounds.leases import Holder
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.schema import picks, rounds, runs
 from minimax_al.errors import CampaignError, DataError
+from minimax_al.exploring.likeness import order_by_likeness
+from minimax_al.exploring.neighbours import NeighbourIndex
+from minimax_al.exploring.opinions import Opinions, form_opinions
+from minimax_al.exploring.pool_table import LABEL, UNSURE, PoolReader, PoolTable
+from minimax_al.exploring.pool_view import FoundImage, PoolView
+from minimax_al.exploring.projection import MapMethod, PoolMap, compute_map, map_file, read_map
 from minimax_al.vocabulary import Progress
 
 NEIGHBOURS = "neighbours"

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.exploring.opinions import Opinions
-from minimax_al.campaign.exploring.pool_table import LABEL, NO_ANSWER, ORIGINS, UNSURE, PoolTable
+from minimax_al.exploring.opinions import Opinions
+from minimax_al.exploring.pool_table import LABEL, NO_ANSWER, ORIGINS, UNSURE, PoolTable
 
 Answer = Literal["none", "waiting", "label", "unsure", "skip"]
 """Answer to an image: "waiting" in an open round, "none" outside of one."""

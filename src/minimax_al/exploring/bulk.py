@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.exploring.pool_view import PoolView
+from minimax_al.exploring.pool_view import PoolView
 
 CandidateOrder = Literal["sure", "unsure"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.exploring.pool_table import LABEL, PoolTable
 from minimax_al.campaign.progress.label_errors import OutOfFoldLabels
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions
+from minimax_al.exploring.pool_table import LABEL, PoolTable
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.campaign.progress.held_out import read_held_out
-from minimax_al.campaign.progress.reporting import groups_of_rounds, summary_sentences
+from minimax_al.campaign.package.held_out import read_held_out
+from minimax_al.campaign.package.reporting import groups_of_rounds, summary_sentences
 from minimax_al.campaign.store.schema import classes
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures

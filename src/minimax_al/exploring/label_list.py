@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.exploring.pool_table import KINDS, LABEL, NO_ANSWER, ORIGINS, SKIP, UNSURE
-from minimax_al.campaign.exploring.pool_view import PoolView
+from minimax_al.exploring.pool_table import KINDS, LABEL, NO_ANSWER, ORIGINS, SKIP, UNSURE
+from minimax_al.exploring.pool_view import PoolView
 
 LabelOrder = Literal["suspicion", "newest", "oldest", "path"]
 ModelOpinion = Literal["any", "suspected", "differs", "agrees"]

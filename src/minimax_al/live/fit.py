@@ -12,8 +12,6 @@ from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.recipes import read_recipe
 from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
-from minimax_al.campaign.live.features import LiveFeatures
-from minimax_al.campaign.live.snapshot import Snapshot
 from minimax_al.campaign.model.fitted_labels import FittedLabels
 from minimax_al.campaign.progress.runs import LIVE_RUN
 from minimax_al.campaign.rounds.querying import RANDOM, interleaved
@@ -22,6 +20,8 @@ from minimax_al.campaign.rounds.rounds import Choice, draw
 from minimax_al.campaign.settings import COLD_START_ON_FEATURES
 from minimax_al.data import UNKNOWN, Dataset
 from minimax_al.deployment.trained import Trained
+from minimax_al.live.features import LiveFeatures
+from minimax_al.live.snapshot import Snapshot
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import CosineClassifier
 from minimax_al.strategies.pool_features import cold_models

@@ -12,9 +12,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.campaign.exploring.neighbours import NeighbourIndex
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError, MissingDependencyError
+from minimax_al.exploring.neighbours import NeighbourIndex
 from minimax_al.vocabulary import Progress
 
 MapMethod = Literal["pca", "tsne"]

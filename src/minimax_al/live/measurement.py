@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row
 
-from minimax_al.campaign.live.fit import LiveFit
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.measuring import measure
@@ -25,6 +24,7 @@ from minimax_al.campaign.progress.runs import (
 )
 from minimax_al.deployment.model_file import save_trained
 from minimax_al.durable import new_folder
+from minimax_al.live.fit import LiveFit
 from minimax_al.training import Evaluation
 
 LAST = 10

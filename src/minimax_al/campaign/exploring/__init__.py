@@ -1,1 +1,0 @@
-"""Looking at the whole pool: search, neighbours, maps, labels in bulk, and all labels. Loads no torch."""
