@@ -35,7 +35,7 @@ function progress() {
   if (round === null) return;
   const done = round.picks - waiting();
   byId("round-title").textContent = `Round ${round.number}`;
-  byId("round-strategy").textContent = `chosen by ${round.strategy}`;
+  byId("round-strategy").textContent = round.strategy === "random" ? "random sample" : `strategy ${round.strategy}`;
   byId("round-bar").max = round.picks;
   byId("round-bar").value = done;
   byId("round-done").textContent = `${done.toLocaleString("en")} of ${count(round.picks, "image")} answered`;
