@@ -64,7 +64,8 @@ class Explorer:
     def __init__(self, context: CampaignContext) -> None:
         self.context = context
         self._reader = PoolReader(context.store)
-        self._lock = Lock()
+        self._lock = Lock()  # of the model's opinions
+        self._features_lock = Lock()  # held for seconds while the first search writes its codes
         self._run_key: tuple[object, ...] | None = None
         self._predictions: PoolPredictions | None = None
         self._out_of_fold: OutOfFoldLabels | None = None
@@ -252,7 +253,7 @@ class Explorer:
         source, folder = self.context.settings.features, self.context.folder
         if source is None:
             raise CampaignError("this campaign trains networks on its images: it has no features to compare them by")
-        with self._lock:
+        with self._features_lock:
             try:
                 key = (table.images, source, (folder / FEATURES / "current.json").stat().st_mtime_ns)
             except OSError:
