@@ -105,7 +105,7 @@ function model() {
 }
 
 function classes() {
-  const { labelled, unlabelled, unsure, held_out: held } = state.status;
+  const { labelled, unlabelled, unsure, held_out: held, confirmed } = state.status;
   byId("totals").textContent = `${count(labelled, "image")} labelled (${held} held out to measure the model), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.${confirmed > 0 ? ` ${count(confirmed, "label")} ${confirmed === 1 ? "is a suggestion" : "are suggestions"} confirmed in bulk, on which no model is measured.` : ""}`;
   const counts = [...state.status.classes];
   byId("class-bars").hidden = counts.length === 0;
