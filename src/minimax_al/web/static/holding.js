@@ -26,11 +26,11 @@ let asked = 0;
 
 const held = () => (state.view === "single" && state.campaign?.task === "segmentation" ? HELD_TO_DRAW : HELD[state.view]);
 
-/** The number of images to lease: all free and own ones if no other annotator is there, else a share of them. */
+/** The number of images to lease: at most half of the free and own ones; in the grid all of them while no other page is there. */
 function fair() {
   if (state.campaign?.live) return HELD_LIVE[state.view] ?? 0; // the queue refills by itself
   const { waiting, with_others: others, lent, pages } = state.lease ?? { waiting: 0, with_others: 0, lent: 0, pages: 2 };
-  const share = Math.ceil((waiting - others - lent) / Math.min(pages, 2));
+  const share = Math.ceil((waiting - others - lent) / (state.view === "grid" ? Math.min(pages, 2) : 2));
   return Math.min(held(), Math.max(FEWEST, share));
 }
 
