@@ -18,6 +18,7 @@ _BY_STRATEGY = {
     "coreset": "it is far from every labelled image",
     "centroids": "it is typical of one kind of image",
     "cluster_margin": "the model hesitates between two classes, and no other pick is like it",
+    "uherding": "it covers images of which the model is unsure, unlike the labelled ones",
     "dropquery": "its predicted class changes when a part of its features is dropped",
     "coverage": "it is far from every labelled or earlier picked image",
     "typicality": "it is typical of a kind of image that has no label yet",
