@@ -39,6 +39,7 @@ ROUTES = (
     "GET /api/picks",
     "GET /images/{item}",
     "GET /thumbnails/{item}",
+    "GET /instructions/{name}",
     "GET /views/{item}/{kind}.png",
     "POST /api/jobs",
     "GET /api/job",

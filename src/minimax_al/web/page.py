@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from minimax_al.web.assets import page_assets
+from minimax_al.web.instructions import render_instructions
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.roles import TheRole
 from minimax_al.web.state import TheCampaign
@@ -24,6 +25,7 @@ def page(campaign: TheCampaign, role: TheRole) -> str:
         role=role,
         team_page=campaign.settings.team_page,
         assets=page_assets(),
+        instructions=render_instructions(campaign),
     )
 
 

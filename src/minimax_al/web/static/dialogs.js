@@ -12,6 +12,7 @@ export function build() {
   byId("help-keys").replaceChildren(...sections);
   byId("help").addEventListener("keydown", ({ key }) => key === "?" && help());
   byId("help-open").addEventListener("click", help);
+  byId("instructions-open")?.addEventListener("click", () => byId("instructions").showModal());
   byId("author-open").addEventListener("click", () => (state.unsent.length > 0 ? byId("unsent").showModal() : void ask()));
   byId("save-state").addEventListener("click", () => byId("unsent").showModal());
   byId("unsent-retry").addEventListener("click", retry);
