@@ -66,7 +66,9 @@ def test_a_class_is_found_by_its_name(page):
         return
     hand.ready()
     hand.choose("b", "/")
+    before = screen.evaluate(importlib.import_module("artist").BOX)
     screen.keyboard.type("zebra")
+    assert screen.evaluate(importlib.import_module("artist").BOX) == before  # the image must not move
     assert screen.inner_text("#palette-matches") == "Enter chooses zebra crossing"
     hand.choose("Enter")
     hand.drag([(10, 10), (20, 10)])
