@@ -277,11 +277,11 @@ class TestReview:
         page.keyboard.press("Escape")
         page.select_option("#review-opinion", "any")
         page.select_option("#review-origin", "import")
-        page.wait_for_selector("text=5 answers")
+        page.wait_for_selector("text=/^5 answers$/")
         assert {tiles(page, "review").nth(n).get_attribute("title") for n in range(5)} == set(waiting[:5])
         page.select_option("#review-origin", "")
         page.fill("#review-search", wrong[0].split()[0])
-        page.wait_for_selector("text=1 answer")
+        page.wait_for_selector("text=/^1 answer$/")
         page.fill("#review-search", "no such image")
         page.wait_for_selector("text=No answer satisfies these filters.")
 
