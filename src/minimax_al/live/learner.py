@@ -35,7 +35,7 @@ from minimax_al.errors import StoreError
 from minimax_al.live.batches import close_finished, open_batch, open_picks, update_suggestions
 from minimax_al.live.features import LiveFeatures
 from minimax_al.live.fit import LiveFit, choose_without_model
-from minimax_al.live.measurement import Measurement, record_run
+from minimax_al.live.measurement import Measurement, Write, record_run, run_here
 from minimax_al.live.snapshot import Snapshot, SnapshotReader
 from minimax_al.vocabulary import Progress
 
@@ -67,6 +67,8 @@ class LiveLearner:
         lease_clock: Clock of the leases; None for the campaign's.
         progress: Callback of the images whose features are computed.
         clock: Function that returns a time in seconds that never decreases.
+        write: Function that runs a write transaction; a process of low priority runs it in a thread of usual priority,
+            since annotators wait while the transaction holds the lock of writers.
 
     Attributes:
         fit: Fit to the latest labels; None before labels of two classes.
@@ -81,6 +83,7 @@ class LiveLearner:
         lease_clock: Callable[[], datetime] | None = None,
         progress: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
+        write: Write = run_here,
     ) -> None:
         self.context = context
         self.options = options or LiveOptions()
@@ -89,6 +92,7 @@ class LiveLearner:
         self._lease_clock = lease_clock or context.now
         self._progress = progress
         self._clock = clock
+        self._write = write
         self._features = LiveFeatures(context)
         self._reader = SnapshotReader()
         self._seen = -1  # latest row of the history that is published
@@ -193,7 +197,8 @@ class LiveLearner:
         else:
             self.fit = LiveFit(self.context, snapshot, self._features, self.fit)
         choices, strategy = self._choose(snapshot)
-        self._publish(snapshot, choices, strategy)
+        suggestions = self._changed_suggestions(snapshot)
+        self._write(lambda: self._publish(snapshot, suggestions, choices, strategy))
 
     def _read(self) -> Snapshot:
         """Return the campaign as it is now; labelled images whose features are unknown are described first."""
@@ -234,9 +239,10 @@ class LiveLearner:
         share = self.options.random_share
         return math.floor(share * (before + count) + 1e-9) - math.floor(share * before + 1e-9)
 
-    def _publish(self, snapshot: Snapshot, choices: list[Choice], strategy: str) -> None:
+    def _publish(
+        self, snapshot: Snapshot, suggestions: dict[int, tuple[int, float]], choices: list[Choice], strategy: str
+    ) -> None:
         """Publish suggestions, next images and state in one transaction."""
-        suggestions = self._changed_suggestions(snapshot)
         with self.context.store.writing() as connection:
             if tuple(class_ids(connection).values()) != snapshot.class_ids:
                 return  # the classes have changed meanwhile: the next step learns again
@@ -294,7 +300,7 @@ class LiveLearner:
         if self._steps is None:
             if self.fit is None or self._is_measured(self.fit):
                 return False
-            self._measured = Measurement(self.fit, self._measured)
+            self._measured = Measurement(self.fit, self._measured, self._write)
             self._steps = self._measured.steps()
         try:
             next(self._steps)

@@ -1,7 +1,7 @@
 """Measurement of a live fit, in steps of a fraction of a second, so that answers do not wait for it. Loads torch."""
 
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,16 +40,27 @@ _KEPT = 3
 """Number of latest live runs whose models are kept."""
 
 
+Write = Callable[[Callable[[], object]], object]
+"""Function that runs a write transaction."""
+
+
+def run_here(transaction: Callable[[], object]) -> object:
+    """Run a write transaction in this thread."""
+    return transaction()
+
+
 class Measurement:
     """Measurement of one fit: accuracy, effect of the last answers, learning curve, and the files of its run.
 
     Args:
         fit: Fit to measure.
         earlier: Measurement before; its curve is kept while the labels are about the same.
+        write: Function that runs a write transaction.
     """
 
-    def __init__(self, fit: LiveFit, earlier: "Measurement | None" = None) -> None:
+    def __init__(self, fit: LiveFit, earlier: "Measurement | None" = None, write: Write = run_here) -> None:
         self.fit = fit
+        self._write = write
         self.labels = len(fit.material.labelled)
         self.curve: dict[int, dict[str, float]] = {}
         self.curve_labels = 0
@@ -118,11 +129,16 @@ class Measurement:
             fit.keep_pool_scores(part)
             if fit.predicted_labels is not None:
                 fit.predicted_labels.save(part / OUT_OF_FOLD)
-        with context.store.writing() as connection:
-            finish_run(connection, run_id, found.metrics, context.now(), fit.material.last_label)
-            state = write_live_state(connection, measured=self.labels, last_answers=last)
+        published: list[LiveState] = []
+
+        def publish() -> None:
+            with context.store.writing() as connection:
+                finish_run(connection, run_id, found.metrics, context.now(), fit.material.last_label)
+                published.append(write_live_state(connection, measured=self.labels, last_answers=last))
+
+        self._write(publish)
         self._remove_old_folders()
-        return state
+        return published[-1]
 
     def _publish_curve(self) -> LiveState:
         """Replace the curve in the run's folder, and tell the pages."""

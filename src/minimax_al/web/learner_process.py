@@ -1,7 +1,7 @@
 """Live learner in a process of its own: `python -m minimax_al.web.learner_process FOLDER`.
 
 The options come as JSON on standard input. The process writes lines of JSON about its work, and ends when its
-input closes. It runs at low priority, on half of the processors, so that the page stays quick.
+input closes. It computes at low priority, on half of the processors, so that the page stays quick.
 """
 
 import json
@@ -9,8 +9,9 @@ import logging
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, get_native_id
 from typing import TextIO
 
 from minimax_al.campaign import Campaign
@@ -65,12 +66,24 @@ def learn(folder: Path, storage: str | None, options: LiveOptions, out: TextIO, 
         from minimax_al.live.learner import LiveLearner  # noqa: PLC0415 - loads torch
 
         _use_half_of_the_processors()
-        learner = LiveLearner(campaign.context, options, lease_clock=campaign.lease_clock, progress=progress)
-        learner.step()  # until the first images are there, nothing is more urgent
-        tell(out, state="learning")
-        if hasattr(os, "nice"):
-            os.nice(NICENESS)
-        learner.run(stop or Event())
+        with ThreadPoolExecutor(1, "writer") as writer:
+            learner = LiveLearner(
+                campaign.context,
+                options,
+                lease_clock=campaign.lease_clock,
+                progress=progress,
+                write=lambda transaction: writer.submit(transaction).result(),
+            )
+            learner.step()  # until the first images are there, nothing is more urgent
+            tell(out, state="learning")
+            _lower_priority()
+            learner.run(stop or Event())
+
+
+def _lower_priority() -> None:
+    """Lower this thread's priority, not the writer's: annotators wait while it holds the lock of writers."""
+    if sys.platform == "linux":  # elsewhere a priority is the whole process's
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 def _use_half_of_the_processors() -> None:
