@@ -32,7 +32,7 @@ export class Surface {
   /** Builds the surface in `root`. `onZoom(scale, fit)` is called after every change of the zoom. */
   constructor(root, onZoom = () => undefined) {
     Object.assign(this, { root, onZoom, item: null, full: null, source: null, scale: 1, x: 0, y: 0, frame: 0 });
-    const layer = (name) => make("canvas", { class: `layer ${name}`, "aria-hidden": "true" });
+    const layer = (name) => make("canvas", { class: name === "image" ? "layer image" : `layer layer-${name}`, "aria-hidden": "true" });
     this.layers = { image: layer("image"), classes: layer("classes"), heat: layer("heat"), hints: layer("hints") };
     this.message = make("p", { class: "stage-message", hidden: true });
     root.classList.add("drawing");
