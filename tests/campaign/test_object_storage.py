@@ -290,3 +290,14 @@ def test_a_folder_needs_no_fsspec(make_campaign, save_images, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     campaign = create(make_campaign, save_images(4))
     assert campaign.status().items == {"active": 4}
+
+
+def test_the_status_is_shown_without_the_storage(pool, storage_settings, make_campaign, capsys):  # noqa: F811
+    campaign = create(make_campaign, pool)
+    storage_settings.stop()
+    forget()
+    assert main(["status", str(campaign.folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "does not answer properly" in shown
+    assert "move-images" not in shown
+    assert "24" in shown

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from minimax_al.cli.arguments import CampaignFolder, Count, ImageFolder, Share, Strategy
 from minimax_al.cli.printing import show, show_files, show_new, show_round, show_some, show_status
 from minimax_al.cli.progress import shown_progress
-from minimax_al.errors import ConfigurationError, DataError
+from minimax_al.errors import ConfigurationError, DataError, StorageError
 from minimax_al.escaping import escape
 
 
@@ -198,6 +198,8 @@ def status(folder: CampaignFolder, /, files: bool = False) -> None:
         found = None
         try:
             found = campaign.refresh()
+        except StorageError as error:
+            show(str(error))
         except DataError as error:  # the rest of the status needs no images
             show(f"{error}; if they were moved: mal move-images {quote(str(folder))} FOLDER")
         if files:
