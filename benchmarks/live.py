@@ -266,7 +266,8 @@ def look(server: Server, truth: dict[int, str], outcome: Outcome, stop: threadin
         while not stop.is_set():
             path = person.image()
             page.wait_for_timeout(1000 * KEY_SECONDS)
-            page.keyboard.press(browsing.CLASS_KEYS[classes.index(truth[ids[path]])])
+            button = page.locator(f'#classes button[title="{truth[ids[path]]}"]').first
+            page.keyboard.press(str(button.get_attribute("aria-keyshortcuts")))
             page.wait_for_function(browsing.LEFT, arg=path, timeout=60_000)
         person.saved()
         outcome.painted += page.evaluate("window.painted")

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event
 
 from sqlalchemy import Connection, func, select
@@ -28,7 +28,7 @@ from minimax_al.campaign.rounds.querying import RANDOM
 from minimax_al.campaign.rounds.rounds import Choice, next_round_number
 from minimax_al.campaign.settings import COLD_START_ON_FEATURES
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.history import last_event
+from minimax_al.campaign.store.history import count_annotators, last_event
 from minimax_al.campaign.store.schema import picks
 from minimax_al.campaign.store.stored_settings import read_settings
 from minimax_al.errors import StoreError
@@ -45,6 +45,9 @@ POLL_SECONDS = 0.1
 FEW_ANSWERS, FEW_SECONDS = 3, 0.3
 """A fit waits for this number of answers, or for this time after the first one, in seconds."""
 
+_ACTIVE_SECONDS = 15.0
+"""Time after an answer for which its author counts as at work, in seconds."""
+
 _LOOK_SECONDS = 1.0
 """Time between two looks at the settings and the list of images, in seconds."""
 
@@ -53,6 +56,9 @@ _RATE_SECONDS = 5.0
 
 _AHEAD_SECONDS = 2.0
 """Time for which the queue has images at the present rate of answers, in seconds."""
+
+_PER_ANNOTATOR = 3
+"""Number of free images for each annotator at work: who waits for images answers slowly, so a rate does not tell."""
 
 _VISIBLE = 0.005
 """Smallest change of a confidence that is published."""
@@ -103,6 +109,7 @@ class LiveLearner:
         self._exhausted = False  # nothing to choose until an answer or an image comes
         self._measured: Measurement | None = None
         self._steps: Generator[None, None, LiveState] | None = None
+        self._annotators = 0  # number of those who answered a moment ago
         self._owed = 0.0  # seconds that measuring may take before the next fit
 
     def run(self, stop: Event) -> None:
@@ -141,6 +148,7 @@ class LiveLearner:
         with self.context.store.reading() as connection:
             settings = read_settings(connection)
             images_changed = self._reader.has_new_images(connection)
+            self._annotators = count_annotators(connection, self.context.now() - timedelta(seconds=_ACTIVE_SECONDS))
         if settings != self.context.settings:
             before, self.context = self.context, replace(self.context, settings=settings)
             self.fit = None
@@ -181,7 +189,7 @@ class LiveLearner:
         """Return the number of images that the queue should have: a batch, or more while many answer."""
         (start, before), (end, after) = self._answers[0], self._answers[-1]
         rate = (after - before) / max(end - start, 1.0)
-        return max(self.options.batch, math.ceil(_AHEAD_SECONDS * rate))
+        return max(self.options.batch, _PER_ANNOTATOR * self._annotators, math.ceil(_AHEAD_SECONDS * rate))
 
     def _queue_is_low(self) -> bool:
         if self._exhausted:

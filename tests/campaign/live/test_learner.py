@@ -347,3 +347,17 @@ def test_an_older_state_is_read(campaign, make_learner):
         connection.execute(update(settings).where(settings.c.key == "live").values(value={"version": 3, "gone": 1}))
     with campaign.store.reading() as connection:
         assert read_live_state(connection).version == 3
+
+
+def test_many_annotators_find_images_for_each_of_them(campaign, make_learner, clock):
+    learner = make_learner(batch=8)
+    settle(learner)
+    for author in ("ann", "bob", "cat", "dan", "eve"):
+        answer(campaign, campaign.lease(author, 1).picks, author)
+    settle(learner)
+    assert sum(row.waits and row.lease_holder is None for row in open_rows(campaign)) >= 8
+    assert all_rounds(campaign)[-1].budget >= 12  # three for each of five, less those that were there
+    clock.advance(60)
+    answer(campaign, campaign.lease("ann", 15).picks)
+    settle(learner)
+    assert all_rounds(campaign)[-1].budget <= 15

@@ -226,6 +226,14 @@ def last_event(connection: Connection) -> int:
     return last
 
 
+def count_annotators(connection: Connection, since: datetime) -> int:
+    """Return how many authors have answered since a moment, among those of the latest 500 rows of the history."""
+    recent = select(labels.c.author, labels.c.at).order_by(labels.c.id.desc()).limit(500).subquery()
+    counted = select(func.count(recent.c.author.distinct())).where(recent.c.at >= since)
+    number: int = connection.execute(counted).scalar_one()
+    return number
+
+
 def labelled_at(connection: Connection, until: datetime | None) -> int:
     """Return how many images had a label at a moment; None for the present."""
     held = holding(until)
