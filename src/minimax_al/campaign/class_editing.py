@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from minimax_al.campaign.labelling import Item, Labelling
+from minimax_al.campaign.class_changes import ClassChange
+from minimax_al.campaign.labelling import Item
+from minimax_al.campaign.leading import Leading
 from minimax_al.campaign.rounds.answers import find_items, withdraw
-from minimax_al.campaign.rounds.class_changes import ClassChange
 from minimax_al.campaign.store.classes import add_classes, store_name
 
 
-class ClassEditing(Labelling):
+class ClassEditing(Leading):
     """Changes of a campaign's classes, with the history of labels kept; `Campaign` adds the rest."""
 
     def add_classes(self, names: Sequence[str]) -> None:

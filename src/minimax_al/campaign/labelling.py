@@ -7,15 +7,14 @@ from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row
+from sqlalchemy import Row
 
+from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.views import ViewKind, image_file
 from minimax_al.campaign.rounds.answers import Undone, answer, check_mask_of, find_items, undo
-from minimax_al.campaign.rounds.arguments import as_items
-from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, lend, recall, release, take_lease
-from minimax_al.campaign.rounds.rounds import Pick, RoundState, close, find_pick, list_picks, round_state
-from minimax_al.campaign.rounds.second_opinions import TwoOpinions, count_conflicts, list_two_opinions
+from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, release, take_lease
+from minimax_al.campaign.rounds.rounds import Pick, RoundState, check_open, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import (
@@ -23,7 +22,6 @@ from minimax_al.campaign.store.history import (
     ExpectedAnswer,
     Kind,
     Origin,
-    answer_authors,
     current_labels,
     image_and_mask,
 )
@@ -159,7 +157,7 @@ class Labelling:
             CampaignError: Another round is open.
         """
         with self.store.writing() as connection:
-            _check_open(connection, number, "closed")
+            check_open(connection, number, "closed")
             close(connection, self.now())
 
     def lease(self, author: str, count: int = 1, *, session: str | None = None, seconds: float | None = None) -> Lease:
@@ -185,34 +183,6 @@ class Labelling:
         """
         with self.store.writing() as connection:
             return release(connection, Holder(author, session))
-
-    def lend(self, items: Item | Sequence[Item], tool: str) -> int:
-        """Keep waiting images of the open round for another tool, such as a project of Label Studio.
-
-        They are not leased to annotators until they are answered, recalled, or picked by another round.
-
-        Args:
-            items: Images, by id or path.
-            tool: Name of the tool.
-
-        Returns:
-            The number of images kept: those that wait in the open round and that no person holds.
-        """
-        with self.store.writing() as connection:
-            return lend(connection, find_items(connection, as_items(items)), tool, self.lease_clock())
-
-    def recall(self, number: int | None = None) -> int:
-        """Recall all lent images of the open round, to lease them here again; return their number.
-
-        Args:
-            number: Number of the round; None for the open one.
-
-        Raises:
-            CampaignError: Another round is open.
-        """
-        with self.store.writing() as connection:
-            _check_open(connection, number, "recalled")
-            return recall(connection)
 
     def label(
         self,
@@ -372,47 +342,6 @@ class Labelling:
             body = ("undo", item, kind, class_name)
             return Undone(*once(connection, author, request, revoke, now=now, body=body))
 
-    def decide(
-        self, items: Item | Sequence[Item], class_name: str | None, author: str, *, request: str | None = None
-    ) -> None:
-        """Decide conflicts between two annotators.
-
-        Args:
-            items: Images, by id or path.
-            class_name: Class of the images; None for "unsure".
-            author: Name of the lead.
-            request: Idempotency key, see the class.
-
-        Raises:
-            UnknownNameError: The class does not exist.
-            DataError: An image does not exist.
-        """
-        kind: Kind = "unsure" if class_name is None else "label"
-        self._answer(items, kind, author, class_name=class_name, request=request, decides=True, origin="page")
-
-    def two_opinions(self, state: str | None = None) -> list[TwoOpinions]:
-        """Return the images that two annotators answered independently.
-
-        Args:
-            state: "agreed", "conflict" or "decided"; None for all.
-        """
-        with self.store.reading() as connection:
-            return list_two_opinions(connection, state)
-
-    def count_conflicts(self) -> int:
-        """Return the number of images about which two annotators disagree."""
-        with self.store.reading() as connection:
-            return count_conflicts(connection)
-
-    def authors(self, items: Sequence[Item]) -> dict[int, str]:
-        """Return the author of the last answer of each image, by item id; images without an answer are left out.
-
-        Args:
-            items: Images, by id or path.
-        """
-        with self.store.reading() as connection:
-            return answer_authors(connection, find_items(connection, items))
-
     def labels(self) -> dict[str, str | None]:
         """Return the current label of each image by path; for masks the name of the mask."""
         with self.store.reading() as connection:
@@ -462,13 +391,6 @@ class Labelling:
                 body = (*body, origin)
             left: list[int] = once(connection, author, request, change, now=now, body=body)
             return left
-
-
-def _check_open(connection: Connection, number: int | None, done: str) -> None:
-    """Raise CampaignError if another round than this one is open."""
-    state = round_state(connection)
-    if number is not None and state is not None and state.closed_at is None and state.number != number:
-        raise CampaignError(f"round {number} is not the open one, which is round {state.number}: nothing was {done}")
 
 
 def utc_now() -> datetime:

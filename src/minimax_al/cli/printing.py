@@ -102,7 +102,7 @@ def show_round(campaign: "Campaign", requested: str) -> None:
         campaign: Campaign with an open round.
         requested: Strategy that the user or the settings requested.
     """
-    from minimax_al.campaign.rounds.reasons import FIRST_ROUND
+    from minimax_al.report.reasons import FIRST_ROUND
 
     state, picks = campaign.round(), campaign.picks()
     folder = quote(str(campaign.folder))

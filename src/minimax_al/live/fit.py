@@ -15,7 +15,6 @@ from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.model.fitted_labels import FittedLabels
 from minimax_al.campaign.progress.runs import LIVE_RUN
 from minimax_al.campaign.rounds.querying import RANDOM, interleaved
-from minimax_al.campaign.rounds.reasons import AT_RANDOM, BY_RANDOM, reason_for
 from minimax_al.campaign.rounds.rounds import Choice, draw
 from minimax_al.campaign.settings import COLD_START_ON_FEATURES
 from minimax_al.data import UNKNOWN, Dataset
@@ -24,6 +23,7 @@ from minimax_al.live.features import LiveFeatures
 from minimax_al.live.snapshot import Snapshot
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import CosineClassifier
+from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, reason_for
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation, Recipe

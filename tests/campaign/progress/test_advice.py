@@ -3,8 +3,8 @@ import pytest
 
 from minimax_al.campaign.progress.advice import Measurement, advise
 from minimax_al.campaign.progress.headline import wilson_interval
-from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.report.power_law import fit_power_law
+from minimax_al.report.reasons import reason_for
 
 
 def curve(a, b, c, labels, held_out=2000):

@@ -19,7 +19,6 @@ from minimax_al.campaign.features.hog import SIDE, edges, whitened
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.recipes import read_recipe
 from minimax_al.campaign.rounds.pool_filter import matches
-from minimax_al.campaign.rounds.reasons import reason_for
 from minimax_al.campaign.rounds.rounds import Choice, is_candidate
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import USABLE, items
@@ -29,6 +28,7 @@ from minimax_al.data.letterbox import FITS
 from minimax_al.errors import ConfigurationError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import Encoder, build_encoder
+from minimax_al.report.reasons import reason_for
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Recipe, Runtime

@@ -8,7 +8,6 @@ import numpy as np
 from sqlalchemy import Connection
 
 from minimax_al.campaign.rounds.pool_filter import check_filter
-from minimax_al.campaign.rounds.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
 from minimax_al.campaign.rounds.rounds import (
     Choice,
     add_round,
@@ -24,6 +23,7 @@ from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import labelled_items
 from minimax_al.errors import CampaignError, ConfigurationError
+from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
 from minimax_al.strategies.usual import COLD_START
 
 RANDOM = "random"

@@ -271,6 +271,13 @@ def insert_round(
     return number
 
 
+def check_open(connection: Connection, number: int | None, done: str) -> None:
+    """Raise CampaignError if another round than this one is open."""
+    state = round_state(connection)
+    if number is not None and state is not None and state.closed_at is None and state.number != number:
+        raise CampaignError(f"round {number} is not the open one, which is round {state.number}: nothing was {done}")
+
+
 def close(connection: Connection, now: datetime) -> None:
     """Close all open rounds; their unanswered images may be picked again."""
     connection.execute(update(rounds).where(rounds.c.closed_at.is_(None)).values(closed_at=now))

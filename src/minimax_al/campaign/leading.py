@@ -1,0 +1,84 @@
+"""Part of a campaign for its lead: lend images to other tools, decide conflicts between annotators."""
+
+from collections.abc import Sequence
+
+from minimax_al.campaign.arguments import as_items
+from minimax_al.campaign.labelling import Item, Labelling
+from minimax_al.campaign.rounds.answers import find_items
+from minimax_al.campaign.rounds.leases import lend, recall
+from minimax_al.campaign.rounds.rounds import check_open
+from minimax_al.campaign.rounds.second_opinions import TwoOpinions, count_conflicts, list_two_opinions
+from minimax_al.campaign.store.history import Kind, answer_authors
+
+
+class Leading(Labelling):
+    """Images lent to other tools, and conflicts between annotators; `Campaign` adds the rest."""
+
+    def lend(self, items: Item | Sequence[Item], tool: str) -> int:
+        """Keep waiting images of the open round for another tool, such as a project of Label Studio.
+
+        They are not leased to annotators until they are answered, recalled, or picked by another round.
+
+        Args:
+            items: Images, by id or path.
+            tool: Name of the tool.
+
+        Returns:
+            The number of images kept: those that wait in the open round and that no person holds.
+        """
+        with self.store.writing() as connection:
+            return lend(connection, find_items(connection, as_items(items)), tool, self.lease_clock())
+
+    def recall(self, number: int | None = None) -> int:
+        """Recall all lent images of the open round, to lease them here again; return their number.
+
+        Args:
+            number: Number of the round; None for the open one.
+
+        Raises:
+            CampaignError: Another round is open.
+        """
+        with self.store.writing() as connection:
+            check_open(connection, number, "recalled")
+            return recall(connection)
+
+    def decide(
+        self, items: Item | Sequence[Item], class_name: str | None, author: str, *, request: str | None = None
+    ) -> None:
+        """Decide conflicts between two annotators.
+
+        Args:
+            items: Images, by id or path.
+            class_name: Class of the images; None for "unsure".
+            author: Name of the lead.
+            request: Idempotency key, see the class.
+
+        Raises:
+            UnknownNameError: The class does not exist.
+            DataError: An image does not exist.
+        """
+        kind: Kind = "unsure" if class_name is None else "label"
+        self._answer(items, kind, author, class_name=class_name, request=request, decides=True, origin="page")
+
+    def two_opinions(self, state: str | None = None) -> list[TwoOpinions]:
+        """Return the images that two annotators answered independently.
+
+        Args:
+            state: "agreed", "conflict" or "decided"; None for all.
+        """
+        with self.store.reading() as connection:
+            return list_two_opinions(connection, state)
+
+    def count_conflicts(self) -> int:
+        """Return the number of images about which two annotators disagree."""
+        with self.store.reading() as connection:
+            return count_conflicts(connection)
+
+    def authors(self, items: Sequence[Item]) -> dict[int, str]:
+        """Return the author of the last answer of each image, by item id; images without an answer are left out.
+
+        Args:
+            items: Images, by id or path.
+        """
+        with self.store.reading() as connection:
+            return answer_authors(connection, find_items(connection, items))
