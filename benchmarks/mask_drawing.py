@@ -33,6 +33,7 @@ from skimage.measure import approximate_polygon, find_contours
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.images.superpixels import REGIONS, find_superpixels
+from minimax_al.data.letterbox import in_place
 from minimax_al.vocabulary import IGNORED
 
 BROWSER = Path(__file__).parent.parent / "tests" / "web" / "browser"
@@ -162,7 +163,12 @@ class Drawing:
 def corners(region: NDArray[np.bool_]) -> list[Point]:
     """Return the corners of a polygon around a region, holes included, in pixels of the image."""
     outline = max(find_contours(np.pad(binary_fill_holes(region), 1).astype(float), 0.5), key=len)
-    return [(x - 0.5, y - 0.5) for y, x in approximate_polygon(outline, TOLERANCE)[:-1]]
+    height, width = region.shape
+    # A click on the very border of the image may miss the stage; a quarter of a pixel inside, no centre is lost.
+    return [
+        (float(np.clip(x - 0.5, 0.25, width - 0.25)), float(np.clip(y - 0.5, 0.25, height - 0.25)))
+        for y, x in approximate_polygon(outline, TOLERANCE)[:-1]
+    ]
 
 
 def centre(region: NDArray[np.bool_]) -> Point:
@@ -262,7 +268,7 @@ def measure(campaign: Campaign, masks: Path, most: int, replayed: int) -> list[d
             with Image.open(campaign.image(pick.item)) as image:
                 regions = find_superpixels(image.convert("RGB"), REGIONS[GRAIN])
             with Image.open(campaign.view(pick.item, "prediction")) as stored:
-                prediction = np.array(stored.resize(size, Image.Resampling.NEAREST))
+                prediction = in_place(np.asarray(stored), size[::-1], 1.0, IGNORED)
             drawn[pick.path] = {}
             for way in WAYS:
                 drawing = Drawing(truth, snap, view.scale)

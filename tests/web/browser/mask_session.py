@@ -27,6 +27,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 
 from minimax_al.campaign import Campaign  # noqa: E402
 from minimax_al.campaign.images.superpixels import REGIONS, find_superpixels  # noqa: E402
+from minimax_al.data.letterbox import in_place  # noqa: E402
 
 LIGHT = ("stored_size=64", "recipe.task.epochs=3", "recipe.task.steps_per_epoch=10")
 JOB = 1_500_000  # milliseconds that a training may take on a busy machine
@@ -41,7 +42,7 @@ def draw_shown(campaign, hand, masks, way):
         regions = find_superpixels(image.convert("RGB"), REGIONS[GRAIN])
         size = image.size
     view = campaign.view(path, "prediction")
-    prediction = None if view is None else np.array(Image.open(view).resize(size, Image.Resampling.NEAREST))
+    prediction = None if view is None else in_place(np.asarray(Image.open(view)), size[::-1], 1.0, artist.VOID)
     drawing = Drawing(truth, lambda point: hand.view.to_image(hand.view.to_screen(point)), hand.view.scale)
     draw(way, drawing, prediction, regions, artist.filled_polygon)
     replay(hand, drawing.gestures, keys_of(campaign.classes))

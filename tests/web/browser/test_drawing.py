@@ -1,6 +1,7 @@
 """Every tool of the drawing surface in a real browser: the pixels that are saved are the pixels that were drawn."""
 
 import importlib
+import io
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from skimage.segmentation import slic
 
 from minimax_al.campaign import Campaign
+from minimax_al.report.class_colours import class_colours
 
 VOID = 255
 SMALL = (64, 48)
@@ -225,6 +227,25 @@ def test_unlabelled_only_protects_what_is_drawn(draws, gallery, artist):
     assert differing(saved(gallery[0], hand.save()), expected) == 0
 
 
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_the_mask_on_the_screen_is_the_one_that_is_drawn(draws, artist, ratio):
+    hand = draws(ratio)
+    hand.brush_size(6)
+    hand.choose("2")
+    expected = artist.stroked(artist.blank(SMALL), hand.drag([(8, 8), (50, 40)]), 6, 1)
+    hand.page.evaluate("() => (document.querySelector('.layer-classes').style.opacity = 1)")
+    hand.page.mouse.move(1, 1)  # no ring of the brush
+    hand.page.keyboard.press("v")
+    screen = np.asarray(Image.open(io.BytesIO(hand.page.screenshot())).convert("RGB"))
+    places = [(x + 0.5, y + 0.5) for x in range(0, SMALL[0] - 8, 3) for y in range(0, SMALL[1] - 8, 3)]
+    at = [tuple(int(ratio * side) for side in hand.view.to_screen(place)) for place in places]
+    colour = class_colours(4)[1]
+    shown = [bool((screen[y, x] == colour).all()) for x, y in at]
+    assert shown == [bool(expected[int(y), int(x)] == 1) for x, y in places]
+    hand.page.evaluate("() => document.getElementById('overlay-strength').dispatchEvent(new Event('input'))")
+    hand.choose("z")
+
+
 def test_undo_and_redo_return_to_every_step(draws, gallery, artist):
     hand = draws()
     hand.brush_size(6)
@@ -335,6 +356,7 @@ def test_a_draft_outlives_the_page_and_follows_to_another_browser(open_page, gal
     other = open_page(name="dora")
     assert other.ready() == path
     assert other.page.inner_text("#draw-note") == "Your draft from another browser."
+    other.page.wait_for_timeout(350)  # a key pressed too soon is ignored
     assert differing(saved(campaign, other.save()), expected) == 0
     other.page.context.close()
 

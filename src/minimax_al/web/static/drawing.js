@@ -38,6 +38,7 @@ const ahead = new Map(); // item → what `load` returns, or null if it failed
 let timers = [];
 let changes = 0; // steps since the image was opened
 let tries = 0; // failed attempts to open the image
+let touched = 0; // time of the last stroke
 let opened = 0; // time at which the image was opened, or its prediction accepted
 let handed = 0; // steps that the server has as a draft
 
@@ -185,6 +186,7 @@ function show() {
 function settle() {
   show();
   changes += 1;
+  touched = performance.now();
   if (desk.showing === "prediction") view("mask");
   byId("draw-note").textContent = "";
   refresh();
@@ -246,7 +248,7 @@ async function save() {
 /** Enter: closes an open polygon, accepts the prediction on an empty mask, or saves. */
 export function confirm() {
   if (tools.polygon.isOpen) tools.polygon.close();
-  else if (performance.now() - opened < LOOK) return; // a key pressed twice must not save what nobody has seen
+  else if (touched < opened && performance.now() - opened < LOOK) return; // a key pressed twice must not save what nobody has seen
   else if (desk.raster !== null && desk.prediction !== null && changes === 0 && desk.raster.counts[VOID] === desk.raster.pixels.length) accept();
   else void save();
 }
