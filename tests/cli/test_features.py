@@ -56,7 +56,7 @@ def test_embed_prints_its_outcome_and_the_next_command(capsys, photos, words, tm
     [
         (("--encoder", "cnov4"), "unknown encoder 'cnov4'; did you mean 'conv4'?"),
         (("--weights", "missing.pth"), "weights cannot be read from 'missing.pth'"),
-        (("--weights", "published"), "cannot be set for encoder 'conv4': it has no published weights"),
+        (("--weights", "published"), "encoder 'conv4' has no published weights: give a file of weights"),
         (("--input-size", "0"), "preprocessing of 'conv4', size: "),
         (("--crop", "2"), "preprocessing of 'conv4', crop: "),
         (("--workers", "0"), "mal embed, workers: "),

@@ -14,6 +14,8 @@ LOGITS = torch.randn(700, 7, generator=GENERATOR)
 PASSES = torch.randn(5, 200, 4, generator=GENERATOR)
 PIXELS = torch.randn(6, 5, 4, 4, generator=GENERATOR)
 LABELLEDNESS, ENTROPIES = torch.randn(200, generator=GENERATOR), torch.rand(200, generator=GENERATOR)
+WEIGHT = torch.randn(7, 24, generator=GENERATOR)
+PARTLY_KNOWN = torch.where(torch.arange(700) % 5 == 0, torch.arange(700) % 7, -1)
 
 
 TYPES = {"RULES", "Clustering", "FeatureMatrix", "LogitsOf", "Rows"}
@@ -70,6 +72,29 @@ CASES = {
         torch.rand(700, generator=GENERATOR),
     ),
     "typicality": (lambda x, c: acquisition.typicality(x, 12, seeded(), c, most_clusters=30), POOL, LABELLED),
+    "power_sample": (lambda h: acquisition.power_sample(h, 20, generator=seeded()), ENTROPIES),
+    "galaxy": (lambda x: acquisition.galaxy(x.softmax(1), PARTLY_KNOWN, 20, generator=seeded()), LOGITS),
+    "bait": (
+        lambda x, z, c: acquisition.bait(x, z, 10, generator=seeded(), labelled=c, labelled_logits=z[: len(c)]),
+        POOL,
+        LOGITS,
+        LABELLED,
+    ),
+    "alfa_mix": (
+        lambda x, w, c: acquisition.alfa_mix(
+            x, w, w[:, 0], 10, labelled=c, targets=torch.arange(len(c)) % len(w), generator=seeded()
+        ),
+        POOL,
+        WEIGHT,
+        LABELLED,
+    ),
+    "smallest_mixing": (
+        lambda x, w, c: acquisition.smallest_mixing(x, w, w[:, 0], c, torch.arange(len(c)) % len(w)),
+        POOL,
+        WEIGHT,
+        LABELLED,
+    ),
+    "logits_within_class": (lambda d, z: acquisition.logits_within_class(d, z.argmax(1)), LABELLEDNESS, LOGITS[:200]),
     "variation_ratio": (acquisition.variation_ratio, PASSES),
     "choose_by_rule": (lambda d, h: acquisition.choose_by_rule("product", d, h, 20), LABELLEDNESS, ENTROPIES),
     **{

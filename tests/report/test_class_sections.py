@@ -14,9 +14,13 @@ def tables(section):
     return [block for block in section.blocks if isinstance(block, Table)]
 
 
+def texts(table):
+    return [[cell if isinstance(cell, str) else cell.text for cell in row] for row in table.rows]
+
+
 def test_the_most_frequent_confusion_is_first():
     pairs, matrix = tables(confusion_section(COUNTS, NAMES))
-    assert pairs.rows == [["cat", "bee", "4", "40.0"], ["ant", "bee", "2", "20.0"], ["cat", "ant", "1", "10.0"]]
+    assert texts(pairs) == [["cat", "bee", "4", "40.0"], ["ant", "bee", "2", "20.0"], ["cat", "ant", "1", "10.0"]]
     assert [[cell.text for cell in row[1:]] for row in matrix.rows] == [["8", "2", ""], ["", "5", ""], ["1", "4", "5"]]
     assert [row[1 + k].shade for k, row in enumerate(matrix.rows)] == [0.8, 1.0, 0.5]
 
@@ -25,7 +29,7 @@ def test_many_classes_are_listed_as_pairs_alone():
     counts = np.eye(40, dtype=int) * 3
     counts[4, 7] = 2
     (pairs,) = tables(confusion_section(counts, [f"c{k}" for k in range(40)]))
-    assert pairs.rows == [["c4", "c7", "2", "40.0"]]
+    assert texts(pairs) == [["c4", "c7", "2", "40.0"]]
 
 
 def test_a_model_without_errors_has_no_pairs():

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import torch
-from extraction_worker import SETTINGS, made_encoder
 
 from minimax_al.training import Runtime, RuntimeSettings
 from minimax_al.training.extraction import embed_folder
+
+sys.path.insert(0, str(Path(__file__).parent))
+from extraction_worker import SETTINGS, made_encoder
 
 RANKS = 4
 

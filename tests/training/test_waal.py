@@ -54,16 +54,16 @@ def test_losses_are_those_of_the_formulas(round_):
     torch.manual_seed(3)
     losses = training.step(x, y, u)
     expected = F.cross_entropy(networks["classifier"](features[:6]), y)
-    assert float(losses["classification"]) == pytest.approx(float(expected))
+    assert float(losses["classification"]) == pytest.approx(expected.item())
     expected = critic(features[6:]).mean() - 0.6 * critic(features[:6]).mean()
-    assert float(losses["distance"]) == pytest.approx(float(expected))
+    assert float(losses["distance"]) == pytest.approx(expected.item())
     torch.manual_seed(3)
     share = torch.rand(6, 1, dtype=features.dtype)
     points = torch.cat([share * features[:6] + (1 - share) * features[6:], features[6:], features[:6]])
     # The encoder's step does not change the critic: its gradient is taken one point at a time.
     norms = [torch.func.grad(lambda z: critic(z[None]).sum())(point).norm() for point in points]
     expected = torch.stack([(norm - 1) ** 2 for norm in norms]).mean()
-    assert float(losses["penalty"]) == pytest.approx(float(expected), rel=1e-5)
+    assert float(losses["penalty"]) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_encoder_lowers_the_distance_and_the_critic_raises_it(round_):

@@ -282,7 +282,7 @@ def test_a_refusal_of_the_campaign_is_passed_on(do, campaign):
 
 
 def test_a_training_of_another_process_blocks_the_job(do, campaign):
-    with training_alone(campaign.folder):
+    with training_alone(campaign.context):
         status, (told,) = do(kind="train")
     assert status == 1
     assert told["message"].startswith("another training runs on the campaign")

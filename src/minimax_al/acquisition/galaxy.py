@@ -43,7 +43,7 @@ def galaxy(
         answer: Function from an image to its class, as in the paper; default the class of the largest probability.
 
     Returns:
-        Shape (b,), int64: positions among all N images, in order of choice.
+        Shape (b,), int64: positions among all N images, in order of choice, on the device of `probabilities`.
 
     Raises:
         BudgetError: The budget is below 1 or above the number of unlabelled images.
@@ -56,7 +56,8 @@ def galaxy(
         >>> galaxy(torch.stack([first, 1 - first], dim=1), labels, 2, generator=torch.Generator().manual_seed(0))
         tensor([4, 2])
     """
-    probs = as_dimensions(probabilities, "NK", "probabilities").cpu().double()
+    matrix = as_dimensions(probabilities, "NK", "probabilities")
+    probs, device = matrix.cpu().double(), matrix.device
     check_finite(probs, "probabilities")
     given = as_dimensions(labels, "N", "labels").cpu().long()
     check_same_length(probs, given, ("probabilities", "labels"))
@@ -74,7 +75,7 @@ def galaxy(
             image = int(unlabelled[int(torch.randint(len(unlabelled), (1,), generator=generator))])
         search.labels[image] = answer(image)
         picks.append(image)
-    return torch.tensor(picks)
+    return torch.tensor(picks, device=device)
 
 
 class _Search:

@@ -165,6 +165,8 @@ def _check_weights(path: Path, digest: str | None) -> None:
 
 def _described(description: Mapping[str, Any], folder: Path | None) -> Trained:
     """Return the model of a description, before its weights are loaded."""
+    if not isinstance(description, Mapping):
+        raise TypeError("it is not a mapping")
     version = description.get("format", FORMAT)  # campaigns of older versions wrote none
     if version != FORMAT:
         raise ValueError(f"its format is {version!r}, this version reads {FORMAT}")

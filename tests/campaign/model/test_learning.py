@@ -80,7 +80,8 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     predictions = campaign.predict(campaign.images)
     assert len(predictions.images) == 30
     page = campaign.report().read_text()
-    assert "held-out images" in page
+    assert "held out for validation" in page
+    assert "images only; a figure needs 10" in page
     assert "data:image/png;base64" in page
     campaign.package(tmp_path / "package", onnx=False)
     package = {path.name for path in (tmp_path / "package").iterdir()}

@@ -9,9 +9,10 @@ from minimax_al.errors import CampaignError
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
 
 HOLDER = """
-import sys, pathlib
+import sys
+from minimax_al.campaign import Campaign
 from minimax_al.campaign.model.training_lock import training_alone
-with training_alone(pathlib.Path(sys.argv[1])):
+with training_alone(Campaign.open(sys.argv[1]).context):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -37,14 +38,18 @@ def test_a_training_lock_ends_with_its_process(make_campaign):
     assert campaign.query(2).picks == 2
 
 
-def test_an_error_releases_the_training_lock(tmp_path):
-    with pytest.raises(ZeroDivisionError, match="division"), training_alone(tmp_path):
+def test_an_error_releases_the_training_lock(make_campaign):
+    context = make_campaign().context
+    with pytest.raises(ZeroDivisionError, match="division"), training_alone(context):
         1 / 0  # noqa: B018
-    with training_alone(tmp_path):
-        assert (tmp_path / LOCK).exists()
+    with training_alone(context):
+        pass
 
 
-def test_an_unwritable_folder_is_reported(tmp_path):
-    (tmp_path / LOCK).mkdir()
-    with pytest.raises(CampaignError, match=r"training\.lock' cannot be written"), training_alone(tmp_path):
+def test_an_unwritable_folder_is_reported(make_campaign):
+    context = make_campaign().context
+    if not context.store.is_sqlite:
+        pytest.skip("PostgreSQL holds the lock itself")
+    (context.folder / LOCK).mkdir()
+    with pytest.raises(CampaignError, match=r"training\.lock' cannot be written"), training_alone(context):
         pass

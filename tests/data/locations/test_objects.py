@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from minimax_al.data.locations import objects
 from minimax_al.data.locations.objects import (
     ATTEMPTS,
     list_objects,
@@ -111,8 +112,15 @@ def test_an_object_that_fails_while_others_are_read_is_at_fault_itself(bucket, s
     write_object(f"{bucket}/a.bin", CONTENT)
     write_object(f"{bucket}/b.bin", CONTENT)
     storage_settings.fail("a.bin", "500 Internal Server Error", "InternalError", times=ATTEMPTS)
-    reads = iter(range(100))
-    monkeypatch.setattr("time.sleep", lambda _: read_object(f"{bucket}/b.bin") if next(reads) == 2 else None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    check, attempts = objects._raise_if_lasting, iter(range(1, 100))
+
+    def check_while_others_are_read(*fault):
+        check(*fault)
+        if next(attempts) == ATTEMPTS:
+            read_object(f"{bucket}/b.bin")
+
+    monkeypatch.setattr(objects, "_raise_if_lasting", check_while_others_are_read)
     with pytest.raises(UnreadableImageError, match=f"in {ATTEMPTS} attempts"):
         read_object(f"{bucket}/a.bin")
 

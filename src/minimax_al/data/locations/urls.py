@@ -3,10 +3,12 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from minimax_al.errors import ConfigurationError
 
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]+://")
+_SCHEME = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.\-]+://", re.IGNORECASE)
+"""Start of a URL; `file:` names a file of this machine, which is read as a path."""
 _COLLAPSED = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]+):/(?=[^/])")
 """URL that went through `Path`, which joins adjacent slashes; two letters at least, since `C:/` is a drive."""
 
@@ -17,7 +19,7 @@ _SHORTEST_SECRET = 8
 
 
 def is_url(address: object) -> bool:
-    """Return whether an address is a URL, such as "s3://bucket/pool"; a path is not.
+    """Return whether an address is a URL, such as "s3://bucket/pool"; a path or a `file:` URL is not.
 
     Example:
         >>> is_url("s3://bucket/pool"), is_url("photos/2024"), is_url("C:/photos")
@@ -32,8 +34,12 @@ def as_address(given: Path | str) -> Path | str:
     Example:
         >>> as_address(Path("s3://bucket/pool"))
         's3://bucket/pool'
+        >>> str(as_address("file:///photos/a%20b"))
+        '/photos/a b'
     """
     text = os.fspath(given)
+    if text.lower().startswith("file:/"):
+        return Path(unquote(urlsplit(text).path))
     if is_url(text):
         return text
     repaired = _COLLAPSED.sub(r"\1://", text, count=1) if _COLLAPSED.match(text) else text
