@@ -13,6 +13,10 @@ from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # no
 
 COUNT = 90
 LABELLED = 30
+ONLY_UNLABELLED = """() => {
+  const tiles = [...document.querySelectorAll('#explore-tiles .tile')];
+  return tiles.length > 20 && tiles.every((tile) => tile.dataset.tone !== 'label');
+}"""
 POINTS = "() => document.querySelectorAll('#map-legend li').length > 0"
 
 
@@ -153,7 +157,7 @@ class TestExplore:
         person.shows("explore")
         page.wait_for_selector("text=most similar to")
         page.select_option("#explore-wanted", "unlabelled")
-        page.wait_for_function("() => document.querySelectorAll('#explore-tiles .tile').length > 20")
+        page.wait_for_function(ONLY_UNLABELLED)  # before the answer, the tiles of all images are still there
         found = [tiles(page, "explore").nth(n).get_attribute("title") for n in range(6)]
         assert path not in found
         same = [one for one in found if class_of(one) == class_of(path)]
