@@ -4,9 +4,9 @@ import * as api from "./api.js";
 import { byId, count, make, sentence } from "./dom.js";
 import { say } from "./say.js";
 
-let changed = () => undefined;
+let changed = async () => undefined;
 
-/** Wires the dialog. `onChange()`: the classes are others than before. */
+/** Wires the dialog. `onChange()`: the classes are others than before; its promise ends once the page shows them. */
 export function build(onChange) {
   changed = onChange;
   byId("classes-edit").addEventListener("click", () => void open());
@@ -38,10 +38,9 @@ const tell = (text) => (byId("class-said").textContent = text);
 async function change(request, words) {
   try {
     const { labels } = await request();
-    await read();
+    await Promise.all([read(), changed()]); // the keys have the new classes before the words say so
     tell(sentence(labels > 0 ? `${words}: ${count(labels, "label")} changed` : words));
     say(sentence(words));
-    changed();
     return true;
   } catch (error) {
     tell(sentence(error.message));

@@ -166,9 +166,15 @@ function wire() {
   on(["recent"], () => (byId("undo").disabled = false));
 }
 
+let classesAsked = 0;
+let classesShown = 0;
+
 /** Shows the classes as they are now, after an edit here or elsewhere; masks have numbers of classes, so their page starts again. */
 async function followClasses() {
-  const campaign = await getCampaign().catch(() => state.campaign);
+  const asked = (classesAsked += 1);
+  const campaign = await getCampaign().catch(() => null);
+  if (campaign === null || asked < classesShown) return; // the answer to a later request is shown already
+  classesShown = asked;
   if (JSON.stringify(campaign.classes) === JSON.stringify(state.campaign.classes)) return;
   if (masks()) location.reload();
   update({ campaign, moment: state.moment + 1 });
@@ -186,7 +192,7 @@ async function begin() {
   update({ campaign: await getCampaign(), suggestions: recall("suggestions") === null, view: recall("view") === "grid" ? "grid" : "single" });
   document.body.dataset.task = state.campaign.task;
   for (const part of [single, grid, confirmClass, explore, review, conflicts, panel, jobs, transfer, dialogs, live]) part.build();
-  classEditor.build(() => void followClasses());
+  classEditor.build(followClasses);
   if (!masks()) adjust.build();
   if (!masks()) showClasses();
   else maskFile.build(() => shown().targets());
