@@ -12,6 +12,7 @@ from PIL import Image
 
 import minimax_al.deployment
 import minimax_al.training.round
+from minimax_al.networks import encoders
 from minimax_al.testing import check_strategy
 from minimax_al.training.epochs import run_epochs
 
@@ -49,6 +50,7 @@ def photos(workplace):
 @pytest.mark.usefixtures("hasty", "photos")
 def test_blocks_run_in_the_order_of_the_page(page, monkeypatch, capsys):
     monkeypatch.syspath_prepend(Path(minimax_al.deployment.__file__).parent)  # a package has `preprocess`, too
+    monkeypatch.setattr(encoders, "_REGISTERED", {})  # names that a page registers are forgotten after it
     namespace = {"__name__": "page"}
     for block in page.blocks("python"):
         code = compile("\n" * block.line + block.text, page.name, "exec")
