@@ -262,3 +262,43 @@ def test_a_new_campaign_takes_strategy_settings_and_near_duplicates(folder, caps
     status, _, err = run(capsys, "new", "third", "--images", "images", *LETTERS, "--strategy", "mal(x=1)")
     assert (status, Path("third").exists()) == (2, False)
     assert "unknown key 'x'" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--batch", "0"), "batch=0 must be from 1 to 1,000 images"),
+        (("--certificate", "missing.pem"), "'missing.pem' is not a file"),
+        (("--token", "short"), "a token has at least 16 letters"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_page_that_cannot_be_served_changes_no_setting(capsys, words, sentence):
+    status, _, error = run(capsys, "label", "campaign", "--overlap", "0.5", "--no-browser", *words)
+    assert (status, sentence in error) == (2, True)
+    with Campaign.open("campaign") as campaign:
+        assert campaign.settings.overlap == 0
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc", "", ".hidden"])
+@pytest.mark.usefixtures("folder")
+def test_instructions_are_a_folder_of_the_campaign(capsys, name):
+    status, _, error = run(capsys, "configure", "campaign", f"instructions={name}")
+    assert status == 2
+    assert f"instructions={name!r} is not a folder name: put the folder into the campaign folder" in error
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        ("s3://", "the URL 's3://' names no bucket or host: give one, as in s3://BUCKET/FOLDER"),
+        ("s3:///photos", "the URL 's3:///photos' names no bucket or host"),
+        ("named.csv", "no column 'path'; expected path or uri, and any further columns, found name, site"),
+        ("nowhere.csv", "'nowhere.csv' does not exist: give a folder of images, a manifest (CSV or Parquet) or a URL"),
+    ],
+)
+def test_a_location_that_is_none_makes_no_campaign(folder, capsys, images, sentence):
+    (folder / "named.csv").write_text("name,site\nimages/a/0.png,A\n")
+    status, _, error = run(capsys, "new", "other", "--images", images, *CATS)
+    assert (status, sentence in error) == (2, True)
+    assert not (folder / "other").exists()

@@ -79,3 +79,8 @@ def test_a_check_reports_and_changes_nothing(campaign, capsys, tmp_path):
     assert "2 labels added" in shown
     assert "nothing was changed" in shown
     assert len(campaign.labels()) == 3
+
+
+def test_a_list_takes_no_class(campaign, capsys):
+    status, _, error = mal(capsys, campaign, "list", "cat")
+    assert (status, error) == (2, "mal: 1 class name given: write mal classes CAMPAIGN list\n")

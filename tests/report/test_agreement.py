@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from minimax_al.report.agreement import cohen_kappa, krippendorff_alpha, measure_agreement
+from minimax_al.report.agreement import (
+    _alpha,
+    _count_coincidences,
+    cohen_kappa,
+    krippendorff_alpha,
+    measure_agreement,
+)
 
 # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), example C: four coders, twelve units, gaps.
 CODERS = {
@@ -79,3 +85,11 @@ def test_the_interval_covers_the_true_kappa():
         assert kappa.low <= kappa.value <= kappa.high
         covered += kappa.low <= 0.6 <= kappa.high
     assert covered >= 34
+
+
+def test_alpha_of_resampled_images_is_that_of_the_repeated_images():
+    dice = random.Random(1)
+    kinds = [{name: dice.choice("xyz") for name in dice.sample("abcd", dice.choice([2, 3, 4]))} for _ in range(20)]
+    times = np.array([dice.randrange(4) for _ in kinds])
+    repeated = [kind for kind, count in zip(kinds, times.tolist(), strict=True) for _ in range(count)]
+    assert _alpha(_count_coincidences(kinds).table(times)) == pytest.approx(krippendorff_alpha(repeated))

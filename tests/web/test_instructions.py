@@ -46,3 +46,16 @@ def test_images_come_from_the_folder_alone(page):
 
 def test_without_a_text_there_is_no_button(onlooker):
     assert "instructions-open" not in onlooker.get("/").text
+
+
+def test_names_of_images_may_have_spaces_and_letters_beyond_ascii(campaign, make_client):
+    folder = campaign.folder / "instructions"
+    folder.mkdir()
+    (folder / "instructions.md").write_text("![one](<grey heron.png>) ![two](Möwe.png)", encoding="utf-8")
+    for name in ("grey heron.png", "Möwe.png"):
+        Image.new("RGB", (8, 8), "white").save(folder / name)
+    client = make_client(campaign)
+    html = client.get("/").text
+    for address in ("instructions/grey%20heron.png", "instructions/M%C3%B6we.png"):
+        assert f'src="{address}"' in html
+        assert client.get(f"/{address}").status_code == 200

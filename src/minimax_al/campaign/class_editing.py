@@ -20,8 +20,8 @@ class ClassEditing(Leading):
 
     def count_class_labels(self) -> dict[str, int]:
         """Return the number of labels of each class, by name; of masks that show the class in segmentation."""
-        with self._changing_classes(is_reading=True) as change:
-            return change.count()
+        with self.store.reading() as connection:
+            return ClassChange(connection, self.settings, self.masks, self.now()).count()
 
     def rename_class(self, old: str, new: str) -> None:
         """Rename a class; its labels stay with it.
@@ -83,11 +83,9 @@ class ClassEditing(Leading):
             change.reorder(names)
 
     @contextmanager
-    def _changing_classes(self, *, is_reading: bool = False) -> Iterator[ClassChange]:
-        with self.store.reading() if is_reading else self.store.writing() as connection:
+    def _changing_classes(self) -> Iterator[ClassChange]:
+        with self.store.writing() as connection:
             yield ClassChange(connection, self.settings, self.masks, self.now())
-        if is_reading:
-            return
         self.views.clear()  # predicted pixels are numbers of the former classes
 
     def withdraw_labels(self, images: Sequence[Item], author: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.views import ViewKind, image_file
-from minimax_al.campaign.rounds.answers import Undone, answer, check_mask_of, find_items, undo
+from minimax_al.campaign.rounds.answers import AnswerOptions, Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, release, take_lease
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, check_open, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
@@ -362,10 +362,7 @@ class Labelling:
         class_name: str | None = None,
         mask: str | None = None,
         request: str | None = None,
-        if_waiting: bool = False,
-        own_only: bool = False,
-        decides: bool = False,
-        origin: Origin = "program",
+        **options: Unpack[AnswerOptions],
     ) -> list[int]:
         with self.store.writing() as connection:
             now = self.now()
@@ -380,15 +377,12 @@ class Labelling:
                     now=now,
                     class_id=None if class_name is None else class_id(connection, str(class_name)),
                     mask=mask,
-                    if_waiting=if_waiting,
-                    own_only=own_only,
-                    decides=decides,
-                    origin=origin,
+                    **options,
                 )
 
             body: tuple[object, ...] = (kind, as_items(given), class_name, mask)
-            if origin == BULK:  # other origins leave the digest of older versions
-                body = (*body, origin)
+            if options.get("origin") == BULK:  # other origins leave the digest of older versions
+                body = (*body, BULK)
             left: list[int] = once(connection, author, request, change, now=now, body=body)
             return left
 

@@ -1,10 +1,12 @@
 """Settings of a campaign: folder of images, task, strategy, recipe."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -135,6 +137,15 @@ def _default_strategy(valid: Mapping[str, Any]) -> str:
     return FROM_WEIGHTS if task == "classification" and valid.get("recipe", {}).get("pretrained") else STRATEGIES[task]
 
 
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[^/\\.][^/\\]*", name):
+        raise ConfigurationError(
+            f"instructions={name!r} is not a folder name: put the folder into the campaign folder, and give its name, "
+            "which has no slash and does not begin with a dot"
+        )
+    return name
+
+
 class CampaignSettings(BaseModel):
     """Settings of a campaign, stored in its database.
 
@@ -174,7 +185,7 @@ class CampaignSettings(BaseModel):
     worthwhile_gain: PositiveFloat = 0.005
     overlap: Annotated[float, Field(ge=0, le=1)] = 0.0
     team_page: bool = False
-    instructions: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")] = "instructions"
+    instructions: Annotated[str, AfterValidator(_folder_name)] = "instructions"
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     @property

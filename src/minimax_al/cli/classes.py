@@ -31,7 +31,9 @@ def classes(
     from minimax_al.campaign import Campaign
 
     with Campaign.open(folder) as campaign:
-        if action != "list":
+        if action == "list":
+            _check(names, "list", least=0, most=0)
+        else:
             show(_CHANGES[action](campaign, names, withdraw_labels))
         counts = {entry.name: entry.labels for entry in campaign.status().classes}
         show_table(("class", "labels"), [(name, f"{counts[name]:,}" if counts else "–") for name in campaign.classes])

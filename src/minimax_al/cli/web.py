@@ -54,6 +54,8 @@ def label(
     from minimax_al.web import Links, serve
 
     def tell(links: Links) -> None:
+        if overlap is not None:  # a setting changes only when every other option is known to be valid
+            campaign.configure(overlap=overlap)
         if links.annotator is None:
             show(f"Labelling page: {links.manager}")
         else:
@@ -62,8 +64,6 @@ def label(
         sys.stdout.flush()
 
     with Campaign.open(folder) as campaign:
-        if overlap is not None:
-            campaign.configure(overlap=overlap)
         shown = browser and sys.stdout.isatty()
         serve(
             campaign,

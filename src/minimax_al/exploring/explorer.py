@@ -1,6 +1,6 @@
 """Explorer of a campaign's pool: one view of all images for the tools that look at many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.images.known_features import FEATURES, known_store
+from minimax_al.campaign.images.known_features import CURRENT, FEATURES, known_store
 from minimax_al.campaign.progress.label_errors import OutOfFoldLabels, read_out_of_fold
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions, latest_pool_predictions
 from minimax_al.campaign.rounds.leases import Holder
@@ -29,7 +29,8 @@ from minimax_al.vocabulary import Progress
 NEIGHBOURS = "neighbours"
 """Folder of a campaign's codes for searches by likeness."""
 
-Wanted = Literal["all", "unlabelled", "labelled"]
+Subset = Literal["all", "unlabelled", "labelled"]
+"""Images of the pool to search: all, those without an answer, or those with one."""
 
 Integers = NDArray[np.int64]
 
@@ -84,24 +85,24 @@ class Explorer:
         with self.context.store.reading() as connection:
             ids = class_ids(connection)
             with self._lock:
-                opinions = self._opinions_on(connection, table, tuple(ids.items()))
+                opinions = self._opinions_on(connection, table, ids)
             waiting, drawn, reserved = _waiting(connection, table, now, holder)
         return PoolView(table, opinions, ids, waiting, drawn, reserved)
 
-    def search(self, view: PoolView, text: str, wanted: Wanted = "all", *, in_labels: bool = True) -> Integers:
+    def search(self, view: PoolView, text: str, subset: Subset = "all", *, in_labels: bool = True) -> Integers:
         """Return the rows of the images whose path or label contains all words, by path.
 
         Args:
             view: View of the pool.
             text: Words, without regard to case; empty for all images.
-            wanted: Whether to return images with a label, without one, or all.
+            subset: Images to search.
             in_labels: Whether to search labels too, or paths alone.
         """
         table = view.table
         words = text.casefold().split()
         names = {number: name.casefold() for name, number in view.class_ids.items()} if in_labels else {}
         labels = table.class_id.tolist()
-        rows = np.flatnonzero(self._wanted(view, wanted))
+        rows = np.flatnonzero(_members(view, subset))
         if words:
             folded = table.folded
             rows = np.array(
@@ -116,14 +117,14 @@ class Explorer:
         return np.array(sorted(rows.tolist(), key=lambda row: paths[row]), dtype=np.int64)
 
     def neighbours(
-        self, view: PoolView, examples: Sequence[int], wanted: Wanted, count: int
+        self, view: PoolView, examples: Sequence[int], subset: Subset, count: int
     ) -> tuple[Integers, NDArray[np.float32]]:
         """Return the rows of the images that are most similar to examples, and their similarities.
 
         Args:
             view: View of the pool.
             examples: Ids of the examples.
-            wanted: Whether to return images with a label, without one, or all.
+            subset: Images to search.
             count: Largest number of images.
 
         Raises:
@@ -137,7 +138,7 @@ class Explorer:
                 raise DataError(f"{example!r} is not an image of this campaign")
             if located.rows[place] < 0:
                 raise DataError(f"{view.table.paths[place]!r} has no features: no likeness is known")
-        chosen = self._wanted(view, wanted) & (located.rows >= 0)
+        chosen = _members(view, subset) & (located.rows >= 0)
         chosen[places] = False
         rows_of_table = np.flatnonzero(chosen)
         order = np.argsort(located.rows[rows_of_table], kind="stable")
@@ -219,27 +220,29 @@ class Explorer:
         table = self._reader.read()
         return len(_mappable(table, self._features(table)))
 
-    def _wanted(self, view: PoolView, wanted: Wanted) -> NDArray[np.bool_]:
-        table = view.table
-        if wanted == "unlabelled":
-            return view.unanswered
-        if wanted == "labelled":
-            return np.isin(table.kind, (LABEL, UNSURE))
-        shown: NDArray[np.bool_] = table.active | (table.kind == LABEL)
-        return shown
+    def predictions(self) -> PoolPredictions | None:
+        """Return the last model's predictions of the pool, read once per model; None without one."""
+        with self.context.store.reading() as connection, self._lock:
+            self._read_model(connection, class_ids(connection))
+            return self._predictions
 
-    def _opinions_on(self, connection: Connection, table: PoolTable, classes: tuple[object, ...]) -> Opinions:
+    def _read_model(self, connection: Connection, classes: Mapping[str, int]) -> None:
+        """Read what the last model predicts, unless it is read already; call it with the lock held."""
         done = runs.c.state == "done"
         latest = connection.execute(select(func.count(), func.max(runs.c.finished_at)).where(done)).one()
-        run_key = (*latest, classes)
-        if run_key != self._run_key:
-            self._predictions = latest_pool_predictions(connection, self.context.folder)
-            try:
-                self._out_of_fold = read_out_of_fold(connection, self.context.folder)
-            except CampaignError:  # the classes have changed since: nothing is known of the labels until a training
-                self._out_of_fold = None
-            self._run_key = run_key
-        key = (run_key, table.version)
+        run_key = (*latest, *classes.items())
+        if run_key == self._run_key:
+            return
+        self._predictions = latest_pool_predictions(connection, self.context.folder)
+        try:
+            self._out_of_fold = read_out_of_fold(connection, self.context.folder)
+        except CampaignError:  # the classes have changed since: nothing is known of the labels until a training
+            self._out_of_fold = None
+        self._run_key = run_key
+
+    def _opinions_on(self, connection: Connection, table: PoolTable, classes: Mapping[str, int]) -> Opinions:
+        self._read_model(connection, classes)
+        key = (self._run_key, table.version)
         if self._opinions is None or self._opinions[0] != key:
             self._opinions = key, form_opinions(table, self._predictions, self._out_of_fold)
         return self._opinions[1]
@@ -255,7 +258,7 @@ class Explorer:
             raise CampaignError("this campaign trains networks on its images: it has no features to compare them by")
         with self._features_lock:
             try:
-                key = (table.images, source, (folder / FEATURES / "current.json").stat().st_mtime_ns)
+                key = (table.images, source, (folder / FEATURES / CURRENT).stat().st_mtime_ns)
             except OSError:
                 raise CampaignError("the images' features are not computed yet: choose the first round") from None
             if self._located is None or key != self._store_key:
@@ -266,6 +269,16 @@ class Explorer:
                 rows = store.rows(table.hashes)
                 self._located, self._store_key = _Located(index, rows), key
             return self._located
+
+
+def _members(view: PoolView, subset: Subset) -> NDArray[np.bool_]:
+    table = view.table
+    if subset == "unlabelled":
+        return view.unanswered
+    if subset == "labelled":
+        return np.isin(table.kind, (LABEL, UNSURE))
+    shown: NDArray[np.bool_] = table.active | (table.kind == LABEL)
+    return shown
 
 
 def _mappable(table: PoolTable, located: _Located) -> Integers:

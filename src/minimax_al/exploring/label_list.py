@@ -67,30 +67,30 @@ class LabelCounts:
     judged: int
 
 
-def find_labels(view: PoolView, wanted: LabelFilter, order: LabelOrder = "suspicion") -> NDArray[np.int64]:
+def find_labels(view: PoolView, conditions: LabelFilter, order: LabelOrder = "suspicion") -> NDArray[np.int64]:
     """Return the rows of the answers that satisfy a filter, in order.
 
     Args:
         view: View of the pool.
-        wanted: Conditions.
+        conditions: Conditions.
         order: "suspicion" lists suspected errors first, then what today's model contradicts most; labels that it does
             not predict come last.
     """
     table, opinions = view.table, view.opinions
-    chosen = table.kind == _KIND_NUMBERS[wanted.kind]
-    chosen &= _of_author(view, wanted.author)
-    if wanted.class_name is not None:
-        chosen &= table.class_id == view.class_ids.get(wanted.class_name, -1)
-    if wanted.origin is not None:
-        chosen &= table.origin == (ORIGINS.index(wanted.origin) if wanted.origin in ORIGINS else -1)
-    if wanted.round is not None:
-        chosen &= table.round == wanted.round
-    chosen &= _with_opinion(view, wanted.opinion)
-    if wanted.low > 0 or wanted.high < 1:
-        chosen &= opinions.covered & (opinions.confidence >= wanted.low) & (opinions.confidence <= wanted.high)
+    chosen = table.kind == _KIND_NUMBERS[conditions.kind]
+    chosen &= _of_author(view, conditions.author)
+    if conditions.class_name is not None:
+        chosen &= table.class_id == view.class_ids.get(conditions.class_name, -1)
+    if conditions.origin is not None:
+        chosen &= table.origin == (ORIGINS.index(conditions.origin) if conditions.origin in ORIGINS else -1)
+    if conditions.round is not None:
+        chosen &= table.round == conditions.round
+    chosen &= _with_opinion(view, conditions.opinion)
+    if conditions.low > 0 or conditions.high < 1:
+        chosen &= opinions.covered & (opinions.confidence >= conditions.low) & (opinions.confidence <= conditions.high)
     rows = np.flatnonzero(chosen)
-    if wanted.search.strip():
-        rows = rows[_contains(view, rows, wanted.search)]
+    if conditions.search.strip():
+        rows = rows[_contains(view, rows, conditions.search)]
     return _ordered(view, rows, order)
 
 

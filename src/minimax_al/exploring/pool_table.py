@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Connection, Row, func, select, type_coerce
 
 from minimax_al.campaign.store.database import Store, portions
-from minimax_al.campaign.store.history import is_valid, what_holds
+from minimax_al.campaign.store.history import Origin, is_valid, what_holds
 from minimax_al.campaign.store.schema import items, labels, picks, rounds
 from minimax_al.data.hash_index import as_bytes
 
@@ -23,7 +23,7 @@ NO_ANSWER, LABEL, UNSURE, SKIP = range(4)
 """Kinds of answers, as numbers."""
 
 KINDS = ("none", "label", "unsure", "skip")
-ORIGINS = ("unknown", "page", "bulk", "import", "label-studio", "program")
+ORIGINS = ("unknown", *get_args(Origin))
 
 _RELOAD_SECONDS = 30.0
 """Age from which images are read again, in seconds: files may have moved. Longer if reading takes long."""
@@ -58,7 +58,6 @@ class PoolTable:
         at: Time of the current answer, microseconds since 1970, shape (N,) int64.
         label_id: Id of the row of the label history, shape (N,) int64; 0 without an answer.
         round: Number of the last round that picked the image; 0 if none did, shape (N,) int32.
-        last_label: Id of the last row of the label history.
     """
 
     version: int
@@ -77,7 +76,6 @@ class PoolTable:
     at: Integers
     label_id: Integers
     round: NDArray[np.int32]
-    last_label: int
 
     def __len__(self) -> int:
         return len(self.items)
@@ -170,7 +168,6 @@ def _read_table(connection: Connection, before: PoolTable | None) -> PoolTable:
         at=np.zeros(count, np.int64),
         label_id=np.zeros(count, np.int64),
         round=np.zeros(count, np.int32),
-        last_label=0,
     )
     if before is not None and _same_images(before, table):
         table = replace(table, images=before.images)
@@ -230,8 +227,7 @@ def _with_answers(connection: Connection, table: PoolTable, changed: Sequence[in
     table.label_id[place] = [row.id for row in kept]
     if changed is not None:
         _set_status(connection, table, changed)
-    last: int = connection.execute(select(func.coalesce(func.max(labels.c.id), 0))).scalar_one()
-    return replace(table, authors=tuple(numbers), last_label=last)
+    return replace(table, authors=tuple(numbers))
 
 
 def _set_status(connection: Connection, table: PoolTable, changed: Sequence[int]) -> None:

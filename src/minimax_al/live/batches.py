@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from minimax_al.campaign.rounds.leases import has_lapsed
-from minimax_al.campaign.rounds.rounds import Choice, insert_round, is_candidate, open_rounds
+from minimax_al.campaign.rounds.rounds import Choice, add_round, has_lapsed, is_candidate, open_rounds
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items, picks, rounds
 
@@ -79,8 +78,16 @@ def open_batch(
     kept = [choice for choice in choices if choice.item_id in free]
     if not kept:
         return None
-    how = {"strategy": strategy, "random_share": random_share, "seed": seed, "run_id": run_id, "now": now}
-    number = insert_round(connection, kept, **how)  # type: ignore[arg-type]
+    number = add_round(
+        connection,
+        kept,
+        strategy=strategy,
+        random_share=random_share,
+        seed=seed,
+        run_id=run_id,
+        now=now,
+        keeps_open=True,
+    )
     close_finished(connection, now, number - KEPT_OPEN)
     return number
 

@@ -58,7 +58,7 @@ _AHEAD_SECONDS = 2.0
 """Time for which the queue has images at the present rate of answers, in seconds."""
 
 _PER_ANNOTATOR = 3
-"""Number of free images for each annotator at work: who waits for images answers slowly, so a rate does not tell."""
+"""Number of free images for each annotator at work: an empty queue slows the answers, so that their rate is too low."""
 
 _VISIBLE = 0.005
 """Smallest change of a confidence that is published."""
@@ -109,7 +109,7 @@ class LiveLearner:
         self._exhausted = False  # nothing to choose until an answer or an image comes
         self._measured: Measurement | None = None
         self._steps: Generator[None, None, LiveState] | None = None
-        self._annotators = 0  # number of those who answered a moment ago
+        self._annotators = 0  # number of annotators who answered a moment ago
         self._owed = 0.0  # seconds that measuring may take before the next fit
 
     def run(self, stop: Event) -> None:
@@ -277,9 +277,11 @@ class LiveLearner:
         self._unseen_since = None
 
     def _record_run(self, connection: Connection, choices: list[Choice]) -> int | None:
-        if self.fit is None or not choices or self.fit.run_id is not None:
-            return None if self.fit is None else self.fit.run_id
-        return record_run(connection, self.fit)
+        if self.fit is None:
+            return None
+        if self.fit.run_id is None and choices:
+            return record_run(connection, self.fit)
+        return self.fit.run_id
 
     def _open(self, connection: Connection, choices: list[Choice], strategy: str, run_id: int | None) -> int | None:
         by_model = strategy not in (COLD_START_ON_FEATURES, RANDOM)

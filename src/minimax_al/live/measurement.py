@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from sqlalchemy import Row
@@ -27,6 +27,8 @@ from minimax_al.durable import new_folder
 from minimax_al.live.fit import LiveFit
 from minimax_al.training import Evaluation
 
+T = TypeVar("T")
+
 LAST = 10
 """Number of latest answers whose effect is measured."""
 
@@ -40,11 +42,14 @@ _KEPT = 3
 """Number of latest live runs whose models are kept."""
 
 
-Write = Callable[[Callable[[], object]], object]
-"""Function that runs a write transaction."""
+class Write(Protocol):
+    """Function that runs a write transaction, and returns what the transaction returns."""
+
+    def __call__(self, transaction: Callable[[], T], /) -> T:
+        """Run the transaction."""
 
 
-def run_here(transaction: Callable[[], object]) -> object:
+def run_here(transaction: Callable[[], T]) -> T:
     """Run a write transaction in this thread."""
     return transaction()
 
@@ -129,29 +134,35 @@ class Measurement:
             fit.keep_pool_scores(part)
             if fit.predicted_labels is not None:
                 fit.predicted_labels.save(part / OUT_OF_FOLD)
-        published: list[LiveState] = []
 
-        def publish() -> None:
+        def publish() -> LiveState:
             with context.store.writing() as connection:
                 finish_run(connection, run_id, found.metrics, context.now(), fit.material.last_label)
-                published.append(write_live_state(connection, measured=self.labels, last_answers=last))
+                return write_live_state(connection, measured=self.labels, last_answers=last)
 
-        self._write(publish)
+        published = self._write(publish)
         self._remove_old_folders()
-        return published[-1]
+        return published
 
     def _publish_curve(self) -> LiveState:
         """Replace the curve in the run's folder, and tell the pages."""
         folder = run_folder(self.fit.context.folder, self._run_id())
         if folder.is_dir():
             write_curve(folder, {run: metrics for run, metrics in self.curve.items() if run != self.fit.run_id})
-        with self.fit.context.store.writing() as connection:
-            return write_live_state(connection)
+
+        def publish() -> LiveState:
+            with self.fit.context.store.writing() as connection:
+                return write_live_state(connection)
+
+        return self._write(publish)
 
     def _run_id(self) -> int:
-        if self.fit.run_id is None:
+        def record() -> int:
             with self.fit.context.store.writing() as connection:
-                self.fit.run_id = record_run(connection, self.fit)
+                return record_run(connection, self.fit)
+
+        if self.fit.run_id is None:
+            self.fit.run_id = self._write(record)
         return self.fit.run_id
 
     def _earlier_points(self, trained: Any, run_id: int) -> dict[int, dict[str, float]]:  # noqa: ANN401 - `Trained`

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TypeVar
+from itertools import combinations, permutations
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +70,10 @@ def measure_agreement(units: Sequence[Unit], seed: int = 0) -> Agreement:
     kappas = {}
     for one, other in combinations(authors, 2):
         pairs = [(unit[one], unit[other]) for unit in units if one in unit and other in unit]
-        if (found := _with_interval(cohen_kappa, pairs, seed)) is not None:
+        if (found := _with_interval(_count_pairs, _kappa, pairs, seed)) is not None:
             kappas[one, other] = found
     same = sum(len(set(unit.values())) == 1 for unit in units)
-    return Agreement(len(units), same, _with_interval(krippendorff_alpha, units, seed), kappas)
+    return Agreement(len(units), same, _with_interval(_count_coincidences, _alpha, units, seed), kappas)
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float:
@@ -89,14 +89,7 @@ def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float:
         >>> cohen_kappa([("a", "a")] * 20 + [("a", "b")] * 5 + [("b", "a")] * 10 + [("b", "b")] * 15)
         0.4
     """
-    names = sorted({name for pair in pairs for name in pair})
-    table = np.zeros((len(names), len(names)))
-    for one, other in pairs:
-        table[names.index(one), names.index(other)] += 1
-    shares = table / table.sum()
-    observed = np.trace(shares)
-    expected = float(shares.sum(axis=1) @ shares.sum(axis=0))
-    return float("nan") if expected == 1 else round(float((observed - expected) / (1 - expected)), 12)
+    return _kappa(_count_pairs(pairs).table())
 
 
 def krippendorff_alpha(units: Sequence[Unit]) -> float:
@@ -111,12 +104,58 @@ def krippendorff_alpha(units: Sequence[Unit]) -> float:
     Returns:
         The coefficient; NaN where all labels are of one class.
     """
+    return _alpha(_count_coincidences(units).table())
+
+
+class _ClassPairs(NamedTuple):
+    """Pairs of classes in the labels of images; a coefficient needs their table alone.
+
+    Attributes:
+        cells: Cell of each pair in the table, row by row, shape (E,).
+        weights: Weight of each pair, shape (E,).
+        units: Position of the image that has the pair, shape (E,).
+        classes: Number of classes.
+    """
+
+    cells: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    units: NDArray[np.int64]
+    classes: int
+
+    def table(self, times: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return the sum of the weights of each pair, with each image counted `times`, by default once."""
+        weights = self.weights if times is None else self.weights * times[self.units]
+        sums: NDArray[np.float64] = np.bincount(self.cells, weights, self.classes**2).astype(np.float64)
+        return sums.reshape(self.classes, self.classes)
+
+
+def _count_pairs(pairs: Sequence[tuple[str, str]]) -> _ClassPairs:
+    index = {name: position for position, name in enumerate(sorted({name for pair in pairs for name in pair}))}
+    cells = np.array([index[one] * len(index) + index[other] for one, other in pairs], dtype=np.int64)
+    return _ClassPairs(cells, np.ones(len(pairs)), np.arange(len(pairs)), len(index))
+
+
+def _count_coincidences(units: Sequence[Unit]) -> _ClassPairs:
     names = sorted({name for unit in units for name in unit.values()})
-    coincidences = np.zeros((len(names), len(names)))
-    for unit in units:
-        counts = np.bincount([names.index(name) for name in unit.values()], minlength=len(names)).astype(float)
+    index = {name: position for position, name in enumerate(names)}
+    found = [
         # Every ordered pair of labels of an image counts 1 / (number of its labels − 1).
-        coincidences += (np.outer(counts, counts) - np.diag(counts)) / (counts.sum() - 1)
+        (index[one] * len(index) + index[other], 1 / (len(unit) - 1), position)
+        for position, unit in enumerate(units)
+        for one, other in permutations(unit.values(), 2)
+    ]
+    cells, weights, positions = zip(*found, strict=True)
+    return _ClassPairs(np.array(cells), np.array(weights), np.array(positions), len(index))
+
+
+def _kappa(table: NDArray[np.float64]) -> float:
+    shares = table / table.sum()
+    observed = np.trace(shares)
+    expected = float(shares.sum(axis=1) @ shares.sum(axis=0))
+    return float("nan") if expected == 1 else round(float((observed - expected) / (1 - expected)), 12)
+
+
+def _alpha(coincidences: NDArray[np.float64]) -> float:
     sums = coincidences.sum(axis=0)
     total = sums.sum()
     expected = total * total - float(sums @ sums)
@@ -125,16 +164,21 @@ def krippendorff_alpha(units: Sequence[Unit]) -> float:
     return float(1 - (total - 1) * (total - np.trace(coincidences)) / expected)
 
 
-def _with_interval(measure: Callable[[Sequence[T]], float], units: Sequence[T], seed: int) -> Coefficient | None:
+def _with_interval(
+    count: Callable[[Sequence[T]], _ClassPairs],
+    coefficient: Callable[[NDArray[np.float64]], float],
+    units: Sequence[T],
+    seed: int,
+) -> Coefficient | None:
     """Return a coefficient with its bootstrap interval over images; None if it is not known."""
-    if len(units) < FEWEST_IMAGES or np.isnan(value := measure(units)):
+    if len(units) < FEWEST_IMAGES or np.isnan(value := coefficient(count(units).table())):
         return None
     kinds, counts = _grouped(units)
+    pairs = count(kinds)  # a resample has the same pairs, each as often as its image was drawn
     generator = np.random.default_rng(seed)
-    drawn: list[float] = []
-    for _ in range(_RESAMPLES):
-        times: NDArray[np.int64] = generator.multinomial(len(units), counts / counts.sum())
-        drawn.append(measure([unit for unit, count in zip(kinds, times.tolist(), strict=True) for _ in range(count)]))
+    drawn = [
+        coefficient(pairs.table(generator.multinomial(len(units), counts / counts.sum()))) for _ in range(_RESAMPLES)
+    ]
     low, high = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Coefficient(value, float(low), float(high), len(units))
 

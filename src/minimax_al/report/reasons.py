@@ -13,6 +13,7 @@ _BY_SCORE = {
     "mutual_information": "sampled models disagree about it",
     "variation_ratio": "the models of the ensemble disagree about it",
     "labelledness": "it looks unlike the labelled images",
+    "predicted_loss": "the model's error on it is predicted to be large",
 }
 _BY_STRATEGY = {
     "coreset": "it is far from every labelled image",
@@ -23,6 +24,12 @@ _BY_STRATEGY = {
     "coverage": "it is far from every labelled or earlier picked image",
     "typicality": "it is typical of a kind of image that has no label yet",
     "badge": "it would change the model in another way than the other picks",
+    "alfa_mix": "its predicted class changes when its features are mixed with those of labelled images",
+    "bait": "together with the other picks it makes the model most certain about the whole pool",
+    "galaxy": "it is near the border between two classes",
+    "maxherding": "it is like many images that no labelled image is like",
+    "probcover": "it is like many images that no labelled image is like",
+    "waal": "it is uncertain, or unlike the labelled images",
     "batchbald": "together with the other picks it is most informative about the model",
 }
 

@@ -67,17 +67,17 @@ async def asset(digest: str, name: str, request: Request) -> Response:
     if found is None:
         raise not_found("this version of the page is gone: reload it")
     headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
-    if _takes_gzip(request.headers.get("accept-encoding", "")):
+    if takes_gzip(request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(found.compressed, media_type=found.media_type, headers=headers)
     return Response(found.content, media_type=found.media_type, headers=headers)
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(accepted: str) -> bool:
     """Return whether a header Accept-Encoding takes gzip.
 
     Example:
-        >>> _takes_gzip("gzip, deflate, br"), _takes_gzip("gzip;q=0, br"), _takes_gzip("")
+        >>> takes_gzip("gzip, deflate, br"), takes_gzip("gzip;q=0, br"), takes_gzip("")
         (True, False, False)
     """
     for part in accepted.lower().split(","):

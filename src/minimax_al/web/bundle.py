@@ -1,7 +1,7 @@
 """One script from the page's modules, and one style sheet: two requests of a browser instead of fifty.
 
-The modules stay as they are written; nothing is built before the server starts. Each becomes a function that returns
-what it exports, in an order in which every module comes after those that it imports.
+The modules stay as they are written; nothing is built before the server starts. Each module becomes a function that
+returns its exports, and comes after the modules that it imports.
 """
 
 import re

@@ -6,6 +6,7 @@ Raw HTML in the text is shown as text, links of dangerous schemes are not made, 
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter
 from fastapi import Path as InPath
@@ -45,11 +46,11 @@ def _keep_own_images(token: Token) -> None:
     """Let images of the folder be loaded by this server; others become their description."""
     for child in token.children or []:
         if child.type == "image":
-            name = str(child.attrs.get("src", ""))
-            if re.match(_IMAGE, name):
-                child.attrs = {**child.attrs, "src": f"instructions/{name}", "loading": "lazy"}
+            name = unquote(str(child.attrs.get("src", "")))  # the parser has escaped spaces and letters beyond ASCII
+            if re.fullmatch(_IMAGE, name):
+                child.attrs = {**child.attrs, "src": f"instructions/{quote(name)}", "loading": "lazy"}
             else:
-                child.type, child.content, child.children = "text", child.content, None
+                child.type, child.children = "text", None
 
 
 @router.get("/instructions/{name}", response_class=FileResponse, responses=declared(404, 422))

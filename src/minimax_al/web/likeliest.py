@@ -5,9 +5,10 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
-from minimax_al.campaign.progress.pool_predictions import PoolPredictions, latest_pool_predictions
+from minimax_al.campaign.progress.pool_predictions import PoolPredictions
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.web.models import ClassGuess, ItemId, LikeliestClasses
+from minimax_al.web.pool import TheExplorer
 from minimax_al.web.refusals import declared
 from minimax_al.web.state import TheCampaign
 
@@ -16,11 +17,11 @@ router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(422))
 
 @router.get("/likeliest")
 def likeliest(
-    campaign: TheCampaign, item: Annotated[list[ItemId], Query(min_length=1, max_length=200)]
+    campaign: TheCampaign, explorer: TheExplorer, item: Annotated[list[ItemId], Query(min_length=1, max_length=200)]
 ) -> list[LikeliestClasses]:
     """Return the likeliest classes of images by the last trained model; images that it has not seen are left out."""
+    found = explorer.predictions()
     with campaign.store.reading() as connection:
-        found = latest_pool_predictions(connection, campaign.folder)
         names = {number: name for name, number in class_ids(connection).items()}
     return [] if found is None else [one for number in dict.fromkeys(item) if (one := _of(found, number, names))]
 

@@ -6,15 +6,13 @@ import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from minimax_al.errors import CampaignError
 from minimax_al.exploring.pool_view import PoolView
 from minimax_al.exploring.projection import METHODS, MapMethod, PoolMap, has_tsne
-from minimax_al.web.jobs import JobRunsError
 from minimax_al.web.map_jobs import TheMapJobs
 from minimax_al.web.models import Job, MapOrder
 from minimax_al.web.pool import TheExplorer
 from minimax_al.web.pool_models import Maps, MapState
-from minimax_al.web.refusals import conflict, declared, is_passing, not_found
+from minimax_al.web.refusals import as_conflict, declared, not_found
 from minimax_al.web.roles import ManagerOnly, TheRole
 
 router = APIRouter(prefix="/api", tags=["maps"])
@@ -45,13 +43,9 @@ def maps(explorer: TheExplorer, jobs: TheMapJobs) -> Maps:
 @managers.post("/maps", status_code=202, responses=declared(400, 408, 409, 413, 422))
 def start_map(order: MapOrder, explorer: TheExplorer, jobs: TheMapJobs) -> Job:
     """Start the computation of a map; `GET /api/maps` returns its progress."""
-    try:
+    with as_conflict():
         explorer.check_features()
         return jobs.start(order)
-    except (JobRunsError, CampaignError) as error:
-        if is_passing(error):
-            raise
-        raise conflict(error) from error
 
 
 @router.get("/maps/{method}/points", response_class=Response, responses={**_BINARY, **declared(404, 422)})

@@ -131,25 +131,25 @@ class RoundRequest(Request):
     round: RoundNumber
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
     """Body of an answer."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class Refusal(_Answer):
+class Refusal(Answer):
     """Reason why a request was refused."""
 
     error: Annotated[str, Field(description="One sentence")]
 
 
-class Released(_Answer):
+class Released(Answer):
     """Number of images that were returned to the queue."""
 
     released: int
 
 
-class Leased(_Answer):
+class Leased(Answer):
     """Images kept for an annotator's page."""
 
     picks: tuple[Pick, ...]
@@ -164,21 +164,21 @@ class Leased(_Answer):
 AnsweredBefore = Annotated[list[int], Field(description="Images that keep an earlier answer, see `if_waiting`")]
 
 
-class Labelled(_Answer):
+class Labelled(Answer):
     """Number of images that have the label now."""
 
     labelled: int
     answered_before: AnsweredBefore = []
 
 
-class Answered(_Answer):
+class Answered(Answer):
     """Number of images that have the answer now."""
 
     answered: int
     answered_before: AnsweredBefore = []
 
 
-class Undone(_Answer):
+class Undone(Answer):
     """Answer that was revoked, and the pick as it is now."""
 
     item: int
@@ -188,42 +188,42 @@ class Undone(_Answer):
     pick: Annotated[Pick | None, Field(description="None if no round has picked the image")]
 
 
-class ClassGuess(_Answer):
+class ClassGuess(Answer):
     """Class that the model holds possible for an image."""
 
     class_name: str
     probability: float
 
 
-class LikeliestClasses(_Answer):
+class LikeliestClasses(Answer):
     """Likeliest classes of an image, the likeliest first."""
 
     item: int
     classes: list[ClassGuess]
 
 
-class ClassUse(_Answer):
+class ClassUse(Answer):
     """Class and the number of its labels, or of the masks that show it."""
 
     name: str
     labels: int
 
 
-class ClassesChanged(_Answer):
+class ClassesChanged(Answer):
     """Classes after a change, and the number of labels that changed with them."""
 
     classes: list[str]
     labels: int
 
 
-class PickList(_Answer):
+class PickList(Answer):
     """Some of a round's images."""
 
     picks: list[Pick]
     total: Annotated[int, Field(description="Number of images that match")]
 
 
-class CampaignInfo(_Answer):
+class CampaignInfo(Answer):
     """Facts that do not change while the page is open."""
 
     id: Annotated[str, Field(description="Identifier that is unique among campaigns of the same name")]
@@ -240,7 +240,7 @@ class CampaignInfo(_Answer):
     export_formats: list[str]
 
 
-class DrawingInfo(_Answer):
+class DrawingInfo(Answer):
     """What a page needs to draw on an image."""
 
     item: int
@@ -256,13 +256,13 @@ class DrawingInfo(_Answer):
     ]
 
 
-class Drawn(_Answer):
+class Drawn(Answer):
     """Time of the draft that is stored now."""
 
     at: int
 
 
-class Round(_Answer):
+class Round(Answer):
     """Progress of a round."""
 
     number: int
@@ -274,7 +274,7 @@ class Round(_Answer):
     is_open: bool
 
 
-class Job(_Answer):
+class Job(Answer):
     """Training or query that runs, or the last one that this server ran."""
 
     state: Literal["idle", "running", "done", "failed"] = "idle"
@@ -286,7 +286,7 @@ class Job(_Answer):
     started_at: datetime | None = None
 
 
-class LearnerReport(_Answer):
+class LearnerReport(Answer):
     """What the process of the live learner does."""
 
     state: Annotated[
@@ -300,7 +300,7 @@ class LearnerReport(_Answer):
     pid: Annotated[int | None, Field(exclude=True)] = None
 
 
-class Suggestion(_Answer):
+class Suggestion(Answer):
     """Class that the present model suggests for a waiting image."""
 
     item: int
@@ -308,7 +308,7 @@ class Suggestion(_Answer):
     confidence: float | None
 
 
-class Live(_Answer):
+class Live(Answer):
     """State of live labelling: short, and requested every few seconds."""
 
     learner: Annotated[LearnerReport | None, Field(description="None if this page works in rounds")]
@@ -319,7 +319,7 @@ class Live(_Answer):
     suggestions: list[Suggestion]
 
 
-class Status(_Answer):
+class Status(Answer):
     """Status of the campaign, its learning curve, and the job."""
 
     task: Task
@@ -340,7 +340,7 @@ class Status(_Answer):
     job: Job
 
 
-class Closed(_Answer):
+class Closed(Answer):
     """Number of the round that was closed."""
 
     closed: int

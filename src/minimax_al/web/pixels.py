@@ -13,6 +13,7 @@ from PIL import Image
 from minimax_al.campaign.images.superpixels import Grain
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.data.decode import read_size
+from minimax_al.web.assets import takes_gzip
 from minimax_al.web.images import KnownTag, decoded, find_source, full_image, has_tag, image_files, unchanged
 from minimax_al.web.masks import Canvas, class_numbers, drafts_of, find_canvas
 from minimax_al.web.models import Author, DrawingInfo, ItemId
@@ -113,7 +114,7 @@ def _as_answer(values: NDArray[Any], known: str | None, encodings: str) -> Respo
     if has_tag(known, tag):
         return unchanged(tag)
     headers = {"ETag": tag, "Pixels-Size": f"{values.shape[1]}x{values.shape[0]}", "Vary": "Accept-Encoding"}
-    if "gzip" in encodings:
+    if takes_gzip(encodings):
         content = gzip.compress(content, compresslevel=1, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return Response(content, media_type="application/octet-stream", headers=headers)

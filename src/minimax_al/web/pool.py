@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 
 from minimax_al.campaign.rounds.leases import Holder
-from minimax_al.errors import CampaignError, DataError, UnknownNameError
+from minimax_al.campaign.store.history import Origin
+from minimax_al.errors import DataError, UnknownNameError
 from minimax_al.exploring.bulk import CandidateOrder, count_candidates, find_candidates
-from minimax_al.exploring.explorer import Explorer, Wanted
+from minimax_al.exploring.explorer import Explorer, Subset
 from minimax_al.exploring.label_list import (
     LabelFilter,
     LabelKind,
@@ -27,7 +28,7 @@ from minimax_al.web.pool_models import (
     Ordered,
     SearchText,
 )
-from minimax_al.web.refusals import conflict, declared, is_passing, not_found
+from minimax_al.web.refusals import as_conflict, declared, not_found
 from minimax_al.web.roles import Role, TheRole
 from minimax_al.web.state import TheCampaign
 
@@ -44,7 +45,7 @@ async def _explorer(request: Request) -> Explorer:
 
 
 def _hidden(role: Role) -> str | None:
-    """Return for whom answers are shown: for an annotator's link for nobody, so that every opinion is one's own."""
+    """Return the only author whose answers are shown: none on the annotator's link, so that nobody sees another's."""
     return None if role == "manager" else ""
 
 
@@ -92,7 +93,7 @@ def labels(
     author: Annotated[str | None, Query(max_length=1000)] = None,
     class_name: Annotated[str | None, Query(max_length=1000)] = None,
     origin: Annotated[
-        Literal["page", "bulk", "import", "label-studio", "program", "unknown"] | None,
+        Literal[Origin, "unknown"] | None,
         Query(description="How the answer came; unknown in older campaigns"),
     ] = None,
     round: Annotated[RoundNumber | None, Query(description="Last round that picked the image")] = None,  # noqa: A002
@@ -111,8 +112,8 @@ def labels(
     view = explorer.view()
     own = None if role == "manager" else author or ""
     author = author if own is None else own
-    wanted = LabelFilter(kind, search, author, class_name, origin, round, opinion, low, high)
-    rows = find_labels(view, wanted, order)
+    conditions = LabelFilter(kind, search, author, class_name, origin, round, opinion, low, high)
+    rows = find_labels(view, conditions, order)
     return LabelPage(
         images=view.describe(rows[offset : offset + limit]),
         total=len(rows),
@@ -127,7 +128,7 @@ def search(
     role: TheRole,
     *,
     text: Annotated[SearchText, Query()] = "",
-    wanted: Wanted = "all",
+    wanted: Subset = "all",
     offset: Offset = 0,
     limit: Limit = 60,
 ) -> FoundImages:
@@ -150,14 +151,11 @@ def look_up(order: ImagesRequest, explorer: TheExplorer, role: TheRole) -> Found
 def neighbours(order: NeighboursRequest, explorer: TheExplorer, role: TheRole) -> FoundImages:
     """Return the images that are most similar to examples, by cosine similarity of their features."""
     view = explorer.view()
-    try:
-        rows, similarities = explorer.neighbours(view, order.items, order.wanted, order.offset + order.limit)
-    except DataError as error:
-        raise not_found(error) from error
-    except CampaignError as error:
-        if is_passing(error):
-            raise
-        raise conflict(error) from error
+    with as_conflict():
+        try:
+            rows, similarities = explorer.neighbours(view, order.items, order.wanted, order.offset + order.limit)
+        except DataError as error:
+            raise not_found(error) from error
     page = slice(order.offset, order.offset + order.limit)
     images = view.describe(rows[page], similarities[page], only_of=_hidden(role))
     return FoundImages(images=images, total=len(rows))
@@ -166,9 +164,5 @@ def neighbours(order: NeighboursRequest, explorer: TheExplorer, role: TheRole) -
 @router.post("/likeness", responses=declared(409))
 def likeness(order: ImagesRequest, explorer: TheExplorer) -> Ordered:
     """Return the images in an order in which similar ones follow one another."""
-    try:
+    with as_conflict():
         return Ordered(items=explorer.order_by_likeness(explorer.view(), list(dict.fromkeys(order.items))))
-    except CampaignError as error:
-        if is_passing(error):
-            raise
-        raise conflict(error) from error

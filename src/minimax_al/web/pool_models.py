@@ -1,14 +1,15 @@
 """Requests and answers about many images at once: search, neighbours, candidates, all labels, maps."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from minimax_al.exploring.bulk import CandidateCount
+from minimax_al.exploring.explorer import Subset
 from minimax_al.exploring.label_list import LabelCounts
 from minimax_al.exploring.pool_view import FoundImage
 from minimax_al.exploring.projection import MapMethod
-from minimax_al.web.models import ItemId, Job
+from minimax_al.web.models import Answer, ItemId, Job, Request
 
 MOST = 200
 """Largest number of images per answer."""
@@ -18,30 +19,22 @@ ImageIds = Annotated[list[ItemId], Field(min_length=1, max_length=MOST)]
 SearchText = Annotated[str, Field(max_length=200, description="Words that path or label contain")]
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-
-class ImagesRequest(_Request):
+class ImagesRequest(Request):
     """Request about some images."""
 
     items: ImageIds
 
 
-class NeighboursRequest(_Request):
+class NeighboursRequest(Request):
     """Request for the images that are most similar to examples."""
 
     items: ExampleIds
-    wanted: Literal["all", "unlabelled", "labelled"] = "all"
+    wanted: Subset = "all"
     offset: Annotated[int, Field(ge=0, le=100_000)] = 0
     limit: Annotated[int, Field(ge=1, le=MOST)] = 60
 
 
-class FoundImages(_Answer):
+class FoundImages(Answer):
     """Page of images."""
 
     images: list[FoundImage]
@@ -64,13 +57,13 @@ class LabelPage(FoundImages):
     run: Annotated[int | None, Field(description="Run of today's model; None without one")]
 
 
-class Ordered(_Answer):
+class Ordered(Answer):
     """Images in another order."""
 
     items: list[int]
 
 
-class MapState(_Answer):
+class MapState(Answer):
     """State of one map."""
 
     method: MapMethod
@@ -78,7 +71,7 @@ class MapState(_Answer):
     images: Annotated[int, Field(description="Number of images on the map")]
 
 
-class Maps(_Answer):
+class Maps(Answer):
     """Maps of the pool."""
 
     features: Annotated[bool, Field(description="Whether the images have features to compute a map from")]

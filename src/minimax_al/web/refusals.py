@@ -1,6 +1,7 @@
 """Refusals: a status code and one sentence for every error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from minimax_al.errors import MinimaxALError, StoreError
+from minimax_al.errors import CampaignError, MinimaxALError, StoreError
 from minimax_al.web.models import Refusal
 
 RETRY_SECONDS = 2
@@ -50,6 +51,17 @@ def not_found(why: object) -> HTTPException:
 def conflict(why: object) -> HTTPException:
     """Return the error for a request that the state does not allow."""
     return HTTPException(409, str(why))
+
+
+@contextmanager
+def as_conflict() -> Iterator[None]:
+    """Answer 409 if the campaign refuses, and 503 as ever if its database is at fault."""
+    try:
+        yield
+    except CampaignError as error:
+        if is_passing(error):
+            raise
+        raise conflict(error) from error
 
 
 def add_exception_handlers(app: FastAPI) -> None:

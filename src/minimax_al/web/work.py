@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from fastapi import APIRouter
 
 from minimax_al.campaign import Campaign, RoundState
-from minimax_al.errors import CampaignError
-from minimax_al.web.jobs import JobRunsError
 from minimax_al.web.models import Closed, Job, JobOrder, Released, RoundRequest
 from minimax_al.web.overview import latest_round
-from minimax_al.web.refusals import conflict, declared, is_passing
+from minimax_al.web.refusals import as_conflict, conflict, declared
 from minimax_al.web.roles import ManagerOnly
 from minimax_al.web.state import TheCampaign, TheJobs, TheState
 
@@ -28,10 +26,8 @@ def start_job(order: JobOrder, campaign: TheCampaign, jobs: TheJobs, state: TheS
             f"round {open_round.number} is still open: {open_round.waiting} of {open_round.picks} images wait for an "
             "answer; label or skip them, or close the round"
         )
-    try:
+    with as_conflict():
         return jobs.start(order)
-    except JobRunsError as error:
-        raise conflict(error) from error
 
 
 @router.get("/job")
@@ -60,12 +56,8 @@ def _open(campaign: Campaign) -> Iterator[None]:
     """Answer 409 if no round is open, or another than the one requested."""
     if _open_round(campaign) is None:
         raise conflict("no round is open")
-    try:
+    with as_conflict():
         yield
-    except CampaignError as error:
-        if is_passing(error):
-            raise
-        raise conflict(error) from error
 
 
 def _open_round(campaign: Campaign) -> RoundState | None:

@@ -95,3 +95,8 @@ def test_an_empty_pool_advises_to_stop():
 )
 def test_every_strategy_gives_a_reason(strategy, scores, words):
     assert words in reason_for(strategy, scores, pool=10)
+
+
+@pytest.mark.parametrize("strategy", ["alfa_mix", "bait", "galaxy", "maxherding", "probcover", "waal"])
+def test_strategies_without_a_score_for_annotators_have_a_reason_of_their_own(strategy):
+    assert reason_for(strategy, {}, pool=10).startswith("it")

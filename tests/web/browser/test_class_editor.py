@@ -42,3 +42,25 @@ def test_an_open_page_follows_a_change_of_the_classes(ann):
     path = person.press("1")
     person.saved()
     assert campaign.labels()[path] == "ring"
+
+
+def test_an_older_answer_does_not_bring_back_former_classes(ann):
+    campaign, person = ann
+    page = person.page
+    held = []
+    page.route("**/api/campaign", lambda route: route.continue_() if held else held.append(route))
+    read_status = "document.dispatchEvent(new Event('visibilitychange'))"
+    has_key = "name => [...document.querySelectorAll('#classes .name')].some(one => one.textContent === name)"
+    campaign.rename_class("disc", "ring")
+    former = page.request.get(f"{page.url}api/campaign").json()
+    with page.expect_request("**/api/campaign"):
+        page.evaluate(read_status)
+    campaign.rename_class("ring", "circle")
+    page.evaluate(read_status)
+    page.wait_for_function(has_key, arg="circle")
+    with page.expect_response("**/api/campaign"):
+        held[0].fulfill(json=former)  # the answer to the first request arrives last
+    page.evaluate("() => new Promise((resolve) => setTimeout(resolve))")
+    assert page.evaluate(has_key, "circle")
+    assert not page.evaluate(has_key, "ring")
+    assert person.problems == []

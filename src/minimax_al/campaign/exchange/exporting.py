@@ -76,7 +76,15 @@ def labels_to_write(connection: Connection, *, unsure: bool = False) -> list[Lab
     """Return every current label, in the order of labelling; with `unsure` also the images answered "unsure"."""
     return [
         Labelled(
-            *(row.path, row.class_name, row.mask, row.width, row.height, row.author, row.at, row.origin), row.attributes
+            row.path,
+            row.class_name,
+            row.mask,
+            row.width,
+            row.height,
+            row.author,
+            row.at,
+            row.origin,
+            row.attributes,
         )
         for row in connection.execute(current_labels(unsure=unsure).add_columns(items.c.attributes))
     ]

@@ -13,7 +13,7 @@ from minimax_al.errors import FeatureStoreError
 FEATURES = "features"
 """Folder of a campaign's feature stores."""
 
-_CURRENT = "current.json"
+CURRENT = "current.json"
 """File that maps sources of features to their stores."""
 
 
@@ -25,7 +25,7 @@ def known_store(campaign: Path, source: FeatureSource) -> FeatureStore | None:
         source: Encoder, weights and input size.
     """
     with suppress(OSError, ValueError, KeyError, FeatureStoreError):
-        known = json.loads((campaign / FEATURES / _CURRENT).read_bytes())
+        known = json.loads((campaign / FEATURES / CURRENT).read_bytes())
         return FeatureStore(campaign / FEATURES / known[_key(source)])
     return None
 
@@ -38,7 +38,7 @@ def remember_store(campaign: Path, source: FeatureSource, store: FeatureStore) -
         source: Encoder, weights and input size.
         store: Store in the campaign folder.
     """
-    write_durably(campaign / FEATURES / _CURRENT, json.dumps({_key(source): store.folder.name}).encode())
+    write_durably(campaign / FEATURES / CURRENT, json.dumps({_key(source): store.folder.name}).encode())
 
 
 def _key(source: FeatureSource) -> str:

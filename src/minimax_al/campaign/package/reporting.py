@@ -248,7 +248,7 @@ def groups_of_rounds(opened: Sequence[Row[Any]]) -> list[list[Row[Any]]]:
 
 
 def _first_picks(connection: Connection, part: Sequence[Row[Any]]) -> list[Pick]:
-    """Return the first picks of some rounds, as many as a gallery shows."""
+    """Return the first picks of some rounds, at most `_SHOWN` of them."""
     found: list[Pick] = []
     for row in part:
         if len(found) < _SHOWN:
@@ -256,16 +256,16 @@ def _first_picks(connection: Connection, part: Sequence[Row[Any]]) -> list[Pick]
     return found[:_SHOWN]
 
 
-def _labels_after(connection: Connection, part: Sequence[Row[Any]]) -> int:
-    """Return the number of labels when the last of some rounds was closed."""
-    return labelled_at(connection, part[-1].closed_at)
-
-
 def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
     with store.reading() as connection:
         opened = connection.execute(rounds.select().order_by(rounds.c.number)).all()
         picked = [
-            (part[0], _first_picks(connection, part), sum(row.budget for row in part), _labels_after(connection, part))
+            (
+                part[0],
+                _first_picks(connection, part),
+                sum(row.budget for row in part),
+                labelled_at(connection, part[-1].closed_at),
+            )
             for part in groups_of_rounds(opened)
         ]
     if not picked:
@@ -276,8 +276,8 @@ def _picks_section(store: Store, settings: CampaignSettings) -> Section | None:
             seed=None,
             round=row.number,
             labels=labels,
-            images=list(_thumbnails(settings, found[:_SHOWN])),
-            omitted=count - min(count, _SHOWN),
+            images=list(_thumbnails(settings, found)),
+            omitted=max(0, count - _SHOWN),
         )
         for row, found, count, labels in picked
     ]

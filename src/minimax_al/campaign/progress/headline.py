@@ -9,7 +9,7 @@ LOW, HIGH = "miou_low", "miou_high"
 
 
 FEWEST_MEASURED = 10
-"""Fewest images of which a report gives a score: with fewer, an interval says next to nothing."""
+"""Fewest images for which a report gives a score: with fewer, the interval is too wide to be of use."""
 
 CROSS_VALIDATED = "cross_validated"
 """Number of labels that were predicted by cross-validation, among a run's metrics."""

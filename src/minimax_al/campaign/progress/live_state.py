@@ -9,9 +9,12 @@ from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.errors import ConfigurationError
 
 MOST_OF_A_BATCH = 1000
+"""Largest number of images of a batch."""
 
 LIVE = "live"
 """Key of the row that holds the state."""
+
+_VALUE = select(settings_table.c.value).where(settings_table.c.key == LIVE)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,3 @@ def write_live_state(connection: Connection, **changes: Any) -> LiveState:  # no
     else:
         connection.execute(settings_table.update().where(settings_table.c.key == LIVE).values(value=asdict(state)))
     return state
-
-
-_VALUE = select(settings_table.c.value).where(settings_table.c.key == LIVE)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from sqlalchemy import Connection, select, update
 
@@ -69,6 +69,15 @@ def find_items(connection: Connection, given: Sequence[int | str]) -> list[int]:
     return [ids[key] for key in given]
 
 
+class AnswerOptions(TypedDict, total=False):
+    """Options of an answer, see `answer`."""
+
+    if_waiting: bool
+    own_only: bool
+    decides: bool
+    origin: Origin
+
+
 def answer(
     connection: Connection,
     ids: Sequence[int],
@@ -107,14 +116,15 @@ def answer(
     check_author(author)
     rounds = picked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, rounds.get(item), origin) for item in ids]
-    answered = _answered(connection, ids, None if if_waiting else author) if if_waiting or own_only else set()
-    answered -= second_opinions.wanted_from(connection, ids, author)
-    unanswered = set(ids) - _answered(connection, ids)
+    by_anybody = _answered(connection, ids)
+    answered = by_anybody if if_waiting else _answered(connection, ids, author) if own_only else set()
+    if answered:
+        answered = answered - second_opinions.wanted_from(connection, ids, author)
     independent = set(ids) if if_waiting else second_opinions.is_with(connection, ids, author)
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
     counted = [event for event in events if event.item_id not in answered]
     take(connection, counted, settings)
-    second_opinions.note(connection, counted, settings, unanswered=unanswered, independent=independent, decides=decides)
+    second_opinions.note(connection, counted, settings, answered=by_anybody, independent=independent, decides=decides)
     return [item for item in ids if item in answered]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
-from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, open_rounds, pick_rows
+from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, open_rounds, pick_rows
 from minimax_al.campaign.rounds.second_opinions import lease_opinions, release_opinions
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import check_author
@@ -115,7 +115,7 @@ def release(connection: Connection, holder: Holder) -> int:
     held = update(picks).where(*theirs)
     if holder.session is not None:
         held = held.where(picks.c.lease_session == holder.session)
-    return connection.execute(held.values(_FREE)).rowcount + release_opinions(connection, holder)
+    return connection.execute(held.values(FREE)).rowcount + release_opinions(connection, holder)
 
 
 def lend(connection: Connection, item_ids: Sequence[int], tool: str, now: datetime) -> int:
@@ -137,7 +137,7 @@ def lend(connection: Connection, item_ids: Sequence[int], tool: str, now: dateti
     lent = 0
     for portion in portions(item_ids):
         these = update(picks).where(free, picks.c.item_id.in_(portion))
-        lent += connection.execute(these.values({**_FREE, "lease_holder": tool})).rowcount
+        lent += connection.execute(these.values({**FREE, "lease_holder": tool})).rowcount
     return lent
 
 
@@ -152,10 +152,7 @@ def end_leases(connection: Connection, item_ids: Sequence[int]) -> None:
     """End the leases of images that have their answer."""
     for portion in portions(item_ids):
         held = picks.c.item_id.in_(portion) & picks.c.lease_holder.is_not(None)
-        connection.execute(update(picks).where(held).values(_FREE))
-
-
-_FREE = {"lease_holder": None, "lease_session": None, "lease_from": None, "lease_until": None}
+        connection.execute(update(picks).where(held).values(FREE))
 
 
 def _with_others(
@@ -203,14 +200,6 @@ def _held(round_ids: Sequence[int]) -> tuple[ColumnElement[bool], ...]:
 def _is_of(holder: Holder) -> ColumnElement[bool]:
     """Return SQL for: a pick is, or was, kept for this holder."""
     return (picks.c.lease_holder == holder.author) & picks.c.lease_session.is_not_distinct_from(holder.session)
-
-
-def has_lapsed(now: datetime) -> ColumnElement[bool]:
-    """Return SQL for: the lease of a pick has ended; False for a pick that is lent.
-
-    A lease that begins in the future was granted by a clock that was wrong then, and would hold for too long.
-    """
-    return (picks.c.lease_until <= now) | (picks.c.lease_from > now + LEASE_SKEW)
 
 
 def _lent() -> ColumnElement[bool]:

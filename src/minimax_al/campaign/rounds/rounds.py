@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, select, union, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, exists, func, select, union, update
 
 from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.store.bulk import streamed
@@ -19,6 +19,9 @@ from minimax_al.errors import BudgetError, CampaignError, DataError
 
 LEASE_SKEW = timedelta(minutes=2)
 """Time by which the clocks of two machines that share a campaign may differ."""
+
+FREE = {"lease_holder": None, "lease_session": None, "lease_from": None, "lease_until": None}
+"""Values of the columns of a lease where no lease is."""
 
 
 @dataclass(frozen=True)
@@ -229,33 +232,25 @@ def add_round(
     seed: int,
     run_id: int | None,
     now: datetime,
+    keeps_open: bool = False,
 ) -> int:
-    """Open a round with these candidates as picks, in this order; close the round before.
+    """Open a round with these candidates as picks, in this order.
+
+    Args:
+        connection: Connection in a write transaction.
+        choices: Chosen images, in pick order.
+        strategy: Strategy that chose.
+        random_share: Share that was drawn at random.
+        seed: Seed of the campaign.
+        run_id: Run of the model that chose.
+        now: Current time.
+        keeps_open: Whether the open rounds stay open, as in live labelling; no image may be in two of them.
 
     Returns:
         The number of the round.
     """
-    close(connection, now)
-    return insert_round(
-        connection, choices, strategy=strategy, random_share=random_share, seed=seed, run_id=run_id, now=now
-    )
-
-
-def insert_round(
-    connection: Connection,
-    choices: Sequence[Choice],
-    *,
-    strategy: str,
-    random_share: float,
-    seed: int,
-    run_id: int | None,
-    now: datetime,
-) -> int:
-    """Open a round next to those that are open already; no image may be in two open rounds.
-
-    Returns:
-        The number of the round.
-    """
+    if not keeps_open:
+        close(connection, now)
     number = next_round_number(connection)
     values = {"strategy": strategy, "random_share": random_share, "seed": seed, "run_id": run_id, "opened_at": now}
     insert = rounds.insert().values(number=number, budget=len(choices), waiting=len(choices), **values)
@@ -276,6 +271,14 @@ def check_open(connection: Connection, number: int | None, done: str) -> None:
     state = round_state(connection)
     if number is not None and state is not None and state.closed_at is None and state.number != number:
         raise CampaignError(f"round {number} is not the open one, which is round {state.number}: nothing was {done}")
+
+
+def has_lapsed(now: datetime, table: Table = picks) -> ColumnElement[bool]:
+    """Return SQL for: the lease of a row has ended; False for a pick that is lent.
+
+    A lease that begins in the future was granted by a clock that was wrong then, and would hold for too long.
+    """
+    return (table.c.lease_until <= now) | (table.c.lease_from > now + LEASE_SKEW)
 
 
 def close(connection: Connection, now: datetime) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, or_, select, update
 
-from minimax_al.campaign.rounds.rounds import LEASE_SKEW, Pick, as_pick, pick_rows
+from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, pick_rows
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, is_valid, what_holds
@@ -84,7 +84,7 @@ def note(
     events: Sequence[Event],
     settings: CampaignSettings,
     *,
-    unanswered: Collection[int],
+    answered: Collection[int],
     independent: Collection[int],
     decides: bool = False,
 ) -> None:
@@ -94,19 +94,19 @@ def note(
         connection: Connection in a write transaction.
         events: Answers of annotators, one per image.
         settings: Settings of the campaign.
-        unanswered: Ids of the images that had no answer before.
+        answered: Ids of the images that had an answer before.
         independent: Ids of the images whose author knew of no other answer.
         decides: Whether the answers decide conflicts.
     """
     for event in events:
         if event.kind == "skip":  # its author is not asked again
-            _store(connection, event.item_id, **_FREE)
+            _store(connection, event.item_id, **FREE)
     given = [event for event in events if event.kind in ("label", "unsure")]
     known = _rows(connection, [event.item_id for event in given])
     for event in given:
         row = known.get(event.item_id)
         if row is None:
-            _begin(connection, event, settings, is_first=event.item_id in unanswered)
+            _begin(connection, event, settings, is_first=event.item_id not in answered)
             continue
         theirs = _latest(connection, event)
         if decides or (event.author not in _authors(connection, row) and _has_enough(row, event, independent)):
@@ -144,7 +144,7 @@ def settle(connection: Connection, item_id: int) -> None:
         return
     second = _opinion(connection, row.second)
     settled = first[0] == "unsure" or first == second
-    _store(connection, item_id, state="agreed" if settled else "conflict", decision=None, **_FREE)
+    _store(connection, item_id, state="agreed" if settled else "conflict", decision=None, **FREE)
 
 
 def revoked(connection: Connection, item_id: int, label_id: int) -> None:
@@ -185,8 +185,7 @@ def lease_opinions(
     author, session = holder
     columns = opinions.c
     theirs = (columns.lease_holder == author) & columns.lease_session.is_not_distinct_from(session)
-    lapsed = (columns.lease_until <= now) | (columns.lease_from > now + LEASE_SKEW)
-    free: ColumnElement[bool] = or_(columns.lease_holder.is_(None), lapsed)
+    free: ColumnElement[bool] = or_(columns.lease_holder.is_(None), has_lapsed(now, opinions))
     wanted = (
         _with_first()
         .where(columns.state == "waits", labels.c.author != author, or_(theirs, free), ~_answered_by(author))
@@ -213,7 +212,7 @@ def release_opinions(connection: Connection, holder: tuple[str, str | None]) -> 
     held = update(opinions).where(opinions.c.lease_holder == author)
     if session is not None:
         held = held.where(opinions.c.lease_session == session)
-    return connection.execute(held.values(_FREE)).rowcount
+    return connection.execute(held.values(FREE)).rowcount
 
 
 def is_with(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
@@ -250,9 +249,6 @@ def list_two_opinions(connection: Connection, state: str | None = None) -> list[
         )
         for row in rows
     ]
-
-
-_FREE = {"lease_holder": None, "lease_session": None, "lease_from": None, "lease_until": None}
 
 
 def _blind(pick: Pick) -> Pick:

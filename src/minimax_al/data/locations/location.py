@@ -124,7 +124,7 @@ def locate(given: Path | str) -> Location:
     if is_manifest(address) and address.is_file():
         return ManifestLocation(address.resolve())
     kind = "is a file" if address.is_file() else "does not exist"
-    raise DataError(f"{os.fspath(address)!r} {kind}: give a folder of images")
+    raise DataError(f"{os.fspath(address)!r} {kind}: give a folder of images, a manifest (CSV or Parquet) or a URL")
 
 
 def known_location(stored: str) -> Location:

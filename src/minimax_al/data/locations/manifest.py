@@ -68,8 +68,12 @@ def read_rows(source: Path | str) -> Iterator[ManifestRow]:
     """
     file = local_copy(source) if isinstance(source, str) else source
     shown = Path(os.fspath(source))
-    for line, path, cells in every_column(file, shown):
-        yield _row(path, cells, lambda line=line: at(shown, line))  # type: ignore[misc] # a bound default
+    try:
+        for line, path, cells in every_column(file, shown):
+            yield _row(path, cells, lambda line=line: at(shown, line))  # type: ignore[misc] # a bound default
+    except ManifestError as error:
+        sentence = str(error).replace("path,label[,split]", "path or uri, and any further columns")
+        raise ManifestError(sentence.replace("a header path,label", "a header with path")) from error
 
 
 def count_rows(source: Path | str) -> int | None:

@@ -50,8 +50,8 @@ def check_url(url: str) -> str:
     """Return a URL without credentials and without a slash at its end.
 
     Raises:
-        ConfigurationError: The URL has a user, a query or a fragment, where credentials and signatures are, or chains
-            several file systems.
+        ConfigurationError: The URL has a user, a query or a fragment, where credentials and signatures are, names no
+            bucket, or chains several file systems.
     """
     rest = url.split("://", 1)[1]
     fault = None
@@ -59,6 +59,8 @@ def check_url(url: str) -> str:
         fault = "chains several file systems: give the URL of the images themselves"
     elif "@" in rest.split("/", 1)[0]:
         fault = "has a user or a password: leave them out, and set the credentials in the environment"
+    elif not rest.split("/", 1)[0]:
+        fault = "names no bucket or host: give one, as in s3://BUCKET/FOLDER"
     elif "?" in rest or "#" in rest:
         fault = (
             "has a query or a fragment, which may be a signature: leave it out; credentials belong in the environment"

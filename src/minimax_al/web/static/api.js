@@ -54,6 +54,13 @@ export const get = (path) => call("GET", path);
 /** Sends a POST request with a JSON body. */
 export const post = (path, json, options) => call("POST", path, { json, ...options });
 
+/** Sends a GET request for binary content; returns the response. */
+export async function getBinary(path) {
+  const response = await answered(path, { signal: AbortSignal.timeout(LONG) });
+  if (!response.ok) throw new ApiError((await response.json().catch(() => null))?.error ?? refusal(response.status), response.status);
+  return response;
+}
+
 /** Name, task, classes, strategies and formats, which do not change while the page is open. */
 export const getCampaign = () => get("api/campaign");
 /** Progress, model, curve, advice and the job. */
@@ -97,12 +104,6 @@ export const closeRound = (round) => post("api/close-round", { round });
 /** Makes the images of this round that were sent to Label Studio available on this page again. */
 export const recall = (round) => post("api/recall", { round });
 
-/** Images of a round: { round, answer, class_name, offset, limit }. */
-export function getPicks(wanted) {
-  const given = Object.entries(wanted).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return get(`api/picks?${new URLSearchParams(given)}`);
-}
-
 /** Imports the labels of a file. */
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
@@ -116,8 +117,7 @@ export const getDrawing = (item, author) => get(`api/drawing/${item}?${new URLSe
 /** A map of an image's pixels: { width, height, pixels }; kind "label", "prediction", "entropy", "draft" or "superpixels-…". */
 export async function getPixels(item, kind, author) {
   const query = author === undefined ? "" : `?${new URLSearchParams({ author })}`;
-  const response = await answered(`api/pixels/${item}/${kind}${query}`, { signal: AbortSignal.timeout(LONG) });
-  if (!response.ok) throw new ApiError((await response.json().catch(() => null))?.error ?? refusal(response.status), response.status);
+  const response = await getBinary(`api/pixels/${item}/${kind}${query}`);
   const [width, height] = response.headers.get("Pixels-Size").split("x").map(Number);
   const bytes = await response.arrayBuffer();
   return { width, height, pixels: bytes.byteLength === width * height ? new Uint8Array(bytes) : new Uint16Array(bytes) };

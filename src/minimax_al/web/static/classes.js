@@ -2,6 +2,7 @@
 
 import { byId, kbd, make } from "./dom.js";
 import { CLASS_KEYS, DIGITS } from "./keys.js";
+import { fold, rank } from "./matching.js";
 import * as shortcuts from "./shortcuts.js";
 import { state } from "./state.js";
 
@@ -115,12 +116,3 @@ function paint(isTyping) {
   const total = matching.length;
   byId("matches").textContent = !isTyping ? "" : total === 0 ? "No class matches" : `${active + 1} of ${total} · ${matching[active].dataset.name} · ↑ ↓ for others, Enter chooses`;
 }
-
-function rank(name, wanted) {
-  if (name.startsWith(wanted)) return 0;
-  const place = name.indexOf(wanted);
-  if (place < 0) return Infinity;
-  return /[\s_\-./]/.test(name[place - 1]) ? 1 : 2;
-}
-
-const fold = (text) => text.trim().toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");

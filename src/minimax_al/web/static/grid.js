@@ -85,7 +85,7 @@ function bySuggestion(picks) {
 
 function bar() {
   const chosen = gallery.selected.size;
-  byId("grid-count").textContent = chosen === 0 ? `${count(state.queue.length, "image")}` : `${chosen} selected`;
+  byId("grid-count").textContent = chosen === 0 ? count(state.queue.length, "image") : `${chosen} selected`;
   byId("grid-none").disabled = chosen === 0;
   byId("grid-confirm").hidden = !state.suggestions || !gallery.targets().some(({ suggestion }) => suggestion !== null);
   const [only, ...more] = gallery.targets();

@@ -1,6 +1,7 @@
 /** Classes to draw with: buttons with colour, key and share of the image; with many classes also a box to find one. */
 
 import { byId, kbd, make } from "./dom.js";
+import { fold, rank } from "./matching.js";
 import { VOID } from "./raster.js";
 import { recall, remember, state } from "./state.js";
 
@@ -116,11 +117,3 @@ function match() {
   for (const { number } of ranked) buttons.get(number).classList.toggle("first", wanted !== "" && number === first?.number);
   byId("palette-matches").textContent = wanted === "" ? "" : first === undefined ? "No class matches" : `Enter chooses ${nameOf(first.number)}`;
 }
-
-function rank(name, wanted) {
-  const place = name.indexOf(wanted);
-  if (place <= 0) return place === 0 ? 0 : Infinity;
-  return /[\s_\-./]/.test(name[place - 1]) ? 1 : 2;
-}
-
-const fold = (text) => text.trim().toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");

@@ -1,6 +1,6 @@
 /** The server's routes about many images at once. All throw `ApiError`. */
 
-import { get, post } from "./api.js";
+import { get, getBinary, post } from "./api.js";
 
 const query = (wanted) => new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== null && value !== undefined && value !== ""));
 
@@ -36,8 +36,4 @@ export async function getColours(method) {
   return { label, predicted, uncertainty, picked };
 }
 
-async function binary(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error((await response.json().catch(() => null))?.error ?? `The server answered with status ${response.status}`);
-  return response.arrayBuffer();
-}
+const binary = async (path) => (await getBinary(path)).arrayBuffer();

@@ -30,8 +30,7 @@ export class Stage {
     this.onZoom = onZoom;
     this.placeholder = make("img", { class: "placeholder", alt: "", draggable: "false" });
     this.shown = make("img", { class: "image", alt: "", draggable: "false" });
-    this.overlay = make("img", { class: "overlay", alt: "", draggable: "false", hidden: true });
-    this.sheet = make("div", { class: "sheet" }, this.placeholder, this.shown, this.overlay);
+    this.sheet = make("div", { class: "sheet" }, this.placeholder, this.shown);
     this.message = make("p", { class: "stage-message", hidden: true });
     root.append(this.sheet, this.message);
     this.pointers = new Map();
@@ -60,25 +59,12 @@ export class Stage {
     this.#appear();
     this.fit();
     this.message.hidden = true;
-    this.overlay.hidden = true;
     this.shown.classList.remove("loaded");
     this.placeholder.hidden = false;
     this.placeholder.src = thumbnailUrl(item);
     this.shown.src = imageUrl(item);
     this.shown.alt = name;
     if (this.shown.complete && this.shown.naturalWidth > 0) this.#loaded();
-  }
-
-  /** Lays an image of the same proportions over it; null removes the overlay. Rejects if the overlay cannot be loaded. */
-  async lay(url, opacity) {
-    this.overlay.hidden = url === null;
-    if (url === null) return;
-    this.overlay.style.opacity = opacity;
-    if (this.overlay.getAttribute("src") !== url) this.overlay.src = url;
-    await this.overlay.decode().catch((error) => {
-      this.overlay.hidden = true;
-      throw error;
-    });
   }
 
   /** Fits the whole image into the stage. */

@@ -3,7 +3,7 @@
 export const state = {
   campaign: null, // answer of /api/campaign, read once
   author: "", // name of the annotator
-  view: "single", // "single", "grid" or "review"
+  view: "single", // name of the view that is shown
   status: null, // latest answer of /api/status
   live: null, // latest answer of /api/live; null in rounds, and before the first
   job: { state: "idle" }, // latest answer of /api/job
