@@ -99,4 +99,4 @@ def test_every_strategy_gives_a_reason(strategy, scores, words):
 
 @pytest.mark.parametrize("strategy", ["alfa_mix", "bait", "galaxy", "maxherding", "probcover", "waal"])
 def test_strategies_without_a_score_for_annotators_have_a_reason_of_their_own(strategy):
-    assert reason_for(strategy, {}, pool=10).startswith("it")
+    assert "chosen by" not in reason_for(strategy, {}, pool=10)
