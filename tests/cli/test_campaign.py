@@ -2,14 +2,19 @@ import csv
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.progress.live_state import LiveOptions
+from minimax_al.campaign.settings import make_settings
 from minimax_al.cli import main
 from minimax_al.cli.progress import shown_progress
+from minimax_al.cli.web import live_options
+from minimax_al.errors import ConfigurationError
 
 CATS = ("--from-scratch", "--classes", "cat", "dog")
 LETTERS = ("--from-scratch", "--classes", "a", "b")
@@ -268,6 +273,9 @@ def test_a_new_campaign_takes_strategy_settings_and_near_duplicates(folder, caps
     ("words", "sentence"),
     [
         (("--batch", "0"), "batch=0 must be from 1 to 1,000 images"),
+        (("--batch", "5"), "batch=5 is an option of live labelling, but the campaign does not learn on features: "),
+        (("--batch", "5", "--rounds"), "batch=5 is an option of live labelling, but --rounds is given: leave it out"),
+        (("--random-share", "0", "--rounds"), "but --rounds is given: leave it out, and use --random-share of 'mal q"),
         (("--certificate", "missing.pem"), "'missing.pem' is not a file"),
         (("--token", "short"), "a token has at least 16 letters"),
     ],
@@ -280,12 +288,40 @@ def test_a_page_that_cannot_be_served_changes_no_setting(capsys, words, sentence
         assert campaign.settings.overlap == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [((None, None), (10, 0.3)), ((7, None), (7, 0.3)), ((None, 0.0), (10, 0.0))],
+)
+def test_live_options_default_to_the_settings_of_the_campaign(given, options):
+    campaign = SimpleNamespace(
+        settings=make_settings(images="/images", features={"encoder": "conv4"}, random_share=0.3)
+    )
+    assert live_options(campaign, *given, rounds=False) == LiveOptions(*options)
+    assert live_options(campaign, None, None, rounds=True) is None
+
+
 @pytest.mark.parametrize("name", ["../elsewhere", "/etc", "", ".hidden"])
 @pytest.mark.usefixtures("folder")
 def test_instructions_are_a_folder_of_the_campaign(capsys, name):
     status, _, error = run(capsys, "configure", "campaign", f"instructions={name}")
     assert status == 2
     assert f"instructions={name!r} is not a folder name: put the folder into the campaign folder" in error
+
+
+def test_instructions_that_do_not_exist_are_refused_with_the_nearest_folder(folder, capsys):
+    (folder / "campaign" / "guide").mkdir()
+    (folder / "campaign" / "text").touch()
+    status, _, error = run(capsys, "configure", "campaign", "instructions=giude", "overlap=0.5")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "the campaign folder 'campaign' has no folder instructions='giude'; did you mean 'guide'?" in error
+    assert run(capsys, "configure", "campaign", "instructions=text")[0] == 2
+    with pytest.raises(ConfigurationError, match=r"'other' has no folder instructions='guide': make it first"):
+        Campaign.create("other", "images", ["a", "b"], recipe="scratch", instructions="guide")
+    assert not Path("other").exists()
+    assert run(capsys, "configure", "campaign", "instructions=guide")[0] == 0
+    (folder / "campaign" / "guide").rmdir()
+    assert run(capsys, "configure", "campaign", "overlap=0.25")[0] == 0  # which does not name the folder
+    assert run(capsys, "configure", "campaign", "instructions=instructions")[0] == 0  # the default need not exist
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_embed_prints_its_outcome_and_the_next_command(capsys, photos, words, tm
         (("--input-size", "0"), "preprocessing of 'conv4', size: "),
         (("--crop", "2"), "preprocessing of 'conv4', crop: "),
         (("--workers", "0"), "mal embed, workers: "),
+        (("--join", "missing"), "join='missing' does not exist: give the folder or URL that has the parts"),
         (("--devices", "2"), "needs 2 processes: start them with"),
     ],
 )

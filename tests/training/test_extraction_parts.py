@@ -1,6 +1,8 @@
 """One process, four ranks, and parts that were joined: the same features, and so the same picks."""
 
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from minimax_al.errors import ConfigurationError, FeatureStoreError, StorageErro
 from minimax_al.training import extraction
 from minimax_al.training.encoding import EncodingSettings
 from minimax_al.training.extraction import embed_folder
-from minimax_al.training.extraction_parts import JobPart, parse_part
+from minimax_al.training.extraction_parts import JobPart, check_parts, parse_part
 
 from ..support.storage import bucket, forget, storage_settings  # noqa: F401, TID252 - fixtures
 
@@ -135,7 +137,46 @@ def test_a_damaged_part_is_refused(pool, encoder, tmp_path):
         embed(pool, tmp_path, encoder)
 
 
+class TestRefusedJoin:
+    """A location that has nothing to join is refused before anything is written."""
+
+    def refused(self, pool, encoder, tmp_path, join, sentence):
+        with pytest.raises(ConfigurationError, match=re.escape(f"join={str(join)!r} {sentence}")):
+            embed(pool, tmp_path / "out", encoder, join=join)
+        assert not (tmp_path / "out").exists()
+
+    def test_folder_that_does_not_exist(self, pool, encoder, tmp_path):
+        self.refused(pool, encoder, tmp_path, tmp_path / "missing", "does not exist: give the folder or URL")
+
+    def test_file(self, pool, encoder, tmp_path):
+        self.refused(pool, encoder, tmp_path, pool / "01.png", "is a file: give the folder or URL")
+
+    def test_folder_without_features(self, pool, encoder, tmp_path):
+        self.refused(pool, encoder, tmp_path, pool, "has no parts, whose files are named parts/1-of-8/")
+
+    def test_features_that_are_not_parts(self, pool, encoder, alone, tmp_path):
+        self.refused(pool, encoder, tmp_path, alone.store.folder.parent, "has no parts")
+
+    def test_features_of_another_encoder(self, pool, encoder, alone, tmp_path):
+        other = tmp_path / "parts" / "1-of-2" / "resnet18-224px-01234567"
+        shutil.copytree(alone.store.folder, other)
+        sentence = f"has parts of other features alone ({other.name}), not of {alone.store.folder.name}: "
+        self.refused(pool, encoder, tmp_path, tmp_path, sentence)
+        # Parts in the folder of the features itself may be of another encoder, whose store is next to this one.
+        found = embed(pool, tmp_path, encoder)
+        assert (found.joined, found.computed) == (0, COUNT - 2)
+
+
 class TestObjectStorage:
+    def test_join_of_an_empty_url_is_refused(self, pool, encoder, bucket, tmp_path):  # noqa: F811
+        with pytest.raises(ConfigurationError, match=r"join='\S+/nothing' has no parts"):
+            embed(pool, tmp_path / "out", encoder, join=f"{bucket}/nothing")
+
+    def test_join_is_refused_while_the_storage_cannot_be_listed(self, alone, storage_settings, bucket):  # noqa: F811
+        storage_settings.fail(bucket.removeprefix("s3://"), "503 Slow Down", "SlowDown", times=99)
+        with pytest.raises(StorageError, match="nothing is lost"):
+            check_parts(f"{bucket}/features", alone.store.description)
+
     def test_parts_are_written_there_and_joined_from_there(self, pool, encoder, alone, bucket, tmp_path):  # noqa: F811
         for number in (1, 2):
             embed(pool, f"{bucket}/features", encoder, part=JobPart(number, 2))

@@ -39,6 +39,7 @@ from minimax_al.campaign.settings import (
     IN_RECIPE,
     CampaignSettings,
     check_crop,
+    check_instructions,
     make_settings,
     merge,
     with_recipe,
@@ -107,7 +108,7 @@ class Campaign(Modelling):
         if task == "classification" and settings.get("recipe", "features") == "features":
             settings = _on_features(settings)
         chosen = make_settings(images=images_folder(images), task=task, **settings)
-        _check(chosen, settings)
+        _check(chosen, settings, root)
         check_apart(root, chosen.images)
         if source is not None:
             check_source(source, detect_format(source, task))  # before images are examined, which may take hours
@@ -168,7 +169,7 @@ class Campaign(Modelling):
             changes["images"] = images_folder(str(changes["images"]))
             check_apart(self.folder, str(changes["images"]))
         before = self.settings
-        _check(_changed(before, changes), changes)  # may take seconds, in which others can write
+        _check(_changed(before, changes), changes, self.folder)  # may take seconds, in which others can write
         with self.store.writing() as connection:
             settings = _changed(read_settings(connection), changes)
             write_settings(connection, settings)
@@ -376,8 +377,16 @@ def _changed(settings: CampaignSettings, changes: Mapping[str, object]) -> Campa
     return make_settings(**{**settings.model_dump(), **given})
 
 
-def _check(settings: CampaignSettings, given: Mapping[str, object]) -> None:
-    """Refuse a strategy that cannot train, a crop larger than the image, and a recipe that cannot be built."""
+def _check(settings: CampaignSettings, given: Mapping[str, object], folder: Path) -> None:
+    """Refuse a strategy that cannot train, a crop larger than the image, and a recipe that cannot be built.
+
+    Args:
+        settings: Settings with the given ones.
+        given: Settings that the caller gives; only these may cost seconds, or concern files that can vanish.
+        folder: Campaign folder.
+    """
+    if "instructions" in given:
+        check_instructions(settings, folder)
     check_training(settings.strategy, on_features=settings.features is not None)
     check_crop(settings)
     if settings.features is not None or isinstance(given.get("recipe"), Mapping) or given.keys() & set(IN_RECIPE):

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting
+from minimax_al.errors import ConfigurationError, UnknownNameError, invalid_setting, nearest
 from minimax_al.vocabulary import Task
 
 _STANDARD = {"epochs": 30, "batch_size": 64, "schedule": "cosine", "checkpoint_every": 1}
@@ -264,6 +264,26 @@ def check_crop(settings: CampaignSettings) -> None:
             f"recipe.augmentation.crop={crop} is larger than stored_size={settings.stored_size}: give at most "
             "the stored size, or null for no crop"
         )
+
+
+def check_instructions(settings: CampaignSettings, folder: Path) -> None:
+    """Refuse instructions in a folder that does not exist; the default may be made later.
+
+    Args:
+        settings: Settings of the campaign.
+        folder: Campaign folder.
+
+    Raises:
+        ConfigurationError: The campaign folder has no such folder.
+    """
+    name = settings.instructions
+    if name == CampaignSettings.model_fields["instructions"].default or (folder / name).is_dir():
+        return
+    known = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
+    guess = nearest(name, known) if known else ""
+    raise ConfigurationError(
+        f"the campaign folder {str(folder)!r} has no folder instructions={name!r}{guess or ': make it first'}"
+    )
 
 
 def with_recipe(given: Mapping[str, Any]) -> dict[str, Any]:

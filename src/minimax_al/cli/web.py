@@ -24,7 +24,7 @@ def label(
     overlap: Annotated[float | None, "SHARE"] = None,
     browser: bool = True,
     rounds: bool = False,
-    batch: Annotated[int, "IMAGES"] = 10,
+    batch: Annotated[int | None, "IMAGES"] = None,
     random_share: Annotated[float | None, "SHARE"] = None,
 ) -> None:
     """Serve the labelling page, for one annotator or many; Ctrl+C stops it.
@@ -46,7 +46,7 @@ def label(
         overlap: Share of the images that two annotators answer independently, in [0, 1]; kept as a setting.
         browser: Open the page in a browser, if this is a terminal and no token is needed.
         rounds: Work in rounds, which are chosen on request, instead of live.
-        batch: Number of images that are chosen at a time in live labelling.
+        batch: Number of images that are chosen at a time in live labelling; without it, 10.
         random_share: Share of the images of live labelling that is drawn at random; without it, the campaign's
             setting.
     """
@@ -73,18 +73,35 @@ def label(
             open_browser=shown,
             certificate=certificate,
             key=key,
-            live=None if rounds else live_options(campaign, batch, random_share),
+            live=live_options(campaign, batch, random_share, rounds=rounds),
             tell=tell,
         )
 
 
-def live_options(campaign: "Campaign", batch: int, random_share: float | None) -> "LiveOptions | None":
-    """Return the options of live labelling; None if the campaign does not learn on features."""
-    from minimax_al.campaign.progress.live_state import LiveOptions
+def live_options(
+    campaign: "Campaign", batch: int | None, random_share: float | None, *, rounds: bool
+) -> "LiveOptions | None":
+    """Return the options of live labelling; None if the campaign is labelled in rounds.
 
-    share = campaign.settings.random_share if random_share is None else random_share
-    options = LiveOptions(batch, share)
-    return None if campaign.settings.features is None else options
+    Raises:
+        ConfigurationError: An option of live labelling is given for rounds, or is out of its range.
+    """
+    from minimax_al.campaign.progress.live_state import LiveOptions
+    from minimax_al.errors import ConfigurationError
+
+    given = {"batch": batch, "random_share": random_share}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = LiveOptions(**{"random_share": campaign.settings.random_share, **given})
+    if not rounds and campaign.settings.features is not None:
+        return options
+    for option, value in given.items():
+        why = "--rounds is given" if rounds else "the campaign does not learn on features"
+        instead = {"batch": "--budget", "random_share": "--random-share"}[option]
+        raise ConfigurationError(
+            f"{option}={value!r} is an option of live labelling, but {why}: leave it out, and use {instead} of "
+            "'mal query', which opens a round"
+        )
+    return None
 
 
 def token_or_variable(token: str | None) -> str | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from minimax_al.data.scan import SetAside, printable, why_not
 from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
 from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
-from minimax_al.training.extraction_parts import JobPart, Joined, PartFolder, has_parts, join_parts
+from minimax_al.training.extraction_parts import JobPart, Joined, PartFolder, check_parts, has_parts, join_parts
 from minimax_al.training.ranks import Ranks
 from minimax_al.training.runtime import Runtime, RuntimeSettings
 from minimax_al.vocabulary import Progress
@@ -111,10 +112,16 @@ def embed_folder(
         join: Folder or URL whose parts are joined first; default those below `out`.
 
     Raises:
-        ConfigurationError: `out` is inside the folder of images.
+        ConfigurationError: `out` is inside the folder of images, or `join` has no parts of these features.
         DataError: The folder does not exist or none of its files has features.
         FeatureStoreError: Another process writes to the store, or the store is damaged.
     """
+    settings = settings or EncodingSettings()
+    runtime = runtime or Runtime(RuntimeSettings(precision="fp32"))
+    if join is not None:
+        # Rank 0 alone joins: a folder on its machine need not exist on the others.
+        check = partial(check_parts, join, _describe(encoder, settings))
+        runtime.ranks.together(check if runtime.ranks.rank == 0 else lambda: None)
     root = locate(folder)
     names = [file.name for file in list_images(root)]
     target = as_address(out)
@@ -172,14 +179,7 @@ def extract_features(
     began = time.monotonic()
     settings = settings or EncodingSettings()
     runtime = runtime or Runtime(RuntimeSettings(precision="fp32"))
-    description = FeatureDescription(
-        encoder=encoder.network.name,
-        weights=encoder.weights,
-        fingerprint=encoder.fingerprint,
-        preprocessing=encoder.preprocessing.to_dict(),
-        width=encoder.network.out_features,
-        precision=settings.precision,
-    )
+    description = _describe(encoder, settings)
     ranks = runtime.ranks
     with ExitStack() as stack:
 
@@ -200,6 +200,17 @@ def extract_features(
         store = ranks.together(lambda: FeatureStore(folder))
         seconds = time.monotonic() - began
         return Extraction(store, work.images(), work.set_aside(), work.computed, seconds, joined.rows)
+
+
+def _describe(encoder: PretrainedEncoder, settings: EncodingSettings) -> FeatureDescription:
+    return FeatureDescription(
+        encoder=encoder.network.name,
+        weights=encoder.weights,
+        fingerprint=encoder.fingerprint,
+        preprocessing=encoder.preprocessing.to_dict(),
+        width=encoder.network.out_features,
+        precision=settings.precision,
+    )
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,14 +24,14 @@ from minimax_al.data.feature_writer import FeatureWriter
 from minimax_al.data.hash_index import HashIndex
 from minimax_al.data.locations.location import Address, StorageLocation, read_bytes
 from minimax_al.data.locations.objects import list_objects, object_cache, write_object
-from minimax_al.data.locations.urls import as_address, check_url
+from minimax_al.data.locations.urls import as_address, check_url, redacted
 from minimax_al.errors import ConfigurationError, FeatureStoreError, StorageError, UnreadableImageError
 
 PARTS = "parts"
 """Folder of the parts."""
 
 _PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
-_STORE = re.compile(r"(?:^|/)(\d+)-of-(\d+)/[^/]+$")
+_STORE = re.compile(r"(?:^|/)(\d+)-of-(\d+)/([^/]+)$")
 _RECORD = re.compile(r"\d+\.json")
 
 
@@ -151,8 +150,7 @@ def join_parts(writer: FeatureWriter, source: Address) -> Joined:
         FeatureStoreError: A shard of a part is damaged.
         StorageError: The storage cannot be used now.
     """
-    address = as_address(source)
-    location = StorageLocation(check_url(address)) if isinstance(address, str) else address
+    location = _location(source)
     rows, parts = 0, []
     hashes: dict[str, str] = {}
     for folder, names in _stores(location, writer.store.description.folder_name):
@@ -162,6 +160,35 @@ def join_parts(writer: FeatureWriter, source: Address) -> Joined:
         if LISTING in names:  # the part came to its end
             hashes |= {image.path: image.sha256 for image in listing_of(read_bytes(location / f"{folder}/{LISTING}"))}
     return Joined(rows, tuple(parts), hashes)
+
+
+def check_parts(source: Address, description: FeatureDescription) -> None:
+    """Refuse a location without parts of these features.
+
+    Args:
+        source: Folder or URL of `join_parts`.
+        description: Description of the features to join.
+
+    Raises:
+        ConfigurationError: The location does not exist, has no parts, or has parts of other features alone.
+        StorageError: The storage cannot be used now.
+    """
+    location, start = _location(source), f"join={redacted(str(source))!r}"
+    if isinstance(location, Path) and not location.is_dir():
+        kind = "is a file" if location.is_file() else "does not exist"
+        raise ConfigurationError(f"{start} {kind}: give the folder or URL that has the parts, or leave join out")
+    names = _files(location)
+    stores = {match[3] for name in names if (match := _STORE.search(name.rpartition("/")[0])) is not None}
+    if not stores:
+        raise ConfigurationError(
+            f"{start} has no parts, whose files are named {PARTS}/1-of-8/…: give the folder or URL in which "
+            "'mal embed --part I/N' wrote them, or leave join out"
+        )
+    if description.folder_name not in stores:
+        raise ConfigurationError(
+            f"{start} has parts of other features alone ({', '.join(sorted(stores))}), not of "
+            f"{description.folder_name}: give the encoder and settings of the parts, or leave join out"
+        )
 
 
 def has_parts(out: Path) -> bool:
@@ -187,13 +214,27 @@ def _order(folder: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def _location(source: Address) -> Path | StorageLocation:
+    address = as_address(source)
+    return StorageLocation(check_url(address)) if isinstance(address, str) else address
+
+
 def _files(location: Path | StorageLocation) -> list[str]:
-    """Return the names of the files below a folder or URL; none where it does not exist."""
+    """Return the names of the files below a folder or URL; none where it does not exist.
+
+    Raises:
+        StorageError: The storage cannot be used now.
+    """
     if isinstance(location, Path):
         return sorted(path.relative_to(location).as_posix() for path in location.rglob("*") if path.is_file())
-    with suppress(StorageError):
+    try:
         return [each.name for each in list_objects(location.url)]
-    return []
+    except StorageError as error:
+        # An error of the URL alone, such as one where nothing is written yet; otherwise the storage is at fault,
+        # and to go on would compute everything again.
+        if isinstance(error.__cause__, UnreadableImageError):
+            return []
+        raise
 
 
 def _join_shard(writer: FeatureWriter, location: Path | StorageLocation, folder: str, shard: int) -> int:
