@@ -78,7 +78,10 @@ def curve_of(strategy, labels, *seeds):
 def test_areas_are_over_the_common_labels_best_first():
     curves = [curve_of("a", [20, 40, 60], [0.1, 0.3, 0.9]), curve_of("b", [20, 40], [0.2, 0.4], [0.4, 0.6])]
     rows = table_of(areas_section(curves)).rows
-    assert rows == [["b", TableCell("40.00", "-87.06 to 167.06"), "14.14", "2"], ["a", TableCell("20.00"), "–", "1"]]
+    assert rows == [["b", TableCell("40.00", "0.00 to 100.00"), "14.14", "2"], ["a", TableCell("20.00"), "–", "1"]]
+    assert remarks_of(areas_section(curves)) == ["One seed gives no interval."]
+    assert "An interval of 2 seeds is wide" in remarks_of(areas_section(curves[1:]))[0]
+    assert remarks_of(areas_section([curve_of("c", [20, 40], *np.full((3, 2), 0.5))])) == []
     lonely = areas_section([curve_of("a", [20], [0.1])])
     assert remarks_of(lonely) == ["Fewer than two numbers of labels are common to all."]
 

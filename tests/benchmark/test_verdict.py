@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,10 @@ def test_few_seeds_give_no_winner(seeds, words):
     sentences = verdict_of(a=[0.9] * seeds, b=[0.1] * seeds)
     assert len(sentences) == 2
     assert sentences[1].startswith(words)
+
+
+@pytest.mark.parametrize("values", [[0.919, 0.937], [0.99, 1.0, 0.9], [0.01, 0.0, 0.03]])
+def test_interval_of_an_accuracy_is_within_0_and_100_percent(values):
+    sentence = verdict_of(a=values, b=[0.0] * len(values))[0]
+    low, high = map(float, re.search(r"95% interval (\S+) to ([\d.]+)\)", sentence).groups())
+    assert 0 <= low < high <= 100

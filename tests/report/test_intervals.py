@@ -20,6 +20,13 @@ def test_coverage_is_nominal_with_few_seeds():
     assert 0.93 < covered < 0.97
 
 
+@pytest.mark.parametrize("values", [[0.919, 0.937], [0.0, 0.02, 0.01], [0.1, 0.9]])
+def test_bounds_cut_the_interval_and_nothing_else(values):
+    free, cut = mean_interval(values), mean_interval(values, (0.0, 1.0))
+    assert (cut.low, cut.high) == (max(free.low, 0.0), min(free.high, 1.0))
+    assert cut.low <= np.mean(values) <= cut.high
+
+
 def test_one_seed_has_no_interval():
     assert mean_interval([0.4]) is None
 

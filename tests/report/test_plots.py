@@ -119,6 +119,16 @@ def test_one_seed_has_neither_band_nor_faint_lines():
     assert "fill-opacity: 0.12" not in plot_curves([curve_of("mal", seeds=2)], spread=False)
 
 
+def test_band_of_a_share_ends_at_100_percent(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.fill_between", lambda *words, **_: drawn.append(words[1:]))
+    curve = Curve("digits", "mal", "accuracy", (0, 1), np.array([20, 40]), np.array([[0.9, 0.0], [1.0, 0.3]]))
+    plot_curves([curve])
+    (_, low, high), *_ = drawn
+    assert low == pytest.approx([95 - 100 * np.std([0.9, 1.0], ddof=1), 0])
+    assert high == pytest.approx([100, 15 + 100 * np.std([0.0, 0.3], ddof=1)])
+
+
 def test_the_legend_follows_the_ends_of_the_curves():
     shown = texts(plot_curves([curve_of("low", level=0.1), curve_of("high", level=0.8), curve_of("mid", level=0.4)]))
     places = [shown.index(name) for name in ("high", "mid", "low")]

@@ -201,4 +201,4 @@ def gain_split(records: Iterable[Record], *, metric: str = "accuracy") -> GainSp
 
 
 def _estimate(values_S: Floats) -> Estimate:
-    return Estimate(float(values_S.mean()), mean_interval(values_S))
+    return Estimate(float(values_S.mean()), mean_interval(values_S, (-1.0, 1.0)))

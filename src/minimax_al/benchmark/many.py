@@ -23,7 +23,7 @@ from minimax_al.benchmark.statistics import (
     percentiles,
 )
 from minimax_al.errors import ResultsError
-from minimax_al.report.curves import Record
+from minimax_al.report.curves import Record, metric_bounds
 from minimax_al.report.intervals import Interval, mean_interval
 
 SHARES = (0.9, 0.95)
@@ -98,7 +98,9 @@ def compare_many(results: Sequence[DatasetResults]) -> ManyComparison:
     per_seed = {name: area_under_curve(found.labels, found.values) for name, found in curves.items()}
     areas_DA = np.stack([per_seed[name].mean(axis=1) for name in names])
     intervals = {
-        (name, strategy): mean_interval(per_seed[name][k]) for name in names for k, strategy in enumerate(strategies)
+        (entry.name, strategy): mean_interval(per_seed[entry.name][k], metric_bounds(entry.metric))
+        for entry in results
+        for k, strategy in enumerate(strategies)
     }
     ranks_DA = stats.rankdata(-areas_DA, axis=1)
     datasets, count = areas_DA.shape

@@ -19,6 +19,7 @@ from minimax_al.benchmark.many import (
 )
 from minimax_al.benchmark.records import Results, read_results
 from minimax_al.benchmark.report import RESAMPLING_SEED, TABLES
+from minimax_al.benchmark.sections import few_seeds, range_text
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError
 from minimax_al.report import (
@@ -36,7 +37,7 @@ from minimax_al.report import (
     write_records,
     write_tables,
 )
-from minimax_al.report.intervals import Interval
+from minimax_al.report.blocks import Block
 
 
 def write_comparison(folders: Sequence[Path], out: Path) -> Path:
@@ -181,21 +182,20 @@ def _win(comparison: ManyComparison, row: int, column: int, datasets: int) -> Ta
 
 
 def _areas_section(comparison: ManyComparison, names: Sequence[str]) -> Section:
-    rows: list[list[str | TableCell]] = [
-        [
-            strategy,
-            *(
-                TableCell(f"{100 * comparison.areas[d, k]:.1f}", _between(comparison.intervals[name, strategy], 100, 1))
-                for d, name in enumerate(names)
-            ),
-            f"{100 * comparison.areas[:, k].mean():.1f}",
-        ]
-        for k, strategy in enumerate(comparison.strategies)
-    ]
+    def cell(name: str, mean: float, strategy: str) -> TableCell:
+        return TableCell(f"{100 * mean:.1f}", range_text(comparison.intervals[name, strategy], 100, 1))
+
+    rows: list[list[str | TableCell]] = []
+    for strategy, areas_D in zip(comparison.strategies, comparison.areas.T, strict=True):
+        cells = [cell(name, area, strategy) for name, area in zip(names, areas_D, strict=True)]
+        rows.append([strategy, *cells, f"{100 * areas_D.mean():.1f}"])
     caption = (
-        "Mean accuracy (masks: mean IoU) over the learning curve, %, by trapezoids. Below: 95% t interval over seeds."
+        "Mean accuracy (masks: mean IoU) over the learning curve, %, by trapezoids. Below: 95% t interval over seeds,"
+        " within 0 and 100%."
     )
-    return Section("Area under the curve", [Table(["", *names, "mean"], rows, caption)])
+    fewest = min(len(curves.seeds) for curves in comparison.curves.values())
+    blocks: list[Block] = [Table(["", *names, "mean"], rows, caption), Text(few_seeds(fewest), quiet=True)]
+    return Section("Area under the curve", blocks)
 
 
 def _needed_sections(comparison: ManyComparison, entries: Sequence[DatasetResults]) -> Iterator[Section]:
@@ -234,15 +234,8 @@ def _without_reference(names: Sequence[str]) -> str:
 
 def _labels(needed: LabelsNeeded) -> TableCell:
     if needed.labels is None:
-        return TableCell("not reached", _between(needed.interval, 1, 0), "muted")
-    return TableCell(("≤ " if needed.at_most else "") + f"{needed.labels:,.0f}", _between(needed.interval, 1, 0))
-
-
-def _between(interval: Interval | None, scale: int, decimals: int) -> str:
-    if interval is None:
-        return ""
-    low, high = (f"{scale * end:,.{decimals}f}" if np.isfinite(end) else "" for end in (interval.low, interval.high))
-    return f"{low} to {high}" if low and high else f"at least {low}" if low else ""
+        return TableCell("not reached", range_text(needed.interval, 1, 0), "muted")
+    return TableCell(("≤ " if needed.at_most else "") + f"{needed.labels:,.0f}", range_text(needed.interval, 1, 0))
 
 
 def _p(value: float) -> str:

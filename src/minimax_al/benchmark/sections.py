@@ -19,7 +19,7 @@ from minimax_al.benchmark.gains import (
 )
 from minimax_al.benchmark.statistics import HeadMiddleTail, area_under_curve
 from minimax_al.report.blocks import Block, Section, Table, TableCell, Text
-from minimax_al.report.curves import Curve, metric_label, shown_scale
+from minimax_al.report.curves import Curve, metric_bounds, metric_label, shown_scale
 from minimax_al.report.intervals import MIN_SEEDS, Interval, mean_interval
 
 MIN_RESAMPLED_SEEDS = 5
@@ -78,8 +78,8 @@ def _needed(point: SavedPoint | None) -> TableCell:
     if point.interval is not None:
         ends = Interval(point.reference_labels - point.interval.high, point.reference_labels - point.interval.low)
     if point.labels is None:
-        return TableCell("not reached", _range(ends, 1, 0), "muted")
-    return TableCell(("≤ " if point.at_least else "") + f"{point.labels:,.0f}", _range(ends, 1, 0))
+        return TableCell("not reached", range_text(ends, 1, 0), "muted")
+    return TableCell(("≤ " if point.at_least else "") + f"{point.labels:,.0f}", range_text(ends, 1, 0))
 
 
 def _sure(interval: Interval | None) -> bool:
@@ -107,13 +107,28 @@ def areas_section(curves: Sequence[Curve]) -> Section:
     rows: list[list[str | TableCell]] = []
     for strategy, area_S in sorted(areas.items(), key=lambda item: -item[1].mean()):
         spread = f"{scale * area_S.std(ddof=1):.2f}" if area_S.size > 1 else "–"
-        interval = _range(mean_interval(area_S), scale, 2)
+        interval = range_text(mean_interval(area_S, metric_bounds(curves[0].metric)), scale, 2)
         rows.append([strategy, TableCell(f"{scale * area_S.mean():.2f}", interval), spread, f"{area_S.size}"])
     caption = (
         f"Mean {metric_label(curves[0].metric)} between {shared[0]:,} and {shared[-1]:,} labels, by trapezoids. Below: "
-        "95% t interval over seeds."
+        f"95% t interval over seeds{', within 0 and 100%' if scale == 100 else ''}."
     )
-    return Section("Area under the curve", [Table(["", "mean", "std", "seeds"], rows, caption)])
+    remarks = few_seeds(min(area_S.size for area_S in areas.values()))
+    blocks: list[Block] = [Table(["", "mean", "std", "seeds"], rows, caption), Text(remarks, quiet=True)]
+    return Section("Area under the curve", blocks)
+
+
+def few_seeds(count: int) -> list[str]:
+    """Return the remark on intervals of one or two seeds; none for more.
+
+    Args:
+        count: Smallest number of seeds of an interval.
+    """
+    if count >= MIN_SEEDS:
+        return []
+    if count == 1:
+        return ["One seed gives no interval."]
+    return [f"An interval of {count} seeds is wide because it estimates the spread from one difference: run more."]
 
 
 def comparison_section(comparison: Comparison) -> Section:
@@ -168,7 +183,7 @@ def gain_split_section(split: GainSplit) -> Section:
         "Percentage points. Training and selection add up to the gain. Below: 95% t interval, paired over seeds;"
         f" coloured where it excludes zero and there are {MIN_SEEDS} seeds or more."
     )
-    remarks = [*split.notes, *(["One seed gives no interval."] if len(split.seeds) == 1 else [])]
+    remarks = [*split.notes, *few_seeds(len(split.seeds))]
     if not has_work:
         remarks.append(
             f"The training's part includes the gain of more steps; the strategy {EQUAL_WORK} would separate it."
@@ -228,8 +243,14 @@ def _interval(interval: Interval | None, scale: int, decimals: int) -> str:
     return _between(interval, lambda end: signed(scale * end, decimals))
 
 
-def _range(interval: Interval | None, scale: int, decimals: int) -> str:
-    """Return the interval of a number without a sign."""
+def range_text(interval: Interval | None, scale: int, decimals: int) -> str:
+    """Return the interval of a number without a sign; empty text if neither end is known.
+
+    Args:
+        interval: Confidence interval, or None.
+        scale: Factor from its unit to the printed one.
+        decimals: Digits after the point.
+    """
     return _between(interval, lambda end: f"{scale * end:,.{decimals}f}")
 
 

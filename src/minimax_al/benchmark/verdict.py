@@ -6,7 +6,7 @@ import numpy as np
 
 from minimax_al.benchmark.comparison import Comparison
 from minimax_al.benchmark.statistics import area_under_curve, paired_curves
-from minimax_al.report.curves import Record, metric_label, shown_scale
+from minimax_al.report.curves import Record, metric_bounds, metric_label, shown_scale
 from minimax_al.report.intervals import MIN_SEEDS, mean_interval
 
 
@@ -22,7 +22,7 @@ def verdict(records: Sequence[Record], comparison: Comparison) -> list[str]:
     areas = area_under_curve(curves.labels, curves.values)
     best = int(np.argmax(areas.mean(axis=1)))
     scale, what = shown_scale(comparison.metric), metric_label(comparison.metric).split(",")[0]
-    interval = mean_interval(areas[best])
+    interval = mean_interval(areas[best], metric_bounds(comparison.metric))
     spread = f", 95% interval {scale * interval.low:.1f} to {scale * interval.high:.1f}" if interval else ""
     count = len(curves.seeds)
     seeds = f"{count} seed{'s' * (count != 1)}"

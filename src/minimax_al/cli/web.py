@@ -89,12 +89,14 @@ def live_options(
     from minimax_al.campaign.progress.live_state import LiveOptions
     from minimax_al.errors import ConfigurationError
 
-    given = {"batch": batch, "random_share": random_share}
-    given = {name: value for name, value in given.items() if value is not None}
-    options = LiveOptions(**{"random_share": campaign.settings.random_share, **given})
+    share = campaign.settings.random_share if random_share is None else random_share
+    options = LiveOptions(random_share=share) if batch is None else LiveOptions(batch, share)
     if not rounds and campaign.settings.features is not None:
         return options
+    given = {"batch": batch, "random_share": random_share}
     for option, value in given.items():
+        if value is None:
+            continue
         why = "--rounds is given" if rounds else "the campaign does not learn on features"
         instead = {"batch": "--budget", "random_share": "--random-share"}[option]
         raise ConfigurationError(

@@ -6,6 +6,7 @@ their records in a tidy CSV file (one row per number), so that any other tool ca
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ def is_time(metric: str) -> bool:
 def shown_scale(metric: str) -> int:
     """Return the factor from a recorded value to the printed one: 100 for fractions."""
     return 1 if is_time(metric) or metric in COUNTS else 100
+
+
+def metric_bounds(metric: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric can have, in its recorded unit."""
+    return 0.0, 1.0 if shown_scale(metric) == 100 else math.inf
 
 
 def metric_label(metric: str) -> str:

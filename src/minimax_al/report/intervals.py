@@ -1,5 +1,6 @@
 """Confidence intervals of means over seeds."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,15 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def mean_interval(values: ArrayLike) -> Interval | None:
+def mean_interval(values: ArrayLike, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval | None:
     """Return Student's 95% interval of the mean over seeds.
+
+    Student's distribution has no bounds, but a share lies in [0, 1]. The interval is cut where no mean can be; its
+    coverage stays the same.
 
     Args:
         values: One value per seed, shape (S,).
+        bounds: Smallest and largest value that the mean can have.
 
     Returns:
         The interval; None with one seed, which shows no spread.
@@ -47,6 +52,8 @@ def mean_interval(values: ArrayLike) -> Interval | None:
         >>> interval = mean_interval([1.0, 2.0, 3.0])
         >>> round(interval.low, 3), round(interval.high, 3)
         (-0.484, 4.484)
+        >>> mean_interval([0.92, 0.94], bounds=(0.0, 1.0)).high
+        1.0
     """
     values_S = np.asarray(values, np.float64)
     if values_S.ndim != 1 or not values_S.size:
@@ -54,7 +61,8 @@ def mean_interval(values: ArrayLike) -> Interval | None:
     if values_S.size == 1:
         return None
     half = stats.t.ppf((1 + CONFIDENCE) / 2, values_S.size - 1) * values_S.std(ddof=1) / np.sqrt(values_S.size)
-    return Interval(float(values_S.mean() - half), float(values_S.mean() + half))
+    mean = values_S.mean()
+    return Interval(max(float(mean - half), bounds[0]), min(float(mean + half), bounds[1]))
 
 
 def differ(first: ArrayLike, second: ArrayLike) -> bool:

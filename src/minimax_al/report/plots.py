@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, Locator, MaxNLocator, StrMethodForma
 from numpy.typing import NDArray
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.report.curves import Curve, is_time, metric_label, shown_scale
+from minimax_al.report.curves import Curve, is_time, metric_bounds, metric_label, shown_scale
 from minimax_al.report.drawing import FAINT, TEXT, drawing, dress, to_files, to_svg
 
 # Hues that stay apart for the common colour-vision deficiencies (after Okabe and Ito), with a lightness that reads on
@@ -218,7 +218,7 @@ def _label_ticks(curves: Sequence[Curve], most: int) -> Locator:
 def _draw(axes: Axes, curve: Curve, style: _Style, layer: int, *, spread: bool) -> None:
     mean = _shown(curve.mean, curve.metric)
     if spread:
-        _draw_spread(axes, curve, style, mean)
+        _draw_spread(axes, curve, style)
     axes.plot(
         curve.labels,
         mean,
@@ -231,13 +231,14 @@ def _draw(axes: Axes, curve: Curve, style: _Style, layer: int, *, spread: bool) 
     )
 
 
-def _draw_spread(axes: Axes, curve: Curve, style: _Style, mean: NDArray[np.float64]) -> None:
+def _draw_spread(axes: Axes, curve: Curve, style: _Style) -> None:
     """Draw the band of the interval or of one standard deviation, and single seeds."""
     if curve.intervals is not None:
         low, high = _shown(curve.intervals, curve.metric).T
     elif curve.std is not None:
-        std = _shown(curve.std, curve.metric)
-        low, high = mean - std, mean + std
+        # A share's band ends at 0 and 100%, where no value can be.
+        band = np.clip([curve.mean - curve.std, curve.mean + curve.std], *metric_bounds(curve.metric))
+        low, high = _shown(band, curve.metric)
     else:
         return
     axes.fill_between(curve.labels, low, high, color=style.colour, alpha=0.12, linewidth=0, zorder=1)
