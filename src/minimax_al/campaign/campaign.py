@@ -46,7 +46,7 @@ from minimax_al.campaign.settings import (
 )
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
 from minimax_al.campaign.store.folder import create_folder, open_folder, removed_on_failure
-from minimax_al.campaign.store.history import labelled_items
+from minimax_al.campaign.store.history import has_labels
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.data.locations.location import known_location, locate
 from minimax_al.errors import ConfigurationError
@@ -288,7 +288,7 @@ class Campaign(Modelling):
 
     def _has_labels(self) -> bool:
         with self.store.reading() as connection:
-            return bool(labelled_items(connection))
+            return has_labels(connection)
 
     def import_labels(
         self,

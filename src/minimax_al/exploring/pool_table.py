@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Connection, Row, func, select, type_coerce
 
 from minimax_al.campaign.store.database import Store, portions
-from minimax_al.campaign.store.history import Origin, is_valid, what_holds
+from minimax_al.campaign.store.history import Origin, current_answer, is_valid
 from minimax_al.campaign.store.schema import items, labels, picks, rounds
 from minimax_al.data.hash_index import as_bytes
 
@@ -265,7 +265,7 @@ def _answers(connection: Connection, changed: Sequence[int] | None) -> Sequence[
         return [row for row in rows if row.kind != "skip" or row.item_id not in settled]
     found: list[Row[Any]] = []
     for portion in portions(changed):
-        current = select(what_holds("id", items.c.id).label("id")).where(items.c.id.in_(portion)).subquery()
+        current = select(current_answer("id", items.c.id).label("id")).where(items.c.id.in_(portion)).subquery()
         held = connection.execute(select(*columns).join(current, current.c.id == labels.c.id)).all()
         settled = {row.item_id for row in held}
         skipped = (

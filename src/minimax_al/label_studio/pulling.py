@@ -18,7 +18,7 @@ from minimax_al.campaign.rounds.answers import record_superseded, take, undo
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
-from minimax_al.campaign.store.history import Event, Kind, holding
+from minimax_al.campaign.store.history import Event, Kind, current_answers
 from minimax_al.campaign.store.schema import labels, picks, rounds
 from minimax_al.data.mask_store import check_mask
 from minimax_al.errors import DataError, nearest
@@ -198,7 +198,7 @@ def _known(connection: Connection, item_ids: Sequence[int]) -> _Known:
 
 def _held(connection: Connection, item_ids: Sequence[int]) -> dict[int, _Held]:
     """Return the current answer of each of these images that has one."""
-    current = holding()
+    current = current_answers()
     columns = (
         current.c.item_id,
         current.c.author,

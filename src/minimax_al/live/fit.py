@@ -98,8 +98,8 @@ class LiveFit(FittedLabels):
         """Return class id and confidence of images, by item id."""
         if not images:
             return {}
-        said = self._predict(self.samples.samples(images), torch.arange(len(images)))
-        pairs = zip(said["predicted"].tolist(), said["confidence"].tolist(), strict=True)
+        predictions = self._predict(self.samples.samples(images), torch.arange(len(images)))
+        pairs = zip(predictions["predicted"].tolist(), predictions["confidence"].tolist(), strict=True)
         ids = self.snapshot.class_ids
         return {image.id: (ids[label], sure) for image, (label, sure) in zip(images, pairs, strict=True)}
 
@@ -124,9 +124,9 @@ class LiveFit(FittedLabels):
 
     def _with_suggestions(self, choices: Sequence[Choice]) -> list[Choice]:
         images = {image.id: image for image in self.material.unlabelled}
-        said = self.suggest([images[choice.item_id] for choice in choices])
+        suggestions = self.suggest([images[choice.item_id] for choice in choices])
         return [
-            replace(choice, suggestion=said[choice.item_id][0], confidence=said[choice.item_id][1])
+            replace(choice, suggestion=suggestions[choice.item_id][0], confidence=suggestions[choice.item_id][1])
             for choice in choices
         ]
 

@@ -300,9 +300,9 @@ class LiveLearner:
             return {}
         known = {pick.item_id: (pick.suggestion, pick.confidence or 0.0) for pick in snapshot.picks}
         return {
-            item: said
-            for item, said in self.fit.suggest(snapshot.waiting).items()
-            if known[item][0] != said[0] or abs(known[item][1] - said[1]) >= _VISIBLE
+            item: new
+            for item, new in self.fit.suggest(snapshot.waiting).items()
+            if known[item][0] != new[0] or abs(known[item][1] - new[1]) >= _VISIBLE
         }
 
     def _measure(self) -> bool:

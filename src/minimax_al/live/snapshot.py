@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from minimax_al.campaign.features.training_data import Material, read_labelled
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.history import holding, last_event
+from minimax_al.campaign.store.history import current_answers, last_event
 from minimax_al.campaign.store.schema import items
 from minimax_al.live.batches import OpenPick, open_picks
 
@@ -85,7 +85,7 @@ class SnapshotReader:
         labelled, held_out = read_labelled(connection)
         ids = class_ids(connection)
         in_queue = open_picks(connection, now)
-        settled = set(connection.scalars(select(holding().c.item_id)))
+        settled = set(connection.scalars(select(current_answers().c.item_id)))
         # An image whose copy has an answer is not asked about.
         settled |= {self._group[item] for item in settled if item in self._group}
         out = settled | {pick.item_id for pick in in_queue} | self.lacking

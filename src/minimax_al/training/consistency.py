@@ -24,7 +24,7 @@ def consistency_loss(
     Returns:
         The loss in nats, averaged over all images, and the share of images that counted; scalars.
     """
-    confidences, said = logits.detach().softmax(dim=1).max(dim=1)
+    confidences, pseudo_labels = logits.detach().softmax(dim=1).max(dim=1)
     sure = (confidences >= threshold).to(logits_strong.dtype)
-    losses = F.cross_entropy(logits_strong, said, reduction="none")
+    losses = F.cross_entropy(logits_strong, pseudo_labels, reduction="none")
     return mean(losses * sure), mean(sure)

@@ -61,6 +61,18 @@ def test_a_round_ends_when_every_image_is_answered_and_no_image_is_picked_twice(
     assert len(campaign.picks(1)) == 4
 
 
+def test_a_round_without_a_class_is_followed_by_another_random_one(campaign):
+    campaign.query(2)
+    first = [pick.item for pick in campaign.picks()]
+    campaign.unsure(first[0], author="ann")
+    campaign.label(first[1], "cat", author="ann")
+    campaign.undo("ann")
+    campaign.unsure(first[1], author="ann")
+    assert campaign.query(2).strategy == "random"  # a strategy has nothing to learn from
+    assert {pick.reason for pick in campaign.picks()} == {"random sample: no image has a label yet"}
+    assert not {pick.item for pick in campaign.picks()} & set(first)
+
+
 def test_undo_returns_an_image_to_its_round(campaign):
     campaign.query(2)
     answer_all(campaign)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from minimax_al.campaign.class_name_rules import class_twin, why_not_a_class
 from minimax_al.campaign.exchange.lookup import StoredImage
 from minimax_al.campaign.exchange.problems import Problems
-from minimax_al.campaign.store.classes import class_twin, why_not_a_class
 from minimax_al.campaign.store.history import Kind
 from minimax_al.errors import DataError, nearest
 from minimax_al.label_formats import Given

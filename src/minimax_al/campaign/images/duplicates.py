@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, union, 
 
 from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import Store, portions
-from minimax_al.campaign.store.history import current_labels, labelled_items, what_holds
+from minimax_al.campaign.store.history import answered_items, current_answer, current_labels
 from minimax_al.campaign.store.schema import items, labels, picks, validation
 from minimax_al.data.locations.location import Location
 from minimax_al.data.near_duplicates.candidates import NearDuplicateSearch, close_hashes, first_equal
@@ -201,7 +201,7 @@ def _groups_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Any
             found.update(connection.scalars(follower))
     groups: dict[int, list[Any]] = defaultdict(list)
     representative = func.coalesce(items.c.duplicate_of, items.c.id)
-    class_id = what_holds("class_id", items.c.id).label("class_id")
+    class_id = current_answer("class_id", items.c.id).label("class_id")
     columns = select(items.c.id, items.c.content_hash, representative.label("group"), class_id)
     for portion in portions(sorted(found)):
         members = items.c.id.in_(portion) | items.c.duplicate_of.in_(portion)
@@ -263,7 +263,7 @@ def _present(connection: Connection) -> _Present:
             stands_for[item] = original
     numbers, fresh = np.array(ids, dtype=np.int64), np.frombuffer(is_new, dtype=bool)
     # Images that were picked or labelled come first, so that they stay representatives.
-    touched = labelled_items(connection) | set(connection.scalars(select(picks.c.item_id)))
+    touched = answered_items(connection) | set(connection.scalars(select(picks.c.item_id)))
     untouched = ~np.isin(numbers, np.fromiter(touched, dtype=np.int64))
     order = np.lexsort((numbers, untouched, fresh))
     contents = np.frombuffer(content, dtype=np.uint8).reshape(len(ids), -1)
@@ -303,7 +303,7 @@ def _take_places(connection: Connection, moves: Sequence[tuple[Row[Any], Row[Any
     """Give the first row of each pair the file of the second, which has no history and is deleted."""
     if not moves:
         return
-    labelled = labelled_items(connection)
+    labelled = answered_items(connection)
     values = [
         {
             "b_id": row.id,
@@ -339,7 +339,7 @@ def _free_followers(connection: Connection) -> None:
         .join(original, items.c.duplicate_of == original.c.id)
         .where(items.c.status == "duplicate", original.c.status.in_(("missing", "set-aside", "new", "changed")))
     ).all()
-    labelled = labelled_items(connection) if rows else set()
+    labelled = answered_items(connection) if rows else set()
     _set(connection, [row.id for row in rows if row.original not in labelled], status="new", duplicate_of=None)
 
 

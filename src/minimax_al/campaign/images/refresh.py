@@ -25,7 +25,7 @@ from minimax_al.campaign.images.duplicates import Moves, Settled, find_near_dupl
 from minimax_al.campaign.images.fingerprints import Fingerprint, examine, examine_listed
 from minimax_al.campaign.store.bulk import add_rows, is_one_of
 from minimax_al.campaign.store.database import Store, after_writing, portions
-from minimax_al.campaign.store.history import labelled_items, what_holds
+from minimax_al.campaign.store.history import answered_items, current_answer
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.data.locations.location import FoundImage, Location, count_images, found_file, list_images
@@ -54,7 +54,7 @@ _KNOWN: Select[Any] = select(
 )
 _KNOWN_BEFORE: Select[Any] = select(
     *(items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.labelled_hash),
-    (what_holds("id", items.c.id) <= items.c.changed_after).label("is_stale"),
+    (current_answer("id", items.c.id) <= items.c.changed_after).label("is_stale"),
 )
 
 
@@ -125,7 +125,7 @@ def refresh_items(
         DataError: The folder does not exist, or is empty although images are known.
     """
     with store.reading() as connection:
-        labelled = labelled_items(connection)
+        labelled = answered_items(connection)
         listing = _Listing(store, root, connection.execute(select(func.max(items.c.id))).scalar() or 0)
     found = _register(store, listing, labelled, now=now, progress=progress)
     gone = listing.gone()

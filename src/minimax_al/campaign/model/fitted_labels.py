@@ -81,8 +81,8 @@ class FittedLabels:
         """Return M's class id and its probability for each image; None for masks."""
         if self.context.settings.task == "segmentation":
             return [(None, None)] * len(indices)
-        ids, said = self._class_ids(), self._predict(self.learner.dataset.train, indices)
-        labels, confidences = said["predicted"].tolist(), said["confidence"].tolist()
+        ids, predictions = self._class_ids(), self._predict(self.learner.dataset.train, indices)
+        labels, confidences = predictions["predicted"].tolist(), predictions["confidence"].tolist()
         return [(ids[label], sure) for label, sure in zip(labels, confidences, strict=True)]
 
     def trained(self, run_id: int, found: Evaluation) -> Trained:

@@ -123,12 +123,12 @@ class Session(FittedLabels):
             if before is None or not run_folder(context.folder, run_id).exists():
                 self._finish(run_id)
         except OSError as error:
-            said = CampaignError(
+            full = CampaignError(
                 f"the trained model cannot be kept in {str(context.folder)!r} ({error.strerror or error}): allow "
                 "reading and writing there, and make room on the disk; then train again, which resumes"
             )
-            self._fail(run_id, str(said))
-            raise said from error
+            self._fail(run_id, str(full))
+            raise full from error
         except Exception as error:
             self._fail(run_id, str(error) if isinstance(error, MinimaxALError) else f"{type(error).__name__}: {error}")
             raise

@@ -28,7 +28,7 @@ from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, roun
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.history import BULK, current_labels, holding
+from minimax_al.campaign.store.history import BULK, current_answers, current_labels
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
@@ -179,7 +179,7 @@ def read_status(context: CampaignContext) -> Status:
         unlabelled = count_candidates(connection)
         counted = connection.execute(select(items.c.status, func.count().label("n")).group_by(items.c.status))
         by_status: dict[str, int] = {row.status: row.n for row in counted}
-        now = holding()
+        now = current_answers()
         unsure = connection.execute(select(func.count()).where(now.c.kind == "unsure")).scalar_one()
         aside = select(items.c.path, items.c.reason).where(items.c.status == "set-aside").order_by(items.c.path)
         return Status(
@@ -323,7 +323,7 @@ def _notes(
     for row in labelled:
         if row.class_name is not None:  # masks of two files are never equal
             names.setdefault(row.group_id, set()).add(row.class_name)
-    disagree = sum(len(said) > 1 for said in names.values())
+    disagree = sum(len(answers) > 1 for answers in names.values())
     if disagree:
         notes.append(f"{disagree} images and their duplicates have labels that disagree.")
     broken = connection.execute(

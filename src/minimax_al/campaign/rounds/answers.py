@@ -22,10 +22,10 @@ from minimax_al.campaign.store.history import (
     Kind,
     Origin,
     check_author,
+    current_answer,
     record,
     revoke_all,
     undo_last,
-    what_holds,
 )
 from minimax_al.campaign.store.schema import classes, items
 from minimax_al.campaign.store.waiting import update_waiting
@@ -181,7 +181,7 @@ def undo(
     check_author(author)
     row = undo_last(connection, author, now, item_id, expected)
     second_opinions.revoked(connection, row.item_id, row.id)
-    stale = what_holds("id", items.c.id) <= items.c.changed_after
+    stale = current_answer("id", items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
     connection.execute(again.values(status="changed"))  # the current answer is about the file's former content
     update_waiting(connection, [row.item_id])
@@ -216,9 +216,9 @@ def withdraw(connection: Connection, ids: Sequence[int], author: str, now: datet
 
 def _answered(connection: Connection, ids: Sequence[int], but_by: str | None = None) -> set[int]:
     """Return those of the images whose current content has a label or "unsure", by another author than this one."""
-    held = select(items.c.id).where(items.c.status != "changed", what_holds("id", items.c.id).is_not(None))
+    held = select(items.c.id).where(items.c.status != "changed", current_answer("id", items.c.id).is_not(None))
     if but_by is not None:
-        held = held.where(what_holds("author", items.c.id) != but_by)
+        held = held.where(current_answer("author", items.c.id) != but_by)
     return {item for portion in portions(ids) for item in connection.scalars(held.where(items.c.id.in_(portion)))}
 
 

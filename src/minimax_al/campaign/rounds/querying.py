@@ -21,7 +21,7 @@ from minimax_al.campaign.rounds.rounds import (
 )
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
-from minimax_al.campaign.store.history import labelled_items
+from minimax_al.campaign.store.history import has_labels
 from minimax_al.errors import CampaignError, ConfigurationError
 from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
 from minimax_al.strategies.usual import COLD_START
@@ -111,7 +111,7 @@ def _plan(connection: Connection, budget: int, strategy: str, random_share: floa
         raise ConfigurationError(f"random_share={random_share!r} must be a fraction from 0 to 1")
     if strategy == RANDOM:
         return Plan(0, budget, BY_RANDOM)
-    if strategy not in COLD_START and not labelled_items(connection):
+    if strategy not in COLD_START and not has_labels(connection):
         return Plan(0, budget, FIRST_ROUND)
     at_random = round(random_share * budget)
     return Plan(budget - at_random, at_random, AT_RANDOM)

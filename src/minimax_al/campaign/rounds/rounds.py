@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, exis
 from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import after_writing, portions
-from minimax_al.campaign.store.history import answer_in, holding, is_settled, what_holds
+from minimax_al.campaign.store.history import answer_in, current_answer, current_answers, is_settled
 from minimax_al.campaign.store.schema import classes, items, picks, rounds
 from minimax_al.errors import BudgetError, CampaignError, DataError
 
@@ -140,7 +140,7 @@ def count_candidates(connection: Connection, where: str | None = None) -> int:
         filtered = select(func.count()).select_from(items).where(is_candidate(), matches(where))
         found: int = connection.execute(filtered).scalar_one()
         return found
-    answered, copy = select(holding().c.item_id).cte("answered"), items.alias("copy")
+    answered, copy = select(current_answers().c.item_id).cte("answered"), items.alias("copy")
     stood_for = select(copy.c.duplicate_of).join(answered, copy.c.id == answered.c.item_id)
     settled = union(select(answered.c.item_id), stood_for.where(copy.c.duplicate_of.is_not(None)))
     active = select(func.count()).select_from(items).where(items.c.status == "active")
@@ -313,19 +313,19 @@ def find_pick(connection: Connection, item_id: int, number: int | None = None) -
 @cache
 def pick_rows() -> Select[Any]:
     """Return the query for `as_pick`, by rank."""
-    said, suggested = classes.alias("said_class"), classes.alias("suggested_class")
+    given, suggested = classes.alias("given_class"), classes.alias("suggested_class")
     return (
         select(
             picks,
             items.c.path,
             rounds.c.number,
             answer_in(picks.c.item_id, picks.c.round_id).label("answer"),
-            said.c.name.label("class_name"),
+            given.c.name.label("class_name"),
             suggested.c.name.label("suggested"),
         )
         .join(items, items.c.id == picks.c.item_id)
         .join(rounds, rounds.c.id == picks.c.round_id)
-        .outerjoin(said, said.c.id == what_holds("class_id", picks.c.item_id))
+        .outerjoin(given, given.c.id == current_answer("class_id", picks.c.item_id))
         .outerjoin(suggested, suggested.c.id == picks.c.suggestion)
         .order_by(picks.c.rank)
     )

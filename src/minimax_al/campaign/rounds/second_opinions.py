@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, fun
 from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, pick_rows
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
-from minimax_al.campaign.store.history import Event, is_valid, what_holds
+from minimax_al.campaign.store.history import Event, current_answer, is_valid
 from minimax_al.campaign.store.schema import classes, items, labels, picks
 from minimax_al.campaign.store.schema import second_opinions as opinions
 
@@ -262,7 +262,7 @@ def _with_first() -> Any:  # noqa: ANN401 - a SELECT of some columns
 def _is_of_use() -> ColumnElement[bool]:
     """Return SQL for: the file is there, and no label has come by another way since an "unsure"."""
     there = exists().where(items.c.id == opinions.c.item_id, items.c.status == "active")
-    return there & or_(opinions.c.reason == "overlap", what_holds("kind", opinions.c.item_id) == "unsure")
+    return there & or_(opinions.c.reason == "overlap", current_answer("kind", opinions.c.item_id) == "unsure")
 
 
 def _answered_by(author: str) -> ColumnElement[bool]:

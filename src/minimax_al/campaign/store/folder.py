@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection
 
+from minimax_al.campaign.class_name_rules import check_class_names
 from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.store.classes import add_classes, check_class_names
+from minimax_al.campaign.store.classes import add_classes
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store, parse_url, sqlite_url
 from minimax_al.campaign.store.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.store.schema import settings as settings_table

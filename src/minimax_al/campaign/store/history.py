@@ -24,6 +24,10 @@ BULK: Origin = "bulk"
 """Origin of suggestions that were confirmed in bulk: the model named the class, so these labels never measure it."""
 
 
+_ANSWERS = ("label", "unsure")
+"""Kinds of events that answer an image for good; a skip answers it for one round."""
+
+
 class ExpectedAnswer(NamedTuple):
     """Answer that an author remembers, to be compared with the last one.
 
@@ -116,7 +120,7 @@ def undo_last(
 
 
 def revoke_all(connection: Connection, item_ids: Sequence[int], author: str, at: datetime) -> list[int]:
-    """Revoke every standing label and "unsure" of images; return the ids of those that had one.
+    """Revoke every valid label and "unsure" of images; return the ids of those that had one.
 
     Args:
         connection: Connection in a write transaction.
@@ -124,13 +128,13 @@ def revoke_all(connection: Connection, item_ids: Sequence[int], author: str, at:
         author: Author of the revocations.
         at: Time of the revocations.
     """
-    standing = select(labels.c.id, labels.c.item_id, labels.c.round_id).where(
-        labels.c.kind.in_(("label", "unsure")), *is_valid(labels)
+    valid = select(labels.c.id, labels.c.item_id, labels.c.round_id).where(
+        labels.c.kind.in_(_ANSWERS), *is_valid(labels)
     )
     rows = [
         row
         for portion in portions(item_ids)
-        for row in connection.execute(standing.where(labels.c.item_id.in_(portion)).order_by(labels.c.id))
+        for row in connection.execute(valid.where(labels.c.item_id.in_(portion)).order_by(labels.c.id))
     ]
     if rows:
         undo = {"kind": "undo", "author": author, "at": at}
@@ -141,25 +145,25 @@ def revoke_all(connection: Connection, item_ids: Sequence[int], author: str, at:
     return list(dict.fromkeys(row.item_id for row in rows))
 
 
-def holding(until: datetime | None = None) -> Subquery:
+def current_answers(until: datetime | None = None) -> Subquery:
     """Return the current answers, or those of a moment: one row per image, of kind "label" or "unsure"."""
-    said = select(func.max(labels.c.id).label("id")).where(labels.c.kind.in_(("label", "unsure")))
+    answers = select(func.max(labels.c.id).label("id")).where(labels.c.kind.in_(_ANSWERS))
     if until is not None:
-        said = said.where(labels.c.at <= until)
-    latest = said.where(*is_valid(labels, until)).group_by(labels.c.item_id).subquery()
-    return select(labels).join(latest, labels.c.id == latest.c.id).subquery("holding")
+        answers = answers.where(labels.c.at <= until)
+    latest = answers.where(*is_valid(labels, until)).group_by(labels.c.item_id).subquery()
+    return select(labels).join(latest, labels.c.id == latest.c.id).subquery("current_answers")
 
 
-def what_holds(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
+def current_answer(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
     """Return SQL for: a column of the current answer of one image; NULL if it has none.
 
-    For a few images this is faster than `holding` and `is_settled`: one index lookup per image, whereas PostgreSQL may
-    read all labels for a join or an EXISTS.
+    For a few images this is faster than `current_answers` and `is_settled`: one index lookup per image, whereas
+    PostgreSQL may read all labels for a join or an EXISTS.
     """
-    said = labels.alias(f"holds_{column}")
-    of_item = (said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *is_valid(said))
-    latest = select(said.c[column]).where(*of_item).order_by(said.c.item_id, said.c.id.desc()).limit(1)
-    return latest.correlate_except(said).scalar_subquery()
+    answer = labels.alias(f"current_{column}")
+    of_item = (answer.c.item_id == item_id, answer.c.kind.in_(_ANSWERS), *is_valid(answer))
+    latest = select(answer.c[column]).where(*of_item).order_by(answer.c.item_id, answer.c.id.desc()).limit(1)
+    return latest.correlate_except(answer).scalar_subquery()
 
 
 def current_labels(*, unsure: bool = False) -> Select[Any]:
@@ -171,7 +175,7 @@ def current_labels(*, unsure: bool = False) -> Select[Any]:
     Args:
         unsure: Whether to include images answered "unsure", without class and mask.
     """
-    current = holding()
+    current = current_answers()
     return (
         select(
             current.c.id.label("label_id"),
@@ -192,7 +196,7 @@ def current_labels(*, unsure: bool = False) -> Select[Any]:
         )
         .join(items, items.c.id == current.c.item_id)
         .outerjoin(classes, classes.c.id == current.c.class_id)
-        .where(current.c.kind.in_(("label", "unsure") if unsure else ("label",)))
+        .where(current.c.kind.in_(_ANSWERS if unsure else ("label",)))
         .order_by(current.c.id)
     )
 
@@ -211,13 +215,19 @@ def answer_authors(connection: Connection, item_ids: Sequence[int]) -> dict[int,
 
 def image_and_mask(item_id: int) -> Select[Any]:
     """Return the query for path, content_hash and current mask of one image."""
-    mask = what_holds("mask", items.c.id).label("mask")
+    mask = current_answer("mask", items.c.id).label("mask")
     return select(items.c.path, items.c.content_hash, mask).where(items.c.id == item_id)
 
 
-def labelled_items(connection: Connection) -> set[int]:
+def answered_items(connection: Connection) -> set[int]:
     """Return ids of all images with a current label or "unsure"."""
-    return set(connection.scalars(select(holding().c.item_id)))
+    return set(connection.scalars(select(current_answers().c.item_id)))
+
+
+def has_labels(connection: Connection) -> bool:
+    """Return whether an image has a current label, "unsure" not counted."""
+    held = current_answers()
+    return connection.execute(select(held.c.id).where(held.c.kind == "label").limit(1)).first() is not None
 
 
 def last_event(connection: Connection) -> int:
@@ -236,15 +246,15 @@ def count_annotators(connection: Connection, since: datetime) -> int:
 
 def labelled_at(connection: Connection, until: datetime | None) -> int:
     """Return how many images had a label at a moment; None for the present."""
-    held = holding(until)
+    held = current_answers(until)
     count: int = connection.execute(select(func.count()).where(held.c.kind == "label")).scalar_one()
     return count
 
 
 def is_settled(item_id: ColumnElement[int]) -> ColumnElement[bool]:
     """Return SQL for: the image has a current label or "unsure"."""
-    said = labels.alias("said")
-    return exists().where(said.c.item_id == item_id, said.c.kind.in_(("label", "unsure")), *is_valid(said))
+    answer = labels.alias("answer")
+    return exists().where(answer.c.item_id == item_id, answer.c.kind.in_(_ANSWERS), *is_valid(answer))
 
 
 def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> ColumnElement[str | None]:
@@ -252,7 +262,7 @@ def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> Colu
     skipped = labels.alias("skipped")
     here = (skipped.c.item_id == item_id, skipped.c.kind == "skip", skipped.c.round_id == round_id)
     skip = select(skipped.c.kind).where(*here, *is_valid(skipped)).limit(1).correlate_except(skipped)
-    return func.coalesce(what_holds("kind", item_id), skip.scalar_subquery())
+    return func.coalesce(current_answer("kind", item_id), skip.scalar_subquery())
 
 
 def is_valid(table: Any, until: datetime | None = None) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - or an alias

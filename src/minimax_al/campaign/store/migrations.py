@@ -30,115 +30,115 @@ class Migration(NamedTuple):
     apply: Callable[[Connection], None]
 
 
-_FILL_WAITS = """
-UPDATE picks SET waits = true
-WHERE item_id IN (SELECT id FROM items WHERE status = 'active') AND NOT EXISTS (
-    SELECT 1 FROM labels answer
-    WHERE answer.item_id = picks.item_id
-    AND (answer.kind IN ('label', 'unsure') OR answer.kind = 'skip' AND answer.round_id = picks.round_id)
-    AND NOT EXISTS (SELECT 1 FROM labels undone WHERE undone.undoes = answer.id)
-)
-"""
+def _run(*statements: str) -> Callable[[Connection], None]:
+    """Return a step that executes statements in order.
 
+    Args:
+        statements: SQL; `{is_true}` is the condition that a Boolean column is true, as partial indexes need it.
+    """
 
-def _add_waiting_flags(connection: Connection) -> None:
-    true = "= 1" if connection.dialect.name == "sqlite" else ""
-    for statement in (
-        "ALTER TABLE picks ADD COLUMN waits BOOLEAN DEFAULT false NOT NULL",
-        "ALTER TABLE rounds ADD COLUMN waiting INTEGER DEFAULT '0' NOT NULL",
-        "CREATE INDEX labels_by_item ON labels (item_id, id)",
-        "DROP INDEX ix_labels_item_id",
-        _FILL_WAITS,
-        "UPDATE rounds SET waiting = (SELECT count(*) FROM picks WHERE picks.round_id = rounds.id AND picks.waits)",
-        f"CREATE INDEX picks_free ON picks (round_id, rank) WHERE waits {true} AND lease_holder IS NULL",
-        f"CREATE INDEX picks_held ON picks (round_id, lease_holder) WHERE waits {true} AND lease_holder IS NOT NULL",
-    ):
-        connection.execute(text(statement))
+    def apply(connection: Connection) -> None:
+        # SQLite has no Boolean type, and uses a partial index only for a condition in the same words.
+        is_true = "= 1" if connection.dialect.name == "sqlite" else ""
+        for statement in statements:
+            connection.execute(text(statement.format(is_true=is_true)))
 
-
-def _add_stale_marks(connection: Connection) -> None:
-    for statement in (
-        "ALTER TABLE items ADD COLUMN changed_after INTEGER",
-        "UPDATE items SET changed_after = (SELECT max(id) FROM labels) WHERE status = 'changed'",
-    ):
-        connection.execute(text(statement))
-
-
-def _add_requests(connection: Connection) -> None:
-    for statement in (
-        """
-        CREATE TABLE requests (
-            author TEXT NOT NULL, word TEXT NOT NULL, at BIGINT NOT NULL, result JSON NOT NULL,
-            PRIMARY KEY (author, word)
-        )
-        """,
-        "CREATE INDEX ix_requests_at ON requests (at)",
-    ):
-        connection.execute(text(statement))
-
-
-def _add_last_label(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE runs ADD COLUMN last_label INTEGER"))
-
-
-def _add_request_digests(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE requests ADD COLUMN asked VARCHAR(64)"))
-
-
-def _add_lease_sessions(connection: Connection) -> None:
-    for statement in (
-        "ALTER TABLE picks ADD COLUMN lease_session TEXT",
-        "ALTER TABLE picks ADD COLUMN lease_from BIGINT",
-        # Their start is unknown; open pages lease again.
-        "UPDATE picks SET lease_holder = NULL, lease_until = NULL WHERE lease_until IS NOT NULL",
-        "ALTER TABLE requests ADD COLUMN number BIGINT DEFAULT '0' NOT NULL",
-        "CREATE INDEX ix_requests_number ON requests (number)",
-    ):
-        connection.execute(text(statement))
-
-
-def _items_remember_the_labelled_content(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE items ADD COLUMN labelled_hash VARCHAR(64)"))
-
-
-def _labels_record_their_origin(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE labels ADD COLUMN origin VARCHAR(16)"))
-
-
-def _items_have_attributes(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE items ADD COLUMN attributes JSON"))
-
-
-def _add_second_opinions(connection: Connection) -> None:
-    for statement in (
-        """
-        CREATE TABLE second_opinions (
-            item_id INTEGER NOT NULL PRIMARY KEY REFERENCES items (id),
-            reason VARCHAR(8) NOT NULL, state VARCHAR(8) NOT NULL,
-            first_label INTEGER NOT NULL REFERENCES labels (id),
-            second_label INTEGER REFERENCES labels (id), decision INTEGER REFERENCES labels (id),
-            lease_holder TEXT, lease_session TEXT, lease_from BIGINT, lease_until BIGINT,
-            CONSTRAINT second_opinions_reason_is_known CHECK (reason IN ('overlap', 'unsure')),
-            CONSTRAINT second_opinions_state_is_known CHECK (state IN ('waits', 'agreed', 'conflict', 'decided'))
-        )
-        """,
-        "CREATE INDEX ix_second_opinions_state ON second_opinions (state)",
-    ):
-        connection.execute(text(statement))
+    return apply
 
 
 FIRST_VERSION = 1
 MIGRATIONS = (
-    Migration(2, "picks store whether they wait", _add_waiting_flags),
-    Migration(3, "a changed image stores the last label of its former content", _add_stale_marks),
-    Migration(4, "idempotency keys survive a restart", _add_requests),
-    Migration(5, "a run stores the last label that it used", _add_last_label),
-    Migration(6, "idempotency keys store a digest of the request", _add_request_digests),
-    Migration(7, "leases store their browser and start, idempotency keys their order", _add_lease_sessions),
-    Migration(8, "a file that has its labelled content back keeps its label", _items_remember_the_labelled_content),
-    Migration(9, "labels record their origin", _labels_record_their_origin),
-    Migration(10, "images keep the further columns of their manifest", _items_have_attributes),
-    Migration(11, "images can have a second opinion", _add_second_opinions),
+    Migration(
+        2,
+        "picks store whether they wait",
+        _run(
+            "ALTER TABLE picks ADD COLUMN waits BOOLEAN DEFAULT false NOT NULL",
+            "ALTER TABLE rounds ADD COLUMN waiting INTEGER DEFAULT '0' NOT NULL",
+            "CREATE INDEX labels_by_item ON labels (item_id, id)",
+            "DROP INDEX ix_labels_item_id",
+            """
+            UPDATE picks SET waits = true
+            WHERE item_id IN (SELECT id FROM items WHERE status = 'active') AND NOT EXISTS (
+                SELECT 1 FROM labels answer
+                WHERE answer.item_id = picks.item_id
+                AND (answer.kind IN ('label', 'unsure') OR answer.kind = 'skip' AND answer.round_id = picks.round_id)
+                AND NOT EXISTS (SELECT 1 FROM labels undone WHERE undone.undoes = answer.id)
+            )
+            """,
+            "UPDATE rounds SET waiting = (SELECT count(*) FROM picks WHERE picks.round_id = rounds.id AND picks.waits)",
+            "CREATE INDEX picks_free ON picks (round_id, rank) WHERE waits {is_true} AND lease_holder IS NULL",
+            "CREATE INDEX picks_held ON picks (round_id, lease_holder) WHERE waits {is_true} "
+            "AND lease_holder IS NOT NULL",
+        ),
+    ),
+    Migration(
+        3,
+        "a changed image stores the last label of its former content",
+        _run(
+            "ALTER TABLE items ADD COLUMN changed_after INTEGER",
+            "UPDATE items SET changed_after = (SELECT max(id) FROM labels) WHERE status = 'changed'",
+        ),
+    ),
+    Migration(
+        4,
+        "idempotency keys survive a restart",
+        _run(
+            """
+            CREATE TABLE requests (
+                author TEXT NOT NULL, word TEXT NOT NULL, at BIGINT NOT NULL, result JSON NOT NULL,
+                PRIMARY KEY (author, word)
+            )
+            """,
+            "CREATE INDEX ix_requests_at ON requests (at)",
+        ),
+    ),
+    Migration(5, "a run stores the last label that it used", _run("ALTER TABLE runs ADD COLUMN last_label INTEGER")),
+    Migration(
+        6,
+        "idempotency keys store a digest of the request",
+        _run("ALTER TABLE requests ADD COLUMN asked VARCHAR(64)"),
+    ),
+    Migration(
+        7,
+        "leases store their browser and start, idempotency keys their order",
+        _run(
+            "ALTER TABLE picks ADD COLUMN lease_session TEXT",
+            "ALTER TABLE picks ADD COLUMN lease_from BIGINT",
+            # Their start is unknown; open pages lease again.
+            "UPDATE picks SET lease_holder = NULL, lease_until = NULL WHERE lease_until IS NOT NULL",
+            "ALTER TABLE requests ADD COLUMN number BIGINT DEFAULT '0' NOT NULL",
+            "CREATE INDEX ix_requests_number ON requests (number)",
+        ),
+    ),
+    Migration(
+        8,
+        "a file that has its labelled content back keeps its label",
+        _run("ALTER TABLE items ADD COLUMN labelled_hash VARCHAR(64)"),
+    ),
+    Migration(9, "labels record their origin", _run("ALTER TABLE labels ADD COLUMN origin VARCHAR(16)")),
+    Migration(
+        10,
+        "images keep the further columns of their manifest",
+        _run("ALTER TABLE items ADD COLUMN attributes JSON"),
+    ),
+    Migration(
+        11,
+        "images can have a second opinion",
+        _run(
+            """
+            CREATE TABLE second_opinions (
+                item_id INTEGER NOT NULL PRIMARY KEY REFERENCES items (id),
+                reason VARCHAR(8) NOT NULL, state VARCHAR(8) NOT NULL,
+                first_label INTEGER NOT NULL REFERENCES labels (id),
+                second_label INTEGER REFERENCES labels (id), decision INTEGER REFERENCES labels (id),
+                lease_holder TEXT, lease_session TEXT, lease_from BIGINT, lease_until BIGINT,
+                CONSTRAINT second_opinions_reason_is_known CHECK (reason IN ('overlap', 'unsure')),
+                CONSTRAINT second_opinions_state_is_known CHECK (state IN ('waits', 'agreed', 'conflict', 'decided'))
+            )
+            """,
+            "CREATE INDEX ix_second_opinions_state ON second_opinions (state)",
+        ),
+    ),
 )
 """All steps, in order."""
 
