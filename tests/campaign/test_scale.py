@@ -87,7 +87,7 @@ def test_portions_are_put_together_again(make_campaign, save_images, monkeypatch
 
 
 def test_a_refresh_without_new_files_compares_no_images(campaign, monkeypatch):
-    monkeypatch.setattr(duplicates, "_present", lambda _: pytest.fail("all images were read"))
+    monkeypatch.setattr(duplicates, "_present", lambda *_: pytest.fail("all images were read"))
     assert str(campaign.refresh()) == "nothing new"
 
 
@@ -119,7 +119,7 @@ def test_a_refresh_allocates_no_object_per_known_image(campaign):
     with campaign.store.reading() as connection:
         tracemalloc.start()
         try:
-            present = duplicates._present(connection)
+            present = duplicates._present(connection, items.c.id > 0)
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

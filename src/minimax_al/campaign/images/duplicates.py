@@ -7,16 +7,17 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, union, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, func, select, union, update
 
-from minimax_al.campaign.store.bulk import streamed
+from minimax_al.campaign.store.bulk import is_one_of, streamed
 from minimax_al.campaign.store.database import Store, portions
 from minimax_al.campaign.store.history import answered_items, current_answer, current_labels
 from minimax_al.campaign.store.schema import items, labels, picks, validation
@@ -98,9 +99,9 @@ def find_near_duplicates(
     """
     with store.reading() as connection:
         last = connection.execute(select(func.max(items.c.id))).scalar() or 0
-        if distance is None or not _has_new(connection):
+        if distance is None or not _has_new(connection, items.c.perceptual_hash.is_not(None)):
             return NearPairs({}, last)
-        present = _present(connection)
+        present = _present(connection, items.c.perceptual_hash.is_not(None) | _equals_a_new_one())
         # Copies are settled by their content, and known duplicates represent nothing.
         exact = first_equal(present.content) != np.arange(len(present.ids))
         known = np.isin(present.ids, np.fromiter(present.stands_for, dtype=np.int64))
@@ -137,7 +138,7 @@ def settle_new_items(connection: Connection, near: NearPairs) -> Settled:
     """
     if not _has_new(connection):
         return Settled()
-    present = _present(connection)
+    present = _present(connection, _equals_a_new_one(), *_are_represented_by(connection, near))
     exact_of = _exact(present)
     near_of = _near(present, exact_of, near.same)
     # A copy of a duplicate is represented by the representative of its original.
@@ -211,8 +212,23 @@ def _groups_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Any
     return {group: rows for group, rows in groups.items() if len({row.content_hash for row in rows}) > 1}
 
 
-def _has_new(connection: Connection) -> bool:
-    return connection.execute(select(items.c.id).where(items.c.status == "new").limit(1)).first() is not None
+def _has_new(connection: Connection, condition: ColumnElement[bool] | None = None) -> bool:
+    new = select(items.c.id).where(items.c.status == "new").limit(1)
+    return connection.execute(new if condition is None else new.where(condition)).first() is not None
+
+
+def _equals_a_new_one() -> ColumnElement[bool]:
+    """Return SQL for: the image is new, or a new image has its content."""
+    new = items.alias("new")
+    return items.c.content_hash.in_(select(new.c.content_hash).where(new.c.status == "new"))
+
+
+def _are_represented_by(connection: Connection, near: NearPairs) -> Iterator[ColumnElement[bool]]:
+    """Yield SQL for: the image represents a near duplicate, and no new image has its content; portion by portion."""
+    new = items.alias("new")
+    equals = exists().where(new.c.content_hash == items.c.content_hash, new.c.status == "new")
+    for portion in portions(sorted(set(near.same.values()))):
+        yield is_one_of(connection, items.c.content_hash, portion) & ~equals
 
 
 def _classes(connection: Connection) -> dict[int, int]:
@@ -247,13 +263,15 @@ class _Present(NamedTuple):
         return bytes(self.content[position]).hex()
 
 
-def _present(connection: Connection) -> _Present:
+def _present(connection: Connection, *parts: ColumnElement[bool]) -> _Present:
+    """Return the usable images of some parts of the pool that do not overlap."""
     wanted = items.c.status.in_(("new", "active", "duplicate"))
     columns = (items.c.id, items.c.status, items.c.content_hash, items.c.perceptual_hash, items.c.duplicate_of)
     ids, is_new, content = array("q"), bytearray(), bytearray()
     perceptual: list[str | None] = []
     stands_for = {}
-    for row in streamed(connection, select(*columns).where(wanted)):
+    rows = chain.from_iterable(streamed(connection, select(*columns).where(wanted, part)) for part in parts)
+    for row in rows:
         item, status, content_hash, perceptual_hash, original = tuple(row)
         ids.append(item)
         is_new.append(status == "new")

@@ -1,9 +1,10 @@
 """Refresh of a campaign's images: their location as it is now, compared with the database.
 
 The location is listed once. Each portion of the listing is compared with the database, its new files are examined, and
-they are committed as `new`, so that memory holds a few portions whatever the size of the pool. Then moved files and
-duplicates are found, and the last transaction makes the rest `active`. An interrupted refresh loses nothing: the next
-one resumes it.
+they are committed, so that memory holds a few portions whatever the size of the pool. An image that no other can equal
+or resemble is `active` at once, and its row is never written again; the others are `new`. Then moved files are
+followed, and the `new` images become duplicates or `active`. An interrupted refresh loses nothing: the next one resumes
+it, and no image is picked before the first one has ended (`store.first_look`).
 """
 
 import logging
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
@@ -25,6 +26,7 @@ from minimax_al.campaign.images.duplicates import Moves, Settled, find_near_dupl
 from minimax_al.campaign.images.fingerprints import Fingerprint, examine, examine_listed
 from minimax_al.campaign.store.bulk import add_rows, is_one_of
 from minimax_al.campaign.store.database import Store, after_writing, portions
+from minimax_al.campaign.store.first_look import end_first_look
 from minimax_al.campaign.store.history import answered_items, current_answer
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.campaign.store.waiting import update_waiting
@@ -127,7 +129,8 @@ def refresh_items(
     with store.reading() as connection:
         labelled = answered_items(connection)
         listing = _Listing(store, root, connection.execute(select(func.max(items.c.id))).scalar() or 0)
-    found = _register(store, listing, labelled, now=now, progress=progress)
+    look = _Look(labelled, now, may_resemble=near_bits is not None)
+    found = _register(store, listing, look, progress=progress)
     gone = listing.gone()
     with store.writing() as connection:
         _set_status(connection, list(gone.values()), "missing")
@@ -135,6 +138,7 @@ def refresh_items(
     near = find_near_duplicates(store, root, near_bits, progress)
     with store.writing() as connection:
         settled = settle_new_items(connection, near)
+        end_first_look(connection)
         update_waiting(connection)
         after_writing(connection, found.counts["added"] + len(gone))
     return _result(found, moves, tuple(sorted(gone.keys() - set(moves.origins))), settled)
@@ -246,9 +250,21 @@ def _rows(connection: Connection, names: Sequence[str], columns: Select[Any] = _
     return found
 
 
-def _register(
-    store: Store, listing: _Listing, labelled: set[int], *, now: datetime, progress: Progress | None
-) -> _Names:
+class _Look(NamedTuple):
+    """Facts that a refresh needs for every portion.
+
+    Attributes:
+        labelled: Ids of the images with a current label or "unsure".
+        now: Time at which new images are added.
+        may_resemble: Whether near duplicates are looked for.
+    """
+
+    labelled: set[int]
+    now: datetime
+    may_resemble: bool
+
+
+def _register(store: Store, listing: _Listing, look: _Look, *, progress: Progress | None) -> _Names:
     """Examine new and changed files and commit them portion by portion."""
     names = _Names()
     total = None if progress is None else count_images(listing.root)
@@ -256,7 +272,7 @@ def _register(
     with closing(_examined(listing)) as portions_of_news:
         for listed, examined in portions_of_news:
             with store.writing() as connection:
-                for event, name in _write(connection, examined, labelled, now):
+                for event, name in _write(connection, examined, look):
                     names.add(event, name)
             done += len(examined)
             if progress is not None:
@@ -295,23 +311,48 @@ def _examined(listing: _Listing) -> Generator[tuple[int, list[tuple[FoundImage, 
 
 
 def _write(
-    connection: Connection, examined: Sequence[tuple[FoundImage, Fingerprint]], labelled: set[int], now: datetime
+    connection: Connection, examined: Sequence[tuple[FoundImage, Fingerprint]], look: _Look
 ) -> Iterator[tuple[str, str]]:
     """Write examined files; yield each event, by its name in `Refresh`, with the file's name."""
     known = _rows(connection, [fingerprint.name for _, fingerprint in examined], _KNOWN_BEFORE)
-    added = []
+    added: list[dict[str, Any]] = []
     for file, fingerprint in examined:
         row, values = known.get(fingerprint.name), _values(file, fingerprint)
         if row is None:
-            added.append({"added_at": now, **values})
+            added.append({"added_at": look.now, **values})
         else:
-            yield from _write_again(connection, row, fingerprint, values, has_label=row.id in labelled)
+            yield from _write_again(connection, row, fingerprint, values, has_label=row.id in look.labelled)
         if fingerprint.reason is not None:
             yield "set_aside", fingerprint.name
         elif row is None:
             yield "added", fingerprint.name
+    _settle_at_once(connection, added, may_resemble=look.may_resemble)
     add_rows(connection, items, added)
     update_waiting(connection, [row.id for row in known.values()])
+
+
+def _settle_at_once(connection: Connection, added: Sequence[dict[str, Any]], *, may_resemble: bool) -> None:
+    """Make rows that are about to be added active, if no other image can equal or resemble them.
+
+    Such a row has a content that the database does not have, neither as an image nor as one that is missing (whose file
+    may have moved), and its pixels are not compared.
+    """
+    alone: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for row in added:
+        if row["status"] != "new":
+            continue
+        if may_resemble and row["perceptual_hash"] is not None:
+            taken.add(row["content_hash"])
+        else:
+            alone.append(row)
+    for portion in portions([row["content_hash"] for row in alone]):
+        same = select(items.c.content_hash).where(is_one_of(connection, items.c.content_hash, portion))
+        taken.update(connection.scalars(same))
+    for row in alone:  # of copies among them, the first is the original, as in `settle_new_items`
+        if row["content_hash"] not in taken:
+            row["status"] = "active"
+            taken.add(row["content_hash"])
 
 
 def _write_again(

@@ -28,7 +28,9 @@ from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, roun
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.store.first_look import has_seen_all
 from minimax_al.campaign.store.history import BULK, current_answers, current_labels
+from minimax_al.campaign.store.image_counts import count_images
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
@@ -177,8 +179,7 @@ def read_status(context: CampaignContext) -> Status:
         held_out = held_out_groups(connection)
         finished = done_runs(connection)
         unlabelled = count_candidates(connection)
-        counted = connection.execute(select(items.c.status, func.count().label("n")).group_by(items.c.status))
-        by_status: dict[str, int] = {row.status: row.n for row in counted}
+        by_status = count_images(connection)
         now = current_answers()
         unsure = connection.execute(select(func.count()).where(now.c.kind == "unsure")).scalar_one()
         aside = select(items.c.path, items.c.reason).where(items.c.status == "set-aside").order_by(items.c.path)
@@ -293,8 +294,10 @@ def _on_features(finished: Sequence[Row[Any]], settings: CampaignSettings, folde
 
 def _near_duplicates_note(connection: Connection, by_status: Mapping[str, int], folder: Path) -> list[str]:
     """Return a sentence if near duplicates are a notable part of the folder."""
-    near, usable = count_near_duplicates(connection), by_status["duplicate"] + by_status.get("active", 0)
-    if near < _FEW_NEAR_DUPLICATES or near < _NOTABLE_SHARE * usable:
+    usable = by_status["duplicate"] + by_status.get("active", 0)
+    notable = max(_FEW_NEAR_DUPLICATES, _NOTABLE_SHARE * usable)
+    # With fewer duplicates than that, there is no need to find out which of them are copies.
+    if by_status["duplicate"] < notable or (near := count_near_duplicates(connection)) < notable:
         return []
     sentence = (
         f"{near:,} of {usable:,} images count as near duplicates of another image and are not asked about: look at "
@@ -317,7 +320,12 @@ def _notes(
         notes.append(f"{by_status['missing']} images are gone from the folder; their labels are kept.")
     if by_status.get("duplicate"):
         notes += _near_duplicates_note(connection, by_status, folder)
-    if by_status.get("new"):
+    if not has_seen_all(connection):
+        notes.append(
+            "The first look at the images was interrupted, or is still running: 'mal status' resumes it; no image is "
+            "chosen until it has ended."
+        )
+    elif by_status.get("new"):
         notes.append(f"{by_status['new']} images were found by an interrupted look at the folder: run 'mal status'.")
     names: dict[int, set[str]] = {}
     for row in labelled:

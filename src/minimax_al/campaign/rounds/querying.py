@@ -21,6 +21,7 @@ from minimax_al.campaign.rounds.rounds import (
 )
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
+from minimax_al.campaign.store.first_look import check_has_seen_all
 from minimax_al.campaign.store.history import has_labels
 from minimax_al.errors import CampaignError, ConfigurationError
 from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
@@ -77,12 +78,13 @@ def open_round(
         The number of the round.
 
     Raises:
-        CampaignError: A round is open.
+        CampaignError: A round is open, or the first look at the images has not ended.
         BudgetError: The budget is larger than the number of candidates.
         ConfigurationError: The share is not a fraction.
     """
     with store.reading() as connection:
         check_no_round_is_open(connection)
+        check_has_seen_all(connection)
         check_filter(connection, where)
         check_budget(budget, count_candidates(connection, where), where)
         plan = _plan(connection, budget, strategy, random_share)

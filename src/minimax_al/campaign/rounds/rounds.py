@@ -13,7 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, exis
 from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import after_writing, portions
+from minimax_al.campaign.store.first_look import first_look_has_ended, has_seen_all
 from minimax_al.campaign.store.history import answer_in, current_answer, current_answers, is_settled
+from minimax_al.campaign.store.image_counts import count_images
 from minimax_al.campaign.store.schema import classes, items, picks, rounds
 from minimax_al.errors import BudgetError, CampaignError, DataError
 
@@ -140,20 +142,21 @@ def count_candidates(connection: Connection, where: str | None = None) -> int:
         filtered = select(func.count()).select_from(items).where(is_candidate(), matches(where))
         found: int = connection.execute(filtered).scalar_one()
         return found
+    if not has_seen_all(connection):
+        return 0
     answered, copy = select(current_answers().c.item_id).cte("answered"), items.alias("copy")
     stood_for = select(copy.c.duplicate_of).join(answered, copy.c.id == answered.c.item_id)
     settled = union(select(answered.c.item_id), stood_for.where(copy.c.duplicate_of.is_not(None)))
-    active = select(func.count()).select_from(items).where(items.c.status == "active")
-    every: int = connection.execute(active).scalar_one()
-    done: int = connection.execute(active.where(items.c.id.in_(settled))).scalar_one()
-    return every - done
+    active = select(func.count()).select_from(items).where(items.c.status == "active", items.c.id.in_(settled))
+    done: int = connection.execute(active).scalar_one()
+    return count_images(connection).get("active", 0) - done
 
 
 def is_candidate() -> ColumnElement[bool]:
-    """Return SQL for: a row of `items` may be picked."""
+    """Return SQL for: a row of `items` may be picked; no row before the first refresh has ended."""
     twin = items.alias("twin")
     twin_settled = exists().where(twin.c.duplicate_of == items.c.id, is_settled(twin.c.id))
-    return and_(items.c.status == "active", ~is_settled(items.c.id), ~twin_settled)
+    return and_(items.c.status == "active", ~is_settled(items.c.id), ~twin_settled, first_look_has_ended())
 
 
 def round_state(connection: Connection, number: int | None = None) -> RoundState | None:

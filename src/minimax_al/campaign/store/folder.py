@@ -15,6 +15,7 @@ from minimax_al.campaign.class_name_rules import check_class_names
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import add_classes
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store, parse_url, sqlite_url
+from minimax_al.campaign.store.first_look import FIRST_LOOK
 from minimax_al.campaign.store.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.campaign.store.stored_settings import SETTINGS
@@ -121,7 +122,7 @@ def _fill(
     if version_of(connection) is not None:
         raise CampaignError(f"{str(folder)!r} is a campaign already: open it, or give another folder")
     create_tables(connection)
-    values = {SETTINGS: settings.model_dump(mode="json"), _CREATED: now.isoformat()}
+    values = {SETTINGS: settings.model_dump(mode="json"), _CREATED: now.isoformat(), FIRST_LOOK: "unfinished"}
     connection.execute(settings_table.insert(), [{"key": key, "value": value} for key, value in values.items()])
     add_classes(connection, classes)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, inspect, select, text, update
 
 from minimax_al.campaign.store.database import Store
+from minimax_al.campaign.store.image_counts import FILL, POSTGRESQL_TRIGGERS, SQLITE_TRIGGERS
 from minimax_al.campaign.store.schema import metadata, schema_version
 from minimax_al.errors import CampaignError
 
@@ -44,6 +45,13 @@ def _run(*statements: str) -> Callable[[Connection], None]:
             connection.execute(text(statement.format(is_true=is_true)))
 
     return apply
+
+
+def _add_image_counts(connection: Connection) -> None:
+    triggers = SQLITE_TRIGGERS if connection.dialect.name == "sqlite" else POSTGRESQL_TRIGGERS
+    table = "CREATE TABLE image_counts (status VARCHAR(16) NOT NULL PRIMARY KEY, images BIGINT NOT NULL)"
+    for statement in (table, FILL, *triggers):
+        connection.execute(text(statement))
 
 
 FIRST_VERSION = 1
@@ -139,6 +147,7 @@ MIGRATIONS = (
             "CREATE INDEX ix_second_opinions_state ON second_opinions (state)",
         ),
     ),
+    Migration(12, "the database keeps the number of images by status", _add_image_counts),
 )
 """All steps, in order."""
 
@@ -151,6 +160,7 @@ def latest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
 def create_tables(connection: Connection) -> None:
     """Make all tables of the current version in an empty database."""
     metadata.create_all(connection, checkfirst=False)
+    connection.execute(text(FILL))
     connection.execute(schema_version.insert().values(version=latest_version()))
 
 

@@ -94,6 +94,13 @@ items = Table(
     Index("items_by_representative", "duplicate_of"),
 )
 
+image_counts = Table(
+    "image_counts",
+    metadata,
+    Column("status", String(16), primary_key=True),
+    Column("images", BigInteger, nullable=False, comment="kept by triggers; see `image_counts`"),
+)
+
 runs = Table(
     "runs",
     metadata,
