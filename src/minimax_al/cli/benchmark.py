@@ -89,7 +89,7 @@ def _sweep(path: str, words: Sequence[str]) -> None:
             on_progress=on_progress,
             on_variant=lambda number, variant: show(f"variant {number} of {len(variants)}: {variant.name}"),
         )
-    show_table(map(str, table.columns), (map(str, row) for row in table.rows))
+    show_table(map(str, table.columns), (map(str, row) for row in table.rows), table.words)
     show(f"Table: {out / 'sweep.csv'} (also .md and .tex); one results folder per variant is next to it")
 
 

@@ -1,6 +1,6 @@
 """Output of the commands: lines, tables, a campaign's status. Every character that a terminal would obey is escaped."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _BUDGET = 100
 _SHOWN = 5
+_UNLIMITED = 100_000
+"""Width of a table in a file, in characters, larger than any."""
 _STATUS = {
     "active": ("image", "images"),
     "duplicate": ("duplicate", "duplicates"),
@@ -34,17 +36,30 @@ def show_report(page: Path) -> None:
     show(f"\nReport: {page}")
 
 
-def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows of text and numbers, numbers aligned to the right."""
+def show_table(columns: Iterable[str], rows: Iterable[Iterable[str]], words: Collection[int] = (0,)) -> None:
+    """Print rows of text and numbers, numbers aligned to the right.
+
+    No cell is shortened: a terminal shows a long one on several lines, a file or pipe gets each row on one line.
+
+    Args:
+        columns: Names of the columns.
+        rows: Cells of each row.
+        words: Positions of the columns of text, aligned to the left.
+    """
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold")
     for position, column in enumerate(columns):
-        table.add_column(column, justify="right" if position else "left")
+        table.add_column(column, justify="left" if position in words else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(escape(cell)) for cell in row))
-    terminal().print(table)
+    console = terminal()
+    if not console.is_terminal:
+        needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum
+        console.width = max(console.width, needed)
+    console.print(table)
 
 
 def show_status(campaign: "Campaign") -> None:

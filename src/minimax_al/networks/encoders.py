@@ -24,10 +24,10 @@ from minimax_al.networks.weights import load_tensors, load_weights
 from minimax_al.vocabulary import Task
 
 ENTRY_POINTS = "minimax_al.encoders"
+"""Entry-point group in which other packages announce encoders."""
 
 _REGISTERED: dict[str, Callable[..., nn.Module]] = {}
 """Builders of `register_encoder`."""
-"""Entry-point group in which other packages announce encoders."""
 
 
 @dataclass(frozen=True)
