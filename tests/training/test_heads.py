@@ -16,6 +16,9 @@ from minimax_al.training.probe import fit_probe
 from minimax_al.training.prototypes import Labels, fit_nearest_mean, fit_prototypes
 from minimax_al.training.softmax_regression import SoftmaxRegression
 
+POOL_MEAN = {"origins": ("pool_mean",), "class_priors": ("uniform",)}
+"""Settings of prototypes without an origin and a prior of their own, which have their own tests."""
+
 
 def draws(count=40, width=12, classes=4, seed=0, *, missing=None):
     generator = torch.Generator().manual_seed(seed)
@@ -102,7 +105,9 @@ def plain_means(unit, targets, pool, temperature, rounds):
 @pytest.mark.parametrize("refinements", [0, 1, 2])
 def test_prototypes_are_where_the_gradient_is_zero(count, width, temperature, refinements):
     labels, pool = labels_of(count, width), draws(30, width, seed=4)[0]
-    settings = HeadSettings(temperatures=(temperature,), pull=0.3, refinements=refinements)
+    settings = HeadSettings(
+        temperatures=(temperature,), assignment_temperature=temperature, pull=0.3, refinements=refinements, **POOL_MEAN
+    )
     head = fit_prototypes(labels, settings, generator(), pool).double()
     unit = l2_normalise(labels.features)
     values = (head.weight.detach() / temperature).requires_grad_()

@@ -22,14 +22,14 @@ from minimax_al.deployment.trained import Trained
 from minimax_al.live.features import LiveFeatures
 from minimax_al.live.snapshot import Snapshot
 from minimax_al.loop import ActiveLearner
-from minimax_al.networks import CosineClassifier
 from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, reason_for
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation, Recipe
+from minimax_al.training.prototypes import with_choices_of
 
 _GROWTH = 1.25
-"""Growth of the number of labels after which the temperature of the head is chosen again."""
+"""Growth of the number of labels after which the settings of the head are chosen again."""
 
 
 class LiveFit(FittedLabels):
@@ -39,13 +39,13 @@ class LiveFit(FittedLabels):
         context: Campaign.
         snapshot: Campaign at a moment, with labels of at least two classes.
         features: Features of its images.
-        earlier: Fit before; its choice of the temperature is kept while the labels are about the same.
+        earlier: Fit before; its choice of the head's settings is kept while the labels are about the same.
 
     Attributes:
         snapshot: Campaign at that moment.
         samples: Features.
         run_id: Run that records the fit; None before it chose images or was measured.
-        tuned_on: Number of labels on which the temperature was chosen.
+        tuned_on: Number of labels on which the head's settings were chosen.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LiveFit(FittedLabels):
         same = earlier is not None and earlier.labels == self.labels
         used, self.tuned_on = self.recipe, count
         if earlier is not None and earlier.tuned_on <= count <= _GROWTH * earlier.tuned_on:
-            used, self.tuned_on = earlier.with_its_temperature(self.recipe), earlier.tuned_on
+            used, self.tuned_on = earlier.with_its_choices(self.recipe), earlier.tuned_on
         learner = ActiveLearner(
             _dataset(snapshot, features), build_strategy(context.settings.strategy), used, seed=context.settings.seed
         )
@@ -85,13 +85,10 @@ class LiveFit(FittedLabels):
         learnt_from = (self.name, self.recipe.model_dump_json(), self.context.settings.features, self.labels)
         return f"{LIVE_RUN}{hashlib.sha256(repr(learnt_from).encode()).hexdigest()}"[:64]
 
-    def with_its_temperature(self, recipe: Recipe) -> Recipe:
-        """Return a recipe with the temperature that this fit has chosen."""
+    def with_its_choices(self, recipe: Recipe) -> Recipe:
+        """Return a recipe with the choices that this fit's cross-validation has made."""
         assert self.learner.models is not None
-        head = getattr(self.learner.models.task_model, "head", None)
-        if not isinstance(head, CosineClassifier):
-            return recipe
-        fixed = recipe.features.head.model_copy(update={"temperatures": (head.temperature,)})
+        fixed = with_choices_of(recipe.features.head, getattr(self.learner.models.task_model, "head", None))
         return recipe.model_copy(update={"features": recipe.features.model_copy(update={"head": fixed})})
 
     def suggest(self, images: Sequence[UnlabelledImage]) -> dict[int, tuple[int, float]]:

@@ -10,6 +10,8 @@ from minimax_al.networks.logits import MISSING_LOGIT, ConvLogits, LinearLogits, 
 from minimax_al.networks.normalisation import l2_normalise
 from minimax_al.networks.reversal import reverse_gradient
 
+_OPTIONAL = ("present", "origin", "bias")
+
 Reversal = Literal["after_bottleneck", "before_bottleneck"]
 """Position of the gradient reversal, which decides whether the bottleneck moves with the encoder or the prototypes."""
 
@@ -36,6 +38,8 @@ class CosineClassifier(nn.Module):
         bottleneck: Layer before the normalisation, or None.
         prototypes: Layer whose weight, shape (K, bottleneck or d), holds the prototypes.
         present: Classes that can be predicted, shape (K,) bool; None for all.
+        origin: Vector that is subtracted from the features of images first, shape (d,); None for zero.
+        bias: Log prior of each class, added to the logits, shape (K,); None for zero, which is Eq. 1.
 
     Raises:
         ConfigurationError: A size or temperature is not positive, or the reversal is unknown.
@@ -50,6 +54,8 @@ class CosineClassifier(nn.Module):
     """
 
     present: Tensor | None
+    origin: Tensor | None
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -79,7 +85,8 @@ class CosineClassifier(nn.Module):
         else:
             self.bottleneck = None if bottleneck is None else nn.Conv2d(in_features, bottleneck, kernel_size=1)
             self.prototypes = ConvLogits(width, num_classes, bias=False)
-        self.register_buffer("present", None)
+        for name in _OPTIONAL:
+            self.register_buffer(name, None)
 
     @property
     def weight(self) -> nn.Parameter:
@@ -95,6 +102,17 @@ class CosineClassifier(nn.Module):
             present: Classes that keep their logits, shape (K,) bool.
         """
         self.register_buffer("present", None if bool(present.all()) else present.to(self.weight.device))
+
+    def adjust(self, origin: Tensor | None, bias: Tensor | None) -> None:
+        """Set the origin of the directions and the log prior of the classes; for vectors alone.
+
+        Args:
+            origin: Vector that is subtracted from features, shape (d,), or None.
+            bias: Log prior, shape (K,), or None.
+        """
+        weight = self.weight
+        self.register_buffer("origin", None if origin is None else origin.to(weight.device, weight.dtype))
+        self.register_buffer("bias", None if bias is None else bias.to(weight.device, weight.dtype))
 
     def directions(self, features: Tensor, *, reverse: bool = False) -> Tensor:
         """Map features to the unit vectors u of which logits are made: `logits = u Wᵀ / T`.
@@ -116,6 +134,8 @@ class CosineClassifier(nn.Module):
         check_features(features, self.in_features, spatial=self.output_stride is not None)
         if reverse and self.reversal == "before_bottleneck":
             features = reverse_gradient(features)
+        if self.origin is not None:
+            features = features.to(self.origin.dtype) - self.origin
         if self.bottleneck is not None:
             features = self.bottleneck(features)
         if reverse and self.reversal == "after_bottleneck":
@@ -145,6 +165,8 @@ class CosineClassifier(nn.Module):
 
     def _logits(self, directions: Tensor) -> Tensor:
         logits: Tensor = self.prototypes(directions) / self.temperature
+        if self.bias is not None:
+            logits = logits + self.bias
         if self.present is not None:
             missing = ~self.present.view(-1, *[1] * (logits.ndim - 2))
             logits = logits.masked_fill(missing, MISSING_LOGIT)
@@ -156,7 +178,8 @@ class CosineClassifier(nn.Module):
         return f"temperature={self.temperature}, reversal={self.reversal!r}{stride}"
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        # A buffer that is None has no key; a saved mask makes room for itself.
-        saved = state_dict.get(f"{prefix}present")
-        self.register_buffer("present", None if saved is None else torch.ones_like(saved))
+        # A buffer that is None has no key; a saved one makes room for itself.
+        for name in _OPTIONAL:
+            saved = state_dict.get(f"{prefix}{name}")
+            self.register_buffer(name, None if saved is None else torch.ones_like(saved))
         super()._load_from_state_dict(state_dict, prefix, *args)

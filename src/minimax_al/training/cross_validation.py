@@ -1,6 +1,5 @@
 """Stratified cross-validation that chooses among a few settings of a head."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -49,8 +48,7 @@ def choose(
 ) -> CandidateT:
     """Return the candidate of the smallest cross-validated log loss; of equal ones the first.
 
-    Validation labels whose class has no training label in their fold are not counted. Where fewer than `MINIMUM` labels
-    can be held out the middle candidate is returned.
+    Where fewer than `MINIMUM` labels can be held out the middle candidate is returned.
 
     Args:
         candidates: Settings to choose from, at least one.
@@ -61,22 +59,67 @@ def choose(
     """
     if len(candidates) == 1:
         return candidates[0]
+    losses = held_out_losses(candidates, logits_of, targets, folds, generator)
+    return candidates[(len(candidates) - 1) // 2] if losses is None else candidates[least(losses)]
+
+
+def held_out_losses(
+    candidates: Sequence[CandidateT],
+    logits_of: LogitsOf[CandidateT],
+    targets: Tensor,
+    folds: int,
+    generator: torch.Generator,
+) -> Tensor | None:
+    """Return the log loss of every candidate on labels that it was not trained on.
+
+    Validation labels whose class has no training label in their fold are left out.
+
+    Args:
+        candidates: Settings to compare.
+        logits_of: Function that trains a candidate on some labels and returns logits of others.
+        targets: Classes, shape (L,) int64.
+        folds: Number of folds.
+        generator: CPU generator of the folds.
+
+    Returns:
+        Losses, shape (candidates, V) float64, where column j of every row is the same label; None where fewer than
+        `MINIMUM` labels can be held out.
+    """
     fold = stratified_folds(targets, folds, generator)
     if int((fold >= 0).sum()) < MINIMUM:
-        return candidates[(len(candidates) - 1) // 2]
-    splits = [((fold != each).nonzero().flatten(), (fold == each).nonzero().flatten()) for each in range(folds)]
-    splits = [(train, held) for train, held in splits if len(held)]
+        return None
+    losses: list[list[Tensor]] = [[] for _ in candidates]
+    for each in range(folds):
+        train, held = (fold != each).nonzero().flatten(), (fold == each).nonzero().flatten()
+        known = held[torch.isin(targets[held], targets[train])]
+        if len(known) == 0:
+            continue
+        for row, candidate in zip(losses, candidates, strict=True):
+            logits = logits_of(candidate, train, known).double()
+            row.append(F.cross_entropy(logits, targets[known], reduction="none"))
+    return torch.stack([torch.cat(row) for row in losses]) if losses[0] else None
 
-    def loss(candidate: CandidateT) -> float:
-        total, count = 0.0, 0
-        for train, held in splits:
-            known = held[torch.isin(targets[held], targets[train])]
-            if len(known):
-                total += float(
-                    F.cross_entropy(logits_of(candidate, train, known).double(), targets[known]) * len(known)
-                )
-                count += len(known)
-        return total / count if count else math.inf
 
-    losses = [loss(candidate) for candidate in candidates]
-    return candidates[losses.index(min(losses))]
+def least(losses: Tensor) -> int:
+    """Return the row (candidates, V) of the smallest mean; of equal ones the first."""
+    means = losses.mean(dim=1).tolist()
+    return int(means.index(min(means)))
+
+
+def least_beyond_doubt(losses: Tensor) -> int:
+    """Return the row of the smallest mean if it is better than the first row by more than one standard error, else 0.
+
+    Args:
+        losses: Losses of candidates on the same labels, shape (candidates, V) with V at least 2.
+
+    Example:
+        >>> (
+        ...     least_beyond_doubt(torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.6, 1.0]])),
+        ...     least_beyond_doubt(torch.tensor([[1.0, 1.0, 1.0], [0.5, 0.4, 0.9]])),
+        ... )
+        (0, 1)
+    """
+    best = least(losses)
+    gains = losses[0] - losses[best]  # paired: both candidates predict the same labels
+    standard_error = gains.std() / len(gains) ** 0.5
+    return best if float(gains.mean()) > float(standard_error) else 0

@@ -55,7 +55,8 @@ def _fitted(round_: Round, encoder: Encoder, labels: Labels) -> nn.Module:
             return fit_probe(labels, settings, folds)
         if settings.kind == "nearest_mean":
             return fit_nearest_mean(labels, settings)
-        learns = settings.refinements > 0 or max(settings.entropy_weights) > 0
+        further = "class_means" in settings.origins or "pool" in settings.class_priors
+        learns = settings.refinements > 0 or max(settings.entropy_weights) > 0 or further
         unlabelled = _unlabelled(round_, encoder) if learns else None
         return fit_prototypes(labels, settings, folds, unlabelled)
 

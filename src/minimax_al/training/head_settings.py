@@ -10,6 +10,12 @@ from minimax_al.training.minimax import MinimaxSettings, minimax_on_features
 HeadKind = Literal["prototypes", "linear", "nearest_mean"]
 """Kinds of head on features."""
 
+Origin = Literal["pool_mean", "class_means"]
+"""Points that prototypes measure directions from: the mean of the pool, or the mean of the class means."""
+
+ClassPrior = Literal["uniform", "pool"]
+"""Prior probabilities of the classes: equal ones, or their shares of the pool, as the head predicts them."""
+
 
 class HeadSettings(BaseModel):
     """Settings of the task model's head on features.
@@ -21,6 +27,12 @@ class HeadSettings(BaseModel):
         entropy_weights: Weights λ of the entropy of unlabelled features to choose from; 0 leaves it out.
         refinements: Number of times that unlabelled features refine the class means of the prototypes, by soft k-means;
             0 takes the means of the labels alone.
+        assignment_temperature: Temperature that softens the assignment of unlabelled features to classes.
+        origins: Origins of the directions to choose from. Where one class holds most of the pool, the pool's mean is in
+            the middle of that class, and the directions of its images are arbitrary; the mean of the class means is
+            between the classes.
+        class_priors: Class priors to choose from; `uniform` alone suits balanced accuracy. An origin or a prior other
+            than the first is taken only if cross-validation prefers it by more than one standard error.
         pull: Strength by which prototypes are pulled towards the class means, relative to one label.
         strengths: Inverse L2 strengths C of the linear probe to choose from, in scikit-learn's convention.
         folds: Folds of the stratified cross-validation that chooses.
@@ -34,6 +46,9 @@ class HeadSettings(BaseModel):
     temperatures: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.03, 0.05, 0.1)
     entropy_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (0.0,)
     refinements: NonNegativeInt = 1
+    assignment_temperature: PositiveFloat = 0.05
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1)] = ("pool_mean", "class_means")
+    class_priors: Annotated[tuple[ClassPrior, ...], Field(min_length=1)] = ("uniform", "pool")
     pull: PositiveFloat = 0.01
     strengths: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0, 10.0, 100.0, 1000.0)
     folds: Annotated[int, Field(ge=2)] = 3

@@ -128,7 +128,7 @@ class Models:
             assert isinstance(head, nn.Linear)
             return head.weight.detach(), head.bias.detach()
         weight = head.weight.detach() / head.temperature
-        bias = weight.new_zeros(len(weight))
+        bias = weight.new_zeros(len(weight)) if head.bias is None else head.bias.detach()
         if head.present is None:
             return weight, bias
         missing = ~head.present

@@ -19,11 +19,11 @@ from minimax_al.campaign.progress.headline import CROSS_VALIDATED, RANDOM_ACCURA
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import picks
 from minimax_al.loop import ActiveLearner
-from minimax_al.networks import CosineClassifier
 from minimax_al.strategies import Strategy
 from minimax_al.training import Evaluation, Models, Round
 from minimax_al.training.feature_fits import fit_head
 from minimax_al.training.out_of_fold import OutOfFold, finish, fold_of_labels, out_of_fold, out_of_fold_steps
+from minimax_al.training.prototypes import with_choices_of
 
 _EARLIER = 8
 """Largest number of earlier points of the learning curve that are measured again."""
@@ -137,14 +137,12 @@ class LabelPredictions:
 
 
 def _with_chosen_settings(learner: ActiveLearner) -> Round:
-    """Return the round with the temperature that the fit chose, so that folds need not choose it again."""
+    """Return the round with the settings that the fit chose, so that folds need not choose them again."""
     round_ = learner.round
     assert learner.models is not None
-    head = getattr(learner.models.task_model, "head", None)
-    if not isinstance(head, CosineClassifier):
-        return round_
     settings = round_.recipe.features
-    fixed = settings.model_copy(update={"head": settings.head.model_copy(update={"temperatures": (head.temperature,)})})
+    head = with_choices_of(settings.head, getattr(learner.models.task_model, "head", None))
+    fixed = settings.model_copy(update={"head": head})
     return replace(round_, recipe=round_.recipe.model_copy(update={"features": fixed}))
 
 
