@@ -16,10 +16,12 @@ from minimax_al.testing import make_round
 from minimax_al.training import Recipe, fit_minimax, fit_supervised
 from minimax_al.training.checkpoint import save_checkpoint
 
+PRIOR = {"kind": "prototypes", "origins": ("class_means",), "class_priors": ("pool",)}
 KINDS = [
     ("classification", "images", "prototypes", fit_supervised),
     ("segmentation", "images", "prototypes", fit_supervised),
     ("classification", "features", "prototypes", fit_supervised),
+    ("classification", "features", "prior", fit_supervised),
     ("classification", "features", "linear", fit_supervised),
     ("classification", "features", "nearest_mean", fit_supervised),
     ("classification", "features", "prototypes", fit_minimax),
@@ -32,7 +34,9 @@ def fitted(task, samples, kind, fit):
     if samples == "features":
         kept = round_.labelled[round_.targets[round_.labelled] != 1]
         features = round_.recipe.features
-        features = features.model_copy(update={"head": features.head.model_copy(update={"kind": kind})})
+        features = features.model_copy(
+            update={"head": features.head.model_copy(update=PRIOR if kind == "prior" else {"kind": kind})}
+        )
         recipe = round_.recipe.model_copy(update={"missing_classes": "warn", "features": features})
         round_ = replace(round_, labelled=kept, recipe=recipe)
     return round_, fit(round_).task_model
