@@ -53,7 +53,7 @@ def test_plots_may_be_drawn_in_several_threads():
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 def test_names_are_text_whatever_they_hold(plot):
-    names = ["$x_1$", "<script>alert(1)</script>", "a&b", "戦略", "_hidden"]
+    names = ["$x_1$", "<script>alert(1)</script>", "a&b", "戦略", "שלום", "_hidden"]
     svg = plot([curve_of(name) for name in names])
     assert set(names) <= set(texts(svg))
     assert "<script" not in svg

@@ -34,7 +34,8 @@ def drawing() -> Iterator[None]:
         mpl.rcParams["font.sans-serif"] = ["DejaVu Sans"]
         mpl.rcParams["text.parse_math"] = False  # a dollar sign in a name is a dollar sign
         # The reader's fonts draw the text of an SVG; matplotlib's font only measures it.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from ")
+        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support \w+ natively")
         yield
 
 
