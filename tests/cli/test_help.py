@@ -17,6 +17,11 @@ WORDS = {name: name.split() for name in COMMANDS} | {"": [], "bench run digits":
 PARSED = sorted(name for name, command in COMMANDS.items() if command not in OWN_PARSER)
 
 
+def text_of(shown):
+    """Return the words in their order: how wide the boxes around them are is up to the version of tyro."""
+    return [word for word in shown.split() if re.search(r"\w", word)]
+
+
 def help_of(words, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
@@ -34,7 +39,8 @@ def test_help_reads_as_its_snapshot(name, monkeypatch):
     if os.environ.get("MINIMAX_AL_SNAPSHOTS") == "write":
         file.parent.mkdir(exist_ok=True)
         file.write_text(shown, encoding="utf-8")
-    assert shown.split() == file.read_text(encoding="utf-8").split(), "read the new help, then write the snapshots anew"
+    snapshot = file.read_text(encoding="utf-8")
+    assert text_of(shown) == text_of(snapshot), "read the new help, then write the snapshots anew"
 
 
 def test_no_snapshot_is_of_a_command_that_is_gone():
