@@ -17,6 +17,8 @@ from minimax_al.networks.timm_encoders import TIMM_PREFIX
 
 Weights = Literal["published"] | Path | str
 
+_BY_EMBED = "'mal embed' accepts them as --input-size, --mean and --std"
+
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
@@ -68,7 +70,8 @@ def _foreign(name: str, weights: Weights, overrides: dict[str, Any]) -> Pretrain
     if own is None and not {"size", "mean", "std"} <= overrides.keys():
         raise ConfigurationError(
             f"encoder {name!r} does not name the preprocessing of its weights: let its function return "
-            "module_encoder(..., preprocessing=Preprocessing(...)), or give input size, mean and standard deviation"
+            "module_encoder(..., preprocessing=Preprocessing(...)), or give input size, mean and standard deviation: "
+            f"{_BY_EMBED}"
         )
     where = f"preprocessing of {name!r}"
     preprocessing = Preprocessing.from_dict({**(own.to_dict() if own else {}), **overrides}, where)
@@ -109,6 +112,6 @@ def _preprocessing(name: str, overrides: dict[str, Any]) -> Preprocessing:
     if own is None and not {"size", "mean", "std"} <= overrides.keys():
         raise ConfigurationError(
             f"encoder {name!r} has no published preprocessing: give the input size, mean and standard deviation that "
-            "its weights were trained with"
+            f"its weights were trained with: {_BY_EMBED}"
         )
     return Preprocessing.from_dict({**(own.to_dict() if own else {}), **overrides}, f"preprocessing of {name!r}")
