@@ -43,15 +43,22 @@ CLASSES = 100
 PACKAGES = ("numpy", "sqlalchemy", "scikit-learn", "openTSNE")
 STATIC = Path(__file__).parents[1] / "src/minimax_al/web/static"
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+SCREENS = (
+    ("without WebGL", ("--disable-gpu",), (900, 640), 1),
+    ("without WebGL", ("--disable-gpu",), (900, 900), 2),
+    ("WebGL in software", WEBGL, (900, 640), 1),
+)
+"""Name, flags of the browser, size of the map in CSS pixels, and pixels of the screen per CSS pixel."""
+
 ACCEPT_SOFTWARE = """() => {
   const own = WebGLRenderingContext.prototype.getParameter;
   WebGLRenderingContext.prototype.getParameter = function (name) {
     return name === 37446 ? "a graphics card" : own.call(this, name); // UNMASKED_RENDERER_WEBGL
   };
 }"""
-FRAMES = """async ([count, seconds]) => {
+FRAMES = """async ([count, seconds, width, height]) => {
   const { PointMap } = await import('/pointmap.js');
-  document.body.innerHTML = '<canvas style="width:900px;height:640px"></canvas>';
+  document.body.innerHTML = `<canvas style="width:${width}px;height:${height}px"></canvas>`;
   const map = new PointMap(document.querySelector('canvas'));
   const points = new Float32Array(2 * count), rgb = new Uint8Array(4 * count);
   let seed = 1;
@@ -222,17 +229,17 @@ def frames(count: int, seconds: float) -> list[str]:
     address = f"http://127.0.0.1:{server.server_address[1]}/icon.svg"
     rows = []
     with sync_playwright() as playwright:
-        for name, flags in (("WebGL in software", WEBGL), ("without WebGL", ("--disable-gpu",))):
+        for name, flags, side, ratio in SCREENS:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", *flags]
             )
-            page = browser.new_page()
+            page = browser.new_page(viewport={"width": 1920, "height": 1080}, device_scale_factor=ratio)
             page.goto(address.replace("icon.svg", "base.css"))
             if name.startswith("WebGL"):  # the page itself would not use it
                 page.evaluate(ACCEPT_SOFTWARE)
-            found = page.evaluate(FRAMES, [count, seconds])
+            found = page.evaluate(FRAMES, [count, seconds, *side])
             rows.append(
-                f"| {name}: {found['painter']} | {found['frames']:.0f} | {found['paint']:.1f} | {found['lasso']:.0f} |"
+                f"| {name}: {found['painter']}, {side[0]} × {side[1]}, {ratio} pixels per unit | {found['frames']:.0f} | {found['paint']:.1f} | {found['lasso']:.0f} |"
             )
             browser.close()
     server.shutdown()

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -39,6 +40,9 @@ from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.store.schema import items, labels, picks, rounds
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 RESULTS = Path(__file__).parent / "results"
 CATCH_UP_SECONDS = 30.0
@@ -67,7 +71,8 @@ class Outcome:
         ledger: Record of what was acknowledged.
         crowd: Annotators.
         seen: What the watcher saw.
-        painted: Milliseconds from each key to the next painted image, in the browser.
+        painted: Milliseconds from each key to the next image, decoded and drawn, in the browser.
+        presented: Milliseconds from a key to the frame after its handlers, of the keys that took 16 or more.
         seconds: Duration.
         cpu: CPU seconds of the server and of the learner.
         pause: Mean pause before an answer, in seconds.
@@ -78,6 +83,7 @@ class Outcome:
     crowd: "list[Annotator]"
     seen: Seen
     painted: list[float] = field(default_factory=list)
+    presented: list[float] = field(default_factory=list)
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     pause: float = 0.0
@@ -232,23 +238,39 @@ def catch_up(server: Server) -> None:
 
 
 _PAINTED = """
-document.addEventListener("keydown", () => {
-  const start = performance.now();
-  const before = document.getElementById("file").title;
-  const look = () => {
-    const image = document.querySelector("#stage .image");
-    const shown = document.getElementById("file").title !== before && image.complete && image.naturalWidth > 0;
-    if (shown) setTimeout(() => window.painted.push(performance.now() - start), 0);
-    else requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-}, true);
 window.painted = [];
+window.presented = [];
+let key = null; // time of the last key, and the image that it answers
+addEventListener("keydown", (event) => { key = { at: event.timeStamp, name: event.key }; }, true);
+const image = document.querySelector("#stage .image");
+new MutationObserver(async () => {
+  const pressed = key;
+  key = null;
+  if (pressed === null) return;
+  const started = image.src;
+  await image.decode().catch(() => undefined);
+  if (image.src !== started) return;
+  await new Promise(requestAnimationFrame); // the frame that draws the decoded image
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => window.painted.push(performance.now() - pressed.at);
+  port2.postMessage(null); // a task after that frame's drawing
+}).observe(image, { attributes: true, attributeFilter: ["src"] });
+new PerformanceObserver((list) => {
+  for (const { name, duration } of list.getEntries()) if (name === "keydown") window.presented.push(duration);
+}).observe({ type: "event", durationThreshold: 16 });
+"""
+
+
+_KEY_OF = """name =>
+  document.querySelector(`#shortcuts button[title="${name}"]`)?.getAttribute("aria-keyshortcuts") ?? null
 """
 
 
 def look(server: Server, truth: dict[int, str], outcome: Outcome, stop: threading.Event) -> None:
-    """Answer in a real browser, and record the time from a key to the next painted image, in milliseconds."""
+    """Answer in a real browser, and record the time from a key to the next painted image, in milliseconds.
+
+    The key is that of the class, or Enter in the search of classes where it has none.
+    """
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "web" / "browser"))
     import people as browsing  # noqa: PLC0415 - needs Playwright
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
@@ -266,12 +288,24 @@ def look(server: Server, truth: dict[int, str], outcome: Outcome, stop: threadin
         while not stop.is_set():
             path = person.image()
             page.wait_for_timeout(1000 * KEY_SECONDS)
-            button = page.locator(f'#classes button[title="{truth[ids[path]]}"]').first
-            page.keyboard.press(str(button.get_attribute("aria-keyshortcuts")))
+            press(page, truth[ids[path]])
             page.wait_for_function(browsing.LEFT, arg=path, timeout=60_000)
         person.saved()
         outcome.painted += page.evaluate("window.painted")
+        outcome.presented += page.evaluate("window.presented")
         outcome.ledger.faults += [f"the browser reported: {problem}" for problem in person.problems]
+
+
+def press(page: "Page", class_name: str) -> None:
+    """Label the image on the screen by keys."""
+    key = page.evaluate(_KEY_OF, class_name)
+    if key is not None:
+        page.keyboard.press(key)
+        return
+    page.keyboard.press("/")
+    page.keyboard.type(class_name)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")  # leaves the box, for the digits
 
 
 def latencies(outcome: Outcome) -> list[float]:
@@ -406,6 +440,7 @@ def report(outcome: Outcome) -> list[str]:
     rows += [(f"{route}, ms", len(times[route]), quantiles(times[route], 1e-3)) for route in sorted(times)]
     if outcome.painted:
         rows.append(("key to painted image, ms", len(outcome.painted), quantiles(outcome.painted)))
+        rows.append(("key to next frame where 16 ms or more, ms", len(outcome.presented), quantiles(outcome.presented)))
     summary = (
         f"**{len(outcome.crowd) + bool(outcome.painted)} people, {how}**: {count:,} answers in {outcome.seconds:.0f} s "
         f"({count / outcome.seconds:.1f} a second); {waited:.0f} person-seconds without an image; CPU seconds: {cpu}; "

@@ -23,7 +23,7 @@ from minimax_al.exploring.neighbours import NeighbourIndex
 from minimax_al.exploring.opinions import Opinions, form_opinions
 from minimax_al.exploring.pool_table import LABEL, UNSURE, PoolReader, PoolTable
 from minimax_al.exploring.pool_view import FoundImage, PoolView
-from minimax_al.exploring.projection import MapMethod, PoolMap, compute_map, map_file, read_map
+from minimax_al.exploring.projection import MapMethod, PoolMap, compute_map, count_points, map_file, read_map
 from minimax_al.vocabulary import Progress
 
 NEIGHBOURS = "neighbours"
@@ -171,6 +171,10 @@ class Explorer:
     def map(self, method: MapMethod) -> PoolMap | None:
         """Return a computed map; None if it was not computed yet."""
         return read_map(self.context.folder, method)
+
+    def count_mapped(self, method: MapMethod) -> int | None:
+        """Return the number of images on a map; None if it was not computed yet."""
+        return count_points(self.context.folder, method)
 
     def map_version(self, method: MapMethod) -> str | None:
         """Return a text that changes with the map; None if it was not computed yet."""

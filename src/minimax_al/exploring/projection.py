@@ -7,7 +7,7 @@ others have come since.
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,17 @@ def read_map(campaign: Path, method: MapMethod) -> PoolMap | None:
     try:
         with map_file(campaign, method).open("rb") as file, np.load(file) as arrays:
             return PoolMap(arrays["items"], arrays["points"], str(arrays["store"]))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
+def count_points(campaign: Path, method: MapMethod) -> int | None:
+    """Return the number of images on a map, from the head of its file; None if it was not computed yet."""
+    try:
+        with ZipFile(map_file(campaign, method)) as arrays, arrays.open("items.npy") as items:
+            np.lib.format.read_magic(items)
+            (count,), _, _ = np.lib.format.read_array_header_1_0(items)
+            return count
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 

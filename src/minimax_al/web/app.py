@@ -19,7 +19,6 @@ from minimax_al.web import (
     labelling,
     likeliest,
     live,
-    map_jobs,
     maps,
     masks,
     overview,
@@ -32,7 +31,7 @@ from minimax_al.web import (
 )
 from minimax_al.web.bodies import BodyLimit
 from minimax_al.web.cache import SharedCache
-from minimax_al.web.jobs import Jobs
+from minimax_al.web.jobs import MAP_COMMAND, Jobs
 from minimax_al.web.learner import Learner
 from minimax_al.web.refusals import add_exception_handlers, declared
 from minimax_al.web.roles import Tokens
@@ -90,7 +89,15 @@ def create_app(
         The application. It needs one worker process: two would not see each other's job.
     """
     superpixels = SuperpixelFiles(campaign.folder / SUPERPIXELS)
-    state = State(campaign, jobs or Jobs(campaign), SharedCache(campaign.status), superpixels, learner)
+    state = State(
+        campaign,
+        jobs=jobs or Jobs(campaign),
+        map_jobs=Jobs(campaign, MAP_COMMAND),
+        explorer=Explorer(campaign.context),
+        readings=SharedCache(campaign.status),
+        superpixels=superpixels,
+        learner=learner,
+    )
     checks = [known_host(hosts), same_origin, *([token_needed(Tokens.of(token))] if token is not None else [])]
     app = FastAPI(
         title="minimax-al: labelling",
@@ -105,8 +112,6 @@ def create_app(
         ],
     )
     app.state.shared = state
-    app.state.explorer = Explorer(campaign.context)
-    app.state.map_jobs = Jobs(campaign, map_jobs.COMMAND)
     add_exception_handlers(app)
     for part in PARTS:
         app.include_router(part.router)
@@ -125,5 +130,5 @@ async def _with_processes(app: FastAPI) -> AsyncIterator[None]:
     yield
     if state.learner is not None:
         await to_thread.run_sync(state.learner.stop)
-    await to_thread.run_sync(app.state.map_jobs.stop)
+    await to_thread.run_sync(state.map_jobs.stop)
     await to_thread.run_sync(state.jobs.stop)

@@ -23,6 +23,7 @@ from minimax_al.web.child import start_child
 from minimax_al.web.models import Job, JobOrder, MapOrder
 
 COMMAND = (sys.executable, "-m", "minimax_al.web.job")
+MAP_COMMAND = (sys.executable, "-m", "minimax_al.web.map_job")
 STOP_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Query
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.web.models import ClassGuess, ItemId, LikeliestClasses
-from minimax_al.web.pool import TheExplorer
 from minimax_al.web.refusals import declared
-from minimax_al.web.state import TheCampaign
+from minimax_al.web.state import TheCampaign, TheExplorer
 
 router = APIRouter(prefix="/api", tags=["labelling"], responses=declared(422))
 

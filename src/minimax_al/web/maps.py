@@ -8,12 +8,11 @@ from fastapi.responses import Response
 
 from minimax_al.exploring.pool_view import PoolView
 from minimax_al.exploring.projection import METHODS, MapMethod, PoolMap, has_tsne
-from minimax_al.web.map_jobs import TheMapJobs
 from minimax_al.web.models import Job, MapOrder
-from minimax_al.web.pool import TheExplorer
 from minimax_al.web.pool_models import Maps, MapState
 from minimax_al.web.refusals import as_conflict, declared, not_found
 from minimax_al.web.roles import ManagerOnly, TheRole
+from minimax_al.web.state import TheExplorer, TheMapJobs
 
 router = APIRouter(prefix="/api", tags=["maps"])
 managers = APIRouter(prefix="/api", tags=["maps"], dependencies=[ManagerOnly])
@@ -32,10 +31,9 @@ def maps(explorer: TheExplorer, jobs: TheMapJobs) -> Maps:
     has_features = explorer.has_features()
     states = []
     for method in METHODS:
-        version = explorer.map_version(method)
-        found = None if version is None else explorer.map(method)
-        shown = 0 if found is None else len(found.items)
-        states.append(MapState(method=method, version=None if found is None else version, images=shown))
+        version, shown = explorer.map_version(method), explorer.count_mapped(method)
+        known = version is not None and shown is not None
+        states.append(MapState(method=method, version=version if known else None, images=shown or 0 if known else 0))
     images = explorer.count_mappable() if has_features else 0
     return Maps(features=has_features, tsne=has_tsne(), images=images, maps=states, job=jobs.current)
 

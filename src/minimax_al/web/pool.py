@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 
 from minimax_al.campaign.rounds.leases import Holder
 from minimax_al.campaign.store.history import Origin
 from minimax_al.errors import DataError, UnknownNameError
 from minimax_al.exploring.bulk import CandidateOrder, count_candidates, find_candidates
-from minimax_al.exploring.explorer import Explorer, Subset
+from minimax_al.exploring.explorer import Subset
 from minimax_al.exploring.label_list import (
     LabelFilter,
     LabelKind,
@@ -30,7 +30,7 @@ from minimax_al.web.pool_models import (
 )
 from minimax_al.web.refusals import as_conflict, declared, not_found
 from minimax_al.web.roles import Role, TheRole
-from minimax_al.web.state import TheCampaign
+from minimax_al.web.state import TheCampaign, TheExplorer
 
 router = APIRouter(prefix="/api", tags=["pool"], responses=declared(400, 408, 413, 422))
 
@@ -39,17 +39,9 @@ Limit = Annotated[int, Query(ge=1, le=MOST)]
 ClassName = Annotated[str, Query(min_length=1, max_length=1000)]
 
 
-async def _explorer(request: Request) -> Explorer:
-    explorer: Explorer = request.app.state.explorer
-    return explorer
-
-
 def _hidden(role: Role) -> str | None:
     """Return the only author whose answers are shown: none on the annotator's link, so that nobody sees another's."""
     return None if role == "manager" else ""
-
-
-TheExplorer = Annotated[Explorer, Depends(_explorer)]
 
 
 @router.get("/candidates")

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from minimax_al.campaign import Campaign, Status
 from minimax_al.campaign.images.superpixels import SuperpixelFiles
+from minimax_al.exploring.explorer import Explorer
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
 from minimax_al.web.learner import Learner
@@ -24,6 +25,8 @@ class State:
     Attributes:
         campaign: Open campaign.
         jobs: Runner of the job.
+        map_jobs: Runner of the computation of a map: neither a training nor an answer waits for it.
+        explorer: Reader of the whole pool.
         readings: Cache of the campaign's status.
         superpixels: Superpixels of the images, computed when they are requested.
         learner: Live learner; None if the page works in rounds.
@@ -35,6 +38,8 @@ class State:
 
     campaign: Campaign
     jobs: Jobs
+    map_jobs: Jobs
+    explorer: Explorer
     readings: SharedCache[Status]
     superpixels: SuperpixelFiles
     learner: Learner | None = None
@@ -58,6 +63,16 @@ async def _jobs(request: Request) -> Jobs:
     return (await _state(request)).jobs
 
 
+async def _map_jobs(request: Request) -> Jobs:
+    return (await _state(request)).map_jobs
+
+
+async def _explorer(request: Request) -> Explorer:
+    return (await _state(request)).explorer
+
+
 TheState = Annotated[State, Depends(_state)]
 TheCampaign = Annotated[Campaign, Depends(_campaign)]
 TheJobs = Annotated[Jobs, Depends(_jobs)]
+TheMapJobs = Annotated[Jobs, Depends(_map_jobs)]
+TheExplorer = Annotated[Explorer, Depends(_explorer)]

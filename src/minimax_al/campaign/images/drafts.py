@@ -7,9 +7,10 @@ later change of the classes neither mixes them up nor loses the draft.
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,6 +25,8 @@ DRAFTS = "drafts"
 """Name of the folder of a campaign's drafts."""
 
 _KEY = "minimax-al"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -88,25 +91,27 @@ class DraftFiles:
             author: Name of the annotator.
             class_ids: Ids of the classes, in the order of their numbers.
         """
-        try:
-            with Image.open(self.path(content_hash, author), formats=("PNG",)) as image:
-                facts = json.loads(str(image.info[_KEY]))
-                mask = np.asarray(image, dtype=np.uint8)
-        except (OSError, UnidentifiedImageError, KeyError, ValueError):
-            return None  # a draft is a convenience: what cannot be read is drawn again
         today = {identity: number for number, identity in enumerate(class_ids)}
-        table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
-        for number, identity in enumerate(facts["classes"]):
-            table[number] = today.get(identity, IGNORED)
-        return Draft(table[mask], facts["at"])
+
+        def translate(image: Image.Image, facts: Mapping[str, Any]) -> Draft:
+            table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
+            for number, identity in enumerate(facts["classes"]):
+                table[number] = today.get(identity, IGNORED)
+            return Draft(table[np.asarray(image, dtype=np.uint8)], int(facts["at"]))
+
+        return self._read(content_hash, author, translate)
 
     def drawn_at(self, content_hash: str, author: str) -> int | None:
         """Return the time of a draft's last change, in milliseconds since 1970; None without a draft."""
+        return self._read(content_hash, author, lambda _, facts: int(facts["at"]))
+
+    def _read(self, content_hash: str, author: str, read: Callable[[Image.Image, Mapping[str, Any]], T]) -> T | None:
+        """Return what `read` returns for a draft's image and facts; None if there is no draft, or it is damaged."""
         try:
             with Image.open(self.path(content_hash, author), formats=("PNG",)) as image:
-                return int(json.loads(str(image.info[_KEY]))["at"])
-        except (OSError, UnidentifiedImageError, KeyError, ValueError):
-            return None
+                return read(image, json.loads(str(image.info[_KEY])))
+        except (OSError, UnidentifiedImageError, KeyError, ValueError, TypeError, IndexError):
+            return None  # a draft is a convenience: what cannot be read is drawn again
 
     def remove(self, content_hash: str, author: str) -> None:
         """Remove an annotator's draft, if it exists."""

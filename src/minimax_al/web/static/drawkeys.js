@@ -1,6 +1,6 @@
 /** Keys of the drawing surface. They come before the page's own keys, which keep all others. */
 
-import { isTyping } from "./keys.js";
+import { isTyping, MOVES } from "./keys.js";
 import { state } from "./state.js";
 
 const TOOL_KEYS = { b: "brush", e: "eraser", p: "polygon", k: "fill", x: "superpixels", v: "hand" };
@@ -9,7 +9,6 @@ const COMMAND_KEYS = {
   "[": "smaller", "]": "larger", "/": "find", Enter: "confirm", Backspace: "undoAnswer",
 };
 const REPEATING = new Set(["smaller", "larger", "undo", "redo"]);
-const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const FAR = 10; // pixels of the image per key press with Shift
 
 /** The crosshair that arrow keys move while the surface has the focus; a point in pixels of the image, or null. */

@@ -62,7 +62,8 @@ const COMMANDS = {
   Escape: "escape", "?": "help", ".": "like",
 };
 const SHIFTED = { c: "confirmView", e: "explore" };
-const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** Columns and rows that an arrow key moves. */
+export const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const REPEATING = new Set(["zoomIn", "zoomOut"]); // a key held down must not answer ten images
 
 /** Listens to the keyboard. `commands`: by name, and `choose(index)`, `move(dx, dy, extend)`, `selectAll()`. */

@@ -1,6 +1,7 @@
 /** Pointer and keys on the map: drag to move, draw around points to select them; with keys, a circle does the same. */
 
 import { draw } from "./dom.js";
+import { MOVES } from "./keys.js";
 
 const NEAR = 6; // pixels between two corners of a lasso
 const STILL = 4; // pixels that a click may move
@@ -105,14 +106,13 @@ export class Lasso {
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const act = {
       "+": () => this.map.zoom(1, this.circle?.at), "=": () => this.map.zoom(1, this.circle?.at),
       "-": () => this.map.zoom(-1, this.circle?.at), "−": () => this.map.zoom(-1, this.circle?.at),
       f: () => this.map.fit(), "[": () => this.#grow(1 / GROWTH), "]": () => this.#grow(GROWTH),
       Enter: () => this.#take(event.shiftKey), " ": () => this.#take(event.shiftKey),
     };
-    if (event.key in moves) this.#step(...moves[event.key]);
+    if (event.key in MOVES) this.#step(...MOVES[event.key]);
     else if (event.key in act) act[event.key]();
     else if (event.key === "Escape" && this.circle !== null) this.#drop();
     else return; // Tab, and the page's own keys
