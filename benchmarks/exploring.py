@@ -238,9 +238,8 @@ def frames(count: int, seconds: float) -> list[str]:
             if name.startswith("WebGL"):  # the page itself would not use it
                 page.evaluate(ACCEPT_SOFTWARE)
             found = page.evaluate(FRAMES, [count, seconds, *side])
-            rows.append(
-                f"| {name}: {found['painter']}, {side[0]} × {side[1]}, {ratio} pixels per unit | {found['frames']:.0f} | {found['paint']:.1f} | {found['lasso']:.0f} |"
-            )
+            what = f"{name}: {found['painter']}, {side[0]} × {side[1]}, {ratio} pixels per unit"
+            rows.append(f"| {what} | {found['frames']:.0f} | {found['paint']:.1f} | {found['lasso']:.0f} |")
             browser.close()
     server.shutdown()
     return rows

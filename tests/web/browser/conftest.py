@@ -1,5 +1,6 @@
 import importlib
-from contextlib import ExitStack
+import shutil
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ collect_ignore = ["artist.py", "mask_session.py", "people.py", "session.py", "sh
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def modules():
     """Scripts in the folder of this file, which import one another by name."""
     pytest.importorskip("playwright", reason="Playwright's Python package is not installed")
@@ -25,20 +26,38 @@ def modules():
         yield people, importlib.import_module("shown"), importlib.import_module("session")
 
 
-@pytest.fixture
-def ann(modules, tmp_path):
-    """A campaign with an open round, and Ann at its page."""
-    people, shown, session = modules
-    truth = shown.draw_images(tmp_path / "images", each=3)
-    classes = sorted(set(truth.values()))
-    with (
-        Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, recipe="scratch") as campaign,
-        people.served(campaign) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
-    ):
+@pytest.fixture(scope="package")
+def browser(modules):
+    """One Chromium for all tests of this folder; each test has contexts of its own in it."""
+    # Not for the session: the loop of Playwright would be in the way of other tests of asyncio.
+    people, _, session = modules
+    with session.sync_playwright() as playwright, people.launch(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def shapes(modules, tmp_path_factory):
+    """The folder of a campaign of nine images with an open round of six, to copy; and the images' classes."""
+    place = tmp_path_factory.mktemp("shapes")
+    truth = modules[1].draw_images(place / "images", each=3)
+    with Campaign.create(
+        place / "campaign", place / "images", sorted(set(truth.values())), recipe="scratch"
+    ) as campaign:
         campaign.query(6)
-        person = people.Person(browser.new_context().new_page(), "ann", truth, classes)
+    return place / "campaign", truth
+
+
+@pytest.fixture
+def ann(modules, browser, shapes, tmp_path):
+    """A campaign with an open round, and Ann at its page."""
+    people, _, _ = modules
+    template, truth = shapes
+    with (
+        Campaign.open(shutil.copytree(template, tmp_path / "campaign")) as campaign,
+        people.served(campaign) as address,
+        closing(browser.new_context()) as context,
+    ):
+        person = people.Person(context.new_page(), "ann", truth, list(campaign.classes))
         person.open(address)
         yield campaign, person
 

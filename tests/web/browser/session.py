@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from people import BACK, CLASS_KEYS, EPOCH_OR_END, LEFT, PATIENCE, SAYS, SINGLE, Person, launch, served
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from shown import copy_flat, draw_images
 
 from minimax_al.campaign import Campaign
@@ -325,7 +325,14 @@ def wait_for(condition: Any, seconds: float = 20) -> None:
 
 
 def run(
-    place: Path, truth: dict[str, str], budget: int, *, shots: Path | None, train: bool, **settings: Any
+    place: Path,
+    truth: dict[str, str],
+    budget: int,
+    browser: Browser,
+    *,
+    shots: Path | None,
+    train: bool,
+    **settings: Any,
 ) -> dict[str, float]:
     """The whole session over the images in `place/images`; returns its figures."""
     classes = sorted(set(truth.values()))
@@ -335,8 +342,6 @@ def run(
             folder, place / "images", classes, recipe=LIGHT, stored_size=64, near_duplicates="off", **settings
         ) as campaign,
         served(campaign) as address,
-        sync_playwright() as playwright,
-        launch(playwright) as browser,
     ):
         sizes = {"width": 1280, "height": 800}
         people = [
@@ -370,7 +375,8 @@ def main() -> None:
             truth = draw_images(place / "images", given.each)
         else:
             truth = copy_flat(given.images, place / "images", given.classes, given.each)
-        figures = run(place, truth, given.budget, shots=given.shots, train=True, strategy=given.strategy)
+        with sync_playwright() as playwright, launch(playwright) as browser:
+            figures = run(place, truth, given.budget, browser, shots=given.shots, train=True, strategy=given.strategy)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 

@@ -1,5 +1,7 @@
 """Buttons of classes: long names, many classes, likely and recent ones on the digits."""
 
+from contextlib import ExitStack, closing
+
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,32 +22,28 @@ MANY = [f"{kind} {number:02d}" for kind in ("heron", "egret", "stork", "ibis") f
 
 
 @pytest.fixture
-def open_page(modules, tmp_path):
+def open_page(modules, browser, tmp_path):
     """Opens the page of a campaign with the given classes."""
-    people, shown, session = modules
+    people, shown, _ = modules
     truth = shown.draw_images(tmp_path / "images", each=4)
-    with session.sync_playwright() as playwright, people.launch(playwright) as browser:
-        running = []
+    with ExitStack() as opened:
 
         def make(classes, model=False):
-            campaign = Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, recipe="scratch")
-            running.append(campaign)
+            campaign = opened.enter_context(
+                Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, recipe="scratch")
+            )
             campaign.query(10)
             if model:
                 add_model(campaign)
-            served = people.served(campaign)
-            running.append(served)
-            person = people.Person(browser.new_context().new_page(), "ann", truth, classes)
-            person.open(served.__enter__())
+            address = opened.enter_context(people.served(campaign))
+            context = opened.enter_context(closing(browser.new_context()))
+            person = people.Person(context.new_page(), "ann", truth, classes)
+            person.open(address)
             person.shows("single")
             person.image()
             return campaign, person
 
         yield make
-        if len(running) > 1:
-            running[1].__exit__(None, None, None)
-        for campaign in running[:1]:
-            campaign.close()
 
 
 def add_model(campaign):

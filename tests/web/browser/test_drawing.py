@@ -25,13 +25,6 @@ def save_images(folder, count, size=SMALL):
 
 
 @pytest.fixture(scope="module")
-def browser(modules):
-    people, _, session = modules
-    with session.sync_playwright() as playwright, people.launch(playwright) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def artist(modules):
     return importlib.import_module("artist")
 
@@ -64,6 +57,8 @@ def open_page(modules, browser, gallery, artist):
         return artist.Artist(person, SMALL)
 
     yield open_page
+    for person in opened:
+        person.page.context.close()
     assert [person.problems for person in opened] == [[] for _ in opened]
 
 

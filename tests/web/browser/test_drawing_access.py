@@ -12,8 +12,8 @@ SIZE = (64, 48)
 
 
 @pytest.fixture(scope="module", params=[8, 120])
-def page(request, modules, tmp_path_factory):
-    people, _, session = modules
+def page(request, modules, browser, tmp_path_factory):
+    people, _, _ = modules
     folder = tmp_path_factory.mktemp("access")
     (folder / "images").mkdir()
     for number in range(6):
@@ -24,17 +24,15 @@ def page(request, modules, tmp_path_factory):
             folder / "campaign", folder / "images", classes, "segmentation", near_duplicates="off"
         ) as campaign,
         people.served(campaign) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
     ):
         campaign.query(6)
-        person = people.Person(
-            browser.new_context(viewport={"width": 1280, "height": 800}).new_page(), "ann", {}, classes
-        )
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        person = people.Person(context.new_page(), "ann", {}, classes)
         person.open(address)
         hand = importlib.import_module("artist").Artist(person, SIZE)
         hand.ready()
         yield campaign, hand, len(classes)
+        context.close()
         assert person.problems == []
 
 

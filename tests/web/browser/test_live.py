@@ -1,5 +1,7 @@
 """Live labelling in a real browser: suggestions and accuracy change on the page while its annotator answers."""
 
+from contextlib import closing
+
 import pytest
 
 from minimax_al.campaign import Campaign
@@ -12,9 +14,9 @@ PATIENCE = 60_000  # milliseconds: the learner's process loads torch
 
 
 @pytest.fixture
-def live_page(modules, tmp_path):
+def live_page(modules, browser, tmp_path):
     """An empty campaign on features with its learner, and Ann at the page."""
-    people, _, session = modules
+    people, _, _ = modules
     images, table = write_clusters(tmp_path / "pool", count=60)
     truth = {path.name: class_of(path.name) for path in images.iterdir()}
     made = Campaign.create(
@@ -22,12 +24,8 @@ def live_page(modules, tmp_path):
     )
     with made as campaign:
         learner = Learner(campaign, LiveOptions(batch=6, random_share=0.0))
-        with (
-            people.served(campaign, learner=learner) as address,
-            session.sync_playwright() as playwright,
-            people.launch(playwright) as browser,
-        ):
-            person = people.Person(browser.new_context().new_page(), "ann", truth, list(CLASSES))
+        with people.served(campaign, learner=learner) as address, closing(browser.new_context()) as context:
+            person = people.Person(context.new_page(), "ann", truth, list(CLASSES))
             person.open(address)
             yield campaign, person, learner
 

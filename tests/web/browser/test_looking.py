@@ -1,5 +1,7 @@
 """What the page shows of an image: pixels as the model sees them, contrast, 1:1, and the keys in the large view."""
 
+from contextlib import ExitStack, closing
+
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -34,10 +36,10 @@ IMAGES = {"deep": dark_16_bits(), "black ink": ink((0, 0, 0)), "white ink": ink(
 
 
 @pytest.fixture
-def look(modules, tmp_path):
+def look(modules, browser, tmp_path):
     """Opens the page of a campaign of one kind of image."""
-    people, _, session = modules
-    with session.sync_playwright() as playwright, people.launch(playwright) as browser:
+    people, _, _ = modules
+    with ExitStack() as opened:
 
         def make(image, size=None):
             folder = tmp_path / "images"
@@ -48,20 +50,16 @@ def look(modules, tmp_path):
                 copy[0, 0] = number + 1  # no two are copies
                 Image.fromarray(copy).save(folder / f"{number}.png")
             options = {"recipe": "scratch", "near_duplicates": "off"}
-            campaign = Campaign.create(tmp_path / "campaign", folder, ["cat", "dog"], **options)
+            campaign = opened.enter_context(Campaign.create(tmp_path / "campaign", folder, ["cat", "dog"], **options))
             campaign.query(3)
-            served = people.served(campaign)
-            made.append((campaign, served))
-            person = people.Person(browser.new_context().new_page(), "ann", {}, ["cat", "dog"])
-            person.open(served.__enter__())
+            address = opened.enter_context(people.served(campaign))
+            context = opened.enter_context(closing(browser.new_context()))
+            person = people.Person(context.new_page(), "ann", {}, ["cat", "dog"])
+            person.open(address)
             person.image()
             return campaign, person
 
-        made = []
         yield make
-        for campaign, served in made:
-            served.__exit__(None, None, None)
-            campaign.close()
 
 
 @pytest.mark.parametrize("kind", list(IMAGES))

@@ -36,13 +36,6 @@ def trained(tmp_path_factory):
     return place / "herons"
 
 
-@pytest.fixture(scope="module")
-def browser(modules):
-    people, _, session = modules
-    with session.sync_playwright() as playwright, people.launch(playwright) as browser:
-        yield browser
-
-
 @pytest.fixture
 def ann(modules, trained, tmp_path, browser):
     people, _, _ = modules

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -14,18 +15,16 @@ SIZE = (40, 30)
 
 
 @pytest.fixture(scope="module")
-def page(modules, tmp_path_factory):
+def page(modules, browser, tmp_path_factory):
     """A page that has loaded nothing but can import the page's modules."""
-    people, shown, session = modules
+    people, shown, _ = modules
     place = tmp_path_factory.mktemp("rasters")
     shown.draw_images(place / "images", each=2)
     with (
         Campaign.create(place / "campaign", place / "images", ["disc", "square"], recipe="scratch") as campaign,
         people.served(campaign) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
+        closing(browser.new_page()) as page,
     ):
-        page = browser.new_page()
         page.goto(f"{address}static/icon.svg")
         yield page
 

@@ -1,4 +1,5 @@
 import itertools
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from minimax_al.campaign import Campaign
 pytest.importorskip("playwright", reason="Playwright's Python package is not installed")
 
 
-def test_two_annotators_label_train_review_and_export(modules, tmp_path):
+def test_two_annotators_label_train_review_and_export(modules, browser, tmp_path):
     _, shown, session = modules
     # What is trained is the campaign's to test; here the second round is drawn, in a process that loads no torch.
     truth = shown.draw_images(tmp_path / "images", each=10)
-    figures = session.run(tmp_path, truth, budget=20, shots=None, train=False, strategy="random")
+    figures = session.run(tmp_path, truth, 20, browser, shots=None, train=False, strategy="random")
     assert figures["labels"] >= 20
 
 
@@ -97,17 +98,15 @@ def test_leases_of_a_crashed_browser_expire_soon(ann):
     assert len(campaign.lease("bob", 6).picks) == 6
 
 
-def test_a_mask_file_named_after_another_image_needs_confirmation(modules, tmp_path):
-    people, shown, session = modules
+def test_a_mask_file_named_after_another_image_needs_confirmation(modules, browser, tmp_path):
+    people, shown, _ = modules
     shown.draw_images(tmp_path / "images", each=2)
     classes = ["ground", "thing", "sky"]
     with (
         Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, "segmentation") as campaign,
         people.served(campaign) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
+        closing(browser.new_page()) as page,
     ):
-        page = browser.new_page()
         person = people.Person(page, "ann", {}, classes)
         person.open(address)
         assert "a mask for each image" in page.inner_text(".steps")
@@ -138,18 +137,16 @@ def test_a_mask_file_named_after_another_image_needs_confirmation(modules, tmp_p
 
 
 @pytest.fixture(scope="module")
-def page(modules, tmp_path_factory):
+def page(modules, browser, tmp_path_factory):
     """A page that has loaded nothing but can import the page's modules."""
-    people, shown, session = modules
+    people, shown, _ = modules
     place = tmp_path_factory.mktemp("modules")
     shown.draw_images(place / "images", each=2)
     with (
         Campaign.create(place / "campaign", place / "images", ["disc", "square"], recipe="scratch") as campaign,
         people.served(campaign) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
+        closing(browser.new_page()) as page,
     ):
-        page = browser.new_page()
         page.goto(f"{address}static/icon.svg")
         yield page
 

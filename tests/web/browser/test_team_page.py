@@ -10,17 +10,15 @@ TOKEN = "a-token-that-nobody-guesses"
 
 
 @pytest.fixture
-def team(modules, tmp_path):
+def team(modules, browser, tmp_path):
     """A campaign whose images all go to two annotators, served with a token, and a browser."""
-    people, shown, session = modules
+    people, shown, _ = modules
     truth = shown.draw_images(tmp_path / "images", each=4)
     classes = sorted(set(truth.values()))
     options = {"recipe": "scratch", "overlap": 1.0, "team_page": True}
     with (
         Campaign.create(tmp_path / "campaign", tmp_path / "images", classes, **options) as campaign,
         people.served(campaign, token=TOKEN) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
     ):
         campaign.query(12)
         items = [pick.item for pick in campaign.picks()]
@@ -29,14 +27,18 @@ def team(modules, tmp_path):
         campaign.label(items[2:], "disc", "bob", if_waiting=True, origin="page")
 
         def open_page(token, name):
-            page = browser.new_context().new_page()
+            contexts.append(browser.new_context())
+            page = contexts[-1].new_page()
             person = people.Person(page, name, truth, classes)
             page.goto(f"{address}?token={token}")
             page.wait_for_selector("#author[open]")
             person.open(address)
             return person
 
+        contexts = []
         yield campaign, open_page, address
+        for context in contexts:
+            context.close()
 
 
 def violations(page):

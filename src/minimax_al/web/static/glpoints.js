@@ -43,7 +43,7 @@ export class GlPoints {
   }
 
   constructor(canvas, gl) {
-    Object.assign(this, { canvas, gl, count: 0 });
+    Object.assign(this, { canvas, gl, count: 0, most: Infinity }); // most: pixels of a frame while the view moves
     this.program = link(gl);
     gl.useProgram(this.program);
     this.buffers = Object.fromEntries(["place", "colour", "chosen"].map((name) => [name, gl.createBuffer()]));

@@ -5,6 +5,7 @@ import { ringColour } from "./glpoints.js";
 export class PixelPoints {
   constructor(canvas) {
     this.canvas = canvas;
+    this.most = 700_000; // pixels of a frame while the view moves
     this.context = canvas.getContext("2d");
     this.points = new Float32Array(0);
     this.layers = [];

@@ -5,6 +5,7 @@ import { PixelPoints } from "./pixelpoints.js";
 
 const MOST = 60; // largest enlargement
 const STEP = 1.25;
+const REST = 150; // milliseconds after the last movement before the map is drawn in full resolution
 const CELLS = 128; // per side, of the grid that finds points by position
 
 export class PointMap {
@@ -18,6 +19,7 @@ export class PointMap {
     this.scale = 1;
     this.centre = [0, 0];
     this.asked = null;
+    this.resting = null; // timer that ends a movement
     this.frames = 0; // drawn so far, for measurements
     this.painter = GlPoints.on(canvas) ?? new PixelPoints(canvas);
     canvas.addEventListener("webglcontextrestored", () => {
@@ -62,7 +64,7 @@ export class PointMap {
 
   /** Draws now. */
   paint() {
-    const ratio = Math.min(2, devicePixelRatio || 1);
+    const ratio = this.#ratio();
     const [width, height] = [Math.round(this.canvas.clientWidth * ratio), Math.round(this.canvas.clientHeight * ratio)];
     if (width === 0 || height === 0) return;
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
@@ -127,7 +129,24 @@ export class PointMap {
     return found.sort((one, other) => one - other);
   }
 
+  /** Pixels of the canvas per pixel of the screen: fewer while the view moves, where each pixel costs time. */
+  #ratio() {
+    const full = Math.min(2, devicePixelRatio || 1);
+    const area = this.canvas.clientWidth * this.canvas.clientHeight;
+    return this.resting === null || area === 0 ? full : Math.min(full, Math.sqrt(this.painter.most / area));
+  }
+
+  /** Notes that the view moves; once it rests, it is drawn in full resolution. */
+  #move() {
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      this.resting = null;
+      this.draw();
+    }, REST);
+  }
+
   #look(scale, [x, y]) {
+    this.#move();
     this.scale = scale;
     const limit = 1.05 - 0.5 / scale;
     this.centre = [x, y].map((value) => Math.min(limit, Math.max(-limit, scale === 1 ? 0 : value)));
