@@ -5,8 +5,8 @@
 
 Neighbours are searched among the images of a store of ReLU-like features in clusters. The labels' view is that of a
 campaign with a label on every image. Frames are counted while the view moves, in a headless Chromium whose WebGL runs
-in software (SwiftShader), and with the painter for browsers without WebGL; a graphics card draws them faster. The CPU
-seconds of a search or view hold on a busy machine, too.
+in software (SwiftShader), and with the painter for browsers without WebGL, on a usual and on a dense screen; a graphics
+card draws them faster. The CPU seconds of a search or view hold on a busy machine, too.
 """
 
 import argparse

@@ -1,7 +1,5 @@
 """Classes edited on the page, in a browser."""
 
-from axe_playwright_python.sync_playwright import Axe
-
 
 def test_a_manager_edits_the_classes(ann):
     campaign, person = ann
@@ -11,7 +9,6 @@ def test_a_manager_edits_the_classes(ann):
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("#classes-edit")
     page.wait_for_selector("#class-editor[open] li >> nth=2")
-    assert [one["id"] for one in Axe().run(page).response["violations"]] == []
     assert page.locator("#class-rows").get_by_role("button", name="Delete disc").count() == 0  # it has a label
     page.get_by_label("Name of disc").fill("ring")
     page.get_by_role("button", name="Rename disc").click()
@@ -19,7 +16,11 @@ def test_a_manager_edits_the_classes(ann):
     page.fill("#class-new", "star")
     page.keyboard.press("Enter")
     page.wait_for_selector("#class-said:has-text('star is added')")
-    page.get_by_label("Merge ring into").select_option("square")
+    merging = page.get_by_label("Merge ring into")
+    assert merging.locator("option").count() == 1
+    merging.focus()
+    assert merging.locator("option").all_inner_texts() == ["Merge into …", "square", "triangle", "star"]
+    merging.select_option("square")
     page.wait_for_selector("#class-said:has-text('1 label changed')")
     page.get_by_role("button", name="Delete triangle").click()
     page.wait_for_selector("#class-said:has-text('triangle is deleted')")

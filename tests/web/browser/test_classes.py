@@ -4,7 +4,6 @@ from contextlib import ExitStack, closing
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.progress.pool_predictions import Likeliest, write_pool_predictions
@@ -135,16 +134,3 @@ def test_recent_classes_are_known_after_a_reload(open_page):
     path = person.press("6")
     person.saved()
     assert campaign.labels()[path] == "ibis 03"
-
-
-@pytest.mark.parametrize(("scheme", "classes"), [("light", LONG), ("dark", LONG), ("light", MANY), ("dark", MANY)])
-def test_the_page_has_no_accessibility_violation(open_page, scheme, classes):
-    _, person = open_page(classes, model=True)
-    page = person.page
-    page.emulate_media(color_scheme=scheme)
-    for key, phase in ((None, "single"), ("g", "grid"), ("l", "review")):
-        if key:
-            page.keyboard.press(key)
-            person.shows(phase)
-        found = [(one["id"], one["nodes"][0]["html"]) for one in Axe().run(page).response["violations"]]
-        assert found == [], phase

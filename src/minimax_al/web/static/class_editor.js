@@ -56,8 +56,10 @@ function row({ name, labels }, all) {
     event.preventDefault();
     void change(() => api.renameClass(name, box.value.trim()), `${name} is now ${box.value.trim()}`);
   } }, box, rename);
-  const others = all.filter((other) => other.name !== name).map((other) => make("option", { value: other.name }, other.name));
-  const into = make("select", { "aria-label": `Merge ${name} into` }, make("option", { value: "" }, "Merge into …"), others);
+  const into = make("select", { "aria-label": `Merge ${name} into` }, make("option", { value: "" }, "Merge into …"));
+  // Filled when it is used: the lists of 120 classes have 14,000 entries together.
+  const fill = () => into.length === 1 && into.append(...all.filter((other) => other.name !== name).map((other) => make("option", { value: other.name }, other.name)));
+  for (const event of ["focus", "mousedown"]) into.addEventListener(event, fill);
   into.addEventListener("change", () => void merge(name, into, labels));
   const remove = make("button", { type: "button", class: "link", "aria-label": `Delete ${name}`, onclick: () => change(() => api.removeClass(name), `${name} is deleted`) }, "Delete");
   return make("li", {}, form, make("span", { class: "quiet" }, count(labels, "label")), into, labels === 0 && remove);
