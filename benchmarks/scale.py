@@ -2,25 +2,29 @@
 
     python benchmarks/scale.py store --images 100000 1000000 --storage postgresql+psycopg://USER@HOST/DATABASE
     python benchmarks/scale.py choose --images 100000 1000000 --width 128 --scratch FOLDER
+    python benchmarks/scale.py round --images 1000000 --storage postgresql+psycopg://USER@HOST/DATABASE
     python benchmarks/scale.py embed
     python benchmarks/scale.py report
 
 Each step runs in a process of its own. Rows are added to results/scale.csv, in place of an earlier row of the same step
 and size; `report` writes results/scale.md and results/scale-growth.svg from them.
 
-* `store --prefilled`: PostgreSQL makes the rows that `mal new` would store; the other steps are measured on them.
+* `--prefilled`: PostgreSQL makes the rows that `mal new` would store; the other steps are measured on them.
+* `--steps` names the steps to measure; `--pool FOLDER` keeps the drawn features there, and uses them if they are there.
 * `store`: the images are the lines of a Parquet manifest with their hash, width and height, so that no image is read.
   Reading and decoding, which take the same for each image, are measured by `embed`.
 * `choose`: whole rounds (fit and query) on drawn features in float16 that are mapped from disk, 100 classes, 1,000
   labels, 1,000 picks. The files are deleted afterwards.
+* `round`: `mal query` of 500 images in a campaign on features with 1,000 labels, as a whole: reading the pool,
+  training, cross-validation, predicting and choosing. Each step is one strategy.
 * `embed`: images per second of drawn photographs, from a folder.
 
-Memory is the peak of private memory (RssAnon) of the step's process; pages of a mapped file are not private.
+Memory is the peak of private memory (RssAnon) of the step's process; pages of a mapped file are not private. A step
+on features names the bytes that came from the disk and not from the system's cache.
 """
 
 import argparse
 import csv
-import hashlib
 import json
 import os
 import shutil
@@ -37,35 +41,16 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from scale_pools import CLASSES, LABELS, draw_features, prefill, write_campaign, write_manifest
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = ("case", "images", "width", "step", "seconds", "cpu_seconds", "peak_mib", "note")
 PACKAGES = ("minimax-al", "torch", "numpy", "sqlalchemy", "psycopg")
-CLASSES, LABELS, BUDGET = 100, 1000, 1000
-BLOCK = 65_536
+BUDGET = 1000
 STRATEGIES = ("margin", "cluster_margin", "dropquery")
+ROUND_BUDGET = 500
 STORE_STEPS = ("new", "query", "lease", "label", "status", "import", "export", "refresh")
 PHOTOGRAPHS = 400
-
-
-def write_manifest(path: Path, images: int) -> None:
-    """Write a Parquet manifest of images that are nowhere, in folders of 10,000."""
-    import pyarrow as pa  # noqa: PLC0415 - for this case alone
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    kinds = [("path", pa.string()), ("site", pa.string()), ("sha256", pa.string()), ("width", pa.int32())]
-    schema = pa.schema([*kinds, ("height", pa.int32())])
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, images, BLOCK):
-            numbers = range(start, min(start + BLOCK, images))
-            columns = {
-                "path": [f"s3://pool/{number // 10_000:05d}/{number % 10_000:04d}.jpg" for number in numbers],
-                "site": ["ABCDE"[number % 5] for number in numbers],
-                "sha256": [hashlib.sha256(number.to_bytes(8)).hexdigest() for number in numbers],
-                "width": [640] * len(numbers),
-                "height": [480] * len(numbers),
-            }
-            writer.write_table(pa.table(columns, schema))
 
 
 def store_step(step: str, folder: Path, manifest: Path, storage: str | None) -> str:  # noqa: PLR0911 - one per step
@@ -102,54 +87,17 @@ def store_step(step: str, folder: Path, manifest: Path, storage: str | None) -> 
         return str(campaign.refresh())
 
 
-PREFILL = """
-INSERT INTO items (path, status, content_hash, width, height, size_bytes, modified_ns, added_at, attributes)
-SELECT 's3://pool/' || lpad((n / 10000)::text, 5, '0') || '/' || lpad((n % 10000)::text, 4, '0') || '.jpg', 'active',
-    hex, 640, 480, 0,
-    (('x' || substr(encode(sha256(convert_to('sha256=' || hex, 'UTF8')), 'hex'), 1, 16))::bit(64)::bigint >> 1)
-        & 9223372036854775807,
-    0, json_build_object('site', substr('ABCDE', (n % 5 + 1)::int, 1))
-FROM (
-    SELECT n, encode(sha256(int8send(n)), 'hex') AS hex FROM generate_series({start}::bigint, {stop}::bigint) AS n
-) AS made
-"""
-"""The rows that `mal new` stores for the manifest, made by PostgreSQL itself."""
+def round_step(step: str, folder: Path) -> str:
+    """Open a round of a campaign by a strategy; return what came of it."""
+    from minimax_al.campaign import Campaign  # noqa: PLC0415 - its import is part of a command
 
-
-def prefill(folder: Path, images: int, storage: str) -> None:
-    """Make the campaign of the first images by `mal new`, and let the database add the rows of all others."""
-    from sqlalchemy import text  # noqa: PLC0415
-
-    from minimax_al.campaign import Campaign  # noqa: PLC0415
-
-    write_manifest(folder / "first.parquet", BLOCK)
-    names = [f"class {number}" for number in range(CLASSES)]
-    with Campaign.create(
-        folder / "campaign", folder / "first.parquet", names, storage=storage, recipe="scratch"
-    ) as made:
-        for start in range(BLOCK, images, 1_000_000):
-            with made.store.writing() as connection:
-                connection.execute(text(PREFILL.format(start=start, stop=min(start + 1_000_000, images) - 1)))
-        with made.store.writing() as connection:
-            connection.execute(text("ANALYZE items"))
-        (folder / "first.parquet").rename(folder / "part.parquet")
-        write_manifest(folder / "first.parquet", images)
-
-
-def draw_features(path: Path, images: int, width: int) -> np.ndarray:
-    """Write class centres with noise in float16, block by block, and return the classes."""
-    generator = np.random.default_rng(0)
-    centres = np.abs(generator.normal(size=(CLASSES, width))).astype(np.float32)
-    targets = generator.integers(CLASSES, size=images)
-    # The noise of a block is one of the drawn block, shifted: drawing ten million rows anew would take hours.
-    noise = generator.normal(size=(BLOCK, width)).astype(np.float16)
-    stored = np.lib.format.open_memmap(path, "w+", np.float16, (images, width))
-    for number, start in enumerate(range(0, images, BLOCK)):
-        part = targets[start : start + BLOCK]
-        shifted = np.roll(noise, 977 * number, axis=0)[: len(part)]
-        stored[start : start + len(part)] = np.abs(centres[part].astype(np.float16) + shifted)
-    stored.flush()
-    return targets
+    with Campaign.open(folder) as campaign:
+        if campaign.status().round is not None:
+            campaign.close_round()
+        began = time.perf_counter()
+        found = campaign.query(ROUND_BUDGET, step)
+        seconds = time.perf_counter() - began
+        return f"{found.picks} picks in {seconds:.1f} s"
 
 
 def choose_step(step: str, folder: Path, images: int) -> str:
@@ -205,10 +153,20 @@ def do(job: dict[str, Any]) -> dict[str, Any]:
             note = store_step(step, folder / "campaign", folder / "pool.parquet", job["storage"])
         elif job["case"] == "choose":
             note = choose_step(step, folder, job["images"])
+        elif job["case"] == "round":
+            note = round_step(step, folder / "campaign")
         else:
             note = embed_step(folder)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+    if job["case"] in {"choose", "round"}:
+        note += f"; {bytes_read() / 2**30:.1f} GiB read from disk"
     return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": high[0], "note": note}
+
+
+def bytes_read() -> int:
+    """Return the bytes that the system has read from the disk for this process."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
 
 
 @contextmanager
@@ -245,25 +203,33 @@ def apart(job: dict[str, Any]) -> dict[str, Any]:
 
 def measure(case: str, images: int, width: int, options: argparse.Namespace) -> None:
     """Measure all steps of one case at one size, and keep each as it ends."""
-    folder = Path(tempfile.mkdtemp(dir=options.scratch, prefix="scale-"))
+    folder = options.pool or Path(tempfile.mkdtemp(dir=options.scratch, prefix="scale-"))
+    folder.mkdir(parents=True, exist_ok=True)
     job = {"case": case, "images": images, "width": width, "folder": str(folder), "storage": options.storage}
     try:
         if case == "store":
             steps: Sequence[str] = STORE_STEPS
             if options.prefilled:
-                prefill(folder, images, options.storage)
                 steps = STORE_STEPS[1:]
+                if not (folder / "first.parquet").is_file():
+                    prefill(folder, images, options.storage)
             else:
                 write_manifest(folder / "pool.parquet", images)
         elif case == "choose":
-            np.save(folder / "targets.npy", draw_features(folder / "pool.npy", images, width))
-            steps = options.strategies or STRATEGIES
+            if not (folder / "targets.npy").is_file():
+                np.save(folder / "targets.npy", draw_features(folder / "pool.npy", images, width))
+            steps = STRATEGIES
+        elif case == "round":
+            if not (folder / "labels.csv").is_file():
+                write_campaign(folder, images, width, options.storage)
+            steps = STRATEGIES
         else:
             steps = ("embed",)
-        for step in steps:
+        for step in steps if options.steps is None else options.steps:
             keep({name: value for name, value in apart({**job, "step": step}).items() if name in COLUMNS})
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if options.pool is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def rows() -> list[dict[str, str]]:
@@ -292,7 +258,9 @@ def report(heading: str) -> None:
     lines = [heading, "", "| case | images | step | seconds | CPU seconds | peak memory (MiB) | what came of it |"]
     lines.append("|---|---:|---|---:|---:|---:|---|")
     for row in rows():
-        case = row["case"] + (f", {int(row['width']):,} features" if row["case"] == "choose" else "")
+        case = row["case"] + (
+            f", {int(row['width']):,} features" if int(row["width"]) and row["case"] != "embed" else ""
+        )
         size = "" if row["case"] == "embed" else f"{int(row['images']):,}"
         numbers = [f"{float(row[name]):,.1f}" for name in ("seconds", "cpu_seconds")]
         memory = f"{float(row['peak_mib']):,.0f}"
@@ -312,9 +280,9 @@ def draw(path: Path) -> None:
             if case == "embed":
                 continue
             points = [row for row in rows() if (row["case"], row["width"], row["step"]) == (case, width, step)]
-            name = step if case == "store" else f"{step}, d={width}"
+            name = step if case == "store" else f"{case}: {step}, d={width}"
             x, y = [int(row["images"]) for row in points], [float(row[column]) for row in points]
-            axes.loglog(x, y, "o-" if case == "store" else "s--", label=name, markersize=4)
+            axes.loglog(x, y, {"store": "o-", "choose": "s--", "round": "^:"}[case], label=name, markersize=4)
         axes.set_xlabel("images")
         axes.set_title(title)
         axes.grid(visible=True, alpha=0.3)
@@ -328,10 +296,11 @@ def main() -> None:
         sys.stdout.write(json.dumps(do(json.loads(sys.argv[2]))) + "\n")
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=("store", "choose", "embed", "report"))
+    parser.add_argument("case", choices=("store", "choose", "round", "embed", "report"))
     parser.add_argument("--images", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES)
+    parser.add_argument("--steps", nargs="*", help="steps to measure; none prepares the pool alone")
+    parser.add_argument("--pool", type=Path, help="folder that keeps the pool for further calls")
     parser.add_argument("--prefilled", action="store_true", help="rows made by PostgreSQL, without the step `new`")
     parser.add_argument("--storage", help="URL of a PostgreSQL database; by default SQLite")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
@@ -344,7 +313,7 @@ def main() -> None:
         measure("embed", PHOTOGRAPHS, 1280, options)
     else:
         for images in options.images:
-            measure(options.case, images, options.width if options.case == "choose" else 0, options)
+            measure(options.case, images, 0 if options.case == "store" else options.width, options)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
     from minimax_al.campaign.exchange.importing import Import
     from minimax_al.campaign.exchange.picks import ExportedPicks
     from minimax_al.campaign.images.inventory import Duplicate, FileState
-    from minimax_al.campaign.images.refresh import Refresh
+    from minimax_al.campaign.images.refresh_result import Refresh
     from minimax_al.campaign.images.views import ViewKind
     from minimax_al.campaign.progress.advice import Advice
     from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult

@@ -28,7 +28,8 @@ from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
 from minimax_al.campaign.images.duplicates import free_near_duplicates
 from minimax_al.campaign.images.images_folder import check_apart, check_usable, images_folder
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
-from minimax_al.campaign.images.refresh import Refresh, accept_changed, refresh_items
+from minimax_al.campaign.images.refresh import accept_changed, refresh_items
+from minimax_al.campaign.images.refresh_result import Refresh
 from minimax_al.campaign.images.relocation import check_holds_images
 from minimax_al.campaign.labelling import utc_now
 from minimax_al.campaign.modelling import Modelling

@@ -112,6 +112,29 @@ def test_a_row_whose_path_changes_keeps_its_label(make_campaign, write_manifest,
 
 
 @pytest.mark.usefixtures("small_portions")
+@pytest.mark.parametrize("distance", [1, 2, 3, 4, 7])
+def test_the_first_line_of_a_path_counts_wherever_the_second_is(make_campaign, write_manifest, caplog, distance):
+    """In the same portion, in the next one, which is listed before the first is written, and in a later one."""
+    images = [(f"{number:03d}", str(number)) for number in range(9)]
+    images[1 + distance] = ("001", "other content")
+    first = [image for number, image in enumerate(images) if number != 1 + distance]
+    campaign = make_campaign(images=write_manifest(*images))
+    assert rows(campaign) == settled(first)
+    assert caplog.messages == ["'s3://pool/001.jpg' is listed twice: its first line counts"]
+    campaign.label("s3://pool/001.jpg", "cat", author="ann")
+    assert str(campaign.refresh()) == "nothing new"
+    assert campaign.status().items == {"active": 8}
+
+
+def test_a_few_of_many_paths_that_are_listed_twice_are_named(make_campaign, write_manifest, caplog):
+    images = [(f"{number:03d}", str(number)) for number in range(15)]
+    campaign = make_campaign(images=write_manifest(*images, *images))
+    assert campaign.status().items == {"active": 15}
+    assert len(caplog.messages) == 11
+    assert caplog.messages[-1] == "5 further lines name an image again"
+
+
+@pytest.mark.usefixtures("small_portions")
 def test_no_image_is_picked_before_the_first_look_has_ended(  # noqa: PLR0917 - fixtures
     make_campaign, write_manifest, monkeypatch, storage, tmp_path, clock
 ):

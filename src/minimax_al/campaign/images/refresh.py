@@ -9,11 +9,10 @@ it, and no image is picked before the first one has ended (`store.first_look`).
 
 import logging
 import os
-from collections import Counter, defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from minimax_al.campaign.images.duplicates import Moves, Settled, find_near_duplicates, follow_moves, settle_new_items
 from minimax_al.campaign.images.fingerprints import Fingerprint, examine, examine_listed
+from minimax_al.campaign.images.refresh_result import MOST_NAMES, NamesByKind, Refresh, Repeats
 from minimax_al.campaign.store.bulk import add_rows, is_one_of
 from minimax_al.campaign.store.database import Store, after_writing, portions
 from minimax_al.campaign.store.first_look import end_first_look
@@ -36,9 +36,6 @@ from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 
 _log = logging.getLogger(__name__)
-
-MOST_NAMES = 100_000
-"""Paths of one kind that a `Refresh` lists at most; its counts have all."""
 
 _NEVER = -1
 """Time of modification that no file has: the next look examines the file again."""
@@ -60,57 +57,6 @@ _KNOWN_BEFORE: Select[Any] = select(
 )
 
 
-@dataclass(frozen=True)
-class Refresh:
-    """Differences that a refresh found; paths are relative to the images' folder, at most `MOST_NAMES` of one kind.
-
-    Attributes:
-        added: New images, including duplicates.
-        exact_duplicates: New images that are copies of another file.
-        near_duplicates: New images that show the same as another image.
-        moved: New paths of images whose file was moved or renamed; their labels moved along.
-        changed: Images with labels whose file has other content now.
-        missing: Images whose file is gone.
-        returned: Missing images whose file is back.
-        set_aside: Files that cannot be used.
-        counts: Number of each kind by its name above; empty where it is the number of the listed paths.
-    """
-
-    added: tuple[str, ...] = ()
-    exact_duplicates: tuple[str, ...] = ()
-    near_duplicates: tuple[str, ...] = ()
-    moved: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    returned: tuple[str, ...] = ()
-    set_aside: tuple[str, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    def count(self, kind: str) -> int:
-        """Return the number of images of a kind, such as "added"."""
-        return self.counts.get(kind, len(getattr(self, kind)))
-
-    def __str__(self) -> str:
-        """Return the counts that are not zero."""
-        kinds = [name for name in vars(self) if name != "counts"]
-        counts = {name.replace("_", " "): self.count(name) for name in kinds}
-        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing new"
-
-
-class _Names:
-    """Names by kind: all are counted, the first ones are kept."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.kept: dict[str, list[str]] = defaultdict(list)
-
-    def add(self, kind: str, name: str) -> None:
-        """Count a name, and keep it if there are few."""
-        self.counts[kind] += 1
-        if self.counts[kind] <= MOST_NAMES:
-            self.kept[kind].append(name)
-
-
 def refresh_items(
     store: Store, root: Location, near_bits: int | None, now: datetime, progress: Progress | None = None
 ) -> Refresh:
@@ -129,8 +75,9 @@ def refresh_items(
     with store.reading() as connection:
         labelled = answered_items(connection)
         listing = _Listing(store, root, connection.execute(select(func.max(items.c.id))).scalar() or 0)
-    look = _Look(labelled, now, may_resemble=near_bits is not None)
+    look = _Look(labelled, now, listing.last, listing.repeats, may_resemble=near_bits is not None)
     found = _register(store, listing, look, progress=progress)
+    listing.repeats.end()
     gone = listing.gone()
     with store.writing() as connection:
         _set_status(connection, list(gone.values()), "missing")
@@ -144,7 +91,7 @@ def refresh_items(
     return _result(found, moves, tuple(sorted(gone.keys() - set(moves.origins))), settled)
 
 
-def _result(found: _Names, moves: Moves, missing: tuple[str, ...], settled: Settled) -> Refresh:
+def _result(found: NamesByKind, moves: Moves, missing: tuple[str, ...], settled: Settled) -> Refresh:
     moved = set(moves.to)
     kept = {kind: tuple(names) for kind, names in found.kept.items()}
     added = tuple(name for name in kept.get("added", ()) if name not in moved)
@@ -181,12 +128,18 @@ class _Listing:
         store: Database of the campaign.
         root: Location of the images.
         last: Largest id of an image before the refresh.
+
+    Attributes:
+        listed: Number of files so far.
+        repeats: Names that are listed again.
     """
 
     def __init__(self, store: Store, root: Location, last: int) -> None:
         self.store = store
         self.root = root
         self.listed = 0
+        self.repeats = Repeats()
+        self.last = last
         self._is_here = np.zeros(last + 1, dtype=bool)
 
     def news(self) -> Iterator[FoundImage]:
@@ -200,10 +153,14 @@ class _Listing:
             news: dict[str, FoundImage] = {}
             for file in portion:
                 row = rows.get(printable(file.name))
-                if row is not None and row.id < len(self._is_here):
+                # A row that was added since the beginning was listed before; `_write` finds those of the last portions.
+                if row is not None and (row.id > self.last or self._is_here[row.id]):
+                    self.repeats.add(file.name)
+                    continue
+                if row is not None:
                     self._is_here[row.id] = True
                 if _is_news(file, row) and news.setdefault(file.name, file) is not file:
-                    _log.warning("%r is listed twice: its first line counts", file.name)
+                    self.repeats.add(file.name)
             self.listed += len(portion)
             yield from news.values()
 
@@ -256,17 +213,21 @@ class _Look(NamedTuple):
     Attributes:
         labelled: Ids of the images with a current label or "unsure".
         now: Time at which new images are added.
+        last: Largest id of an image before the refresh.
+        repeats: Names that are listed again.
         may_resemble: Whether near duplicates are looked for.
     """
 
     labelled: set[int]
     now: datetime
+    last: int
+    repeats: Repeats
     may_resemble: bool
 
 
-def _register(store: Store, listing: _Listing, look: _Look, *, progress: Progress | None) -> _Names:
+def _register(store: Store, listing: _Listing, look: _Look, *, progress: Progress | None) -> NamesByKind:
     """Examine new and changed files and commit them portion by portion."""
-    names = _Names()
+    names = NamesByKind()
     total = None if progress is None else count_images(listing.root)
     done = 0
     with closing(_examined(listing)) as portions_of_news:
@@ -318,6 +279,9 @@ def _write(
     added: list[dict[str, Any]] = []
     for file, fingerprint in examined:
         row, values = known.get(fingerprint.name), _values(file, fingerprint)
+        if row is not None and row.id > look.last:
+            look.repeats.add(file.name)
+            continue
         if row is None:
             added.append({"added_at": look.now, **values})
         else:
