@@ -1,5 +1,6 @@
 """One process, four ranks, and parts that were joined: the same features, and so the same picks."""
 
+import hashlib
 import importlib.util
 import re
 import shutil
@@ -36,13 +37,17 @@ def encoder():
     return module.made_encoder()
 
 
+def save_noise(path, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (30, 34, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
     """A folder of images, two of them alike although they are in different parts, and one that is broken."""
     folder = tmp_path_factory.mktemp("pool")
     for number in range(COUNT):
-        pixels = np.random.default_rng(number % (COUNT - 1)).integers(0, 256, (30, 34, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+        save_noise(folder / f"{number:02d}.png", number % (COUNT - 1))
     (folder / "20.png").write_bytes((folder / "20.png").read_bytes()[:300])
     return folder
 
@@ -92,6 +97,19 @@ def test_parts_that_are_joined_equal_one_process(pool, encoder, alone, tmp_path)
     assert (found.joined, found.computed) == (COUNT - 2, 0)
     again = embed(pool, tmp_path, encoder)
     assert (again.joined, again.computed) == (0, 0)
+
+
+def test_an_image_that_changes_after_the_join_is_computed_again(encoder, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    for number in range(3):
+        save_noise(images / f"{number}.png", number)
+    embed(images, out, encoder, part=JobPart(1, 1))
+    assert embed(images, out, encoder).joined == 3
+    save_noise(images / "1.png", 9)
+    found = embed(images, out, encoder)
+    assert (found.joined, found.computed) == (0, 1)
+    assert found.images[1].sha256 == hashlib.sha256((images / "1.png").read_bytes()).hexdigest()
 
 
 def test_four_ranks_equal_one_process(pool, alone, tmp_path, encoder):

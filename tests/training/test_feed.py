@@ -4,7 +4,7 @@ from torch.overrides import TorchFunctionMode
 from minimax_al.data import Augmentation, ResidentImages, normalise
 from minimax_al.testing.stage import samples_of
 from minimax_al.training import Runtime, RuntimeSettings
-from minimax_al.training.feed import Feed, seen
+from minimax_al.training.feed import Feed, evaluation_view
 
 
 def test_plain_batches_are_the_normalised_images_in_order(round_):
@@ -20,7 +20,7 @@ def test_what_is_scored_is_the_normalised_centre():
     pixels = torch.randint(0, 256, (5, 3, 9, 11), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     runtime = Runtime(RuntimeSettings(device="cpu", precision="fp32"))
-    x = seen(pixels, Augmentation(flip=True, pad_crop=2, crop=5), mean, std, runtime)
+    x = evaluation_view(pixels, Augmentation(flip=True, pad_crop=2, crop=5), mean, std, runtime)
     centre = pixels[:, :, 2:7, 3:8].double() / 255
     channels = [(centre[:, c] - mean[c]) / std[c] for c in range(3)]
     assert x.dtype == torch.float32

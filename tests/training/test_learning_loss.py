@@ -42,6 +42,18 @@ def test_a_batch_of_one_image_has_no_pair():
     assert float(predicted.grad.abs().sum()) == 0
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_every_rank_takes_part_in_the_mean_whatever_its_number_of_pairs(count):
+    calls = []
+
+    def mean(values, counted=None):
+        calls.append(len(values))
+        return ALONE.mean(values, counted)
+
+    ranking_loss(torch.rand(count), torch.rand(count), 1.0, mean)
+    assert calls == [count // 2]  # a rank that left out a collective would stop the others
+
+
 @pytest.mark.parametrize(
     ("name", "last", "task"),
     [

@@ -1,6 +1,7 @@
 """Out-of-fold predictions against models that are trained by hand without the fold."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -31,6 +32,18 @@ def test_a_label_is_predicted_by_a_model_without_its_fold():
         models = fit_head(replace(round_, labelled=round_.labelled[fold != number]))
         expected = models.task_outputs(round_.dataset.train[round_.labelled[held]]).logits
         assert torch.allclose(found.logits[held], expected, atol=1e-5)
+
+
+def test_folds_start_from_no_weights_of_an_earlier_round():
+    round_ = replace(make_round(), previous={"encoder": {"weight": torch.ones(1)}}, log=object(), folder=Path("runs"))
+    seen = []
+
+    def fit(part):
+        seen.append((dict(part.previous), part.log, part.folder))
+        return fit_head(part)
+
+    out_of_fold(round_, fit, fold_of_labels(round_, torch.arange(30)))
+    assert seen == [({}, None, None)] * 5
 
 
 def test_copies_share_a_fold_and_the_only_label_of_a_class_has_none():

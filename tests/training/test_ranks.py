@@ -11,7 +11,7 @@ import torch
 from minimax_al.data import Augmentation, augment, part_of
 from minimax_al.errors import ConfigurationError, ShapeError
 from minimax_al.networks import build_encoder
-from minimax_al.training import Runtime, RuntimeSettings
+from minimax_al.training import Runtime, RuntimeSettings, batch_norm
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
 
@@ -174,6 +174,14 @@ def test_as_many_processes_as_devices(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigurationError, match="torchrun started 2 processes, but devices=1 × nodes=1 is 1"):
         Runtime(RuntimeSettings(device="cpu"))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
+def test_batch_norm_refuses_one_value_per_channel_as_torchs_does(monkeypatch, shape):
+    monkeypatch.setattr(batch_norm, "sum_over_ranks", lambda values: values)
+    with pytest.raises(ValueError, match="needs two values per channel to train, and got 1"):
+        batch_norm.RankBatchNorm(3)(torch.zeros(shape))
+    assert batch_norm.RankBatchNorm(3).eval()(torch.zeros(shape)).shape == shape
 
 
 def test_a_batch_norm_that_is_not_torchs_own():

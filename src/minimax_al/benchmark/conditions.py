@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from minimax_al.cores import available_cores
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError
 from minimax_al.training import RuntimeSettings
@@ -73,11 +74,6 @@ def default_threads() -> int:
     if given.isdigit() and int(given):
         return int(given)
     return min(available_cores(), MOST_THREADS)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:

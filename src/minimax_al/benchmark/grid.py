@@ -16,12 +16,13 @@ from queue import Empty
 from urllib.parse import quote
 
 from minimax_al.benchmark.cell import Progress, ProgressCallback, run_cell
-from minimax_al.benchmark.conditions import Conditions, available_cores
+from minimax_al.benchmark.conditions import Conditions
 from minimax_al.benchmark.failures import clear_failure, failure_of, read_failure, write_failure
 from minimax_al.benchmark.folder import LOCK, prepare_folder
 from minimax_al.benchmark.full_labels import run_full_labels
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.results import read_rounds
+from minimax_al.cores import available_cores
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
 from minimax_al.locks import file_lock

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minimax_al.cores import available_cores
 from minimax_al.data.decode import Fit, read_square
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.images import ResidentImages, check_indices
@@ -133,9 +134,8 @@ class FileImages:
 
 def default_workers() -> int:
     """Return the number of decoding workers: the cores less one for training, shared among this machine's ranks."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return min(max(cores // ranks - 1, 0), MAX_WORKERS)
+    return min(max(available_cores() // ranks - 1, 0), MAX_WORKERS)
 
 
 class _BatchDecoder:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from minimax_al.cores import available_cores
 from minimax_al.data.decode import IMAGE_SUFFIXES, Verification, why_unreadable
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.errors import DataError
@@ -144,7 +145,7 @@ def sift(
 
     reasons: list[str | None] = []
     # Threads are enough: Pillow releases the interpreter while it reads and decodes.
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+    with ThreadPoolExecutor(max_workers=available_cores()) as threads:
         for part in threads.map(look, range(0, len(names), _CHUNK)):
             reasons += part
             if progress is not None:

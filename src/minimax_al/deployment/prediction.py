@@ -22,7 +22,7 @@ from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.training import Runtime, RuntimeSettings
-from minimax_al.training.feed import seen
+from minimax_al.training.feed import evaluation_view
 from minimax_al.training.preprocessed_images import PreprocessedImages
 from minimax_al.vocabulary import IGNORED, Progress
 
@@ -157,7 +157,7 @@ def predict_probabilities(trained: Trained, images: Images) -> Iterator[Tensor]:
     model = runtime.place(trained.image_model).eval()
     for pixels in images.stream(torch.arange(len(images)).split(trained.recipe.scoring_batch_size)):
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            x = seen(pixels, trained.recipe.augmentation, trained.mean, trained.std, runtime)
+            x = evaluation_view(pixels, trained.recipe.augmentation, trained.mean, trained.std, runtime)
             yield model(x).float().softmax(dim=1).cpu()
 
 

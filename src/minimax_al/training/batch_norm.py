@@ -23,7 +23,7 @@ class RankBatchNorm(_BatchNorm):
         """Normalise this rank's part (B, C, …) of a batch.
 
         Raises:
-            ValueError: All ranks together have only one value per channel.
+            ValueError: All ranks together have fewer than two values per channel, as in torch's batch norm.
         """
         if not self.training and self.running_mean is not None:
             return super().forward(input)
@@ -34,6 +34,8 @@ class RankBatchNorm(_BatchNorm):
         own_count = values.new_full((1,), values.numel() // values.shape[1])
         totals = sum_over_ranks(torch.cat([values.sum(others), own_count]))
         count, mean = totals[-1].detach(), totals[:-1] / totals[-1].detach()
+        if count < 2:  # on all ranks alike
+            raise ValueError(f"batch norm needs two values per channel to train, and got {int(count)}")
         # A second message for the variance: squares of centred values lose no digits, as Σx² − n·mean² would.
         centred = values - mean.view(shape)
         variance = sum_over_ranks(centred.square().sum(others)) / count
@@ -58,7 +60,7 @@ class RankBatchNorm(_BatchNorm):
         # Running statistics hold the unbiased variance, Σ(x − mean)² / (count − 1).
         self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), weight)
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - likewise
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - as above
         """Accept any number of dimensions."""
 
 

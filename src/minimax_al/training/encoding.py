@@ -6,7 +6,6 @@ while this thread runs the network.
 """
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
+from minimax_al.cores import available_cores
 from minimax_al.data.decode import read_image
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.locations.objects import read_object
@@ -116,8 +116,7 @@ class Encoding:
         self.batch_size = settings.batch_size or (16 if self.on_cpu else 256)
         self._threads = torch.get_num_threads()
         self._networks = min(settings.workers or self._threads, _NETWORKS_AT_ONCE)
-        cores = self._threads if self.on_cpu else len(os.sched_getaffinity(0)) if _COUNTS_CORES else os.cpu_count() or 1
-        self.workers = settings.workers or cores
+        self.workers = settings.workers or (self._threads if self.on_cpu else available_cores())
 
     def __enter__(self) -> Self:
         self.decoders = ThreadPoolExecutor(self.workers, "decode")
@@ -212,9 +211,6 @@ class Encoding:
 class _Decoded(NamedTuple):
     pixels: Tensor
     faults: list[Fault | None]
-
-
-_COUNTS_CORES = hasattr(os, "sched_getaffinity")
 
 
 def signature(path: Path | str) -> Signature:

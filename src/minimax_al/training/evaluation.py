@@ -52,17 +52,12 @@ def _evaluate(round_: Round, models: Models) -> Evaluation:
     dataset = round_.dataset
     logits = round_.stream(lambda x: _logits(models, x), torch.arange(len(dataset.test)), dataset.test)
     targets = dataset.test_targets.cpu()
-    by_class = class_accuracies(logits["task"], targets)
-    metrics = {
-        "accuracy": accuracy(logits["task"], targets),
-        "balanced_accuracy": sum(by_class.values()) / len(by_class),
-        "calibration_error": calibration_error(logits["task"], targets),
-    }
+    metrics, per_class = classification_metrics(logits["task"], targets, dataset.num_classes)
     if "classifier" in logits:
         metrics["classifier_accuracy"] = accuracy(logits["classifier"], targets)
     confidence, predicted = logits["task"].softmax(dim=1).max(dim=1)
     predictions = {"target": targets, "predicted": predicted, "confidence": confidence}
-    return Evaluation(metrics, [by_class.get(label) for label in range(dataset.num_classes)], predictions)
+    return Evaluation(metrics, per_class, predictions)
 
 
 def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
@@ -90,6 +85,25 @@ def _evaluate_pixels(round_: Round, models: Models) -> Evaluation:
 def _logits(models: Models, x: Tensor) -> dict[str, Tensor]:
     logits = {"task": models.task_outputs(x).logits}
     return logits | ({"classifier": models.outputs(x).logits} if models.classifier is not None else {})
+
+
+def classification_metrics(
+    logits: Tensor, targets: Tensor, classes: int
+) -> tuple[dict[str, float], list[float | None]]:
+    """Return accuracy, balanced accuracy and calibration error by name, and the accuracy of each class.
+
+    Args:
+        logits: Logits, shape (N, K), N > 0.
+        targets: Classes, shape (N,) int64.
+        classes: Number of classes K.
+    """
+    by_class = class_accuracies(logits, targets)
+    metrics = {
+        "accuracy": accuracy(logits, targets),
+        "balanced_accuracy": sum(by_class.values()) / len(by_class),
+        "calibration_error": calibration_error(logits, targets),
+    }
+    return metrics, [by_class.get(label) for label in range(classes)]
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> float:

@@ -311,7 +311,8 @@ class _Work:
         """Fill in the content hashes of a block of files; ranks share the reading."""
         part = self.ranks.part(len(block))
         own = [self.files[i] for i in block[part.start : part.stop]]
-        hashed = [each for part in self.ranks.share(list(self.encoding.decoders.map(_hash, own))) for each in part]
+        shares = self.ranks.share(list(self.encoding.decoders.map(_hash, own)))
+        hashed = [each for of_rank in shares for each in of_rank]
         for i, each in zip(block, hashed, strict=True):
             if each.reason is None:
                 self.keys[i] = np.frombuffer(each.key, dtype=np.uint8)
@@ -320,15 +321,18 @@ class _Work:
         return [each.signature for each in hashed]
 
     def _store_shard(self, window: list[_Pending]) -> None:
+        """Compute the features of a window of images, and append them as one shard."""
         size = self.encoding.batch_size
         batches = [window[start : start + size] for start in range(0, len(window), size)]
         part = self.ranks.part(len(batches))
         own = batches[part.start : part.stop]
         encoded = self.ranks.together(lambda: self._encode(own, window))
-        gathered = [each for part in self.ranks.share(encoded) for each in part]
+        # Ranks have consecutive batches, so their results in rank order are those of the window in order.
+        gathered = [each for of_rank in self.ranks.share(encoded) for each in of_rank]
         vectors = np.concatenate([each.vectors for each in gathered])
         faults = [fault for each in gathered for fault in each.faults]
         good = [i for i, fault in enumerate(faults) if fault is None]
+        # Faults of the content are stored; others, such as a file that is gone, may not hold the next time.
         found = [(image.key.hex(), fault) for image, fault in zip(window, faults, strict=True) if fault is not None]
         lasting = {key: fault.reason for key, fault in found if fault.lasting}
         self.bad |= lasting
@@ -349,7 +353,7 @@ class _Work:
             encoded.append(result)
             # Rank 0 has the first part of a window: its progress represents that of all ranks.
             done = len(encoded) / len(batches)
-            self._report(batch[-1].position + 1 if self.ranks.world_size == 1 else _between(window, done))
+            self._report(batch[-1].position + 1 if self.ranks.world_size == 1 else _position_at(window, done))
         return encoded
 
     def _rows_per_shard(self) -> int:
@@ -392,6 +396,7 @@ def _as_keys(digests: Sequence[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), HASH_BYTES)
 
 
-def _between(window: Sequence[_Pending], share: float) -> int:
+def _position_at(window: Sequence[_Pending], share: float) -> int:
+    """Return the position in the list of files after a share of a window's images."""
     first, last = window[0].position, window[-1].position + 1
     return first + round(share * (last - first))

@@ -131,7 +131,7 @@ class Joined(NamedTuple):
     Attributes:
         rows: Number of rows that were added.
         parts: Names of the parts that were found.
-        hashes: Content hash of each image that a finished part lists, by name.
+        hashes: Content hash of each image of the finished parts that added rows now, by name.
     """
 
     rows: int
@@ -155,9 +155,12 @@ def join_parts(writer: FeatureWriter, source: Address) -> Joined:
     hashes: dict[str, str] = {}
     for folder, names in _stores(location, writer.store.description.folder_name):
         parts.append(folder.split("/")[-2])
-        for shard in sorted(name for name in names if _RECORD.fullmatch(name)):
-            rows += _join_shard(writer, location, folder, int(shard.removesuffix(".json")))
-        if LISTING in names:  # the part came to its end
+        shards = sorted(name for name in names if _RECORD.fullmatch(name))
+        added = sum(_join_shard(writer, location, folder, int(name.removesuffix(".json"))) for name in shards)
+        rows += added
+        # A list is written when its part comes to its end. It spares this run the reading of the part's images. Once
+        # the rows have been joined, images may have changed since: later runs read them again.
+        if added and LISTING in names:
             hashes |= {image.path: image.sha256 for image in listing_of(read_bytes(location / f"{folder}/{LISTING}"))}
     return Joined(rows, tuple(parts), hashes)
 

@@ -40,7 +40,8 @@ def fit_head(round_: Round, *, encoder: Encoder | None = None, dropout: float = 
     head = _fitted(round_, encoder, labels)
     model = round_.runtime.place(build_task_model(round_, encoder=encoder, dropout=dropout, head=head))
     with torch.no_grad():
-        logits = model.head(round_.runtime.send(labels.features).to(round_.runtime.dtype))
+        # Converted first: Apple's GPUs (mps) have no float64.
+        logits = model.head(round_.runtime.send(labels.features.to(round_.runtime.dtype)))
         loss = float(F.cross_entropy(logits.cpu(), labels.targets))
     if round_.progress is not None and round_.runtime.ranks.rank == 0:
         round_.progress("task", 1, 1, "fits")

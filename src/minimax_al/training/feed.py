@@ -82,7 +82,7 @@ class Feed:
             if self.dataset.sample == "features":
                 yield self._vectors(self.runtime.send(stored))
             else:
-                yield seen(stored, self.augmentation, self.dataset.mean, self.dataset.std, self.runtime)
+                yield evaluation_view(stored, self.augmentation, self.dataset.mean, self.dataset.std, self.runtime)
 
     def _own_batches(
         self, indices: Tensor, batch_size: int, steps: int, generator: torch.Generator
@@ -104,7 +104,7 @@ class Feed:
         return stored.to(self.runtime.device, self.runtime.dtype)
 
 
-def seen(
+def evaluation_view(
     pixels: Tensor, augmentation: Augmentation, mean: tuple[float, ...], std: tuple[float, ...], runtime: Runtime
 ) -> Tensor:
     """Return images as networks see them outside of training: the centre, normalised, on the device.

@@ -72,12 +72,12 @@ def ranking_loss(predicted: Tensor, losses: Tensor, margin: float, mean: Mean) -
     higher = (losses - losses.flip(0))[:pairs].detach().sign()
     differences = (predicted - predicted.flip(0))[:pairs]
     hinges = F.relu(margin - higher * differences)
-    # The mean over no pair, of a batch of one image, would be NaN.
-    return mean(hinges) if pairs else predicted.sum() * 0
+    # 0 without a pair, as in a batch of one image. Every rank calls it, since it may be a collective.
+    return mean(hinges)
 
 
 class LearningLossTraining:
-    """Task model and loss prediction module, one Adam each, learning from a labelled batch at a time."""
+    """Task model and loss prediction module, one optimiser each, learning from a labelled batch at a time."""
 
     def __init__(
         self,
@@ -209,28 +209,20 @@ def _fit_on_features(round_: Round, settings: LearningLossSettings) -> Models:
 
     def levels(x: Tensor) -> dict[str, Tensor]:
         outputs = models.task_outputs(x)
-        own = F.cross_entropy(outputs.logits, round_.runtime.send(labels_of(x)), reduction="none")
-        return {"features": l2_normalise(outputs.features), "probabilities": outputs.logits.softmax(dim=1), "own": own}
-
-    done = 0
-
-    def labels_of(x: Tensor) -> Tensor:
-        nonlocal done
-        here = known[round_.shown_here(len(known))][done : done + len(x)]
-        done += len(x)
-        return round_.targets[here].long()
+        return {"features": l2_normalise(outputs.features), "logits": outputs.logits}
 
     inputs = round_.stream(levels, known)
-    out = F.cross_entropy(found.logits, found.targets, reduction="none")
-    losses = out.to(inputs["own"].dtype) if len(found.positions) > 1 else inputs["own"]
-    module = _module(round_, [inputs["features"].shape[1], inputs["probabilities"].shape[1]], settings)
+    features, probabilities = inputs["features"], inputs["logits"].softmax(dim=1)
+    logits = found.logits if len(found.positions) > 1 else inputs["logits"]
+    losses = F.cross_entropy(logits, round_.targets[known].long(), reduction="none").to(features.dtype)
+    module = _module(round_, [features.shape[1], probabilities.shape[1]], settings)
     training = LossOrderTraining(module, settings, ON_FEATURES, round_.runtime)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         generator = round_.generator("loss prediction", epoch)
         for batch in epoch_batches(torch.arange(len(known)), ON_FEATURES.batch_size, steps, generator):
             own = round_.runtime.ranks.part(len(batch)).of(batch)
-            values = (inputs["features"][own], inputs["probabilities"][own], losses[own])
+            values = (features[own], probabilities[own], losses[own])
             yield tuple(round_.runtime.send(value) for value in values)
 
     steps = ON_FEATURES.steps(len(known))

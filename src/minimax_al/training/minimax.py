@@ -51,7 +51,7 @@ from torch import Tensor, nn
 from minimax_al.training.batch_norm import BATCH_NORM
 from minimax_al.training.consistency import consistency_loss
 from minimax_al.training.minimax_settings import MinimaxSettings as MinimaxSettings  # noqa: PLC0414 - of Algorithm 1
-from minimax_al.training.minimax_settings import minimax_on_features as minimax_on_features  # noqa: PLC0414 - likewise
+from minimax_al.training.minimax_settings import minimax_on_features as minimax_on_features  # noqa: PLC0414 - as above
 from minimax_al.training.ranks import ALONE, Mean
 from minimax_al.training.runtime import Runtime
 from minimax_al.vocabulary import IGNORED
@@ -103,7 +103,7 @@ def labelledness_loss(logits_labelled: Tensor, logits_unlabelled: Tensor, mean: 
 
 
 class MinimaxTraining:
-    """Algorithm 1: F, C and D, one Adam each, learning from a labelled and an unlabelled batch at a time.
+    """Algorithm 1: F, C and D, one optimiser each, learning from a labelled and an unlabelled batch at a time.
 
     Args:
         encoder: Network F, from images to features, or an adapter of features.
@@ -179,7 +179,7 @@ class MinimaxTraining:
     def _joint_step(
         self, x_labelled: Tensor, y_labelled: Tensor, x_unlabelled: Tensor, x_strong: Tensor | None
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Run lines 4–9 as one step: batch norm sees all batches together, Adam the summed gradient."""
+        """Run lines 4–9 as one step: batch norm sees all batches together, the optimisers the summed gradient."""
         features_labelled, features_unlabelled, *features_strong = self._encode_each(x_labelled, x_unlabelled, x_strong)
         loss_ce = classification_loss(self._classify(features_labelled, x_labelled), y_labelled, self.mean)
         loss, losses = self._unlabelled_loss(x_unlabelled, features_unlabelled, *features_strong)
@@ -263,7 +263,7 @@ class MinimaxTraining:
         return outputs.to(self.runtime.dtype)
 
     def _descend(self, loss: Tensor, *names: str) -> None:
-        """Take one Adam step of the named networks on a loss."""
+        """Take one optimiser step of the named networks on a loss."""
         self.runtime.descend(loss, self.networks, self.optimizers, names)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.training.cross_validation import stratified_folds
-from minimax_al.training.evaluation import Evaluation, accuracy, calibration_error, class_accuracies
+from minimax_al.training.evaluation import Evaluation, classification_metrics
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 
@@ -46,13 +46,7 @@ class OutOfFold:
         """
         if len(self.positions) == 0:
             return Evaluation({}, [])
-        by_class = class_accuracies(self.logits, self.targets)
-        metrics = {
-            "accuracy": accuracy(self.logits, self.targets),
-            "balanced_accuracy": sum(by_class.values()) / len(by_class),
-            "calibration_error": calibration_error(self.logits, self.targets),
-        }
-        return Evaluation(metrics, [by_class.get(label) for label in range(classes)])
+        return Evaluation(*classification_metrics(self.logits, self.targets, classes))
 
 
 def fold_of_labels(round_: Round, groups: Tensor, folds: int = FOLDS) -> Tensor:
@@ -114,7 +108,9 @@ def out_of_fold_steps(
         # A fold without labels, or a training set of one class, predicts nothing.
         if len(held) == 0 or len(round_.targets[round_.labelled[trained_on]].unique()) < 2:
             continue
-        models = fit(replace(round_, labelled=round_.labelled[trained_on], folder=None, progress=None))
+        # Weights of an earlier round have learnt from the held labels.
+        part = replace(round_, labelled=round_.labelled[trained_on], previous={}, folder=None, progress=None, log=None)
+        models = fit(part)
         logits[held] = _task_logits(round_, models, round_.labelled[held])
         predicted[held] = True
         yield

@@ -24,7 +24,7 @@ class Mean(Protocol):
     """Function that averages the values of a batch to one loss."""
 
     def __call__(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """Return the mean of the values, or of the counted ones.
+        """Return the mean of the values, or of the counted ones; 0 where there are none.
 
         Args:
             values: Values of any shape; 0 wherever `counted` is False.
@@ -60,13 +60,13 @@ class Ranks:
         return part_of(length, self.rank, self.world_size)
 
     def mean(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """Return the differentiable mean over the values of all ranks; see `Mean`.
+        """Return the differentiable mean over the values of all ranks, 0 over no value; see `Mean`.
 
         Args:
             values: This rank's values, of any shape; may be empty.
             counted: Mask of the values to average, bool, same shape; default all.
         """
-        if self.world_size == 1 and counted is None:
+        if self.world_size == 1 and counted is None and values.numel():
             return values.mean()
         count = values.new_full((), values.numel()) if counted is None else counted.sum().to(values.dtype)
         total, count = sum_over_ranks(torch.stack([values.sum(), count])) if self.group else (values.sum(), count)

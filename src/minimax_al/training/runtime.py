@@ -79,7 +79,7 @@ class Runtime:
         self.ranks = ALONE
         check_processes(self.settings)
         if self.settings.devices * self.settings.nodes > 1:
-            self._meet()
+            self._join_group()
 
     @cached_property
     def fabric(self) -> Fabric:
@@ -95,12 +95,12 @@ class Runtime:
             precision=FABRIC_PRECISION[self.precision],  # type: ignore[arg-type]
         )
 
-    def _meet(self) -> None:
+    def _join_group(self) -> None:
         """Join the process group, and set this process's device and rank."""
         began_here = not distributed.is_initialized()
         self.fabric.launch()
         if began_here:
-            atexit.register(_part)
+            atexit.register(_leave_group)
         self.device = self.fabric.device
         self.ranks = Ranks(self.fabric.global_rank, self.fabric.world_size)
 
@@ -195,7 +195,7 @@ def can_compile(device: torch.device) -> bool:
     return device.type == "cuda" and find_spec("triton") is not None and any(map(shutil.which, ("cc", "gcc", "clang")))
 
 
-def _part() -> None:
+def _leave_group() -> None:
     """Destroy the process group at exit; without it, NCCL warns."""
     if distributed.is_initialized():
         distributed.destroy_process_group()

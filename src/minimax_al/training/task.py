@@ -33,7 +33,7 @@ class TaskSettings(EpochSettings):
 
 
 class TaskTraining:
-    """M and its Adam, learning from a labelled batch at a time.
+    """M and its optimiser, learning from a labelled batch at a time.
 
     Args:
         task_model: Task model M, from images to logits.

@@ -41,7 +41,7 @@ class VaalSettings(EpochSettings):
 
 
 class VaalTraining:
-    """VAE and discriminator, one Adam each.
+    """VAE and discriminator, one optimiser each.
 
     Args:
         vae: Autoencoder, from images to reconstruction, mean and log-variance of the code.

@@ -43,7 +43,7 @@ class WaalSettings(BaseModel):
 
 
 class WaalTraining:
-    """Encoder, classifier and critic, one Adam each.
+    """Encoder, classifier and critic, one optimiser each.
 
     Args:
         encoder: Network F.

@@ -16,6 +16,7 @@ from typing import TextIO
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.progress.live_state import LiveOptions
+from minimax_al.cores import available_cores
 from minimax_al.errors import MinimaxALError
 from minimax_al.live.lock import learner_alone
 from minimax_al.web.child import end_with_input, reserve_output, tell
@@ -89,7 +90,7 @@ def _lower_priority() -> None:
 def _use_half_of_the_processors() -> None:
     import torch  # noqa: PLC0415 - slow to load
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    torch.set_num_threads(max(1, available_cores() // 2))
     # It would repeat after every answer which classes have no label yet.
     logging.getLogger("minimax_al.training.fits").setLevel(logging.ERROR)
 

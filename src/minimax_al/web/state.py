@@ -1,6 +1,5 @@
 """State that all routes share."""
 
-import os
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from fastapi import Depends, Request
 
 from minimax_al.campaign import Campaign, Status
 from minimax_al.campaign.images.superpixels import SuperpixelFiles
+from minimax_al.cores import available_cores
 from minimax_al.exploring.explorer import Explorer
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs
@@ -46,7 +46,7 @@ class State:
     live: LiveReadings = field(default_factory=LiveReadings)
     seats: Seats = field(default_factory=Seats)
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
-    decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, os.cpu_count() or 2)))
+    decoders: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(max(2, available_cores())))
 
 
 # Coroutines: FastAPI would run plain functions in a thread.

@@ -32,7 +32,7 @@ from minimax_al.report.reasons import reason_for
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Recipe, Runtime
-from minimax_al.training.feed import seen
+from minimax_al.training.feed import evaluation_view
 from minimax_al.vocabulary import Progress
 
 _AT_ONCE = 256
@@ -152,7 +152,7 @@ def _by_encoder(context: CampaignContext, recipe: Recipe, names: Sequence[str], 
 
     def describe(pixels: Tensor) -> Tensor:
         with torch.inference_mode(), runtime.autocast():
-            features = network(seen(pixels, recipe.augmentation, mean, std, runtime)).float()
+            features = network(evaluation_view(pixels, recipe.augmentation, mean, std, runtime)).float()
         return F.normalize((features.mean(dim=(2, 3)) if features.ndim == 4 else features).cpu())
 
     batches = _batches(images, recipe.scoring_batch_size, progress)

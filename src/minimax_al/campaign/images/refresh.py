@@ -8,7 +8,6 @@ it, and no image is picked before the first one has ended (`store.first_look`).
 """
 
 import logging
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from minimax_al.campaign.store.first_look import end_first_look
 from minimax_al.campaign.store.history import answered_items, current_answer
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.campaign.store.waiting import update_waiting
+from minimax_al.cores import available_cores
 from minimax_al.data.locations.location import FoundImage, Location, count_images, found_file, list_images
 from minimax_al.data.scan import printable
 from minimax_al.errors import DataError
@@ -258,7 +258,7 @@ def _examined(listing: _Listing) -> Generator[tuple[int, list[tuple[FoundImage, 
         return [(found_file(root, file.name), examine(root, file.name)) for file in files]
 
     # Threads are enough: decoding and hashing let go of the interpreter.
-    with ThreadPoolExecutor(max_workers=_REMOTE_THREADS if is_remote else os.cpu_count()) as threads:
+    with ThreadPoolExecutor(max_workers=_REMOTE_THREADS if is_remote else available_cores()) as threads:
         ahead = deque[tuple[int, Iterator[list[tuple[FoundImage, Fingerprint]]]]]()
         for portion in _in_portions(listing.news()):
             is_read = portion[0].stated is None

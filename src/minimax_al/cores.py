@@ -1,0 +1,8 @@
+"""CPU cores of this process."""
+
+import os
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use: containers and schedulers may grant a part of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
