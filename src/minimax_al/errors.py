@@ -19,6 +19,7 @@ The command line prints that sentence without a traceback and exits with status 
     ├── ResultsError (RuntimeError)          a results folder has another configuration, or is unusable
     ├── FeatureStoreError (RuntimeError)     a feature store is damaged, lacks an image, or is in use
     ├── CampaignError (RuntimeError)         a campaign cannot do this, or cannot do it now
+    │   ├── AnsweredMeanwhileError           an image has another answer than the one that was corrected
     │   └── StoreError                       its database is locked, full, damaged or unreachable
     └── MissingDependencyError (ImportError) an optional package is missing; the sentence names the extra
 """
@@ -132,6 +133,10 @@ class FeatureStoreError(MinimaxALError, RuntimeError):
 
 class CampaignError(MinimaxALError, RuntimeError):
     """A campaign cannot do this (its folder or database is unusable), or cannot do it now."""
+
+
+class AnsweredMeanwhileError(CampaignError):
+    """An image has another answer than the one that an annotator has seen and corrects."""
 
 
 class StoreError(CampaignError):

@@ -15,6 +15,9 @@ MANAGERS = {
     ("GET", "/api/export/{format}"),
     ("GET", "/api/conflicts"),
     ("POST", "/api/decide"),
+    ("POST", "/api/decide-mask"),
+    ("GET", "/api/opinions/{item}/{which}"),
+    ("GET", "/opinions/{item}/{layer}.png"),
     ("GET", "/team"),
     ("GET", "/api/classes"),
     *(("POST", f"/api/classes/{change}") for change in ("add", "rename", "merge", "remove")),
@@ -51,7 +54,7 @@ def test_these_routes_are_for_managers(campaign, annotator):
     }
     assert marked == MANAGERS
     for method, path in marked:
-        answer = annotator.request(method, path.replace("{format}", "csv"), json={})
+        answer = annotator.request(method, path.format(format="csv", item=1, which="first", layer="first"), json={})
         assert answer.status_code == 403, path
         assert "manager's link" in answer.json()["error"]
 

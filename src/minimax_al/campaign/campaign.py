@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from minimax_al.campaign.arguments import as_budget, as_share
+from minimax_al.campaign.context import utc_now
 from minimax_al.campaign.exchange.class_names import read_class_names
 from minimax_al.campaign.exchange.exporting import Export, export_labels
 from minimax_al.campaign.exchange.importing import Import, import_labels
@@ -31,7 +32,6 @@ from minimax_al.campaign.images.inventory import Duplicate, FileState, list_dupl
 from minimax_al.campaign.images.refresh import accept_changed, refresh_items
 from minimax_al.campaign.images.refresh_result import Refresh
 from minimax_al.campaign.images.relocation import check_holds_images
-from minimax_al.campaign.labelling import utc_now
 from minimax_al.campaign.modelling import Modelling
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState

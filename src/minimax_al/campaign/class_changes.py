@@ -16,6 +16,7 @@ from minimax_al.campaign.rounds.answers import take, withdraw
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_id, class_ids, store_order
 from minimax_al.campaign.store.history import Event, current_labels
+from minimax_al.campaign.store.renumbering import record_renumbering
 from minimax_al.campaign.store.schema import picks
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.errors import ConfigurationError, DataError
@@ -127,6 +128,7 @@ class ClassChange:
         if self.settings.task == "segmentation":
             after = [becomes(one) for one in before]
             numbers = {old: IGNORED if new is None else order.index(new) for old, new in enumerate(after)}
+            record_renumbering(self.connection, numbers)
             events = self._masks(numbers)
         else:
             events = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from minimax_al.campaign.images.views import VIEWS, ViewFiles
@@ -44,3 +44,8 @@ class CampaignContext:
     def views(self) -> ViewFiles:
         """What models predicted for the pixels of its images."""
         return ViewFiles(self.folder / VIEWS)
+
+
+def utc_now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)

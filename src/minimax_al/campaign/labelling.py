@@ -1,7 +1,7 @@
 """Annotators' half of a campaign: lease images of the open round, answer, undo."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack, get_args
 
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Row
 
 from minimax_al.campaign.arguments import as_items
-from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.context import CampaignContext, utc_now
 from minimax_al.campaign.images.views import ViewKind, image_file
 from minimax_al.campaign.rounds.answers import AnswerOptions, Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, release, take_lease
+from minimax_al.campaign.rounds.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, check_open, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store
@@ -71,7 +72,7 @@ class Labelling:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -238,6 +239,8 @@ class Labelling:
         request: str | None = None,
         if_waiting: bool = False,
         own_only: bool = False,
+        replaces: int | None = None,
+        decides: bool = False,
         origin: Origin = "program",
     ) -> list[int]:
         """Label an image with a mask.
@@ -249,6 +252,9 @@ class Labelling:
             request: Idempotency key, see the class.
             if_waiting: As in `label`.
             own_only: As in `label`.
+            replaces: Id in the label history of the answer that the author has seen and corrects, 0 for none; None if
+                the author has not looked.
+            decides: Whether the mask decides a conflict between two annotators.
             origin: How the label came.
 
         Returns:
@@ -256,6 +262,7 @@ class Labelling:
 
         Raises:
             DataError: The mask does not fit the image or the classes, or the image does not exist.
+            AnsweredMeanwhileError: The image has another answer than `replaces`.
             CampaignError: The author is blank, or the campaign is of classes.
         """
         if self.settings.task != "segmentation":
@@ -270,6 +277,8 @@ class Labelling:
             request=request,
             if_waiting=if_waiting,
             own_only=own_only,
+            replaces=replaces,
+            decides=decides,
             origin=origin,
         )
 
@@ -335,9 +344,8 @@ class Labelling:
             def revoke() -> list[Any]:
                 found = None if item is None else find_items(connection, [item])[0]
                 number = None if class_name is None else class_id(connection, class_name)
-                return list(
-                    undo(connection, author, now, found, None if kind is None else ExpectedAnswer(kind, number))
-                )
+                expected = None if kind is None else ExpectedAnswer(kind, number)
+                return list(undo(connection, author, now, found, expected, judge=MaskJudge.of(self.context)))
 
             body = ("undo", item, kind, class_name)
             return Undone(*once(connection, author, request, revoke, now=now, body=body))
@@ -377,6 +385,7 @@ class Labelling:
                     now=now,
                     class_id=None if class_name is None else class_id(connection, str(class_name)),
                     mask=mask,
+                    judge=MaskJudge.of(self.context),
                     **options,
                 )
 
@@ -385,8 +394,3 @@ class Labelling:
                 body = (*body, BULK)
             left: list[int] = once(connection, author, request, change, now=now, body=body)
             return left
-
-
-def utc_now() -> datetime:
-    """Return the time, in UTC."""
-    return datetime.now(UTC)

@@ -6,9 +6,19 @@ from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.labelling import Item, Labelling
 from minimax_al.campaign.rounds.answers import find_items
 from minimax_al.campaign.rounds.leases import lend, recall
+from minimax_al.campaign.rounds.mask_opinions import load_as_of_today
 from minimax_al.campaign.rounds.rounds import check_open
-from minimax_al.campaign.rounds.second_opinions import TwoOpinions, count_conflicts, list_two_opinions
+from minimax_al.campaign.rounds.second_opinions import (
+    Opinion,
+    TwoOpinions,
+    count_conflicts,
+    list_two_opinions,
+    mask_of_opinion,
+)
 from minimax_al.campaign.store.history import Kind, answer_authors
+from minimax_al.campaign.store.renumbering import read_renumberings
+from minimax_al.data.mask_store import Mask
+from minimax_al.errors import CampaignError, DataError
 
 
 class Leading(Labelling):
@@ -56,9 +66,46 @@ class Leading(Labelling):
         Raises:
             UnknownNameError: The class does not exist.
             DataError: An image does not exist.
+            CampaignError: The campaign is of masks, and a class is given.
         """
+        if class_name is not None and self.settings.task != "classification":
+            raise CampaignError("this campaign is of masks: use decide_mask, or label_mask with decides=True")
         kind: Kind = "unsure" if class_name is None else "label"
         self._answer(items, kind, author, class_name=class_name, request=request, decides=True, origin="page")
+
+    def decide_mask(self, item: Item, which: Opinion, author: str, *, request: str | None = None) -> None:
+        """Decide a conflict between two annotators by taking the mask of one of them.
+
+        Args:
+            item: Image, by id or path.
+            which: "first" or "second" annotator, as in `two_opinions`.
+            author: Name of the lead.
+            request: Idempotency key, see the class.
+
+        Raises:
+            DataError: The image does not exist, or nobody has drawn this mask of it.
+        """
+        mask = self.opinion_mask(item, which)
+        name = self.masks.save(mask)
+        self._answer(item, "label", author, mask=name, request=request, decides=True, origin="page")
+
+    def opinion_mask(self, item: Item, which: Opinion) -> Mask:
+        """Return the mask of one of the two annotators of an image, with today's class numbers.
+
+        Args:
+            item: Image, by id or path.
+            which: "first" or "second" annotator, as in `two_opinions`.
+
+        Raises:
+            DataError: The image does not exist, or nobody has drawn this mask of it.
+        """
+        with self.store.reading() as connection:
+            (found,) = find_items(connection, [item])
+            given = mask_of_opinion(connection, found, which)
+            changes = read_renumberings(connection)
+        if given is None:
+            raise DataError(f"image {item!r} has no mask of a {which} annotator")
+        return load_as_of_today(self.masks, changes, *given)
 
     def two_opinions(self, state: str | None = None) -> list[TwoOpinions]:
         """Return the images that two annotators answered independently.

@@ -16,6 +16,7 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
+from minimax_al.campaign.progress.agreement_text import agreement_sentences
 from minimax_al.campaign.progress.team import Team, read_team
 from minimax_al.data.locations.location import locate
 from minimax_al.strategies.usual import check_training
@@ -114,6 +115,10 @@ class Modelling(ClassEditing):
             CampaignError: No model was trained yet.
         """
         return read_model_state(self.context)
+
+    def agreement_sentences(self) -> list[str]:
+        """Return how far two annotators agree on the images that both labelled; empty without such images."""
+        return agreement_sentences(self.context)
 
     def team(self) -> Team:
         """Return the annotators with their speed, and their agreement on images that two of them labelled."""

@@ -165,6 +165,8 @@ class CampaignSettings(BaseModel):
         random_share: Share of the images of live labelling that is drawn at random, in [0, 1].
         recipe: Fields of `minimax_al.training.Recipe`; or a name of `RECIPES`.
         overlap: Share of the images of rounds that two annotators answer, neither of whom sees the other's answer.
+        mask_agreement: Share of the pixels that at least one of two annotators drew, from which on their masks agree if
+            both gave these pixels the same class; below it the masks are a conflict.
         team_page: Whether the page shows each annotator's speed and agreement, to managers.
         instructions: Folder in the campaign folder with `instructions.md` and the images that it shows.
         features: Pretrained encoder from whose features the campaign learns; None trains networks on the images.
@@ -184,6 +186,7 @@ class CampaignSettings(BaseModel):
     stored_size: PositiveInt = 256
     worthwhile_gain: PositiveFloat = 0.005
     overlap: Annotated[float, Field(ge=0, le=1)] = 0.0
+    mask_agreement: Annotated[float, Field(ge=0, le=1)] = 0.9
     team_page: bool = False
     instructions: Annotated[str, AfterValidator(_folder_name)] = "instructions"
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1

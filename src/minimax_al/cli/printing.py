@@ -76,7 +76,7 @@ def show_status(campaign: "Campaign") -> None:
         show(f"round {now.round.number} is open: {now.round.waiting:,} of {now.round.picks:,} images wait")
     if now.model is not None:
         show(_model_line(now.model))
-    for note in now.notes:
+    for note in (*campaign.agreement_sentences(), *now.notes):
         show(note)
     show(f"advice: {now.advice.decision}. {now.advice.reason}")
     show(f"Next: {next_command(campaign.folder, now, live=campaign.settings.features is not None)}")

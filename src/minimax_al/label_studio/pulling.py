@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.rounds.answers import record_superseded, take, undo
+from minimax_al.campaign.rounds.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
@@ -227,7 +228,7 @@ def _take(campaign: Campaign, incoming: Sequence[_Incoming]) -> Pull:
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
         record_superseded(connection, [one.event for one in old], campaign.now())
         live = [one for one in new if one not in old]
-        _take_back(connection, live, held, campaign.now())
+        _take_back(connection, live, held, campaign)
         take(connection, [one.event for one in live], campaign.settings)
     counts = _count(live, set(held))
     return replace(counts, overtaken=len(old), unchanged=len(incoming) - len(new))
@@ -247,14 +248,17 @@ def _is_overtaken(event: Event, held: _Held | None) -> bool:
     return event.kind == "label" and held is not None and event.at < held.at
 
 
-def _take_back(connection: Connection, incoming: Iterable[_Incoming], held: Mapping[int, _Held], now: datetime) -> None:
+def _take_back(
+    connection: Connection, incoming: Iterable[_Incoming], held: Mapping[int, _Held], campaign: Campaign
+) -> None:
     """Revoke the labels of annotations that were cancelled after a pull had imported them."""
     for event, created in incoming:
         before = held.get(event.item_id)
         if event.kind != "skip" or before is None or before.author != event.author:
             continue
         if created <= before.at < event.at:
-            undo(connection, event.author, now, event.item_id)
+            judge = MaskJudge.of(campaign.context)
+            undo(connection, event.author, campaign.now(), event.item_id, judge=judge)
 
 
 def _count(incoming: Iterable[_Incoming], labelled: set[int]) -> Pull:

@@ -27,9 +27,22 @@ def coloured(path: Path, kind: str, classes: int) -> bytes:
     """
     with Image.open(path, formats=("PNG",)) as image:
         values = np.asarray(image)
-    palette = _heat() if kind == "entropy" else _palette(classes)
+    return as_heat(values) if kind == "entropy" else in_class_colours(values, classes)
+
+
+def as_heat(values: NDArray[np.uint8]) -> bytes:
+    """Return values from 0 (clear) to 255 as RGBA PNG."""
+    return _png(_heat()[values])
+
+
+def in_class_colours(mask: NDArray[np.uint8], classes: int) -> bytes:
+    """Return class numbers in the colours of the classes as RGBA PNG; other numbers are left clear."""
+    return _png(_palette(classes)[mask])
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(palette[values]).save(file, format="PNG", compress_level=1)
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
     return file.getvalue()
 
 

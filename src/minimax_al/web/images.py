@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
 from anyio import to_thread
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, select
 from starlette.types import Receive, Scope, Send
 
 from minimax_al.campaign import Campaign, ViewKind
+from minimax_al.campaign.store.history import answer_of
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.decode import why_unreadable
 from minimax_al.data.locations.location import read_bytes
 from minimax_al.data.locations.urls import is_url
 from minimax_al.errors import DataError
 from minimax_al.web.colours import coloured
-from minimax_al.web.models import ItemId
+from minimax_al.web.models import Author, ItemId
 from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.roles import Role, TheRole
 from minimax_al.web.state import State, TheState
 from minimax_al.web.thumbnails import as_png, differs_from_model, transcode
 
@@ -77,9 +79,26 @@ async def thumbnail(item: ItemId, state: TheState, known: KnownTag = None) -> Re
 
 
 @router.get("/views/{item}/{kind}.png", response_class=Response, responses=image_files("image/png"))
-async def view(item: ItemId, kind: ViewKind, state: TheState, known: KnownTag = None) -> Response:
-    """Return a view of an image's pixels: classes in their colours, or uncertainty as a heat map."""
-    return await decoded(state, lambda state, item, known: _view(state, item, kind, known), item, known)
+async def view(
+    item: ItemId,
+    kind: ViewKind,
+    state: TheState,
+    role: TheRole,
+    *,
+    author: Annotated[Author | None, Query(description="Annotator who asks for a label")] = None,
+    known: KnownTag = None,
+) -> Response:
+    """Return a view of an image's pixels: classes in their colours, or uncertainty as a heat map.
+
+    The annotator's link shows a label to its author alone.
+    """
+
+    def read(state: State, item: int, known: str | None) -> Response:
+        if kind == "label":
+            check_shown(state.campaign, item, role, author)
+        return _view(state, item, kind, known)
+
+    return await decoded(state, read, item, known)
 
 
 async def decoded(
@@ -139,6 +158,30 @@ def _view(state: State, item: int, kind: ViewKind, known: str | None) -> Respons
     if has_tag(known, tag):
         return unchanged(tag)
     return Response(coloured(path, kind, classes), media_type="image/png", headers={"ETag": tag})
+
+
+def shown_answer(campaign: Campaign, item: int, role: Role, author: str | None) -> Row[Any] | None:
+    """Return the current answer to an image as a row of the history; None if it is hidden, or does not exist.
+
+    Args:
+        campaign: Campaign.
+        item: Id of the image.
+        role: Role of the request: annotators see their own answers alone.
+        author: Annotator who asks.
+    """
+    with campaign.store.reading() as connection:
+        answer = answer_of(connection, item)
+    return None if answer is None or (role != "manager" and answer.author != author) else answer
+
+
+def check_shown(campaign: Campaign, item: int, role: Role, author: str | None) -> None:
+    """Raise an error if the label of an image is hidden, as if it did not exist.
+
+    Raises:
+        HTTPException: The label is another annotator's (404).
+    """
+    if role != "manager" and shown_answer(campaign, item, role, author) is None:
+        raise not_found(f"there is no label of image {item}")
 
 
 def find_source(campaign: Campaign, item: int) -> Source:

@@ -3,7 +3,7 @@
 from typing import Annotated, NamedTuple
 
 from anyio import to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
@@ -14,7 +14,7 @@ from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_store import Mask, check_mask_size
-from minimax_al.errors import CampaignError, DataError
+from minimax_al.errors import AnsweredMeanwhileError, CampaignError, DataError
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import Author, Drawn, IfWaiting, ItemId, Labelled
 from minimax_al.web.refusals import conflict, declared, not_found
@@ -29,6 +29,11 @@ FileName = Annotated[
         max_length=255,
         description="Name of the mask's file; refused with 409 if it is the name of another image",
     ),
+]
+
+Replaces = Annotated[
+    int | None,
+    Query(ge=0, le=2**63 - 1, description="Id of the answer that the mask corrects, 0 for none: see the drawing"),
 ]
 
 _FACTS = select(items.c.path, items.c.height, items.c.width, items.c.content_hash)
@@ -60,14 +65,18 @@ async def put_mask(
     key: RequestKey,
     role: TheRole,
     if_waiting: IfWaiting = False,
+    replaces: Replaces = None,
+    decides: Annotated[bool, Query(description="Whether the mask decides a conflict between two annotators")] = False,
     filename: FileName = None,
 ) -> Labelled:
     """Label an image with a mask: a PNG of class numbers in the image's size, 255 = ignore.
 
     Numbers may be kept in any mode, and in colour where red, green and blue are equal. The annotator's draft of the
-    image is removed.
+    image is removed. A correction is refused with 409 if the image has another answer than the corrected one.
     """
     own_only = role != "manager"
+    if decides and own_only:
+        raise HTTPException(403, "conflicts are for managers: open the manager's link, which the server has printed")
 
     def save() -> list[int]:
         campaign = state.campaign
@@ -75,9 +84,20 @@ async def put_mask(
         if filename is not None:
             _check_owner(campaign, filename, canvas.path)
         mask = _read(campaign, body, canvas, filename)
-        late = campaign.label_mask(
-            item, mask, author, request=key, if_waiting=if_waiting, own_only=own_only, origin="page"
-        )
+        try:
+            late = campaign.label_mask(
+                item,
+                mask,
+                author,
+                request=key,
+                if_waiting=if_waiting,
+                own_only=own_only,
+                replaces=replaces,
+                decides=decides,
+                origin="page",
+            )
+        except AnsweredMeanwhileError as error:
+            raise conflict(error) from error
         drafts_of(campaign).remove(canvas.content_hash, author)
         return late
 

@@ -240,6 +240,14 @@ class CampaignInfo(Answer):
     export_formats: list[str]
 
 
+class KnownAnswer(Answer):
+    """Current answer to an image, which a correction names."""
+
+    id: Annotated[int, Field(description="Id in the label history")]
+    author: str
+    at: Annotated[int, Field(description="Time in milliseconds since 1970")]
+
+
 class DrawingInfo(Answer):
     """What a page needs to draw on an image."""
 
@@ -248,7 +256,10 @@ class DrawingInfo(Answer):
     height: int
     digest: Annotated[str, Field(description="sha256 of the image's file: a draft belongs to a content")]
     class_ids: Annotated[list[int], Field(description="Ids of the classes, in the order of their numbers in masks")]
-    label: Annotated[bool, Field(description="Whether the image has a mask")]
+    answer: Annotated[
+        KnownAnswer | None, Field(description="Current answer; None without one, or if the link does not show it")
+    ]
+    label: Annotated[bool, Field(description="Whether the image has a mask that the link shows")]
     prediction: Annotated[bool, Field(description="Whether a model predicted its pixels when it chose the image")]
     entropy: Annotated[bool, Field(description="Whether the uncertainty of that prediction is stored")]
     draft_at: Annotated[

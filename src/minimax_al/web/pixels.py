@@ -14,10 +14,21 @@ from minimax_al.campaign.images.superpixels import Grain
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.data.decode import read_size
 from minimax_al.web.assets import takes_gzip
-from minimax_al.web.images import KnownTag, decoded, find_source, full_image, has_tag, image_files, unchanged
+from minimax_al.web.images import (
+    KnownTag,
+    check_shown,
+    decoded,
+    find_source,
+    full_image,
+    has_tag,
+    image_files,
+    shown_answer,
+    unchanged,
+)
 from minimax_al.web.masks import Canvas, class_numbers, drafts_of, find_canvas
-from minimax_al.web.models import Author, DrawingInfo, ItemId
+from minimax_al.web.models import Author, DrawingInfo, ItemId, KnownAnswer
 from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.roles import TheRole
 from minimax_al.web.state import State, TheState
 from minimax_al.web.thumbnails import PREVIEW_SIDE, make_preview
 
@@ -31,11 +42,15 @@ Encodings = Annotated[str | None, Header(alias="Accept-Encoding")]
 
 
 @router.get("/api/drawing/{item}")
-def drawing(item: ItemId, author: Annotated[Author, Query()], state: TheState) -> DrawingInfo:
-    """Return size, content and layers of an image to draw on."""
+def drawing(item: ItemId, author: Annotated[Author, Query()], state: TheState, role: TheRole) -> DrawingInfo:
+    """Return size, content and layers of an image to draw on.
+
+    The annotator's link shows an answer to its author alone.
+    """
     campaign = state.campaign
     canvas = find_canvas(campaign, item)
     height, width = canvas.size
+    answer = shown_answer(campaign, item, role, author)
     return DrawingInfo(
         item=item,
         width=width,
@@ -43,13 +58,16 @@ def drawing(item: ItemId, author: Annotated[Author, Query()], state: TheState) -
         digest=canvas.content_hash,
         class_ids=class_numbers(campaign),
         draft_at=drafts_of(campaign).drawn_at(canvas.content_hash, author),
-        label=campaign.view(item, "label") is not None,
+        answer=None
+        if answer is None
+        else KnownAnswer(id=answer.id, author=answer.author, at=int(answer.at.timestamp() * 1000)),
+        label=answer is not None and campaign.view(item, "label") is not None,
         prediction=campaign.view(item, "prediction") is not None,
         entropy=campaign.view(item, "entropy") is not None,
     )
 
 
-_PIXELS: dict[int | str, dict[str, Any]] = {
+PIXELS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         "headers": {
@@ -59,15 +77,19 @@ _PIXELS: dict[int | str, dict[str, Any]] = {
     },
     304: {"description": "The browser has it"},
 }
+"""Declaration of the answers with a map of pixels."""
 
 
-@router.get("/api/pixels/{item}/{kind}", response_class=Response, responses=_PIXELS)
+@router.get("/api/pixels/{item}/{kind}", response_class=Response, responses=PIXELS)
 async def pixels(
     item: ItemId,
     kind: PixelKind,
     state: TheState,
+    role: TheRole,
     *,
-    author: Annotated[Author | None, Query(description="Annotator whose draft is requested")] = None,
+    author: Annotated[
+        Author | None, Query(description="Annotator whose draft is requested, or who asks for a label")
+    ] = None,
     known: KnownTag = None,
     encodings: Encodings = None,
 ) -> Response:
@@ -78,7 +100,9 @@ async def pixels(
 
     def read(state: State, item: int, known: str | None) -> Response:
         canvas = find_canvas(state.campaign, item)
-        return _as_answer(_map_of(state, item, canvas, kind, author), known, encodings or "")
+        if kind == "label":
+            check_shown(state.campaign, item, role, author)
+        return as_map(_map_of(state, item, canvas, kind, author), known, encodings or "")
 
     return await decoded(state, read, item, known)
 
@@ -108,7 +132,14 @@ def _map_of(state: State, item: int, canvas: Canvas, kind: PixelKind, author: st
         return np.asarray(image)
 
 
-def _as_answer(values: NDArray[Any], known: str | None, encodings: str) -> Response:
+def as_map(values: NDArray[Any], known: str | None, encodings: str) -> Response:
+    """Return a map of pixels as an answer.
+
+    Args:
+        values: Map, shape (h, w), dtype uint8 or uint16.
+        known: ETag of the copy in the browser.
+        encodings: Encodings that the browser accepts.
+    """
     content = np.ascontiguousarray(values).tobytes()
     tag = f'"{hashlib.sha256(content).hexdigest()}"'
     if has_tag(known, tag):

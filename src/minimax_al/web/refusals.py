@@ -22,7 +22,8 @@ _MEANINGS = {
     403: "The request comes from another site, names another host, or needs the manager's link",
     404: "The image or round does not exist, or has nothing to show",
     408: "The body has not arrived in time",
-    409: "The state does not allow it: a round is open or none is, a job runs, or a mask has another image's name",
+    409: "The state does not allow it: a round is open or none is, a job runs, a mask has another image's name, or "
+    "corrects an answer that has changed",
     413: "The body is larger than this route takes",
     422: "The request is not of the form that the route takes",
     429: "Too many uploads are under way: the same request may do well later",

@@ -1,17 +1,17 @@
 """Routes for managers of a team: conflicts between annotators, and the page with speed and agreement."""
 
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jinja2
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
-from minimax_al.campaign.rounds.second_opinions import TwoOpinions
+from minimax_al.campaign.rounds.second_opinions import Answer as GivenAnswer
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.labelling import known_images
-from minimax_al.web.models import Answered, Items
+from minimax_al.web.models import Answer, Answered, Items
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import declared, not_found
 from minimax_al.web.roles import ManagerOnly
@@ -28,10 +28,23 @@ class DecideRequest(Items):
     ]
 
 
+class Conflict(Answer):
+    """Image about which two annotators disagree."""
+
+    item: int
+    path: str
+    reason: Literal["overlap", "unsure"]
+    first: GivenAnswer
+    second: GivenAnswer
+    agreement: Annotated[
+        float | None, Field(description="Share of the drawn pixels with the same class in both masks; None for classes")
+    ]
+
+
 @router.get("/api/conflicts")
-def conflicts(campaign: TheCampaign) -> list[TwoOpinions]:
+def conflicts(campaign: TheCampaign) -> list[Conflict]:
     """Return the images about which two annotators disagree, the first conflict first."""
-    return campaign.two_opinions("conflict")
+    return [Conflict.model_validate(found) for found in campaign.two_opinions("conflict")]
 
 
 @router.post("/api/decide", responses=declared(400, 404, 408, 413, 422))
@@ -47,8 +60,13 @@ def team(campaign: TheCampaign) -> str:
     """Return a page with each annotator's speed and agreement; the setting `team_page` switches it on."""
     if not campaign.settings.team_page:
         raise not_found(f"the page is off: switch it on with 'mal configure {campaign.folder} team_page=true'")
+    settings = campaign.settings
     return _template().render(
-        name=campaign_name(campaign.folder), team=campaign.team(), overlap=campaign.settings.overlap
+        name=campaign_name(campaign.folder),
+        team=campaign.team(),
+        overlap=settings.overlap,
+        task=settings.task,
+        least=settings.mask_agreement,
     )
 
 

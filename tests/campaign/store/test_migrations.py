@@ -23,6 +23,7 @@ BACK_TO_1 = (
     "ALTER TABLE items DROP COLUMN labelled_hash",
     "DROP TABLE requests",
     "DROP TABLE second_opinions",
+    "DROP TABLE renumberings",
     "ALTER TABLE runs DROP COLUMN last_label",
     "ALTER TABLE labels DROP COLUMN origin",
     "ALTER TABLE items DROP COLUMN attributes",

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.package.held_out import HeldOutImage, read_cross_validated, read_held_out
+from minimax_al.campaign.progress.agreement_text import agreement_sentences
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation
 from minimax_al.campaign.progress.headline import FEWEST_MEASURED, wilson_interval
 from minimax_al.campaign.progress.runs import run_folder
@@ -69,7 +70,7 @@ def write_report(context: CampaignContext, status: Status, curve: Sequence[Curve
     page = ReportPage(
         title=context.folder.resolve().name,
         eyebrow="Labelling campaign",
-        summary=summary_sentences(status),
+        summary=summary_sentences(status, agreement_sentences(context)),
         sections=[
             *_curve_sections(curve if _is_measured(model) else [], HEADLINES[settings.task]),
             *_held_out_sections(context, status, images),
@@ -92,8 +93,13 @@ def _measured_images(context: CampaignContext, model: ModelState | None) -> list
     return read_cross_validated(context) if model.is_cross_validated else read_held_out(context, model.run)
 
 
-def summary_sentences(status: Status) -> list[str]:
-    """Return the state of a campaign in a few sentences."""
+def summary_sentences(status: Status, agreement: Sequence[str] = ()) -> list[str]:
+    """Return the state of a campaign in a few sentences.
+
+    Args:
+        status: Status of the campaign.
+        agreement: Sentences on the agreement of the annotators.
+    """
     sentences = [
         (
             f"{status.labelled:,} images have a label ({status.held_out:,} of them held out for validation), "
@@ -122,7 +128,7 @@ def summary_sentences(status: Status) -> list[str]:
             )
         if model.agreement is not None:
             sentences.append(f"It agrees with the previous model on {100 * model.agreement:.1f} % of the images.")
-    return [*sentences, f"Advice: {status.advice.decision}. {status.advice.reason}"]
+    return [*sentences, *agreement, f"Advice: {status.advice.decision}. {status.advice.reason}"]
 
 
 def _is_measured(model: ModelState | None) -> bool:

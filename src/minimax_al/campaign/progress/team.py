@@ -1,20 +1,24 @@
 """Annotators of a campaign: how many answers each gave, how fast, and how often another annotator agreed."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, select
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.headline import wilson_interval
 from minimax_al.campaign.rounds.second_opinions import TwoOpinions, list_two_opinions
+from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import is_valid
 from minimax_al.campaign.store.schema import labels
 from minimax_al.report.agreement import FEWEST_IMAGES, Agreement, measure_agreement
+from minimax_al.report.mask_agreement import MaskAgreement, MaskPair, measure_mask_agreement
 
 _PAUSE_SECONDS = 120
 """Time between two answers from which on it counts as a pause."""
@@ -36,7 +40,7 @@ class Annotator:
         unsure: Number of valid "unsure" answers.
         seconds: Median time between two answers without a pause, in seconds; None with few answers.
         shared: Number of images that another annotator labelled independently.
-        agreed: Number of those with the same class.
+        agreed: Number of those with the same class, or with masks that agree.
         interval: 95 % interval of the share that agreed (Wilson); None with fewer than ten images.
     """
 
@@ -55,13 +59,20 @@ class Team:
 
     Attributes:
         annotators: Annotators, the one with the most labels first.
-        agreement: Agreement on images that two annotators labelled independently.
+        agreement: Agreement on images that two annotators labelled independently, or on their pixels.
         waiting: Number of conflicts that wait for a decision.
     """
 
     annotators: tuple[Annotator, ...]
-    agreement: Agreement
+    agreement: Agreement | MaskAgreement
     waiting: int
+
+
+class _Outcome(NamedTuple):
+    """Result of an image that two annotators labelled."""
+
+    authors: frozenset[str]
+    agreed: bool
 
 
 def read_team(context: CampaignContext) -> Team:
@@ -70,16 +81,47 @@ def read_team(context: CampaignContext) -> Team:
         given = select(labels.c.author, labels.c.kind, labels.c.at).where(*is_valid(labels))
         rows = connection.execute(given.where(_by_people()).order_by(labels.c.id)).all()
         pairs = list_two_opinions(connection)
+        names = list(class_ids(connection))
     times: dict[str, list[datetime]] = defaultdict(list)
     kinds: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         times[row.author].append(row.at)
         kinds[row.author].append(row.kind)
-    units = label_pairs(pairs)
-    annotators = [_annotator(name, kinds[name], times[name], units) for name in kinds]
+    outcomes = list(_outcomes(pairs, context.settings))
+    annotators = [_annotator(name, kinds[name], times[name], outcomes) for name in kinds]
     annotators.sort(key=lambda one: (-one.labelled, one.name))
     waiting = sum(pair.state == "conflict" for pair in pairs)
-    return Team(tuple(annotators), measure_agreement(units, context.settings.seed), waiting)
+    return Team(tuple(annotators), _agreement(pairs, names, context.settings), waiting)
+
+
+def read_agreement(context: CampaignContext) -> Agreement | MaskAgreement:
+    """Return the agreement of the annotators on images that two of them labelled independently."""
+    with context.store.reading() as connection:
+        pairs, names = list_two_opinions(connection), list(class_ids(connection))
+    return _agreement(pairs, names, context.settings)
+
+
+def _agreement(
+    pairs: Sequence[TwoOpinions], names: Sequence[str], settings: CampaignSettings
+) -> Agreement | MaskAgreement:
+    if settings.task == "classification":
+        return measure_agreement(label_pairs(pairs), settings.seed)
+    return measure_mask_agreement(mask_pairs(pairs), names, settings.seed)
+
+
+def _outcomes(pairs: Sequence[TwoOpinions], settings: CampaignSettings) -> Iterator[_Outcome]:
+    """Yield the authors of each image that two annotators labelled, and whether they agreed."""
+    if settings.task == "classification":
+        for unit in label_pairs(pairs):
+            yield _Outcome(frozenset(unit), len(set(unit.values())) == 1)
+        return
+    for pair in mask_pairs(pairs):
+        yield _Outcome(frozenset((pair.first, pair.second)), pair.table.agreement >= settings.mask_agreement)
+
+
+def mask_pairs(pairs: Sequence[TwoOpinions]) -> list[MaskPair]:
+    """Return the masks that two annotators drew of the same image, for each such image."""
+    return [MaskPair(pair.first.author, pair.second.author, pair.pixels) for pair in pairs if pair.pixels is not None]
 
 
 def label_pairs(pairs: Sequence[TwoOpinions]) -> list[dict[str, str]]:
@@ -99,11 +141,9 @@ def _by_people() -> ColumnElement[bool]:
     return labels.c.origin.in_(_PEOPLE) | labels.c.origin.is_(None)
 
 
-def _annotator(
-    name: str, kinds: Sequence[str], times: Sequence[datetime], units: Sequence[dict[str, str]]
-) -> Annotator:
-    theirs = [set(unit.values()) for unit in units if name in unit]
-    agreed, shared = sum(len(classes) == 1 for classes in theirs), len(theirs)
+def _annotator(name: str, kinds: Sequence[str], times: Sequence[datetime], outcomes: Sequence[_Outcome]) -> Annotator:
+    theirs = [outcome.agreed for outcome in outcomes if name in outcome.authors]
+    agreed, shared = sum(theirs), len(theirs)
     interval = wilson_interval(agreed / shared, shared) if shared >= FEWEST_IMAGES else None
     return Annotator(name, kinds.count("label"), kinds.count("unsure"), _speed(times), shared, agreed, interval)
 

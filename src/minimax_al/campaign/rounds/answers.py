@@ -10,6 +10,7 @@ from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.images.duplicates import separate_by_labels
 from minimax_al.campaign.rounds import second_opinions
 from minimax_al.campaign.rounds.leases import end_leases
+from minimax_al.campaign.rounds.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.rounds.validation import MASKS, decide_membership
 from minimax_al.campaign.settings import CampaignSettings
@@ -22,6 +23,7 @@ from minimax_al.campaign.store.history import (
     Kind,
     Origin,
     check_author,
+    answer_of,
     current_answer,
     record,
     revoke_all,
@@ -30,7 +32,7 @@ from minimax_al.campaign.store.history import (
 from minimax_al.campaign.store.schema import classes, items
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.data.mask_store import Mask, check_mask
-from minimax_al.errors import DataError
+from minimax_al.errors import AnsweredMeanwhileError, DataError
 
 
 class Undone(NamedTuple):
@@ -76,6 +78,7 @@ class AnswerOptions(TypedDict, total=False):
     own_only: bool
     decides: bool
     origin: Origin
+    replaces: int | None
 
 
 def answer(
@@ -92,6 +95,8 @@ def answer(
     own_only: bool = False,
     decides: bool = False,
     origin: Origin = "program",
+    replaces: int | None = None,
+    judge: MaskJudge | None = None,
 ) -> list[int]:
     """Record one answer to one or more images, leased or not; a late answer counts.
 
@@ -109,11 +114,19 @@ def answer(
         own_only: Whether images that another author has answered keep that answer, in the same way.
         decides: Whether the answer decides a conflict between two annotators.
         origin: How the answer came.
+        replaces: Id in the label history of the answer that the author has seen and corrects, 0 for none; None if the
+            author has not looked.
+        judge: Judge of two masks; None for classes.
 
     Returns:
         Ids of the images that keep an earlier answer.
+
+    Raises:
+        AnsweredMeanwhileError: An image has another answer than `replaces`.
     """
     check_author(author)
+    if replaces is not None:
+        _check_unchanged(connection, ids, replaces)
     rounds = picked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, rounds.get(item), origin) for item in ids]
     by_anybody = _answered(connection, ids)
@@ -124,7 +137,15 @@ def answer(
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
     counted = [event for event in events if event.item_id not in answered]
     take(connection, counted, settings)
-    second_opinions.note(connection, counted, settings, answered=by_anybody, independent=independent, decides=decides)
+    second_opinions.note(
+        connection,
+        counted,
+        settings,
+        answered=by_anybody,
+        independent=independent,
+        decides=decides,
+        judge=judge,
+    )
     return [item for item in ids if item in answered]
 
 
@@ -165,6 +186,8 @@ def undo(
     now: datetime,
     item_id: int | None = None,
     expected: ExpectedAnswer | None = None,
+    *,
+    judge: MaskJudge | None = None,
 ) -> Undone:
     """Revoke an author's last answer (about one image); the image waits again if its round is open.
 
@@ -174,13 +197,14 @@ def undo(
         now: Time of the undo.
         item_id: Id of the image; None for the image of the last answer.
         expected: Answer that the author remembers; None for any.
+        judge: Judge of two masks; None for classes.
 
     Raises:
         CampaignError: The author has no answer to revoke, or the last one is another than expected.
     """
     check_author(author)
     row = undo_last(connection, author, now, item_id, expected)
-    second_opinions.revoked(connection, row.item_id, row.id)
+    second_opinions.revoked(connection, row.item_id, row.id, judge)
     stale = current_answer("id", items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
     connection.execute(again.values(status="changed"))  # the current answer is about the file's former content
@@ -220,6 +244,24 @@ def _answered(connection: Connection, ids: Sequence[int], but_by: str | None = N
     if but_by is not None:
         held = held.where(current_answer("author", items.c.id) != but_by)
     return {item for portion in portions(ids) for item in connection.scalars(held.where(items.c.id.in_(portion)))}
+
+
+def _check_unchanged(connection: Connection, ids: Sequence[int], replaces: int) -> None:
+    """Raise an error if an image has another answer than the one that the author has seen.
+
+    Raises:
+        AnsweredMeanwhileError: Another answer was given, or the seen one was revoked.
+    """
+    for item_id in ids:
+        seen = answer_of(connection, item_id)
+        if (0 if seen is None else seen.id) == replaces:
+            continue
+        path = connection.execute(select(items.c.path).where(items.c.id == item_id)).scalar_one()
+        if seen is None:
+            raise AnsweredMeanwhileError(f"the answer to {path!r} was withdrawn after you opened it: nothing was saved")
+        raise AnsweredMeanwhileError(
+            f"{seen.author!r} has answered {path!r} at {seen.at:%H:%M} UTC, after you opened it: nothing was saved"
+        )
 
 
 def check_mask_of(connection: Connection, item: int | str, mask: Mask) -> None:

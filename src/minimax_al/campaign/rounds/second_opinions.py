@@ -1,29 +1,33 @@
 """Second opinions: images that another annotator answers too, without seeing the first answer.
 
 Two reasons send an image to another annotator: it belongs to the share that the setting `overlap` gives to two
-annotators, or its annotator was unsure. Opinions that differ are conflicts, which a lead decides. The current label is
-still the newest valid one of the history; this table records which answers were given independently.
+annotators, or its annotator was unsure. Opinions that differ are conflicts, which a lead decides; two masks differ if
+too few of their pixels have the same class. The current label is still the newest valid one of the history; this table
+records which answers were given independently.
 
 States of an image: `waits` for the second opinion, `agreed`, `conflict`, `decided`.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, or_, select, update
 
+from minimax_al.campaign.rounds.mask_opinions import MaskJudge, as_stored, from_stored
 from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, pick_rows
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, current_answer, is_valid
+from minimax_al.campaign.store.renumbering import read_renumberings
 from minimax_al.campaign.store.schema import classes, items, labels, picks
 from minimax_al.campaign.store.schema import second_opinions as opinions
+from minimax_al.report.mask_agreement import PixelTable
 
-Opinion = tuple[str, int | None, str | None]
-"""Answer of an annotator: kind, class id, mask."""
+Opinion = Literal["first", "second"]
+"""One of the two annotators of an image."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class TwoOpinions:
         first: First answer.
         second: Second answer.
         decision: Answer of the lead; None without one.
+        agreement: Share of the drawn pixels that have the same class in both masks; None for classes.
+        pixels: Pixels of both masks by their classes; None for classes.
     """
 
     item: int
@@ -64,6 +70,8 @@ class TwoOpinions:
     first: Answer
     second: Answer
     decision: Answer | None
+    agreement: float | None = None
+    pixels: PixelTable | None = field(default=None, repr=False)
 
 
 def in_overlap(item_id: int, settings: CampaignSettings) -> bool:
@@ -87,6 +95,7 @@ def note(
     answered: Collection[int],
     independent: Collection[int],
     decides: bool = False,
+    judge: MaskJudge | None = None,
 ) -> None:
     """Record which opinions new answers are; call it after they are in the history.
 
@@ -97,6 +106,7 @@ def note(
         answered: Ids of the images that had an answer before.
         independent: Ids of the images whose author knew of no other answer.
         decides: Whether the answers decide conflicts.
+        judge: Judge of two masks; None for classes.
     """
     for event in events:
         if event.kind == "skip":  # its author is not asked again
@@ -114,7 +124,7 @@ def note(
         else:
             side = "first" if _authors(connection, row)[0] == event.author else "second"
             _store(connection, event.item_id, **{side: theirs})
-            settle(connection, event.item_id)
+            settle(connection, event.item_id, judge)
 
 
 def _has_enough(row: Row[Any], event: Event, independent: Collection[int]) -> bool:
@@ -124,7 +134,7 @@ def _has_enough(row: Row[Any], event: Event, independent: Collection[int]) -> bo
 
 def _begin(connection: Connection, event: Event, settings: CampaignSettings, *, is_first: bool) -> None:
     """Ask for a second opinion if there is a reason; only images that a round picked have a place in a queue."""
-    chosen = settings.task == "classification" and is_first and in_overlap(event.item_id, settings)
+    chosen = is_first and in_overlap(event.item_id, settings)
     reason = "overlap" if chosen else "unsure" if event.kind == "unsure" else None
     if reason is None or not connection.execute(select(picks.c.id).where(picks.c.item_id == event.item_id)).first():
         return
@@ -132,23 +142,40 @@ def _begin(connection: Connection, event: Event, settings: CampaignSettings, *, 
     connection.execute(opinions.insert().values(row))
 
 
-def settle(connection: Connection, item_id: int) -> None:
-    """Store the state that follows from the opinions about an image."""
+def settle(connection: Connection, item_id: int, judge: MaskJudge | None = None) -> None:
+    """Store the state that follows from the opinions about an image.
+
+    Args:
+        connection: Connection in a write transaction.
+        item_id: Id of the image.
+        judge: Judge of two masks; without one, they agree if they are equal.
+    """
     row = _rows(connection, [item_id])[item_id]
     first = _opinion(connection, row.first)
     if row.second is None:
         if row.reason == "unsure" and first[0] == "label":
             forget(connection, [item_id])  # the annotator knows the class after all
         else:
-            _store(connection, item_id, state="waits", decision=None)
+            _store(connection, item_id, state="waits", decision=None, pixels=None)
         return
     second = _opinion(connection, row.second)
-    settled = first[0] == "unsure" or first == second
-    _store(connection, item_id, state="agreed" if settled else "conflict", decision=None, **FREE)
+    settled, pixels = first[0] == "unsure" or first == second, None
+    if judge is not None and first[2] is not None and second[2] is not None:
+        table = judge.compare(connection, (row.first, first[2]), (row.second, second[2]))
+        settled, pixels = judge.accepts(table), as_stored(connection, table)
+    state = "agreed" if settled else "conflict"
+    _store(connection, item_id, state=state, decision=None, pixels=pixels, **FREE)
 
 
-def revoked(connection: Connection, item_id: int, label_id: int) -> None:
-    """Take an answer back that was an opinion or a decision; its author answers again, or another does."""
+def revoked(connection: Connection, item_id: int, label_id: int, judge: MaskJudge | None = None) -> None:
+    """Take an answer back that was an opinion or a decision; its author answers again, or another does.
+
+    Args:
+        connection: Connection in a write transaction.
+        item_id: Id of the image.
+        label_id: Id of the answer in the label history.
+        judge: Judge of two masks, as in `settle`.
+    """
     row = _rows(connection, [item_id]).get(item_id)
     if row is None or label_id not in (row.first, row.second, row.decision):
         return
@@ -161,7 +188,7 @@ def revoked(connection: Connection, item_id: int, label_id: int) -> None:
         return
     else:
         _store(connection, item_id, first=row.second, second=None)
-    settle(connection, item_id)
+    settle(connection, item_id, judge)
 
 
 def forget(connection: Connection, item_ids: Iterable[int]) -> None:
@@ -243,12 +270,32 @@ def list_two_opinions(connection: Connection, state: str | None = None) -> list[
     rows = connection.execute(wanted).all()
     ids = [one for row in rows for one in (row.first, row.second, row.decision) if one is not None]
     given = _answers(connection, ids)
+    changes = read_renumberings(connection)
     return [
         TwoOpinions(
-            row.item_id, row.path, row.reason, row.state, given[row.first], given[row.second], given.get(row.decision)
+            row.item_id,
+            row.path,
+            row.reason,
+            row.state,
+            given[row.first],
+            given[row.second],
+            given.get(row.decision),
+            None if pixels is None else pixels.agreement,
+            pixels,
         )
         for row in rows
+        for pixels in [None if row.pixels is None else from_stored(row.pixels, changes)]
     ]
+
+
+def mask_of_opinion(connection: Connection, item_id: int, which: Opinion) -> tuple[int, str] | None:
+    """Return id in the label history and name of one annotator's mask; None if it does not exist."""
+    row = _rows(connection, [item_id]).get(item_id)
+    label_id = None if row is None else (row.first if which == "first" else row.second)
+    if label_id is None:
+        return None
+    name = _opinion(connection, label_id)[2]
+    return None if name is None else (label_id, name)
 
 
 def _blind(pick: Pick) -> Pick:
@@ -294,7 +341,8 @@ def _latest(connection: Connection, event: Event) -> int:
     return number
 
 
-def _opinion(connection: Connection, label_id: int) -> Opinion:
+def _opinion(connection: Connection, label_id: int) -> tuple[str, int | None, str | None]:
+    """Return kind, class id and mask of an answer."""
     row = connection.execute(
         select(labels.c.kind, labels.c.class_id, labels.c.mask).where(labels.c.id == label_id)
     ).one()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Subquery, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Subquery, exists, func, literal, select
 
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import classes, items, labels
@@ -164,6 +164,11 @@ def current_answer(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any
     of_item = (answer.c.item_id == item_id, answer.c.kind.in_(_ANSWERS), *is_valid(answer))
     latest = select(answer.c[column]).where(*of_item).order_by(answer.c.item_id, answer.c.id.desc()).limit(1)
     return latest.correlate_except(answer).scalar_subquery()
+
+
+def answer_of(connection: Connection, item_id: int) -> Row[Any] | None:
+    """Return the row of the history that is the current answer of an image; None without one."""
+    return connection.execute(select(labels).where(labels.c.id == current_answer("id", literal(item_id)))).first()
 
 
 def current_labels(*, unsure: bool = False) -> Select[Any]:

@@ -54,6 +54,14 @@ def _add_image_counts(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _compare_masks(connection: Connection) -> None:
+    serial = "SERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
+    columns = f"id {serial} NOT NULL PRIMARY KEY, last_label INTEGER NOT NULL, numbers JSON NOT NULL"
+    table = f"CREATE TABLE renumberings ({columns})"
+    for statement in ("ALTER TABLE second_opinions ADD COLUMN pixels JSON", table):
+        connection.execute(text(statement))
+
+
 FIRST_VERSION = 1
 MIGRATIONS = (
     Migration(
@@ -148,6 +156,7 @@ MIGRATIONS = (
         ),
     ),
     Migration(12, "the database keeps the number of images by status", _add_image_counts),
+    Migration(13, "masks of two annotators are compared, changes of class numbers recorded", _compare_masks),
 )
 """All steps, in order."""
 

@@ -201,8 +201,17 @@ second_opinions = Table(
     Column("lease_session", Text),
     Column("lease_from", UtcTime),
     Column("lease_until", UtcTime),
+    Column("pixels", JSON(none_as_null=True), comment="pixels of both masks by their classes, see `mask_opinions`"),
     CheckConstraint("reason IN ('overlap', 'unsure')", name="second_opinions_reason_is_known"),
     CheckConstraint("state IN ('waits', 'agreed', 'conflict', 'decided')", name="second_opinions_state_is_known"),
+)
+
+renumberings = Table(
+    "renumberings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("last_label", Integer, nullable=False, comment="last of `labels` before the change"),
+    Column("numbers", JSON, nullable=False, comment="new class number of each old one, 255 if the class has left"),
 )
 
 requests = Table(

@@ -1,0 +1,70 @@
+"""Numbers of the classes in masks of former times: every change of the numbers is recorded.
+
+A change of the classes writes the current masks anew. Older masks of the label history keep their pixels; the recorded
+changes tell what their numbers stand for today.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from minimax_al.campaign.store.history import last_event
+from minimax_al.campaign.store.schema import renumberings
+from minimax_al.vocabulary import IGNORED
+
+Numbers = NDArray[np.uint8]
+"""New number of each old one, shape (256,)."""
+
+
+class Renumbering(NamedTuple):
+    """Change of the class numbers.
+
+    Attributes:
+        last_label: Id of the last row of the label history before the change.
+        numbers: New number of each old one, shape (256,).
+    """
+
+    last_label: int
+    numbers: Numbers
+
+
+def record_renumbering(connection: Connection, numbers: Mapping[int, int]) -> None:
+    """Record a change of the class numbers; call it before the new labels are recorded.
+
+    Args:
+        connection: Connection in a write transaction.
+        numbers: New number of each old one; 255 for a class that was removed.
+    """
+    if all(old == new for old, new in numbers.items()):
+        return
+    changed = [numbers[old] for old in range(len(numbers))]
+    connection.execute(renumberings.insert().values(last_label=last_event(connection), numbers=changed))
+
+
+def read_renumberings(connection: Connection) -> list[Renumbering]:
+    """Return all changes of the class numbers, the oldest first."""
+    rows = connection.execute(select(renumberings).order_by(renumberings.c.id)).all()
+    return [Renumbering(row.last_label, _table(row.numbers)) for row in rows]
+
+
+def numbers_since(changes: Sequence[Renumbering], label_id: int) -> Numbers:
+    """Return today's number of each number in a mask.
+
+    Args:
+        changes: All changes, the oldest first.
+        label_id: Id of the row of the label history that has the mask.
+    """
+    numbers = np.arange(IGNORED + 1, dtype=np.uint8)
+    for change in changes:
+        if change.last_label >= label_id:
+            numbers = change.numbers[numbers]
+    return numbers
+
+
+def _table(changed: Sequence[int]) -> Numbers:
+    table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
+    table[: len(changed)] = changed
+    return table

@@ -1,0 +1,84 @@
+"""Routes for conflicts between two masks of one image, for managers: both masks, and where they differ."""
+
+import hashlib
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import Field
+
+from minimax_al.campaign.rounds.second_opinions import Opinion
+from minimax_al.data.mask_store import Mask
+from minimax_al.errors import DataError
+from minimax_al.vocabulary import IGNORED
+from minimax_al.web.colours import as_heat, in_class_colours
+from minimax_al.web.idempotency import RequestKey
+from minimax_al.web.images import KnownTag, decoded, has_tag, image_files, unchanged
+from minimax_al.web.models import Answered, Author, ItemId, Request
+from minimax_al.web.pixels import PIXELS, Encodings, as_map
+from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.roles import ManagerOnly
+from minimax_al.web.state import State, TheCampaign, TheState
+
+TILE_SIDE = 768
+"""Longer side of a mask that is shown as a tile, in pixels."""
+
+router = APIRouter(tags=["masks"], dependencies=[ManagerOnly], responses=declared(400, 404, 422))
+
+
+class DecideMaskRequest(Request):
+    """Request to decide a conflict by taking one annotator's mask."""
+
+    author: Author
+    item: ItemId
+    mask: Annotated[Opinion, Field(description="Annotator whose mask is right, as in the list of conflicts")]
+
+
+@router.get("/api/opinions/{item}/{which}", response_class=Response, responses=PIXELS)
+async def opinion(
+    item: ItemId, which: Opinion, state: TheState, *, known: KnownTag = None, encodings: Encodings = None
+) -> Response:
+    """Return the class numbers of one annotator's mask, row by row, one byte each."""
+
+    def read(state: State, item: int, known: str | None) -> Response:
+        return as_map(state.campaign.opinion_mask(item, which), known, encodings or "")
+
+    return await decoded(state, read, item, known)
+
+
+@router.get("/opinions/{item}/{layer}.png", response_class=Response, responses=image_files("image/png"))
+async def tile(
+    item: ItemId, layer: Literal["first", "second", "difference"], state: TheState, known: KnownTag = None
+) -> Response:
+    """Return one of the two masks in the colours of the classes, or where they differ, reduced to a tile."""
+
+    def read(state: State, item: int, known: str | None) -> Response:
+        campaign = state.campaign
+        if layer == "difference":
+            one, other = (_reduced(campaign.opinion_mask(item, which)) for which in ("first", "second"))
+            content = as_heat(np.where(one == other, 0, IGNORED).astype(np.uint8))
+        else:
+            content = in_class_colours(_reduced(campaign.opinion_mask(item, layer)), len(campaign.classes))
+        tag = f'"{hashlib.sha256(content).hexdigest()}"'
+        if has_tag(known, tag):
+            return unchanged(tag)
+        return Response(content, media_type="image/png", headers={"ETag": tag})
+
+    return await decoded(state, read, item, known)
+
+
+@router.post("/api/decide-mask", responses=declared(408, 413))
+def decide_mask(asked: DecideMaskRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
+    """Decide a conflict: one annotator's mask replaces both."""
+    try:
+        campaign.decide_mask(asked.item, asked.mask, asked.author, request=key)
+    except DataError as error:
+        raise not_found(error) from error
+    return Answered(answered=1)
+
+
+def _reduced(mask: Mask) -> Mask:
+    """Return a mask by nearest neighbour, at most `TILE_SIDE` pixels long."""
+    step = max(1, -(-max(mask.shape) // TILE_SIDE))
+    return mask[step // 2 :: step, step // 2 :: step] if step > 1 else mask
