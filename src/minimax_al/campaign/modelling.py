@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minimax_al.campaign.class_editing import ClassEditing
+from minimax_al.campaign.progress.agreement_text import agreement_sentences
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation, write_evaluation
 from minimax_al.campaign.progress.label_errors import Review, review_labels
 from minimax_al.campaign.progress.runs import run_folder
@@ -16,7 +17,6 @@ from minimax_al.campaign.progress.status import (
     read_model_state,
     read_status,
 )
-from minimax_al.campaign.progress.agreement_text import agreement_sentences
 from minimax_al.campaign.progress.team import Team, read_team
 from minimax_al.data.locations.location import locate
 from minimax_al.strategies.usual import check_training

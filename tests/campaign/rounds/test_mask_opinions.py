@@ -131,6 +131,13 @@ def test_a_correction_does_not_replace_an_answer_that_nobody_saw(shared):
     assert {"ann", "meg", "eve"} == set(authors)
 
 
+def test_a_correction_of_a_seen_mask_is_no_second_opinion(shared):
+    campaign, (one, _) = shared
+    assert one in [pick.item for pick in campaign.lease("bob", 4).picks]
+    campaign.label_mask(one, HALF, "bob", replaces=current(campaign, one).id)
+    assert campaign.two_opinions() == []
+
+
 def test_what_cannot_be_decided_is_refused(shared):
     masks, (one, _) = shared
     with pytest.raises(CampaignError, match="use decide_mask"):

@@ -134,6 +134,8 @@ def answer(
     if answered:
         answered = answered - second_opinions.wanted_from(connection, ids, author)
     independent = set(ids) if if_waiting else second_opinions.is_with(connection, ids, author)
+    if replaces is not None:
+        independent = set()  # the author has seen the other answer
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
     counted = [event for event in events if event.item_id not in answered]
     take(connection, counted, settings)

@@ -88,6 +88,8 @@ export const getLikeliest = (items) => get(`api/likeliest?${new URLSearchParams(
 export const getConflicts = () => get("api/conflicts");
 /** Decides conflicts; the class null is "unsure". */
 export const decide = (author, items, className, { key }) => post("api/decide", { author, items, class_name: className }, { key });
+/** Decides a conflict by the "first" or the "second" mask. */
+export const decideMask = (author, item, mask, { key }) => post("api/decide-mask", { author, item, mask }, { key });
 /** The classes, each with its number of labels. */
 export const getClasses = () => get("api/classes");
 /** Edits of the classes; each resolves to { classes, labels }: the new list, and the number of labels that changed. */
@@ -108,16 +110,22 @@ export const recall = (round) => post("api/recall", { round });
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
-/** Stores a mask for an image; `ifWaiting` as for `label`. Unless `sure`, status 409 means that the file is named after another image. */
-export const putMask = (author, item, file, { key, ifWaiting, sure }) =>
-  call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
+/** Stores a mask for an image; `ifWaiting` as for `label`; status 409 if the image has another answer than `replaces`. Unless `sure`, status 409 means that the file is named after another image. */
+export const putMask = (author, item, file, { key, ifWaiting, replaces, decides = false, sure }) =>
+  call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, decides, ...(replaces === undefined ? {} : { replaces }), ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
 
 /** Size, content and layers of an image to draw on, for an annotator. */
 export const getDrawing = (item, author) => get(`api/drawing/${item}?${new URLSearchParams({ author })}`);
 /** A map of an image's pixels: { width, height, pixels }; kind "label", "prediction", "entropy", "draft" or "superpixels-…". */
 export async function getPixels(item, kind, author) {
   const query = author === undefined ? "" : `?${new URLSearchParams({ author })}`;
-  const response = await getBinary(`api/pixels/${item}/${kind}${query}`);
+  return asMap(await getBinary(`api/pixels/${item}/${kind}${query}`));
+}
+
+/** One of the two masks of a conflict, "first" or "second": { width, height, pixels }. */
+export const getOpinion = async (item, which) => asMap(await getBinary(`api/opinions/${item}/${which}`));
+
+async function asMap(response) {
   const [width, height] = response.headers.get("Pixels-Size").split("x").map(Number);
   const bytes = await response.arrayBuffer();
   return { width, height, pixels: bytes.byteLength === width * height ? new Uint8Array(bytes) : new Uint16Array(bytes) };
@@ -128,5 +136,6 @@ export const putDraft = (author, item, png, at) => call("PUT", `api/drafts/${ite
 export const imageUrl = (item) => `images/${item}`;
 export const previewUrl = (item) => `previews/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;
-export const viewUrl = (item, kind) => `views/${item}/${kind}.png`;
+export const labelUrl = (item, author, version) => `views/${item}/label.png?${new URLSearchParams({ author, version })}`;
+export const opinionUrl = (item, layer) => `opinions/${item}/${layer}.png`;
 export const exportUrl = (format) => `api/export/${format}`;

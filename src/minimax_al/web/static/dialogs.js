@@ -85,7 +85,7 @@ function unsent() {
 }
 
 function unsentRow(entry) {
-  const what = entry.kind === "undo" ? "undo" : (entry.className ?? entry.kind);
+  const what = entry.kind === "undo" ? "undo" : (entry.className ?? (entry.kind === "adopt" ? "mask" : entry.kind));
   const which = entry.items.length === 1 ? `image ${entry.items[0]}` : count(entry.items.length, "image");
   const why = entry.refused ?? (entry.tries > 0 ? `tried ${count(entry.tries, "time")}` : "being sent");
   const give = make("button", { type: "button", onclick: () => discard(entry) }, "Discard");

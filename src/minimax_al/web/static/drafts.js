@@ -56,7 +56,7 @@ async function remove(name, key) {
 
 const keyOf = (item) => `${state.campaign.id}/${state.author}/${item}`;
 
-/** Keeps a draft in this browser: { png, digest, classes, at }. */
+/** Keeps a draft in this browser: { png, digest, classes, at, base }; `base`: id of the answer that it corrects, or 0. */
 export async function keep(item, draft) {
   await put("drafts", keyOf(item), draft);
 }
@@ -87,8 +87,17 @@ export async function keepSave(id, item, png) {
 export const forgetSave = (id) => remove("saves", id);
 
 /** Sends a mask that `keepSave` has kept. */
-export async function send(author, item, { key, ifWaiting }) {
+export async function send(author, item, { key, ifWaiting, replaces, decides }) {
   const save = await get("saves", key);
   if (save === null) throw new api.ApiError("This browser has lost the mask: draw it again", 410);
-  return api.putMask(author, item, new Blob([save.png], { type: "image/png" }), { key, ifWaiting, sure: true });
+  return api.putMask(author, item, new Blob([save.png], { type: "image/png" }), { key, ifWaiting, replaces, decides, sure: true });
 }
+
+/** Makes the mask that the server has refused a draft again. */
+export async function reopen(item) {
+  const draft = await get("drafts", keyOf(item));
+  if (draft !== null) await keep(item, { ...draft, at: Date.now(), isSaved: false, isRefused: true });
+}
+
+/** Forgets the draft of an image in this browser. */
+export const forget = (item) => remove("drafts", keyOf(item));

@@ -3,17 +3,20 @@
 import * as api from "./api.js";
 import { onReturn } from "./connection.js";
 import { byId, count, fileName, kbd, make, percent } from "./dom.js";
+import * as layers from "./drawlayers.js";
 import * as drafts from "./drafts.js";
 import { Edits } from "./edits.js";
 import { cursor, listen } from "./drawkeys.js";
-import { decode, encode } from "./maskpng.js";
+import { encode } from "./maskpng.js";
+import * as sources from "./masksources.js";
+import * as opened from "./opened.js";
 import * as palette from "./palette.js";
 import { Pointers } from "./pointers.js";
 import { Raster, VOID } from "./raster.js";
 import { Regions } from "./regions.js";
 import { say, warn } from "./say.js";
 import { on, recall, remember, state } from "./state.js";
-import { preload as preloadImages, Surface } from "./surface.js";
+import { Surface } from "./surface.js";
 import { Brush, Eraser, Fill, outline, Polygon, Superpixels } from "./tools.js";
 import { answerMask, undo as undoAnswer } from "./work.js";
 
@@ -22,7 +25,6 @@ const TOOLS = [["brush", "b", "Brush"], ["eraser", "e", "Eraser"], ["polygon", "
 const GRAINS = [["fine", "Fine"], ["medium", "Medium"], ["coarse", "Coarse"]];
 const SIZES = [1];
 while (SIZES.at(-1) < 600) SIZES.push(Math.max(SIZES.at(-1) + 1, Math.round(SIZES.at(-1) * 1.25)));
-const AHEAD = 2; // images whose facts and layers are loaded before they are shown
 const LOCAL_PAUSE = 700; // milliseconds from a change to the draft in the browser
 const LOOK = 300; // milliseconds for which an image is on the stage before Enter may save it
 const FIRST_PAUSE = 500; // milliseconds before an image is requested again; doubled each time
@@ -34,18 +36,17 @@ let tools = null;
 let tool = "brush";
 let grain = "medium";
 let saving = false;
-const ahead = new Map(); // item → what `load` returns, or null if it failed
 let timers = [];
 let changes = 0; // steps since the image was opened
 let tries = 0; // failed attempts to open the image
 let touched = 0; // time of the last stroke
-let opened = 0; // time at which the image was opened, or its prediction accepted
+let since = 0; // time at which the image was opened, or a mask was taken
 let handed = 0; // steps that the server has as a draft
+let isDraft = false; // whether the mask began as a draft
 
 /** The image on the stage, and everything that belongs to it. */
 const desk = {
-  item: null, info: null, raster: null, edits: null, regions: null, prediction: null, entropy: null,
-  showing: "mask", heat: false, size: 15, surface: null,
+  item: null, info: null, raster: null, edits: null, regions: null, size: 15, surface: null,
   get ink() { return palette.current(); },
   show, settle,
 };
@@ -60,8 +61,10 @@ export function build(root, onZoom) {
   surface.onLoad = (isLoaded) => (isLoaded ? showReady() : tryAgain());
   new Pointers(surface, hand);
   palette.build(() => surface.redraw("hints"));
+  layers.build(desk, refresh);
   buildBar();
   listen(commands);
+  on(["opened"], leave); // before the single view shows another image
   on(["author"], () => state.author !== "" && void drafts.tidy());
   onReturn(() => desk.item !== null && !isReady() && open(desk.item, desk.name, true));
   for (const event of ["pagehide", "visibilitychange"]) addEventListener(event, () => document.hidden !== false && void flush());
@@ -85,42 +88,45 @@ function buildBar() {
   byId("draw-redo").addEventListener("click", commands.redo);
   byId("draw-accept").addEventListener("click", commands.accept);
   byId("draw-save").addEventListener("click", () => void save());
-  byId("draw-mask").addEventListener("click", commands.mask);
-  byId("draw-prediction").addEventListener("click", commands.prediction);
-  byId("draw-heat").addEventListener("click", commands.heat);
-  byId("overlay-strength").addEventListener("input", strength);
   byId("zoom-actual").addEventListener("click", commands.actual);
-  strength();
   choose(tool);
+}
+
+/** Leaves the image on the stage; its draft is kept. */
+function leave() {
+  void flush();
+  stop();
+  desk.item = null;
 }
 
 /** Opens an image: its mask is the newest of the drafts, the label, or void. */
 async function open(item, name, isRetry = false) {
   if (item === desk.item && !isRetry) return;
-  void flush();
-  stop();
+  leave();
   if (!isRetry) tries = 0;
-  opened = performance.now();
-  Object.assign(desk, { item, name, info: null, raster: null, edits: null, regions: null, prediction: null, entropy: null, showing: "mask" });
+  since = performance.now();
+  Object.assign(desk, { item, name, info: null, raster: null, edits: null, regions: null });
+  layers.clear();
   [changes, handed] = [0, 0];
   byId("draw-note").textContent = "Loading …";
   palette.arrange();
   refresh();
   showReady();
   try {
-    const loaded = (await ahead.get(item)) ?? (await load(item));
-    ahead.delete(item); // opened again, the image may have another draft
+    const { info, prediction, entropy } = await sources.load(item);
     if (item !== desk.item) return;
-    const { info, prediction, entropy } = loaded;
     surface.show(item, name, info);
-    const found = await firstMask(item, info);
+    const pick = pickOf(item);
+    const found = await sources.firstMask(item, info, pick);
+    const others = pick !== undefined && pick === state.opened ? await sources.otherMasks(item, info, pick, found) : [];
     if (item !== desk.item) return;
     const raster = new Raster(info.width, info.height, found.pixels);
     raster.onlyVoid = byId("draw-void").checked;
     Object.assign(desk, { info, raster, edits: new Edits(raster), prediction, entropy });
+    isDraft = found.isDraft === true;
     byId("draw-note").textContent = found.words;
-    if (prediction !== null && found.pixels === undefined) view("prediction");
-    else view("mask");
+    layers.compare(others);
+    layers.view(prediction !== null && found.pixels === undefined ? "prediction" : "mask");
     if (tool === "superpixels") void readRegions();
     showReady();
   } catch (error) {
@@ -142,39 +148,14 @@ function showReady() {
   surface.root.classList.toggle("ready", isReady());
 }
 
-/** Loads the next images before they are shown, so that drawing goes on while the network is gone for a while. */
-export function preload(items) {
-  preloadImages(items);
-  for (const item of items.slice(1, 1 + AHEAD)) {
-    if (ahead.has(item) || item === desk.item) continue;
-    ahead.set(item, load(item).catch(() => null));
-    while (ahead.size > AHEAD) ahead.delete(ahead.keys().next().value);
-  }
+/** The image on the stage, as its view knows it; undefined if the view has gone on. */
+function pickOf(item) {
+  const pick = opened.shown();
+  return pick?.item === item ? pick : state.queue.find((other) => other.item === item);
 }
 
-async function load(item) {
-  const info = await api.getDrawing(item, state.author);
-  const [prediction, entropy] = await Promise.all([layer(item, info, "prediction"), layer(item, info, "entropy")]);
-  return { info, prediction, entropy };
-}
-
-const pickOf = (wanted) => state.queue.find(({ item }) => item === wanted);
-
-async function layer(item, info, kind) {
-  return info[kind] ? api.getPixels(item, kind).catch(() => null) : null;
-}
-
-/** The mask to begin with: { pixels, words }; `pixels` undefined for an empty one. */
-async function firstMask(item, info) {
-  const local = await drafts.kept(item, info);
-  // An image that waits has no label, or one that is being undone.
-  const isAnswered = pickOf(item)?.answer === "label" && info.label && (local === null || local.isSaved);
-  const fromServer = info.draft_at !== null && !isAnswered && info.draft_at > (local?.at ?? 0);
-  if (fromServer) return { pixels: (await api.getPixels(item, "draft", state.author)).pixels, words: "Your draft from another browser." };
-  if (local !== null && !isAnswered) return { pixels: (await decode(local.png)).pixels, words: local.isSaved ? "The mask that you saved before." : "Your draft." };
-  if (isAnswered) return { pixels: (await api.getPixels(item, "label")).pixels, words: "The saved mask." };
-  return { words: info.prediction ? "The model's prediction: Enter accepts it." : "" };
-}
+/** Loads the next images before they are shown. */
+export const preload = (items) => sources.preload(items, desk.item);
 
 /** Draws what has changed in the mask. */
 function show() {
@@ -187,7 +168,7 @@ function settle() {
   show();
   changes += 1;
   touched = performance.now();
-  if (desk.showing === "prediction") view("mask");
+  if (desk.showing !== "mask" || layers.isStale()) layers.view("mask");
   byId("draw-note").textContent = "";
   refresh();
   stop();
@@ -203,7 +184,7 @@ async function keepLocally() {
   const { item, info, raster } = desk;
   if (raster === null) return null;
   const png = await encode(raster);
-  await drafts.keep(item, { png, digest: info.digest, classes: info.class_ids, at: Date.now(), isSaved: false });
+  await drafts.keep(item, { png, digest: info.digest, classes: info.class_ids, at: Date.now(), isSaved: false, base: sources.idOf(info) });
   return png;
 }
 
@@ -226,6 +207,12 @@ async function save() {
     say("Nothing is drawn yet: draw something, or press s to skip the image");
     return;
   }
+  const isOpened = pick === state.opened;
+  if (isOpened && changes === 0 && !isDraft && pick.answer === "label") {
+    say(`Nothing has changed: the mask of ${fileName(pick.path)} stays as it is`);
+    opened.close();
+    return;
+  }
   saving = true;
   stop();
   try {
@@ -236,7 +223,8 @@ async function save() {
     await drafts.keep(item, { png, digest: info.digest, classes: info.class_ids, at: Date.now(), isSaved: true });
     handed = changes;
     desk.item = null; // after an undo the image is opened anew
-    answerMask(pick, id);
+    answerMask(pick, id, isOpened ? { replaces: sources.idOf(info), decides: pick.answer === "conflict" } : {});
+    opened.close();
     say(`The mask of ${fileName(pick.path)} is being saved`);
   } catch (error) {
     warn("mask", `The mask is not saved: ${error.message}.`);
@@ -248,23 +236,27 @@ async function save() {
 /** Enter: closes an open polygon, accepts the prediction on an empty mask, or saves. */
 export function confirm() {
   if (tools.polygon.isOpen) tools.polygon.close();
-  else if (touched < opened && performance.now() - opened < LOOK) return; // a key pressed twice must not save what nobody has seen
+  else if (touched < since && performance.now() - since < LOOK) return; // a key pressed twice must not save what nobody has seen
   else if (desk.raster !== null && desk.prediction !== null && changes === 0 && desk.raster.counts[VOID] === desk.raster.pixels.length) accept();
   else void save();
 }
 
+/** Takes the other mask on the screen, or the prediction. */
 function accept() {
   if (desk.raster === null) return;
-  if (desk.prediction === null) {
+  const offer = layers.onOffer();
+  if (offer === null) {
     say("This image has no prediction: no model chose it");
     return;
   }
+  const isPrediction = offer.map === desk.prediction;
   const { onlyVoid } = desk.raster;
-  if (desk.edits.run((raster) => raster.take(desk.prediction))) settle();
+  desk.raster.onlyVoid &&= isPrediction;
+  if (desk.edits.run((raster) => raster.take(offer.map, !isPrediction))) settle();
   desk.raster.onlyVoid = onlyVoid;
-  view("mask");
-  opened = performance.now();
-  say("The prediction is in the mask: correct it, then press Enter to save");
+  layers.view("mask");
+  since = performance.now();
+  say(`The ${offer.words} is in the mask: correct it, then press Enter to save`);
 }
 
 const hand = {
@@ -295,11 +287,8 @@ function hover(point) {
     byId("draw-under").textContent = "";
     return;
   }
-  const said = [`${x}, ${y}`, palette.nameOf(value)];
-  const at = (map) => map.pixels[Math.floor(((y + 0.5) * map.height) / desk.info.height) * map.width + Math.floor(((x + 0.5) * map.width) / desk.info.width)];
-  if (desk.prediction !== null && at(desk.prediction) !== VOID) said.push(`predicted ${palette.nameOf(at(desk.prediction))}`);
-  if (desk.entropy !== null) said.push(`uncertainty ${percent(at(desk.entropy) / 255, 0)}`);
-  byId("draw-under").textContent = said.join(" · ");
+  const others = layers.valuesAt(point, { nameOf: palette.nameOf, percent });
+  byId("draw-under").textContent = [`${x}, ${y}`, palette.nameOf(value), ...others].join(" · ");
 }
 
 function hint(context) {
@@ -359,31 +348,6 @@ async function readRegions() {
   surface.redraw("hints");
 }
 
-/** Shows "mask", "prediction" or "none" over the image. */
-function view(name) {
-  desk.showing = name;
-  surface.map = { mask: desk.raster, prediction: desk.prediction, none: null }[name];
-  surface.uncertainty = desk.heat ? desk.entropy : null;
-  surface.redraw("classes", "heat");
-  refresh();
-}
-
-function toggle(name) {
-  if (name === "prediction" && desk.prediction === null) say("This image has no prediction: no model chose it");
-  else view(desk.showing === name ? (name === "mask" ? "none" : "mask") : name);
-}
-
-function toggleHeat() {
-  desk.heat = !desk.heat;
-  if (desk.heat && desk.entropy === null) say("This image has no uncertainty: no model chose it");
-  view(desk.showing);
-}
-
-function strength() {
-  const value = Number(byId("overlay-strength").value) / 100;
-  surface.layers.classes.style.opacity = value;
-}
-
 function step(way) {
   if (tools.polygon.isOpen) {
     if (way === "undo") tools.polygon.back();
@@ -395,18 +359,12 @@ function step(way) {
   else say(way === "undo" ? "Nothing drawn that can be undone; Backspace undoes the last answer" : "Nothing to redo");
 }
 
-/** Updates buttons, shares, and the switches of the layers. */
+/** Updates the buttons and the shares. */
 function refresh() {
   const { raster, edits } = desk;
   byId("draw-undo").disabled = !edits?.done.length;
   byId("draw-redo").disabled = !edits?.undone.length;
-  byId("draw-accept").disabled = desk.prediction === null;
   byId("draw-save").disabled = raster === null;
-  byId("draw-mask").setAttribute("aria-pressed", String(desk.showing === "mask"));
-  byId("draw-prediction").setAttribute("aria-pressed", String(desk.showing === "prediction"));
-  byId("draw-prediction").disabled = desk.prediction === null;
-  byId("draw-heat").setAttribute("aria-pressed", String(desk.heat));
-  byId("draw-heat").disabled = desk.entropy === null;
   if (raster !== null) {
     palette.showShares(raster.counts, raster.pixels.length);
     const share = 1 - raster.counts[VOID] / raster.pixels.length;
@@ -425,9 +383,11 @@ const commands = {
   undoAnswer: () => (tools.polygon.isOpen ? tools.polygon.back() : void undoAnswer()),
   accept: () => accept(),
   confirm,
-  mask: () => toggle("mask"),
-  prediction: () => toggle("prediction"),
-  heat: toggleHeat,
+  mask: () => layers.toggle("mask"),
+  prediction: () => layers.toggle("prediction"),
+  heat: layers.toggleHeat,
+  compare: layers.next,
+  differences: layers.toggleDifferences,
   onlyVoid() {
     byId("draw-void").click();
   },

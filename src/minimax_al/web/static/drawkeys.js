@@ -5,7 +5,7 @@ import { state } from "./state.js";
 
 const TOOL_KEYS = { b: "brush", e: "eraser", p: "polygon", k: "fill", x: "superpixels", v: "hand" };
 const COMMAND_KEYS = {
-  z: "undo", y: "redo", a: "accept", m: "mask", r: "prediction", t: "heat", w: "onlyVoid", i: "pick", n: "actual",
+  z: "undo", y: "redo", a: "accept", m: "mask", r: "prediction", t: "heat", w: "onlyVoid", i: "pick", n: "actual", c: "compare", d: "differences",
   "[": "smaller", "]": "larger", "/": "find", Enter: "confirm", Backspace: "undoAnswer",
 };
 const REPEATING = new Set(["smaller", "larger", "undo", "redo"]);
@@ -16,7 +16,8 @@ export const cursor = { point: null, isDown: false, isSpaceDown: false };
 
 /** Listens to the keyboard; `commands` by name, see `drawing.js`. */
 export function listen(commands) {
-  const isActive = () => state.view === "single" && state.queue.length > 0 && document.querySelector("dialog[open]") === null;
+  const isShown = () => state.opened !== null || (state.view === "single" && state.queue.length > 0);
+  const isActive = () => isShown() && document.querySelector("dialog[open]") === null;
   const take = (event) => {
     if (!isActive() || event.isComposing) return;
     const surface = commands.surface();

@@ -6,7 +6,7 @@ import { byId, fileName, make } from "./dom.js";
 const LOOK = 250; // milliseconds after an answer before a key may answer the next image
 
 export class Gallery {
-  /** `describe(pick)`: { caption, note, tone, overlay } of a tile. `onChange()`: the selection has changed. */
+  /** `describe(pick)`: { caption, note, tone, overlay } of a tile; with `frames`, it shows its image once for each { overlay, title }. `onChange()`: the selection has changed. */
   constructor(root, { describe, onChange }) {
     this.root = root;
     this.describe = describe;
@@ -42,6 +42,11 @@ export class Gallery {
     const large = byId("large").open;
     const chosen = large ? [] : this.picks.filter(({ item }) => this.selected.has(item));
     return chosen.length > 0 ? chosen : this.picks.filter(({ item }) => item === this.active);
+  }
+
+  /** The image with the focus; undefined without images. */
+  get focused() {
+    return this.picks.find(({ item }) => item === this.active);
   }
 
   /** Whether an answer has just moved the focus to another image: a key pressed twice must not answer that one. */
@@ -131,9 +136,9 @@ export class Gallery {
   }
 
   #put(pick, index) {
-    const { caption, note, tone, overlay } = this.describe(pick);
-    const tile = this.tiles.get(pick.item) ?? this.#tile(pick);
-    lay(tile.querySelector(".frame"), overlay);
+    const { caption, note, tone, overlay, frames = [{ overlay }] } = this.describe(pick);
+    const tile = this.tiles.get(pick.item) ?? this.#tile(pick, frames);
+    tile.querySelectorAll(".frame").forEach((frame, place) => lay(frame, frames[place].overlay));
     tile.querySelector(".caption").textContent = caption;
     tile.querySelector(".note").textContent = note ?? "";
     tile.dataset.tone = tone ?? "";
@@ -141,10 +146,11 @@ export class Gallery {
     if (this.root.children[index] !== tile) this.root.insertBefore(tile, this.root.children[index] ?? null);
   }
 
-  #tile(pick) {
-    const image = make("img", { src: thumbnailUrl(pick.item), alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+  #tile(pick, frames) {
+    const image = () => make("img", { src: thumbnailUrl(pick.item), alt: "", loading: "lazy", decoding: "async", draggable: "false" });
     const words = make("span", { class: "tile-words" }, make("span", { class: "caption" }), make("span", { class: "note" }));
-    const tile = make("div", { role: "option", class: "tile", "data-item": pick.item, title: pick.path }, make("span", { class: "frame" }, image), words);
+    const shown = frames.map(({ title }) => make("span", { class: "frame" }, image(), title === undefined ? "" : make("span", { class: "frame-title" }, title)));
+    const tile = make("div", { role: "option", class: "tile", "data-item": pick.item, title: pick.path }, make("span", { class: "frames" }, shown), words);
     this.tiles.set(pick.item, tile);
     return tile;
   }

@@ -44,8 +44,9 @@ export const HELP = [
     [["z", "y"], "undo or redo the last stroke", "segmentation"],
     [["w"], "draw on unlabelled pixels only", "segmentation"],
     [["m", "r", "t"], "show or hide the mask, the prediction, the uncertainty", "segmentation"],
+    [["c", "d"], "in a comparison: the other masks one by one, and where they differ", "segmentation"],
     [["n", "f"], "one pixel of the image per pixel of the screen; fit", "segmentation"],
-    [["Enter"], "save the mask", "segmentation"],
+    [["Enter"], "save the mask; in Review and Conflicts: open it to correct it", "segmentation"],
   ]],
   ["In a grid", [
     [["Space"], "select or deselect the image"],

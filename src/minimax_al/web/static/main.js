@@ -17,6 +17,7 @@ import * as jobs from "./jobs.js";
 import { listen } from "./keys.js";
 import * as live from "./live.js";
 import * as maskFile from "./maskfile.js";
+import * as opened from "./opened.js";
 import * as panel from "./panel.js";
 import * as review from "./review.js";
 import { say, warn } from "./say.js";
@@ -27,7 +28,7 @@ import { answer, hurry, undo } from "./work.js";
 
 const VIEWS = { single, grid, confirm: confirmClass, explore, review, conflicts };
 const OWN = ["confirm", "explore", "review", "conflicts"]; // views whose images are not those of the queue
-const here = () => VIEWS[state.view];
+const here = () => VIEWS[state.opened === null ? state.view : "single"];
 const shown = () => here().gallery ?? here(); // what has images to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
 
@@ -41,22 +42,29 @@ function label(className) {
 }
 
 function choose(index) {
+  if (masks() && state.view === "conflicts" && state.opened === null) {
+    conflicts.take(index);
+    return;
+  }
   const name = masks() ? undefined : classBar.classOf(index);
   if (name !== undefined) label(name);
 }
 
 function leaveOut(kind) {
   if (kind === "skip" && OWN.includes(state.view)) say(["confirm", "explore"].includes(state.view) ? "Only images of a round can be skipped" : "An answered image cannot be skipped: choose another class, or press u for unsure");
-  else if (!soon()) answer(kind, shown().targets(kind), null, { decides: state.view === "conflicts" });
+  else if (!soon()) {
+    answer(kind, shown().targets(kind), null, { decides: state.view === "conflicts" });
+    opened.close();
+  }
 }
 
 function show(view) {
-  update({ view, moment: state.moment + 1 });
+  update({ view, opened: null, moment: state.moment + 1 });
   remember("view", OWN.includes(view) ? null : view);
   void holding.refill();
 }
 
-const toggle = (view) => show(state.view === view ? "single" : view);
+const toggle = (view) => show(state.view === view && state.opened === null ? "single" : view);
 
 function toggleSuggestions() {
   update({ suggestions: !state.suggestions });
@@ -67,6 +75,7 @@ function toggleSuggestions() {
 function escape() {
   if (byId("large").open) byId("large").close();
   else if (document.body.classList.contains("panel-open")) openPanel(false);
+  else if (state.opened !== null) opened.close();
   else here().gallery?.select([]);
 }
 
@@ -97,8 +106,16 @@ const commands = {
   selectAll: () => here().gallery?.selectAll(),
   escape,
   help: dialogs.help,
-  move: (dx, dy, extend) => shown().move(dx, dy, extend),
+  move: (dx, dy, extend) => (state.opened === null ? shown().move(dx, dy, extend) : openNext(dx || dy)),
 };
+
+/** Opens the image before or after the opened one in its view. */
+function openNext(by) {
+  const { gallery } = VIEWS[state.view];
+  const next = gallery.picks[gallery.picks.indexOf(state.opened) + by];
+  if (next === undefined) say(by > 0 ? "This is the last image of the list" : "This is the first image of the list");
+  else opened.open(next);
+}
 
 function openPanel(open) {
   document.body.classList.toggle("panel-open", open);
@@ -108,6 +125,7 @@ function openPanel(open) {
 
 /** The section that the middle of the page shows: images, or the reason why no image is shown. */
 function phase() {
+  if (state.opened !== null) return "single";
   if (OWN.includes(state.view)) return state.view;
   if (state.queue.length > 0) return state.view;
   if (state.status === null || (state.lease === null && state.author !== "")) return "loading";
@@ -123,8 +141,9 @@ function paint() {
   const now = phase();
   for (const section of byId("main").querySelectorAll("[data-phase]")) section.hidden = section.dataset.phase !== now;
   const working = now in VIEWS;
+  document.body.dataset.phase = now;
   byId("answers").hidden = !working;
-  byId("skip").hidden = OWN.includes(now);
+  byId("skip").hidden = OWN.includes(state.view);
   for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === state.view));
   byId("suggestions-toggle")?.setAttribute("aria-pressed", String(state.suggestions));
   if (now === "others") explainOthers();
@@ -157,7 +176,7 @@ function wire() {
   byId("scrim").addEventListener("click", () => openPanel(false));
   // A click on an answer button must not move the focus: Enter has to accept the suggestion, not press the button again.
   document.addEventListener("mousedown", (event) => event.target.closest("[data-quick] button") && event.preventDefault());
-  on(["view", "queue", "status", "lease", "unsent", "author", "suggestions", "job", "live"], paint);
+  on(["view", "opened", "queue", "status", "lease", "unsent", "author", "suggestions", "job", "live"], paint);
   imageRetry.watch();
   on(["status"], () => !masks() && state.status && differ(state.status.classes) && void followClasses());
   connection.onReturn(hurry);

@@ -97,8 +97,8 @@ export class Raster {
     }
   }
 
-  /** Takes the class numbers of another map of the same scene, by nearest neighbour; its void pixels change nothing. */
-  take(map) {
+  /** Takes the class numbers of another map of the same scene, by nearest neighbour; its void pixels only with `withVoid`. */
+  take(map, withVoid = false) {
     const columns = nearest(this.width, map.width);
     const rows = nearest(this.height, map.height);
     for (let y = 0; y < this.height; y += 1) {
@@ -107,7 +107,7 @@ export class Raster {
       for (let x = 1; x <= this.width; x += 1) {
         const value = map.pixels[line + columns[from]];
         if (x < this.width && map.pixels[line + columns[x]] === value) continue;
-        if (value !== VOID) this.span(y, from, x, value);
+        if (value !== VOID || withVoid) this.span(y, from, x, value);
         from = x;
       }
     }

@@ -1,10 +1,11 @@
 /** Review: all labels of the campaign, imported ones too, where each can be changed; suspected mistakes come first. */
 
-import { viewUrl } from "./api.js";
+import { labelUrl } from "./api.js";
 import { mark } from "./classes.js";
 import { byId, count, make } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { Pager } from "./pager.js";
+import { open } from "./opened.js";
 import { getLabels } from "./poolapi.js";
 import { say } from "./say.js";
 import { on, state } from "./state.js";
@@ -37,6 +38,7 @@ export function build() {
     clearTimeout(timer);
     timer = setTimeout(again, PAUSE);
   });
+  byId("review-open")?.addEventListener("click", confirm);
   tileSize.addTo(byId("review-bar"));
   on(["view"], () => state.view === "review" && again());
   on(["moment", "recent", "unsent", "suggestions"], () => state.view === "review" && show());
@@ -129,7 +131,7 @@ function describe(pick) {
   const contradicts = state.suggestions && differs(pick);
   const model = contradicts ? `${pick.suspected ? "suspected: " : "model: "}${pick.suggestion} ${Math.round(100 * pick.confidence)}\u00a0%` : "";
   const source = [pick.author, ORIGINS[pick.origin]].filter(Boolean).join(" · ");
-  const overlay = state.campaign.task === "segmentation" && pick.answer === "label" ? `${viewUrl(pick.item, "label")}?${pick.masked ?? ""}` : undefined;
+  const overlay = state.campaign.task === "segmentation" && pick.answer === "label" ? labelUrl(pick.item, state.author, pick.masked ?? pick.at) : undefined;
   return { caption: said, overlay, note: pending ? "not saved yet" : model || source, tone: pending ? "pending" : contradicts ? "differs" : pick.answer };
 }
 
@@ -137,12 +139,22 @@ function bar() {
   const chosen = gallery.selected.size;
   byId("review-count").textContent = chosen > 0 ? `${chosen} selected` : count(pager.total, "answer");
   const [only, ...more] = gallery.targets();
-  if (state.view === "review") mark(only && more.length === 0 ? only.class_name : null);
+  if (state.campaign.task === "segmentation") byId("review-open").disabled = gallery.focused === undefined;
+  else if (state.view === "review") mark(only && more.length === 0 ? only.class_name : null);
 }
 
-/** Gives the images the class that the model suggests. */
+/** Gives the images the class that the model suggests; a mask is opened on the drawing surface. */
 export function confirm() {
+  if (state.campaign.task === "segmentation") {
+    openMask();
+    return;
+  }
   const chosen = gallery.targets().filter(differs);
   if (chosen.length === 0) say("The model suggests no other class for these images");
   for (const pick of chosen) answer("label", [pick], pick.suggestion, chosen.length > 1 ? { origin: "bulk" } : {});
+}
+
+function openMask() {
+  if (gallery.focused === undefined) say("No image is listed");
+  else open(gallery.focused);
 }

@@ -4,6 +4,7 @@ import { byId, fileName, kbd, make, percent, sentence } from "./dom.js";
 import { mark } from "./classes.js";
 import * as drawing from "./drawing.js";
 import * as holding from "./holding.js";
+import { close, shown as current } from "./opened.js";
 import { say } from "./say.js";
 import { preload, Stage } from "./stage.js";
 import { on, state } from "./state.js";
@@ -21,7 +22,8 @@ export function build() {
   byId("zoom").addEventListener("click", () => stage.fit());
   byId("zoom-real")?.addEventListener("click", () => stage.real());
   byId("suggestion").addEventListener("click", confirm);
-  on(["queue", "at", "view", "suggestions", "lapsed"], show);
+  byId("opened-close")?.addEventListener("click", close);
+  on(["queue", "at", "view", "suggestions", "lapsed", "opened"], show);
 }
 
 const draws = () => state.campaign.task === "segmentation";
@@ -31,8 +33,6 @@ function showZoom(isFit, words) {
   byId("zoom").textContent = isFit ? "Fit" : words;
   byId("zoom").disabled = isFit;
 }
-
-const current = () => state.queue.find(({ item }) => item === state.at);
 
 /** The images that a key would answer: the one on the screen; for a label, only if it is loaded. */
 export function targets(kind = "label") {
@@ -75,22 +75,30 @@ export const real = () => stage.real?.();
 
 function show() {
   const pick = current();
-  if (state.view !== "single" || pick === undefined) return;
-  const place = state.queue.indexOf(pick);
+  const { opened } = state;
+  if ((state.view !== "single" && opened === null) || pick === undefined) return;
   const name = fileName(pick.path);
   void stage.show(pick.item, name);
-  (draws() ? drawing.preload : preload)([...state.queue.slice(place, place + 1 + AHEAD), ...state.queue.slice(0, 1)].map(({ item }) => item));
+  if (opened === null) preloadNext(pick);
   byId("file").textContent = name;
   byId("file").title = pick.path;
-  byId("reason").textContent = why(pick.reason);
+  byId("reason").textContent = opened === null ? why(pick.reason) : labelledBy(pick);
+  if (draws()) byId("opened-close").hidden = opened === null;
   byId("lapsed").hidden = state.lapsed !== pick.item;
   suggest(pick);
 }
 
+function preloadNext(pick) {
+  const place = state.queue.indexOf(pick);
+  (draws() ? drawing.preload : preload)([...state.queue.slice(place, place + 1 + AHEAD), ...state.queue.slice(0, 1)].map(({ item }) => item));
+}
+
+const labelledBy = ({ author, first, second }) => (first ? `Masks of ${first.author} and ${second.author}` : author ? `Answered by ${author}` : "");
+
 const why = (reason) => sentence(/^(drawn|chosen|random)/.test(reason) ? reason : `picked because ${reason}`);
 
 function suggest(pick) {
-  const shown = state.suggestions && pick.suggestion !== null;
+  const shown = state.suggestions && state.opened === null && pick.suggestion !== null;
   mark(shown ? pick.suggestion : null);
   const button = byId("suggestion");
   button.hidden = !shown;

@@ -9,6 +9,7 @@ export const state = {
   job: { state: "idle" }, // latest answer of /api/job
   queue: [], // leased images without an answer, by rank
   at: null, // item that the single view shows
+  opened: null, // image of Review or Conflicts that is on the drawing surface instead
   lapsed: null, // item on the screen whose lease has ended
   lease: null, // { until, waiting, with_others, next_free_at, lent } of the last lease; null before the first
   suggestions: true, // whether the model's suggestions are shown

@@ -1,11 +1,12 @@
 /** Answers: the page shows each one at once and sends it in the background. */
 
 import * as api from "./api.js";
-import { count, fileName } from "./dom.js";
+import { count, fileName, make, sentence } from "./dom.js";
 import * as drafts from "./drafts.js";
 import * as holding from "./holding.js";
 import { Outbox } from "./outbox.js";
-import { say } from "./say.js";
+import { open } from "./opened.js";
+import { say, warn, clear } from "./say.js";
 import { session, state, update } from "./state.js";
 import { Tabs } from "./tabs.js";
 
@@ -61,13 +62,20 @@ export function leave() {
 }
 
 /** Sends an entry. A page may be frozen or offline for hours: its answer must not replace one that was given meanwhile. */
-function send(author, { id, kind, items, className, waiting, unseen, decides, origin, of }) {
+function send(author, { id, kind, items, className, waiting, unseen, decides, replaces, which, origin, of }) {
   const how = { key: id, ifWaiting: unseen ?? waiting > 0, origin };
+  if (kind === "mask") return drafts.send(author, items[0], { ...how, decides, replaces }).catch(overtaken);
+  if (kind === "adopt") return api.decideMask(author, items[0], which, how);
   if (decides) return api.decide(author, items, className, how);
-  if (kind === "mask") return drafts.send(author, items[0], how);
   if (kind === "label") return api.label(author, items, className, how);
   if (kind === "undo") return api.undo(author, id, { item: items[0], ...of });
   return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
+}
+
+/** Status 409: the image has another answer than the one that was corrected. */
+function overtaken(error) {
+  if (error.status !== 409) throw error;
+  return { overtaken: error.message };
 }
 
 const isOpen = ({ answer: given }) => given !== "label" && given !== "unsure"; // "none": it has not been in a round
@@ -93,11 +101,22 @@ export function answer(kind, picks, className = null, { decides = false, origin 
   holding.take(picks.map((pick) => pick.item));
 }
 
-/** Answers an image with a mask that `drafts` keeps as `id` until the server has stored it. */
-export function answerMask(pick, id) {
-  const before = [{ pick, answer: pick.answer, class_name: null }];
-  const entries = [outbox.add({ id, kind: "mask", items: [pick.item], className: null, waiting: pick.answer === "waiting" ? 1 : 0 })];
-  Object.assign(pick, { answer: "label", class_name: null, masked: Date.now() });
+/**
+ * Answers an image with a mask that `drafts` keeps as `id` until the server has stored it. `replaces`: id of the answer
+ * that the mask corrects; undefined for an image of the queue. A mask that `decides` ends a conflict.
+ */
+export function answerMask(pick, id, { replaces, decides = false } = {}) {
+  const waits = pick.answer === "waiting";
+  addMask(pick, { id, kind: "mask", waiting: waits && !pick.second_opinion ? 1 : 0, unseen: waits && replaces === undefined, replaces, decides });
+}
+
+/** Decides a conflict by the "first" or the "second" mask. */
+export const adoptMask = (pick, which) => addMask(pick, { kind: "adopt", which, waiting: 0 });
+
+function addMask(pick, entry) {
+  const before = [{ pick, answer: pick.answer, class_name: null, author: pick.author }];
+  const entries = [outbox.add({ items: [pick.item], className: null, ...entry })];
+  Object.assign(pick, { answer: "label", class_name: null, author: state.author, masked: Date.now() });
   remember({ kind: "label", className: null, before, entries, saved: false });
   holding.take([pick.item]);
 }
@@ -166,9 +185,11 @@ async function undoEarlier() {
   }
 }
 
-function saved(entry, { answered_before: late = [] }) {
+function saved(entry, { answered_before: late = [], overtaken: why }) {
   if (entry.kind === "undo") {
     holding.returned(entry.items);
+  } else if (why !== undefined) {
+    void keepRefused(entry, why);
   } else {
     if (entry.kind === "mask") void drafts.forgetSave(entry.id);
     holding.acknowledge(entry.items);
@@ -176,6 +197,20 @@ function saved(entry, { answered_before: late = [] }) {
     if (late.length > 0) leaveAlone(entry, late);
   }
   update({ saves: state.saves + 1 });
+}
+
+/** Keeps a mask that another answer has overtaken as a draft, and asks what to do with it. */
+async function keepRefused(entry, why) {
+  const [item] = entry.items;
+  await drafts.reopen(item);
+  void drafts.forgetSave(entry.id);
+  for (const undoing of outbox.entries.filter(({ kind, items }) => kind === "undo" && items[0] === item)) outbox.cancel(undoing);
+  const action = state.recent.find(({ entries }) => entries.includes(entry));
+  const [{ pick, ...fields }] = action?.before ?? [{ pick: { item, path: `image ${item}`, suggestion: null } , answer: "label" }];
+  Object.assign(pick, fields, { masked: Date.now() });
+  update({ recent: state.recent.filter((other) => other !== action), moment: state.moment + 1 });
+  const choice = (words, act) => make("button", { type: "button", class: "link", onclick: () => { clear("mask"); act(); } }, words);
+  warn("mask", `${sentence(why)} Your mask is kept as a draft.`, choice("Compare both", () => open(pick)), choice("Discard mine", () => void drafts.forget(item)));
 }
 
 /** Keeps the answers that other annotators gave first, and removes these images from the actions that can be undone. */
