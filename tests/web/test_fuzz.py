@@ -30,6 +30,9 @@ ROUTES = (
     "GET /api/conflicts",
     "GET /api/likeliest",
     "POST /api/decide",
+    "POST /api/decide-mask",
+    "GET /api/opinions/{item}/{which}",
+    "GET /opinions/{item}/{layer}.png",
     "GET /team",
     "GET /api/classes",
     "POST /api/classes/add",
@@ -64,7 +67,7 @@ ROUTES = (
     "GET /api/maps/{method}/colours",
 )
 
-MASKS = re.compile("masks|drafts|drawing|pixels|previews|views")
+MASKS = re.compile("mask|drafts|drawing|pixels|previews|views|opinions|conflicts")
 
 load_all_checks()
 # An image that is not there is refused, though its number has the right form.
@@ -107,13 +110,14 @@ def test_the_description_has_these_routes(description):
 
 @pytest.fixture(scope="module")
 def masks(tmp_path_factory, eight_images):
-    """The same for a campaign of masks, where one image has a label."""
+    """The same for a campaign of masks, where one image has two different masks."""
     folder = tmp_path_factory.mktemp("masks") / "herons"
-    with Campaign.create(folder, eight_images, ["cat", "dog"], "segmentation") as campaign:
+    with Campaign.create(folder, eight_images, ["cat", "dog"], "segmentation", overlap=1.0) as campaign:
         campaign.query(8)
         with Image.open(campaign.image(1)) as image:
             mask = np.zeros(image.size[::-1], np.uint8)
-        campaign.label_mask(1, mask, "ann")
+        campaign.label_mask(1, mask, "ann", if_waiting=True)
+        campaign.label_mask(1, mask + 1, "bob", if_waiting=True)
         app = create_app(campaign, hosts=("*",), jobs=EverySecondJob(campaign))
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
 

@@ -112,6 +112,12 @@ def test_the_team_has_the_agreement_of_its_pixels(make_campaign):
     assert team.agreement.kappas["ann", "bob"].low < team.agreement.kappas["ann", "bob"].value < 1
     assert {one.name: one.iou for one in team.agreement.classes} == pytest.approx({"ground": 6 / 7.5, "bird": 4.5 / 6})
     assert [(one.name, one.shared, one.agreed) for one in team.annotators] == [("ann", 12, 9), ("bob", 12, 9)]
+    alpha = team.agreement.alpha
+    assert campaign.agreement_sentences() == [
+        "Two annotators labelled 12 images independently: 87.5 % of the pixels have the same class, Krippendorff's alpha "
+        f"is {alpha.value:.2f} (95 % interval {alpha.low:.2f} to {alpha.high:.2f}).",
+        "3 conflicts wait for a decision in the view Conflicts of the labelling page.",
+    ]
 
 
 def test_a_correction_does_not_replace_an_answer_that_nobody_saw(shared):

@@ -72,7 +72,11 @@ def test_a_second_opinion_is_leased_to_one_annotator_at_a_time(pair, clock):
 def test_equal_opinions_agree_and_different_ones_wait_for_a_decision(pair):
     campaign, (one, two) = pair
     campaign.label(one, "cat", "bob", if_waiting=True)
+    assert campaign.agreement_sentences() == [
+        "Two annotators labelled 1 image independently: the labels of 1 are the same."
+    ]
     campaign.label(two, "dog", "bob", if_waiting=True)
+    assert campaign.agreement_sentences()[1].startswith("1 conflict waits for a decision")
     assert {found.item: found.state for found in campaign.two_opinions()} == {one: "agreed", two: "conflict"}
     (conflict,) = campaign.two_opinions("conflict")
     assert (conflict.first.author, conflict.first.class_name) == ("ann", "cat")

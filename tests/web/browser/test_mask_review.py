@@ -211,7 +211,7 @@ def test_no_violation_of_accessibility_rules(lead, view, scheme):
     wrong = [(one["id"], one["nodes"][0]["html"][:200]) for one in axe.Axe().run(page).response["violations"]]
     if view == "team":
         page.goto(address)
-        hand.person.shows("done")
+        page.wait_for_selector("[data-phase=loading]", state="hidden")
     else:
         hand.choose("Escape", "Escape")
     assert wrong == []

@@ -28,7 +28,7 @@ def agreement_sentences(context: CampaignContext) -> list[str]:
 
 def _same(agreement: Agreement | MaskAgreement) -> str:
     if isinstance(agreement, Agreement):
-        return f"{agreement.same:,} have the same label"
+        return f"the labels of {agreement.same:,} are the same"
     if agreement.same is None:
         return "no pixel has a class in both masks"
     return f"{100 * agreement.same:.1f} % of the pixels have the same class"
