@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minimax_al.campaign.store.history import current_answer
+from minimax_al.campaign.store.history import answer_of
 from minimax_al.errors import AnsweredMeanwhileError, CampaignError, DataError
 from minimax_al.report.mask_agreement import PixelTable
 
@@ -34,7 +34,7 @@ def shared(make_campaign):
 
 def current(campaign, item):
     with campaign.store.reading() as connection:
-        return current_answer(connection, item)
+        return answer_of(connection, item)
 
 
 def test_another_annotator_draws_the_same_image_blind(shared):
@@ -113,11 +113,12 @@ def test_the_team_has_the_agreement_of_its_pixels(make_campaign):
     assert {one.name: one.iou for one in team.agreement.classes} == pytest.approx({"ground": 6 / 7.5, "bird": 4.5 / 6})
     assert [(one.name, one.shared, one.agreed) for one in team.annotators] == [("ann", 12, 9), ("bob", 12, 9)]
     alpha = team.agreement.alpha
-    assert campaign.agreement_sentences() == [
-        "Two annotators labelled 12 images independently: 87.5 % of the pixels have the same class, Krippendorff's alpha "
-        f"is {alpha.value:.2f} (95 % interval {alpha.low:.2f} to {alpha.high:.2f}).",
-        "3 conflicts wait for a decision in the view Conflicts of the labelling page.",
-    ]
+    first, second = campaign.agreement_sentences()
+    assert first == (
+        "Two annotators labelled 12 images independently: 87.5 % of the pixels have the same class, "
+        f"Krippendorff's alpha is {alpha.value:.2f} (95 % interval {alpha.low:.2f} to {alpha.high:.2f})."
+    )
+    assert second == "3 conflicts wait for a decision in the view Conflicts of the labelling page."
 
 
 def test_a_correction_does_not_replace_an_answer_that_nobody_saw(shared):

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ HALF = np.where(np.arange(SIZE[0]) < 32, 0, 1).astype(np.uint8)[None].repeat(SIZ
 
 
 @pytest.fixture(scope="module")
-def lead(modules, tmp_path_factory):
+def lead(modules, browser, tmp_path_factory):
     """A campaign with masks by ann, three conflicts with bob, and Meg at its page."""
-    people, _, session = modules
+    people, _, _ = modules
     folder = tmp_path_factory.mktemp("masks")
     (folder / "images").mkdir()
     for number in range(7):
@@ -28,15 +29,14 @@ def lead(modules, tmp_path_factory):
     with (
         Campaign.create(folder / "campaign", folder / "images", CLASSES, "segmentation", **options) as campaign,
         people.served(campaign) as address,
-        session.sync_playwright() as playwright,
-        people.launch(playwright) as browser,
+        closing(browser.new_context(viewport={"width": 1280, "height": 800})) as context,
     ):
         campaign.query(7)
         for number in range(7):
             campaign.label_mask(f"{number}.png", SKY, "ann", if_waiting=True, origin="page")
             if number >= 4:
                 campaign.label_mask(f"{number}.png", HALF, "bob", if_waiting=True, origin="page")
-        page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        page = context.new_page()
         person = people.Person(page, "meg", {}, CLASSES)
         page.set_default_timeout(10_000)
         person.open(address)
