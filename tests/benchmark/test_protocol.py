@@ -192,3 +192,11 @@ def test_a_strategys_own_settings_are_tried_before_anything_is_written(tiny):
     protocol = tiny.model_copy(update={"strategies": ("mal(discriminator_input=bottleneck,bottleneck=null)",)})
     with pytest.raises(ConfigurationError, match="needs a bottleneck, and the classifier has none"):
         check_runnable(protocol, protocol.load())
+
+
+def test_an_initial_pool_by_features_needs_a_pretrained_encoder_before_anything_is_written(tiny):
+    protocol = tiny.model_copy(update={"initial": "typicality"})
+    sentence = "initial is 'typicality', which chooses by features, but encoder 'conv4' is not pretrained: set"
+    with pytest.raises(ConfigurationError, match=sentence):
+        check_runnable(protocol, protocol.load())
+    check_runnable(protocol, make_round(samples="features").dataset)

@@ -123,6 +123,11 @@ class Protocol(BaseModel):
             self.check_fits(drawn)
         return drawn
 
+    @property
+    def chooses_first_images(self) -> bool:
+        """Whether a strategy chooses the initial pool from features."""
+        return self.initial not in {"random", "balanced"}
+
     def initial_pool(self, dataset: Dataset, seed: int) -> Tensor:
         """Return the initial pool, shape (start,), int64, the same for all strategies of a seed.
 
@@ -130,7 +135,7 @@ class Protocol(BaseModel):
             dataset: Data set of the run, which passes `check_fits`.
             seed: Seed of the run.
         """
-        if self.initial not in {"random", "balanced"}:
+        if self.chooses_first_images:
             return ActiveLearner(dataset, self.initial, self.recipe, seed=seed).query(self.start).indices
         generator = generator_for(seed, "initial pool")
         order = torch.randperm(len(dataset.train), generator=generator)

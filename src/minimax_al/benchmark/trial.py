@@ -23,11 +23,17 @@ def check_runnable(protocol: Protocol, dataset: Dataset) -> None:
         dataset: Data set, as `protocol.load()` returns it.
 
     Raises:
-        ConfigurationError: The encoder is unknown, or the images are too small for it.
+        ConfigurationError: The encoder is unknown, the images are too small for it, or the initial pool needs a
+            pretrained one.
         MinimaxALError: Another reason for which the networks cannot be built.
     """
     if dataset.sample == "features":
         return
+    if protocol.chooses_first_images and not protocol.recipe.pretrained:
+        raise ConfigurationError(
+            f"initial is {protocol.initial!r}, which chooses by features, but encoder {protocol.recipe.encoder!r} is "
+            "not pretrained: set recipe.pretrained to true, use a data set of features, or set initial to 'random'"
+        )
     strategies = [build_strategy(name) for name in protocol.strategies]
     learner = ActiveLearner(Oracle(dataset).question, strategies[0], protocol.recipe)
     round_ = learner.round
