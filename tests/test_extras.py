@@ -21,14 +21,10 @@ def run_without(packages, code):
 
 
 def test_a_plain_installation_serves_the_engineer():
+    """Without the campaign's packages every other room can be imported, and the loop runs."""
     rooms = ("acquisition", "networks", "data", "training", "strategies", "loop", "report", "benchmark", "testing")
-    code = f"import importlib; [importlib.import_module('minimax_al.' + room) for room in {rooms}]; print('all')"
-    done = run_without(CAMPAIGN, code)
-    assert done.stdout == "all\n", done.stderr
-
-
-def test_the_loop_runs_without_the_campaigns_packages():
     code = (
+        f"import importlib; [importlib.import_module('minimax_al.' + room) for room in {rooms}]; "
         "from minimax_al import ActiveLearner, Recipe, load_dataset; few = {'epochs': 1, 'steps_per_epoch': 1}; "
         "data = load_dataset('digits'); recipe = Recipe(encoder='conv4', width=4, minimax=few, task=few,"
         " missing_classes='warn'); learner = ActiveLearner(data, 'mal', recipe, seed=0);"

@@ -1,8 +1,6 @@
 """A strategy in a package of its own, exactly as docs/write_a_strategy.md shows it."""
 
-import os
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,23 +8,11 @@ from pathlib import Path
 import pytest
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.strategies import get_strategy, registry
-
-PAGE = Path(__file__).parents[2] / "docs" / "write_a_strategy.md"
-USE = """
 from minimax_al.loop import ActiveLearner
-from minimax_al.strategies import get_strategy, list_strategies
+from minimax_al.strategies import get_strategy, list_strategies, registry
 from minimax_al.testing import check_strategy, make_round
 
-assert "far_margin" in list_strategies()
-check_strategy("far_margin")
-check_strategy("far_margin+mal")
-round_ = make_round()
-learner = ActiveLearner(round_.dataset, get_strategy("far_margin", weight=1.0), round_.recipe)
-learner.teach(round_.labelled, round_.dataset.train_targets[round_.labelled])
-learner.fit()
-print(learner.query(4).indices.tolist())
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "write_a_strategy.md"
 
 
 @pytest.fixture
@@ -47,25 +33,24 @@ def installed(tmp_path, monkeypatch):
         (metadata / "entry_points.txt").write_text("\n".join(["[minimax_al.strategies]", *lines]))
         monkeypatch.syspath_prepend(tmp_path / folder)
         registry._announced.cache_clear()
-        return tmp_path / folder, code
+        return code
 
     yield install
     registry._announced.cache_clear()
+    for module in [name for name in sys.modules if name.partition(".")[0] in {"far_margin", "other_package"}]:
+        del sys.modules[module]
 
 
 def test_the_page_installs_in_under_thirty_lines_and_is_used_by_name(installed):
-    folder, code = installed("site")
-    assert len(code.splitlines()) < 30
-    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", USE],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(set(re.findall(r"\d+", done.stdout))) == 4
+    assert len(installed("site").splitlines()) < 30
+    assert "far_margin" in list_strategies()
+    check_strategy("far_margin")
+    check_strategy("far_margin+mal")
+    round_ = make_round()
+    learner = ActiveLearner(round_.dataset, get_strategy("far_margin", weight=1.0), round_.recipe)
+    learner.teach(round_.labelled, round_.dataset.train_targets[round_.labelled])
+    learner.fit()
+    assert len(set(learner.query(4).indices.tolist())) == 4
 
 
 def test_two_packages_of_one_name_are_an_error(installed):

@@ -12,7 +12,6 @@ from minimax_al import ActiveLearner
 from minimax_al.errors import MissingDependencyError, UnknownNameError
 from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
-from minimax_al.training import loggers
 from minimax_al.training.loggers import RunLog, build_logger
 
 
@@ -112,6 +111,6 @@ def test_loggers_that_are_unknown_or_not_installed(tmp_path, monkeypatch):
     def missing(*_, **__):
         raise ModuleNotFoundError
 
-    monkeypatch.setattr(loggers, "TensorBoardLogger", missing)
+    monkeypatch.setattr("lightning_fabric.loggers.tensorboard.TensorBoardLogger", missing)
     with pytest.raises(MissingDependencyError, match=r"--logger tensorboard needs the package 'tensorboard': pip ins"):
         build_logger("tensorboard", tmp_path)

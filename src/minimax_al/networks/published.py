@@ -3,17 +3,19 @@
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
 import torch
-from torchvision.models import WeightsEnum, get_model_weights
 
 from minimax_al.errors import ConfigurationError, MissingDependencyError
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.networks.timm_encoders import TIMM_PREFIX, import_timm, timm_cache, torch_cache
 from minimax_al.networks.weight_packages import PACKAGES
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 TORCHVISION = ("resnet18", "resnet34", "resnet50", "vgg16_bn")
 """Encoders in torchvision's layout, whose weights torchvision publishes."""
@@ -200,7 +202,9 @@ def _timm_preprocessing(name: str) -> Preprocessing:
     )
 
 
-def _torchvision_weights(name: str) -> WeightsEnum:
+def _torchvision_weights(name: str) -> "WeightsEnum":
+    from torchvision.models import get_model_weights  # noqa: PLC0415 - seconds, for which few commands have a use
+
     weights: WeightsEnum = get_model_weights(name)["DEFAULT"]
     return weights
 

@@ -1,7 +1,8 @@
 """ResNets and VGG-16 in torchvision's layout, without their classifiers."""
 
+from typing import Any
+
 from torch import nn
-from torchvision import models
 
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks.encoder import Encoder, Stem
@@ -23,7 +24,7 @@ def resnet(name: str, *, stem: Stem = "imagenet", pretrained: bool = False) -> E
     """
     if pretrained and stem == "cifar":
         raise ConfigurationError(f"pretrained weights of {name!r} are for stem='imagenet', not stem='cifar'")
-    network = getattr(models, name)(weights="DEFAULT" if pretrained else None)
+    network = _build(name, pretrained=pretrained)
     layers = {key: getattr(network, key) for key in _RESNET_LAYERS}
     if stem == "cifar":
         layers["conv1"] = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
@@ -41,6 +42,12 @@ def vgg16_bn(name: str = "vgg16_bn", *, pretrained: bool = False) -> Encoder:
         name: Name of the encoder.
         pretrained: Whether to load torchvision's ImageNet weights, downloading them where they are not cached.
     """
-    network = models.vgg16_bn(weights="DEFAULT" if pretrained else None)
+    network = _build("vgg16_bn", pretrained=pretrained)
     layers = {"features": network.features, "avgpool": network.avgpool, "flatten": nn.Flatten()}
     return Encoder(name, layers, 512 * 7 * 7, minimum_size=32)
+
+
+def _build(name: str, *, pretrained: bool) -> Any:  # noqa: ANN401 - one of several classes, each with its own layers
+    from torchvision import models  # noqa: PLC0415 - its import takes longer than torch's
+
+    return getattr(models, name)(weights="DEFAULT" if pretrained else None)

@@ -6,16 +6,28 @@ images the number of labels.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-from lightning_fabric.loggers.csv_logs import CSVLogger
-from lightning_fabric.loggers.logger import Logger as Logger  # noqa: PLC0414 - the interface
-from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from typing import Any, Literal, Protocol, get_args
 
 from minimax_al.errors import MissingDependencyError, UnknownNameError
 
 LoggerKind = Literal["csv", "tensorboard"]
 """Loggers by name."""
+
+
+class Logger(Protocol):
+    """Interface of Lightning Fabric's loggers, as far as it is used here."""
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> Any:  # noqa: ANN401 - loggers differ
+        """Log numbers at a step."""
+
+    def log_hyperparams(self, params: Any) -> Any:  # noqa: ANN401
+        """Log settings; may raise NotImplementedError."""
+
+    def save(self) -> None:
+        """Write what has been logged."""
+
+    def finalize(self, status: str) -> None:
+        """End the log: "success" or "failed"."""
 
 
 def build_logger(kind: str, folder: Path) -> Logger:
@@ -31,6 +43,9 @@ def build_logger(kind: str, folder: Path) -> Logger:
     """
     if kind not in get_args(LoggerKind):
         raise UnknownNameError("logger", kind, get_args(LoggerKind))
+    from lightning_fabric.loggers.csv_logs import CSVLogger  # noqa: PLC0415 - seconds
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger  # noqa: PLC0415
+
     if kind == "csv":
         return CSVLogger(folder.parent, name=folder.name)
     try:

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, distributed, nn
 
@@ -20,6 +18,9 @@ from minimax_al.acquisition.bounded_products import multiplies_bfloat16
 from minimax_al.errors import ConfigurationError
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["auto", "bf16", "fp32", "fp64"]
 FABRIC_PRECISION = {"bf16": "bf16-mixed", "fp32": "32-true", "fp64": "64-true"}
@@ -82,8 +83,11 @@ class Runtime:
             self._join_group()
 
     @cached_property
-    def fabric(self) -> Fabric:
-        """Fabric of this runtime, created at its first use."""
+    def fabric(self) -> "Fabric":
+        """Fabric of this runtime, imported and created at its first use: learning on features needs none."""
+        from lightning_fabric import Fabric  # noqa: PLC0415 - seconds
+        from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
+
         several = self.settings.devices * self.settings.nodes > 1
         # Ranks on GPUs exchange CPU tensors too (gathered rows are on the CPU), so they need both backends.
         backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
