@@ -1,8 +1,10 @@
-"""A protocol small enough to run in a second or two a cell."""
+"""A protocol small enough to run in a second or two a cell, and runs of it that tests share."""
+
+import shutil
 
 import pytest
 
-from minimax_al.benchmark import Protocol, load_protocol
+from minimax_al.benchmark import Protocol, load_protocol, run_grid
 
 TINY_RECIPE = {
     "encoder": "conv4",
@@ -25,3 +27,19 @@ def tiny() -> Protocol:
             "seeds": 2,
         }
     )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Run a protocol once; further calls copy its results."""
+    runs = {}
+
+    def run(protocol, out):
+        key = protocol.model_dump_json()
+        if key not in runs:
+            runs[key] = tmp_path_factory.mktemp("grid")
+            run_grid(protocol, runs[key])
+        shutil.copytree(runs[key], out, dirs_exist_ok=True)
+        return out
+
+    return run

@@ -1,25 +1,30 @@
 import numpy as np
 import pytest
 
-from minimax_al.benchmark import picks, run_grid, write_report
+from minimax_al.benchmark import picks, write_report
 from minimax_al.benchmark.picks import picked_rounds
 from minimax_al.benchmark.records import read_results
 
 
-@pytest.fixture
-def photographs(tiny, tmp_path):
-    """A run on 32x32 images in colour."""
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Write 32x32 images in colour."""
     generator = np.random.default_rng(0)
     base = generator.integers(0, 256, (3, 4, 4, 3)).repeat(8, axis=1).repeat(8, axis=2)
     targets = np.arange(120) % 3
     pixels = np.clip(base[targets] + generator.normal(0, 12, (120, 32, 32, 3)), 0, 255).astype(np.uint8)
-    path = tmp_path / "images.npz"
+    path = tmp_path_factory.mktemp("images") / "images.npz"
     np.savez(path, X_train=pixels, y_train=targets, X_test=pixels[:9], y_test=targets[:9], class_names=["a", "b", "c"])
+    return path
+
+
+@pytest.fixture
+def photographs(tiny, images, finished, tmp_path):
+    """A run on these images."""
     recipe = tiny.recipe.model_copy(update={"missing_classes": "warn"})
-    changes = {"dataset": "arrays", "data": path, "start": 10, "step": 20, "points": 3, "initial": "random"}
+    changes = {"dataset": "arrays", "data": images, "start": 10, "step": 20, "points": 3, "initial": "random"}
     protocol = tiny.model_copy(update={**changes, "strategies": ("random", "entropy"), "recipe": recipe})
-    run_grid(protocol, tmp_path / "out")
-    return tmp_path / "out"
+    return finished(protocol, tmp_path / "out")
 
 
 def shown(out):

@@ -18,10 +18,9 @@ def headings(page):
 
 
 @pytest.fixture
-def results(tiny, tmp_path):
+def results(tiny, tmp_path, finished):
     protocol = tiny.model_copy(update={"strategies": ("random", "random+mal", "mal"), "points": 2})
-    run_grid(protocol, tmp_path)
-    return protocol, tmp_path
+    return protocol, finished(protocol, tmp_path)
 
 
 def test_records_are_what_the_rounds_say(results):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from minimax_al.benchmark.cell import run_cell
+from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.results import read_rounds, resume_rounds
 from minimax_al.errors import ResultsError
 
@@ -24,11 +25,11 @@ DAMAGE = {
 
 
 @pytest.fixture
-def cell(tiny, tmp_path):
+def cell(tiny, tmp_path, finished):
     """A protocol of four points, and the folder of a cell that has run them."""
-    protocol = tiny.model_copy(update={"points": 4})
-    run_cell(protocol, protocol.load(), "random", 0, tmp_path)
-    return protocol, tmp_path
+    protocol = tiny.model_copy(update={"strategies": ("random",), "seeds": 1, "points": 4})
+    finished(protocol, tmp_path / "grid")
+    return protocol, Cell("random", 0).folder(tmp_path / "grid")
 
 
 def counting(folder: Path) -> set[str]:

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -147,6 +147,8 @@ class Runtime:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which forward passes run in this runtime's precision."""
+        if self.precision == "fp32":
+            return nullcontext()  # scores and predictions: Fabric is not needed, nor imported
         context: AbstractContextManager[None] = self.fabric.autocast()
         return context
 
