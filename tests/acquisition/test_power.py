@@ -45,7 +45,7 @@ def test_images_without_a_score_come_last():
     ("scores", "settings", "error", "sentence"),
     [
         ([1.0, 2.0], {"budget": 3}, BudgetError, "a budget of 3 is outside 1 … 2"),
-        ([1.0, -2.0], {}, ConfigurationError, "needs scores of 0 or more; position 1 has -2"),
+        ([1.0, -2.0], {}, ConfigurationError, "scores of power sampling must be 0 or more; position 1 has -2"),
         ([1.0, 2.0], {"power": 0}, ConfigurationError, "power=0 must be a number above 0"),
         ([[1.0, 2.0]], {}, ShapeError, r"scores must have the shape \(N,\)"),
         ([1.0, float("nan")], {}, NonFiniteScoreError, "scores are NaN"),

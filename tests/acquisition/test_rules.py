@@ -277,5 +277,5 @@ def test_impossible_factors(factor):
 
 
 def test_negative_entropies_cannot_be_multiplied():
-    with pytest.raises(ConfigurationError, match=r"entropies of 0 or more; position 1 has -1\.0"):
+    with pytest.raises(ConfigurationError, match=r"entropies in the rule .*must be 0 or more; position 1 has -1\.0"):
         product(torch.zeros(2), torch.tensor([1.0, -1.0]), 1)

@@ -141,7 +141,7 @@ def smallest_mixing(
 
 def _changed(smallest: Tensor, budget: int, step: float) -> Tensor:
     """Return the images that change at the first multiple of the step at which more than b do, ascending."""
-    caps = torch.arange(1, math.ceil(1 / step) + 1, dtype=torch.float64) * step
+    caps = (torch.arange(1, math.ceil(1 / step) + 1, dtype=torch.float64) * step).clamp_(max=1)
     order = smallest.sort().values
     # A strict inequality on both sides: at ε* itself two classes tie.
     counts = torch.searchsorted(order, caps.to(order.device))

@@ -68,7 +68,8 @@ def nearest_to_centers(found: Clustering, budget: int, pool: int, labels: Tensor
     begins = torch.bincount(of, minlength=len(sizes)).cumsum(dim=0).roll(1)
     begins[0] = 0
     rank = torch.arange(pool, device=of.device) - begins[of]
-    # Among clusters: fewest labels after the choice, then the largest, then the lowest number; as one whole number.
+    # Among clusters: fewest labels after the choice, then the largest, then the lowest number; as one whole number,
+    # which is exact while N²·k is below 2⁶³.
     total = len(found.assignments) + 1
     key = ((taken[of] + rank) * total + (total - sizes[of])) * len(sizes) + of
     return order[key.argsort()[:budget]]

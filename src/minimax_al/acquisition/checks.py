@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minimax_al.errors import BudgetError, NonFiniteScoreError, ShapeError
+from minimax_al.errors import BudgetError, ConfigurationError, NonFiniteScoreError, ShapeError
 
 Array: TypeAlias = Tensor | NDArray[Any]
 """Tensor on any device, or NumPy array."""
@@ -129,6 +129,22 @@ def refuse_images(finite: Tensor, name: str) -> None:
         "they are never replaced: look at those images or at the model",
         positions,
     )
+
+
+def refuse_negative(scores: Tensor, name: str) -> None:
+    """Refuse scores below 0.
+
+    Args:
+        scores: Finite scores, shape (N,).
+        name: Subject of the error's sentence.
+
+    Raises:
+        ConfigurationError: A score is below 0; names the first one's position.
+    """
+    negative = (scores < 0).nonzero().flatten()
+    if len(negative):
+        first = int(negative[0])
+        raise ConfigurationError(f"{name} must be 0 or more; position {first} has {float(scores[first])!r}")
 
 
 def check_same_length(first: Sized, second: Sized, names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minimax_al.acquisition.bounded_products import summation_error
-from minimax_al.acquisition.checks import Array, as_scores, check_budget
+from minimax_al.acquisition.checks import Array, as_scores, check_budget, refuse_negative
 from minimax_al.acquisition.close_rows import DistanceBlocks
 from minimax_al.acquisition.probcover import drawn_part
 from minimax_al.acquisition.rows import (
@@ -154,10 +154,7 @@ def _checked_uncertainty(uncertainty: Array, count: int) -> Tensor:
     values = as_scores(uncertainty, "uncertainties").double()
     if len(values) != count:
         raise ShapeError(f"uncertainties are for {len(values)} images, features for {count}")
-    negative = (values < 0).nonzero().flatten()
-    if len(negative):
-        first = int(negative[0])
-        raise ConfigurationError(f"an uncertainty must be 0 or more; position {first} has {float(values[first])!r}")
+    refuse_negative(values, "uncertainties")
     return values
 
 

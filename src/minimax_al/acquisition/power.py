@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from minimax_al.acquisition.checks import Array, as_scores, check_budget
+from minimax_al.acquisition.checks import Array, as_scores, check_budget, refuse_negative
 from minimax_al.acquisition.rules import top_unchecked
 from minimax_al.errors import ConfigurationError
 
@@ -44,10 +44,7 @@ def power_sample(scores: Array, budget: int, *, generator: torch.Generator, powe
     budget = check_budget(budget, len(values))
     if not 0 < power < math.inf:
         raise ConfigurationError(f"power={power!r} must be a number above 0")
-    negative = (values < 0).nonzero().flatten()
-    if len(negative):
-        first = int(negative[0])
-        raise ConfigurationError(f"power sampling needs scores of 0 or more; position {first} has {values[first]:g}")
+    refuse_negative(values, "scores of power sampling")
     # −ln of an exponential variable is a Gumbel variable; on the CPU, so that one seed gives one batch on any device.
     waiting = torch.empty(len(values), dtype=torch.float64).exponential_(generator=generator)
     noise = -waiting.clamp_min(torch.finfo(torch.float64).tiny).log().to(values.device)

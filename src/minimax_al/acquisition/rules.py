@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minimax_al.acquisition.checks import Array, as_scores, check_budget, check_same_length
+from minimax_al.acquisition.checks import Array, as_scores, check_budget, check_same_length, refuse_negative
 from minimax_al.errors import ConfigurationError, UnknownNameError
 
 LABELLEDNESS = "labelledness logits"
@@ -102,9 +102,7 @@ def intersection(labelledness_logits: Array, entropies: Array, budget: int) -> T
     """
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
     rank_D, rank_H = ranks(logits_N), ranks(entropies_N, largest=True)
-    joins_at = torch.maximum(rank_D, rank_H)
-    # One whole number that orders like the pair (joins_at, sum of ranks); exact up to N = 2³¹.
-    return top_unchecked(joins_at * (2 * len(rank_D)) + rank_D + rank_H, budget, largest=False)
+    return _first_to_join(torch.maximum(rank_D, rank_H), rank_D + rank_H, budget)
 
 
 def threshold(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
@@ -178,12 +176,7 @@ def product(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor
         NonFiniteScoreError: A score is NaN or infinite.
     """
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
-    negative = (entropies_N < 0).nonzero().flatten()
-    if len(negative):
-        first = int(negative[0])
-        raise ConfigurationError(
-            f"the rule 'product' needs entropies of 0 or more; position {first} has {float(entropies_N[first])!r}"
-        )
+    refuse_negative(entropies_N, "entropies in the rule 'product'")
     return top_unchecked(F.logsigmoid(-logits_N.double()) + entropies_N.double().log(), budget)
 
 
@@ -213,8 +206,13 @@ def union(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:
     """
     logits_N, entropies_N, budget = _both(labelledness_logits, entropies, budget)
     rank_D, rank_H = ranks(logits_N), ranks(entropies_N, largest=True)
-    joins_at = torch.minimum(rank_D, rank_H)
-    return top_unchecked(joins_at * (2 * len(rank_D)) + rank_D + rank_H, budget, largest=False)
+    return _first_to_join(torch.minimum(rank_D, rank_H), rank_D + rank_H, budget)
+
+
+def _first_to_join(joins_at: Tensor, rank_sums: Tensor, budget: int) -> Tensor:
+    """Return the images that join two growing lists first, then those of smaller sums of ranks, then lower indices."""
+    # One whole number that orders like the pair (joins_at, rank_sums), since sums are below 2N; exact up to N = 2³¹.
+    return top_unchecked(joins_at * (2 * len(joins_at)) + rank_sums, budget, largest=False)
 
 
 def rank_sum(labelledness_logits: Array, entropies: Array, budget: int) -> Tensor:

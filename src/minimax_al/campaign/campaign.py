@@ -52,7 +52,7 @@ from minimax_al.campaign.store.stored_settings import read_settings, write_setti
 from minimax_al.data.locations.location import known_location, locate
 from minimax_al.errors import ConfigurationError
 from minimax_al.label_formats import check_source, detect_format
-from minimax_al.strategies.usual import COLD_START, check_choosing, check_training
+from minimax_al.strategies.usual import check_choosing, check_training, is_cold_start
 from minimax_al.vocabulary import Progress, Task
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class Campaign(Modelling):
             from minimax_al.campaign.features import cold_start  # noqa: PLC0415 - loads torch
             from minimax_al.campaign.model import broken_images, learning  # noqa: PLC0415 - load torch
 
-            if name in COLD_START and not (self.settings.features and self._has_labels()):
+            if is_cold_start(name) and not (self.settings.features and self._has_labels()):
 
                 def describe_and_choose() -> Sequence[Choice]:
                     return cold_start.choose_by_features(context, name, count, progress)

@@ -36,13 +36,20 @@ class Bald(Strategy):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose the `budget` highest mutual informations."""
-        masks_Td = dropout_masks(round_, models, self.passes, self.dropout)
+        scores = self.informations(round_, models, self.masks(round_, models))
+        return picks(round_, top(scores["mutual_information"], budget), scores)
+
+    def masks(self, round_: Round, models: Models) -> Tensor:
+        """Return one mask per pass, (T, d) on the device."""
+        return dropout_masks(round_, models, self.passes, self.dropout)
+
+    def informations(self, round_: Round, models: Models, masks_Td: Tensor) -> Scores:
+        """Return the `mutual_information` of every unlabelled image, and its prediction; see `score_pool`."""
 
         def score(outputs: Outputs) -> Scores:
             return {"mutual_information": mutual_information(dropout_passes(models, outputs.images, masks_Td))}
 
-        scores = score_pool(round_, models, score)
-        return picks(round_, top(scores["mutual_information"], budget), scores)
+        return score_pool(round_, models, score)
 
 
 def dropout_masks(round_: Round, models: Models, passes: int, dropout: float) -> Tensor:
@@ -56,8 +63,8 @@ def dropout_passes(models: Models, x: Tensor, masks_Td: Tensor) -> Iterator[Tens
     """Yield M's logits under each mask, from one encoder pass.
 
     Args:
-        models: with the task model to sample from.
-        x: images (B, 3, H, W).
+        models: Models, of which the task model M is sampled.
+        x: Images, shape (B, 3, H, W), or feature vectors, shape (B, d).
         masks_Td: Masks, one per pass, shape (T, d).
 
     Yields:
@@ -73,7 +80,7 @@ def mutual_information(passes: Iterable[Tensor]) -> Tensor:
     """Return BALD per image from passes that arrive one by one; the mean over pixels in segmentation.
 
     Args:
-        passes: logits (B, K), or (B, K, H, W), one tensor a model.
+        passes: Logits of each pass, shape (B, K) or (B, K, H, W).
 
     Returns:
         (B,), in nats.

@@ -1,4 +1,4 @@
-"""BatchBALD: images that together, not one by one, tell most about the model."""
+"""BatchBALD: images that tell most about the model together, rather than one by one."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt
 
 from minimax_al.acquisition import batchbald, top
-from minimax_al.strategies.bald import Bald, dropout_masks, dropout_passes, mutual_information
+from minimax_al.strategies.bald import Bald, dropout_passes
 from minimax_al.strategies.strategy import Query, Scores, picks, score_pool
 from minimax_al.training import Models, Outputs, Round
 from minimax_al.vocabulary import Task
@@ -27,16 +27,13 @@ class BatchBald(Bald):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose `budget` images of high joint mutual information."""
-        masks_Td = dropout_masks(round_, models, self.passes, self.dropout)
-
-        def individual(outputs: Outputs) -> Scores:
-            return {"mutual_information": mutual_information(dropout_passes(models, outputs.images, masks_Td))}
+        masks_Td = self.masks(round_, models)
+        scores = self.informations(round_, models, masks_Td)
 
         def joint(outputs: Outputs) -> Scores:
             passes = torch.stack(list(dropout_passes(models, outputs.images, masks_Td)), dim=1)
             return {"logits_BTK": passes}
 
-        scores = score_pool(round_, models, individual)
         considered = top(scores["mutual_information"], min(max(self.candidates, budget), len(round_.unlabelled)))
         logits_NTK = score_pool(round_, models, joint, round_.unlabelled[considered])["logits_BTK"]
         chosen = batchbald(

@@ -4,6 +4,7 @@ Features are scaled to length 1, as TypiClust, ProbCover and MaxHerding scale th
 features tells more about contrast than about content.
 """
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -42,6 +43,7 @@ class Covering(Strategy):
             labelled, _ = pool_features(round_, models, directions, round_.labelled)
         return picks(round_, self.choose(round_, features, labelled, budget), scores)
 
+    @abstractmethod
     def choose(self, round_: Round, features: FeatureMatrix, labelled: FeatureMatrix | None, budget: int) -> Tensor:
         """Return positions among the unlabelled images, (budget,) int64.
 
@@ -51,7 +53,6 @@ class Covering(Strategy):
             labelled: Features of the labelled images, shape (L, d); None before the first label.
             budget: Number of images to choose.
         """
-        raise NotImplementedError
 
 
 class Centroids(Covering):

@@ -5,9 +5,9 @@ from typing import ClassVar
 from pydantic import PositiveFloat
 
 from minimax_al.acquisition import power_sample
-from minimax_al.strategies.bald import Bald, dropout_masks, dropout_passes, mutual_information
-from minimax_al.strategies.strategy import Query, Scores, picks, score_pool
-from minimax_al.training import Models, Outputs, Round
+from minimax_al.strategies.bald import Bald
+from minimax_al.strategies.strategy import Query, picks
+from minimax_al.training import Models, Round
 
 
 class PowerBald(Bald):
@@ -22,12 +22,7 @@ class PowerBald(Bald):
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Draw `budget` images."""
-        masks_Td = dropout_masks(round_, models, self.passes, self.dropout)
-
-        def score(outputs: Outputs) -> Scores:
-            return {"mutual_information": mutual_information(dropout_passes(models, outputs.images, masks_Td))}
-
-        scores = score_pool(round_, models, score)
+        scores = self.informations(round_, models, self.masks(round_, models))
         generator = round_.generator("query")
         return picks(
             round_, power_sample(scores["mutual_information"], budget, generator=generator, power=self.power), scores

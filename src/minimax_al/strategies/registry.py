@@ -84,7 +84,7 @@ def _with_game(kind: type["Strategy"], settings: dict[str, Any], name: str) -> d
 
 
 def check_strategy_name(name: str) -> None:
-    """Refuses a name that `get_strategy` would not know; loads nothing.
+    """Refuse a name that `get_strategy` would not know; loads nothing.
 
     Raises:
         UnknownNameError: The strategy does not exist.

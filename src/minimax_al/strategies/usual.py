@@ -53,6 +53,16 @@ def strategy_names(task: str | None = None) -> list[str]:
     return sorted({*list_strategies(), *COLD_START} - left_out)
 
 
+def is_cold_start(name: str) -> bool:
+    """Return whether a strategy, with settings in its name or without, chooses by the images alone.
+
+    Example:
+        >>> is_cold_start("typicality(neighbours=5)"), is_cold_start("margin")
+        (True, False)
+    """
+    return split_name(name)[0] in COLD_START
+
+
 def check_choosing(name: str) -> None:
     """Raise an error if a strategy cannot choose images.
 

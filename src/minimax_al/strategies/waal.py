@@ -18,8 +18,8 @@ class Waal(Strategy):
     """Smallest bound on the loss less the critic's output (Shui, Zhou, Gagné and Wang 2020).
 
     Attributes:
-        critic_weight: Weight of the critic's output, in (0, 1); the authors use 10 for ten classes. The other term
-            grows with the number of classes.
+        critic_weight: Weight of the critic's output, which is in (0, 1); the authors use 10 for ten classes. The other
+            term grows with the number of classes.
         adversary: Settings of the adversarial training.
     """
 
@@ -37,10 +37,10 @@ class Waal(Strategy):
         critic = models.others["critic"]
 
         def score(outputs: Outputs) -> Scores:
-            labelledness = critic(outputs.features).sigmoid().to(outputs.logits.dtype)
+            unlabelledness = critic(outputs.features).sigmoid().to(outputs.logits.dtype)
             certainty = loss_bounds(outputs.logits)
-            total = certainty - self.critic_weight * labelledness
-            return {"total": total, "certainty": certainty, "unlabelledness": labelledness}
+            total = certainty - self.critic_weight * unlabelledness
+            return {"total": total, "certainty": certainty, "unlabelledness": unlabelledness}
 
         scores = score_pool(round_, models, score)
         return picks(round_, top(scores["total"], budget, largest=False), scores)

@@ -120,8 +120,8 @@ class Models:
     def last_layer_parameters(self) -> tuple[Tensor, Tensor]:
         """Return V, (K, e), and b, (K,), for which V u + b are the logits of an input u of the last layer.
 
-        A cosine classifier's prototypes are divided by T. Its inputs have length 1; along other inputs V u + b has the
-        same order of classes as its logits.
+        A cosine classifier's prototypes are divided by T. Its inputs have length 1; along other inputs V u has the same
+        order of classes as its logits, as long as b is 0.
         """
         head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
         if not isinstance(head, CosineClassifier):

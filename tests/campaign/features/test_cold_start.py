@@ -11,7 +11,7 @@ from minimax_al.acquisition import k_center_greedy, typicality
 from minimax_al.campaign import strategy_names
 from minimax_al.campaign.features.hog import edges, whitened
 from minimax_al.data.decode import read_square
-from minimax_al.errors import ConfigurationError, UnknownNameError
+from minimax_al.errors import CampaignError, ConfigurationError, UnknownNameError
 from minimax_al.networks import build_encoder
 
 from ...support.campaigns import TINY_RECIPE  # noqa: TID252 - shared fixtures
@@ -59,6 +59,13 @@ def seeded(seed):
 def described(campaign, paths):
     pixels = np.stack([read_square(campaign.images / path, 64) for path in paths])
     return whitened(edges(torch.from_numpy(pixels).permute(0, 3, 1, 2)))
+
+
+def test_settings_of_a_choice_by_edges_are_refused_and_not_replaced_by_a_random_round(campaign):
+    with pytest.raises(ConfigurationError, match=r"'typicality\(neighbours=5\)' chooses on .*, without settings"):
+        campaign.query(3, "typicality(neighbours=5)")
+    with pytest.raises(CampaignError, match="no round"):
+        campaign.round()
 
 
 @pytest.mark.parametrize("strategy", ["coverage", "typicality"])

@@ -46,7 +46,8 @@ def choose_by_features(
 
     Args:
         context: Campaign.
-        strategy: "centroids" (k-means), "typicality" (TypiClust) or "coverage" (k-center greedy).
+        strategy: "centroids" (k-means), "typicality" (TypiClust) or "coverage" (k-center greedy); on stored features
+            any of `minimax_al.strategies.usual.COLD_START`, with settings.
         budget: Number of images; fewer if the pool is smaller.
         progress: Callback of the images whose features are computed.
 
@@ -91,7 +92,7 @@ def _by_described_images(
     if strategy not in _ON_IMAGES:
         raise ConfigurationError(
             f"strategy {strategy!r} chooses on the features of a pretrained encoder: use the recipe 'features', or one "
-            f"of {', '.join(_ON_IMAGES)}"
+            f"of {', '.join(_ON_IMAGES)}, without settings"
         )
     recipe = read_recipe(context.settings)
     names = [image.path for part in images for image in part]

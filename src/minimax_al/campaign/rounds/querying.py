@@ -25,7 +25,7 @@ from minimax_al.campaign.store.first_look import check_has_seen_all
 from minimax_al.campaign.store.history import has_labels
 from minimax_al.errors import CampaignError, ConfigurationError
 from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, FIRST_ROUND
-from minimax_al.strategies.usual import COLD_START
+from minimax_al.strategies.usual import is_cold_start
 
 RANDOM = "random"
 
@@ -113,7 +113,7 @@ def _plan(connection: Connection, budget: int, strategy: str, random_share: floa
         raise ConfigurationError(f"random_share={random_share!r} must be a fraction from 0 to 1")
     if strategy == RANDOM:
         return Plan(0, budget, BY_RANDOM)
-    if strategy not in COLD_START and not has_labels(connection):
+    if not is_cold_start(strategy) and not has_labels(connection):
         return Plan(0, budget, FIRST_ROUND)
     at_random = round(random_share * budget)
     return Plan(budget - at_random, at_random, AT_RANDOM)
