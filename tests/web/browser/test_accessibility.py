@@ -128,6 +128,9 @@ def test_the_page_around_an_image(page):
     page.wait_for_selector("#stage.ready .image.loaded")
     page.wait_for_selector("#suggestion:not([hidden])")
     page.wait_for_selector("#live-last:not([hidden])")
+    assert page.text_content("#top-done") == "12 labelled"
+    assert "held out" not in page.inner_text("#panel")  # on features no label is
+    assert page.is_hidden("#train-why")
     assert violations(page) == []  # header, panel and answers, too
 
 

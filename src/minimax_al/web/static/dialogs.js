@@ -79,6 +79,7 @@ function unsent() {
   byId("trouble").hidden = !trouble;
   const kept = number > 0 ? ` ${count(number, "answer")} ${number === 1 ? "is" : "are"} kept in this browser and sent as soon as the connection works again.` : "";
   byId("trouble-text").textContent = trouble ? `${trouble}.${kept}` : "";
+  byId("unsent-title").textContent = state.unsent.length > 0 ? "Not saved yet" : "All saved";
   byId("unsent-none").hidden = state.unsent.length > 0;
   byId("unsent-retry").hidden = state.unsent.length === 0;
   byId("unsent-list").replaceChildren(...state.unsent.map(unsentRow));

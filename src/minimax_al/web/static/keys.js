@@ -19,6 +19,13 @@ export const HELP = [
     [["Backspace"], "undo the last answer; press again for the one before it", "segmentation"],
     [["/"], "find a class by its name; ↑ and ↓ move among the matches, Enter chooses", "classification"],
   ]],
+  ["In a grid", [
+    [["Space"], "select or deselect the image"],
+    [["←", "→", "↑", "↓"], "move; with Shift, select every image passed"],
+    [["Ctrl", "a"], "select all"],
+    [["Esc"], "select none"],
+    [["o"], "open the image large; press o again or Esc to close it"],
+  ]],
   ["Look", [
     [["+", "−", "f"], "zoom in, zoom out, fit; or wheel, pinch and drag"],
     [[","], "one pixel of the image per pixel of the screen", "classification"],
@@ -47,13 +54,6 @@ export const HELP = [
     [["c", "d"], "in a comparison: the other masks one by one, and where they differ", "segmentation"],
     [["n", "f"], "one pixel of the image per pixel of the screen; fit", "segmentation"],
     [["Enter"], "save the mask; in Review and Conflicts: open it to correct it", "segmentation"],
-  ]],
-  ["In a grid", [
-    [["Space"], "select or deselect the image"],
-    [["←", "→", "↑", "↓"], "move; with Shift, select every image passed"],
-    [["Ctrl", "a"], "select all"],
-    [["Esc"], "select none"],
-    [["o"], "open the image large; press o again or Esc to close it"],
   ]],
 ];
 

@@ -98,6 +98,7 @@ function explainWaiting({ learner, state: published }) {
   const done = published?.reason ?? null;
   byId("live-title").textContent = done !== null ? "Every image has its answer" : TITLES[learner.state];
   byId("live-text").textContent = done !== null ? state.status?.advice.reason ?? "" : text(learner);
+  byId("live-review").hidden = !state.status?.labelled;
   bar.hidden = done !== null || learner.state === "failed";
   if (learner.total) {
     bar.max = learner.total;

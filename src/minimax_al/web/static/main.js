@@ -59,6 +59,7 @@ function leaveOut(kind) {
 }
 
 function show(view) {
+  classBar.mark(null); // a view of many marks the class of its own choice
   update({ view, opened: null, moment: state.moment + 1 });
   remember("view", OWN.includes(view) ? null : view);
   void holding.refill();

@@ -39,7 +39,7 @@ function progress() {
   byId("round-bar").max = round.picks;
   byId("round-bar").value = done;
   byId("round-done").textContent = `${done.toLocaleString("en")} of ${count(round.picks, "image")} answered`;
-  byId("top-done").textContent = `${done} / ${round.picks}`;
+  if (!state.campaign.live) byId("top-done").textContent = `${done} / ${round.picks}`;
   byId("round-others").textContent = round.is_open ? others() : round.waiting > 0 ? "This round is closed." : "This round is done.";
 }
 
@@ -106,9 +106,10 @@ function model() {
 
 function classes() {
   const { labelled, unlabelled, unsure, held_out: held, confirmed } = state.status;
-  byId("totals").textContent = `${count(labelled, "image")} labelled (${held} held out to measure the model), ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.${confirmed > 0 ? ` ${count(confirmed, "label")} ${confirmed === 1 ? "is a suggestion" : "are suggestions"} confirmed in bulk, on which no model is measured.` : ""}`;
+  byId("totals").textContent = `${count(labelled, "image")} labelled${held > 0 ? ` (${held} held out to measure the model)` : ""}, ${unsure} unsure, ${unlabelled.toLocaleString("en")} without an answer.${confirmed > 0 ? ` ${count(confirmed, "label")} ${confirmed === 1 ? "is a suggestion" : "are suggestions"} confirmed in bulk, on which no model is measured.` : ""}`;
   const counts = [...state.status.classes];
   byId("class-bars").hidden = counts.length === 0;
+  byId("class-key").hidden = held === 0; // on features no label is held out
   const most = Math.max(1, ...counts.map(({ labels }) => labels));
   const many = counts.length > 12;
   if (many) counts.sort((one, other) => other.labels - one.labels);
@@ -120,7 +121,7 @@ function bar({ name, labels, held_out: held }, most) {
   const kept = make("i", { class: "bar-held" });
   train.style.width = `${(100 * (labels - held)) / most}%`;
   kept.style.width = `${(100 * held) / most}%`;
-  const title = `${name}: ${count(labels, "label")}, ${held} of them held out`;
+  const title = `${name}: ${count(labels, "label")}${held > 0 ? `, ${held} of them held out` : ""}`;
   return make("li", { title }, make("span", { class: "name" }, name), make("span", { class: "bar", "aria-hidden": "true" }, train, kept), make("span", { class: "number" }, String(labels)));
 }
 
