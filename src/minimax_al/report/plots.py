@@ -304,9 +304,9 @@ def _add_legend(
     place, columns = ("outside upper left", len(names)) if above else ("outside right upper", 1)
     if narrow:
         place, columns = "outside lower center", min(2, len(names))
-    canvas.legend(
+    legend = canvas.legend(
         handles,
-        names,
+        ["name"] * len(names),  # matplotlib before 3.10 leaves out names that start with an underscore
         loc=place,
         ncols=columns,
         frameon=False,
@@ -314,3 +314,5 @@ def _add_legend(
         labelcolor=TEXT,
         handlelength=2.6,
     )
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)
