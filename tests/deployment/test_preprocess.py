@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 from minimax_al.data import Augmentation, prepare
+from minimax_al.data.decode import read_image
 from minimax_al.data.files import load_images
 from minimax_al.deployment.packaging import preprocessing
 from minimax_al.deployment.preprocess import apply_steps, read_input
+from minimax_al.networks import Preprocessing
 
 
 def smooth(seed, size=(900, 700)):
@@ -95,3 +97,21 @@ def test_a_large_jpeg_is_decoded_at_its_full_size(tmp_path):
     exact, quick = (next(images.stream([torch.arange(1)]))[0].permute(1, 2, 0).numpy() for images in found)
     np.testing.assert_array_equal(exact, reference)
     assert (quick != reference).any()  # so the test would see a reduced size
+
+
+@pytest.mark.parametrize("name", ["large.jpg", "turned.png", "small.bmp"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        Preprocessing(size=48, crop=0.875, interpolation="bicubic"),
+        Preprocessing(size=48, crop=1.0),
+        Preprocessing(size=48, interpolation="lanczos", stretch=True),
+    ],
+)
+def test_the_package_sees_the_pixels_of_its_pretrained_encoder(tmp_path, name, own):
+    KINDS[name](tmp_path / name)
+    trained = model_of("centre", Augmentation())
+    trained.source = SimpleNamespace(preprocessing=own)
+    expected = own.pixels(read_image(tmp_path / name, None))
+    found = apply_steps(tmp_path / name, preprocessing(trained)["steps"])
+    np.testing.assert_array_equal(found[0].transpose(1, 2, 0), expected)

@@ -9,12 +9,17 @@ from minimax_al.errors import ConfigurationError, DataError, ShapeError
 
 
 class Part(NamedTuple):
-    """Part of one rank in a sequence that several ranks share."""
+    """Part of one rank in a sequence that several ranks share.
+
+    Attributes:
+        start: Position of its first element.
+        stop: Position after its last element.
+        whole: Length of the whole sequence.
+    """
 
     start: int
     stop: int
     whole: int
-    """Length of the whole sequence."""
 
     def of(self, values: Tensor) -> Tensor:
         """Return the part of a tensor, along its first dimension."""

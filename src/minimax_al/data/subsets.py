@@ -48,11 +48,7 @@ def with_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
     Raises:
         ConfigurationError: `count` is outside of that range.
     """
-    if not 1 <= count < len(dataset.train):
-        raise ConfigurationError(
-            f"validation={count} images cannot be kept of {len(dataset.train)} training images of {dataset.name!r}"
-        )
-    kept, left = _drawn(dataset, count, seed)
+    kept, left = _drawn(dataset, count, seed, "validation")
     return replace(subset(dataset, left), test=dataset.train.subset(kept), test_targets=dataset.train_targets[kept])
 
 
@@ -69,17 +65,17 @@ def with_selection(dataset: Dataset, count: int, seed: int) -> Dataset:
     Raises:
         ConfigurationError: `count` is outside of that range.
     """
-    if not 1 <= count < len(dataset.train):
-        raise ConfigurationError(
-            f"selection={count} images cannot be kept of {len(dataset.train)} training images of {dataset.name!r}"
-        )
-    kept, left = _drawn(dataset, count, seed)
+    kept, left = _drawn(dataset, count, seed, "selection")
     return replace(
         subset(dataset, left), selection=dataset.train.subset(kept), selection_targets=dataset.train_targets[kept]
     )
 
 
-def _drawn(dataset: Dataset, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return `count` random training indices and all others, both ascending."""
+def _drawn(dataset: Dataset, count: int, seed: int, setting: str) -> tuple[Tensor, Tensor]:
+    """Return `count` random training indices and all others, both ascending; `setting` names the count in an error."""
+    if not 1 <= count < len(dataset.train):
+        raise ConfigurationError(
+            f"{setting}={count} images cannot be kept of {len(dataset.train)} training images of {dataset.name!r}"
+        )
     order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
     return order[:count].sort().values, order[count:].sort().values

@@ -133,10 +133,6 @@ def load_trained(folder: Path) -> Trained:
 
 
 def _load_weights(trained: Trained, tensors: Mapping[str, Tensor], path: Path) -> None:
-    for name, part in trained.model.named_modules():
-        if isinstance(part, CosineClassifier):
-            # Classes without a label are masked; a mask of all classes is not stored.
-            part.mask_missing(tensors.get(f"{name}.present", torch.ones(1, dtype=torch.bool)))
     dtype = next((value.dtype for value in tensors.values() if value.is_floating_point()), torch.float32)
     try:
         trained.model.to(dtype).load_state_dict(tensors)
@@ -153,7 +149,15 @@ def _save_weights(path: Path, network: nn.Module, metadata: dict[str, str] | Non
 
 
 def _check_weights(path: Path, digest: str | None) -> None:
-    """Raise CheckpointError if a file of weights has changed since it was written; older versions noted no digest."""
+    """Refuse a file of weights that has changed since it was written.
+
+    Args:
+        path: File of weights.
+        digest: SHA-256 in the description; None in folders of older versions, which are not checked.
+
+    Raises:
+        CheckpointError: The file has another SHA-256.
+    """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if digest not in (None, found):

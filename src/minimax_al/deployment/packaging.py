@@ -13,8 +13,10 @@ from minimax_al.deployment.model_file import save_trained
 from minimax_al.deployment.onnx_export import check_onnx, export_onnx
 from minimax_al.deployment.trained import Trained
 from minimax_al.durable import new_folder
+from minimax_al.networks import Preprocessing
 
-_NOTE = "model.onnx accepts uint8 and normalises itself"
+_LAYOUT = {"layout": "NCHW", "note": "model.onnx accepts uint8 and normalises itself"}
+_STRETCHED = "not kept: both sides become this long"
 CHECKED_IMAGES = 16
 """Number of images on which the ONNX file is compared with the weights."""
 
@@ -54,30 +56,34 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     """Return the steps from an image file to the model's input, as `preprocess.py` applies them."""
     steps: list[dict[str, Any]] = [
         {"step": "upright", "by": "EXIF orientation"},
-        {"step": "mode", "to": "RGB", "transparency": "over white"},
+        {"step": "mode", "to": "RGB", "transparency": "over white; white ink over black"},
     ]
     normalise = {"step": "normalise", "divide_by": 255, "mean": list(trained.mean), "std": list(trained.std)}
     if trained.source is not None:
-        own = trained.source.preprocessing
-        steps += [
-            {"step": "resize short side", "to": own.short_side, "filter": own.interpolation},
-            {"step": "centre crop", "to": own.size, "corner": "rounded"},
-            normalise,
-        ]
-        return {"steps": steps, "layout": "NCHW", "note": _NOTE}
+        return {"steps": [*steps, *_encoder_steps(trained.source.preprocessing), normalise], **_LAYOUT}
     augmentation = trained.recipe.augmentation
     resize = {"step": "resize", "to": trained.stored_size, "filter": "bilinear, antialiased"}
     if trained.fit == "centre":
         steps += [{"step": "centre square", "side": "the short side"}, resize]
     else:
-        steps.append({**resize, "proportions": "not kept: both sides become this long"})
+        steps.append({**resize, "proportions": _STRETCHED})
     if augmentation.crop is not None:
         steps.append({"step": "centre crop", "to": augmentation.crop})
     if augmentation.input_size is not None:
         resize = {"step": "resize", "to": augmentation.input_size, "filter": "bilinear, antialiased"}
         steps.append({**resize, "precision": "float32"})
     steps.append(normalise)
-    return {"steps": steps, "layout": "NCHW", "note": _NOTE}
+    return {"steps": steps, **_LAYOUT}
+
+
+def _encoder_steps(own: Preprocessing) -> list[dict[str, Any]]:
+    """Return the steps from an RGB image to the square that a pretrained encoder sees."""
+    if own.stretch:
+        return [{"step": "resize", "to": own.size, "filter": own.interpolation, "proportions": _STRETCHED}]
+    return [
+        {"step": "resize short side", "to": own.short_side, "filter": own.interpolation},
+        {"step": "centre crop", "to": own.size, "corner": "rounded"},
+    ]
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -78,16 +78,21 @@ def apply_steps(image: Path | str | BinaryIO, steps: list[dict[str, Any]]) -> ND
             left, top = (pixels.width - side) / 2, (pixels.height - side) / 2
             box = (left, top, left + side, top + side)
         elif step["step"] == "resize short side":
-            pixels = pixels.resize(_scaled_size(pixels.size, step["to"]), Image.Resampling[step["filter"].upper()])
+            pixels = pixels.resize(_scaled_size(pixels.size, step["to"]), _filter(step))
         elif step["step"] == "resize" and step.get("precision") == "float32":
             pixels = _resized_float(pixels, step["to"])
         elif step["step"] == "resize":
-            pixels = pixels.resize((step["to"], step["to"]), Image.Resampling.BILINEAR, box=box)
+            pixels = pixels.resize((step["to"], step["to"]), _filter(step), box=box)
             box = None
         elif step["step"] == "centre crop":
             left, top = (_half(side - step["to"], step.get("corner")) for side in pixels.size)
             pixels = pixels.crop((left, top, left + step["to"], top + step["to"]))
     return np.asarray(pixels, dtype=np.uint8).transpose(2, 0, 1)[None]
+
+
+def _filter(step: dict[str, Any]) -> Image.Resampling:
+    """Return the filter of a step, such as "bilinear, antialiased"; Pillow's filters are antialiased."""
+    return Image.Resampling[step["filter"].split(",")[0].upper()]
 
 
 def _scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ def read_json(source: Path) -> object:
     """Return the content of a JSON file.
 
     Raises:
-        DataError: it cannot be read, or is no JSON.
+        DataError: The file cannot be read, or is not JSON.
     """
     try:
         content: object = json.loads(source.read_bytes())

@@ -40,7 +40,7 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     if not masks:
         raise DataError(f"{str(folder)!r} has no masks{_why_none(others)}: put one PNG file there for each image")
     images = _images(context.images) if others or any(shorter_names(name[: -len(_ENDING)]) for name in masks) else ()
-    # Some people keep images and masks side by side; any other image is a mask that would be missed.
+    # Images may be in the folder of their masks; an image of any other name is a mask that would be missed.
     for name in others:
         if name not in images:
             raise DataError(f"{str(folder / name)!r} is not a PNG file: save it as one, or remove it")

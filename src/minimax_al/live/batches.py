@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from minimax_al.campaign.rounds.rounds import Choice, add_round, has_lapsed, is_candidate, open_rounds
-from minimax_al.campaign.store.database import portions
-from minimax_al.campaign.store.schema import items, picks, rounds
+from minimax_al.campaign.rounds.rounds import Choice, add_round, has_lapsed, open_rounds, still_candidates
+from minimax_al.campaign.store.schema import picks, rounds
 
 KEPT_OPEN = 20
 """Number of latest finished rounds that stay open."""
@@ -74,7 +73,7 @@ def open_batch(
     Returns:
         Number of the round; None if none of the images may be picked any more.
     """
-    free = _still_free(connection, [choice.item_id for choice in choices])
+    free = still_candidates(connection, [choice.item_id for choice in choices])
     kept = [choice for choice in choices if choice.item_id in free]
     if not kept:
         return None
@@ -124,10 +123,3 @@ def update_suggestions(connection: Connection, suggestions: Mapping[int, tuple[i
             for item, (found, confidence) in suggestions.items()
         ],
     )
-
-
-def _still_free(connection: Connection, item_ids: Sequence[int]) -> set[int]:
-    """Return those of the images that may be picked and are not in an open round."""
-    taken = select(picks.c.item_id).where(picks.c.round_id.in_(open_rounds()))
-    free = select(items.c.id).where(is_candidate(), items.c.id.not_in(taken))
-    return {item for portion in portions(item_ids) for item in connection.scalars(free.where(items.c.id.in_(portion)))}

@@ -23,7 +23,7 @@ def coloured(path: Path, kind: str, classes: int) -> bytes:
         classes: Number of classes; other numbers are left clear.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     with Image.open(path, formats=("PNG",)) as image:
         values = np.asarray(image)

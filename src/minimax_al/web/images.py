@@ -191,7 +191,7 @@ def find_source(campaign: Campaign, item: int) -> Source:
 
     Raises:
         DataError: The image does not exist, its file does not lie in the folder, or it was broken since.
-        OSError: the file is gone, or cannot be read.
+        OSError: The file is gone, or cannot be read.
     """
     path = campaign.image(item)
     with campaign.store.reading() as connection:

@@ -131,8 +131,9 @@ def candidates(connection: Connection, where: str | None = None) -> NDArray[np.i
 
 
 def still_candidates(connection: Connection, item_ids: Sequence[int], where: str | None = None) -> set[int]:
-    """Return those of the images that may be picked."""
-    wanted = select(items.c.id).where(is_candidate(), matches(where))
+    """Return those of the images that may be picked and are not in an open round."""
+    taken = select(picks.c.item_id).where(picks.c.round_id.in_(open_rounds()))
+    wanted = select(items.c.id).where(is_candidate(), items.c.id.not_in(taken), matches(where))
     return {item for part in portions(item_ids) for item in connection.scalars(wanted.where(items.c.id.in_(part)))}
 
 
