@@ -1,6 +1,7 @@
 """Context of a campaign: the folder, database, settings and files that its rooms work on."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.data.locations.location import Location, known_location
 from minimax_al.data.mask_store import MaskFiles
+from minimax_al.errors import CampaignError
+from minimax_al.locks import file_lock
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class CampaignContext:
     settings: CampaignSettings
     now: Callable[[], datetime]
     where: str | None = None
+
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        """Return a lock between processes; entered, it is False while another process holds it.
+
+        It is a file in the campaign folder, or an advisory lock in PostgreSQL, which holds on other machines too.
+
+        Args:
+            name: Name of the lock.
+        """
+        if self.store.is_sqlite:
+            return file_lock(self.folder / name, error=CampaignError)
+        return self.store.advisory_lock(name)
 
     @property
     def images(self) -> Location:

@@ -2,28 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from minimax_al.errors import CampaignError
-from minimax_al.locks import file_lock
+from minimax_al.campaign.context import CampaignContext
 
 LOCK = "learner.lock"
-"""Lock file in the campaign folder; its holder learns."""
+"""Lock file in the campaign folder, or the name of the lock in PostgreSQL; its holder learns."""
 
 
 @contextmanager
-def learner_alone(folder: Path, pause: Callable[[], object]) -> Iterator[None]:
+def learner_alone(context: CampaignContext, pause: Callable[[], object]) -> Iterator[None]:
     """Hold the right to learn inside the block; wait while another learner holds it.
 
     Args:
-        folder: Campaign folder.
+        context: Campaign.
         pause: Function that is called between two attempts, and may wait.
 
     Raises:
         CampaignError: The folder cannot be written.
     """
     while True:
-        with file_lock(folder / LOCK, error=CampaignError) as is_ours:
+        with context.alone(LOCK) as is_ours:
             if is_ours:
                 yield
                 return

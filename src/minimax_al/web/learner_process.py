@@ -63,7 +63,7 @@ def learn(folder: Path, storage: str | None, options: LiveOptions, out: TextIO, 
     def progress(what: str, done: int, total: int, unit: str) -> None:
         tell(out, state=what, done=done, total=total, unit=unit)
 
-    with learner_alone(folder, stand_by), Campaign.open(folder, storage) as campaign:
+    with Campaign.open(folder, storage) as campaign, learner_alone(campaign.context, stand_by):
         from minimax_al.live.learner import LiveLearner  # noqa: PLC0415 - loads torch
 
         _use_half_of_the_processors()

@@ -17,7 +17,7 @@ from minimax_al.live.lock import learner_alone
 
 
 def learn(folder):
-    with learner_alone(folder, lambda: None), Campaign.open(folder) as campaign:
+    with Campaign.open(folder) as campaign, learner_alone(campaign.context, lambda: None):
         LiveLearner(campaign.context, LiveOptions(batch=6), lease_clock=campaign.lease_clock).run(Event())
 
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.errors import CampaignError
-from minimax_al.locks import file_lock
 
 LOCK = "training.lock"
 """Lock file in the campaign folder, or the name of the lock in PostgreSQL; its holder trains."""
@@ -21,9 +20,7 @@ def training_alone(context: CampaignContext) -> Iterator[None]:
     Raises:
         CampaignError: Another training runs, or the folder cannot be written.
     """
-    by_file = context.store.is_sqlite
-    lock = file_lock(context.folder / LOCK, error=CampaignError) if by_file else context.store.advisory_lock(LOCK)
-    with lock as is_ours:
+    with context.alone(LOCK) as is_ours:
         if not is_ours:
             raise CampaignError(
                 f"another training runs on the campaign {str(context.folder)!r}: wait until it has ended, then try "
