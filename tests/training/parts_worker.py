@@ -1,4 +1,7 @@
-"""Four ranks that extract features together: `python parts_worker.py IMAGES OUT`. Each is a fork of this process."""
+"""Four ranks that extract features together, as `srun --ntasks 4` in an interactive allocation would start them.
+
+`python parts_worker.py IMAGES OUT`: each rank is a fork of this process.
+"""
 
 import os
 import socket
@@ -17,9 +20,9 @@ RANKS = 4
 
 
 def extract(rank, port, images, out):
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
-    os.environ.update({name: str(value) for name, value in names.items()} | {"MASTER_ADDR": "127.0.0.1"})
-    os.environ.update({"MASTER_PORT": str(port), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"})
+    step = {"JOB_ID": 4711, "STEP_ID": 0, "NTASKS": RANKS, "NNODES": 1, "NODELIST": "127.0.0.1", "NODEID": 0}
+    step |= {"JOB_NAME": "interactive", "PROCID": rank, "LOCALID": rank}
+    os.environ.update({f"SLURM_{name}": str(value) for name, value in step.items()} | {"MASTER_PORT": str(port)})
     runtime = Runtime(RuntimeSettings(device="cpu", precision="fp32", devices=RANKS))
     embed_folder(images, out, made_encoder(), SETTINGS, runtime=runtime)
 

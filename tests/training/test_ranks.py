@@ -184,6 +184,42 @@ def test_batch_norm_refuses_one_value_per_channel_as_torchs_does(monkeypatch, sh
     assert batch_norm.RankBatchNorm(3).eval()(torch.zeros(shape)).shape == shape
 
 
+STEP = {"STEP_ID": 0, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "NTASKS": 4, "NNODES": 2, "NTASKS_PER_NODE": 2}
+
+
+def in_slurm(monkeypatch, variables):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    for name, value in ({"JOB_ID": 4711, "JOB_NAME": "mal", "NODELIST": "node[07-08]"} | variables).items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+
+
+@pytest.mark.parametrize(
+    ("step", "devices", "nodes", "sentence"),
+    [
+        (STEP | {"NTASKS": 2}, 2, 2, "srun started 2 processes on 2 machines, but devices=2 × nodes=2 is 4 on 2"),
+        (STEP | {"NNODES": 1}, 2, 2, "srun started 4 processes on 1 machines, but devices=2 × nodes=2 is 4 on 2"),
+        (STEP, 4, 1, "srun started 4 processes on 2 machines, but devices=4 × nodes=1 is 4 on 1"),
+        (STEP | {"LOCALID": 2}, 2, 2, "use 'srun --nodes 2 --ntasks-per-node 2', or set devices and nodes"),
+        ({"PROCID": 0, "NTASKS": 4}, 2, 2, "needs 4 processes: start them with .* or srun"),  # a batch script, no step
+    ],
+    ids=["tasks", "machines", "machines for devices", "uneven", "no srun"],
+)
+def test_a_step_of_slurm_has_one_process_per_device(monkeypatch, step, devices, nodes, sentence):
+    in_slurm(monkeypatch, step)
+    with pytest.raises(ConfigurationError, match=sentence):
+        Runtime(RuntimeSettings(device="cpu", devices=devices, nodes=nodes))
+
+
+@pytest.mark.parametrize(
+    "tasks", [{"NTASKS": 8}, STEP, STEP | {"JOB_NAME": "interactive"}], ids=["batch", "step", "own"]
+)
+def test_a_process_that_works_alone_ignores_the_allocation(monkeypatch, tasks):
+    in_slurm(monkeypatch, tasks)
+    runtime = Runtime(RuntimeSettings(device="cpu", precision="fp32"))
+    assert (runtime.fabric.world_size, runtime.fabric.global_rank) == (1, 0)
+    assert runtime.ranks == ALONE
+
+
 def test_a_batch_norm_that_is_not_torchs_own():
     class OwnNorm(torch.nn.BatchNorm2d):
         pass

@@ -18,9 +18,11 @@ from minimax_al.acquisition.bounded_products import multiplies_bfloat16
 from minimax_al.errors import ConfigurationError
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
+from minimax_al.training.slurm import check_srun, is_started_by_srun
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 Precision = Literal["auto", "bf16", "fp32", "fp64"]
 FABRIC_PRECISION = {"bf16": "bf16-mixed", "fp32": "32-true", "fp64": "64-true"}
@@ -97,6 +99,7 @@ class Runtime:
             num_nodes=self.settings.nodes,
             strategy=DDPStrategy(process_group_backend=backend) if several else "auto",
             precision=FABRIC_PRECISION[self.precision],  # type: ignore[arg-type]
+            plugins=_cluster(several=several),
         )
 
     def _join_group(self) -> None:
@@ -175,6 +178,19 @@ class Runtime:
             optimizer.zero_grad()
 
 
+def _cluster(*, several: bool) -> "ClusterEnvironment | None":
+    """Return how this process finds its ranks; None leaves it to Fabric, which recognises `torchrun`.
+
+    Fabric takes every process in an allocation of SLURM for one of several, and none in one that is interactive.
+    """
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment  # noqa: PLC0415 - seconds
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment  # noqa: PLC0415
+
+    if not several:
+        return LightningEnvironment()
+    return SLURMEnvironment() if is_started_by_srun() and not distributed.is_torchelastic_launched() else None
+
+
 def check_processes(settings: RuntimeSettings) -> None:
     """Refuse settings whose number of devices differs from the number of started processes.
 
@@ -189,7 +205,9 @@ def check_processes(settings: RuntimeSettings) -> None:
                 f"torchrun started {started} processes, but devices={settings.devices} × nodes={settings.nodes} "
                 f"is {wanted}: start one process per device, or set devices and nodes"
             )
-    elif wanted > 1 and "SLURM_PROCID" not in os.environ:
+    elif wanted > 1 and is_started_by_srun():
+        check_srun(settings.devices, settings.nodes)
+    elif wanted > 1:
         raise ConfigurationError(
             f"devices={settings.devices} × nodes={settings.nodes} needs {wanted} processes: start them with "
             f"'torchrun --nnodes {settings.nodes} --nproc-per-node {settings.devices} --no-python mal …', or srun"

@@ -1,8 +1,10 @@
+import errno
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from minimax_al.data.locations import disk_cache
 from minimax_al.data.locations.disk_cache import DiskCache
 
 
@@ -45,6 +47,24 @@ def test_a_limit_of_zero_keeps_nothing(tmp_path):
     cache.put("s3://b/a", 1, b"content")
     assert cache.get("s3://b/a", 1) is None
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_full_disk_keeps_nothing_and_is_reported_once(tmp_path, monkeypatch, caplog):
+    cache = DiskCache(tmp_path, 1 << 20)
+
+    def full(handle, mode):
+        os.close(handle)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk_cache.os, "fdopen", full)
+        for number in range(3):
+            cache.put(f"s3://b/{number}", 1, b"content")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    (said,) = caplog.messages
+    assert "keeps nothing (No space left on device): objects are read again each time; make room" in said
+    cache.put("s3://b/0", 1, b"content")
+    assert cache.get("s3://b/0", 1) == b"content"
 
 
 CHILD = """

@@ -6,6 +6,7 @@ time of the last use.
 """
 
 import hashlib
+import logging
 import os
 import struct
 import tempfile
@@ -23,6 +24,7 @@ CACHE_BYTES = "MINIMAX_AL_CACHE_BYTES"
 
 DEFAULT_BYTES = 10 << 30
 
+_log = logging.getLogger(__name__)
 _HEAD = struct.Struct(">8sqI")  # magic, version, checksum of the content
 _MAGIC = b"mal-obj1"
 _KEPT_SHARE = 0.8
@@ -53,6 +55,7 @@ class DiskCache:
         self._lock = Lock()
         self._size = -1  # unknown
         self._written = 0  # since the folder was counted
+        self._has_warned = False
 
     def get(self, url: str, version: int) -> bytes | None:
         """Return the content of an object, or None if this version of it is not cached.
@@ -83,11 +86,18 @@ class DiskCache:
         size = _HEAD.size + len(content)
         if size > self.limit:
             return
-        with suppress(OSError):
+        try:
             self._make_room(size)
             path = self._path(url)
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, _HEAD.pack(_MAGIC, version, zlib.crc32(content)) + content)
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning(
+                    "the cache %r keeps nothing (%s): objects are read again each time; make room, or set %s",
+                    *(str(self.folder), error.strerror or error, CACHE_FOLDER),
+                )
 
     def _path(self, url: str) -> Path:
         name = hashlib.sha256(url.encode()).hexdigest()

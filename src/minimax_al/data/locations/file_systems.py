@@ -27,8 +27,16 @@ _CODES = frozenset(
 )
 """Codes of a refusal that concerns the credentials and not one object."""
 
-_WITHOUT_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"})
-"""Errors of libraries that find no credentials or cannot renew them."""
+_WITHOUT_CREDENTIALS = frozenset(
+    (
+        *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+        *("RefreshError", "DefaultCredentialsError", "CredentialUnavailableError"),
+    )
+)
+"""Errors of the libraries of S3, GCS and Azure that find no credentials or cannot renew them."""
+
+_STATUS = ("status", "status_code", "code")
+"""Names under which errors of aiohttp, Azure and GCS have the status of HTTP."""
 
 _PACKAGES = {
     "s3": "s3fs",
@@ -86,7 +94,7 @@ def why_refused(system: FileSystem, url: str, fault: Exception) -> Refusal | Non
     """
     if type(fault).__name__ in _WITHOUT_CREDENTIALS:
         return Refusal("none are in the environment" if "No" in type(fault).__name__ else str(fault), is_general=True)
-    status = getattr(fault, "status", None)  # of HTTP
+    status = next((found for name in _STATUS if isinstance(found := getattr(fault, name, None), int)), None)
     code = _code_of(fault)
     if code in _CODES or status == 401:
         return Refusal(code or "status 401", is_general=True)
@@ -124,7 +132,7 @@ def _connect(protocol: str) -> FileSystem:
     except ImportError as error:
         raise MissingDependencyError("fsspec", "remote", f"reading {protocol}:// URLs") from error
     options = _S3 if protocol in {"s3", "s3a"} else {}
-    if protocol not in fsspec.available_protocols():
+    if protocol not in {*fsspec.available_protocols(), *fsspec.registry}:
         raise UnknownNameError("protocol of a URL", protocol, ["s3", "gs", "abfs", "http", "https"])
     try:
         system = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **options)

@@ -6,6 +6,7 @@ aside; `StorageError` where the storage cannot be used now, so that the run ends
 Credentials come from the environment, as each file system of fsspec reads them, and never reach a message.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -13,12 +14,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
-from minimax_al.data.locations.disk_cache import DiskCache, cache_from_environment
+from minimax_al.data.locations.disk_cache import CACHE_FOLDER, DiskCache, cache_from_environment
 from minimax_al.data.locations.file_systems import FileSystem, file_system, why_refused
 from minimax_al.data.locations.urls import redacted
 from minimax_al.errors import StorageError, UnreadableImageError
@@ -34,6 +36,9 @@ CHECKED_SECONDS = 300.0
 
 _OF_BODIES = frozenset({"FlexibleChecksumError", "IncompleteReadError", "ClientPayloadError", "ResponseStreamingError"})
 """Errors of libraries about the body of an answer that began properly."""
+
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+"""Numbers of errors of this machine's disk, which a repetition does not mend."""
 
 _REMEMBERED = 100_000
 _WARNED_SECONDS = 60.0
@@ -195,14 +200,20 @@ def local_copy(url: str) -> Path:
         if not copy.is_file():
             copies.mkdir(parents=True, exist_ok=True)
             part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
-            _repeated(url, lambda _: file_system(url).get_file(url, os.fspath(part)))
-            for former in copies.glob(f"{digest}-*"):
-                former.unlink(missing_ok=True)
-            part.replace(copy)
+            try:
+                _repeated(url, lambda _: file_system(url).get_file(url, os.fspath(part)))
+                for former in copies.glob(f"{digest}-*"):
+                    former.unlink(missing_ok=True)
+                part.replace(copy)
+            finally:
+                part.unlink(missing_ok=True)
     except UnreadableImageError as error:
         raise StorageError(f"{url!r} cannot be read: {error.reason}") from error
     except OSError as error:
-        raise StorageError(f"{url!r} cannot be copied to {str(object_cache().folder)!r}: {error}") from error
+        raise StorageError(
+            f"{url!r} cannot be copied to {str(object_cache().folder)!r}: {error.strerror or error}; make room there, "
+            f"or set {CACHE_FOLDER} to another folder"
+        ) from error
     return copy
 
 
@@ -229,7 +240,9 @@ def _entries(url: str, folder: str) -> list[dict[str, Any]]:
 
 def _state_of(info: dict[str, Any]) -> ObjectState:
     keys = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "updated", "mtime", "created")
-    mark = next((str(info[key]) for key in keys if info.get(key)), "")
+    found = next((info[key] for key in keys if info.get(key)), "")
+    # A listing may have the time as a number, and the description of one object as a `datetime`.
+    mark = str(found.timestamp() if isinstance(found, datetime) else found)
     size = int(info.get("size") or 0)
     digest = hashlib.sha256(f"{mark} {size}".encode()).digest()
     return ObjectState(size, int.from_bytes(digest[:8]) >> 1)  # 63 bits: the database stores signed numbers
@@ -282,6 +295,8 @@ def _raise_if_lasting(url: str, system: FileSystem, fault: Exception) -> None:
     """Raise the error of a request that need not be repeated."""
     if isinstance(fault, FileNotFoundError):
         raise UnreadableImageError(url, "it does not exist") from None
+    if isinstance(fault, OSError) and fault.errno in _OF_THE_DISK:
+        raise fault
     if isinstance(fault, (IsADirectoryError, NotImplementedError)):
         raise UnreadableImageError(url, f"it cannot be read: {_sentence(fault)}") from None
     refused = why_refused(system, url, fault)

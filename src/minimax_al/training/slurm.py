@@ -1,0 +1,33 @@
+"""Processes that `srun` started, by the environment variables of their job step; checked before any of them waits."""
+
+import os
+
+from minimax_al.errors import ConfigurationError
+
+
+def is_started_by_srun() -> bool:
+    """Return whether `srun` started this process; a batch script has a rank too, but no step."""
+    return "SLURM_PROCID" in os.environ and "SLURM_STEP_ID" in os.environ
+
+
+def check_srun(devices: int, nodes: int) -> None:
+    """Refuse a step whose processes are not one per device.
+
+    Ranks that do not exist would be waited for until a time limit.
+
+    Args:
+        devices: Devices per machine.
+        nodes: Machines.
+
+    Raises:
+        ConfigurationError: The numbers of processes or machines differ.
+    """
+    wanted, started = devices * nodes, int(os.environ.get("SLURM_NTASKS", "1"))
+    on, local = int(os.environ.get("SLURM_NNODES", "1")), int(os.environ.get("SLURM_LOCALID", "0"))
+    if (started, on) != (wanted, nodes) or local >= devices:
+        raise ConfigurationError(
+            f"srun started {started} processes on {on} machines, but devices={devices} × nodes={nodes} is {wanted} on "
+            f"{nodes}: use 'srun --nodes {nodes} --ntasks-per-node {devices}', or set devices and nodes"
+        )
+    # Fabric insists on the variable, which `srun --ntasks` alone does not set.
+    os.environ["SLURM_NTASKS_PER_NODE"] = str(devices)
