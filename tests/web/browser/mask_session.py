@@ -43,8 +43,8 @@ def draw_shown(campaign, hand, masks, way):
         size = image.size
     view = campaign.view(path, "prediction")
     prediction = None if view is None else in_place(np.asarray(Image.open(view)), size[::-1], 1.0, artist.VOID)
-    drawing = Drawing(truth, lambda point: hand.view.to_image(hand.view.to_screen(point)), hand.view.scale)
-    draw(way, drawing, prediction, regions, artist.filled_polygon)
+    drawing = Drawing(truth, lambda point: hand.view.to_image(hand.view.to_screen(point)), hand.view.scale, artist)
+    draw(way, drawing, prediction, regions)
     replay(hand, drawing.gestures, keys_of(campaign.classes))
     saved = campaign.masks.load(campaign.labels()[path])
     assert (saved == drawing.mask).all()
@@ -83,7 +83,7 @@ def run(folder, images, masks, names, *, shots, first, second):
         shot("02-empty")
         figures["from nothing"] = []
         for number in range(first):
-            figures["from nothing"].append(draw_shown(campaign, hand, masks, "superpixels"))
+            figures["from nothing"].append(draw_shown(campaign, hand, masks, "superpixels, dragged"))
             page.keyboard.press("Backspace") if number == 0 else None
             if number == 0:  # back to the drawn image, to look at it
                 page.wait_for_function(
@@ -109,7 +109,7 @@ def run(folder, images, masks, names, *, shots, first, second):
         shot("06-uncertainty")
         page.keyboard.press("t")
         figures["from the prediction"] = [
-            draw_shown(campaign, hand, masks, "prediction, superpixels") for _ in range(second)
+            draw_shown(campaign, hand, masks, "prediction, outlines") for _ in range(second)
         ]
         person.shows("done")
         page.keyboard.press("l")

@@ -97,14 +97,23 @@ export class Fill extends Tool {
   }
 }
 
-/** Paints every superpixel that the pointer passes. */
+/** Paints every superpixel that the pointer passes, those between two of its positions too. */
 export class Superpixels extends Tool {
   press(point) {
     this.last = null;
+    this.from = point;
     this.drag(point);
   }
 
-  drag([x, y]) {
+  drag(point) {
+    const [x, y] = this.from;
+    const [dx, dy] = [point[0] - x, point[1] - y];
+    const steps = Math.max(1, Math.ceil(Math.max(Math.abs(dx), Math.abs(dy))));
+    for (let step = 1; step <= steps; step += 1) this.#pass(x + (dx * step) / steps, y + (dy * step) / steps);
+    this.from = point;
+  }
+
+  #pass(x, y) {
     const region = this.desk.regions?.at(Math.floor(x), Math.floor(y)) ?? null;
     if (region === null || region === this.last) return;
     this.desk.regions.spans(region, this.span);
