@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 from skimage.graph import MCP
 
 Points = list[tuple[float, float]]
@@ -42,9 +42,8 @@ def sweep(regions: NDArray[np.uint16], chosen: set[int]) -> Iterator[Stroke]:
     allowed = np.isin(regions, list(chosen))
     room = distance_transform_edt(np.pad(allowed, 1))[1:-1, 1:-1]
     cost = np.where(allowed, 1 / np.maximum(1.0, 2 * room), -1)  # the steering law's integrand; -1 is a wall
-    # The middle of a superpixel: its pixel with the most room.
-    inner = {one: _middle(regions == one) for one in chosen}
-    left = dict(inner)
+    boxes = find_objects(regions.astype(np.int32) + 1)
+    left = {one: middle(regions, boxes[one], one)[0] for one in chosen}
     while left:
         first = min(left, key=lambda one: left[one])
         way = [left.pop(first)]
@@ -63,10 +62,17 @@ def sweep(regions: NDArray[np.uint16], chosen: set[int]) -> Iterator[Stroke]:
         yield _stroke(way, cost)
 
 
-def _middle(region: Region) -> tuple[int, int]:
-    room = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(room.argmax()), region.shape)
-    return int(row), int(column)
+def middle(regions: NDArray[np.uint16], box: tuple[slice, slice], number: int) -> tuple[tuple[int, int], float]:
+    """Return row and column of the pixel of a superpixel with the most room, and its distance to the border.
+
+    Args:
+        regions: Superpixel of each pixel.
+        box: Rows and columns of the superpixel.
+        number: Number of the superpixel.
+    """
+    room = distance_transform_edt(np.pad(regions[box] == number, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(room.argmax()), room.shape)
+    return (box[0].start + int(row), box[1].start + int(column)), float(room.max())
 
 
 def _stroke(way: list[tuple[int, int]], cost: NDArray[np.float64]) -> Stroke:

@@ -9,8 +9,8 @@ Keys, presses and decisions take the times of the Keystroke-Level Model (Card, M
 
 A drag takes 0.1 s times the integral of ds / W(s) along its path, where W is the width of the tunnel in which the
 pointer must stay (the steering law of Accot and Zhai 1997), and at least its length at 1,000 pixels of the screen per
-second. The constant 0.1 s is an assumption: it depends on device and task. The report gives the results for half and for
-twice of it.
+second. The constant 0.1 s is an assumption: it depends on device and task. The report gives the results for half of it
+and for twice of it.
 """
 
 import math

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from drawing_strokes import Stroke, sweep, to_and_fro
+from drawing_strokes import Stroke, middle, sweep, to_and_fro
 from drawing_time import Gesture, Point, seconds
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_objects, label
 from skimage.measure import approximate_polygon, find_contours
 
 from minimax_al.vocabulary import IGNORED
@@ -145,22 +145,25 @@ class Drawing:
 
     def _paint_superpixels(self, regions: NDArray[np.uint16], *, drags: bool) -> None:
         """Paint the superpixels that gain most, class by class, until the agreement is reached or none gains."""
-        gains = []
-        for region in range(int(regions.max()) + 1):
-            inside = regions == region
-            counted = self.truth[inside & (self.truth != IGNORED)]
-            if len(counted) == 0:
-                continue
-            value = int(np.bincount(counted).argmax())
-            gain = int((counted == value).sum() - (self.mask[inside] == self.truth[inside]).sum())
-            if gain > 0:
-                gains.append((gain, region, value))
+        counted = self.truth != IGNORED
+        classes = int(self.truth[counted].max()) + 1
+        codes = regions[counted].astype(np.int64) * classes + self.truth[counted]
+        of_class = np.bincount(codes, minlength=(int(regions.max()) + 1) * classes).reshape(-1, classes)
+        right = np.bincount(regions[counted], self.mask[counted] == self.truth[counted], len(of_class))
+        values, after = of_class.argmax(axis=1), of_class.max(axis=1)
+        gains = [
+            (int(after[region] - right[region]), region, int(values[region]))
+            for region in np.flatnonzero(after > right).tolist()
+        ]
+        correct, enough = right.sum(), AGREEMENT * counted.sum()
         chosen: dict[int, set[int]] = {}
-        for _, region, value in sorted(gains, reverse=True):
-            if self.agreement >= AGREEMENT:
+        for gain, region, value in sorted(gains, reverse=True):
+            if correct >= enough:
                 break
+            correct += gain
             self.mask[regions == region] = value
             chosen.setdefault(value, set()).add(region)
+        boxes = find_objects(regions.astype(np.int32) + 1)
         for value, those in sorted(chosen.items()):
             if drags:
                 for stroke in sweep(regions, those):
@@ -168,9 +171,10 @@ class Drawing:
                     self.gestures.append(drag("superpixel", value, stroke, points if len(points) > 1 else points * 2))
                 continue
             for region in sorted(those):
-                inside = regions == region
-                width = 2 * float(distance_transform_edt(np.pad(inside, 1)).max())
-                self.gestures.append(Gesture("superpixel", value, (self.snap(centre(inside)),), width))
+                (row, column), room = middle(regions, boxes[region], region)
+                self.gestures.append(
+                    Gesture("superpixel", value, (self.snap((column + 0.5, row + 0.5)),), width=2 * room)
+                )
 
     def _snapped(self, points: list[Point]) -> list[Point]:
         return [self.snap(point) for point in points]

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from drawing_time import STEER, Gesture, Point, seconds
+from drawing_time import STEER, Gesture, seconds
 from drawing_ways import AGREEMENT, TOOLS, Drawing, Mask
 from machine import machine
 from numpy.typing import NDArray
@@ -105,35 +105,43 @@ def keys_of(classes: tuple[str, ...]) -> Callable[[int], list[str]]:
     return lambda number: [str(number + 1)] if number < 9 else ["/", *classes[number], "Enter"]
 
 
-def measure(campaign: Campaign, masks: Path, most: int, replayed: int) -> list[dict[str, Any]]:
-    """Draw the images of the open round in every way."""
-    rows = []
+def measure(
+    campaign: Campaign, masks: Path, most: int, replayed: int, known: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Draw the images of the open round in every way, and repeat some drawings in the browser."""
     picks = [pick for pick in campaign.picks() if pick.answer == "waiting" and campaign.view(pick.item, "prediction")]
     with Image.open(campaign.image(picks[0].item)) as first:
         size = first.size
+    rows = []
     with page_of(campaign, size) as (hand, artist):
         hand.ready()
         view = hand.view
 
-        def snap(point: Point) -> Point:
-            return view.to_image(view.to_screen(point))
+        def simulate(path: str, way: str) -> Drawing:
+            truth, prediction, regions = read_layers(campaign, path, masks)
+            drawing = Drawing(truth, lambda point: view.to_image(view.to_screen(point)), view.scale, artist)
+            draw(way, drawing, prediction, regions)
+            return drawing
 
-        drawn: dict[str, dict[str, Drawing]] = {}
         for pick in picks[:most]:
-            truth = np.asarray(Image.open(masks / f"{Path(pick.path).stem}.png")).copy()
-            truth[truth >= len(campaign.classes)] = IGNORED
-            with Image.open(campaign.image(pick.item)) as image:
-                regions = find_superpixels(image.convert("RGB"), REGIONS[GRAIN])
-            with Image.open(campaign.view(pick.item, "prediction")) as stored:
-                prediction = in_place(np.asarray(stored), size[::-1], 1.0, IGNORED)
-            drawn[pick.path] = {}
             for way in WAYS:
-                drawing = Drawing(truth, snap, view.scale, artist)
-                draw(way, drawing, prediction, regions)
-                drawn[pick.path][way] = drawing
-                rows.append(row(pick.path, way, drawing, prediction))
-        check(campaign, hand, drawn, replayed, rows)
+                same = [one for one in known if (one["image"], one["way"]) == (pick.path, way)]
+                rows += same or [
+                    row(pick.path, way, simulate(pick.path, way), read_layers(campaign, pick.path, masks)[1])
+                ]
+        check(campaign, hand, simulate, replayed, rows)
     return rows
+
+
+def read_layers(campaign: Campaign, path: str, masks: Path) -> tuple[Mask, Mask, NDArray[np.uint16]]:
+    """Return truth, prediction and superpixels of an image."""
+    truth = np.asarray(Image.open(masks / f"{Path(path).stem}.png")).copy()
+    truth[truth >= len(campaign.classes)] = IGNORED
+    with Image.open(campaign.image(path)) as image:
+        regions = find_superpixels(image.convert("RGB"), REGIONS[GRAIN])
+    with Image.open(str(campaign.view(path, "prediction"))) as stored:
+        prediction = in_place(np.asarray(stored), truth.shape, 1.0, IGNORED)
+    return truth, prediction, regions
 
 
 def row(path: str, way: str, drawing: Drawing, prediction: Mask) -> dict[str, Any]:
@@ -156,7 +164,7 @@ def row(path: str, way: str, drawing: Drawing, prediction: Mask) -> dict[str, An
 def check(
     campaign: Campaign,
     hand: Any,  # noqa: ANN401 - the tests' annotator
-    drawn: dict[str, dict[str, Drawing]],
+    simulate: Callable[[str, str], Drawing],
     most: int,
     rows: list[dict[str, Any]],
 ) -> None:
@@ -164,11 +172,12 @@ def check(
     for number in range(most):
         path = hand.ready()
         way = WAYS[number % len(WAYS)]
-        _, took = replay(hand, drawn[path][way].gestures, keys_of(campaign.classes))
+        drawing = simulate(path, way)
+        _, took = replay(hand, drawing.gestures, keys_of(campaign.classes))
         saved = campaign.masks.load(str(campaign.labels()[path]))
         figures = next(one for one in rows if (one["image"], one["way"]) == (path, way))
         figures["page_seconds"] = round(took, 1)
-        figures["differing_pixels"] = int((saved != drawn[path][way].mask).sum())
+        figures["differing_pixels"] = int((saved != drawing.mask).sum())
 
 
 def report(rows: list[dict[str, Any]], command: str) -> str:
@@ -176,9 +185,9 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
     images = len({one["image"] for one in rows})
     alone = statistics.median(one["prediction"] for one in rows)
     what = (
-        f"Median over {images} images, to {AGREEMENT:.0%} agreement; quartiles in brackets. The prediction alone agrees "
-        f"on {alone:.1%}. Seconds: pointing by the Keystroke-Level Model, or by Fitts's law; then Fitts's law with half "
-        "and with twice the constant of the steering law."
+        f"Median over {images} images, to {AGREEMENT:.0%} agreement; quartiles in brackets. The prediction alone "
+        f"agrees on {alone:.1%}. Seconds: pointing by the Keystroke-Level Model, or by Fitts's law; then Fitts's law "
+        "with half and with twice the constant of the steering law."
     )
     lines = [
         f"`{command}` on {machine(('minimax-al', 'numpy', 'scikit-image', 'playwright'))}",
@@ -223,14 +232,17 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=20, help="images")
     parser.add_argument("--replay", type=int, default=11, help="drawings that are repeated in the browser")
     parser.add_argument("--name", default="mask-drawing", help="name of the results")
+    parser.add_argument("--resume", action="store_true", help="take the images of the results that are there")
     given = parser.parse_args()
+    stored = RESULTS / f"{given.name}.json"
+    known = json.loads(stored.read_text()) if given.resume else []
     with Campaign.open(given.campaign) as campaign:
-        rows = measure(campaign, given.masks, given.most, given.replay)
+        rows = measure(campaign, given.masks, given.most, given.replay, known)
     command = f"python benchmarks/mask_drawing.py CAMPAIGN MASKS --most {given.most} --replay {given.replay}"
     text = report(rows, command)
     sys.stdout.write(text)
     (RESULTS / f"{given.name}.md").write_text(text)
-    (RESULTS / f"{given.name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    stored.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,16 @@ from skimage.draw import polygon
 VOID = 255
 READY = "#stage.ready .image.loaded"
 BOX = "() => { const { left, top, width, height } = document.getElementById('stage').getBoundingClientRect(); return [left, top, width, height]; }"  # noqa: E501
+SIZE = """wanted => {
+  document.querySelector('[data-tool=brush]').click();
+  const size = document.getElementById('draw-size');
+  for (let place = 0; place <= Number(size.max); place += 1) {
+    size.value = place;
+    size.dispatchEvent(new Event('input'));
+    if (document.getElementById('draw-size-value').textContent === `${wanted} px`) return true;
+  }
+  return false;
+}"""
 LARGEST = 48
 WHEEL = 400
 
@@ -72,14 +82,8 @@ class Artist:
             self.page.keyboard.press(key)
 
     def brush_size(self, size):
-        """Sets the size of brush and eraser to one of the sizes that the slider has."""
-        self.page.evaluate("name => document.querySelector(`[data-tool=${name}]`).click()", "brush")
-        for _ in range(80):
-            now = int(self.page.inner_text("#draw-size-value").removesuffix(" px"))
-            if now == size:
-                return
-            self.page.keyboard.press("[" if now > size else "]")
-        raise AssertionError(f"the slider has no size {size}")
+        """Chooses the brush, and sets its size to one of the sizes that the slider has."""
+        assert self.page.evaluate(SIZE, size), f"the slider has no size {size}"
 
     def drag(self, points):
         """Moves the pointer along points of the image with the button down; returns the points that it was at."""

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,18 +95,19 @@ def differing(one, other):
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
-@pytest.mark.parametrize("size", [1, 2, 5, 16])
-def test_brush_and_eraser(draws, gallery, artist, ratio, size):
+def test_brush_and_eraser(draws, gallery, artist, ratio):
     hand = draws(ratio)
-    hand.brush_size(size)
-    hand.choose("1")
-    drawn = hand.drag([(5, 5), (30, 12), (50, 40), (12, 44)])
-    expected = artist.stroked(artist.blank(SMALL), drawn, size, 0)
+    expected = artist.blank(SMALL)
+    for size, points in ((16, [(5, 5), (30, 12), (50, 40)]), (5, [(50, 6), (40, 30)]), (2, [(3, 40), (30, 44)])):
+        hand.brush_size(size)
+        hand.choose("1")
+        expected = artist.stroked(expected, hand.drag(points), size, 0)
+    hand.choose("[")  # one size less
     hand.zoom((20, 20), -600)
     hand.choose("3")
-    expected = artist.stroked(expected, hand.drag([(15, 16), (24, 20), (17, 25)]), size, 2)
-    hand.choose("e")
-    expected = artist.stroked(expected, hand.drag([(18, 18), (26, 20)]), size, VOID)
+    expected = artist.stroked(expected, hand.drag([(15, 16), (24, 20), (17, 25)]), 1, 2)
+    hand.choose("e", "]")
+    expected = artist.stroked(expected, hand.drag([(18, 18), (26, 20)]), 2, VOID)
     assert differing(saved(gallery[0], hand.save()), expected) == 0
     assert set(np.unique(expected)) == {0, 2, VOID}
 
@@ -172,11 +174,20 @@ def test_superpixels_are_those_of_slic(draws, gallery, artist):
     with Image.open(campaign.images / path) as image:
         regions = slic(np.asarray(image.convert("RGB")), n_segments=300, compactness=10.0, start_label=0)
     expected = artist.blank(SMALL)
-    for x, y in [clicked, *passed]:
+    for x, y in [clicked, *between(passed)]:
         expected[regions == regions[int(y), int(x)]] = 1
     mask = saved(campaign, hand.save())
     assert differing(mask, expected) == 0
     assert (mask == 1).sum() > 12
+
+
+def between(points):
+    """The points of a way and those between them, at most a pixel apart."""
+    found = points[:1]
+    for (x1, y1), (x2, y2) in pairwise(points):
+        steps = max(1, int(np.ceil(max(abs(x2 - x1), abs(y2 - y1)))))
+        found += [(x1 + (x2 - x1) * step / steps, y1 + (y2 - y1) * step / steps) for step in range(1, steps + 1)]
+    return found
 
 
 def test_prediction_is_accepted_and_corrected(draws, gallery, artist):
@@ -268,33 +279,112 @@ def test_drawing_by_keyboard_alone(draws, gallery, artist):
     assert (expected == 1).sum() == 14
 
 
-def touch(session, kind, points):
-    session.send(
-        "Input.dispatchTouchEvent",
-        {"type": kind, "touchPoints": [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]},
-    )
+class Fingers:
+    """Real touches and a real pen, dispatched by the browser's own input system."""
+
+    def __init__(self, hand):
+        self.hand = hand
+        self.session = hand.page.context.new_cdp_session(hand.page)
+
+    def touch(self, kind, *points):
+        found = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": found})
+
+    def pen(self, kind, point):
+        held = {"type": f"mouse{kind}", "x": point[0], "y": point[1], "button": "left", "pointerType": "pen"}
+        self.session.send("Input.dispatchMouseEvent", {**held, "buttons": int(kind != "Released"), "clickCount": 1})
+
+    def coordinates(self, point):
+        """The pixel of the image under a point of the screen, as the page names it."""
+        self.hand.page.mouse.move(point[0] + 1, point[1])
+        self.hand.page.mouse.move(*point)
+        return [int(part) for part in self.hand.page.inner_text("#draw-under").split(" · ")[0].split(", ")]
 
 
-def test_one_finger_draws_and_two_fingers_zoom(open_page, gallery, artist):
-    hand = open_page(has_touch=True)
-    hand.ready()
-    hand.brush_size(5)
-    hand.choose("1")
-    session = hand.page.context.new_cdp_session(hand.page)
+@pytest.fixture(scope="module")
+def touch_page(open_page):
+    return open_page(name="tina", has_touch=True)
+
+
+@pytest.fixture
+def fingers(touch_page):
+    """Fingers on a page that the touch tests share, with an empty mask, the whole image and a brush of class 1."""
+    touch_page.ready()
+    touch_page.page.evaluate("() => document.getElementById('zoom').click()")
+    touch_page.brush_size(5)
+    touch_page.choose("1")
+    return Fingers(touch_page)
+
+
+def test_one_finger_draws_and_two_fingers_zoom(fingers, gallery, artist):
+    hand = fingers.hand
     way = [hand.view.to_screen(point) for point in [(10, 10), (20, 20), (40, 22)]]
-    touch(session, "touchStart", way[:1])
+    fingers.touch("Start", way[0])
     for point in way[1:]:
-        touch(session, "touchMove", [point])
-    touch(session, "touchEnd", [])
+        fingers.touch("Move", point)
+    fingers.touch("End")
     expected = artist.stroked(artist.blank(SMALL), [hand.view.to_image(point) for point in way], 5, 0)
     one, other = (hand.view.to_screen(point) for point in [(20, 30), (30, 30)])
-    touch(session, "touchStart", [one])
-    touch(session, "touchStart", [one, other])
-    touch(session, "touchMove", [(one[0] - 60, one[1]), (other[0] + 60, other[1])])
-    touch(session, "touchEnd", [])
-    assert hand.page.inner_text("#zoom").endswith("%")  # no longer fitted
+    middle = (one[0] + other[0]) // 2, one[1]
+    before = fingers.coordinates(middle)
+    fingers.touch("Start", one)
+    fingers.touch("Start", one, other)
+    fingers.touch("Move", (one[0] - 60, one[1]), (other[0] + 60, other[1]))
+    fingers.touch("End")
+    factor = (other[0] - one[0] + 120) / (other[0] - one[0])
+    assert hand.page.inner_text("#zoom") == f"{round(100 * hand.view.scale * factor)} %"
+    assert fingers.coordinates(middle) == before  # the image is scaled about the middle of the fingers
     assert differing(saved(gallery[0], hand.save()), expected) == 0
-    hand.page.context.close()
+
+
+def test_a_second_finger_takes_the_stroke_back_and_moves_the_image(fingers, gallery, artist):
+    hand = fingers.hand
+    drawn = artist.stroked(artist.blank(SMALL), hand.drag([(50, 40), (55, 40)]), 5, 0)
+    here = hand.view.to_screen((20.5, 20.5))
+    before = fingers.coordinates(here)
+    one, other = hand.view.to_screen((10, 10)), hand.view.to_screen((20, 12))
+    fingers.touch("Start", one)
+    fingers.touch("Move", (one[0] + 40, one[1]))
+    one = one[0] + 40, one[1]
+    fingers.touch("Start", one, other)
+    pixels = [round(part * hand.view.scale) for part in (4, 3)]
+    fingers.touch("Move", *((x + pixels[0], y + pixels[1]) for x, y in (one, other)))
+    fingers.touch("End")
+    assert fingers.coordinates(here) == [before[0] - 4, before[1] - 3]
+    assert differing(saved(gallery[0], hand.save()), drawn) == 0
+
+
+def test_a_pinch_between_two_corners_keeps_the_polygon(fingers, gallery, artist):
+    hand = fingers.hand
+    hand.choose("p", "2")
+    corners = hand.click((10.3, 5.2), (40.7, 9.1))
+    one, other = hand.view.to_screen((20, 30)), hand.view.to_screen((30, 30))
+    fingers.touch("Start", one)
+    fingers.touch("Start", one, other)
+    fingers.touch("End")
+    corners += hand.click((33.3, 30.9))
+    hand.choose("Enter")
+    expected = artist.filled_polygon(artist.blank(SMALL), corners, 1)
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
+
+
+def test_a_pen_beats_the_hand_that_holds_it(fingers, gallery, artist):
+    hand = fingers.hand
+    palm = hand.view.to_screen((50, 40))
+    way = [hand.view.to_screen(point) for point in [(10, 10), (20, 20), (40, 22)]]
+    fingers.touch("Start", palm)  # the palm comes first, and begins a stroke
+    fingers.touch("Move", (palm[0] - 30, palm[1]))
+    fingers.pen("Pressed", way[0])
+    fingers.touch("Move", (palm[0] - 60, palm[1]))
+    fingers.pen("Moved", way[1])
+    fingers.touch("Start", (palm[0] - 60, palm[1]), hand.view.to_screen((55, 20)))  # and another knuckle
+    fingers.pen("Moved", way[2])
+    fingers.pen("Released", way[2])
+    fingers.touch("Move", (palm[0] - 90, palm[1]), hand.view.to_screen((55, 20)))
+    fingers.touch("End")
+    expected = artist.stroked(artist.blank(SMALL), [hand.view.to_image(point) for point in way], 5, 0)
+    assert hand.page.inner_text("#zoom") == "Fit"
+    assert differing(saved(gallery[0], hand.save()), expected) == 0
 
 
 def test_a_pens_other_end_erases(draws, gallery, artist):

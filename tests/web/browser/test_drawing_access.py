@@ -36,23 +36,29 @@ def page(request, modules, browser, tmp_path_factory):
         assert person.problems == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["single", "superpixels", "help", "review", "phone"])
-def test_no_violation_of_accessibility_rules(page, view, scheme):
+KEYS = {"superpixels": "x", "help": "?", "review": "l"}
+VIEWS = ("single", "superpixels", "help", "review", "phone")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_violation_of_accessibility_rules(page, view):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    _, hand, _ = page
+    _, hand, classes = page
+    if classes > 100 and view in KEYS:
+        return  # these do not depend on the number of classes
     screen = hand.page
-    screen.emulate_media(color_scheme=scheme)
-    keys = {"superpixels": "x", "help": "?", "review": "l"}
-    if view in keys:
-        screen.keyboard.press(keys[view])
+    if view in KEYS:
+        screen.keyboard.press(KEYS[view])
     if view == "phone":
         screen.set_viewport_size({"width": 360, "height": 740})
         assert screen.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = axe.Axe().run(screen)
-    wrong = [(one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]]
+    wrong = []
+    for scheme in ("light", "dark"):
+        screen.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(screen).response["violations"]
+        wrong += [(scheme, one["id"], one["nodes"][0]["html"][:200]) for one in found]
     if view in ("help", "review"):
-        screen.keyboard.press(keys[view])
+        screen.keyboard.press(KEYS[view])
     screen.set_viewport_size({"width": 1280, "height": 800})
     assert wrong == []
 
@@ -68,6 +74,11 @@ def test_a_class_is_found_by_its_name(page):
     screen.keyboard.type("zebra")
     assert screen.evaluate(importlib.import_module("artist").BOX) == before  # the image must not move
     assert screen.inner_text("#palette-matches") == "Enter chooses zebra crossing"
+    screen.fill("#palette-filter", "class 10")
+    hand.choose("ArrowDown", "ArrowDown", "ArrowUp")
+    assert screen.inner_text("#palette-matches") == "Enter chooses class 100 · ↑ ↓"
+    assert screen.locator("#palette .first").inner_text().split()[:2] == ["class", "100"]
+    screen.fill("#palette-filter", "zebra")
     hand.choose("Enter")
     hand.drag([(10, 10), (20, 10)])
     path = hand.save()

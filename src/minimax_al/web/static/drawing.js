@@ -271,7 +271,7 @@ const hand = {
     hover(points.at(-1));
   },
   end: (point) => tools[tool]?.end(point),
-  cancel: () => tools[tool]?.cancel(),
+  abort: () => tools[tool]?.abort(),
   hover(point) {
     tools[tool]?.hover(point);
     hover(point);

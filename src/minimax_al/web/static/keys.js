@@ -45,7 +45,7 @@ export const HELP = [
     [["v", "Space"], "move the image; or two fingers, or the middle button", "segmentation"],
     [["[", "]"], "smaller or larger brush, finer or coarser superpixels", "segmentation"],
     [["1", "…", "9", "0"], "the class with this key; 0 is void", "segmentation"],
-    [["/"], "find a class by its name; Enter chooses the first match", "segmentation"],
+    [["/"], "find a class by its name; ↑ and ↓ move among the matches, Enter chooses", "segmentation"],
     [["i"], "the class under the pointer", "segmentation"],
     [["a"], "accept the model's prediction as the mask, to correct it", "segmentation"],
     [["z", "y"], "undo or redo the last stroke", "segmentation"],

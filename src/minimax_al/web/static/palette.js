@@ -13,6 +13,8 @@ let buttons = new Map(); // class number → element
 let order = []; // class numbers, in the order of the keys
 let chosen = 0;
 let onChoose = () => undefined;
+let matching = []; // class numbers that match the typed letters, best first
+let active = 0; // position among them
 
 const names = () => state.campaign.classes;
 
@@ -96,14 +98,17 @@ export function focusFilter() {
 }
 
 function typed(event, filter) {
-  if (event.key === "Escape" || event.key === "Enter") {
-    const first = byId("palette").querySelector("button:not([hidden])");
-    if (event.key === "Enter" && filter.value !== "" && first !== null) choose(Number(first.dataset.number));
+  const { key } = event;
+  if (key === "Escape" || key === "Enter") {
+    if (key === "Enter" && filter.value !== "" && matching.length > 0) choose(matching[active]);
     filter.value = "";
     match();
     byId("stage").focus({ preventScroll: true });
-    event.preventDefault();
-  }
+  } else if ((key === "ArrowDown" || key === "ArrowUp") && filter.value !== "" && matching.length > 0) {
+    active = (active + (key === "ArrowDown" ? 1 : -1) + matching.length) % matching.length;
+    paintMatch();
+  } else return;
+  event.preventDefault();
 }
 
 /** Shows the classes whose names contain the typed letters, those that begin with them first. */
@@ -113,7 +118,15 @@ function match() {
   if (wanted !== "") ranked.sort((one, other) => one.rank - other.rank || one.place - other.place);
   for (const { number, rank: found } of ranked) buttons.get(number).hidden = found === Infinity;
   byId("palette").append(...ranked.map(({ number }) => buttons.get(number)));
-  const first = ranked.find((one) => one.rank < Infinity);
-  for (const { number } of ranked) buttons.get(number).classList.toggle("first", wanted !== "" && number === first?.number);
-  byId("palette-matches").textContent = wanted === "" ? "" : first === undefined ? "No class matches" : `Enter chooses ${nameOf(first.number)}`;
+  matching = wanted === "" ? [] : ranked.filter((one) => one.rank < Infinity).map(({ number }) => number);
+  active = 0;
+  paintMatch();
+}
+
+/** Marks the match that Enter chooses. */
+function paintMatch() {
+  for (const [number, element] of buttons) element.classList.toggle("first", number === matching[active]);
+  buttons.get(matching[active])?.scrollIntoView({ block: "nearest" });
+  const none = byId("palette-filter").value === "" ? "" : "No class matches";
+  byId("palette-matches").textContent = matching.length === 0 ? none : `Enter chooses ${nameOf(matching[active])}${matching.length > 1 ? " · ↑ ↓" : ""}`;
 }

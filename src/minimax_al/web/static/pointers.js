@@ -1,15 +1,20 @@
-/** Mouse, pen and touch on a surface: one pointer draws, two fingers pan and zoom, the wheel zooms. */
+/**
+ * Mouse, pen and touch on a surface: one pointer draws, two fingers pan and zoom, the wheel zooms.
+ *
+ * A pen beats touch: while it is down, fingers and the hand are ignored, and it takes over what they have begun.
+ */
 
 const PEN_SECONDS = 5; // for so long after a pen, a single finger moves the image and does not draw: it may be the hand
 const ERASER = 32; // button of a pen's other end
 
 export class Pointers {
   /**
-   * `hand`: { pans(), start(point, event), move(points), end(), cancel(), hover(point) }; points in pixels of the image.
+   * `hand`: { pans(), start(point, event), move(points), end(), abort(), hover(point) }; points in pixels of the image.
+   * `abort` takes back what the pointer has done since it was pressed.
    * `pans()`: whether a pointer moves the image at the moment.
    */
   constructor(surface, hand) {
-    Object.assign(this, { surface, hand, fingers: new Map(), mode: null, owner: null, penAt: -Infinity });
+    Object.assign(this, { surface, hand, fingers: new Map(), mode: null, owner: null, isPenDown: false, penAt: -Infinity });
     const { root } = surface;
     root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     root.addEventListener("pointerdown", (event) => this.#down(event));
@@ -28,13 +33,19 @@ export class Pointers {
 
   #down(event) {
     const { pointerId, pointerType, button } = event;
-    if (pointerType === "pen") this.penAt = event.timeStamp;
-    if (pointerType === "touch") this.fingers.set(pointerId, this.#inside(event));
+    if (pointerType === "pen") {
+      this.penAt = event.timeStamp;
+      this.#dropTouch();
+    } else if (pointerType === "touch") {
+      if (this.isPenDown) return; // the hand that holds the pen
+      this.fingers.set(pointerId, this.#inside(event));
+    }
     this.surface.root.focus({ preventScroll: true });
     capture(this.surface.root, pointerId);
     if (this.fingers.size === 2) {
-      if (this.mode === "draw") this.hand.cancel(); // the first finger was the start of a pinch
-      this.mode = "pinch";
+      if (this.mode === "draw") this.hand.abort(); // the first finger was the start of a pinch
+      const { scale, x, y } = this.surface;
+      Object.assign(this, { mode: "pinch", grip: { view: { scale, x, y }, points: [...this.fingers.values()] } });
       return;
     }
     if (this.mode !== null) return;
@@ -42,14 +53,23 @@ export class Pointers {
     const pans = button === 1 || isPalm || this.hand.pans();
     if (!pans && button !== 0 && !(pointerType === "pen" && (event.buttons & ERASER) !== 0)) return;
     event.preventDefault();
-    Object.assign(this, { mode: pans ? "pan" : "draw", owner: pointerId, last: this.#inside(event) });
+    Object.assign(this, { mode: pans ? "pan" : "draw", owner: pointerId, isPenDown: pointerType === "pen", last: this.#inside(event) });
     if (!pans) this.hand.start(this.surface.toImage(event), { erases: (event.buttons & ERASER) !== 0, event });
+  }
+
+  /** Ends what fingers have begun, a stroke as if it had not been; until they are lifted they do nothing. */
+  #dropTouch() {
+    if (this.fingers.size === 0) return;
+    if (this.mode === "draw") this.hand.abort();
+    this.fingers.clear();
+    Object.assign(this, { mode: null, owner: null });
   }
 
   #move(event) {
     if (event.pointerType === "pen") this.penAt = event.timeStamp;
+    if (this.fingers.has(event.pointerId)) this.fingers.set(event.pointerId, this.#inside(event));
     if (this.mode === "pinch") {
-      if (this.fingers.has(event.pointerId)) this.#pinch(event);
+      if (this.fingers.size === 2) this.#pinch();
     } else if (this.mode === null) {
       this.hand.hover(this.surface.toImage(event));
     } else if (event.pointerId === this.owner) {
@@ -70,14 +90,11 @@ export class Pointers {
     this.last = [x, y];
   }
 
-  #pinch(event) {
-    const before = [...this.fingers.values()];
-    this.fingers.set(event.pointerId, this.#inside(event));
-    const after = [...this.fingers.values()];
-    if (after.length < 2) return;
-    const [from, to] = [middle(before), middle(after)];
-    this.surface.pan(to[0] - from[0], to[1] - from[1]);
-    this.surface.zoomAt(apart(after) / Math.max(1, apart(before)), ...to);
+  /** Keeps what was under the two fingers under them: computed from the start, so that no error adds up. */
+  #pinch() {
+    const now = [...this.fingers.values()];
+    const { view, points } = this.grip;
+    this.surface.follow(view, middle(points), middle(now), apart(now) / Math.max(1, apart(points)));
   }
 
   #up(event, isCancelled) {
@@ -87,8 +104,8 @@ export class Pointers {
       return;
     }
     if (event.pointerId !== this.owner) return;
-    if (this.mode === "draw") this.hand[isCancelled ? "cancel" : "end"](this.surface.toImage(event));
-    Object.assign(this, { mode: null, owner: null });
+    if (this.mode === "draw") this.hand[isCancelled ? "abort" : "end"](this.surface.toImage(event));
+    Object.assign(this, { mode: null, owner: null, isPenDown: false });
   }
 
   #inside({ clientX, clientY }) {

@@ -131,12 +131,17 @@ export class Surface {
 
   /** Zooms so that the point at (x, y), in CSS pixels of the stage, keeps its position. */
   zoomAt(factor, x, y) {
+    this.follow(this, [x, y], [x, y], factor);
+  }
+
+  /** Shows an earlier view { scale, x, y } scaled by a factor, and so that its point at `from` is at `to`. */
+  follow(view, from, to, factor) {
     if (this.full === null) return;
     const smallest = Math.min(this.#fitting(), 1 / devicePixelRatio);
-    const scale = Math.min(LARGEST, Math.max(smallest, this.scale * factor));
-    const by = scale / this.scale;
+    const scale = Math.min(LARGEST, Math.max(smallest, view.scale * factor));
+    const by = scale / view.scale;
     this.fitted = false;
-    Object.assign(this, { scale, x: x - by * (x - this.x), y: y - by * (y - this.y) });
+    Object.assign(this, { scale, x: to[0] - by * (from[0] - view.x), y: to[1] - by * (from[1] - view.y) });
     this.#moved();
   }
 

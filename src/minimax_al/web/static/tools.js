@@ -1,5 +1,5 @@
 /**
- * Tools to draw with. Each has `start(point, { erases })`, `move(points)`, `end(point)`, `cancel()` and `hint(context)`.
+ * Tools to draw with. Each has `start(point, { erases })`, `move(points)`, `end(point)`, `cancel()`, `abort()` and `hint(context)`.
  *
  * Tools work on a desk: { raster, edits, surface, regions, size, ink, isOpen, settle() }; `settle` is called after
  * every finished step. Points are in pixels of the image.
@@ -43,6 +43,11 @@ class Tool {
     this.drawing = false;
     this.desk.edits.cancel();
     this.desk.show();
+  }
+
+  /** Takes back what was done since the press. */
+  abort() {
+    this.cancel();
   }
 
   hover(point) {
@@ -147,6 +152,7 @@ export class Polygon extends Tool {
       return;
     }
     if (this.corners.length === 0) this.value = erases ? VOID : this.desk.ink;
+    this.before = this.corners.length;
     this.drawing = true;
     this.dragged = false;
     this.corners.push(point);
@@ -169,6 +175,13 @@ export class Polygon extends Tool {
   cancel() {
     this.drawing = false;
     this.corners = [];
+    this.desk.surface.redraw("hints");
+  }
+
+  /** Takes back the corners of this press: a pinch in between must not lose the others. */
+  abort() {
+    if (this.drawing) this.corners.length = this.before;
+    this.drawing = false;
     this.desk.surface.redraw("hints");
   }
 
