@@ -83,7 +83,7 @@ def main() -> None:
                             split, kind, min(count, len(split.pool) - 1), seed, options.heads.split(",")
                         ):
                             table.writerow([name, count, kind, seed, *row])
-                file.flush()
+                            file.flush()
 
 
 def split_of(name: str, tables: Path, cifar: Path | None) -> Split:

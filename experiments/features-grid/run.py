@@ -9,9 +9,14 @@
 
 import argparse
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import torch
 
 from minimax_al.benchmark import load_protocol, run_grid
+from minimax_al.benchmark.protocol import Protocol
+from minimax_al.data import Dataset
+from minimax_al.training import Models, Round, fits
 
 GRID = Path(__file__).with_name("grid.yaml")
 
@@ -59,6 +64,35 @@ def jobs_of(part: str, name: str) -> list[Job]:
     return [Job(name, PARTS[part], "centroids", (start, step, points))]
 
 
+def share_the_first_fit() -> None:
+    """Choose the first labels of a seed once, and fit the head to them once, for all strategies.
+
+    Both are deterministic, so that only the recorded seconds of first rounds differ.
+    """
+    choose, fit = Protocol.initial_pool, fits.fit_head
+    pools: dict[tuple[str, str, int], torch.Tensor] = {}
+    heads: dict[tuple[str, int, int, tuple[int, ...]], Models] = {}
+
+    def initial_pool(self: Protocol, dataset: Dataset, seed: int) -> torch.Tensor:
+        key = (self.name, self.initial, seed)
+        if key not in pools:
+            pools[key] = choose(self, dataset, seed)
+        return pools[key].clone()
+
+    def fit_head(round_: Round, **settings: Any) -> Models:  # noqa: ANN401 - those of the fit
+        firsts = {tuple(pool.tolist()) for pool in pools.values()}
+        labelled = tuple(round_.labelled.tolist())
+        key = (round_.recipe.model_dump_json(), len(round_.dataset.train), round_.seed, labelled)
+        if round_.member or any(settings.values()) or labelled not in firsts:
+            return fit(round_, **settings)
+        if key not in heads:
+            heads[key] = fit(round_, **settings)
+        return heads[key]
+
+    Protocol.initial_pool = initial_pool  # type: ignore[method-assign]
+    fits.fit_head = fit_head  # type: ignore[assignment]
+
+
 def main() -> None:
     """Run a part on the data sets, one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -69,6 +103,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--strategies", help="instead of the part's")
     options = parser.parse_args()
+    share_the_first_fit()
     for name in options.sets.split(","):
         for job in jobs_of(options.part, name):
             start, step, points = job.numbers
