@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from minimax_al.benchmark import run_grid, write_report
+from minimax_al.benchmark import fingerprint, run_grid, write_report
 from minimax_al.benchmark.fingerprint import differing_parts, fingerprint_of
 from minimax_al.cli import main
-from minimax_al.data import Dataset, load_dataset
+from minimax_al.data import Dataset, FileImages, load_dataset
 from minimax_al.errors import ConfigurationError, ResultsError
 
 
@@ -72,6 +72,16 @@ def test_files_are_compared_by_their_bytes(tmp_path):
     assert fingerprint_of(read("one")) == fingerprint_of(read("two"))
     Image.new("RGB", (16, 16), (1, 2, 3)).save(tmp_path / "two" / "a" / "0.png")
     assert any(part.startswith("content") for part in differing_parts(*map(fingerprint_of, map(read, ("one", "two")))))
+
+
+def test_objects_of_a_url_are_compared_by_their_first_bytes(monkeypatch):
+    contents = {"s3://bucket/a.png": b"one", "s3://bucket/b.png": b"two"}
+    monkeypatch.setattr(fingerprint, "read_start", lambda url, count: contents[url][:count])
+    images, targets = FileImages(list(contents), ["a", "b"], 16), torch.tensor([0, 1])
+    dataset = Dataset("far", "classification", ("a", "b"), images, targets, images.subset([]), targets[:0])
+    before = fingerprint_of(dataset)
+    contents["s3://bucket/b.png"] = b"new"
+    assert differing_parts(before, fingerprint_of(dataset)) == ["content of training images"]
 
 
 def test_feature_vectors_have_a_fingerprint():

@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 
 from minimax_al.data import Dataset, Features, FileImages, Samples
+from minimax_al.data.locations.objects import read_start
+from minimax_al.data.locations.urls import is_url
 
 SAMPLE = 64
 """Number of images, spread evenly over a set, whose content is part of its fingerprint."""
@@ -67,12 +70,18 @@ def _sampled(samples: Samples) -> Iterator[bytes]:
     count = len(samples)
     indices = torch.linspace(0, max(count - 1, 0), min(SAMPLE, count)).long()
     if isinstance(samples, FileImages):
-        for index in indices.tolist():
-            with open(samples.paths[index], "rb") as file:  # noqa: PTH123 - paths are strings there
-                yield file.read(_HEAD_BYTES)
+        yield from (_head(samples.paths[index]) for index in indices.tolist())
     elif count:
         for batch in samples.stream([indices]):
             yield batch.cpu().contiguous().numpy().tobytes()
+
+
+def _head(path: str) -> bytes:
+    """Return the first bytes of a file or of an object."""
+    if is_url(path):
+        return read_start(path, _HEAD_BYTES)
+    with Path(path).open("rb") as file:
+        return file.read(_HEAD_BYTES)
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -43,7 +43,17 @@ class Cell:
 
     def folder(self, out: Path) -> Path:
         """Return the folder of its rounds in a results folder."""
-        return out / "cells" / quote(self.strategy, safe="()[]{}+=,. ") / f"seed-{self.seed}"
+        return out / "cells" / folder_name(self.strategy) / f"seed-{self.seed}"
+
+
+def folder_name(name: str) -> str:
+    """Return a name with settings as the name of a folder: what folders cannot hold is percent-encoded.
+
+    Example:
+        >>> folder_name("mal(rule=filter)"), folder_name("data=a/b")
+        ('mal(rule=filter)', 'data=a%2Fb')
+    """
+    return quote(name, safe="()[]{}+=,. ")
 
 
 LoggerChoice = str | Callable[[str, int], Logger] | None
@@ -100,7 +110,7 @@ def run_grid(
     on_progress = on_progress if ranks.rank == 0 else None
     for cell in cells_of(protocol):
         if on_progress:
-            on_progress(_standing(protocol, cell, out))
+            on_progress(_progress_of(protocol, cell, out))
     if jobs == 1:
         failures = work(protocol, out, dataset, conditions, logger=logger, on_progress=on_progress)
     else:
@@ -178,7 +188,7 @@ def _raise_failures(failures: Failures, cells: int) -> None:
 
 def unfinished(protocol: Protocol, out: Path) -> list[Cell]:
     """Return the cells that are not finished, including those of other processes."""
-    return [cell for cell in cells_of(protocol) if _standing(protocol, cell, out).round < protocol.points]
+    return [cell for cell in cells_of(protocol) if _progress_of(protocol, cell, out).round < protocol.points]
 
 
 @contextmanager
@@ -190,7 +200,7 @@ def _claimed(folder: Path, ranks: Ranks) -> Iterator[bool]:
         yield ranks.share(is_ours)[0]
 
 
-def _standing(protocol: Protocol, cell: Cell, out: Path) -> Progress:
+def _progress_of(protocol: Protocol, cell: Cell, out: Path) -> Progress:
     return Progress(cell.strategy, cell.seed, len(read_rounds(cell.folder(out), protocol)), protocol.points)
 
 

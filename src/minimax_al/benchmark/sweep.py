@@ -19,13 +19,11 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
-import yaml
 
 from minimax_al.benchmark.cell import ProgressCallback
-from minimax_al.benchmark.grid import LoggerChoice, run_grid
+from minimax_al.benchmark.grid import LoggerChoice, folder_name, run_grid
 from minimax_al.benchmark.protocol import (
     Protocol,
     load_protocol,
@@ -40,6 +38,7 @@ from minimax_al.errors import ConfigurationError, nearest
 from minimax_al.report import Curve
 from minimax_al.report.blocks import Table
 from minimax_al.report.tables import table_to_csv, table_to_latex
+from minimax_al.strategies.strategy_names import yaml_text
 from minimax_al.training import Recipe
 
 KEY = "sweep"
@@ -61,11 +60,11 @@ class Variant:
     @property
     def name(self) -> str:
         """Settings as text, for folders and messages."""
-        return ",".join(f"{name.removeprefix('recipe.')}={_text(value)}" for name, value in self.settings.items())
+        return ",".join(f"{name.removeprefix('recipe.')}={yaml_text(value)}" for name, value in self.settings.items())
 
     def folder(self, out: Path) -> Path:
         """Return the results folder of the variant."""
-        return out / quote(self.name, safe="()[]{}+=,. ")
+        return out / folder_name(self.name)
 
 
 def is_sweep(preset: str) -> bool:
@@ -165,7 +164,7 @@ def sweep_table(variants: Sequence[Variant], out: Path) -> Table:
         at = {int(count): curve.per_seed[:, position] for position, count in enumerate(curve.labels)}
         rows.append(
             [
-                *(_text(variant.settings[name]) for name in names),
+                *(yaml_text(variant.settings[name]) for name in names),
                 curve.strategy,
                 str(len(curve.seeds)),
                 _figure(np.array(areas)),
@@ -224,10 +223,6 @@ def _figure(values: np.ndarray[Any, Any]) -> str:
     """Return mean ± standard deviation over seeds, in percent."""
     mean = f"{100 * values.mean():.1f}"
     return mean if len(values) < 2 else f"{mean} ± {100 * values.std(ddof=1):.1f}"
-
-
-def _text(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
 
 
 def _markdown(table: Table) -> str:

@@ -45,7 +45,8 @@ def new(
             masks `scratch`.
         encoder: Network, a name from `mal names encoders` or timm:NAME (extra `timm`); without it, the best pretrained
             encoder that is available, or the recipe's.
-        weights: Weights of the encoder: `published` downloads them where they are not here, FILE reads them.
+        weights: Weights of the encoder: `published` downloads them where this machine does not have them, FILE
+            is read.
         features: Features that another program has computed: a .npy, .parquet or .safetensors file with the images'
             paths, used instead of an encoder.
         from_scratch: Train from random weights: short for the recipe `scratch-small`, or `scratch` with a GPU.
@@ -95,8 +96,8 @@ def query(
     Args:
         folder: Campaign folder.
         budget: Number of images to choose.
-        strategy: Strategy that chooses, a name from `mal names strategies`, or `coverage` or `typicality`, which need
-            no labels; without it, the campaign's. Without labels, other strategies draw at random.
+        strategy: Strategy that chooses, a name from `mal names strategies`; without it, the campaign's. Before the first
+            label `centroids`, `coverage` and `typicality` choose by the images, and others draw at random.
         random_share: Share of the budget that is drawn at random, from 0 to 1.
         where: Filter on further columns of the manifest, as in 'site = A and year >= 2020'; without it, all images.
     """

@@ -48,17 +48,18 @@ def embed(
         out: Folder of features to write, or for a part a URL; a second run adds new images and resumes after an
             interruption.
         encoder: Network, a name from `mal names encoders` or timm:NAME; without it, the best that is available.
-        weights: Pretrained weights: `published` loads those that are here or fetches them, or give a file.
+        weights: Pretrained weights: a file, or `published` for those that the encoder's authors publish, which are
+            fetched where this machine does not have them.
         input_size: Side of the square that the encoder sees, in pixels; without it, the encoder's own.
         crop: Share of the short side that the centre crop keeps; without it, the encoder's own.
         mean: Mean of red, green and blue that the weights expect, in [0, 1]; without it, the encoder's own.
         std: Standard deviation that the weights expect, in [0, 1]; without it, the encoder's own.
         precision: Precision of the forward pass.
         workers: Threads that decode, and on a CPU run the network; without it, one per core.
-        part: Part of the images to process, such as 3/8: a scheduler starts each part where and when it likes. Its
-            features go to a folder of its own in OUT, which may then be a URL of object storage; a run without a part
+        part: Part of the images to process, such as 3/8. The parts can run on any machines at any times. The features
+            of a part go to a folder of its own in OUT, which may then be a URL of object storage. A run without a part
             joins all parts and computes the missing features.
-        join: Folder or URL whose parts are joined; without it, those in OUT.
+        join: Folder or URL that has the parts to join; without it, OUT.
         devices: Devices that share the work on each machine, one process each, started by torchrun or SLURM.
         nodes: Machines that share the work.
     """

@@ -35,7 +35,7 @@ class Interval:
 def mean_interval(values: ArrayLike, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval | None:
     """Return Student's 95% interval of the mean over seeds.
 
-    Student's distribution has no bounds, but a share lies in [0, 1]. The interval is cut where no mean can be; its
+    Student's distribution has no bounds, but a share is in [0, 1]. The interval is cut where no mean can be; its
     coverage stays the same.
 
     Args:

@@ -115,10 +115,15 @@ def _value(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
 def _joined(base: str, settings: Mapping[str, Any]) -> str:
     if not settings:
         return base
-    inner = ",".join(f"{key}={_written(value)}" for key, value in settings.items())
+    inner = ",".join(f"{key}={yaml_text(value)}" for key, value in settings.items())
     return f"{base}({inner})"
 
 
-def _written(value: object) -> str:
-    """Return a value as the shortest YAML that reads back to it."""
+def yaml_text(value: object) -> str:
+    """Return a value as the shortest YAML that reads back to it.
+
+    Example:
+        >>> yaml_text(0.5), yaml_text([1, "a"]), yaml_text("7")
+        ('0.5', '[1, a]', "'7'")
+    """
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")

@@ -24,7 +24,7 @@ class Mean(Protocol):
     """Function that averages the values of a batch to one loss."""
 
     def __call__(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
-        """Return the mean of the values, or of the counted ones; 0 where there are none.
+        """Return the mean of the values, or of the counted ones; 0 over no value.
 
         Args:
             values: Values of any shape; 0 wherever `counted` is False.
