@@ -59,6 +59,26 @@ def test_links_are_followed_once(save_image, tmp_path):
     assert scan.set_aside == (SetAside("gone.png", broken),)
 
 
+def test_a_folder_that_cannot_be_listed_is_refused_and_not_left_out(save_image, tmp_path, monkeypatch):
+    save_image("a.png")
+    save_image("closed/b.png")
+    save_image("gone/c.png")
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.path.basename(path) == "gone":  # noqa: PTH119 - os.walk's own strings
+            raise FileNotFoundError(2, "No such file or directory", path)
+        if os.path.basename(path) == "closed":  # noqa: PTH119
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"closed' cannot be read \(Permission denied\): allow reading it, or move it"):
+        scan_folder(tmp_path)
+    (tmp_path / "closed").rename(tmp_path.parent / "elsewhere")
+    assert scan_folder(tmp_path).images == ("a.png",)  # a folder that vanished meanwhile has no images
+
+
 def test_a_name_that_is_no_text_is_set_aside(save_image, tmp_path):
     source = save_image("a.png")
     try:

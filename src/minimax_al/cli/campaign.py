@@ -96,8 +96,8 @@ def query(
     Args:
         folder: Campaign folder.
         budget: Number of images to choose.
-        strategy: Strategy that chooses, a name from `mal names strategies`; without it, the campaign's. Before the first
-            label `centroids`, `coverage` and `typicality` choose by the images, and others draw at random.
+        strategy: Strategy that chooses, a name from `mal names strategies`; without it, the campaign's. Before the
+            first label `centroids`, `coverage` and `typicality` choose by the images, and others draw at random.
         random_share: Share of the budget that is drawn at random, from 0 to 1.
         where: Filter on further columns of the manifest, as in 'site = A and year >= 2020'; without it, all images.
     """

@@ -102,7 +102,7 @@ def list_files(root: Path) -> Iterator[str]:
         root: Folder to list.
 
     Raises:
-        DataError: `root` is not a folder.
+        DataError: `root` is not a folder, or a folder in it cannot be read.
     """
     if not root.is_dir():
         kind = "is a file" if root.is_file() else "does not exist"
@@ -175,9 +175,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or lower in SYSTEM_NAMES or lower.endswith(SYSTEM_ENDINGS)
 
 
+def _refuse_unreadable(error: OSError) -> None:
+    """Refuse a folder that cannot be listed: its images would be missing without a word."""
+    if isinstance(error, FileNotFoundError):
+        return  # removed since its parent was listed
+    raise DataError(
+        f"the folder {str(error.filename)!r} cannot be read ({error.strerror or error}): allow reading it, or move it "
+        "out of the folder of images"
+    ) from error
+
+
 def _walk(root: Path) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()  # links may lead back to a folder above them
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         status = os.stat(folder)  # noqa: PTH116 - os.walk's own strings
         if (status.st_dev, status.st_ino) in seen:
             subfolders.clear()
