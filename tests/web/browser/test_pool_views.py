@@ -4,10 +4,12 @@ import itertools
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.store.history import current_labels
+from minimax_al.exploring.projection import PoolMap, write_map
 
 from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # noqa: TID252 - shared fixtures
 
@@ -225,11 +227,13 @@ class TestExplore:
         assert page.locator("#map-legend [aria-pressed=true]").count() == 1
 
     def test_a_click_on_a_point_shows_similar_images(self, ann):
-        _, person = ann
+        campaign, person = ann
         page = person.page
+        every = np.arange(1, COUNT + 1)
+        spiral = np.stack([np.cos(every), np.sin(every)], axis=1) * every[:, None] / COUNT
+        write_map(campaign.folder, "pca", PoolMap(every, spiral.astype(np.float32), "features"))
         page.keyboard.press("Shift+E")
-        page.click("#map-compute")
-        page.wait_for_function(POINTS, timeout=60_000)
+        page.wait_for_function(POINTS)
         place = page.evaluate("""async () => {
           const content = await (await fetch('/api/maps/pca/points')).arrayBuffer();
           const count = content.byteLength / 12;

@@ -147,7 +147,7 @@ def page(modules, browser, tmp_path_factory):
         people.served(campaign) as address,
         closing(browser.new_page()) as page,
     ):
-        page.goto(f"{address}static/icon.svg")
+        page.goto(f"{address}static/base.css")
         yield page
 
 
@@ -221,3 +221,33 @@ def test_keys_are_unique(page):
     keys = page.evaluate("async () => (await import('/static/keys.js')).CLASS_KEYS")
     assert len(keys) == len(set(keys))
     assert not set(keys) & set("fghlosuz")
+
+
+MOVING = """async ([width, height]) => {
+  const { PointMap } = await import('/static/pointmap.js');
+  const canvas = document.createElement('canvas');
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  document.body.replaceChildren(canvas);
+  const map = new PointMap(canvas);
+  map.setPoints(Int32Array.of(7, 9), Float32Array.of(-0.5, 0.5, 0.25, -0.25));
+  map.setColours(Uint8Array.of(255, 0, 0, 255, 0, 255, 0, 255));
+  map.zoom(1);
+  map.paint();
+  const moving = [canvas.width, canvas.height], most = map.painter.most;
+  const point = map.toCanvas([-0.5, 0.5]), found = map.nearest(point);
+  while (canvas.width !== width) await new Promise(requestAnimationFrame);
+  return { moving, most, found, resting: [canvas.width, canvas.height] };
+}"""
+
+
+@pytest.mark.parametrize("size", [(300, 200), (2000, 1400)])
+def test_the_map_has_fewer_pixels_while_it_moves_and_all_at_rest(page, size):
+    told = page.evaluate(MOVING, size)
+    width, height = told["moving"]
+    assert told["resting"] == list(size)
+    assert told["found"] == 0
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.01)
+    if told["most"] is None:  # a graphics card draws every pixel
+        assert told["moving"] == list(size)
+    else:
+        assert width * height == pytest.approx(min(told["most"], size[0] * size[1]), rel=0.01)
