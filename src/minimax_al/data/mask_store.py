@@ -11,6 +11,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from minimax_al.data.decode import read_as_is
 from minimax_al.data.mask_files import PNG
@@ -20,6 +21,9 @@ from minimax_al.vocabulary import IGNORED
 
 Mask = NDArray[np.uint8]
 """(H, W) class numbers, 255 where ignored."""
+
+_NUMBERS = "minimax-al classes"
+"""Key of the text in a mask's file that lists its class numbers, so that they are known without decoding it."""
 
 
 class MaskFiles:
@@ -40,8 +44,9 @@ class MaskFiles:
         """
         name = hashlib.sha256(repr(mask.shape).encode() + mask.tobytes()).hexdigest()
         if not self.path(name).exists():
-            file = io.BytesIO()
-            Image.fromarray(mask).save(file, format="PNG")
+            file, text = io.BytesIO(), PngInfo()
+            text.add_text(_NUMBERS, " ".join(map(str, _numbers_in(mask))))
+            Image.fromarray(mask).save(file, format="PNG", pnginfo=text)
             self._write(name, file.getvalue())
         return name
 
@@ -86,9 +91,29 @@ class MaskFiles:
                 f"the mask {str(self.path(name))!r} cannot be read ({error.reason}): restore it"
             ) from error
 
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """Return the class numbers that a mask has, without 255, ascending; from the file's text, where it has one.
+
+        Raises:
+            CampaignError: Its file is gone or damaged.
+        """
+        try:
+            with Image.open(self.path(name), formats=("PNG",)) as image:
+                text = image.info.get(_NUMBERS)
+        except OSError:
+            text = None  # `load` has the sentence
+        if not isinstance(text, str):
+            return _numbers_in(self.load(name))
+        return tuple(map(int, text.split()))
+
     def path(self, name: str) -> Path:
         """Return the file of the mask of that name."""
         return self.folder / name[:2] / f"{name}.png"
+
+
+def _numbers_in(mask: Mask) -> tuple[int, ...]:
+    counts = np.bincount(mask.ravel(), minlength=IGNORED + 1)
+    return tuple(np.flatnonzero(counts[:IGNORED]).tolist())
 
 
 def check_mask_size(found: Sequence[int], size: tuple[int, int], where: str) -> None:

@@ -16,7 +16,8 @@ from minimax_al.campaign.progress.label_errors import OutOfFoldLabels, read_out_
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions, latest_pool_predictions
 from minimax_al.campaign.rounds.leases import Holder
 from minimax_al.campaign.store.classes import class_ids
-from minimax_al.campaign.store.schema import picks, rounds, runs
+from minimax_al.campaign.store.database import portions
+from minimax_al.campaign.store.schema import labels, picks, rounds, runs
 from minimax_al.errors import CampaignError, DataError
 from minimax_al.exploring.likeness import order_by_likeness
 from minimax_al.exploring.neighbours import NeighbourIndex
@@ -71,6 +72,7 @@ class Explorer:
         self._predictions: PoolPredictions | None = None
         self._out_of_fold: OutOfFoldLabels | None = None
         self._opinions: tuple[object, Opinions] | None = None
+        self._mask_numbers: dict[int, tuple[int, ...]] = {}
         self._store_key: object = None
         self._located: _Located | None = None
 
@@ -87,7 +89,18 @@ class Explorer:
             with self._lock:
                 opinions = self._opinions_on(connection, table, ids)
             waiting, drawn, reserved = _waiting(connection, table, now, holder)
-        return PoolView(table, opinions, ids, waiting, drawn, reserved)
+            with self._lock:
+                numbers = self._numbers_of_masks(connection, table)
+        return PoolView(table, opinions, ids, waiting, drawn, reserved, numbers)
+
+    def _numbers_of_masks(self, connection: Connection, table: PoolTable) -> Mapping[int, tuple[int, ...]]:
+        """Return the class numbers of the current masks, read once per mask; call it with the lock held."""
+        masks = self.context.masks
+        wanted = [one for one in table.label_id[table.mask].tolist() if one not in self._mask_numbers]
+        for portion in portions(wanted):
+            rows = connection.execute(select(labels.c.id, labels.c.mask).where(labels.c.id.in_(portion)))
+            self._mask_numbers |= {row.id: masks.numbers(row.mask) for row in rows}
+        return self._mask_numbers
 
     def search(self, view: PoolView, text: str, subset: Subset = "all", *, in_labels: bool = True) -> Integers:
         """Return the rows of the images whose path or label contains all words, by path.

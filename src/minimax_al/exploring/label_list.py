@@ -1,5 +1,6 @@
 """All labels of a campaign: filtered, ordered, counted; imported ones too."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +26,7 @@ class LabelFilter:
         kind: Kind of the answer.
         search: Words that path, class or author contain, without regard to case; empty for any.
         author: Author of the answer.
-        class_name: Class of the label.
+        class_name: Class of the label, or a class that the mask shows.
         origin: How the answer came.
         round: Last round that picked the image.
         opinion: Opinion of today's model: "suspected" by confident learning, "differs" or "agrees".
@@ -52,7 +53,7 @@ class LabelCounts:
         kinds: Number of answers of each kind.
         authors: Number of current answers of each author.
         origins: Number of current answers of each origin.
-        classes: Number of labels of each class.
+        classes: Number of labels of each class, or of masks that show it.
         suspected: Number of labels that are suspected errors.
         differing: Number of labels that today's model contradicts.
         judged: Number of labels that today's model predicts.
@@ -80,7 +81,7 @@ def find_labels(view: PoolView, conditions: LabelFilter, order: LabelOrder = "su
     chosen = table.kind == _KIND_NUMBERS[conditions.kind]
     chosen &= _of_author(view, conditions.author)
     if conditions.class_name is not None:
-        chosen &= table.class_id == view.class_ids.get(conditions.class_name, -1)
+        chosen &= view.shows(conditions.class_name)
     if conditions.origin is not None:
         chosen &= table.origin == (ORIGINS.index(conditions.origin) if conditions.origin in ORIGINS else -1)
     if conditions.round is not None:
@@ -114,11 +115,22 @@ def count_labels(view: PoolView, author: str | None = None) -> LabelCounts:
         kinds={name: int(kinds[number]) for name, number in _KIND_NUMBERS.items()},
         authors={name: int(n) for name, n in zip(table.authors, authors, strict=True) if n},
         origins={name: int(n) for name, n in zip(ORIGINS, origins, strict=True) if n},
-        classes={name: int(classes[number]) for name, number in view.class_ids.items()},
+        classes=_masks_of_classes(view, labelled)
+        if view.mask_numbers
+        else {name: int(classes[number]) for name, number in view.class_ids.items()},
         suspected=int((opinions.suspected & labelled).sum()),
         differing=int((contradiction > 0).sum()),
         judged=int((~np.isnan(contradiction)).sum()),
     )
+
+
+def _masks_of_classes(view: PoolView, labelled: NDArray[np.bool_]) -> dict[str, int]:
+    """Return the number of masks that show each class."""
+    counts = dict.fromkeys(view.class_ids, 0)
+    for row in np.flatnonzero(labelled).tolist():
+        for name in view.classes_of(row):
+            counts[name] += 1
+    return counts
 
 
 def _of_author(view: PoolView, author: str | None) -> NDArray[np.bool_]:
@@ -143,14 +155,18 @@ def _with_opinion(view: PoolView, opinion: ModelOpinion) -> NDArray[np.bool_]:
     return np.ones(len(view.table), np.bool_)
 
 
+def _shown(view: PoolView, row: int) -> str:
+    return "\n".join(view.classes_of(row)).casefold() if view.mask_numbers else ""
+
+
 def _contains(view: PoolView, rows: NDArray[np.int64], search: str) -> NDArray[np.bool_]:
     """Return whether each row's path, class or author contains all words of a search."""
     table = view.table
     words = search.casefold().split()
-    names = {number: name.casefold() for name, number in view.class_ids.items()}
+    names = defaultdict(str, {number: name.casefold() for name, number in view.class_ids.items()})
     authors = [name.casefold() for name in table.authors] or [""]
     texts = (
-        f"{table.folded[row]}\n{names.get(class_id, '')}\n{authors[author]}"
+        f"{table.folded[row]}\n{names[class_id] if class_id else _shown(view, row)}\n{authors[author]}"
         for row, class_id, author in zip(
             rows.tolist(), table.class_id[rows].tolist(), table.author[rows].tolist(), strict=True
         )

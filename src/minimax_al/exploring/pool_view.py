@@ -1,7 +1,7 @@
 """View of the pool at one moment: images, answers, and the opinions of today's model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -71,6 +71,7 @@ class PoolView:
         drawn: Whether it waits as a part of the random sample, shape (N,).
         reserved: Whether an image must not be offered in bulk: it waits as a part of the random sample, or is on
             somebody's screen; shape (N,).
+        mask_numbers: Class numbers of each current mask, by the id of its row of the label history.
     """
 
     table: PoolTable
@@ -79,6 +80,25 @@ class PoolView:
     waiting: NDArray[np.bool_]
     drawn: NDArray[np.bool_]
     reserved: NDArray[np.bool_]
+    mask_numbers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def shows(self, class_name: str) -> NDArray[np.bool_]:
+        """Return whether the label of each image is a class, or a mask that shows it, shape (N,)."""
+        table = self.table
+        found: NDArray[np.bool_] = table.class_id == self.class_ids.get(class_name, -1)
+        if self.mask_numbers and class_name in self.class_ids:
+            number = list(self.class_ids).index(class_name)
+            for row in np.flatnonzero(table.mask).tolist():
+                found[row] = number in self.mask_numbers.get(int(table.label_id[row]), ())
+        return found
+
+    def classes_of(self, row: int) -> list[str]:
+        """Return the class of a row's label, or the classes that its mask shows."""
+        names = list(self.class_ids)
+        if self.table.mask[row]:
+            shown = self.mask_numbers.get(int(self.table.label_id[row]), ())
+            return [names[number] for number in shown if number < len(names)]
+        return [name for name, number in self.class_ids.items() if number == self.table.class_id[row]]
 
     @property
     def unanswered(self) -> NDArray[np.bool_]:

@@ -9,24 +9,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minimax_al.report.class_colours import class_colours
+from minimax_al.vocabulary import IGNORED
 
 _OPAQUE = 255  # the page sets the opacity
 _HEAT = (255, 64, 0)
 
 
-def coloured(path: Path, kind: str, classes: int) -> bytes:
+def coloured(path: Path, kind: str, classes: int, only: int | None = None) -> bytes:
     """Return a view as RGBA PNG.
 
     Args:
         path: grey PNG: class numbers, or entropy from 0 to 255.
         kind: "label", "prediction" or "entropy".
         classes: Number of classes; other numbers are left clear.
+        only: Only class number to show; None for all.
 
     Raises:
         OSError: The file cannot be read.
     """
     with Image.open(path, formats=("PNG",)) as image:
         values = np.asarray(image)
+    if only is not None:
+        values = np.where(values == only, values, IGNORED).astype(np.uint8)
     return as_heat(values) if kind == "entropy" else in_class_colours(values, classes)
 
 

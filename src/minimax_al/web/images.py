@@ -86,6 +86,7 @@ async def view(
     role: TheRole,
     *,
     author: Annotated[Author | None, Query(description="Annotator who asks for a label")] = None,
+    only: Annotated[int | None, Query(ge=0, lt=255, description="Only class number to show of a label")] = None,
     known: KnownTag = None,
 ) -> Response:
     """Return a view of an image's pixels: classes in their colours, or uncertainty as a heat map.
@@ -96,7 +97,7 @@ async def view(
     def read(state: State, item: int, known: str | None) -> Response:
         if kind == "label":
             check_shown(state.campaign, item, role, author)
-        return _view(state, item, kind, known)
+        return _view(state, item, kind, known, only if kind == "label" else None)
 
     return await decoded(state, read, item, known)
 
@@ -149,15 +150,15 @@ def _thumbnail(state: State, item: int, known: str | None) -> Response:
     return Response(content, media_type="image/jpeg", headers={"ETag": tag})
 
 
-def _view(state: State, item: int, kind: ViewKind, known: str | None) -> Response:
+def _view(state: State, item: int, kind: ViewKind, known: str | None, only: int | None) -> Response:
     path = state.campaign.view(item, kind)
     if path is None:
         raise not_found(f"there is no {kind} of image {item}")
     classes = len(state.campaign.classes)
-    tag = f'"{_sha256(path)}-{classes}"'
+    tag = f'"{_sha256(path)}-{classes}{"" if only is None else f"-{only}"}"'
     if has_tag(known, tag):
         return unchanged(tag)
-    return Response(coloured(path, kind, classes), media_type="image/png", headers={"ETag": tag})
+    return Response(coloured(path, kind, classes, only), media_type="image/png", headers={"ETag": tag})
 
 
 def shown_answer(campaign: Campaign, item: int, role: Role, author: str | None) -> Row[Any] | None:

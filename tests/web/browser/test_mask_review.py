@@ -144,6 +144,20 @@ def test_arrow_keys_open_the_next_image_of_the_list(lead):
     hand.person.shows("review")
 
 
+def test_masks_are_reviewed_by_class(lead):
+    campaign, hand = lead
+    show(hand, "review")
+    hand.page.select_option("#review-class", "road")
+    shown = [f"{number}.png" for number in range(7) if (saved(campaign, f"{number}.png") == 1).any()]
+    listed = "() => [...document.querySelectorAll('#review-tiles .tile')].map((tile) => tile.title).sort()"
+    hand.page.wait_for_function(f"paths => String(({listed})()) === String(paths)", arg=shown)
+    address = hand.page.locator("#review-tiles .tile .laid").first.get_attribute("src")
+    pixels = np.asarray(Image.open(io.BytesIO(hand.page.request.get(hand.page.url.split("?")[0] + address).body())))
+    path = hand.page.locator("#review-tiles .tile").first.get_attribute("title")
+    assert ((pixels[..., 3] > 0) == (saved(campaign, path) == 1)).all()
+    hand.page.select_option("#review-class", "")
+
+
 def tiles(hand):
     return hand.page.locator("#conflict-tiles .tile")
 

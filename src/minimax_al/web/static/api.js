@@ -136,6 +136,7 @@ export const putDraft = (author, item, png, at) => call("PUT", `api/drafts/${ite
 export const imageUrl = (item) => `images/${item}`;
 export const previewUrl = (item) => `previews/${item}`;
 export const thumbnailUrl = (item) => `thumbnails/${item}`;
-export const labelUrl = (item, author, version) => `views/${item}/label.png?${new URLSearchParams({ author, version })}`;
+/** The mask of an image in the colours of the classes; `only`: the number of the only class to show, or "". */
+export const labelUrl = (item, author, version, only = "") => `views/${item}/label.png?${new URLSearchParams({ author, version, ...(only === "" ? {} : { only }) })}`;
 export const opinionUrl = (item, layer) => `opinions/${item}/${layer}.png`;
 export const exportUrl = (format) => `api/export/${format}`;

@@ -12,7 +12,6 @@ let targets = () => [];
 /** Wires the file box; `wanted()` returns the images to which a chosen file applies. */
 export function build(wanted) {
   targets = wanted;
-  byId("review-class").hidden = true;
   byId("mask-file").addEventListener("change", ({ target }) => target.files.length > 0 && send(target.files[0]));
   on(["at"], () => state.at !== null && (byId("image-link").href = api.imageUrl(state.at)));
 }

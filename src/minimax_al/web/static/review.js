@@ -2,7 +2,7 @@
 
 import { labelUrl } from "./api.js";
 import { mark } from "./classes.js";
-import { byId, count, make } from "./dom.js";
+import { byId, count, fileName, make } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { Pager } from "./pager.js";
 import { open } from "./opened.js";
@@ -111,7 +111,7 @@ function filters() {
   options("review-opinion", [["any", "Any opinion of the model"], ["suspected", `Suspected mistakes (${number(counts.suspected)})`], ["differs", `Model differs (${number(counts.differing)})`], ["agrees", `Model agrees (${number(counts.judged - counts.differing)})`]]);
   for (const [kind, n] of Object.entries(counts.kinds)) byId(`review-kind-${kind}`).textContent = number(n);
   byId("review-author").hidden = ownOnly();
-  for (const id of ["review-class", "review-opinion", "review-confidence"]) byId(id).closest("label").hidden = state.campaign.task !== "classification";
+  for (const id of ["review-opinion", "review-confidence"]) byId(id).closest("label").hidden = state.campaign.task !== "classification";
   byId("review-opinion").closest("label").hidden ||= run === null;
   byId("review-confidence").closest("label").hidden ||= run === null;
 }
@@ -126,13 +126,19 @@ function show() {
 }
 
 function describe(pick) {
-  const said = { label: pick.class_name ?? "mask", skip: "skipped", unsure: "unsure", waiting: "waits again", none: "no label" }[pick.answer];
+  const said = { label: pick.class_name ?? fileName(pick.path), skip: "skipped", unsure: "unsure", waiting: "waits again", none: "no label" }[pick.answer];
   const pending = state.unsent.some(({ items }) => items.includes(pick.item));
   const contradicts = state.suggestions && differs(pick);
   const model = contradicts ? `${pick.suspected ? "suspected: " : "model: "}${pick.suggestion} ${Math.round(100 * pick.confidence)}\u00a0%` : "";
   const source = [pick.author, ORIGINS[pick.origin]].filter(Boolean).join(" · ");
-  const overlay = state.campaign.task === "segmentation" && pick.answer === "label" ? labelUrl(pick.item, state.author, pick.masked ?? pick.at) : undefined;
+  const overlay = state.campaign.task === "segmentation" && pick.answer === "label" ? labelUrl(pick.item, state.author, pick.masked ?? pick.at, onlyClass()) : undefined;
   return { caption: said, overlay, note: pending ? "not saved yet" : model || source, tone: pending ? "pending" : contradicts ? "differs" : pick.answer };
+}
+
+/** The number of the class that the list is filtered by: of masks, only its pixels are shown. */
+function onlyClass() {
+  const number = state.campaign.classes.indexOf(valueOf("review-class"));
+  return number < 0 ? "" : number;
 }
 
 function bar() {
