@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from minimax_al.benchmark import load_protocol, package_model, run_grid
 from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.packaging import _choose
+from minimax_al.benchmark.packaging import _card, _choose
 from minimax_al.benchmark.records import read_results
 from minimax_al.benchmark.results import model_path, read_predictions
 from minimax_al.cli import main
@@ -70,6 +70,17 @@ def test_the_winner_predicts_files_as_the_benchmark_measured_it(results, digits,
     assert f"| accuracy | {100 * right:.1f} % |" in card
     assert f"40 of 1,297 images had a label, chosen by `{done.strategy}` (seed {done.seed}, round 1)." in card
     assert "| class | trained on | test images | right among these |" in card
+
+
+def test_the_card_of_a_benchmark_with_validation_names_the_images_that_it_was_measured_on(results):
+    found = read_results(results)
+    cell, result = _choose(found, "random", 0, None)
+    assert "Measured on the 500 test images" in _card(found, cell, result, "").scores[0]
+    facts = replace(found.facts, totals={0: [100, 97]})
+    found = replace(found, protocol=found.protocol.model_copy(update={"validation": 1100}), facts=facts)
+    card = _card(found, cell, result, "")
+    assert "Measured on 1,100 images that were held out of the training images of the benchmark" in card.scores[0]
+    assert card.training_data[0].startswith("40 of 197 images had a label")
 
 
 def test_the_onnx_file_of_a_benchmark_agrees_with_the_weights(results, digits, tmp_path):

@@ -165,6 +165,16 @@ def test_what_is_not_a_table_is_refused(tmp_path, name, content, match):
         read_feature_table(tmp_path / name, ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("paths", "match"),
+    [("a, b", "'paths' that is not JSON"), ('{"a": 1}', "not a list of texts"), ("[1, 2]", "not a l")],
+)
+def test_unusable_paths_in_metadata_are_refused(tmp_path, paths, match):
+    save_file({"vectors": np.eye(2, dtype=np.float32)}, tmp_path / "a.safetensors", {"paths": paths})
+    with pytest.raises(DataError, match=match):
+        read_feature_table(tmp_path / "a.safetensors")
+
+
 def test_a_missing_or_unreadable_list_of_paths_is_refused(tmp_path):
     source, _ = write(tmp_path, "npy")
     (tmp_path / "table.txt").write_bytes(b"\xff\xfe")

@@ -167,14 +167,14 @@ def _card(found: Results, cell: Cell, result: RoundResult, compared_on: str) -> 
     spread = [run.metrics[found.headline] for run in runs]
     return CardText(
         scores=[
-            f"Measured on the {found.facts.test:,} test images of the benchmark `{found.protocol.name}`:",
+            f"Measured on {_measured_on(found)} of the benchmark `{found.protocol.name}`:",
             metrics_table(f"| {name} | {percent(score)} |", others),
             *_spread(spread),
         ],
         training_data=[
             (
-                f"{result.labels:,} of {found.facts.train:,} images had a label, chosen by `{cell.strategy}` (seed "
-                f"{cell.seed}, round {result.round})."
+                f"{result.labels:,} of {_pool_size(found, cell):,} images had a label, chosen by `{cell.strategy}` "
+                f"(seed {cell.seed}, round {result.round})."
             )
         ],
         limits=(
@@ -185,6 +185,19 @@ def _card(found: Results, cell: Cell, result: RoundResult, compared_on: str) -> 
         counted="test images",
         compared_on=compared_on,
     )
+
+
+def _measured_on(found: Results) -> str:
+    """Return the images of the scores, as a part of a sentence: the test images, or those of the validation."""
+    if found.protocol.validation:
+        return f"{found.protocol.validation:,} images that were held out of the training images"
+    return f"the {found.facts.test:,} test images"
+
+
+def _pool_size(found: Results, cell: Cell) -> int:
+    """Return the number of images that the strategy could choose from, after every draw of its seed."""
+    totals = found.facts.totals.get(cell.seed)
+    return sum(totals) if totals else found.facts.train - found.protocol.validation
 
 
 def _spread(scores: Sequence[float]) -> list[str]:

@@ -35,7 +35,7 @@ class FeatureTable:
         paths: Image paths as the file has them, N strings, all different.
         vectors: Feature vectors, shape (N, d) of a floating dtype; memory-mapped where the format allows it.
         labels: Class of each image, None where unknown; empty where the file has no such column.
-        splits: Part of each image ("train", "test", …); empty where the file has no such column.
+        splits: Part of each image ("train", "test", …), empty text where unknown; () where the file has no such column.
     """
 
     source: Path
@@ -145,13 +145,26 @@ def _read_safetensors(path: Path, paths: Path | str | Sequence[str] | None) -> F
     wide = {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}
     if len(wide) == 1:
         (vectors,) = wide.values()
-        given = json.loads(metadata["paths"]) if paths is None and "paths" in metadata else None
-        return FeatureTable(path, tuple(given) if given else _paths(path, paths), _floating(path, vectors))
+        given = _paths_of_metadata(path, metadata["paths"]) if paths is None and "paths" in metadata else paths
+        return FeatureTable(path, _paths(path, given), _floating(path, vectors))
     if wide or not tensors or any(tensor.ndim != 1 for tensor in tensors.values()):
         raise DataError(
             f"{str(path)!r} holds {len(tensors)} tensors: give one of shape (N, d), or one of shape (d,) per image path"
         )
     return FeatureTable(path, tuple(tensors), _stack(path, list(tensors), list(tensors.values())))
+
+
+def _paths_of_metadata(path: Path, text: str) -> list[str] | None:
+    """Return the paths that a safetensors file lists in its metadata, as JSON; None for an empty list."""
+    try:
+        paths = json.loads(text)
+    except ValueError as error:
+        raise DataError(
+            f"{str(path)!r} has metadata 'paths' that is not JSON ({error}): write a list of paths"
+        ) from error
+    if not isinstance(paths, list) or not all(isinstance(each, str) for each in paths):
+        raise DataError(f"{str(path)!r} has metadata 'paths' that is not a list of texts: write one path per vector")
+    return paths or None
 
 
 def _read_parquet(path: Path, _: object) -> FeatureTable:
@@ -172,8 +185,10 @@ def _read_parquet(path: Path, _: object) -> FeatureTable:
         path,
         tuple(images),
         _vectors_of_column(path, images, column),
-        tuple(None if value in {None, ""} else str(value) for value in table[labels].to_pylist()) if labels else (),
-        tuple(str(value) for value in table["split"].to_pylist()) if "split" in names else (),
+        tuple(None if value is None or value == "" else str(value) for value in table[labels].to_pylist())
+        if labels
+        else (),
+        tuple("" if value is None else str(value) for value in table["split"].to_pylist()) if "split" in names else (),
     )
 
 

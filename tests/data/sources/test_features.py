@@ -86,6 +86,16 @@ def test_parquet_brings_its_own_labels(tmp_path):
     assert content(dataset, "test") == {"d": (4, "y")}
 
 
+def test_an_unknown_split_of_a_table_is_refused_and_not_trained_on(tmp_path):
+    columns = {"path": ["a", "b", "c"], "embedding": np.eye(3).tolist(), "label": ["x", "y", "x"]}
+    pq.write_table(pa.table({**columns, "split": ["train", None, "held back"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="unknown split 'held back' of 'c': train or test"):
+        load_dataset("features", tmp_path / "a.parquet")
+    pq.write_table(pa.table({**columns, "split": ["train", None, "holdout"]}), tmp_path / "a.parquet")
+    dataset = load_dataset("features", tmp_path / "a.parquet")
+    assert (list(dataset.train.names), list(dataset.test.names)) == (["a", "b"], ["c"])
+
+
 def test_arrays_with_a_list_of_paths(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(1, 41, dtype=np.float32).reshape(20, 2))
     (tmp_path / "list.txt").write_text("\n".join(FLAT))

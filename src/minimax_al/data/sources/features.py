@@ -59,7 +59,7 @@ def load(
     in_test = _in_test(known, targets, test_size, seed)
     train, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
     return Dataset.from_features(
-        root.resolve().stem,
+        root.resolve().name if root.is_dir() else root.stem,
         names,
         (features.subset(torch.from_numpy(train)), torch.from_numpy(targets[train])),
         (features.subset(torch.from_numpy(test)), torch.from_numpy(targets[test])),
@@ -88,14 +88,25 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
     if labels is not None:
         return _from_manifest(root, names, labels)
     if table is not None and table.labels:
-        parts = table.splits or (None,) * len(names)
-        return [_Known(label, part) for label, part in zip(table.labels, parts, strict=True)]
+        parts = table.splits or ("",) * len(names)
+        rows = zip(names, table.labels, parts, strict=True)
+        return [_Known(label, _part(root, name, part)) for name, label, part in rows]
     known = [_from_folders(name) for name in names]
     if not any(each.label for each in known):
         raise DataError(
             f"the paths in {str(root)!r} have no class folders ({names[0]!r}): give labels=, a table path,label"
         )
     return known
+
+
+def _part(root: Path, name: str, split: str) -> str | None:
+    """Return "train" or "test" for the cell of a column `split`; None for an empty one, which is for training."""
+    if not split:
+        return None
+    role = part_role(split)
+    if role is None:
+        raise DataError(f"{str(root)!r}: unknown split {split!r} of {name!r}: train or test")
+    return "train" if role == "train" else "test"
 
 
 def _from_manifest(root: Path, names: Sequence[str], labels: Path) -> list[_Known]:
@@ -121,5 +132,5 @@ def _from_folders(name: str) -> _Known:
 
 def _in_test(known: list[_Known], targets: NDArray[np.int64], test_size: int | float, seed: int) -> NDArray[np.bool_]:
     if any(each.part for each in known):
-        return np.array([part_role(each.part or "train") not in {None, "train"} for each in known])
+        return np.array([(each.part or "train") != "train" for each in known])
     return stratified_test_mask(targets, test_size, seed)
