@@ -86,6 +86,26 @@ def test_processes_are_served_in_order_of_arrival(tmp_path, start):
     assert tickets(tmp_path) == []
 
 
+def test_only_a_waiter_that_leaves_a_free_lock_alone_is_passed(tmp_path, monkeypatch):
+    seconds, observer = 0.0, locks._FirstWaiter()
+    monkeypatch.setattr(locks, "time", types.SimpleNamespace(monotonic=lambda: seconds))
+    ours, other = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    try:
+        passed = []
+        for step in ("held", "held", "held", "free", "held", "free", "free"):  # three seconds each
+            assert locks.try_lock(other)
+            if step == "free":
+                locks._unlock(other)
+            passed.append(observer.is_stalled("ticket", ours))
+            locks._unlock(other)
+            seconds += 3
+        assert passed == [False] * 6 + [True]
+        assert not observer.is_stalled("another ticket", ours)
+    finally:
+        os.close(ours)
+        os.close(other)
+
+
 def test_a_holder_that_never_pauses_does_not_starve_others(tmp_path, start):
     process, lock, turns = start("other", times=20), FairLock(tmp_path / "lock"), []
     for _ in range(10):

@@ -55,7 +55,7 @@ _POLL_SECONDS = 0.0005
 _LONGEST_POLL_SECONDS = 0.01
 
 _STALLED_SECONDS = 1.0
-"""Time after which waiters no longer let an unchanged first waiter go first: its process may be suspended."""
+"""Time after which others pass a first waiter that leaves a free lock alone: its process may be suspended."""
 
 _HELD = "the lock was not free in time"
 _numbers = itertools.count()
@@ -192,17 +192,40 @@ def _take(handle: int, queue: Path, deadline: float) -> None:
     if not _names(queue) and try_lock(handle):
         return
     with _ticket(queue) as mine:
-        first, since = "", time.monotonic()
+        first = _FirstWaiter()
         while True:
             earlier = _earlier(queue, mine)
-            now = time.monotonic()
-            if earlier and earlier[0] != first:
-                first, since = earlier[0], now
-            if (not earlier or now - since > _STALLED_SECONDS) and try_lock(handle):
+            if (not earlier or first.is_stalled(earlier[0], handle)) and try_lock(handle):
                 return
-            if now >= deadline:
+            if time.monotonic() >= deadline:
                 raise TimeoutError(_HELD)
             time.sleep(min(_POLL_SECONDS * (1 + 2 * len(earlier)), _LONGEST_POLL_SECONDS))
+
+
+class _FirstWaiter:
+    """Observation of the first waiter by a later one, which passes it only if it leaves a free lock alone."""
+
+    def __init__(self) -> None:
+        self._ticket = ""
+        self._since = time.monotonic()
+        self._was_free = False
+
+    def is_stalled(self, ticket: str, handle: int) -> bool:
+        """Return whether the lock was free twice, `_STALLED_SECONDS` apart, and the first waiter did not take it.
+
+        Args:
+            ticket: Ticket of the first waiter.
+            handle: Open lock file. The waiter's attempt may meet this one; it repeats its own within milliseconds.
+        """
+        now = time.monotonic()
+        if ticket != self._ticket:
+            self._ticket, self._since, self._was_free = ticket, now, False
+        if now - self._since <= _STALLED_SECONDS:
+            return False
+        was_free, self._was_free, self._since = self._was_free, try_lock(handle), now
+        if self._was_free:
+            _unlock(handle)
+        return was_free and self._was_free
 
 
 @contextmanager
