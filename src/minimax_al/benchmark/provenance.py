@@ -32,7 +32,7 @@ def provenance(conditions: Conditions, strategies: Iterable[str], fingerprint: d
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         **({"plug-ins": plugins} if plugins else {}),
-        "source": _source_state(),
+        "source": source_state(Path(__file__)),
         "machine": _machine(conditions),
         "data": fingerprint,
     }
@@ -59,12 +59,18 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _source_state() -> str:
-    """Return the commit of this package's source, and whether files differ from it; empty outside a checkout."""
-    here = Path(__file__).parent
+def source_state(file: Path) -> str:
+    """Return the commit of a source file's repository, and whether files differ from it; empty outside a checkout.
+
+    An installed package may be in a folder of another project's repository, which does not track it.
+
+    Args:
+        file: File of the source.
+    """
     try:
-        commit = _git(here, "rev-parse", "--short=12", "HEAD")
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        commit = _git(file.parent, "rev-parse", "--short=12", "HEAD")
+        changed = _git(file.parent, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"{commit} with local changes" if changed else commit
