@@ -3,7 +3,8 @@
     python experiments/caltech101-finetuning/run.py caltech101 --size 128 --out experiments/caltech101-finetuning
 
 Methods: `prototypes` and `linear` are heads on frozen features; `lp-ft` trains the encoder and the prototypes together
-by the settings of `mal train --finetune`; `full@RATE` trains the encoder under a new linear layer. A larger number of
+by the settings of `mal train --finetune`, and `lp-ft-fixed` does so with the encoder's own statistics in batch norm
+instead of each batch's; `full@RATE` trains the encoder under a new linear layer. A larger number of
 labels contains the smaller ones of the same seed. `--validation` measures on pool images without a label instead of the
 test images, for the choice of the rate. An interrupted run goes on where it stopped.
 """
@@ -11,6 +12,7 @@ test images, for the choice of the rate. An interrupted run goes on where it sto
 import argparse
 import csv
 import platform
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,7 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from minimax_al import ActiveLearner, Recipe
 from minimax_al.campaign.model.finetuning import SETTINGS, whole_model
@@ -44,7 +46,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--labels", default="100,300,600")
-    parser.add_argument("--methods", default="prototypes,linear,lp-ft,full@1e-3")
+    parser.add_argument("--methods", default="prototypes,linear,lp-ft,lp-ft-fixed,full@1e-3")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--cache", type=Path, default=Path("runs/caltech101-finetuning"))
@@ -70,6 +72,7 @@ def main() -> None:
                 figures = [f"{metrics[name]:.4f}" for name in ("accuracy", "balanced_accuracy")]
                 row = [*known[:4], classes, method, *figures, f"{seconds:.1f}"]
                 append(options.out / "results.csv", row)
+                (options.out / "table.md").write_text(table_of(options.out / "results.csv"), encoding="utf-8")
                 sys.stdout.write(" ".join(map(str, row)) + "\n")
                 sys.stdout.flush()
 
@@ -131,10 +134,12 @@ def fit(
     kind = "linear" if method == "linear" else "prototypes"
     probe = taught(features, labelled, seed, features={"head": {"kind": kind}})
     head = probe.fit().task_model
-    if method != "lp-ft":
+    if method not in {"lp-ft", "lp-ft-fixed"}:
         return probe.evaluate().metrics
     learner = taught(images, labelled, seed, task=SETTINGS)
     model = whole_model(deepcopy(encoder.network), len(images.class_names), head)
+    if method == "lp-ft-fixed":
+        fix_statistics(model)
     train_whole(learner, model)
     return evaluate(learner.round, Models(model).evaluating()).metrics
 
@@ -166,6 +171,14 @@ def train_whole(learner: ActiveLearner, model: Any) -> None:  # noqa: ANN401 - T
     round_.train("finetune", training, SETTINGS, steps=SETTINGS.steps(len(round_.labelled)), batches=batches)
 
 
+def fix_statistics(model: nn.Module) -> None:
+    """Let batch norm normalise by its running statistics in training too, and leave them unchanged."""
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+            layer.train = lambda mode=True, layer=layer: layer  # type: ignore[method-assign] # noqa: ARG005
+
+
 def finished(path: Path) -> set[tuple[str, ...]]:
     """Return the fits that the results file has."""
     if not path.is_file():
@@ -181,6 +194,29 @@ def append(path: Path, row: list[Any]) -> None:
     with path.open("a", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerows([COLUMNS, row] if new else [row])
+
+
+def table_of(path: Path) -> str:
+    """Return a Markdown table of the test images: accuracy and, in parentheses, balanced accuracy, in percent."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["measured_on"] == "test"]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = ["| input | labels | seeds | " + " | ".join(f"`{name}`" for name in methods) + " |"]
+    lines.append("| --: " * (3 + len(methods)) + "|")
+    for size, labels in sorted({(int(row["size"]), int(row["labels"])) for row in rows}):
+        own = [row for row in rows if (int(row["size"]), int(row["labels"])) == (size, labels)]
+        cells = [figure([row for row in own if row["method"] == name]) for name in methods]
+        lines.append(f"| {size} px | {labels} | {len({row['seed'] for row in own})} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(rows: Sequence[dict[str, str]]) -> str:
+    """Return mean ± standard deviation over seeds, and the mean balanced accuracy."""
+    if not rows:
+        return ""
+    accuracies, balanced = ([100 * float(row[name]) for row in rows] for name in ("accuracy", "balanced_accuracy"))
+    spread = f" ± {statistics.stdev(accuracies):.1f}" if len(rows) > 1 else ""
+    return f"{statistics.fmean(accuracies):.1f}{spread} ({statistics.fmean(balanced):.1f})"
 
 
 def write_provenance(out: Path, encoder: PretrainedEncoder) -> None:
