@@ -3,8 +3,8 @@
     python experiments/caltech101-finetuning/run.py caltech101 --size 128 --out experiments/caltech101-finetuning
 
 Methods: `prototypes` and `linear` are heads on frozen features; `lp-ft` trains the encoder and the prototypes together
-by the settings of `mal train --finetune`, and `lp-ft-fixed` does so with the encoder's own statistics in batch norm
-instead of each batch's; `full@RATE` trains the encoder under a new linear layer. A larger number of
+as `mal train --finetune` does, and `lp-ft-batch` does so with each batch's statistics in batch norm instead of the
+encoder's own; `full@RATE` trains the encoder under a new linear layer. A larger number of
 labels contains the smaller ones of the same seed. `--validation` measures on pool images without a label instead of the
 test images, for the choice of the rate. An interrupted run goes on where it stopped.
 """
@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 
 from minimax_al import ActiveLearner, Recipe
-from minimax_al.campaign.model.finetuning import SETTINGS, whole_model
+from minimax_al.campaign.model.finetuning import SETTINGS, FineTuning, whole_model
 from minimax_al.data import Augmentation, Dataset, Features, ResidentImages
-from minimax_al.networks import PretrainedEncoder, pretrained_encoder
+from minimax_al.networks import PretrainedEncoder, TaskModel, pretrained_encoder
 from minimax_al.training import Models, RuntimeSettings, evaluate
 from minimax_al.training.preprocessed_images import PreprocessedImages
 from minimax_al.training.task import TaskTraining
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--labels", default="100,300,600")
-    parser.add_argument("--methods", default="prototypes,linear,lp-ft,lp-ft-fixed,full@1e-3")
+    parser.add_argument("--methods", default="prototypes,linear,lp-ft,full@1e-3,lp-ft-batch")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--cache", type=Path, default=Path("runs/caltech101-finetuning"))
@@ -134,13 +134,11 @@ def fit(
     kind = "linear" if method == "linear" else "prototypes"
     probe = taught(features, labelled, seed, features={"head": {"kind": kind}})
     head = probe.fit().task_model
-    if method not in {"lp-ft", "lp-ft-fixed"}:
+    if method not in {"lp-ft", "lp-ft-batch"}:
         return probe.evaluate().metrics
     learner = taught(images, labelled, seed, task=SETTINGS)
     model = whole_model(deepcopy(encoder.network), len(images.class_names), head)
-    if method == "lp-ft-fixed":
-        fix_statistics(model)
-    train_whole(learner, model)
+    train_whole(learner, model, TaskTraining if method == "lp-ft-batch" else FineTuning)
     return evaluate(learner.round, Models(model).evaluating()).metrics
 
 
@@ -160,23 +158,15 @@ def taught(dataset: Dataset, labelled: Tensor, seed: int, **settings: Any) -> Ac
     return learner
 
 
-def train_whole(learner: ActiveLearner, model: Any) -> None:  # noqa: ANN401 - TaskModel
-    """Train encoder and head together, as a campaign does."""
+def train_whole(learner: ActiveLearner, model: TaskModel, kind: type[TaskTraining]) -> None:
+    """Train encoder and head together, by the settings of a campaign."""
     round_ = learner.round
-    training = TaskTraining(model, SETTINGS, round_.runtime)
+    training = kind(model, SETTINGS, round_.runtime)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         return round_.labelled_batches("finetune", SETTINGS.batch_size, epoch, steps)
 
     round_.train("finetune", training, SETTINGS, steps=SETTINGS.steps(len(round_.labelled)), batches=batches)
-
-
-def fix_statistics(model: nn.Module) -> None:
-    """Let batch norm normalise by its running statistics in training too, and leave them unchanged."""
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.eval()
-            layer.train = lambda mode=True, layer=layer: layer  # type: ignore[method-assign] # noqa: ARG005
 
 
 def finished(path: Path) -> set[tuple[str, ...]]:
