@@ -4,8 +4,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from minimax_al.data.locations import disk_cache
 from minimax_al.data.locations.disk_cache import DiskCache
+from minimax_al.errors import ConfigurationError
 
 
 def size_of(folder):
@@ -47,6 +50,19 @@ def test_a_limit_of_zero_keeps_nothing(tmp_path):
     cache.put("s3://b/a", 1, b"content")
     assert cache.get("s3://b/a", 1) is None
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(("size", "limit"), [("", 10 << 30), ("0", 0), ("5000", 5000)])
+def test_the_size_comes_from_the_environment(monkeypatch, size, limit):
+    monkeypatch.setenv("MINIMAX_AL_CACHE_BYTES", size)
+    assert disk_cache.cache_from_environment().limit == limit
+
+
+@pytest.mark.parametrize("size", ["10GB", "-1", "1e9"])
+def test_a_size_that_is_not_a_number_of_bytes_is_refused(monkeypatch, size):
+    monkeypatch.setenv("MINIMAX_AL_CACHE_BYTES", size)
+    with pytest.raises(ConfigurationError, match=f"MINIMAX_AL_CACHE_BYTES='{size}' is not a number of bytes"):
+        disk_cache.cache_from_environment()
 
 
 def test_a_full_disk_keeps_nothing_and_is_reported_once(tmp_path, monkeypatch, caplog):

@@ -16,6 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from minimax_al.errors import ConfigurationError
+
 CACHE_FOLDER = "MINIMAX_AL_CACHE"
 """Environment variable of the cache's folder; by default `minimax-al/objects` in the user's folder of caches."""
 
@@ -139,13 +141,18 @@ class DiskCache:
 
 
 def cache_from_environment() -> DiskCache:
-    """Return the cache that the environment describes."""
-    folder = os.environ.get(CACHE_FOLDER)
+    """Return the cache that the environment describes.
+
+    Raises:
+        ConfigurationError: The size in the environment is not a number of bytes.
+    """
+    folder, limit = os.environ.get(CACHE_FOLDER), os.environ.get(CACHE_BYTES) or str(DEFAULT_BYTES)
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    limit = os.environ.get(CACHE_BYTES, "")
-    return DiskCache(
-        Path(folder) if folder else base / "minimax-al" / "objects", int(limit) if limit.isdigit() else DEFAULT_BYTES
-    )
+    if not limit.isdecimal():
+        raise ConfigurationError(
+            f"{CACHE_BYTES}={limit!r} is not a number of bytes: write it in digits, such as {DEFAULT_BYTES} for 10 GiB"
+        )
+    return DiskCache(Path(folder) if folder else base / "minimax-al" / "objects", int(limit))
 
 
 def _opened(stored: bytes, version: int) -> bytes | None:
