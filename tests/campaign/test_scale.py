@@ -179,3 +179,45 @@ def test_whitening_a_part_at_a_time_changes_nothing(monkeypatch):
     parts = whitened(features)
     # A principal direction may come with either sign.
     torch.testing.assert_close(parts @ parts.T, whole @ whole.T, atol=1e-4, rtol=0)
+
+
+def plans(connection, statement, parameters):
+    """The steps of a statement's plan that read a table: its name, and whether it is read by the values of an index."""
+    if connection.dialect.name == "sqlite":
+        for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
+            kind, _, rest = row.detail.partition(" ")
+            if kind in {"SCAN", "SEARCH"}:
+                yield rest.split()[0], kind == "SEARCH"
+        return
+    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # of a few rows PostgreSQL would read all
+    waiting = [connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()[0]["Plan"]]
+    while waiting:
+        step = waiting.pop()
+        waiting += step.get("Plans", ())
+        if "Relation Name" in step:
+            yield step["Relation Name"], not step["Node Type"].startswith(("Seq", "Index")) or "Index Cond" in step
+
+
+def test_status_lease_and_label_do_not_read_all_images(make_campaign, storage):
+    """So their cost does not grow with the pool; a name in SQLite's plan may be that of an alias of the table."""
+    campaign = make_campaign(storage=storage)
+    campaign.query(6, "random")
+    said = []
+
+    def hear(_, __, statement, parameters, ___, many):
+        said.extend((statement, each) for each in (parameters if many else [parameters]))
+
+    event.listen(campaign.store.engine, "before_cursor_execute", hear)
+    campaign.label(campaign.lease("ann", 2).picks[0].item, "cat", author="ann")
+    campaign.status()
+    event.remove(campaign.store.engine, "before_cursor_execute", hear)
+    of_items = {"items", "copy", "original", "twin", "said", "new"}
+    with campaign.store.writing() as connection:
+        steps = [
+            (statement, table, is_search)
+            for statement, parameters in said
+            if statement.lstrip().startswith(("SELECT", "WITH", "UPDATE", "INSERT"))
+            for table, is_search in plans(connection, statement, parameters)
+        ]
+    assert sum(table == "items" for _, table, _ in steps) > 5
+    assert [step for step in steps if step[1] in of_items and not step[2]] == []
