@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import io
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 
 from minimax_al.acquisition import cluster_margin, k_center_greedy
 from minimax_al.data.feature_store import open_store
-from minimax_al.data.locations.objects import list_objects
+from minimax_al.data.locations.objects import list_objects, write_object
 from minimax_al.errors import ConfigurationError, FeatureStoreError, StorageError
 from minimax_al.training import extraction
 from minimax_al.training.encoding import EncodingSettings
@@ -214,6 +215,49 @@ class TestObjectStorage:
         assert embed(pool, f"{bucket}/features", encoder, part=JobPart(1, 1)).computed == COUNT - 2 - 8
         found = embed(pool, tmp_path / "joined", encoder, join=f"{bucket}/features")
         assert (found.joined, found.computed) == (COUNT - 2, 0)
+
+
+@pytest.fixture
+def in_memory(tmp_path, monkeypatch):
+    """URL of five images in a file system without ETags."""
+    monkeypatch.setenv("MINIMAX_AL_CACHE", str(tmp_path / "cache"))
+    forget()
+    url = f"memory://{tmp_path.name}/pool"
+    for number in range(5):
+        write_object(f"{url}/{number}.png", png(number))
+    yield url
+    forget()
+
+
+def png(number):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 256, (30, 34, 3), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_an_object_that_changed_after_it_was_embedded_is_computed_anew(in_memory, encoder, tmp_path):
+    before = embed(in_memory, tmp_path / "features", encoder)
+    write_object(f"{in_memory}/2.png", png(99))
+    forget()
+    after = embed(in_memory, tmp_path / "features", encoder)
+    assert (before.computed, after.computed) == (5, 1)
+    differs = [one != other for one, other in zip(before.images, after.images, strict=True)]
+    assert differs == [False, False, True, False, False]
+    assert torch.equal(matrix(after), matrix(embed(in_memory, tmp_path / "anew", encoder)))
+
+
+def test_an_object_that_changed_after_the_campaign_saw_it_is_left_out_and_costs_itself(in_memory, encoder, tmp_path):
+    digests = [hashlib.sha256(png(number)).hexdigest() for number in range(5)]
+    files = [extraction.ImageFile(f"{in_memory}/{n}.png", f"{n}.png", digest) for n, digest in enumerate(digests)]
+    write_object(f"{in_memory}/2.png", png(99))
+    found = extraction.extract_features(files, tmp_path / "features", encoder, SETTINGS)
+    reason = "its content has changed since it was examined: run 'mal status'"
+    assert [tuple(each) for each in found.set_aside] == [("2.png", reason)]
+    assert (found.store.rows(digests) >= 0).tolist() == [True, True, False, True, True]
+    write_object(f"{in_memory}/2.png", png(2))  # as the campaign knows it
+    forget()
+    again = extraction.extract_features(files, tmp_path / "features", encoder, SETTINGS)
+    assert (again.computed, again.set_aside) == (1, ())
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/0", "a/b", ""])
