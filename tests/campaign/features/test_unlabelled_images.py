@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minimax_al.campaign.features import pool_features
+from minimax_al.campaign.features.pool_features import ImageParts
 from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.features.unlabelled_images import (
     UnlabelledImage,
@@ -17,6 +19,8 @@ from minimax_al.campaign.features.unlabelled_images import (
     paths_of,
 )
 from minimax_al.campaign.settings import make_settings
+from minimax_al.data.feature_store import FeatureDescription
+from minimax_al.data.feature_writer import open_writer
 
 
 def rows(count):
@@ -51,6 +55,19 @@ def test_the_fingerprint_is_the_hash_of_the_whole_text(count, monkeypatch):
     expected = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     assert material.fingerprint(settings, {"name": "mal"}, {}) == expected
     assert replace(material, unlabelled=tuple(rows(count))).fingerprint(settings, {"name": "mal"}, {}) == expected
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_images_without_features_are_found_in_columns_as_in_objects(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(pool_features, "_AT_ONCE", at_once)
+    with open_writer(tmp_path, FeatureDescription("given", "", "0" * 64, {}, 2)) as writer:
+        stored = hashes_of([row for number, row in enumerate(rows(17)) if number % 3])
+        writer.append(stored, np.ones((len(stored), 2), dtype=np.float16))
+    lacking = pool_features.PoolFeatures._without_row
+    expected = [row for number, row in enumerate(rows(17)) if number % 3 == 0]
+    columns = ImageParts(rows(17)[:4], (), UnlabelledImages.read(rows(17)[4:]))
+    assert list(columns) == rows(17)
+    assert list(lacking(writer.store, columns)) == list(lacking(writer.store, iter(rows(17)))) == expected
 
 
 def test_an_image_takes_few_bytes():

@@ -1,10 +1,11 @@
 """Features of a campaign's images: each image is encoded once, and its features are kept in the campaign folder."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from minimax_al.campaign.features.unlabelled_images import UnlabelledImages
 from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
 from minimax_al.campaign.settings import GIVEN
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
+from minimax_al.data.hash_index import Hashes
 from minimax_al.deployment.trained import EncoderSource
 from minimax_al.errors import CampaignError
 from minimax_al.networks import Preprocessing
@@ -98,11 +100,15 @@ class PoolFeatures:
         if self.store is None:
             return {image.content_hash: image.path for image in images}
         found: dict[str, str] = {}
-        for portion in _portions(images):
-            rows = self.store.rows([image.content_hash for image in portion])
-            lacking = [image for image, row in zip(portion, rows, strict=True) if row < 0]
-            found.update((image.content_hash, image.path) for image in lacking)
+        for image in self._without_row(self.store, images):
+            found[image.content_hash] = image.path
         return {key: path for key, path in found.items() if key not in self.store.set_aside}
+
+    @staticmethod
+    def _without_row(store: FeatureStore, images: Iterable[HashedImage]) -> Iterator[HashedImage]:
+        """Yield the images that the store has no features of."""
+        for hashes, image_at in _portions(images):
+            yield from (image_at(position) for position in np.flatnonzero(store.rows(hashes) < 0).tolist())
 
     def _lock(self) -> AbstractContextManager[bool] | None:
         """Return the lock of this folder's stores in PostgreSQL, so that no file on shared storage is locked."""
@@ -120,9 +126,7 @@ class PoolFeatures:
         reasons = self.store.set_aside
         return {
             image.path: reasons.get(image.content_hash, "its file has changed or is gone")
-            for portion in _portions(images)
-            for image, row in zip(portion, self.store.rows([image.content_hash for image in portion]), strict=True)
-            if row < 0
+            for image in self._without_row(self.store, images)
         }
 
     def encoder_source(self) -> EncoderSource:
@@ -138,10 +142,37 @@ class PoolFeatures:
         )
 
 
-def _portions(images: Iterable[HashedImage]) -> Iterator[list[HashedImage]]:
-    waiting = iter(images)
-    while portion := list(islice(waiting, _AT_ONCE)):
-        yield portion
+class ImageParts:
+    """Images of several sequences, one after the other.
+
+    Args:
+        parts: Sequences.
+    """
+
+    def __init__(self, *parts: Sequence[HashedImage]) -> None:
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[HashedImage]:
+        return chain.from_iterable(self.parts)
+
+
+def _portions(images: Iterable[HashedImage]) -> Iterator[tuple[Hashes, Callable[[int], HashedImage]]]:
+    """Yield the content hashes of some images, and the function that returns one of them by its position.
+
+    Columns stay columns: to make ten million images objects takes longer than to look up their features.
+    """
+    for part in images.parts if isinstance(images, ImageParts) else (images,):
+        if isinstance(part, UnlabelledImages):
+            for start in range(0, len(part), _AT_ONCE):
+                yield part.hashes[start : start + _AT_ONCE], partial(_at, part, start)
+            continue
+        waiting = iter(part)
+        while portion := list(islice(waiting, _AT_ONCE)):
+            yield [image.content_hash for image in portion], portion.__getitem__
+
+
+def _at(images: Sequence[HashedImage], start: int, position: int) -> HashedImage:
+    return images[start + position]
 
 
 def _identity(folder: Path) -> str:
@@ -177,8 +208,6 @@ def with_features(material: Material, features: PoolFeatures) -> Material:
     )
 
 
-def all_images(material: Material) -> Iterator[HashedImage]:
-    """Yield the labelled, held-out and unlabelled images."""
-    yield from material.labelled
-    yield from material.held_out
-    yield from material.unlabelled
+def all_images(material: Material) -> ImageParts:
+    """Return the labelled, held-out and unlabelled images."""
+    return ImageParts(material.labelled, material.held_out, material.unlabelled)

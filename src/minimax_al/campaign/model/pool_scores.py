@@ -27,19 +27,16 @@ def keep_pool_scores(
         class_ids: Id of each class, by its index.
     """
     offset, dataset = len(material.labelled), learner.dataset
-    trained = torch.cat([torch.arange(offset), torch.tensor(unlabelled, dtype=torch.int64) + offset])
+    positions = np.asarray(unlabelled, dtype=np.int64)
+    trained = torch.cat([torch.arange(offset), torch.from_numpy(positions) + offset])
     parts = [
         _likeliest(learner, dataset.train, trained),
         _likeliest(learner, dataset.test, torch.arange(len(material.held_out))),
     ]
-    ids = [
-        *(known.id for known in material.labelled),
-        *ids_of(material.unlabelled)[np.asarray(unlabelled, dtype=np.int64)].tolist(),
-        *(known.id for known in material.held_out),
-    ]
+    ids = np.concatenate([ids_of(material.labelled), ids_of(material.unlabelled)[positions], ids_of(material.held_out)])
     found = Likeliest(*(np.concatenate(arrays) for arrays in zip(*filter(None, parts), strict=True)))
     was_trained_on = np.arange(len(ids)) < offset
-    write_pool_predictions(folder, np.array(ids, np.int64), found, np.array(class_ids, np.int64), was_trained_on)
+    write_pool_predictions(folder, ids, found, np.array(class_ids, np.int64), was_trained_on)
 
 
 def _likeliest(learner: ActiveLearner, samples: Samples, indices: Tensor) -> Likeliest | None:
