@@ -14,9 +14,9 @@ pytest.importorskip("playwright", reason="Playwright's Python package is not ins
 def test_two_annotators_label_train_review_and_export(modules, browser, tmp_path):
     _, shown, session = modules
     # What is trained is the campaign's to test; here the second round is drawn, in a process that loads no torch.
-    truth = shown.draw_images(tmp_path / "images", each=10)
-    figures = session.run(tmp_path, truth, 20, browser, shots=None, train=False, strategy="random")
-    assert figures["labels"] >= 20
+    truth = shown.draw_images(tmp_path / "images", each=8)
+    figures = session.run(tmp_path, truth, 12, browser, shots=None, train=False, strategy="random")
+    assert figures["labels"] >= 12
 
 
 def test_a_frozen_page_does_not_overwrite_later_answers(ann):
