@@ -42,7 +42,7 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         cell = progress.strategy, progress.seed
-        before = self.rounds.setdefault(cell, progress.round)
+        before = self.rounds.setdefault(cell, progress.round)  # rounds of an earlier call are not printed again
         if progress.round > before and progress.score is not None:
             self.rounds[cell] = progress.round
             done = f"round {progress.round} of {progress.rounds}"
@@ -62,9 +62,9 @@ class _Drawing:
         cell = progress.strategy, progress.seed
         known = cell in self.cells
         self.cells[cell] = progress
-        standing = self.cells.values()
-        self.bars.update(self.total, completed=sum(p.round for p in standing), total=sum(p.rounds for p in standing))
-        if known:
+        cells = self.cells.values()
+        self.bars.update(self.total, completed=sum(p.round for p in cells), total=sum(p.rounds for p in cells))
+        if known:  # the first report of a cell says what is on disk: a cell that does not run now gets no bar
             self._draw(cell, progress)
 
     def _draw(self, cell: tuple[str, int], progress: Progress) -> None:

@@ -148,6 +148,16 @@ def test_masks_in_colour(paint, tmp_path):
         load_dataset("masks", tmp_path, colours={name: colours[name] for name in ("tree", "ground")})
 
 
+def test_a_colour_map_in_a_relative_folder(paint, tmp_path, monkeypatch):
+    for i in range(5):
+        paint(f"images/{i}.jpg", f"masks/{i}.png", labels=(0, 90))
+    (tmp_path / "colours.csv").write_text("ground,0,0,0\ncell,90,90,90\n")
+    (tmp_path / "other.csv").write_text("cell,90,90,90\nground,0,0,0\n")
+    monkeypatch.chdir(tmp_path.parent)
+    assert load_dataset("masks", tmp_path.name, size=16).class_names == ("ground", "cell")
+    assert load_dataset("masks", tmp_path.name, size=16, colours="other.csv").class_names == ("cell", "ground")
+
+
 def test_masks_of_a_folder_that_is_not_there(paint, tmp_path):
     with pytest.raises(DataError, match="is not a folder: give the folder that holds 'images' and 'masks'"):
         load_dataset("masks", tmp_path / "nowhere")

@@ -46,7 +46,8 @@ def load(
         images: Name of the folder of images.
         masks: Name of the folder of masks.
         classes: Names in the order of the masks' labels; by default those in `classes.txt`.
-        colours: Colour of each class, or the file of a colour map; by default the first such file in `root`.
+        colours: Colour of each class, or the file of a colour map, relative to `root`; by default the first such file
+            in `root`.
         void: Names of pixels without a class; by default void, ignore, unlabelled and the like, see
             `minimax_al.data.void_names`. The label 255 is always void.
         test_size: Fraction or number of images that are held out for the test if the folder has no test part.
@@ -78,7 +79,7 @@ def _legend(
     if names is None and (root / CLASS_LIST).is_file():
         names = read_class_list(root / CLASS_LIST)
     if colours is None:
-        colours = next((root / name for name in COLOUR_MAPS if (root / name).is_file()), None)
+        colours = next((name for name in COLOUR_MAPS if (root / name).is_file()), None)
     if colours is not None:
         if isinstance(colours, Mapping):
             colour_map = {name: as_colour(value, repr(name)) for name, value in colours.items()}

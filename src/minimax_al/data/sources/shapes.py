@@ -19,7 +19,7 @@ SHARES = (0.55, 0.35, 0.10)
 HOW_MANY = (0.15, 0.45, 0.25, 0.15)
 """Probability of an image with no shape, one, two and three."""
 RADII = (0.22, 0.38)
-"""Smallest and largest distance of a shape's corner from its middle, as a share of the side."""
+"""Smallest and largest radius of a shape, a square's distance from middle to corner, as a share of the side."""
 HUES = (0.0, 1 / 3, 2 / 3)
 """Mean hue of circles, squares and triangles, as a share of the colour circle: red, green, blue."""
 HUE_SPREAD = 0.07
@@ -68,15 +68,15 @@ def load(*, size: int = 48, train: int = 400, test: int = 100, seed: int = 0) ->
 
 
 def draw(count: int, size: int, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and their masks.
+    """Draw images and their masks.
 
     Args:
-        count: N.
-        size: height and width S, in pixels.
-        generator: draws everything.
+        count: Number of images, N.
+        size: Height and width, S, in pixels.
+        generator: Generator of all draws.
 
     Returns:
-        (N, 3, S, S) pixels, and (N, S, S) class numbers.
+        Pixels, shape (N, 3, S, S), and class numbers, shape (N, S, S); both uint8.
     """
     images = _ground(count, size, generator)
     masks = np.zeros((count, size, size), dtype=np.uint8)
@@ -91,7 +91,7 @@ def draw(count: int, size: int, generator: np.random.Generator) -> tuple[NDArray
 
 
 def _ground(count: int, size: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Stripes of any direction and width between two dull colours, (N, 3, S, S)."""
+    """Return stripes of any direction and width between two dull colours, shape (N, 3, S, S)."""
     first, second = generator.uniform(40, 216, (2, count, 1, 1, 1)) + generator.uniform(-30, 30, (2, count, 3, 1, 1))
     angle, waves, phase = (generator.uniform(low, high, (count, 1, 1)) for low, high in _STRIPES)
     rows, columns = _grid(size)
@@ -102,7 +102,7 @@ def _ground(count: int, size: int, generator: np.random.Generator) -> NDArray[np
 
 
 def _inside(kinds: NDArray[np.int64], size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Which pixels belong to one shape an image, of these kinds, (N, S, S)."""
+    """Return which pixels belong to a shape of the given kind in each image, shape (N, S, S)."""
     count = len(kinds)
     radius = generator.uniform(*RADII, count)[:, None, None]
     row, column = (generator.uniform(0.15, 0.85, count)[:, None, None] for _ in range(2))
@@ -111,6 +111,7 @@ def _inside(kinds: NDArray[np.int64], size: int, generator: np.random.Generator)
     down, right = rows - row, columns - column
     circle = np.hypot(down, right) <= 0.8 * radius
     # A polygon is the intersection of the half-planes of its sides, so its distance function is a maximum over them.
+    # 0.8 and 1.2 give the three kinds nearly the same area: 2.0, 2.0 and 1.9 times the squared radius.
     square = _polygon(4, down, right, angle) <= radius * math.cos(math.pi / 4)
     triangle = _polygon(3, down, right, angle) <= radius * math.cos(math.pi / 3) * 1.2
     return np.select([kinds[:, None, None] == kind for kind in (1, 2, 3)], [circle, square, triangle])
