@@ -4,7 +4,8 @@
 
 Methods: `prototypes` and `linear` are heads on frozen features; `lp-ft` trains the encoder and the prototypes together
 as `mal train --finetune` does, and `lp-ft-batch` does so with each batch's statistics in batch norm instead of the
-encoder's own; `full@RATE` trains the encoder under a new linear layer. A larger number of
+encoder's own; `full@RATE` trains the encoder under a new linear layer, and `full-fixed@RATE` does so with the encoder's
+own statistics. A larger number of
 labels contains the smaller ones of the same seed. `--validation` measures on pool images without a label instead of the
 test images, for the choice of the rate. An interrupted run goes on where it stopped.
 """
@@ -30,6 +31,7 @@ from minimax_al.campaign.model.finetuning import SETTINGS, FineTuning, whole_mod
 from minimax_al.data import Augmentation, Dataset, Features, ResidentImages
 from minimax_al.networks import PretrainedEncoder, TaskModel, pretrained_encoder
 from minimax_al.training import Models, RuntimeSettings, evaluate
+from minimax_al.training.build import build_task_model
 from minimax_al.training.preprocessed_images import PreprocessedImages
 from minimax_al.training.task import TaskTraining
 
@@ -46,7 +48,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--labels", default="100,300,600")
-    parser.add_argument("--methods", default="prototypes,linear,lp-ft,full@1e-3,lp-ft-batch")
+    parser.add_argument("--methods", default="prototypes,linear,lp-ft,full@1e-3,full-fixed@1e-3,lp-ft-batch")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--cache", type=Path, default=Path("runs/caltech101-finetuning"))
@@ -126,11 +128,13 @@ def fit(
 ) -> dict[str, float]:
     """Return the metrics of one method on the test images, in fp32; `data` are the images and their features."""
     images, features = data
-    if method.startswith("full@"):
-        task = SETTINGS.model_copy(update={"learning_rate": float(method.partition("@")[2])})
-        learner = taught(images, labelled, seed, task=task)
-        learner.fit()
-        return learner.evaluate().metrics
+    name, _, rate = method.partition("@")
+    if name in {"full", "full-fixed"}:
+        learner = taught(images, labelled, seed, task=SETTINGS.model_copy(update={"learning_rate": float(rate)}))
+        model = build_task_model(learner.round)
+        assert isinstance(model, TaskModel)
+        train_whole(learner, model, TaskTraining if name == "full" else FineTuning)
+        return evaluate(learner.round, Models(model).evaluating()).metrics
     kind = "linear" if method == "linear" else "prototypes"
     probe = taught(features, labelled, seed, features={"head": {"kind": kind}})
     head = probe.fit().task_model
@@ -159,14 +163,15 @@ def taught(dataset: Dataset, labelled: Tensor, seed: int, **settings: Any) -> Ac
 
 
 def train_whole(learner: ActiveLearner, model: TaskModel, kind: type[TaskTraining]) -> None:
-    """Train encoder and head together, by the settings of a campaign."""
-    round_ = learner.round
-    training = kind(model, SETTINGS, round_.runtime)
+    """Train encoder and head together, by the settings of the learner's recipe."""
+    round_, settings = learner.round, learner.recipe.task
+    training = kind(model, settings, round_.runtime)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
-        return round_.labelled_batches("finetune", SETTINGS.batch_size, epoch, steps)
+        return round_.labelled_batches("finetune", settings.batch_size, epoch, steps)
 
-    round_.train("finetune", training, SETTINGS, steps=SETTINGS.steps(len(round_.labelled)), batches=batches)
+    steps = settings.steps(len(round_.labelled))
+    round_.train("finetune", training, settings, steps=steps, batches=batches)
 
 
 def finished(path: Path) -> set[tuple[str, ...]]:
