@@ -106,6 +106,23 @@ def test_only_a_waiter_that_leaves_a_free_lock_alone_is_passed(tmp_path, monkeyp
         os.close(other)
 
 
+def test_a_ticket_that_is_found_before_it_is_locked_is_created_again(tmp_path, monkeypatch):
+    queue, lock_ticket, stolen = tmp_path / "lock.queue", locks.try_lock, []
+
+    def try_lock(handle):  # another waiter looks between the creation and the lock of the first ticket
+        if not stolen:
+            stolen.append(tickets(tmp_path)[0])
+            monkeypatch.setattr(locks, "try_lock", lock_ticket)
+            assert locks._earlier(queue, "later") == []
+        return lock_ticket(handle)
+
+    monkeypatch.setattr(locks, "try_lock", try_lock)
+    with locks._ticket(queue) as name:
+        assert tickets(tmp_path) == [name] != stolen
+        assert locks._earlier(queue, "later") == [name]
+    assert tickets(tmp_path) == []
+
+
 def test_a_holder_that_never_pauses_does_not_starve_others(tmp_path, start):
     process, lock, turns = start("other", times=20), FairLock(tmp_path / "lock"), []
     for _ in range(10):

@@ -241,10 +241,14 @@ def _ticket(queue: Path) -> Iterator[str]:
 
 def _created_ticket(queue: Path) -> "_Ticket | None":
     # The monotonic clock is the same for all processes of a machine, and does not jump.
-    name = f"{time.monotonic_ns():020d}-{os.getpid()}-{next(_numbers)}"
+    arrival = f"{time.monotonic_ns():020d}-{os.getpid()}"
     try:
         queue.mkdir(exist_ok=True)
-        return _Ticket(queue / name)
+        while True:
+            ticket = _Ticket(queue / f"{arrival}-{next(_numbers)}")
+            if ticket.is_valid:
+                return ticket
+            ticket.remove()
     except OSError:
         return None
 
@@ -255,12 +259,17 @@ class _Ticket:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        try_lock(self._handle)  # fails only while another waiter checks whether the ticket is alive
+        # A waiter that finds the new ticket before it is locked takes it for a dead one, and removes it.
+        self.is_valid = try_lock(self._handle) and self._path.exists()
 
     def __enter__(self) -> str:
         return self._path.name
 
     def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Unlock and delete the file."""
         with suppress(OSError):
             _unlock(self._handle)
         os.close(self._handle)
@@ -279,22 +288,26 @@ def _names(queue: Path) -> list[str]:
 def _earlier(queue: Path, mine: str) -> list[str]:
     """Return the names of earlier tickets, the first of which is alive; remove dead ones before it."""
     earlier = [name for name in _names(queue) if name < mine]
-    while earlier and not _is_alive(queue / earlier[0]):
+    while earlier and _is_dead(queue / earlier[0]):
         with suppress(OSError):
-            (queue / earlier[0]).unlink()
+            (queue / earlier[0]).unlink()  # Windows deletes no open file
         del earlier[0]
     return earlier
 
 
-def _is_alive(ticket: Path) -> bool:
-    """Return whether the process that created a ticket still waits."""
+def _is_dead(ticket: Path) -> bool:
+    """Return whether the process that created a ticket waits no longer; remove its ticket."""
     try:
         handle = os.open(ticket, os.O_RDWR)
     except FileNotFoundError:
-        return False
-    except OSError:  # of another user
         return True
+    except OSError:  # of another user
+        return False
     try:
-        return not try_lock(handle)
+        if not try_lock(handle):
+            return False
+        with suppress(OSError):
+            ticket.unlink()  # while it is locked: an owner that has only just created it sees that, and creates another
+        return True
     finally:
         os.close(handle)
