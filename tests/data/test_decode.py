@@ -255,7 +255,7 @@ def test_truncated_files_are_refused(tmp_path, kind, part):
         (b"\x89PNG\r\n\x1a\n", "it is"),
         (np.random.default_rng(3).bytes(4096), "it is not an image in a known format"),
         (png(4, 4, b"\0" * 5), "it is damaged: image file is truncated"),
-        (jpeg_bytes()[:200] + b"\0" * 400, "it is damaged"),
+        (jpeg_bytes()[:200] + b"\0" * 400, "it is (damaged|not an image in a known format)"),  # newer and older Pillow
     ],
 )
 def test_other_files_are_refused(tmp_path, content, reason):
