@@ -64,7 +64,7 @@ class _Drawing:
         self.cells[cell] = progress
         cells = self.cells.values()
         self.bars.update(self.total, completed=sum(p.round for p in cells), total=sum(p.rounds for p in cells))
-        if known:  # the first report of a cell says what is on disk: a cell that does not run now gets no bar
+        if known:  # the first report counts rounds on disk: a cell that does not run now gets no bar
             self._draw(cell, progress)
 
     def _draw(self, cell: tuple[str, int], progress: Progress) -> None:

@@ -64,6 +64,11 @@ def test_without_parts_a_stratified_share_is_kept_for_the_test(store):
     assert load_dataset("features", store(FLAT), test_size=0).test.shape == (0, 2)
 
 
+def test_a_training_folder_alone_leaves_a_share_for_the_test(store):
+    dataset = load_dataset("features", store([f"train/{path}" for path in FLAT]), test_size=0.3)
+    assert (dataset.class_names, len(dataset.train), len(dataset.test)) == (("cat", "dog"), 14, 6)
+
+
 def test_labels_come_from_a_table(store, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("path,label,split\n./train/dog/b.jpg,x,train\ntest\\cat\\e.jpg,y,test\ntrain/cat/a.jpg,,\n")

@@ -96,7 +96,8 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
         raise DataError(
             f"the paths in {str(root)!r} have no class folders ({names[0]!r}): give labels=, a table path,label"
         )
-    return known
+    # A training folder alone is no split: a share is drawn for the test, as for its images.
+    return known if any(each.part == "test" for each in known) else [_Known(each.label) for each in known]
 
 
 def _part(root: Path, name: str, split: str) -> str | None:
@@ -122,7 +123,7 @@ def _from_manifest(root: Path, names: Sequence[str], labels: Path) -> list[_Know
 
 
 def _from_folders(name: str) -> _Known:
-    """Label and part from the folders in a path, as `mal embed` lists them."""
+    """Return label and part from the folders in a path, as `mal embed` lists them."""
     folders = PurePosixPath(name.replace("\\", "/")).parts[:-1]
     role = part_role(folders[0]) if len(folders) > 1 else None
     if role is not None:
