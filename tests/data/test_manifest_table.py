@@ -1,3 +1,4 @@
+import hashlib
 import unicodedata
 
 import pyarrow as pa
@@ -6,6 +7,7 @@ import pytest
 
 from minimax_al.data import load_dataset, read_manifest
 from minimax_al.data.path_spellings import spellings
+from minimax_al.data.table_rows import every_column, parquet_rows
 from minimax_al.errors import DataError, ManifestError
 
 
@@ -210,3 +212,17 @@ def test_two_files_that_a_name_may_mean_are_not_chosen_between(tmp_path, save_im
     (tmp_path / "pool.csv").write_text("path,label\nsub\\c%20d.png,a\na.png,b\n")
     with pytest.raises(DataError, match=r"pool\.csv', line 2: .* may be '.*c%20d\.png' or '.*c d\.png': write the one"):
         load_dataset("manifest", tmp_path / "pool.csv", stored_size=4)
+
+
+@pytest.mark.parametrize("read", [every_column, lambda file: parquet_rows(file, ())])
+def test_memory_holds_one_group_of_a_parquet_file(tmp_path, read):
+    def peak(groups):
+        names = [hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(3000)]
+        file = tmp_path / f"{groups}.parquet"
+        table = pa.table({"path": names * groups, "label": ["a"] * len(names) * groups})
+        pq.write_table(table, file, row_group_size=len(names))
+        del table
+        before = pa.total_allocated_bytes()
+        return max(pa.total_allocated_bytes() - before for _ in read(file))
+
+    assert peak(20) < 2 * peak(1)

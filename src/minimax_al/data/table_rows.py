@@ -74,7 +74,7 @@ def _parquet_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str],
         header = file.schema_arrow.names
         names, position = _every_name(shown, header, 1)
         line = 0
-        for batch in file.iter_batches(batch_size=4096):
+        for batch in _batches(file):
             columns = [_texts(values, key, shown, line) for key, values in batch.to_pydict().items()]
             for values in zip(*columns, strict=True):
                 line += 1
@@ -157,7 +157,7 @@ def parquet_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
         columns = _columns(source, names, also, 1)
         chosen = [names[position] for position in columns.values()]
         line = 0
-        for batch in file.iter_batches(columns=chosen):
+        for batch in _batches(file, chosen):
             for values in batch.to_pylist():
                 line += 1
                 where = at(source, line)
@@ -171,9 +171,18 @@ def _parquet_file(source: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
     except ImportError as error:
         raise MissingDependencyError("pyarrow", "parquet", "reading a Parquet manifest") from error
     try:
-        return pq.ParquetFile(source)
+        return pq.ParquetFile(source, buffer_size=1 << 20)
     except (pa.ArrowInvalid, OSError) as error:
         raise ManifestError(f"{str(source)!r} is not a Parquet file ({error})") from error
+
+
+def _batches(file: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:  # noqa: ANN401 - pyarrow has no types
+    """Yield the batches of a Parquet file, of which memory holds one row group.
+
+    One iteration over the whole file would keep what it has read: 60 bytes per row of a manifest.
+    """
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=4096, row_groups=[group], columns=columns)
 
 
 def at(source: Path, line: int) -> str:
