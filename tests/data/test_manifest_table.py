@@ -190,6 +190,17 @@ def test_names_as_other_systems_spell_them(tmp_path, save_image, name, on_disk):
     assert made.train.names == (name, "other.png")
 
 
+def test_two_spellings_of_one_file_are_no_choice(tmp_path, save_image):
+    """On macOS both Unicode forms of a name open the same file; links stand in for that here."""
+    save_image("other.png")
+    composed = save_image(f"sub/{NFC}")
+    if not (tmp_path / "sub" / NFD).exists():
+        (tmp_path / "sub" / NFD).symlink_to(composed)
+    (tmp_path / "pool.csv").write_text(f"path,label\nsub\\{NFC},x\nother.png,y\n", encoding="utf-8")
+    made = load_dataset("manifest", tmp_path / "pool.csv", stored_size=4, test_size=0)
+    assert (made.set_aside, len(made.train)) == ((), 2)
+
+
 def test_file_urls(tmp_path, save_image):
     paths = [save_image(name) for name in ("a b.png", "c.png")]
     rows = "".join(f"{path.as_uri()},{label},train\n" for path, label in zip(paths, "xy", strict=True))

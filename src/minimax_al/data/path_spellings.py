@@ -1,8 +1,7 @@
 """Other spellings of a file name that tables and tools write: backslashes, URLs, Unicode forms."""
 
+import os
 import unicodedata
-from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from minimax_al.errors import DataError
@@ -30,28 +29,27 @@ def spellings(name: str) -> list[str]:
     return [other for other in dict.fromkeys([*plain, *forms]) if other != name]
 
 
-def find_file(name: str, exists: Callable[[str], bool], where: str) -> str:
-    """Return the spelling of a name that exists; the name itself where none does.
+def find_file(folder: str, name: str, where: str) -> str:
+    """Return the path of a table's file in its folder, in the spelling that exists; as it is written where none does.
 
     Args:
-        name: Path as a table has it.
-        exists: Function that returns whether a spelling is a file.
+        folder: Folder that the name is relative to.
+        name: Path as the table has it.
         where: Start of the error's sentence.
 
     Raises:
         DataError: Two spellings are two files.
     """
-    if exists(name):
-        return name
-    found = [other for other in spellings(name) if exists(other)]
-    if len(found) > 1 and not all(_same(found[0], other) for other in found[1:]):
-        raise DataError(f"{where}: {name!r} may be {found[0]!a} or {found[1]!a}: write the one that is meant")
-    return found[0] if found else name
-
-
-def _same(one: str, other: str) -> bool:
-    """Return whether two paths are one file, as on systems that ignore the Unicode form."""
-    try:
-        return Path(one).samefile(other)
-    except OSError:
-        return False
+    # os.path, not pathlib: a million paths are made, and kept as plain strings.
+    path = os.path.join(folder, name)  # noqa: PTH118
+    if os.path.exists(path):  # noqa: PTH110
+        return path
+    found = {other: joined for other in spellings(name) if os.path.exists(joined := os.path.join(folder, other))}  # noqa: PTH110, PTH118
+    if not found:
+        return path
+    first, *others = found
+    for other in others:
+        # Two Unicode forms are one file on systems that ignore the form.
+        if not os.path.samefile(found[first], found[other]):  # noqa: PTH121
+            raise DataError(f"{where}: {name!r} may be {first!a} or {other!a}: write the one that is meant")
+    return found[first]

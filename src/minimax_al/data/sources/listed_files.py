@@ -63,7 +63,4 @@ def _file(location: ManifestLocation, manifest: Manifest, row: Row) -> str:
     address = location / row.name
     if is_url(address):
         return check_url(str(address))
-    folder = os.fspath(manifest.source.parent)
-    where = at(manifest.source, row.line)
-    name = find_file(row.name, lambda other: os.path.exists(os.path.join(folder, other)), where)  # noqa: PTH110, PTH118
-    return os.path.join(folder, name)  # noqa: PTH118 - a million paths are kept as plain strings
+    return find_file(os.fspath(manifest.source.parent), row.name, at(manifest.source, row.line))
