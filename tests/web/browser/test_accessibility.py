@@ -36,6 +36,9 @@ os.read(0, 1)
 """
 LAST_SELECTED = "() => document.getElementById('map-said').textContent.endsWith('selected')"
 WALLS = "() => document.documentElement.scrollWidth <= innerWidth"
+SIDEWAYS = """() => [...document.querySelectorAll('main > :not([hidden]) .tile')].flatMap((tile) =>
+  [...tile.querySelectorAll('.tile-words > *')].filter((words) =>
+    words.getBoundingClientRect().right > tile.getBoundingClientRect().right + 1).map((words) => words.textContent))"""
 AXE = """async ([selector, options]) => {
   const { violations } = await axe.run(selector === null ? document : document.querySelector(selector), options);
   return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 200)]));
@@ -139,8 +142,10 @@ def test_views_of_many_images(page, view):
     show(page, view)
     page.locator(f"#{'conflict' if view == 'conflicts' else view}-tiles .tile").first.click()
     assert violations(page, "main") == []
+    assert page.evaluate(SIDEWAYS) == []
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate(WALLS)
+    assert page.evaluate(SIDEWAYS) == []
     assert page.evaluate(AXE, ["main", {**ALL_RULES, "runOnly": ["target-size", "color-contrast"]}]) == []
     page.set_viewport_size({"width": 1280, "height": 800})
     page.keyboard.press("Escape")

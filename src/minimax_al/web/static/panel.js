@@ -76,9 +76,12 @@ function row(action) {
   );
 }
 
-function measuredOn({ score, interval, held_out: held, measured_on: measured }) {
-  if (score === null) return measured === 0 ? "not measured yet" : "no labels are held out";
-  if (interval === null || measured < FEWEST) return `measured on ${count(measured, "label")} only; a figure needs ${FEWEST}`;
+const hasFigure = ({ score, interval, measured_on: measured }) => score !== null && interval !== null && measured >= FEWEST;
+
+function measuredOn(trained) {
+  const { score, interval, held_out: held, measured_on: measured } = trained;
+  if (score === null && measured !== 0) return "no labels are held out";
+  if (!hasFigure(trained)) return `measured on ${measured} of the ${FEWEST} labels that a figure needs`;
   const range = `${percent(interval[0], 0)} to ${percent(interval[1], 0)} `;
   return held > 0 ? `${range}on ${count(held, "held-out label")}` : `${range}by cross-validation over ${count(measured, "label")}`;
 }
@@ -94,7 +97,7 @@ function model() {
   byId("advice-word").dataset.tone = tone;
   byId("advice-reason").textContent = advice.reason;
   if (trained === null) return;
-  byId("score-number").textContent = trained.score === null || trained.interval === null || trained.measured_on < FEWEST ? "not measured" : percent(trained.score);
+  byId("score-number").textContent = hasFigure(trained) ? percent(trained.score) : "No figure yet";
   byId("score-words").textContent = `${METRICS[trained.metric]}, ${measuredOn(trained)}`;
   const facts = [`Trained on ${count(trained.labels, "label")}`];
   const { random_accuracy: fair, random_count: drawn } = trained.metrics;
