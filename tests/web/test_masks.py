@@ -11,6 +11,7 @@ from minimax_al.campaign import Campaign
 from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
 from minimax_al.campaign.images.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
 from minimax_al.errors import CampaignError
+from minimax_al.web.roles import Tokens
 
 
 def png(pixels, mode=None):
@@ -177,6 +178,44 @@ def test_maps_are_the_stored_numbers(masks, encoding):
     assert client.get("/api/pixels/1/label", headers=known).status_code == 304
     missing = client.get("/api/pixels/1/prediction")
     assert (missing.status_code, missing.json()["error"]) == (404, "there is no prediction of image 1")
+
+
+def test_the_annotators_link_shows_a_mask_to_its_author_alone(make_campaign, make_client):
+    campaign = make_campaign(task="segmentation")
+    campaign.label_mask(1, MASK, "ann")
+    links = {name: {"Authorization": f"Bearer {token}"} for name, token in Tokens.of("t" * 24)._asdict().items()}
+    manager, annotator = (make_client(campaign, token="t" * 24, headers=links[name]) for name in links)
+    for address in ("/api/pixels/1/label", "/views/1/label.png"):
+        assert [annotator.get(f"{address}?author={name}").status_code for name in ("ann", "bob")] == [200, 404]
+        assert annotator.get(address).status_code == 404
+        assert manager.get(address).status_code == 200
+    facts = [client.get("/api/drawing/1?author=bob").json() for client in (annotator, manager)]
+    assert [(one["label"], one["answer"] and one["answer"]["author"]) for one in facts] == [
+        (False, None),
+        (True, "ann"),
+    ]
+    refused = annotator.put("/api/masks/1?author=bob&decides=true", content=png(MASK))
+    assert (refused.status_code, "manager's link" in refused.json()["error"]) == (403, True)
+
+
+def test_a_correction_that_was_overtaken_is_refused(masks):
+    campaign, client = masks
+    campaign.label_mask(1, MASK, "ann")
+    seen = client.get("/api/drawing/1?author=meg").json()["answer"]["id"]
+    campaign.label_mask(1, np.zeros_like(MASK), "bob")
+    refused = client.put(f"/api/masks/1?author=meg&replaces={seen}", content=png(MASK))
+    assert refused.status_code == 409
+    assert "'bob' has answered '0.png'" in refused.json()["error"]
+    seen = client.get("/api/drawing/1?author=meg").json()["answer"]["id"]
+    assert client.put(f"/api/masks/1?author=meg&replaces={seen}", content=png(MASK)).status_code == 200
+    assert client.get("/api/drawing/1?author=meg").json()["answer"]["author"] == "meg"
+
+
+def test_one_class_of_a_mask_can_be_shown_alone(masks):
+    campaign, client = masks
+    campaign.label_mask(1, MASK, "ann")
+    image = Image.open(io.BytesIO(client.get("/views/1/label.png?only=1").content))
+    assert ((np.asarray(image)[..., 3] > 0) == (MASK == 1)).all()
 
 
 def test_a_draft_is_kept_until_the_mask_is_saved(masks):
