@@ -20,7 +20,7 @@ LASSO = 3  # pixels of the screen between the corners of an outline that is draw
 TOLERANCE = 1.0  # pixels that a corner-cutting polygon may leave its region
 SIZES = [1]
 while SIZES[-1] < 600:
-    SIZES.append(max(SIZES[-1] + 1, round(SIZES[-1] * 1.25)))  # those of the page's slider
+    SIZES.append(max(SIZES[-1] + 1, int(SIZES[-1] * 1.25 + 0.5)))  # those of the page's slider
 THIN = 2  # size of the brush that draws an outline
 
 Mask = NDArray[np.uint8]

@@ -50,7 +50,7 @@ def artist(lead):
 
 
 def show(hand, view):
-    if hand.page.get_attribute("body", "data-phase") != view:
+    if hand.page.get_attribute("body", "data-shown") != view:
         hand.page.click(f"nav [data-view={view}]")
     hand.person.shows(view)
 

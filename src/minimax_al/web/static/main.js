@@ -142,7 +142,7 @@ function paint() {
   const now = phase();
   for (const section of byId("main").querySelectorAll("[data-phase]")) section.hidden = section.dataset.phase !== now;
   const working = now in VIEWS;
-  document.body.dataset.phase = now;
+  document.body.dataset.shown = now;
   byId("answers").hidden = !working;
   byId("skip").hidden = OWN.includes(state.view);
   for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === state.view));
