@@ -5,16 +5,17 @@ import shutil
 
 import numpy as np
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
-from schemathesis.checks import CHECKS, load_all_checks
-from schemathesis.generation import GenerationMode
 
 from minimax_al.campaign import Campaign
 from minimax_al.web import create_app
 from minimax_al.web.jobs import JobRunsError, Jobs
 from minimax_al.web.models import Job
+
+schemathesis = pytest.importorskip("schemathesis", reason="random requests need the dependency group `fuzzing`")
+checks = pytest.importorskip("schemathesis.checks")
+generation = pytest.importorskip("schemathesis.generation")
 
 ROUTES = (
     "GET /",
@@ -69,9 +70,9 @@ ROUTES = (
 
 MASKS = re.compile("mask|drafts|drawing|pixels|previews|views|opinions|conflicts")
 
-load_all_checks()
+checks.load_all_checks()
 # An image that is not there is refused, though its number has the right form.
-UNDECIDED = CHECKS.get_by_names(["positive_data_acceptance"])
+UNDECIDED = checks.CHECKS.get_by_names(["positive_data_acceptance"])
 
 few_examples = settings(
     max_examples=12,
@@ -122,13 +123,13 @@ def masks(tmp_path_factory, eight_images):
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("mode", list(generation.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("route", [route for route in ROUTES if MASKS.search(route)])
 def test_every_answer_about_masks_is_as_described(masks, route, mode):
     check_route(masks, route, mode)
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("mode", list(generation.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_answer_is_as_described(description, route, mode):
     check_route(description, route, mode)
