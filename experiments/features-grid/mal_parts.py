@@ -169,7 +169,8 @@ def summarise(path: Path) -> None:
             cells = [shown(found, part, setting, bases[0], [name]) for name in names]
             cells += [shown(found, part, setting, base, names) for base in bases]
             print(f"| {setting} | {' | '.join(cells)} |")  # noqa: T201
-    print("\nmeans of", {name: f"{np.mean(list(found['training', HEAD][name].values())):.1f}" for name in names}, HEAD)  # noqa: T201
+    means = {name: f"{np.mean(list(values.values())):.1f}" for name, values in found["training", HEAD].items()}
+    print(f"\nmeans of a {HEAD} on the first labels, in %: {means}")  # noqa: T201
 
 
 def shown(
@@ -179,7 +180,10 @@ def shown(
     if setting == base:
         return "0"
     ours, theirs = found[part, setting], found[part, base]
-    pairs = [(ours[name][seed], theirs[name][seed]) for name in names for seed in sorted(ours[name])]
+    known = [(name, seed) for name in names for seed in sorted(ours.get(name, {})) if seed in theirs.get(name, {})]
+    if not known:
+        return ""
+    pairs = [(ours[name][seed], theirs[name][seed]) for name, seed in known]
     mean, interval = difference(*(np.array(each) for each in zip(*pairs, strict=True)))
     return f"{mean:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
 

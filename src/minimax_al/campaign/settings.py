@@ -100,8 +100,8 @@ STRATEGIES = {"classification": "badge+mal", "segmentation": "mal"}
 FROM_WEIGHTS = "badge"
 """Default strategy of `finetune`, where MAL's training takes long and gives nothing more."""
 
-ON_FEATURES = "cluster_margin"
-"""Default strategy of `features`."""
+ON_FEATURES = "uherding"
+"""Default strategy of `features`, by the rule in `experiments/features-grid/RULE.md`."""
 
 COLD_START_ON_FEATURES = "centroids"
 """Strategy of the first round on features, when no image has a label."""

@@ -11,8 +11,8 @@ COLD_START = ("centroids", "coverage", "maxherding", "probcover", "typicality")
 
 USUAL: Mapping[str, Mapping[str, str]] = {
     "features": {
-        "cluster_margin": "images between two classes, unlike one another",
         "uherding": "images that cover those of which the model is unsure",
+        "cluster_margin": "images between two classes, unlike one another",
         "dropquery": "images whose predicted class is unstable, unlike one another",
         "badge": "images of which the model is unsure, unlike one another",
         "mal": "images of which the model is unsure, unlike those with labels",

@@ -74,7 +74,7 @@ def run_round(campaign, budget=12, **options):
 
 
 def test_the_first_round_covers_the_pool_and_later_ones_follow_the_strategy(campaign):
-    assert campaign.settings.strategy == "cluster_margin"
+    assert campaign.settings.strategy == "uherding"
     first = campaign.query(9)
     assert first.strategy == "centroids"
     picks = campaign.picks(first.number)
@@ -82,7 +82,7 @@ def test_the_first_round_covers_the_pool_and_later_ones_follow_the_strategy(camp
     label(campaign, picks)
     campaign.train()
     second = campaign.query(6)
-    assert second.strategy == "cluster_margin"
+    assert second.strategy == "uherding"
     assert all(pick.suggestion in CLASSES for pick in campaign.picks(second.number))
 
 
@@ -203,7 +203,7 @@ def test_a_campaign_changes_between_recipes(campaign, weights):
     assert campaign.settings.strategy == "badge+mal"
     campaign.configure(recipe="features", encoder="resnet18", pretrained=str(weights))
     assert campaign.settings.features.weights == str(weights)
-    assert campaign.settings.strategy == "cluster_margin"
+    assert campaign.settings.strategy == "uherding"
     with pytest.raises(ConfigurationError, match="the recipe 'features' needs a pretrained encoder"):
         campaign.configure(recipe="features")
 
@@ -307,4 +307,4 @@ class TestFinetuning:
         again = torch.cat(list(predict_probabilities(own, images_for(own, discs, names)))).max(dim=1).values
         assert np.allclose(before, again.numpy(), atol=1e-6)
         clock.advance(1)
-        assert campaign.train().strategy == "cluster_margin"
+        assert campaign.train().strategy == "uherding"

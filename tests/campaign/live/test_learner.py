@@ -95,7 +95,7 @@ def test_later_batches_are_chosen_by_the_model_of_the_labels_so_far(campaign, ma
     work(campaign, learner, 9)
     latest = max(row.number for row in all_rounds(campaign))
     state = campaign.round(latest)
-    assert (state.strategy, state.picks) == ("cluster_margin", BATCH)
+    assert (state.strategy, state.picks) == ("uherding", BATCH)
     chosen_by = next(row for row in all_rounds(campaign) if row.number == latest).run_id
     assert chosen_by is not None
     assert all(pick.reason and "margin" in pick.scores for pick in campaign.picks(latest))
@@ -219,7 +219,7 @@ def test_the_score_is_that_of_a_training_on_the_same_labels(campaign, make_learn
         campaign.label(pick.item, "red", "bob")
     state = settle(make_learner(batch=24, measures=True))
     live = campaign.model()
-    assert (state.measured, live.labels, live.strategy) == (24, 24, "cluster_margin")
+    assert (state.measured, live.labels, live.strategy) == (24, 24, "uherding")
     trained = campaign.train()
     assert trained.run != live.run
     assert trained.score == live.score
