@@ -128,7 +128,7 @@ def _given_or_error(one: _Annotated, names: Mapping[Any, str], source: Path, con
 
 def _given(one: _Annotated, names: Mapping[Any, str], source: Path, context: Context) -> Given:
     image, found, where = one
-    unknown = next((one["category_id"] for one in found if one["category_id"] not in names), None)
+    unknown = next((each["category_id"] for each in found if each["category_id"] not in names), None)
     if unknown is not None:
         raise DataError(f"{where}: unknown category {unknown!r}")
     file_name = str(image["file_name"])
