@@ -54,8 +54,8 @@ def pool(tmp_path):
 @pytest.fixture
 def here(make_campaign, pool, tmp_path):
     torch.manual_seed(0)
-    save_file(build_encoder("conv4").state_dict(), tmp_path / "conv4.safetensors")
-    source = {"encoder": "conv4", "weights": str(tmp_path / "conv4.safetensors"), "input_size": 32}
+    save_file(build_encoder("resnet18").state_dict(), tmp_path / "resnet18.safetensors")
+    source = {"encoder": "resnet18", "weights": str(tmp_path / "resnet18.safetensors"), "input_size": 32}
     options = {"recipe": "features", "features": source, "near_duplicates": "off", "storage": POSTGRESQL}
     make_campaign(classes=("cat", "dog"), images=pool, folder="here", **options)
     return make_campaign.track(Campaign.open(tmp_path / "here"))  # by the clock that the other machine has
