@@ -244,7 +244,9 @@ def test_a_lost_connection_is_reported_and_reopened(campaign):
             connection.execute(text("INSERT INTO classes (position, name) VALUES (9, 'heron')"))
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
-    with pytest.raises(CampaignError, match="has closed the connection: see that the server runs"):
+    # An older psycopg reports the server's words without their code.
+    lost = "has closed the connection: see that the server runs|cannot be reached .*terminating connection"
+    with pytest.raises(CampaignError, match=lost):
         write_and_lose()
     assert campaign.classes == ("cat", "dog", "n/a")
     campaign.label(1, "cat", author="ann")
