@@ -208,7 +208,7 @@ def report(rows: list[dict[str, Any]], command: str) -> str:
             f"| {way} | {steps:g} | {presses:g} | {klm} | {fitts} | {half:.0f} to {twice:.0f} | "
             f"{reached} of {len(own)} |"
         )
-    replayed = [one for one in rows if "page_seconds" in one]
+    replayed = [one for one in rows if "differing_pixels" in one]
     if replayed:
         differing = sum(one["differing_pixels"] for one in replayed)
         lines += [
