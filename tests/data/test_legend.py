@@ -150,6 +150,7 @@ def test_colour_maps_of_every_format_say_the_same(tmp_path, name, text):
         ("m.csv", "", "is empty"),
         ("m.csv", "a,1,2\n", r"colour \['1', '2'\] of 'a' in the colour map"),
         ("m.csv", "a,1,2,300\n", "300"),
+        ("m.csv", "a,1,2,²\n", r"colour \['1', '2', '²'\] of 'a'"),
         ("m.csv", "a,1,2,3\na,3,2,1\n", "names 'a' twice"),
         ("m.json", '{"a": "red"}', "colour 'red' of 'a'"),
         ("m.txt", "a\n", r"colour \[''\] of 'a' in the colour map"),

@@ -71,7 +71,7 @@ def default_threads() -> int:
     the same numbers. `OMP_NUM_THREADS`, if set, decides.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdigit() and int(given):
+    if given.isdecimal() and int(given):
         return int(given)
     return min(available_cores(), MOST_THREADS)
 

@@ -46,7 +46,7 @@ def read_colour_map(path: Path) -> dict[str, Rgb]:
     """
     if path.suffix.lower() == ".csv":
         rows = [row for row in csv.reader(_text(path).splitlines()) if row]
-        if rows and not any(value.strip().isdigit() for value in rows[0][1:]):
+        if rows and not any(value.strip().isdecimal() for value in rows[0][1:]):
             rows = rows[1:]
         entries = [(row[0].strip(), row[1:]) for row in rows]
     elif path.suffix.lower() == ".txt":
@@ -78,7 +78,7 @@ def as_colour(value: object, whose: str) -> Rgb:
         red, green, blue = (int(part, 16) for part in found.groups())
         return red, green, blue
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3:
-        numbers = [int(part) for part in value if str(part).strip().isdigit()]
+        numbers = [int(part) for part in value if str(part).strip().isdecimal()]
         if len(numbers) == 3 and max(numbers) <= 255:
             return numbers[0], numbers[1], numbers[2]
     raise DataError(f"the colour {value!r} of {whose} is invalid: give red, green and blue, 0 to 255 each")

@@ -118,6 +118,6 @@ def _number(cells: Mapping[str, str], column: str, where: Callable[[], str]) -> 
     text = cells.get(column, "")
     if not text:
         return 0
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ManifestError(f"{where()}: {column}={text!r} is not a whole number")
     return int(text)
