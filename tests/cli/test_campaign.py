@@ -139,6 +139,7 @@ def test_a_new_campaign_names_what_it_does_not_ask_about(tmp_path, monkeypatch, 
         f" broken-{number}.jpg" for number in range(5)
     ]
     assert "set aside: 2 more; mal status 'my campaign' --files lists all" in out
+    assert "learns from the images: every round trains a network from random weights" in out
     assert "duplicate: copy of 3.png equals 3.png" in out
     assert "10 images, 1 duplicate, 7 files set aside; 0 labelled" in out
     budget = re.search(r"Next: mal query 'my campaign' --budget (\d+)\n", out)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from minimax_al.campaign import Campaign, EvaluationResult, ModelState, Refresh, Status
     from minimax_al.campaign.model.comparing import Comparison
+    from minimax_al.campaign.settings import CampaignSettings
 
 
 _BUDGET = 100
@@ -67,7 +68,8 @@ def show_status(campaign: "Campaign") -> None:
     now = campaign.status()
     counted = ((now.items[status], _STATUS.get(status, (status, status))) for status in sorted(now.items))
     images = ", ".join(f"{number:,} {one if number == 1 else many}" for number, (one, many) in counted)
-    show(f"{images}; {now.labelled:,} labelled ({now.held_out:,} held out), {now.unlabelled:,} unlabelled")
+    held_out = f" ({now.held_out:,} held out)" if now.held_out else ""
+    show(f"{images}; {now.labelled:,} labelled{held_out}, {now.unlabelled:,} unlabelled")
     if now.confirmed:
         show(f"{now.confirmed:,} of the labels are suggestions confirmed in bulk, on which no model is measured")
     if now.classes:
@@ -83,9 +85,10 @@ def show_status(campaign: "Campaign") -> None:
 
 
 def show_new(campaign: "Campaign") -> None:
-    """Print some of the files that a new campaign leaves out, each with the reason; and classes named like void."""
+    """Print what a new campaign learns from, some of the files that it leaves out, and classes named like void."""
     from minimax_al.data.void_names import is_void
 
+    show(f"learns from {_start(campaign.settings)}")
     aside, twice = campaign.status().set_aside, campaign.duplicates()
     folder = quote(str(campaign.folder))
     show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal status {folder} --files lists all")
@@ -94,6 +97,21 @@ def show_new(campaign: "Campaign") -> None:
     for name in campaign.classes if campaign.settings.task == "segmentation" else ():
         if is_void(name):
             show(f"class {name!r} is learnt like any other; pixels of no class need none: they are 255 in masks")
+
+
+def _start(settings: "CampaignSettings") -> str:
+    """Return the noun phrase of what a campaign's models start from."""
+    from minimax_al.campaign.settings import GIVEN
+
+    source, recipe = settings.features, settings.recipe
+    if source is None:
+        network = f"encoder {recipe['encoder']!r}" if "encoder" in recipe else "a network"
+        weights = "pretrained" if recipe.get("pretrained") else "random"
+        return f"the images: every round trains {network} from {weights} weights"
+    if source.encoder == GIVEN:
+        return f"the features in {source.weights!r}"
+    weights = "its published weights" if source.weights == "published" else f"the weights in {source.weights!r}"
+    return f"features of encoder {source.encoder!r} with {weights}"
 
 
 def show_files(campaign: "Campaign", found: "Refresh | None") -> None:

@@ -55,6 +55,14 @@ def test_a_steep_curve_advises_to_go_on_and_a_flat_one_to_stop():
     assert flat.ceiling == pytest.approx(0.9, abs=0.01)
 
 
+def test_no_gain_above_a_perfect_score_is_expected():
+    points = [Measurement(labels, score, 60) for labels, score in ((10, 0.6), (20, 0.8), (40, 0.93), (80, 1.0))]
+    found = advise(points, 500, 50, 0.01, seed=0)
+    assert found.gain == 0.0
+    assert found.low <= 0.0 < found.high
+    assert "are expected to add 0.0 points" in found.reason
+
+
 def test_advice_never_promises_more_labels_than_there_are_images():
     assert advise(curve(0.95, 3, 0.5, [100, 200, 400, 800]), 50, 200, 0.005, seed=0).next_labels == 50
 

@@ -19,8 +19,8 @@ def card_text(state: ModelState, test: EvaluationResult | None = None) -> CardTe
         scores=[*_quality(state), *_test_set(test)],
         training_data=[
             (
-                f"{state.labels:,} labelled images, chosen and trained by `{state.strategy}` (run {state.run}); "
-                f"{state.held_out:,} more were held out, never trained on.{_since(state)}"
+                f"{state.labels:,} labelled images, chosen and trained by `{state.strategy}` (run {state.run})"
+                f"{_held_out(state)}.{_since(state)}"
             )
         ],
         limits=(
@@ -30,6 +30,10 @@ def card_text(state: ModelState, test: EvaluationResult | None = None) -> CardTe
             "predicts one of its classes for any image."
         ),
     )
+
+
+def _held_out(state: ModelState) -> str:
+    return f"; {state.held_out:,} more were held out, never trained on" if state.held_out else ""
 
 
 def _since(state: ModelState) -> str:

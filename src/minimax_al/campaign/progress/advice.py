@@ -96,6 +96,9 @@ def _from_curve(points: Sequence[Measurement], more: int, worthwhile: float, see
         seed=seed,
     )
     gain, low, high = curve.gain(points[-1].labels, more)
+    # No score exceeds 1. The upper end stays: a perfect score of few images may be luck.
+    gain = min(gain, max(1 - points[-1].score, 0.0))
+    low = min(low, gain)
     expected = (
         f"The next {more:,} labels are expected to add {100 * gain:.1f} points of {metric} "
         f"(90 % interval {100 * low:.1f} to {100 * high:.1f})"
