@@ -26,6 +26,7 @@ from minimax_al.campaign.exchange.class_names import read_class_names
 from minimax_al.campaign.exchange.exporting import Export, export_labels
 from minimax_al.campaign.exchange.importing import Import, import_labels
 from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
+from minimax_al.campaign.folder import create_folder, open_folder, removed_on_failure
 from minimax_al.campaign.images.duplicates import free_near_duplicates
 from minimax_al.campaign.images.images_folder import check_apart, check_usable, images_folder
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
@@ -46,7 +47,6 @@ from minimax_al.campaign.settings import (
     with_recipe,
 )
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store
-from minimax_al.campaign.store.folder import create_folder, open_folder, removed_on_failure
 from minimax_al.campaign.store.history import has_labels
 from minimax_al.campaign.store.stored_settings import read_settings, write_settings
 from minimax_al.data.locations.location import known_location, locate

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, update
 
+from minimax_al.campaign.renumbering import record_renumbering
 from minimax_al.campaign.rounds.answers import take, withdraw
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_id, class_ids, store_order
 from minimax_al.campaign.store.history import Event, current_labels
-from minimax_al.campaign.store.renumbering import record_renumbering
 from minimax_al.campaign.store.schema import picks
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.errors import ConfigurationError, DataError

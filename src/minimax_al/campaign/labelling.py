@@ -12,9 +12,9 @@ from sqlalchemy import Row
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.context import CampaignContext, utc_now
 from minimax_al.campaign.images.views import ViewKind, image_file
+from minimax_al.campaign.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.answers import AnswerOptions, Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, release, take_lease
-from minimax_al.campaign.rounds.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, check_open, close, find_pick, list_picks, round_state
 from minimax_al.campaign.store.classes import class_id, class_ids
 from minimax_al.campaign.store.database import Store

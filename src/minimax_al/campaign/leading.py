@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.labelling import Item, Labelling
+from minimax_al.campaign.mask_opinions import load_as_of_today
+from minimax_al.campaign.renumbering import read_renumberings
 from minimax_al.campaign.rounds.answers import find_items
 from minimax_al.campaign.rounds.leases import lend, recall
-from minimax_al.campaign.rounds.mask_opinions import load_as_of_today
 from minimax_al.campaign.rounds.rounds import check_open
 from minimax_al.campaign.rounds.second_opinions import (
     Opinion,
@@ -16,7 +17,6 @@ from minimax_al.campaign.rounds.second_opinions import (
     mask_of_opinion,
 )
 from minimax_al.campaign.store.history import Kind, answer_authors
-from minimax_al.campaign.store.renumbering import read_renumberings
 from minimax_al.data.mask_store import Mask
 from minimax_al.errors import CampaignError, DataError
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from minimax_al.campaign.campaign import Campaign
+from minimax_al.campaign.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.answers import record_superseded, take, undo
-from minimax_al.campaign.rounds.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions

@@ -10,9 +10,9 @@ from fastapi.responses import Response
 from numpy.typing import NDArray
 from PIL import Image
 
-from minimax_al.campaign.images.superpixels import Grain
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.data.decode import read_size
+from minimax_al.data.superpixels import Grain
 from minimax_al.web.assets import takes_gzip
 from minimax_al.web.images import (
     KnownTag,

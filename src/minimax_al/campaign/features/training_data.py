@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage, UnlabelledImages, hashes_of
-from minimax_al.campaign.rounds.pool_filter import matches
+from minimax_al.campaign.pool_filter import matches
 from minimax_al.campaign.rounds.rounds import is_candidate
 from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.settings import CampaignSettings

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, select, update
 
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.images.duplicates import separate_by_labels
+from minimax_al.campaign.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds import second_opinions
 from minimax_al.campaign.rounds.leases import end_leases
-from minimax_al.campaign.rounds.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.rounds.validation import MASKS, decide_membership
 from minimax_al.campaign.settings import CampaignSettings

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
-from minimax_al.campaign.rounds.pool_filter import check_filter
+from minimax_al.campaign.pool_filter import check_filter
 from minimax_al.campaign.rounds.rounds import (
     Choice,
     add_round,

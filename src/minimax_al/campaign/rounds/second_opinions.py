@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, or_, select, update
 
-from minimax_al.campaign.rounds.mask_opinions import MaskJudge, as_stored, from_stored
+from minimax_al.campaign.mask_opinions import MaskJudge, as_stored, from_stored
+from minimax_al.campaign.renumbering import read_renumberings
 from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, pick_rows
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, current_answer, is_valid
-from minimax_al.campaign.store.renumbering import read_renumberings
 from minimax_al.campaign.store.schema import classes, items, labels, picks
 from minimax_al.campaign.store.schema import second_opinions as opinions
 from minimax_al.report.mask_agreement import PixelTable
