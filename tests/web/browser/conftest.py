@@ -26,10 +26,11 @@ def modules():
         yield people, importlib.import_module("shown"), importlib.import_module("session")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(modules):
-    """One Chromium for all tests of this folder; each test has contexts of its own in it."""
-    # Not for the session: the loop of Playwright would be in the way of other tests of asyncio.
+    """One Chromium for the tests of a file; each test has contexts of its own in it."""
+    # Not for longer: Playwright's event loop would be in the way of tests of asyncio in the same process. The scope
+    # "package" lasts as long as the session where a folder has no `__init__.py`.
     people, _, session = modules
     with session.sync_playwright() as playwright, people.launch(playwright) as browser:
         yield browser
