@@ -1,3 +1,4 @@
+import gc
 import os
 import sqlite3
 import subprocess
@@ -53,6 +54,17 @@ def test_an_error_inside_leaves_nothing(store):
         write_and_fail()
     with store.reading() as connection:
         assert connection.execute(text("SELECT count(*) FROM classes")).scalar() == 0
+
+
+def test_a_forgotten_store_closes_its_connections(tmp_path):
+    store = Store(sqlite_url(tmp_path / "forgotten.sqlite"))
+    with store.reading() as connection:
+        connection.execute(text("SELECT 1"))
+        driver = connection.connection.driver_connection
+    del store, connection
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        driver.execute("SELECT 1")
 
 
 def test_a_lock_of_another_program_is_reported(make_campaign):

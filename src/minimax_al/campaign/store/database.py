@@ -12,6 +12,7 @@ and checkpoint in the same instant (the "WAL-reset bug"); a writer that holds th
 """
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -58,6 +59,8 @@ class Store:
         self.where = repr(self.url.database) if self.is_sqlite else repr(self.url.render_as_string())
         self._lock = FairLock(Path(f"{self.url.database}.lock") if self.is_sqlite else None)
         self.engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine()
+        # From Python 3.13 a connection that is not closed warns when it is collected.
+        weakref.finalize(self, self.engine.dispose).atexit = False
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
