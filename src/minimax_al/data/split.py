@@ -23,8 +23,8 @@ def stratified_test_mask(targets: NDArray[np.int64], test_size: int | float, see
         ConfigurationError: `test_size` is invalid.
 
     Example:
-        >>> stratified_test_mask(np.array([0, 0, 1, 1, -1]), 0.5, seed=0).sum()
-        np.int64(2)
+        >>> int(stratified_test_mask(np.array([0, 0, 1, 1, -1]), 0.5, seed=0).sum())
+        2
     """
     classes, counts = np.unique(targets[targets >= 0], return_counts=True)
     labelled = int(counts.sum())
