@@ -1,7 +1,7 @@
 """Numbers of the classes in masks of former times: every change of the numbers is recorded.
 
 A change of the classes writes the current masks anew. Older masks of the label history keep their pixels; the recorded
-changes tell what their numbers stand for today.
+changes give today's number for each of theirs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -85,10 +85,10 @@ def show_status(campaign: "Campaign") -> None:
 
 
 def show_new(campaign: "Campaign") -> None:
-    """Print what a new campaign learns from, some of the files that it leaves out, and classes named like void."""
+    """Print the source of learning, some of the files that are left out, and classes named like void."""
     from minimax_al.data.void_names import is_void
 
-    show(f"learns from {_start(campaign.settings)}")
+    show(f"learns from {_source(campaign.settings)}")
     aside, twice = campaign.status().set_aside, campaign.duplicates()
     folder = quote(str(campaign.folder))
     show_some("set aside", [f"{path}: {reason}" for path, reason in aside], f"mal status {folder} --files lists all")
@@ -99,8 +99,8 @@ def show_new(campaign: "Campaign") -> None:
             show(f"class {name!r} is learnt like any other; pixels of no class need none: they are 255 in masks")
 
 
-def _start(settings: "CampaignSettings") -> str:
-    """Return the noun phrase of what a campaign's models start from."""
+def _source(settings: "CampaignSettings") -> str:
+    """Return the source that a campaign learns from, as a phrase."""
     from minimax_al.campaign.settings import GIVEN
 
     source, recipe = settings.features, settings.recipe

@@ -63,6 +63,11 @@ class HashIndex:
         return rows
 
 
+def joined_digests(digests: Sequence[bytes]) -> NDArray[np.uint8]:
+    """Return digests of `HASH_BYTES` bytes each as one array, shape (N, 32)."""
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), HASH_BYTES)
+
+
 def as_bytes(hashes: Hashes) -> NDArray[np.uint8]:
     """Return content hashes as bytes, shape (N, 32).
 

@@ -179,7 +179,7 @@ def _parquet_file(source: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
 def _batches(file: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:  # noqa: ANN401 - pyarrow has no types
     """Yield the batches of a Parquet file, of which memory holds one row group.
 
-    One iteration over the whole file would keep what it has read: 60 bytes per row of a manifest.
+    One iteration over the whole file would keep all rows in memory: 60 bytes per row of a manifest.
     """
     for group in range(file.num_row_groups):
         yield from file.iter_batches(batch_size=4096, row_groups=[group], columns=columns)

@@ -244,7 +244,7 @@ class Explorer:
             return self._predictions
 
     def _read_model(self, connection: Connection, classes: Mapping[str, int]) -> None:
-        """Read what the last model predicts, unless it is read already; call it with the lock held."""
+        """Read the predictions of the last model, unless they are in memory; call it with the lock held."""
         done = runs.c.state == "done"
         latest = connection.execute(select(func.count(), func.max(runs.c.finished_at)).where(done)).one()
         run_key = (*latest, *classes.items())

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore, ListedImage
 from minimax_al.data.feature_writer import FeatureWriter, open_writer
-from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes
+from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes, joined_digests
 from minimax_al.data.locations.location import list_images, locate
 from minimax_al.data.locations.objects import read_object
 from minimax_al.data.locations.urls import as_address, is_url, redacted
@@ -339,7 +339,7 @@ class _Work:
         self.transient |= {key: fault.reason for key, fault in found if not fault.lasting}
         self.computed += len(good)
         self.waiting = 0
-        keys = _as_keys([window[i].key for i in good])
+        keys = joined_digests([window[i].key for i in good])
         self.ranks.together(lambda: self._append(keys, vectors[good], lasting))
 
     def _append(self, keys: NDArray[np.uint8], vectors: NDArray[np.float16], bad: dict[str, str]) -> None:
@@ -389,11 +389,6 @@ def _hash(file: ImageFile) -> _Hashed:
         return _Hashed(reason=error.reason)
     except OSError as error:
         return _Hashed(reason=f"it cannot be read: {error.strerror or error}")
-
-
-def _as_keys(digests: Sequence[bytes]) -> NDArray[np.uint8]:
-    """Return digests as keys of a store, shape (n, 32)."""
-    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), HASH_BYTES)
 
 
 def _position_at(window: Sequence[_Pending], share: float) -> int:

@@ -106,7 +106,7 @@ class DraftFiles:
         return self._read(content_hash, author, lambda _, facts: int(facts["at"]))
 
     def _read(self, content_hash: str, author: str, read: Callable[[Image.Image, Mapping[str, Any]], T]) -> T | None:
-        """Return what `read` returns for a draft's image and facts; None if there is no draft, or it is damaged."""
+        """Return what `read` returns for a draft's image and facts; None for a missing or damaged draft."""
         try:
             with Image.open(self.path(content_hash, author), formats=("PNG",)) as image:
                 return read(image, json.loads(str(image.info[_KEY])))

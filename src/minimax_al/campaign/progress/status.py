@@ -296,7 +296,7 @@ def _near_duplicates_note(connection: Connection, by_status: Mapping[str, int], 
     """Return a sentence if near duplicates are a notable part of the folder."""
     usable = by_status["duplicate"] + by_status.get("active", 0)
     notable = max(_FEW_NEAR_DUPLICATES, _NOTABLE_SHARE * usable)
-    # With fewer duplicates than that, there is no need to find out which of them are copies.
+    # Fewer duplicates than that have too few near ones among them: these are not counted.
     if by_status["duplicate"] < notable or (near := count_near_duplicates(connection)) < notable:
         return []
     sentence = (

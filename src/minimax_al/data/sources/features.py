@@ -96,7 +96,7 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
         raise DataError(
             f"the paths in {str(root)!r} have no class folders ({names[0]!r}): give labels=, a table path,label"
         )
-    # A training folder alone is no split: a share is drawn for the test, as for its images.
+    # Without a test folder a share of the training folder is drawn for the test, as for its images.
     return known if any(each.part == "test" for each in known) else [_Known(each.label) for each in known]
 
 
