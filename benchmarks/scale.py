@@ -10,7 +10,8 @@ Each step runs in a process of its own. Rows are added to results/scale.csv, in 
 and size; `report` writes results/scale.md and results/scale-growth.svg from them.
 
 * `--prefilled`: PostgreSQL makes the rows that `mal new` would store; the other steps are measured on them.
-* `--steps` names the steps to measure; `--pool FOLDER` keeps the drawn features there, and uses them if they are there.
+* `--steps` names the steps to measure; `--pool FOLDER` keeps the drawn features there, in a folder for each case, size
+  and width, and uses them if they are there.
 * `store`: the images are the lines of a Parquet manifest with their hash, width and height, so that no image is read.
   Reading and decoding, which take the same for each image, are measured by `embed`.
 * `choose`: whole rounds (fit and query) on drawn features in float16 that are mapped from disk, 100 classes, 1,000
@@ -203,7 +204,11 @@ def apart(job: dict[str, Any]) -> dict[str, Any]:
 
 def measure(case: str, images: int, width: int, options: argparse.Namespace) -> None:
     """Measure all steps of one case at one size, and keep each as it ends."""
-    folder = options.pool or Path(tempfile.mkdtemp(dir=options.scratch, prefix="scale-"))
+    folder = (
+        options.pool / f"{case}-{images}-{width}"
+        if options.pool
+        else Path(tempfile.mkdtemp(dir=options.scratch, prefix="scale-"))
+    )
     folder.mkdir(parents=True, exist_ok=True)
     job = {"case": case, "images": images, "width": width, "folder": str(folder), "storage": options.storage}
     try:

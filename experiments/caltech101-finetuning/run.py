@@ -27,6 +27,8 @@ import yaml
 from torch import Tensor
 
 from minimax_al import ActiveLearner, Recipe
+from minimax_al.benchmark.conditions import processor_name
+from minimax_al.benchmark.provenance import source_state
 from minimax_al.campaign.model.finetuning import SETTINGS, FineTuning, whole_model
 from minimax_al.data import Augmentation, Dataset, Features, ResidentImages
 from minimax_al.networks import PretrainedEncoder, TaskModel, pretrained_encoder
@@ -223,7 +225,13 @@ def write_provenance(out: Path, encoder: PretrainedEncoder) -> None:
         "packages": {name: version(name) for name in PACKAGES},
         "encoder": {"name": ENCODER, "weights": encoder.weights, "sha256": encoder.fingerprint},
         "settings": SETTINGS.model_dump(mode="json"),
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "threads": 1, "precision": "auto"},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": processor_name(),
+            "threads": 1,
+            "precision": "auto",
+        },
+        "source": source_state(Path(__file__)),
     }
     path = out / "provenance.yaml"
     earlier = yaml.safe_load(path.read_text()) if path.is_file() else []

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from minimax_al.campaign.store.history import answer_of
 from minimax_al.errors import AnsweredMeanwhileError, CampaignError, DataError
@@ -81,6 +82,31 @@ def test_a_lead_corrects_one_and_saves(shared):
     (decided,) = campaign.two_opinions()
     assert (decided.state, decided.decision.author) == ("decided", "meg")
     assert (campaign.opinion_mask(one, "second") == HALF).all()
+
+
+def test_an_image_whose_content_changes_begins_anew(shared, tmp_path):
+    campaign, (one, _) = shared
+    path = campaign.images / campaign.pick(one).path
+    Image.fromarray(np.random.default_rng(9).integers(0, 256, (24, 30, 3), dtype=np.uint8)).save(path)
+    assert len(campaign.refresh().changed) == 1
+    larger = np.zeros((24, 30), np.uint8)
+    assert campaign.label_mask(one, larger, "bob", if_waiting=True) == []
+    assert campaign.label_mask(one, larger, "meg", if_waiting=True) == []
+    assert [(pair.item, pair.state) for pair in campaign.two_opinions() if pair.item == one] == [(one, "agreed")]
+
+
+def test_a_correction_by_an_annotator_who_sees_own_answers_alone_is_superseded(make_campaign):
+    campaign = make_campaign(task="segmentation", classes=CLASSES, count=2)
+    campaign.query(1)
+    (one,) = (pick.item for pick in campaign.lease("ann", 1).picks)
+    campaign.label_mask(one, GROUND, "ann")
+    seen = current(campaign, one).id
+    campaign.label_mask(one, HALF, "bob")
+    # The sentence of a refusal would name bob, whose answers ann does not see.
+    assert campaign.label_mask(one, NEARLY, "ann", own_only=True, replaces=seen) == [one]
+    assert current(campaign, one).author == "bob"
+    with pytest.raises(AnsweredMeanwhileError, match="'bob' has answered"):
+        campaign.label_mask(one, NEARLY, "ann", replaces=seen)
 
 
 def test_masks_of_opinions_follow_a_change_of_the_classes(shared):

@@ -16,7 +16,7 @@ from minimax_al.campaign.rounds.second_opinions import (
     list_two_opinions,
     mask_of_opinion,
 )
-from minimax_al.campaign.store.history import Kind, answer_authors
+from minimax_al.campaign.store.history import Kind, answer_authors, answer_of
 from minimax_al.data.mask_store import Mask
 from minimax_al.errors import CampaignError, DataError
 
@@ -84,10 +84,14 @@ class Leading(Labelling):
 
         Raises:
             DataError: The image does not exist, or nobody has drawn this mask of it.
+            AnsweredMeanwhileError: The image was answered, or the classes were changed, while the mask was read.
         """
-        mask = self.opinion_mask(item, which)
-        name = self.masks.save(mask)
-        self._answer(item, "label", author, mask=name, request=request, decides=True, origin="page")
+        with self.store.reading() as connection:
+            (found,) = find_items(connection, [item])
+            answered = answer_of(connection, found)
+        name = self.masks.save(self.opinion_mask(item, which))
+        replaces = 0 if answered is None else answered.id
+        self._answer(item, "label", author, mask=name, request=request, decides=True, replaces=replaces, origin="page")
 
     def opinion_mask(self, item: Item, which: Opinion) -> Mask:
         """Return the mask of one of the two annotators of an image, with today's class numbers.

@@ -1,5 +1,6 @@
 """Explorer of a campaign's pool: one view of all images for the tools that look at many at once."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,8 @@ from minimax_al.exploring.pool_table import LABEL, UNSURE, PoolReader, PoolTable
 from minimax_al.exploring.pool_view import FoundImage, PoolView
 from minimax_al.exploring.projection import MapMethod, PoolMap, compute_map, count_points, map_file, read_map
 from minimax_al.vocabulary import Progress
+
+_LOG = logging.getLogger(__name__)
 
 NEIGHBOURS = "neighbours"
 """Folder of a campaign's codes for searches by likeness."""
@@ -72,6 +75,7 @@ class Explorer:
         self._predictions: PoolPredictions | None = None
         self._out_of_fold: OutOfFoldLabels | None = None
         self._opinions: tuple[object, Opinions] | None = None
+        self._masks_lock = Lock()  # held while files are read; suggestions do not wait for it
         self._mask_numbers: dict[int, tuple[int, ...]] = {}
         self._store_key: object = None
         self._located: _Located | None = None
@@ -89,18 +93,26 @@ class Explorer:
             with self._lock:
                 opinions = self._opinions_on(connection, table, ids)
             waiting, drawn, reserved = _waiting(connection, table, now, holder)
-            with self._lock:
+            with self._masks_lock:
                 numbers = self._numbers_of_masks(connection, table)
         return PoolView(table, opinions, ids, waiting, drawn, reserved, numbers)
 
     def _numbers_of_masks(self, connection: Connection, table: PoolTable) -> Mapping[int, tuple[int, ...]]:
-        """Return the class numbers of the current masks, read once per mask; call it with the lock held."""
-        masks = self.context.masks
-        wanted = [one for one in table.label_id[table.mask].tolist() if one not in self._mask_numbers]
-        for portion in portions(wanted):
+        """Return the class numbers of the current masks, read once per mask; call it with the masks' lock held."""
+        current = set(table.label_id[table.mask].tolist())
+        found = {one: numbers for one, numbers in self._mask_numbers.items() if one in current}
+        for portion in portions(sorted(current - found.keys())):
             rows = connection.execute(select(labels.c.id, labels.c.mask).where(labels.c.id.in_(portion)))
-            self._mask_numbers |= {row.id: masks.numbers(row.mask) for row in rows}
-        return self._mask_numbers
+            found |= {row.id: self._numbers_of_mask(row.mask) for row in rows}
+        self._mask_numbers = found
+        return found
+
+    def _numbers_of_mask(self, name: str) -> tuple[int, ...]:
+        try:
+            return self.context.masks.numbers(name)
+        except CampaignError as error:  # one damaged file must not end every view
+            _LOG.warning("%s", error)
+            return ()
 
     def search(self, view: PoolView, text: str, subset: Subset = "all", *, in_labels: bool = True) -> Integers:
         """Return the rows of the images whose path or label contains all words, by path.

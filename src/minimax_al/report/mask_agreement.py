@@ -7,6 +7,7 @@ object that one left out is a difference.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple, Self
 
@@ -18,6 +19,7 @@ from minimax_al.vocabulary import IGNORED
 
 _NUMBERS = IGNORED + 1
 _RESAMPLES = 2000
+_BLOCK = 100  # resamples that memory holds at once
 _ENDS = (0.025, 0.975)
 
 Integers = NDArray[np.int64]
@@ -181,10 +183,20 @@ def _ordered(pair: MaskPair) -> MaskPair:
     return MaskPair(second, first, PixelTable(table.second, table.first, table.counts))
 
 
-def _resamples(images: int, seed: int) -> NDArray[np.float64]:
-    """Return how often each image was drawn in each resample of the bootstrap, shape (R, N)."""
-    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), _RESAMPLES)
-    return drawn.astype(np.float64)
+def _resampled(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], images: int, seed: int
+) -> NDArray[np.float64]:
+    """Return a statistic of each resample of the bootstrap, shape (R,); memory is that of a block of resamples.
+
+    Args:
+        statistic: Function of how often each image was drawn, shape (B, N), that returns shape (B,).
+        images: Number of images.
+        seed: Seed of the resamples.
+    """
+    generator, shares = np.random.default_rng(seed), np.full(images, 1 / images)
+    blocks = range(0, _RESAMPLES, _BLOCK)
+    drawn = (generator.multinomial(images, shares, min(_BLOCK, _RESAMPLES - start)) for start in blocks)
+    return np.concatenate([statistic(times.astype(np.float64)) for times in drawn])
 
 
 def _coefficient(formula: Callable[[_Sums], NDArray[np.float64]], sums: _Sums, seed: int) -> Coefficient | None:
@@ -195,7 +207,7 @@ def _coefficient(formula: Callable[[_Sums], NDArray[np.float64]], sums: _Sums, s
     value = float(formula(sums.weighted(np.ones((1, images))))[0])
     if np.isnan(value):
         return None
-    low, high = np.nanquantile(formula(sums.weighted(_resamples(images, seed))), _ENDS)
+    low, high = np.nanquantile(_resampled(lambda times: formula(sums.weighted(times)), images, seed), _ENDS)
     return Coefficient(value, float(low), float(high), images)
 
 
@@ -221,6 +233,12 @@ def _alpha(sums: _Sums) -> NDArray[np.float64]:
     return found
 
 
+def _share(common: NDArray[np.float64], union: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the IoU of each resample, shape (B,)."""
+    shares: NDArray[np.float64] = (times @ common) / (times @ union)
+    return shares
+
+
 def _overlaps(sums: _Sums, names: Sequence[str], seed: int) -> list[ClassOverlap]:
     found = []
     for number, name in enumerate(names):
@@ -232,8 +250,8 @@ def _overlaps(sums: _Sums, names: Sequence[str], seed: int) -> list[ClassOverlap
         either = one + other - both
         ends: tuple[float | None, float | None] = (None, None)
         if images >= FEWEST_IMAGES:
-            times = _resamples(images, seed)
-            shares = (times @ both[is_drawn]) / (times @ either[is_drawn])
+            common, union = both[is_drawn], either[is_drawn]
+            shares = _resampled(partial(_share, common, union), images, seed)
             ends = (float(np.quantile(shares, _ENDS[0])), float(np.quantile(shares, _ENDS[1])))
         found.append(ClassOverlap(name, float(both.sum() / either.sum()), *ends, images))
     return found

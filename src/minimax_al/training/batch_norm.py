@@ -31,10 +31,12 @@ class RankBatchNorm(_BatchNorm):
         others = [0, *range(2, values.ndim)]
         shape = (1, -1, *[1] * (values.ndim - 2))
         # One message for all ranks' sums: Σx of each channel, then the number of values per channel.
-        own_count = values.new_full((1,), values.numel() // values.shape[1])
+        number = values.numel() // values.shape[1]
+        own_count = values.new_full((1,), number)
         totals = sum_over_ranks(torch.cat([values.sum(others), own_count]))
         count, mean = totals[-1].detach(), totals[:-1] / totals[-1].detach()
-        if count < 2:  # on all ranks alike
+        # On all ranks alike: fewer than two in all means fewer than two on each. A rank with more waits for no device.
+        if number < 2 and count < 2:
             raise ValueError(f"batch norm needs two values per channel to train, and got {int(count)}")
         # A second message for the variance: squares of centred values lose no digits, as Σx² − n·mean² would.
         centred = values - mean.view(shape)

@@ -13,7 +13,7 @@ def is_started_by_srun() -> bool:
 def check_srun(devices: int, nodes: int) -> None:
     """Refuse a step whose processes are not one per device.
 
-    Ranks that do not exist would be waited for until a time limit.
+    Without this check the processes wait for missing ranks until a timeout.
 
     Args:
         devices: Devices per machine.

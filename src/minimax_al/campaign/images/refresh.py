@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, select, update
 
 from minimax_al.campaign.images.duplicates import Moves, Settled, find_near_duplicates, follow_moves, settle_new_items
 from minimax_al.campaign.images.fingerprints import Fingerprint, examine, examine_listed
@@ -27,7 +27,7 @@ from minimax_al.campaign.store.bulk import add_rows, is_one_of
 from minimax_al.campaign.store.database import Store, after_writing, portions
 from minimax_al.campaign.store.first_look import end_first_look
 from minimax_al.campaign.store.history import answered_items, current_answer
-from minimax_al.campaign.store.schema import items, labels
+from minimax_al.campaign.store.schema import items, labels, second_opinions
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.cores import available_cores
 from minimax_al.data.locations.location import FoundImage, Location, count_images, found_file, list_images
@@ -328,6 +328,8 @@ def _write_again(
     if status == "changed":
         values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
         values["labelled_hash"] = row.labelled_hash if row.is_stale else row.content_hash
+        # Opinions about the former content say nothing about this one, whose masks may have another size.
+        connection.execute(delete(second_opinions).where(second_opinions.c.item_id == row.id))
         yield "changed", fingerprint.name
     elif status == "set-aside" and has_label:
         # The label is of the content before: it holds again as soon as the file has that content back.

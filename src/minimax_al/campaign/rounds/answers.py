@@ -125,12 +125,14 @@ def answer(
         AnsweredMeanwhileError: An image has another answer than `replaces`.
     """
     check_author(author)
+    by_others = _answered(connection, ids, author) if own_only else set()
     if replaces is not None:
-        _check_unchanged(connection, ids, replaces)
+        # An author who may not see another's answer cannot compare with it: that answer is kept, as without `replaces`.
+        _check_unchanged(connection, [item for item in ids if item not in by_others], replaces)
     rounds = picked_by_latest(connection, ids)
     events = [Event(item, kind, author, now, class_id, mask, rounds.get(item), origin) for item in ids]
     by_anybody = _answered(connection, ids)
-    answered = by_anybody if if_waiting else _answered(connection, ids, author) if own_only else set()
+    answered = by_anybody if if_waiting else by_others
     if answered:
         answered = answered - second_opinions.wanted_from(connection, ids, author)
     independent = set(ids) if if_waiting else second_opinions.is_with(connection, ids, author)

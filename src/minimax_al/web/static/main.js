@@ -43,7 +43,7 @@ function label(className) {
 
 function choose(index) {
   if (masks() && state.view === "conflicts" && state.opened === null) {
-    conflicts.take(index);
+    if (!soon()) conflicts.take(index);
     return;
   }
   const name = masks() ? undefined : classBar.classOf(index);
@@ -112,8 +112,9 @@ const commands = {
 
 /** Opens the image before or after the opened one in its view. */
 function openNext(by) {
-  const { gallery } = VIEWS[state.view];
-  const next = gallery.picks[gallery.picks.indexOf(state.opened) + by];
+  const picks = VIEWS[state.view].gallery?.picks ?? []; // an image that another answer overtook opens in any view
+  const at = picks.indexOf(state.opened);
+  const next = at < 0 ? undefined : picks[at + by];
   if (next === undefined) say(by > 0 ? "This is the last image of the list" : "This is the first image of the list");
   else opened.open(next);
 }
