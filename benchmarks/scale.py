@@ -9,9 +9,10 @@
 Each step runs in a process of its own. Rows are added to results/scale.csv, in place of an earlier row of the same step
 and size; `report` writes results/scale.md and results/scale-growth.svg from them.
 
-* `--prefilled`: PostgreSQL makes the rows that `mal new` would store; the other steps are measured on them.
-* `--steps` names the steps to measure; `--pool FOLDER` keeps the drawn features there, in a folder for each case, size
-  and width, and uses them if they are there.
+* `--prefilled`: PostgreSQL makes the rows that `mal new` would store; the other steps are measured on them. As in
+  `round`, `--storage` names that database.
+* `--steps` names the steps to measure, strategies in `choose` and `round`; `--pool FOLDER` keeps the drawn features
+  there, in a folder for each case, size and width, and uses them if they are there.
 * `store`: the images are the lines of a Parquet manifest with their hash, width and height, so that no image is read.
   Reading and decoding, which take the same for each image, are measured by `embed`.
 * `choose`: whole rounds (fit and query) on drawn features in float16 that are mapped from disk, 100 classes, 1,000
@@ -295,11 +296,10 @@ def draw(path: Path) -> None:
     figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def main() -> None:
-    """Read the arguments, run, write."""
-    if sys.argv[1:2] == ["step"]:
-        sys.stdout.write(json.dumps(do(json.loads(sys.argv[2]))) + "\n")
-        return
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the arguments; end with one sentence where they do not fit together."""
+    from minimax_al.errors import MinimaxALError  # noqa: PLC0415 - steps measure their imports
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=("store", "choose", "round", "embed", "report"))
     parser.add_argument("--images", type=int, nargs="+", default=[100_000, 1_000_000])
@@ -309,7 +309,51 @@ def main() -> None:
     parser.add_argument("--prefilled", action="store_true", help="rows made by PostgreSQL, without the step `new`")
     parser.add_argument("--storage", help="URL of a PostgreSQL database; by default SQLite")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
-    options = parser.parse_args()
+    options = parser.parse_args(words)
+    if options.case == "report" and options.steps is not None:
+        parser.error("--steps concerns the cases that measure, not report: leave it out.")
+    if options.prefilled and options.case != "store":
+        parser.error(f"--prefilled concerns the case store, not {options.case}: leave it out.")
+    fills = options.prefilled or options.case == "round"
+    if fills and not (options.storage or "").startswith("postgresql"):
+        given = "is missing" if options.storage is None else f"is {options.storage.partition(':')[0]!r}..."
+        case = "store --prefilled" if options.prefilled else options.case
+        parser.error(
+            f"--storage {given}: PostgreSQL makes the rows of {case}; "
+            "give postgresql+psycopg://USER@HOST/DATABASE, an empty database."
+        )
+    try:
+        check_steps(options)
+    except MinimaxALError as error:
+        parser.error(f"--steps: {error}")
+    return options
+
+
+def check_steps(options: argparse.Namespace) -> None:
+    """Raise an error if a case cannot measure one of its steps.
+
+    Raises:
+        UnknownNameError: A step is not one of the case, or is not a strategy.
+    """
+    from minimax_al.errors import UnknownNameError  # noqa: PLC0415 - steps measure their imports
+    from minimax_al.strategies.usual import check_choosing  # noqa: PLC0415
+
+    for step in options.steps or ():
+        if options.case in {"choose", "round"}:
+            check_choosing(step)
+            continue
+        store = STORE_STEPS[1:] if options.prefilled else STORE_STEPS
+        known = store if options.case == "store" else ("embed",)
+        if step not in known:
+            raise UnknownNameError(f"step of {options.case}", step, known)
+
+
+def main() -> None:
+    """Read the arguments, run, write."""
+    if sys.argv[1:2] == ["step"]:
+        sys.stdout.write(json.dumps(do(json.loads(sys.argv[2]))) + "\n")
+        return
+    options = arguments()
     if options.case == "report":
         from machine import machine  # noqa: PLC0415 - imports torch
 
