@@ -9,7 +9,7 @@ strategies. Seeds are paired, and the interval is that of a bootstrap over seeds
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,27 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple
     gaps = first - second
     draws = np.random.default_rng(0).integers(len(gaps), size=(DRAWS, len(gaps)))
     return float(gaps.mean()), percentiles(gaps[draws].mean(axis=1))
+
+
+def clustered_difference(gaps: Mapping[str, Mapping[int, Sequence[float]]]) -> tuple[float, Interval | None]:
+    """Return a mean difference over data sets, and its 95 % interval by a cluster bootstrap.
+
+    Draws of one seed share labels and images, so a seed counts once, by the mean of its draws. Seeds are resampled
+    within each data set, and every data set has the same weight. The interval is about these data sets, not others.
+
+    Args:
+        gaps: Paired differences of all draws, by data set and seed.
+
+    Returns:
+        The mean, and its interval; None if a data set has one seed, whose variation is unknown.
+    """
+    by_set = [np.array([np.mean(draws) for draws in by_seed.values()]) for by_seed in gaps.values()]
+    mean = float(np.mean([seeds.mean() for seeds in by_set]))
+    if min(map(len, by_set)) < 2:
+        return mean, None
+    generator = np.random.default_rng(0)
+    drawn = [seeds[generator.integers(len(seeds), size=(DRAWS, len(seeds)))].mean(axis=1) for seeds in by_set]
+    return mean, percentiles(np.mean(drawn, axis=0))
 
 
 if __name__ == "__main__":

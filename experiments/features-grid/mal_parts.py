@@ -1,26 +1,23 @@
 """Split MAL on features into its parts: trainings from the same labels, and choices from one trained model.
 
-    python experiments/features-grid/mal_parts.py measure textures,caltech101 --tables tables --out mal_parts.csv
-    python experiments/features-grid/mal_parts.py summary mal_parts.csv
+    python experiments/features-grid/mal_parts.py textures,caltech101 --tables tables --out mal_parts.csv
 
 *Training*: F, C and M learn from labels chosen by `centroids`; adapter, λ, rates and the sign of C's entropy vary. The
 accuracy is that of M on the test images; `head alone` trains no adapter, and `equal work` takes as many steps of
 cross-entropy alone. *Choice*: every reading of Algorithm 2 chooses from one model of MAL's training, next to either of
 its two conditions and to strategies that need no such training. The accuracy is that of a head alone on the labels and
-these picks. The summary has mean differences over paired seeds with 95 % bootstrap intervals.
+these picks. `tables.py training` and `tables.py choice` print the differences.
 """
 
 import argparse
 import csv
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from intervals import difference
+from tables import read_parts
 from torch import Tensor
 
 from minimax_al import ActiveLearner
@@ -62,37 +59,25 @@ PLAIN = ("random", "margin", "cluster_margin", "uherding")
 
 
 def main() -> None:
-    """Measure, or summarise measurements."""
+    """Write a row per data set, seed, part and setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["measure", "summary"])
-    parser.add_argument("subject", help="data sets, or the table of the measurements")
+    parser.add_argument("sets", help="data sets, separated by commas")
     parser.add_argument("--tables", type=Path, default=Path("tables"))
     parser.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9")
     parser.add_argument("--parts", default="choice,training")
     parser.add_argument("--out", type=Path, default=Path("mal_parts.csv"))
     options = parser.parse_args()
-    if options.what == "summary":
-        summarise(Path(options.subject))
-        return
     torch.set_num_threads(1)
-    done = {(name, seed, part) for name, seed, part, *_ in read(options.out)}
+    done = {(name, seed, part) for name, seed, part, *_ in read_parts(options.out)} if options.out.exists() else set()
     with options.out.open("a", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        for name in options.subject.split(","):
+        for name in options.sets.split(","):
             dataset = load_dataset("features", options.tables / f"{name}.parquet")
             for part, seed in product(options.parts.split(","), map(int, options.seeds.split(","))):
                 if (name, seed, part) not in done:
                     rows = list(PARTS[part](dataset, name, seed))
                     table.writerows([name, seed, part, *row] for row in rows)
                     file.flush()
-
-
-def read(path: Path) -> list[tuple[str, int, str, str, float]]:
-    """Return data set, seed, part, setting and accuracy in percent of every measurement."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [(name, int(seed), part, setting, float(value)) for name, seed, part, setting, value in csv.reader(file)]
 
 
 def trainings(dataset: Dataset, name: str, seed: int) -> Iterator[tuple[str, str]]:
@@ -154,38 +139,6 @@ def accuracy(learner: ActiveLearner) -> str:
     """Return the test accuracy of a head alone in percent."""
     learner.fit()
     return f"{100 * learner.evaluate().metrics['accuracy']:.3f}"
-
-
-def summarise(path: Path) -> None:
-    """Print a table of the trainings, and one of the choices."""
-    found: defaultdict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(dict)
-    for name, seed, part, setting, value in read(path):
-        found[part, setting].setdefault(name, {})[seed] = value
-    names = list(dict.fromkeys(name for values in found.values() for name in values))
-    for part, bases in (("training", (HEAD, EQUAL)), ("choice", ("random", "entropy", "diversity"))):
-        columns = [f"{name}, {bases[0]}" for name in names] + [f"all, {base}" for base in bases]
-        print(f"\n| {part}: difference from | {' | '.join(columns)} |\n| :-- {'| --: ' * len(columns)}|")  # noqa: T201
-        for setting in [setting for kind, setting in found if kind == part]:
-            cells = [shown(found, part, setting, bases[0], [name]) for name in names]
-            cells += [shown(found, part, setting, base, names) for base in bases]
-            print(f"| {setting} | {' | '.join(cells)} |")  # noqa: T201
-    means = {name: f"{np.mean(list(values.values())):.1f}" for name, values in found["training", HEAD].items()}
-    print(f"\nmeans of a {HEAD} on the first labels, in %: {means}")  # noqa: T201
-
-
-def shown(
-    found: dict[tuple[str, str], dict[str, dict[int, float]]], part: str, setting: str, base: str, names: list[str]
-) -> str:
-    """Return the mean difference of a setting from another one on some data sets, with its interval."""
-    if setting == base:
-        return "0"
-    ours, theirs = found[part, setting], found[part, base]
-    known = [(name, seed) for name in names for seed in sorted(ours.get(name, {})) if seed in theirs.get(name, {})]
-    if not known:
-        return ""
-    pairs = [(ours[name][seed], theirs[name][seed]) for name, seed in known]
-    mean, interval = difference(*(np.array(each) for each in zip(*pairs, strict=True)))
-    return f"{mean:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
 
 
 if __name__ == "__main__":
