@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
-from minimax_al.campaign.store.schema import labels
+from minimax_al.campaign.store.schema import items, labels
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 
 from ..support.campaigns import TINY_RECIPE  # noqa: TID252 - the same recipe
@@ -70,8 +71,8 @@ def test_merging_leaves_at_least_two_classes(labelled):
     assert labelled.classes == ("cat", "n/a")
     assert sorted(labelled.labels().values()) == ["cat"] * 4 + ["n/a"] * 2
     said = [row for row in history(labelled) if row.kind == "label"]
-    assert len(said) == 8
-    assert {row.author for row in said[:6]} == {"ann"}
+    assert [row.rewrites for row in said] == [None] * 6 + [said[1].id, said[4].id]
+    assert {row.author for row in said} == {"ann"}
     assert labelled.status().labelled == 6
     labelled.add_classes(["dog"])  # the class comes back, its former labels do not
     assert labelled.classes == ("cat", "n/a", "dog")
@@ -160,3 +161,75 @@ def test_labels_of_every_author_can_be_withdrawn(campaign):
     assert {row.author for row in rows[3:]} == {"eve"}
     with pytest.raises(DataError, match=r"'none\.png' is no"):
         campaign.withdraw_labels(["none.png"], author="eve")
+
+
+def test_a_rewritten_answer_is_its_authors_own(make_campaign):
+    campaign = make_campaign(count=4)
+    campaign.query(4)
+    one, two, *_ = (pick.item for pick in campaign.picks())
+    campaign.label(one, "dog", "ann", origin="page")
+    campaign.label(two, "cat", "ann", origin="page")
+    campaign.merge_classes(["dog"], "cat")
+    assert [(each.name, each.labelled) for each in campaign.team().annotators] == [("ann", 2)]
+    assert campaign.label(one, "n/a", "ann", own_only=True) == []
+    assert campaign.undo("ann").item == one
+    assert campaign.undo("ann").item == two  # the answers in the order in which ann gave them
+    undone = campaign.undo("ann")
+    assert (undone.item, undone.class_name) == (one, "cat")
+    assert campaign.labels() == {}
+
+
+def test_an_undo_after_two_changes_leads_to_an_answer_of_todays_classes(make_campaign):
+    campaign = make_campaign(classes=["cat", "dog", "fox", "n/a"], count=4)
+    campaign.label("a/000.png", "cat", "ann")
+    campaign.label("a/000.png", "dog", "bob")
+    campaign.unsure("a/000.png", "eve")
+    campaign.merge_classes(["cat"], "dog")
+    assert campaign.merge_classes(["dog"], "fox") == 0  # eve's answer is the current one
+    assert campaign.labels() == {}
+    campaign.undo("eve")
+    assert campaign.labels() == {"a/000.png": "fox"}
+    campaign.undo("bob")
+    assert campaign.labels() == {"a/000.png": "fox"}
+    assert campaign.undo("ann").class_name == "fox"
+    assert campaign.labels() == {}
+
+
+def test_an_undo_after_a_change_leads_to_a_mask_of_todays_numbers(masked):
+    masked.label_mask("a/000.png", np.full((16, 20), 2, np.uint8), "bob")
+    masked.reorder_classes(["sky", "ground", "bird"])
+    assert set(numbers(masked)) == {0}
+    masked.undo("bob")
+    assert numbers(masked) == [1, 2, 0, 255]
+
+
+def test_independent_answers_follow_a_merge(make_campaign):
+    campaign = make_campaign(count=3, overlap=1.0)
+    campaign.query(3)
+    for pick, (first, second) in zip(campaign.picks(), (("dog", "cat"), ("cat", "dog"), ("dog", "n/a")), strict=True):
+        campaign.label(pick.item, first, "ann", if_waiting=True)
+        campaign.label(pick.item, second, "bob", if_waiting=True)
+    assert campaign.count_conflicts() == 3
+    campaign.merge_classes(["dog"], "cat")
+    found = [(pair.state, pair.first.class_name, pair.second.class_name) for pair in campaign.two_opinions()]
+    assert found == [("agreed", "cat", "cat"), ("agreed", "cat", "cat"), ("conflict", "cat", "n/a")]
+    assert list(campaign.labels().values()) == ["cat", "cat", "n/a"]
+    campaign.undo("bob", campaign.picks()[1].item)
+    assert [pair.state for pair in campaign.two_opinions()] == ["agreed", "conflict"]
+    assert campaign.label(campaign.picks()[1].item, "n/a", "bob", if_waiting=True) == []
+    assert campaign.count_conflicts() == 2
+
+
+def test_a_label_of_a_files_former_content_stays_one(make_campaign):
+    campaign = make_campaign(count=3)
+    campaign.label("a/000.png", "dog", "ann")
+    Image.fromarray(np.random.default_rng(9).integers(0, 256, (24, 30, 3), np.uint8)).save(
+        campaign.images / "a/000.png"
+    )
+    assert campaign.refresh().changed == ("a/000.png",)
+    campaign.merge_classes(["dog"], "cat")
+    assert campaign.refresh().changed == ()
+    with campaign.store.reading() as connection:
+        assert connection.execute(select(items.c.status).where(items.c.path == "a/000.png")).scalar() == "changed"
+    campaign.withdraw_labels(["a/000.png"], "ann")
+    assert campaign.labels() == {}

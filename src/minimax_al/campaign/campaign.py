@@ -36,6 +36,7 @@ from minimax_al.campaign.images.relocation import check_holds_images
 from minimax_al.campaign.modelling import Modelling
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
+from minimax_al.campaign.rounds.second_opinions import judge_again
 from minimax_al.campaign.settings import (
     COLD_START_ON_FEATURES,
     IN_RECIPE,
@@ -172,8 +173,11 @@ class Campaign(Modelling):
         before = self.settings
         _check(_changed(before, changes), changes, self.folder)  # may take seconds, in which others can write
         with self.store.writing() as connection:
-            settings = _changed(read_settings(connection), changes)
+            former = read_settings(connection)
+            settings = _changed(former, changes)
             write_settings(connection, settings)
+            if settings.mask_agreement != former.mask_agreement:
+                judge_again(connection, settings)
             if settings.near_duplicates != before.near_duplicates:
                 free_near_duplicates(connection, settings.near_duplicate_distance)
         self.settings = settings

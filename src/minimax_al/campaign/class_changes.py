@@ -1,29 +1,36 @@
 """Changes of the classes of a campaign that has labels: rename, merge, remove and reorder, with the history kept.
 
-Rows of the history are never changed. A merge adds a label of the new class to every image of the old one; masks, whose
-pixels are class numbers, are written anew with the new numbers. A class that leaves stays in the table for the history.
+Rows of the history are never changed. A merge writes every answer of the old class anew with the new one; masks, whose
+pixels are class numbers, are written anew with the new numbers. Such a row keeps author and origin and names the answer
+that it rewrites. A class that leaves stays in the table for the history.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, update
 
-from minimax_al.campaign.renumbering import record_renumbering
+from minimax_al.campaign.mask_opinions import load_as_of_today
+from minimax_al.campaign.renumbering import read_renumberings, record_renumbering
+from minimax_al.campaign.rounds import second_opinions
 from minimax_al.campaign.rounds.answers import take, withdraw
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_id, class_ids, store_order
-from minimax_al.campaign.store.history import Event, current_labels
+from minimax_al.campaign.store.history import Event, current_labels, newest_answers
 from minimax_al.campaign.store.schema import picks
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.vocabulary import IGNORED
 
 AUTHOR = "change of classes"
-"""Author of the labels that a change of classes adds."""
+"""Author of the withdrawals of a change of classes."""
+
+Content = tuple[int | None, str | None]
+"""Class and mask of an answer; neither for "unsure"."""
 
 
 @dataclass(frozen=True)
@@ -122,34 +129,55 @@ class ClassChange:
         return self._store(left, becomes)
 
     def _store(self, order: Sequence[int], becomes: Callable[[int], int | None]) -> int:
-        """Store the order of the classes and the labels that follow from it; return the number of new labels."""
+        """Store the order of the classes and the answers that follow from it; return how many images changed."""
         before = list(class_ids(self.connection).values())
         store_order(self.connection, order)
-        if self.settings.task == "segmentation":
+        if self.settings.task == "classification":
+            changed = self._rewrite(lambda row: self._new_class(row, becomes))
+        else:
             after = [becomes(one) for one in before]
             numbers = {old: IGNORED if new is None else order.index(new) for old, new in enumerate(after)}
+            renumbered = self._renumbered(numbers)
             record_renumbering(self.connection, numbers)
-            events = self._masks(numbers)
-        else:
-            events = [
-                self._event(row, class_id=becomes(row.class_id))
-                for row in self._labels()
-                if row.class_id is not None and becomes(row.class_id) != row.class_id
-            ]
-        take(self.connection, events, self.settings)
-        return len(events)
+            changed = self._rewrite(renumbered)
+        second_opinions.judge_again(self.connection, self.settings)
+        return changed
 
-    def _masks(self, numbers: Mapping[int, int]) -> list[Event]:
-        """Write masks with the new class numbers; return their labels."""
+    def _new_class(self, row: Row[Any], becomes: Callable[[int], int | None]) -> Content:
+        """Return the new class of an answer; its former one where the class leaves without another."""
+        return (None if row.class_id is None else becomes(row.class_id) or row.class_id), None
+
+    def _renumbered(self, numbers: Mapping[int, int]) -> Callable[[Row[Any]], Content]:
+        """Return the function that writes the mask of an answer with the new class numbers, where they differ."""
+        changes = read_renumberings(self.connection)
         table = np.arange(IGNORED + 1, dtype=np.uint8)
         table[list(numbers)] = list(numbers.values())
-        events = []
-        for row in self._labels():
-            mask = self.masks.load(row.mask)
+
+        def write(row: Row[Any]) -> Content:
+            if row.mask is None:
+                return None, None
+            mask = load_as_of_today(self.masks, changes, row.id, row.mask)
             renumbered = table[mask]
-            if not (renumbered == mask).all():
-                events.append(self._event(row, mask=self.masks.save(renumbered)))
-        return events
+            return None, row.mask if (renumbered == mask).all() else self.masks.save(renumbered)
+
+        return write
+
+    def _rewrite(self, renewed: Callable[[Row[Any]], Content]) -> int:
+        """Write answers anew, each as its author's; return for how many images the current one changed.
+
+        Earlier answers of an image are rewritten too: an undo makes one of them current again. The order stays, so
+        that all answers from the first rewritten one on follow it.
+        """
+        events: list[tuple[int, Event]] = []
+        changed = 0
+        for _, answers in groupby(newest_answers(self.connection), key=lambda row: row.item_id):
+            rows = [(row, (row.class_id, row.mask), renewed(row)) for row in answers]
+            first = next((place for place, (_, old, new) in enumerate(rows) if old != new), len(rows))
+            events += [(row.id, self._event(row, new)) for row, _, new in rows[first:]]
+            changed += first < len(rows) and rows[-1][1] != rows[-1][2]
+        # In the order of the history, which is that of labelling.
+        take(self.connection, [event for _, event in sorted(events, key=lambda one: one[0])], self.settings)
+        return changed
 
     def _labels(self) -> Sequence[Row[Any]]:
         return self.connection.execute(current_labels()).all()
@@ -160,5 +188,6 @@ class ClassChange:
         number = list(class_ids(self.connection).values()).index(identity)
         return [row for row in self._labels() if (self.masks.load(row.mask) == number).any()]
 
-    def _event(self, row: Row[Any], class_id: int | None = None, mask: str | None = None) -> Event:
-        return Event(row.item_id, "label", AUTHOR, self.now, class_id, mask, origin=row.origin)
+    def _event(self, row: Row[Any], content: Content) -> Event:
+        answer = row.rewrites or row.id
+        return Event(row.item_id, row.kind, row.author, self.now, *content, row.round_id, row.origin, answer)

@@ -48,10 +48,6 @@ class MaskJudge(NamedTuple):
         changes = read_renumberings(connection)
         return PixelTable.of(*(load_as_of_today(self.masks, changes, *mask) for mask in (first, second)))
 
-    def accepts(self, table: PixelTable) -> bool:
-        """Return whether two masks agree."""
-        return table.agreement >= self.least
-
 
 def load_as_of_today(masks: MaskFiles, changes: Sequence[Renumbering], label_id: int, name: str) -> Mask:
     """Return a mask of the label history with today's class numbers, shape (H, W), uint8."""

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 FEWEST_IMAGES = 10
 """Fewest images for a coefficient: with fewer, a single image changes it too much to be reported."""
 
-_RESAMPLES = 2000
-_LEVEL = 0.95
+RESAMPLES = 2000
+"""Resamples of a bootstrap over images."""
+
+ENDS = (0.025, 0.975)
+"""Shares of the resamples below the ends of an interval."""
 
 Unit = Mapping[str, str]
 """Labels of one image: class by author, at least two."""
@@ -177,9 +180,9 @@ def _with_interval(
     pairs = count(kinds)  # a resample has the same pairs, each as often as its image was drawn
     generator = np.random.default_rng(seed)
     drawn = [
-        coefficient(pairs.table(generator.multinomial(len(units), counts / counts.sum()))) for _ in range(_RESAMPLES)
+        coefficient(pairs.table(generator.multinomial(len(units), counts / counts.sum()))) for _ in range(RESAMPLES)
     ]
-    low, high = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    low, high = np.nanquantile(drawn, ENDS)
     return Coefficient(value, float(low), float(high), len(units))
 
 

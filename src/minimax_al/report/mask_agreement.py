@@ -14,13 +14,11 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.report.agreement import FEWEST_IMAGES, Coefficient
+from minimax_al.report.agreement import ENDS, FEWEST_IMAGES, RESAMPLES, Coefficient
 from minimax_al.vocabulary import IGNORED
 
 _NUMBERS = IGNORED + 1
-_RESAMPLES = 2000
 _BLOCK = 100  # resamples that memory holds at once
-_ENDS = (0.025, 0.975)
 
 Integers = NDArray[np.int64]
 
@@ -63,6 +61,10 @@ class PixelTable(NamedTuple):
         same = int(self.counts[(self.first == self.second) & (self.first != IGNORED)].sum())
         return same / drawn if drawn else 1.0
 
+    def agrees(self, least: float) -> bool:
+        """Return whether at least this share of the drawn pixels has the same class in both masks."""
+        return self.agreement >= least
+
     def renumbered(self, numbers: NDArray[np.uint8]) -> Self:
         """Return the table after a change of the class numbers.
 
@@ -88,14 +90,15 @@ class MaskPair(NamedTuple):
 
 @dataclass(frozen=True)
 class ClassOverlap:
-    """Overlap of one class in the masks of two annotators.
+    """Overlap of one class in the masks of two annotators, where both gave the pixels a class.
 
     Attributes:
         name: Name of the class.
-        iou: Intersection over union of the pixels that the class has in both masks, over all images.
+        iou: Intersection over union of the class in both masks, over the pixels of all images to which both annotators
+            gave a class: pixels that either left void are in neither intersection nor union.
         low: Lower end of its 95 % interval, a bootstrap over images; None with fewer than `FEWEST_IMAGES` images.
         high: Upper end of that interval.
-        images: Number of images in which at least one annotator drew the class.
+        images: Number of images in which at least one annotator drew the class on such pixels.
     """
 
     name: str
@@ -114,7 +117,7 @@ class MaskAgreement:
         same: Share of the pixels with a class in both masks that have the same one; None without such pixels.
         alpha: Krippendorff's alpha of all annotators; None with fewer than `FEWEST_IMAGES` images.
         kappas: Cohen's kappa of each two annotators with at least `FEWEST_IMAGES` common images, by their names.
-        classes: Overlap of each class that somebody drew.
+        classes: Overlap of each class on the pixels to which both annotators gave a class.
     """
 
     images: int
@@ -194,8 +197,8 @@ def _resampled(
         seed: Seed of the resamples.
     """
     generator, shares = np.random.default_rng(seed), np.full(images, 1 / images)
-    blocks = range(0, _RESAMPLES, _BLOCK)
-    drawn = (generator.multinomial(images, shares, min(_BLOCK, _RESAMPLES - start)) for start in blocks)
+    blocks = range(0, RESAMPLES, _BLOCK)
+    drawn = (generator.multinomial(images, shares, min(_BLOCK, RESAMPLES - start)) for start in blocks)
     return np.concatenate([statistic(times.astype(np.float64)) for times in drawn])
 
 
@@ -207,7 +210,7 @@ def _coefficient(formula: Callable[[_Sums], NDArray[np.float64]], sums: _Sums, s
     value = float(formula(sums.weighted(np.ones((1, images))))[0])
     if np.isnan(value):
         return None
-    low, high = np.nanquantile(_resampled(lambda times: formula(sums.weighted(times)), images, seed), _ENDS)
+    low, high = np.nanquantile(_resampled(lambda times: formula(sums.weighted(times)), images, seed), ENDS)
     return Coefficient(value, float(low), float(high), images)
 
 
@@ -252,6 +255,6 @@ def _overlaps(sums: _Sums, names: Sequence[str], seed: int) -> list[ClassOverlap
         if images >= FEWEST_IMAGES:
             common, union = both[is_drawn], either[is_drawn]
             shares = _resampled(partial(_share, common, union), images, seed)
-            ends = (float(np.quantile(shares, _ENDS[0])), float(np.quantile(shares, _ENDS[1])))
+            ends = (float(np.quantile(shares, ENDS[0])), float(np.quantile(shares, ENDS[1])))
         found.append(ClassOverlap(name, float(both.sum() / either.sum()), *ends, images))
     return found

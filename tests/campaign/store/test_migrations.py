@@ -26,6 +26,8 @@ BACK_TO_1 = (
     "DROP TABLE renumberings",
     "ALTER TABLE runs DROP COLUMN last_label",
     "ALTER TABLE labels DROP COLUMN origin",
+    "DROP INDEX labels_by_rewritten",
+    "ALTER TABLE labels DROP COLUMN rewrites",
     "ALTER TABLE items DROP COLUMN attributes",
     "DROP TABLE image_counts",
     "UPDATE schema_version SET version = 1",

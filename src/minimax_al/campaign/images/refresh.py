@@ -26,7 +26,7 @@ from minimax_al.campaign.images.refresh_result import MOST_NAMES, NamesByKind, R
 from minimax_al.campaign.store.bulk import add_rows, is_one_of
 from minimax_al.campaign.store.database import Store, after_writing, portions
 from minimax_al.campaign.store.first_look import end_first_look
-from minimax_al.campaign.store.history import answered_items, current_answer
+from minimax_al.campaign.store.history import answered_items, given_id
 from minimax_al.campaign.store.schema import items, labels, second_opinions
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.cores import available_cores
@@ -53,7 +53,7 @@ _KNOWN: Select[Any] = select(
 )
 _KNOWN_BEFORE: Select[Any] = select(
     *(items.c.id, items.c.path, items.c.status, items.c.content_hash, items.c.labelled_hash),
-    (current_answer("id", items.c.id) <= items.c.changed_after).label("is_stale"),
+    (given_id(items.c.id) <= items.c.changed_after).label("is_stale"),
 )
 
 

@@ -78,7 +78,9 @@ class _Outcome(NamedTuple):
 def read_team(context: CampaignContext) -> Team:
     """Return the annotators and their agreement, from one consistent view of the database."""
     with context.store.reading() as connection:
-        given = select(labels.c.author, labels.c.kind, labels.c.at).where(*is_valid(labels))
+        given = select(labels.c.author, labels.c.kind, labels.c.at).where(
+            *is_valid(labels), labels.c.rewrites.is_(None)
+        )
         rows = connection.execute(given.where(_by_people()).order_by(labels.c.id)).all()
         pairs = list_two_opinions(connection)
         names = list(class_ids(connection))
@@ -116,7 +118,7 @@ def _outcomes(pairs: Sequence[TwoOpinions], settings: CampaignSettings) -> Itera
             yield _Outcome(frozenset(unit), len(set(unit.values())) == 1)
         return
     for pair in mask_pairs(pairs):
-        yield _Outcome(frozenset((pair.first, pair.second)), pair.table.agreement >= settings.mask_agreement)
+        yield _Outcome(frozenset((pair.first, pair.second)), pair.table.agrees(settings.mask_agreement))
 
 
 def mask_pairs(pairs: Sequence[TwoOpinions]) -> list[MaskPair]:

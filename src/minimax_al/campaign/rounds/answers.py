@@ -25,6 +25,7 @@ from minimax_al.campaign.store.history import (
     answer_of,
     check_author,
     current_answer,
+    given_id,
     record,
     revoke_all,
     undo_last,
@@ -162,7 +163,7 @@ def take(connection: Connection, events: Sequence[Event], settings: CampaignSett
     measuring = [(event.item_id, event.class_id or MASKS) for event in _labels_of(events) if event.origin != BULK]
     decide_membership(connection, measuring, settings.validation_share, settings.seed)
     end_leases(connection, [event.item_id for event in events])
-    for portion in portions([item for item, _ in labelled]):
+    for portion in portions([event.item_id for event in _labels_of(events) if event.rewrites is None]):
         # The author has seen these images with their changed content.
         again = update(items).where(items.c.id.in_(portion), items.c.status == "changed")
         connection.execute(again.values(status="active"))
@@ -208,8 +209,8 @@ def undo(
     """
     check_author(author)
     row = undo_last(connection, author, now, item_id, expected)
-    second_opinions.revoked(connection, row.item_id, row.id, judge)
-    stale = current_answer("id", items.c.id) <= items.c.changed_after
+    second_opinions.revoked(connection, row.item_id, row.rewrites or row.id, judge)
+    stale = given_id(items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
     connection.execute(again.values(status="changed"))  # the current answer is about the file's former content
     update_waiting(connection, [row.item_id])
@@ -263,6 +264,10 @@ def _check_unchanged(connection: Connection, ids: Sequence[int], replaces: int) 
         path = connection.execute(select(items.c.path).where(items.c.id == item_id)).scalar_one()
         if seen is None:
             raise AnsweredMeanwhileError(f"the answer to {path!r} was withdrawn after you opened it: nothing was saved")
+        if seen.rewrites is not None:
+            raise AnsweredMeanwhileError(
+                f"the classes were changed at {seen.at:%H:%M} UTC, after you opened {path!r}: nothing was saved"
+            )
         raise AnsweredMeanwhileError(
             f"{seen.author!r} has answered {path!r} at {seen.at:%H:%M} UTC, after you opened it: nothing was saved"
         )

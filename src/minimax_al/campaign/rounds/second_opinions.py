@@ -3,7 +3,8 @@
 Two reasons send an image to another annotator: it belongs to the share that the setting `overlap` gives to two
 annotators, or its annotator was unsure. Opinions that differ are conflicts, which a lead decides; two masks differ if
 too few of their pixels have the same class. The current label is still the newest valid one of the history; this table
-records which answers were given independently.
+records which answers were given independently, by the rows that their authors gave. Where a change of classes rewrote
+an answer, its newest row has the class.
 
 States of an image: `waits` for the second opinion, `agreed`, `conflict`, `decided`.
 """
@@ -162,9 +163,27 @@ def settle(connection: Connection, item_id: int, judge: MaskJudge | None = None)
     settled, pixels = first[0] == "unsure" or first == second, None
     if judge is not None and first[2] is not None and second[2] is not None:
         table = judge.compare(connection, (row.first, first[2]), (row.second, second[2]))
-        settled, pixels = judge.accepts(table), as_stored(connection, table)
+        settled, pixels = table.agrees(judge.least), as_stored(connection, table)
     state = "agreed" if settled else "conflict"
     _store(connection, item_id, state=state, decision=None, pixels=pixels, **FREE)
+
+
+def judge_again(connection: Connection, settings: CampaignSettings) -> None:
+    """Decide anew which pairs of answers agree; conflicts that a lead has decided stay decided.
+
+    The classes of both answers are compared, or the counted pixels of both masks with `mask_agreement`.
+
+    Args:
+        connection: Connection in a write transaction.
+        settings: Settings of the campaign.
+    """
+    changes = read_renumberings(connection)
+    for row in connection.execute(select(opinions).where(opinions.c.state.in_(("agreed", "conflict")))).all():
+        if settings.task == "classification":
+            settle(connection, row.item_id)
+        elif row.pixels is not None:
+            agrees = from_stored(row.pixels, changes).agrees(settings.mask_agreement)
+            _store(connection, row.item_id, state="agreed" if agrees else "conflict")
 
 
 def revoked(connection: Connection, item_id: int, label_id: int, judge: MaskJudge | None = None) -> None:
@@ -173,7 +192,7 @@ def revoked(connection: Connection, item_id: int, label_id: int, judge: MaskJudg
     Args:
         connection: Connection in a write transaction.
         item_id: Id of the image.
-        label_id: Id of the answer in the label history.
+        label_id: Id of the answer in the label history, as its author gave it.
         judge: Judge of two masks, as in `settle`.
     """
     row = _rows(connection, [item_id]).get(item_id)
@@ -342,11 +361,10 @@ def _latest(connection: Connection, event: Event) -> int:
 
 
 def _opinion(connection: Connection, label_id: int) -> tuple[str, int | None, str | None]:
-    """Return kind, class id and mask of an answer."""
-    row = connection.execute(
-        select(labels.c.kind, labels.c.class_id, labels.c.mask).where(labels.c.id == label_id)
-    ).one()
-    return row.kind, row.class_id, row.mask
+    """Return kind and class id of an answer with today's classes, and the mask that its author gave."""
+    wanted = select(labels.c.kind, labels.c.class_id, labels.c.mask).order_by(labels.c.id)
+    rows = connection.execute(wanted.where(or_(labels.c.id == label_id, labels.c.rewrites == label_id))).all()
+    return rows[-1].kind, rows[-1].class_id, rows[0].mask
 
 
 def _store(connection: Connection, item_id: int, **values: object) -> None:
@@ -354,8 +372,18 @@ def _store(connection: Connection, item_id: int, **values: object) -> None:
 
 
 def _answers(connection: Connection, label_ids: Sequence[int]) -> dict[int | None, Answer]:
-    wanted = select(labels.c.id, labels.c.author, labels.c.kind, classes.c.name, labels.c.at).outerjoin(
-        classes, classes.c.id == labels.c.class_id
-    )
-    rows = [connection.execute(wanted.where(labels.c.id.in_(portion))) for portion in portions(label_ids)]
-    return {row.id: Answer(row.author, row.kind, row.name, row.at) for found in rows for row in found}
+    anew = select(labels.c.rewrites, func.max(labels.c.id).label("id")).group_by(labels.c.rewrites)
+    columns = (labels.c.author, labels.c.kind, classes.c.name, labels.c.at)
+    found: dict[int | None, Answer] = {}
+    for portion in portions(label_ids):
+        newest = anew.where(labels.c.rewrites.in_(portion)).subquery()
+        latest = labels.alias("latest")
+        wanted = (
+            select(labels.c.id, *columns)
+            .outerjoin(newest, newest.c.rewrites == labels.c.id)
+            .outerjoin(latest, latest.c.id == func.coalesce(newest.c.id, labels.c.id))
+            .outerjoin(classes, classes.c.id == latest.c.class_id)
+            .where(labels.c.id.in_(portion))
+        )
+        found |= {row.id: Answer(row.author, row.kind, row.name, row.at) for row in connection.execute(wanted)}
+    return found

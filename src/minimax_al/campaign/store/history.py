@@ -2,6 +2,9 @@
 
 An event is valid until an undo revokes it. The latest valid `label` or `unsure` of an image is its current answer. A
 `skip` applies to one round only, and never hides a label.
+
+A change of classes appends answers anew, with the new class or mask. Such a row keeps the author and names the answer
+that it rewrites; an undo revokes the answer with all rows that rewrite it.
 """
 
 from collections.abc import Sequence
@@ -52,6 +55,7 @@ class Event(NamedTuple):
         mask: Mask of a label in segmentation: the sha256 of its file.
         round_id: Round that picked the image; None if no round did.
         origin: How the answer came; None if it is not known.
+        rewrites: Id of the answer that a change of classes wrote anew as this one; None if its author gave it.
     """
 
     item_id: int
@@ -62,6 +66,7 @@ class Event(NamedTuple):
     mask: str | None = None
     round_id: int | None = None
     origin: Origin | None = None
+    rewrites: int | None = None
 
 
 def check_author(author: str) -> None:
@@ -87,7 +92,7 @@ def undo_last(
     item_id: int | None = None,
     expected: ExpectedAnswer | None = None,
 ) -> Row[Any]:
-    """Revoke the author's last valid event (about one image).
+    """Revoke the author's last valid event (about one image), with the rows that rewrite it.
 
     Args:
         connection: Connection in a write transaction.
@@ -97,25 +102,26 @@ def undo_last(
         expected: Answer that the author remembers; None for any.
 
     Returns:
-        The revoked row.
+        The revoked row; if the answer was rewritten, the newest of its rows.
 
     Raises:
         CampaignError: The author has no such event, or it differs from `expected`.
     """
-    theirs = select(labels).where(labels.c.author == author, *is_valid(labels))
+    # Rows of a change of classes are newer than later answers: the order is that in which the author gave them.
+    theirs = select(labels).where(labels.c.author == author, labels.c.rewrites.is_(None), *is_valid(labels))
     if item_id is not None:
         theirs = theirs.where(labels.c.item_id == item_id)
-    last = connection.execute(theirs.order_by(labels.c.id.desc()).limit(1)).first()
-    if last is None:
+    given = connection.execute(theirs.order_by(labels.c.id.desc()).limit(1)).first()
+    if given is None:
         where = "" if item_id is None else " about this image"
         raise CampaignError(f"{author!r} has no answer{where} that could be undone")
+    anew = select(labels).where(labels.c.item_id == given.item_id, labels.c.rewrites == given.id)
+    rows: list[Row[Any]] = [given, *connection.execute(anew.order_by(labels.c.id))]
+    last = rows[-1]
     if expected is not None and (expected.kind != last.kind or expected.class_id not in (None, last.class_id)):
         raise CampaignError(f"{author!r} has given another answer since, perhaps on another page: nothing was undone")
-    connection.execute(
-        labels.insert().values(
-            item_id=last.item_id, kind="undo", author=author, at=at, undoes=last.id, round_id=last.round_id
-        )
-    )
+    undo = {"item_id": last.item_id, "kind": "undo", "author": author, "at": at}
+    connection.execute(labels.insert(), [{**undo, "undoes": row.id, "round_id": row.round_id} for row in rows])
     return last
 
 
@@ -164,6 +170,21 @@ def current_answer(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any
     of_item = (answer.c.item_id == item_id, answer.c.kind.in_(_ANSWERS), *is_valid(answer))
     latest = select(answer.c[column]).where(*of_item).order_by(answer.c.item_id, answer.c.id.desc()).limit(1)
     return latest.correlate_except(answer).scalar_subquery()
+
+
+def given_id(item_id: ColumnElement[int]) -> ColumnElement[int]:
+    """Return SQL for: the id of the current answer of an image as its author gave it, before it was rewritten."""
+    return func.coalesce(current_answer("rewrites", item_id), current_answer("id", item_id))
+
+
+def newest_answers(connection: Connection) -> Sequence[Row[Any]]:
+    """Return the newest row of every valid label and "unsure", by image and then in the order of the history."""
+    given = func.coalesce(labels.c.rewrites, labels.c.id)
+    newest = select(func.max(labels.c.id).label("id")).where(labels.c.kind.in_(_ANSWERS), *is_valid(labels))
+    rows = newest.group_by(given).subquery()
+    return connection.execute(
+        select(labels).join(rows, labels.c.id == rows.c.id).order_by(labels.c.item_id, labels.c.id)
+    ).all()
 
 
 def answer_of(connection: Connection, item_id: int) -> Row[Any] | None:
@@ -243,8 +264,8 @@ def last_event(connection: Connection) -> int:
 
 def count_annotators(connection: Connection, since: datetime) -> int:
     """Return how many authors have answered since a moment, among those of the latest 500 rows of the history."""
-    recent = select(labels.c.author, labels.c.at).order_by(labels.c.id.desc()).limit(500).subquery()
-    counted = select(func.count(recent.c.author.distinct())).where(recent.c.at >= since)
+    recent = select(labels.c.author, labels.c.at, labels.c.rewrites).order_by(labels.c.id.desc()).limit(500).subquery()
+    counted = select(func.count(recent.c.author.distinct())).where(recent.c.at >= since, recent.c.rewrites.is_(None))
     number: int = connection.execute(counted).scalar_one()
     return number
 

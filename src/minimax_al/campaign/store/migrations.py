@@ -157,6 +157,14 @@ MIGRATIONS = (
     ),
     Migration(12, "the database keeps the number of images by status", _add_image_counts),
     Migration(13, "masks of two annotators are compared, changes of class numbers recorded", _compare_masks),
+    Migration(
+        14,
+        "answers that a change of classes rewrites keep their author",
+        _run(
+            "ALTER TABLE labels ADD COLUMN rewrites INTEGER",
+            "CREATE INDEX labels_by_rewritten ON labels (rewrites) WHERE rewrites IS NOT NULL",
+        ),
+    ),
 )
 """All steps, in order."""
 

@@ -172,6 +172,7 @@ labels = Table(
     Column("round_id", ForeignKey("rounds.id"), comment="round that picked the image; empty if none did"),
     Column("undoes", ForeignKey("labels.id"), unique=True),
     Column("origin", String(16), comment="how it came; empty in older versions"),
+    Column("rewrites", Integer, comment="answer that a change of classes wrote anew as this row"),
     CheckConstraint("kind IN ('label', 'skip', 'unsure', 'undo')", name="labels_kind_is_known"),
     CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="labels_undo_names_its_row"),
     CheckConstraint("(kind = 'label') = (class_id IS NOT NULL OR mask IS NOT NULL)", name="labels_label_has_an_answer"),
@@ -179,6 +180,8 @@ labels = Table(
     Index("labels_by_item", "item_id", "id"),
     sqlite_autoincrement=True,
 )
+_is_rewritten = labels.c.rewrites.is_not(None)
+Index("labels_by_rewritten", labels.c.rewrites, sqlite_where=_is_rewritten, postgresql_where=_is_rewritten)
 
 validation = Table(
     "validation",
