@@ -166,7 +166,8 @@ class CampaignSettings(BaseModel):
         recipe: Fields of `minimax_al.training.Recipe`; or a name of `RECIPES`.
         overlap: Share of the images of rounds that two annotators answer, neither of whom sees the other's answer.
         mask_agreement: Share of the pixels that at least one of two annotators drew, from which on their masks agree if
-            both gave these pixels the same class; below it the masks are a conflict. A change judges earlier pairs again.
+            both gave these pixels the same class; below it the masks are a conflict. A change
+            judges earlier pairs again.
         team_page: Whether the page shows each annotator's speed and agreement, to managers.
         instructions: Folder in the campaign folder with `instructions.md` and the images that it shows.
         features: Pretrained encoder from whose features the campaign learns; None trains networks on the images.
