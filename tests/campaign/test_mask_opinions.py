@@ -65,9 +65,19 @@ def test_a_lead_takes_one_of_the_masks(shared, which, expected):
     campaign.label_mask(one, HALF, "bob", if_waiting=True)
     campaign.decide_mask(one, which, "meg", request="key")
     campaign.decide_mask(one, which, "meg", request="key")
+    with pytest.raises(
+        AnsweredMeanwhileError, match=r"^'meg' has decided '.*' with a mask at \d\d:\d\d UTC: nothing was"
+    ):
+        campaign.decide_mask(one, "first", "lea")
+    with pytest.raises(AnsweredMeanwhileError, match="'meg' has decided"):
+        campaign.label_mask(one, NEARLY, "lea", decides=True)
     answer = current(campaign, one)
     assert answer.author == "meg"
     assert (campaign.masks.load(answer.mask) == expected).all()
+    campaign.decide_mask(one, "first", "lea", replace=True)
+    campaign.label_mask(one, NEARLY, "eve", decides=True, replaces=current(campaign, one).id)  # eve has seen lea's
+    campaign.undo("eve")
+    campaign.undo("lea")
     assert [pair.state for pair in campaign.two_opinions()] == ["decided"]
     campaign.undo("meg")
     assert [pair.state for pair in campaign.two_opinions()] == ["conflict"]

@@ -1,5 +1,7 @@
 """Conflicts between annotators, and the page with each annotator's speed and agreement."""
 
+import re
+
 import pytest
 
 
@@ -53,6 +55,18 @@ def test_conflicts_are_listed_until_they_are_decided(shared, campaign):
     assert client.get("/api/conflicts").json() == []
     post(client, "undo", author="meg")
     assert [one["item"] for one in client.get("/api/conflicts").json()] == [items[2]]
+
+
+def test_the_later_of_two_managers_is_told_and_may_replace_the_decision(shared, campaign):
+    client, items = shared
+    order = {"items": items[1:3], "class_name": "dog"}
+    post(client, "decide", author="meg", items=items[1:2], class_name="cat")
+    late = client.post("/api/decide", json={**order, "author": "lea"})
+    assert late.status_code == 409
+    assert re.match(r"'meg' has decided '.*' as 'cat' at \d\d:\d\d UTC: nothing was saved", late.json()["error"])
+    assert campaign.count_conflicts() == 1
+    assert client.post("/api/decide", json={**order, "author": "lea", "replace": True}).status_code == 200
+    assert [campaign.pick(item).class_name for item in items[1:3]] == ["dog", "dog"]
 
 
 def test_a_repeated_decision_is_made_once(shared, campaign):

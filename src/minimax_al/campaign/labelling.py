@@ -254,7 +254,8 @@ class Labelling:
             own_only: As in `label`.
             replaces: Id in the label history of the answer that the author has seen and corrects, 0 for none; None if
                 the author has not looked.
-            decides: Whether the mask decides a conflict between two annotators.
+            decides: Whether the mask decides a conflict between two annotators; with `replaces`, the decision of
+                another lead, too.
             origin: How the label came.
 
         Returns:
@@ -262,7 +263,8 @@ class Labelling:
 
         Raises:
             DataError: The mask does not fit the image or the classes, or the image does not exist.
-            AnsweredMeanwhileError: The image has another answer than `replaces`.
+            AnsweredMeanwhileError: The image has another answer than `replaces`; without `replaces`, the mask decides
+                what is not a conflict or what another lead has decided.
             CampaignError: The author is blank, or the campaign is of classes.
         """
         if self.settings.task != "segmentation":
@@ -279,6 +281,7 @@ class Labelling:
             own_only=own_only,
             replaces=replaces,
             decides=decides,
+            replace_decision=replaces is not None,
             origin=origin,
         )
 

@@ -53,45 +53,76 @@ class Leading(Labelling):
             return recall(connection)
 
     def decide(
-        self, items: Item | Sequence[Item], class_name: str | None, author: str, *, request: str | None = None
+        self,
+        items: Item | Sequence[Item],
+        class_name: str | None,
+        author: str,
+        *,
+        replace: bool = False,
+        request: str | None = None,
     ) -> None:
-        """Decide conflicts between two annotators.
+        """Decide conflicts between two annotators, all of them or none.
 
         Args:
             items: Images, by id or path.
             class_name: Class of the images; None for "unsure".
             author: Name of the lead.
+            replace: Whether decisions of other leads are replaced, and answers that are no longer a conflict.
             request: Idempotency key, see the class.
 
         Raises:
             UnknownNameError: The class does not exist.
             DataError: An image does not exist.
+            AnsweredMeanwhileError: Another lead has decided an image, or an image is not a conflict.
             CampaignError: The campaign is of masks, and a class is given.
         """
         if class_name is not None and self.settings.task != "classification":
             raise CampaignError("this campaign is of masks: use decide_mask, or label_mask with decides=True")
         kind: Kind = "unsure" if class_name is None else "label"
-        self._answer(items, kind, author, class_name=class_name, request=request, decides=True, origin="page")
+        self._answer(
+            items,
+            kind,
+            author,
+            class_name=class_name,
+            request=request,
+            decides=True,
+            replace_decision=replace,
+            origin="page",
+        )
 
-    def decide_mask(self, item: Item, which: Opinion, author: str, *, request: str | None = None) -> None:
+    def decide_mask(
+        self, item: Item, which: Opinion, author: str, *, replace: bool = False, request: str | None = None
+    ) -> None:
         """Decide a conflict between two annotators by taking the mask of one of them.
 
         Args:
             item: Image, by id or path.
             which: "first" or "second" annotator, as in `two_opinions`.
             author: Name of the lead.
+            replace: Whether the decision of another lead is replaced, and answers that are no longer a conflict.
             request: Idempotency key, see the class.
 
         Raises:
             DataError: The image does not exist, or nobody has drawn this mask of it.
-            AnsweredMeanwhileError: The image was answered, or the classes were changed, while the mask was read.
+            AnsweredMeanwhileError: Another lead has decided the image, it is not a conflict, or it was answered or the
+                classes were changed while the mask was read.
         """
         with self.store.reading() as connection:
             (found,) = find_items(connection, [item])
             answered = answer_of(connection, found)
         name = self.masks.save(self.opinion_mask(item, which))
         replaces = 0 if answered is None else answered.id
-        self._answer(item, "label", author, mask=name, request=request, decides=True, replaces=replaces, origin="page")
+        self._answer(
+            item,
+            "label",
+            author,
+            mask=name,
+            request=request,
+            decides=True,
+            replace_decision=replace,
+            replaces=replaces,
+            origin="page",
+        )
 
     def opinion_mask(self, item: Item, which: Opinion) -> Mask:
         """Return the mask of one of the two annotators of an image, with today's class numbers.

@@ -15,9 +15,9 @@ from minimax_al.vocabulary import IGNORED
 from minimax_al.web.colours import as_heat, in_class_colours
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.images import KnownTag, decoded, has_tag, image_files, unchanged
-from minimax_al.web.models import Answered, Author, ItemId, Request
+from minimax_al.web.models import Answered, Author, ItemId, ReplaceDecision, Request
 from minimax_al.web.pixels import PIXELS, Encodings, as_map
-from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.refusals import declared, meanwhile, not_found
 from minimax_al.web.roles import ManagerOnly
 from minimax_al.web.state import State, TheCampaign, TheState
 
@@ -33,6 +33,7 @@ class DecideMaskRequest(Request):
     author: Author
     item: ItemId
     mask: Annotated[Opinion, Field(description="Annotator whose mask is right, as in the list of conflicts")]
+    replace: ReplaceDecision = False
 
 
 @router.get("/api/opinions/{item}/{which}", response_class=Response, responses=PIXELS)
@@ -68,11 +69,15 @@ async def tile(
     return await decoded(state, read, item, known)
 
 
-@router.post("/api/decide-mask", responses=declared(408, 413))
+@router.post("/api/decide-mask", responses=declared(408, 409, 413))
 def decide_mask(asked: DecideMaskRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
-    """Decide a conflict: one annotator's mask replaces both."""
+    """Decide a conflict: one annotator's mask replaces both.
+
+    It is refused with 409 if another manager has decided it, or if the image is not a conflict any more.
+    """
     try:
-        campaign.decide_mask(asked.item, asked.mask, asked.author, request=key)
+        with meanwhile():
+            campaign.decide_mask(asked.item, asked.mask, asked.author, replace=asked.replace, request=key)
     except DataError as error:
         raise not_found(error) from error
     return Answered(answered=1)

@@ -14,10 +14,10 @@ from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_store import Mask, check_mask_size
-from minimax_al.errors import AnsweredMeanwhileError, CampaignError, DataError
+from minimax_al.errors import CampaignError, DataError
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import Author, Drawn, IfWaiting, ItemId, Labelled
-from minimax_al.web.refusals import conflict, declared, not_found
+from minimax_al.web.refusals import conflict, declared, meanwhile, not_found
 from minimax_al.web.roles import TheRole
 from minimax_al.web.state import TheState
 from minimax_al.web.transfer import RawBody, takes
@@ -84,7 +84,7 @@ async def put_mask(
         if filename is not None:
             _check_owner(campaign, filename, canvas.path)
         mask = _read(campaign, body, canvas, filename)
-        try:
+        with meanwhile():
             late = campaign.label_mask(
                 item,
                 mask,
@@ -96,8 +96,6 @@ async def put_mask(
                 decides=decides,
                 origin="page",
             )
-        except AnsweredMeanwhileError as error:
-            raise conflict(error) from error
         drafts_of(campaign).remove(canvas.content_hash, author)
         return late
 

@@ -30,6 +30,9 @@ Session = Annotated[
         description="Identifier of the annotator's browser: two browsers under one name hold different images",
     ),
 ]
+ReplaceDecision = Annotated[
+    bool, Field(description="Whether to replace decisions of other managers, and answers that are no longer a conflict")
+]
 AnswerKind = Literal["waiting", "label", "unsure", "skip"]
 JobKind = Literal["train", "query"]
 

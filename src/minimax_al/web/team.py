@@ -11,9 +11,9 @@ from pydantic import Field
 from minimax_al.campaign.rounds.second_opinions import Answer as GivenAnswer
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.labelling import known_images
-from minimax_al.web.models import Answer, Answered, Items
+from minimax_al.web.models import Answer, Answered, Items, ReplaceDecision
 from minimax_al.web.overview import campaign_name
-from minimax_al.web.refusals import declared, not_found
+from minimax_al.web.refusals import declared, meanwhile, not_found
 from minimax_al.web.roles import ManagerOnly
 from minimax_al.web.state import TheCampaign
 
@@ -26,6 +26,7 @@ class DecideRequest(Items):
     class_name: Annotated[
         str | None, Field(min_length=1, max_length=1000, description="Class of the images; null for unsure")
     ]
+    replace: ReplaceDecision = False
 
 
 class Conflict(Answer):
@@ -47,11 +48,14 @@ def conflicts(campaign: TheCampaign) -> list[Conflict]:
     return [Conflict.model_validate(found) for found in campaign.two_opinions("conflict")]
 
 
-@router.post("/api/decide", responses=declared(400, 404, 408, 413, 422))
+@router.post("/api/decide", responses=declared(400, 404, 408, 409, 413, 422))
 def decide(asked: DecideRequest, campaign: TheCampaign, key: RequestKey) -> Answered:
-    """Decide conflicts: the answer replaces those of both annotators."""
-    with known_images():
-        campaign.decide(asked.distinct, asked.class_name, asked.author, request=key)
+    """Decide conflicts: the answer replaces those of both annotators.
+
+    All images are refused with 409 if another manager has decided one of them, or if one is not a conflict any more.
+    """
+    with known_images(), meanwhile():
+        campaign.decide(asked.distinct, asked.class_name, asked.author, replace=asked.replace, request=key)
     return Answered(answered=len(asked.distinct))
 
 

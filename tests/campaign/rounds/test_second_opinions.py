@@ -3,6 +3,7 @@
 import pytest
 
 from minimax_al.campaign.rounds.second_opinions import in_overlap
+from minimax_al.errors import AnsweredMeanwhileError
 
 
 def lease(campaign, author, count=12, session=None):
@@ -86,6 +87,34 @@ def test_equal_opinions_agree_and_different_ones_wait_for_a_decision(pair):
     (decided,) = campaign.two_opinions("decided")
     assert (decided.decision.author, decided.decision.class_name) == ("meg", "n/a")
     assert campaign.pick(two).class_name == "n/a"
+
+
+def test_the_later_of_two_leads_is_told_of_the_decision(pair):
+    campaign, items = pair
+    one, two = items
+    campaign.label(items, "dog", "bob", if_waiting=True)
+    campaign.decide(two, "n/a", "meg", request="one")
+    path = campaign.pick(two).path
+    with pytest.raises(AnsweredMeanwhileError, match=rf"^'meg' has decided '{path}' as 'n/a' at \d\d:\d\d UTC: "):
+        campaign.decide(items, "dog", "lea")
+    assert [campaign.pick(item).class_name for item in items] == ["dog", "n/a"]
+    assert campaign.count_conflicts() == 1  # all images of the request are refused
+    campaign.decide(two, "n/a", "meg", request="one")  # a retry
+    campaign.decide(two, "cat", "meg")  # meg's own decision
+    campaign.decide(items, None, "lea", replace=True)
+    assert [pair.decision.author for pair in campaign.two_opinions("decided")] == ["lea", "lea"]
+    with pytest.raises(AnsweredMeanwhileError, match=r"'lea' has decided '.*' as unsure at"):
+        campaign.decide(one, "cat", "meg")
+
+
+def test_what_is_no_conflict_is_not_decided(pair):
+    campaign, (one, two) = pair
+    campaign.label(one, "cat", "bob", if_waiting=True)
+    for item in (one, two):  # both agree; there is no second answer
+        with pytest.raises(AnsweredMeanwhileError, match="is no longer a conflict between two annotators"):
+            campaign.decide(item, "dog", "meg")
+    campaign.decide(one, "dog", "meg", replace=True)
+    assert [(pair.state, pair.decision.class_name) for pair in campaign.two_opinions()] == [("decided", "dog")]
 
 
 def test_one_of_the_two_annotators_may_decide(pair):

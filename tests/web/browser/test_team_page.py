@@ -60,6 +60,20 @@ def test_a_manager_decides_conflicts_and_can_undo_it(team):
     page.wait_for_function("() => document.querySelectorAll('#conflict-tiles .tile').length === 2")
     manager.saved()
     assert campaign.count_conflicts() == 2
+    campaign.decide([one.item for one in campaign.two_opinions("conflict")], "square", "lea")
+    tiles.first.click()
+    page.keyboard.press("3")
+    warning = page.locator("#warnings .warning[data-topic=decision]")
+    warning.wait_for()
+    assert "'lea' has decided" in warning.inner_text()
+    assert "as 'square' at" in warning.inner_text()
+    page.wait_for_function("() => document.querySelectorAll('#conflict-tiles .tile').length === 0")
+    assert {found.decision.author for found in campaign.two_opinions("decided")} == {"lea"}
+    warning.get_by_role("button", name="Replace by triangle").click()
+    manager.saved()
+    assert warning.count() == 0
+    decided = {(found.decision.author, found.decision.class_name) for found in campaign.two_opinions("decided")}
+    assert decided == {("lea", "square"), ("meg", "triangle")}
     assert manager.problems == []
 
 

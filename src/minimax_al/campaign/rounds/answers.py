@@ -78,6 +78,7 @@ class AnswerOptions(TypedDict, total=False):
     if_waiting: bool
     own_only: bool
     decides: bool
+    replace_decision: bool
     origin: Origin
     replaces: int | None
 
@@ -95,6 +96,7 @@ def answer(
     if_waiting: bool = False,
     own_only: bool = False,
     decides: bool = False,
+    replace_decision: bool = False,
     origin: Origin = "program",
     replaces: int | None = None,
     judge: MaskJudge | None = None,
@@ -114,6 +116,7 @@ def answer(
             has this one as revoked.
         own_only: Whether images that another author has answered keep that answer, in the same way.
         decides: Whether the answer decides a conflict between two annotators.
+        replace_decision: Whether it replaces a decision of another lead, and answers that are no conflict any more.
         origin: How the answer came.
         replaces: Id in the label history of the answer that the author has seen and corrects, 0 for none; None if the
             author has not looked.
@@ -123,9 +126,12 @@ def answer(
         Ids of the images that keep an earlier answer.
 
     Raises:
-        AnsweredMeanwhileError: An image has another answer than `replaces`.
+        AnsweredMeanwhileError: An image has another answer than `replaces`, or the answer decides what is not a
+            conflict or what another lead has decided.
     """
     check_author(author)
+    if decides and not replace_decision:
+        second_opinions.check_conflicts(connection, ids, author)
     by_others = _answered(connection, ids, author) if own_only else set()
     if replaces is not None:
         # An author who may not see another's answer cannot compare with it: that answer is kept, as without `replaces`.

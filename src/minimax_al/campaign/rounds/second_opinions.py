@@ -22,9 +22,10 @@ from minimax_al.campaign.renumbering import read_renumberings
 from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, pick_rows
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
-from minimax_al.campaign.store.history import Event, current_answer, is_valid
+from minimax_al.campaign.store.history import Event, answer_of, current_answer, is_valid
 from minimax_al.campaign.store.schema import classes, items, labels, picks
 from minimax_al.campaign.store.schema import second_opinions as opinions
+from minimax_al.errors import AnsweredMeanwhileError
 from minimax_al.report.mask_agreement import PixelTable
 
 Opinion = Literal["first", "second"]
@@ -168,6 +169,39 @@ def settle(connection: Connection, item_id: int, judge: MaskJudge | None = None)
     _store(connection, item_id, state=state, decision=None, pixels=pixels, **FREE)
 
 
+def check_conflicts(connection: Connection, item_ids: Sequence[int], author: str) -> None:
+    """Raise an error if an image is not a conflict, or if another lead has decided it.
+
+    Args:
+        connection: Connection in a write transaction.
+        item_ids: Ids of the images.
+        author: Name of the lead, who may always change decisions of their own.
+
+    Raises:
+        AnsweredMeanwhileError: An image is not a conflict, or another lead has decided it.
+    """
+    rows = _rows(connection, item_ids)
+    decisions = _answers(connection, [row.decision for row in rows.values() if row.decision is not None])
+    for item in item_ids:
+        row = rows.get(item)
+        decision = None if row is None else decisions.get(row.decision)
+        if (row is not None and row.state == "conflict") or (decision is not None and decision.author == author):
+            continue
+        path = connection.execute(select(items.c.path).where(items.c.id == item)).scalar_one()
+        if decision is None:
+            raise AnsweredMeanwhileError(f"{path!r} is no longer a conflict between two annotators: nothing was saved")
+        raise AnsweredMeanwhileError(
+            f"{decision.author!r} has decided {path!r} {_words_of(decision)} at {decision.at:%H:%M} UTC: "
+            "nothing was saved"
+        )
+
+
+def _words_of(decision: Answer) -> str:
+    if decision.class_name is not None:
+        return f"as {decision.class_name!r}"
+    return "as unsure" if decision.kind == "unsure" else "with a mask"
+
+
 def judge_again(connection: Connection, settings: CampaignSettings) -> None:
     """Decide anew which pairs of answers agree; conflicts that a lead has decided stay decided.
 
@@ -199,6 +233,11 @@ def revoked(connection: Connection, item_id: int, label_id: int, judge: MaskJudg
     if row is None or label_id not in (row.first, row.second, row.decision):
         return
     if row.decision == label_id:
+        left = answer_of(connection, item_id)
+        earlier = None if left is None else left.rewrites or left.id
+        if earlier is not None and row.second is not None and earlier > max(row.first, row.second):
+            _store(connection, item_id, decision=earlier)  # an answer that the revoked decision had replaced
+            return
         _store(connection, item_id, decision=None)
     elif row.second == label_id:
         _store(connection, item_id, second=None)

@@ -86,10 +86,12 @@ export const beat = () => call("GET", "api/job", { patience: BRIEF });
 export const getLikeliest = (items) => get(`api/likeliest?${new URLSearchParams(items.map((item) => ["item", item]))}`);
 /** The images about which two annotators disagree. */
 export const getConflicts = () => get("api/conflicts");
-/** Decides conflicts; the class null is "unsure". */
-export const decide = (author, items, className, { key }) => post("api/decide", { author, items, class_name: className }, { key });
-/** Decides a conflict by the "first" or the "second" mask. */
-export const decideMask = (author, item, mask, { key }) => post("api/decide-mask", { author, item, mask }, { key });
+/** Decides conflicts; the class null is "unsure". Status 409 if another manager has decided one, unless it is to `replace` that. */
+export const decide = (author, items, className, { key, replace = false }) =>
+  post("api/decide", { author, items, class_name: className, replace }, { key });
+/** Decides a conflict by the "first" or the "second" mask; `replace` as for `decide`. */
+export const decideMask = (author, item, mask, { key, replace = false }) =>
+  post("api/decide-mask", { author, item, mask, replace }, { key });
 /** The classes, each with its number of labels. */
 export const getClasses = () => get("api/classes");
 /** Edits of the classes; each resolves to { classes, labels }: the new list, and the number of labels that changed. */

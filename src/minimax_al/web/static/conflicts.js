@@ -19,7 +19,7 @@ export function build() {
   byId("conflict-tiles").classList.toggle("wide", masks());
   byId("conflict-open")?.addEventListener("click", confirm);
   for (const [place, side] of SIDES.entries()) byId(`conflict-${side}`)?.addEventListener("click", () => take(place));
-  on(["view"], () => state.view === "conflicts" && void read());
+  on(["view", "conflicts"], () => state.view === "conflicts" && void read());
   on(["recent", "unsent", "moment", "opened"], () => state.view === "conflicts" && show());
   on(["status", "view"], tab);
 }

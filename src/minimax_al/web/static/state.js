@@ -19,6 +19,7 @@ export const state = {
   recent: [], // actions on this page, latest first
   saves: 0, // number of acknowledged answers
   moment: 0, // version of the round: views read it again after an increase
+  conflicts: 0, // version of the conflicts: the view reads them again after an increase
 };
 
 const listeners = [];

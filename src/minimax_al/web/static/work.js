@@ -62,17 +62,17 @@ export function leave() {
 }
 
 /** Sends an entry. A page may be frozen or offline for hours: its answer must not replace one that was given meanwhile. */
-function send(author, { id, kind, items, className, waiting, unseen, decides, replaces, which, origin, of }) {
-  const how = { key: id, ifWaiting: unseen ?? waiting > 0, origin };
+function send(author, { id, kind, items, className, waiting, unseen, decides, replaces, replace, which, origin, of }) {
+  const how = { key: id, ifWaiting: unseen ?? waiting > 0, origin, replace };
   if (kind === "mask") return drafts.send(author, items[0], { ...how, decides, replaces }).catch(overtaken);
-  if (kind === "adopt") return api.decideMask(author, items[0], which, how);
-  if (decides) return api.decide(author, items, className, how);
+  if (kind === "adopt") return api.decideMask(author, items[0], which, how).catch(overtaken);
+  if (decides) return api.decide(author, items, className, how).catch(overtaken);
   if (kind === "label") return api.label(author, items, className, how);
   if (kind === "undo") return api.undo(author, id, { item: items[0], ...of });
   return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
 }
 
-/** Status 409: the image has another answer than the one that was corrected. */
+/** Status 409: the image has another answer than the one that was corrected, or another manager's decision. */
 function overtaken(error) {
   if (error.status !== 409) throw error;
   return { overtaken: error.message };
@@ -189,14 +189,35 @@ function saved(entry, { answered_before: late = [], overtaken: why }) {
   if (entry.kind === "undo") {
     holding.returned(entry.items);
   } else if (why !== undefined) {
-    void keepRefused(entry, why);
+    if (entry.kind === "mask") void keepRefused(entry, why);
+    else takeBack(entry, why);
   } else {
     if (entry.kind === "mask") void drafts.forgetSave(entry.id);
     holding.acknowledge(entry.items);
     settle(entry);
+    if (entry.replace) update({ conflicts: state.conflicts + 1 });
     if (late.length > 0) leaveAlone(entry, late);
   }
   update({ saves: state.saves + 1 });
+}
+
+/** Takes back a decision that the server refuses, since another manager has decided; it can be sent to replace theirs. */
+function takeBack(entry, why) {
+  const action = state.recent.find(({ entries }) => entries.includes(entry));
+  const known = (action?.before ?? []).filter(({ pick }) => entry.items.includes(pick.item));
+  for (const undoing of outbox.entries.filter(({ kind, items }) => kind === "undo" && entry.items.includes(items[0]))) outbox.cancel(undoing);
+  for (const { pick, ...fields } of known) Object.assign(pick, fields);
+  holding.acknowledge(entry.items);
+  update({ recent: state.recent.filter((other) => other !== action), moment: state.moment + 1, conflicts: state.conflicts + 1 });
+  const replace = () => {
+    clear("decision");
+    const { kind, items, className, which, decides } = entry;
+    for (const { pick } of known) Object.assign(pick, { answer: kind === "adopt" ? "label" : kind, class_name: className });
+    const again = outbox.add({ kind, items, className, which, decides, waiting: 0, replace: true });
+    remember({ kind: kind === "adopt" ? "label" : kind, className, before: known, entries: [again], saved: false });
+  };
+  const mine = entry.kind === "adopt" ? "your choice of mask" : describe({ kind: entry.kind, className: entry.className, before: known });
+  warn("decision", sentence(why), make("button", { type: "button", class: "link", onclick: replace }, `Replace by ${mine}`));
 }
 
 /** Keeps a mask that another answer has overtaken as a draft, and asks what to do with it. */
