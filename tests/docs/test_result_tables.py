@@ -78,7 +78,7 @@ def test_a_page_without_the_comments_of_a_table_stays_as_it_is(tables, tmp_path,
 @pytest.mark.parametrize("name", ["training", "choice", "imbalance"])
 def test_tables_of_the_page_are_those_of_the_measurements(tables, tmp_path, name):
     page = tmp_path / "results.md"
-    published = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    published = (ROOT / "docs/results_features.md").read_text(encoding="utf-8")
     page.write_text(published, encoding="utf-8")
     if name == "imbalance":
         lines = tables.imbalance(tables.read(GRID / "imbalance.csv"))
