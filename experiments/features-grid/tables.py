@@ -5,7 +5,7 @@
     python experiments/features-grid/tables.py imbalance experiments/features-grid/imbalance.csv
     python experiments/features-grid/tables.py training experiments/features-grid/mal_parts.csv
     python experiments/features-grid/tables.py choice experiments/features-grid/mal_parts.csv
-    python experiments/features-grid/tables.py curves experiments/features-grid/curves.csv --into docs/results_features.md
+    cd experiments/features-grid && python tables.py curves curves.csv --into ../../docs/results_features.md
 
 `--into` replaces the lines between the comments `table: NAME` and `end of table`. `curves` has mean ± standard
 deviation at every number of labels, `short` the mean at the last one. `imbalance` has accuracy and, in parentheses,
