@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minimax_al.campaign import Campaign
 from minimax_al.campaign.store.history import answer_of
+from minimax_al.data.mask_store import MaskFiles
 from minimax_al.errors import AnsweredMeanwhileError, CampaignError, DataError
 from minimax_al.report.mask_agreement import PixelTable
 
@@ -151,6 +153,76 @@ def test_an_annotator_goes_on_with_masks_that_a_change_of_classes_rewrote(shared
     assert [pair.state for pair in campaign.two_opinions()] == ["agreed"]
     with pytest.raises(AnsweredMeanwhileError, match=r"the classes were changed at \d\d:\d\d UTC, after you opened"):
         campaign.label_mask(one, GROUND, "ann", replaces=1)
+
+
+@pytest.fixture
+def reading(shared, monkeypatch):
+    """Let `meanwhile(other)` run whenever a mask is decoded, with the campaign opened by another process."""
+    campaign, _ = shared
+    load, busy = MaskFiles.load, []
+    with Campaign.open(campaign.folder, wait_seconds=0.1) as other:
+
+        def on_load(meanwhile):
+            def loaded(masks, name):
+                if not busy:
+                    busy.append(name)
+                    meanwhile(other)
+                    busy.clear()
+                return load(masks, name)
+
+            monkeypatch.setattr(MaskFiles, "load", loaded)
+
+        yield on_load
+
+
+def test_others_write_while_masks_are_decoded(shared, reading):
+    campaign, (one, two) = shared
+    campaign.label_mask(two, HALF, "bob", if_waiting=True)
+    decoded = []
+
+    def meanwhile(other):
+        with other.store.writing():  # refused after 0.1 seconds if the answer held the lock
+            decoded.append(True)
+
+    reading(meanwhile)
+    campaign.label_mask(one, HALF, "bob", if_waiting=True)
+    campaign.decide_mask(one, "first", "meg")
+    decoded.clear()
+    campaign.undo("meg", one)  # both masks are compared again
+    assert decoded
+    decoded.clear()
+    campaign.reorder_classes(["bird", "sky", "ground"])
+    assert decoded
+    assert campaign.count_conflicts() == 2
+
+
+def test_a_comparison_is_of_the_masks_that_are_stored_with_it(shared, reading):
+    campaign, (one, _) = shared
+    corrected = []
+
+    def meanwhile(other):
+        if not corrected:
+            corrected.append(other.label_mask(one, HALF, "ann"))
+
+    reading(meanwhile)
+    campaign.label_mask(one, HALF, "bob", if_waiting=True)
+    assert corrected == [[]]
+    assert [(pair.state, pair.agreement) for pair in campaign.two_opinions()] == [("agreed", 1.0)]
+
+
+def test_a_class_change_rewrites_masks_that_came_while_others_were_decoded(shared, reading):
+    campaign, (one, two) = shared
+    came = []
+
+    def meanwhile(other):
+        if not came:
+            came.append(other.label_mask(two, HALF, "bob"))
+
+    reading(meanwhile)
+    campaign.reorder_classes(["bird", "sky", "ground"])
+    assert came == [[]]
+    found = [campaign.masks.load(current(campaign, item).mask)[0, ::5].tolist() for item in (one, two)]
+    assert found == [[2, 2, 2, 2], [2, 2, 0, 0]]
 
 
 def test_the_team_has_the_agreement_of_its_pixels(make_campaign):

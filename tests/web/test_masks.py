@@ -9,6 +9,7 @@ from skimage.segmentation import slic
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
+from minimax_al.data.mask_store import MaskFiles
 from minimax_al.data.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
 from minimax_al.errors import CampaignError
 from minimax_al.web.roles import Tokens
@@ -304,3 +305,23 @@ def test_a_preview_is_at_most_2048_pixels_wide(tmp_path, make_client, size, prev
         assert Image.open(io.BytesIO(answer.content)).size == preview
         known = {"If-None-Match": answer.headers["ETag"]}
         assert client.get("/previews/1", headers=known).status_code == 304
+
+
+def test_tiles_and_maps_of_a_conflict_that_the_browser_has_are_not_read_again(make_campaign, make_client, monkeypatch):
+    campaign = make_campaign(task="segmentation", classes=["ground", "bird"], overlap=1.0)
+    client = make_client(campaign)
+    campaign.query(1)
+    (pick,) = campaign.picks()
+    for author, number in (("ann", 0), ("bob", 1)):
+        campaign.label_mask(pick.item, np.full((16, 20), number, np.uint8), author, if_waiting=True)
+    urls = [f"/opinions/{pick.item}/{layer}.png" for layer in ("first", "second", "difference")]
+    urls += [f"/api/opinions/{pick.item}/{which}" for which in ("first", "second")]
+    tags = {url: client.get(url).headers["ETag"] for url in urls}
+    assert len(set(tags.values())) == 5
+    load = MaskFiles.load
+    monkeypatch.setattr(MaskFiles, "load", lambda *_: pytest.fail("a mask was read"))
+    for url, tag in tags.items():
+        assert client.get(url, headers={"If-None-Match": tag}).status_code == 304
+    monkeypatch.setattr(MaskFiles, "load", load)
+    campaign.reorder_classes(["bird", "ground"])  # the numbers change, the files of both annotators do not
+    assert all(client.get(url, headers={"If-None-Match": tag}).status_code == 200 for url, tag in tags.items())

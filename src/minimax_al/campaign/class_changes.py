@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, update
 
-from minimax_al.campaign.mask_opinions import load_as_of_today
-from minimax_al.campaign.renumbering import read_renumberings, record_renumbering
+from minimax_al.campaign.renumbering import numbers_since, read_renumberings, record_renumbering
 from minimax_al.campaign.rounds import second_opinions
 from minimax_al.campaign.rounds.answers import take, withdraw
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_id, class_ids, store_order
 from minimax_al.campaign.store.history import Event, current_labels, newest_answers
+from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.campaign.store.schema import picks
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.errors import ConfigurationError, DataError
@@ -33,6 +33,15 @@ Content = tuple[int | None, str | None]
 """Class and mask of an answer; neither for "unsure"."""
 
 
+Rewritten = Precomputed[tuple[str, bytes], str]
+"""Names of masks that were written anew, by the former name and the new number of each number."""
+
+
+def rewriting(masks: MaskFiles) -> Rewritten:
+    """Return the store of masks that are decoded and written anew while no transaction is open."""
+    return Precomputed(lambda key: masks.save(np.frombuffer(key[1], np.uint8)[masks.load(key[0])]))
+
+
 @dataclass(frozen=True)
 class ClassChange:
     """Transaction in which the classes change.
@@ -41,12 +50,14 @@ class ClassChange:
         connection: Connection in a write transaction.
         settings: Settings of the campaign.
         masks: Masks of the campaign.
+        rewritten: Masks that were written with new numbers, see `rewriting`.
         now: Current time.
     """
 
     connection: Connection
     settings: CampaignSettings
     masks: MaskFiles
+    rewritten: Rewritten
     now: datetime
 
     def merge(self, names: Sequence[str], into: str) -> int:
@@ -75,7 +86,7 @@ class ClassChange:
             if row.mask is None:
                 shown = [names[row.class_id]]
             else:
-                shown = [order[number] for number in np.unique(self.masks.load(row.mask)) if number < len(order)]
+                shown = [order[number] for number in self.masks.numbers(row.mask) if number < len(order)]
             for name in shown:
                 counts[name] += 1
         return counts
@@ -132,14 +143,15 @@ class ClassChange:
         """Store the order of the classes and the answers that follow from it; return how many images changed."""
         before = list(class_ids(self.connection).values())
         store_order(self.connection, order)
+        rows = newest_answers(self.connection)
         if self.settings.task == "classification":
-            changed = self._rewrite(lambda row: self._new_class(row, becomes))
+            changed = self._rewrite(rows, lambda row: self._new_class(row, becomes))
         else:
             after = [becomes(one) for one in before]
             numbers = {old: IGNORED if new is None else order.index(new) for old, new in enumerate(after)}
-            renumbered = self._renumbered(numbers)
+            new = self._new_masks(rows, numbers)
             record_renumbering(self.connection, numbers)
-            changed = self._rewrite(renumbered)
+            changed = self._rewrite(rows, lambda row: (None, new.get(row.id, row.mask)))
         second_opinions.judge_again(self.connection, self.settings)
         return changed
 
@@ -147,22 +159,24 @@ class ClassChange:
         """Return the new class of an answer; its former one where the class leaves without another."""
         return (None if row.class_id is None else becomes(row.class_id) or row.class_id), None
 
-    def _renumbered(self, numbers: Mapping[int, int]) -> Callable[[Row[Any]], Content]:
-        """Return the function that writes the mask of an answer with the new class numbers, where they differ."""
+    def _new_masks(self, rows: Sequence[Row[Any]], numbers: Mapping[int, int]) -> dict[int, str]:
+        """Return the masks of answers with the new class numbers, by id in the history, where they differ.
+
+        Raises:
+            NotComputedError: Some masks are not written yet.
+        """
         changes = read_renumberings(self.connection)
         table = np.arange(IGNORED + 1, dtype=np.uint8)
         table[list(numbers)] = list(numbers.values())
+        wanted: dict[int, tuple[str, bytes]] = {}
+        for row in rows:
+            if row.mask is not None:
+                today = table[numbers_since(changes, row.id)]
+                if any(today[number] != number for number in self.masks.numbers(row.mask)):
+                    wanted[row.id] = (row.mask, today.tobytes())
+        return dict(zip(wanted, self.rewritten.of(list(wanted.values())), strict=True))
 
-        def write(row: Row[Any]) -> Content:
-            if row.mask is None:
-                return None, None
-            mask = load_as_of_today(self.masks, changes, row.id, row.mask)
-            renumbered = table[mask]
-            return None, row.mask if (renumbered == mask).all() else self.masks.save(renumbered)
-
-        return write
-
-    def _rewrite(self, renewed: Callable[[Row[Any]], Content]) -> int:
+    def _rewrite(self, rows: Sequence[Row[Any]], renewed: Callable[[Row[Any]], Content]) -> int:
         """Write answers anew, each as its author's; return for how many images the current one changed.
 
         Earlier answers of an image are rewritten too: an undo makes one of them current again. The order stays, so
@@ -170,11 +184,11 @@ class ClassChange:
         """
         events: list[tuple[int, Event]] = []
         changed = 0
-        for _, answers in groupby(newest_answers(self.connection), key=lambda row: row.item_id):
-            rows = [(row, (row.class_id, row.mask), renewed(row)) for row in answers]
-            first = next((place for place, (_, old, new) in enumerate(rows) if old != new), len(rows))
-            events += [(row.id, self._event(row, new)) for row, _, new in rows[first:]]
-            changed += first < len(rows) and rows[-1][1] != rows[-1][2]
+        for _, answers in groupby(rows, key=lambda row: row.item_id):
+            contents = [(row, (row.class_id, row.mask), renewed(row)) for row in answers]
+            first = next((place for place, (_, old, new) in enumerate(contents) if old != new), len(contents))
+            events += [(row.id, self._event(row, new)) for row, _, new in contents[first:]]
+            changed += first < len(contents) and contents[-1][1] != contents[-1][2]
         # In the order of the history, which is that of labelling.
         take(self.connection, [event for _, event in sorted(events, key=lambda one: one[0])], self.settings)
         return changed
@@ -186,7 +200,7 @@ class ClassChange:
         if self.settings.task == "classification":
             return [row for row in self._labels() if row.class_id == identity]
         number = list(class_ids(self.connection).values()).index(identity)
-        return [row for row in self._labels() if (self.masks.load(row.mask) == number).any()]
+        return [row for row in self._labels() if number in self.masks.numbers(row.mask)]
 
     def _event(self, row: Row[Any], content: Content) -> Event:
         answer = row.rewrites or row.id

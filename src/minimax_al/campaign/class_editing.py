@@ -1,13 +1,16 @@
 """Part of a campaign that changes labels afterwards: edits of the classes, and withdrawal of labels."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from minimax_al.campaign.class_changes import ClassChange
+from minimax_al.campaign.class_changes import ClassChange, rewriting
 from minimax_al.campaign.labelling import Item
 from minimax_al.campaign.leading import Leading
 from minimax_al.campaign.rounds.answers import find_items, withdraw
 from minimax_al.campaign.store.classes import add_classes, store_name
+from minimax_al.campaign.store.precomputed import retried
+
+T = TypeVar("T")
 
 
 class ClassEditing(Leading):
@@ -21,7 +24,7 @@ class ClassEditing(Leading):
     def count_class_labels(self) -> dict[str, int]:
         """Return the number of labels of each class, by name; of masks that show the class in segmentation."""
         with self.store.reading() as connection:
-            return ClassChange(connection, self.settings, self.masks, self.now()).count()
+            return ClassChange(connection, self.settings, self.masks, rewriting(self.masks), self.now()).count()
 
     def rename_class(self, old: str, new: str) -> None:
         """Rename a class; its labels stay with it.
@@ -48,8 +51,7 @@ class ClassEditing(Leading):
             UnknownNameError: A class does not exist.
             ConfigurationError: `into` is among `names`, or only one class would remain.
         """
-        with self._changing_classes() as change:
-            return change.merge(names, into)
+        return self._change_classes(lambda change: change.merge(names, into))
 
     def remove_class(self, name: str, *, withdraw_labels: bool = False) -> int:
         """Remove a class.
@@ -67,8 +69,7 @@ class ClassEditing(Leading):
             DataError: It has labels, and `withdraw_labels` is not set.
             ConfigurationError: One class alone would remain.
         """
-        with self._changing_classes() as change:
-            return change.remove(name, withdraw_labels=withdraw_labels)
+        return self._change_classes(lambda change: change.remove(name, withdraw_labels=withdraw_labels))
 
     def reorder_classes(self, names: Sequence[str]) -> None:
         """Change the order of the classes, which is that of the keys on the page and of the numbers in masks.
@@ -79,14 +80,19 @@ class ClassEditing(Leading):
         Raises:
             DataError: A class is missing, unknown, or there twice.
         """
-        with self._changing_classes() as change:
-            change.reorder(names)
+        self._change_classes(lambda change: change.reorder(names))
 
-    @contextmanager
-    def _changing_classes(self) -> Iterator[ClassChange]:
-        with self.store.writing() as connection:
-            yield ClassChange(connection, self.settings, self.masks, self.now())
+    def _change_classes(self, make: Callable[[ClassChange], T]) -> T:
+        """Run a change of the classes in a transaction; masks are written anew before it."""
+        rewritten = rewriting(self.masks)
+
+        def change() -> T:
+            with self.store.writing() as connection:
+                return make(ClassChange(connection, self.settings, self.masks, rewritten, self.now()))
+
+        found = retried(change)
         self.views.clear()  # predicted pixels are numbers of the former classes
+        return found
 
     def withdraw_labels(self, images: Sequence[Item], author: str) -> int:
         """Withdraw the answers of images, of every author; the history keeps them as withdrawn.

@@ -27,6 +27,7 @@ from minimax_al.campaign.store.history import (
     image_and_mask,
 )
 from minimax_al.campaign.store.idempotency import once
+from minimax_al.campaign.store.precomputed import retried
 from minimax_al.campaign.store.stored_settings import read_settings
 from minimax_al.data.locations.location import Location, known_location
 from minimax_al.errors import CampaignError, UnknownNameError
@@ -341,17 +342,22 @@ class Labelling:
         Raises:
             CampaignError: The author has no answer to revoke, or the last one is another than expected.
         """
-        with self.store.writing() as connection:
-            now = self.now()
+        judge = MaskJudge.of(self.context)
 
-            def revoke() -> list[Any]:
-                found = None if item is None else find_items(connection, [item])[0]
-                number = None if class_name is None else class_id(connection, class_name)
-                expected = None if kind is None else ExpectedAnswer(kind, number)
-                return list(undo(connection, author, now, found, expected, judge=MaskJudge.of(self.context)))
+        def undo_once() -> Undone:
+            with self.store.writing() as connection:
+                now = self.now()
 
-            body = ("undo", item, kind, class_name)
-            return Undone(*once(connection, author, request, revoke, now=now, body=body))
+                def revoke() -> list[Any]:
+                    found = None if item is None else find_items(connection, [item])[0]
+                    number = None if class_name is None else class_id(connection, class_name)
+                    expected = None if kind is None else ExpectedAnswer(kind, number)
+                    return list(undo(connection, author, now, found, expected, judge=judge))
+
+                body = ("undo", item, kind, class_name)
+                return Undone(*once(connection, author, request, revoke, now=now, body=body))
+
+        return retried(undo_once)
 
     def labels(self) -> dict[str, str | None]:
         """Return the current label of each image by path; for masks the name of the mask."""
@@ -375,25 +381,30 @@ class Labelling:
         request: str | None = None,
         **options: Unpack[AnswerOptions],
     ) -> list[int]:
-        with self.store.writing() as connection:
-            now = self.now()
+        judge = MaskJudge.of(self.context)
+        body: tuple[object, ...] = (kind, as_items(given), class_name, mask)
+        if options.get("origin") == BULK:  # other origins leave the digest of older versions
+            body = (*body, BULK)
 
-            def change() -> list[int]:
-                return answer(
-                    connection,
-                    find_items(connection, as_items(given)),
-                    kind,
-                    author,
-                    settings=self.settings,
-                    now=now,
-                    class_id=None if class_name is None else class_id(connection, str(class_name)),
-                    mask=mask,
-                    judge=MaskJudge.of(self.context),
-                    **options,
-                )
+        def answer_once() -> list[int]:
+            with self.store.writing() as connection:
+                now = self.now()
 
-            body: tuple[object, ...] = (kind, as_items(given), class_name, mask)
-            if options.get("origin") == BULK:  # other origins leave the digest of older versions
-                body = (*body, BULK)
-            left: list[int] = once(connection, author, request, change, now=now, body=body)
-            return left
+                def change() -> list[int]:
+                    return answer(
+                        connection,
+                        find_items(connection, as_items(given)),
+                        kind,
+                        author,
+                        settings=self.settings,
+                        now=now,
+                        class_id=None if class_name is None else class_id(connection, str(class_name)),
+                        mask=mask,
+                        judge=judge,
+                        **options,
+                    )
+
+                left: list[int] = once(connection, author, request, change, now=now, body=body)
+                return left
+
+        return retried(answer_once)

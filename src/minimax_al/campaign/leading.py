@@ -1,11 +1,12 @@
 """Part of a campaign for its lead: lend images to other tools, decide conflicts between annotators."""
 
+import hashlib
 from collections.abc import Sequence
 
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.labelling import Item, Labelling
 from minimax_al.campaign.mask_opinions import load_as_of_today
-from minimax_al.campaign.renumbering import read_renumberings
+from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings
 from minimax_al.campaign.rounds.answers import find_items
 from minimax_al.campaign.rounds.leases import lend, recall
 from minimax_al.campaign.rounds.rounds import check_open
@@ -134,13 +135,30 @@ class Leading(Labelling):
         Raises:
             DataError: The image does not exist, or nobody has drawn this mask of it.
         """
+        changes, given = self._find_opinion(item, which)
+        return load_as_of_today(self.masks, changes, *given)
+
+    def opinion_version(self, item: Item, which: Opinion) -> str:
+        """Return a text that changes with the mask of `opinion_mask`, without reading its file.
+
+        Args:
+            item: Image, by id or path.
+            which: "first" or "second" annotator, as in `two_opinions`.
+
+        Raises:
+            DataError: The image does not exist, or nobody has drawn this mask of it.
+        """
+        changes, (label_id, name) = self._find_opinion(item, which)
+        return f"{name}-{hashlib.sha256(numbers_since(changes, label_id).tobytes()).hexdigest()[:16]}"
+
+    def _find_opinion(self, item: Item, which: Opinion) -> tuple[list[Renumbering], tuple[int, str]]:
         with self.store.reading() as connection:
             (found,) = find_items(connection, [item])
             given = mask_of_opinion(connection, found, which)
             changes = read_renumberings(connection)
         if given is None:
             raise DataError(f"image {item!r} has no mask of a {which} annotator")
-        return load_as_of_today(self.masks, changes, *given)
+        return changes, given
 
     def two_opinions(self, state: str | None = None) -> list[TwoOpinions]:
         """Return the images that two annotators answered independently.

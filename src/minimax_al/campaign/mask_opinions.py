@@ -5,7 +5,7 @@ IoU, kappa) never reads the masks again. Counts stay right after a change of the
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from sqlalchemy import Connection
@@ -13,20 +13,26 @@ from sqlalchemy import Connection
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings
 from minimax_al.campaign.store.history import last_event
+from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.data.mask_store import Mask, MaskFiles
 from minimax_al.report.mask_agreement import PixelTable
 
+_Version = tuple[str, bytes]
+"""Name of a mask, and today's number of each of its numbers."""
 
-class MaskJudge(NamedTuple):
+
+class MaskJudge:
     """Judge of whether two masks of one image agree.
 
-    Attributes:
+    Args:
         masks: Masks of the campaign.
         least: Share of the drawn pixels with the same class from which on two masks agree.
     """
 
-    masks: MaskFiles
-    least: float
+    def __init__(self, masks: MaskFiles, least: float) -> None:
+        self.least = least
+        self._masks = masks
+        self._tables = Precomputed(self._compare)
 
     @classmethod
     def of(cls, context: CampaignContext) -> Self | None:
@@ -43,10 +49,16 @@ class MaskJudge(NamedTuple):
             second: The same of the second mask.
 
         Raises:
+            NotComputedError: They were not compared yet; see `retried`.
             CampaignError: A mask's file is gone or damaged.
         """
         changes = read_renumberings(connection)
-        return PixelTable.of(*(load_as_of_today(self.masks, changes, *mask) for mask in (first, second)))
+        one, other = ((name, numbers_since(changes, label_id).tobytes()) for label_id, name in (first, second))
+        (table,) = self._tables.of([(one, other)])
+        return table
+
+    def _compare(self, pair: tuple[_Version, _Version]) -> PixelTable:
+        return PixelTable.of(*(np.frombuffer(numbers, np.uint8)[self._masks.load(name)] for name, numbers in pair))
 
 
 def load_as_of_today(masks: MaskFiles, changes: Sequence[Renumbering], label_id: int, name: str) -> Mask:

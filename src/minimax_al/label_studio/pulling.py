@@ -20,6 +20,7 @@ from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, Kind, current_answers
+from minimax_al.campaign.store.precomputed import retried
 from minimax_al.campaign.store.schema import labels, picks, rounds
 from minimax_al.data.mask_store import check_mask
 from minimax_al.errors import DataError, nearest
@@ -219,6 +220,10 @@ def _take(campaign: Campaign, incoming: Sequence[_Incoming]) -> Pull:
     """Add new annotations in one transaction, in the order of their times."""
     if not incoming:
         return Pull()
+    return retried(_take_once, campaign, incoming, MaskJudge.of(campaign.context))
+
+
+def _take_once(campaign: Campaign, incoming: Sequence[_Incoming], judge: MaskJudge | None) -> Pull:
     ids = list({one.event.item_id for one in incoming})
     with campaign.store.writing() as connection:
         known, held = _known(connection, ids), _held(connection, ids)
@@ -228,7 +233,7 @@ def _take(campaign: Campaign, incoming: Sequence[_Incoming]) -> Pull:
         old = [one for one in new if _is_overtaken(one.event, held.get(one.event.item_id))]
         record_superseded(connection, [one.event for one in old], campaign.now())
         live = [one for one in new if one not in old]
-        _take_back(connection, live, held, campaign)
+        _take_back(connection, live, held, campaign.now(), judge)
         take(connection, [one.event for one in live], campaign.settings)
     counts = _count(live, set(held))
     return replace(counts, overtaken=len(old), unchanged=len(incoming) - len(new))
@@ -249,7 +254,11 @@ def _is_overtaken(event: Event, held: _Held | None) -> bool:
 
 
 def _take_back(
-    connection: Connection, incoming: Iterable[_Incoming], held: Mapping[int, _Held], campaign: Campaign
+    connection: Connection,
+    incoming: Iterable[_Incoming],
+    held: Mapping[int, _Held],
+    now: datetime,
+    judge: MaskJudge | None,
 ) -> None:
     """Revoke the labels of annotations that were cancelled after a pull had imported them."""
     for event, created in incoming:
@@ -257,8 +266,7 @@ def _take_back(
         if event.kind != "skip" or before is None or before.author != event.author:
             continue
         if created <= before.at < event.at:
-            judge = MaskJudge.of(campaign.context)
-            undo(connection, event.author, campaign.now(), event.item_id, judge=judge)
+            undo(connection, event.author, now, event.item_id, judge=judge)
 
 
 def _count(incoming: Iterable[_Incoming], labelled: set[int]) -> Pull:

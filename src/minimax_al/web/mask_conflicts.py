@@ -1,6 +1,5 @@
 """Routes for conflicts between two masks of one image, for managers: both masks, and where they differ."""
 
-import hashlib
 from typing import Annotated, Literal
 
 import numpy as np
@@ -43,7 +42,10 @@ async def opinion(
     """Return the class numbers of one annotator's mask, row by row, one byte each."""
 
     def read(state: State, item: int, known: str | None) -> Response:
-        return as_map(state.campaign.opinion_mask(item, which), known, encodings or "")
+        tag = f'"{state.campaign.opinion_version(item, which)}"'
+        if has_tag(known, tag):
+            return unchanged(tag)
+        return as_map(state.campaign.opinion_mask(item, which), known, encodings or "", tag)
 
     return await decoded(state, read, item, known)
 
@@ -56,14 +58,16 @@ async def tile(
 
     def read(state: State, item: int, known: str | None) -> Response:
         campaign = state.campaign
+        sides: tuple[Opinion, ...] = ("first", "second") if layer == "difference" else (layer,)
+        versions = "-".join(campaign.opinion_version(item, side) for side in sides)
+        tag = f'"{layer}-{len(campaign.classes)}-{versions}"'
+        if has_tag(known, tag):
+            return unchanged(tag)
         if layer == "difference":
             one, other = (_reduced(campaign.opinion_mask(item, which)) for which in ("first", "second"))
             content = as_heat(np.where(one == other, 0, IGNORED).astype(np.uint8))
         else:
             content = in_class_colours(_reduced(campaign.opinion_mask(item, layer)), len(campaign.classes))
-        tag = f'"{hashlib.sha256(content).hexdigest()}"'
-        if has_tag(known, tag):
-            return unchanged(tag)
         return Response(content, media_type="image/png", headers={"ETag": tag})
 
     return await decoded(state, read, item, known)

@@ -132,16 +132,17 @@ def _map_of(state: State, item: int, canvas: Canvas, kind: PixelKind, author: st
         return np.asarray(image)
 
 
-def as_map(values: NDArray[Any], known: str | None, encodings: str) -> Response:
+def as_map(values: NDArray[Any], known: str | None, encodings: str, tag: str | None = None) -> Response:
     """Return a map of pixels as an answer.
 
     Args:
         values: Map, shape (h, w), dtype uint8 or uint16.
         known: ETag of the copy in the browser.
         encodings: Encodings that the browser accepts.
+        tag: ETag of the map; None for that of its content.
     """
     content = np.ascontiguousarray(values).tobytes()
-    tag = f'"{hashlib.sha256(content).hexdigest()}"'
+    tag = tag or f'"{hashlib.sha256(content).hexdigest()}"'
     if has_tag(known, tag):
         return unchanged(tag)
     headers = {"ETag": tag, "Pixels-Size": f"{values.shape[1]}x{values.shape[0]}", "Vary": "Accept-Encoding"}
