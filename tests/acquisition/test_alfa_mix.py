@@ -20,11 +20,15 @@ def case(images=60, labels=12, width=5, classes=4, seed=0):
     return 2 * draw(images, width), draw(classes, width), draw(classes), draw(labels, width), targets
 
 
-def changed_by_mixing(arguments, epsilon):
+def changed_by_mixing(arguments, epsilon, normalised=False):
     """Which images change their class for some anchor, by the formulas of the paper with automatic gradients."""
     pool, weight, bias, labelled, targets = arguments
+
+    def head(inputs):
+        return F.linear(F.normalize(inputs) if normalised else inputs, weight, bias)
+
     z = pool.clone().requires_grad_()
-    logits = F.linear(z, weight, bias)
+    logits = head(z)
     predicted = logits.argmax(dim=1)
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, predicted, reduction="sum"), z)
     changed = torch.zeros(len(pool), dtype=torch.bool)
@@ -34,7 +38,7 @@ def changed_by_mixing(arguments, epsilon):
         length = difference.norm(dim=1, keepdim=True) / gradient.norm(dim=1, keepdim=True)
         alpha = epsilon * length * gradient / difference
         mixed = (1 - alpha) * pool + alpha * own.mean(dim=0)
-        changed |= F.linear(mixed, weight, bias).argmax(dim=1) != predicted
+        changed |= head(mixed).argmax(dim=1) != predicted
     return changed
 
 
@@ -49,6 +53,27 @@ def test_the_smallest_mixing_is_where_the_mixed_class_changes(seed):
     at = finite.sort().values[len(finite) // 2]
     before, after = (changed_by_mixing(arguments, float(at) * factor) for factor in (1 - 1e-9, 1 + 1e-9))
     assert int(after.sum()) == int(before.sum()) + 1
+
+
+@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("shares", [[0.25, 0.25, 0.25, 0.25], [0.94, 0.03, 0.02, 0.01], [0.01, 0.97, 0.01, 0.01]])
+def test_a_cosine_classifiers_prior_weighs_as_in_its_own_logits(shares, unit):
+    pool, weight, _, labelled, targets = case(200, seed=5)
+    pool = F.normalize(pool) if unit else pool
+    arguments = (pool, 4 * F.normalize(weight), torch.tensor(shares, dtype=torch.float64).log(), labelled, targets)
+    smallest = smallest_mixing(*arguments, normalised=True)
+    for epsilon in (0.01, 0.1, 0.3, 1.0, 3.0):
+        assert (smallest < epsilon).tolist() == changed_by_mixing(arguments, epsilon, normalised=True).tolist()
+    assert 20 < int(smallest.isfinite().sum()) <= 200
+    if unit and max(shares) > 0.25:
+        # As linear logits of inputs that grow, the prior would weigh less and less.
+        assert (smallest_mixing(*arguments) - smallest).abs().nan_to_num(nan=0, posinf=1).max() > 0.1
+
+
+def test_a_zero_vector_has_no_direction_to_be_mixed():
+    pool, weight, bias, labelled, targets = case(3)
+    pool[1] = 0
+    assert smallest_mixing(pool, weight, bias, labelled, targets, normalised=True).isinf().tolist()[1]
 
 
 def test_candidates_are_those_of_the_first_step_with_more_than_the_budget():

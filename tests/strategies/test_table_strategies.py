@@ -59,7 +59,11 @@ def test_alfa_mix_mixes_towards_the_classes_of_the_labels(stage):
         labelled=labelled,
         targets=round_.targets[round_.labelled],
         generator=round_.generator("query"),
+        normalised=models.last_layer_normalises,
     )
+    assert models.last_layer_normalises == hasattr(models.task_model.head, "logits_of")
+    twice = models.last_layer(2 * features) if models.last_layer_normalises else models.last_layer(features)
+    torch.testing.assert_close(twice, logits)  # the length of an input counts in a linear last layer alone
     assert picked("alfa_mix", stage) == round_.unlabelled[expected].tolist()
 
 

@@ -9,6 +9,11 @@ unlabelled feature z is mixed with an anchor z*, the mean feature of a class: α
 Along this ray each difference of logits, l_ŷ − l_k, is linear. So the class changes at the first k whose difference
 reaches 0, at the length t* = min_k (l_ŷ − l_k) / s_k over the slopes s_k > 0, and it stays changed. The smallest mixing
 of an image is therefore ε* = t* / max_z* ‖z* − z‖: no image is mixed, and no ε is tried out.
+
+A cosine classifier divides its input by its length: its logits are V z / ‖z‖ + b, where b is the log prior of the
+classes. Its gradient is orthogonal to z, so that ‖z + t ĝ‖ and with it the weight of b next to V z stay those of the
+classifier. With t = ‖z‖ tan θ the difference of logits is a cos θ + s sin θ + c, where a = (v_ŷ − v_k)ᵀ z / ‖z‖,
+s = (v_ŷ − v_k)ᵀ ĝ and c = b_ŷ − b_k; it is 0 first at θ = atan2(s, a) + arccos(−c / √(a² + s²)).
 """
 
 import math
@@ -42,6 +47,7 @@ def alfa_mix(
     targets: Array,
     generator: torch.Generator,
     step: float = 1 / 32,
+    normalised: bool = False,
 ) -> Tensor:
     """Return images whose class changes under the smallest mixing, one per k-means cluster.
 
@@ -59,6 +65,7 @@ def alfa_mix(
         targets: Classes of the labelled images, shape (L,) whole numbers below K.
         generator: CPU generator of k-means and of the uniform draws.
         step: Step of ε·√d, in (0, 1]; the paper's program uses 1/32.
+        normalised: Whether the last layer divides its input by its length, as a cosine classifier does.
 
     Returns:
         Shape (b,), int64, the largest clusters first, on the device of `features`.
@@ -80,7 +87,8 @@ def alfa_mix(
     budget = check_budget(budget, len(rows))
     if not 0 < step <= 1:
         raise ConfigurationError(f"step={step!r} is not a number above 0 and at most 1")
-    smallest = smallest_mixing(rows, weight, bias, labelled, targets) * math.sqrt(rows.shape[1])
+    mixing = smallest_mixing(rows, weight, bias, labelled, targets, normalised=normalised)
+    smallest = mixing * math.sqrt(rows.shape[1])
     candidates = _changed(smallest, budget, step)
     chosen = candidates[:0]
     if len(candidates):
@@ -97,7 +105,13 @@ def alfa_mix(
 
 
 def smallest_mixing(
-    features: FeatureMatrix, weight: Array, bias: Array, labelled: FeatureMatrix, targets: Array
+    features: FeatureMatrix,
+    weight: Array,
+    bias: Array,
+    labelled: FeatureMatrix,
+    targets: Array,
+    *,
+    normalised: bool = False,
 ) -> Tensor:
     """Return the smallest mixing ε* that changes each image's predicted class.
 
@@ -107,6 +121,7 @@ def smallest_mixing(
         bias: Bias b of the last layer, shape (K,).
         labelled: Inputs of the last layer for the labelled images, shape (L, d).
         targets: Classes of the labelled images, shape (L,) whole numbers below K.
+        normalised: Whether the last layer divides its input by its length, as a cosine classifier does.
 
     Returns:
         Shape (N,), float64; infinite where no mixing changes the class.
@@ -125,18 +140,43 @@ def smallest_mixing(
     smallest = torch.empty(len(rows), dtype=torch.float64, device=device)
     for span in spans(len(rows), BLOCK_ROWS):
         block = rows[span].double()
-        logits = torch.addmm(b, block, V.T)
-        errors, predicted = _errors(logits)
-        # V g = V Vᵀ (p − e_ŷ) and ‖g‖² = (p − e_ŷ)ᵀ V Vᵀ (p − e_ŷ): the gradient itself is not formed.
-        along = errors @ gram
-        length = (errors * along).sum(dim=1).clamp_min(0).sqrt()[:, None]
-        gaps = logits.gather(1, predicted) - logits
-        slopes = (along - along.gather(1, predicted)) / length
-        reached = torch.where(slopes > 0, gaps / slopes, torch.inf).amin(dim=1)
+        reached = (_reached_by_angle if normalised else _reached)(block, V, b, gram)
         farthest = torch.cdist(block, anchors).amax(dim=1)
         # An image on all anchors is never moved, whatever ε.
         smallest[span] = torch.where(farthest > 0, reached / farthest, torch.inf)
     return smallest
+
+
+def _reached(block: Tensor, V: Tensor, b: Tensor, gram: Tensor) -> Tensor:
+    """Return the length at which the class of V z + b changes along the gradient, (B,); infinite if it never does."""
+    logits = torch.addmm(b, block, V.T)
+    errors, predicted = _errors(logits)
+    # V g = V Vᵀ (p − e_ŷ) and ‖g‖² = (p − e_ŷ)ᵀ V Vᵀ (p − e_ŷ): the gradient itself is not formed.
+    along = errors @ gram
+    length = (errors * along).sum(dim=1).clamp_min(0).sqrt()[:, None]
+    gaps = logits.gather(1, predicted) - logits
+    slopes = (along - along.gather(1, predicted)) / length
+    return torch.where(slopes > 0, gaps / slopes, torch.inf).amin(dim=1)
+
+
+def _reached_by_angle(block: Tensor, V: Tensor, b: Tensor, gram: Tensor) -> Tensor:
+    """Return the same for the logits V z / ‖z‖ + b of a cosine classifier."""
+    norms = block.norm(dim=1, keepdim=True)
+    cosines = torch.nn.functional.normalize(block) @ V.T
+    errors, predicted = _errors(cosines + b)
+    # The gradient is that of the direction without its part along z: V g = G e − (V ẑ)(ẑᵀ Vᵀ e), both divided by ‖z‖.
+    radial = (errors * cosines).sum(dim=1, keepdim=True)
+    along = errors @ gram - cosines * radial
+    length = ((errors @ gram * errors).sum(dim=1, keepdim=True) - radial**2).clamp_min(0).sqrt()
+    a = cosines.gather(1, predicted) - cosines
+    s = (along.gather(1, predicted) - along) / length
+    c = (b[predicted] - b).expand_as(a)
+    radius = torch.hypot(a, s)
+    # arccos is NaN where |c| > √(a² + s²): the other class is never reached, as where θ is a right angle or more.
+    theta = torch.atan2(s, a) + torch.arccos(-c / radius)
+    theta.scatter_(1, predicted, torch.nan)
+    first = torch.where(theta < math.pi / 2, theta.clamp_min(0).tan(), torch.inf).amin(dim=1)
+    return torch.where(norms[:, 0] > 0, first * norms[:, 0], torch.inf)
 
 
 def _changed(smallest: Tensor, budget: int, step: float) -> Tensor:

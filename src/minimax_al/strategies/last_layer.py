@@ -63,6 +63,7 @@ class AlfaMix(Hybrid):
             targets=round_.targets[round_.labelled],
             generator=round_.generator("query"),
             step=self.step,
+            normalised=models.last_layer_normalises,
         )
         return picks(round_, positions, scores)
 

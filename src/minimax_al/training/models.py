@@ -117,11 +117,17 @@ class Models:
         logits: Tensor = head.logits_of(inputs) if isinstance(head, CosineClassifier) else head(inputs)
         return logits.to(inputs.dtype)
 
+    @property
+    def last_layer_normalises(self) -> bool:
+        """Whether the last layer divides its input by its length: C and cosine prototypes do."""
+        head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
+        return isinstance(head, CosineClassifier)
+
     def last_layer_parameters(self) -> tuple[Tensor, Tensor]:
         """Return V, (K, e), and b, (K,), for which V u + b are the logits of an input u of the last layer.
 
-        A cosine classifier's prototypes are divided by T. Its inputs have length 1; along other inputs V u has the same
-        order of classes as its logits, as long as b is 0.
+        A cosine classifier's prototypes are divided by T. It divides its inputs by their length, see
+        `last_layer_normalises`: for other inputs than those of length 1 its logits are V u / ‖u‖ + b.
         """
         head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
         if not isinstance(head, CosineClassifier):
