@@ -8,6 +8,7 @@ The command line prints that sentence without a traceback and exits with status 
     │   └── UnknownNameError                 a name is not registered; the sentence has the nearest one
     ├── DataError (ValueError)               images or labels cannot be used as they are
     │   ├── ManifestError                    a line of a CSV or Parquet manifest is wrong
+    │   │   └── MissingColumnError           it lacks a column; the attributes are the parts of the sentence
     │   ├── UnreadableImageError             one image cannot be decoded; `reason` has the cause
     │   └── StorageError                     object storage cannot be used now; a later run continues
     ├── PoolError (ValueError)               an index is not in the pool, or is moved twice
@@ -26,7 +27,7 @@ The command line prints that sentence without a traceback and exits with status 
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,45 @@ class DataError(MinimaxALError, ValueError):
 
 class ManifestError(DataError):
     """A line of a manifest is wrong; the sentence names the file and the line."""
+
+
+class MissingColumnError(ManifestError):
+    """A table lacks a column.
+
+    Args:
+        where: File and line of the header.
+        column: Column that is missing.
+        found: Columns that the table has.
+        is_row: Whether the header looks like the first row.
+
+    Attributes:
+        expected: Columns that the table may have.
+        header: Header to put above the first row.
+
+    Example:
+        >>> error = MissingColumnError("'a.csv', line 1", "path", ["name", "site"], is_row=False)
+        >>> str(error.expecting("path or uri", "path"))
+        "'a.csv', line 1: no column 'path'; expected path or uri, found name, site"
+    """
+
+    expected = "path,label[,split]"
+    header = "path,label"
+
+    def __init__(self, where: str, column: str, found: Sequence[str], is_row: bool) -> None:  # noqa: FBT001 - pickled
+        super().__init__(where, column, found, is_row)
+        self.where, self.column, self.found, self.is_row = where, column, tuple(found), is_row
+
+    def expecting(self, expected: str, header: str) -> "MissingColumnError":
+        """Return the error of a table that may have other columns."""
+        other = MissingColumnError(self.where, self.column, self.found, self.is_row)
+        other.expected, other.header = expected, header
+        return other
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        shown = ", ".join(self.found) if any(self.found) else "an empty file"
+        hint = f": put a header {self.header} above the first row" if self.is_row else ""
+        return f"{self.where}: no column {self.column!r}; expected {self.expected}, found {shown}{hint}"
 
 
 class UnreadableImageError(DataError):

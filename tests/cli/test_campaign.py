@@ -2,18 +2,16 @@ import csv
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.progress.live_state import LiveOptions
+from minimax_al.campaign.progress.live_state import LiveOptions, live_options
 from minimax_al.campaign.settings import make_settings
 from minimax_al.cli import main
 from minimax_al.cli.progress import shown_progress
-from minimax_al.cli.web import live_options
 from minimax_al.errors import ConfigurationError
 
 CATS = ("--from-scratch", "--classes", "cat", "dog")
@@ -294,11 +292,9 @@ def test_a_page_that_cannot_be_served_changes_no_setting(capsys, words, sentence
     [((None, None), (10, 0.3)), ((7, None), (7, 0.3)), ((None, 0.0), (10, 0.0))],
 )
 def test_live_options_default_to_the_settings_of_the_campaign(given, options):
-    campaign = SimpleNamespace(
-        settings=make_settings(images="/images", features={"encoder": "conv4"}, random_share=0.3)
-    )
-    assert live_options(campaign, *given, rounds=False) == LiveOptions(*options)
-    assert live_options(campaign, None, None, rounds=True) is None
+    settings = make_settings(images="/images", features={"encoder": "conv4"}, random_share=0.3)
+    assert live_options(settings, *given) == LiveOptions(*options)
+    assert live_options(settings, rounds=True) is None
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "/etc", "", ".hidden"])

@@ -119,6 +119,23 @@ def test_names_and_colours_must_differ():
         Legend.of_colours({"a": RED, "b": RED})
     with pytest.raises(ConfigurationError, match="256 classes are more than the 255"):
         Legend.of_names([str(i) for i in range(256)])
+    with pytest.raises(ConfigurationError, match="256 classes are more than the 255"):
+        Legend.of_numbers([str(i) for i in range(256)])
+
+
+@pytest.mark.parametrize("count", [256, 300])
+@pytest.mark.parametrize("voids", [range(50), range(200, 250), [3, *range(256, 300)]])
+def test_the_label_255_is_never_a_class(count, voids):
+    names = [f"class {i}" for i in range(count)]
+    void = [names[i] for i in voids if i < count]
+    with pytest.raises(
+        ConfigurationError, match="the class 'class 255' has the label 255, which is void in every mask"
+    ):
+        Legend.of_names(names, void)
+    if len(void) + 1 < count:
+        legend = Legend.of_names(names, [*void, names[255]])
+        mask = Image.fromarray(np.array([[254, 255]], np.uint8))
+        assert legend.read(mask, "m").tolist() == [[legend.labels[254], 255]]
 
 
 MAP = {"ground": BLACK, "a, b": RED}

@@ -1,4 +1,5 @@
 import hashlib
+import pickle
 import unicodedata
 
 import pyarrow as pa
@@ -6,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from minimax_al.data import load_dataset, read_manifest
+from minimax_al.data.locations.manifest import read_rows
 from minimax_al.data.path_spellings import spellings
 from minimax_al.data.table_rows import every_column, parquet_rows
-from minimax_al.errors import DataError, ManifestError
+from minimax_al.errors import DataError, ManifestError, MissingColumnError
 
 
 @pytest.fixture
@@ -223,6 +225,20 @@ def test_two_files_that_a_name_may_mean_are_not_chosen_between(tmp_path, save_im
     (tmp_path / "pool.csv").write_text("path,label\nsub\\c%20d.png,a\na.png,b\n")
     with pytest.raises(DataError, match=r"pool\.csv', line 2: .* may be '.*c%20d\.png' or '.*c d\.png': write the one"):
         load_dataset("manifest", tmp_path / "pool.csv", stored_size=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "is_row"),
+    [("name,site\n1.png,A\n", ("name", "site"), False), ("a.jpg,cat\n", ("a.jpg", "cat"), True)],
+)
+def test_a_missing_column_is_data_of_the_error(manifest, text, found, is_row):
+    with pytest.raises(MissingColumnError, match="no column 'path'") as caught:
+        read_manifest(manifest(text))
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (error.column, error.found, error.is_row, str(error)) == ("path", found, is_row, str(caught.value))
+    with pytest.raises(MissingColumnError, match="expected path or uri, and any further columns, found") as listed:
+        list(read_rows(manifest(text)))
+    assert ("put a header with path above the first row" in str(listed.value)) == is_row
 
 
 @pytest.mark.parametrize("read", [every_column, lambda file: parquet_rows(file, ())])

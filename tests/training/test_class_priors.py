@@ -134,6 +134,16 @@ def test_choices_of_a_head_are_kept():
     assert with_choices_of(HeadSettings(), torch.nn.Linear(2, 2)) == HeadSettings()
 
 
+def test_several_entropy_weights_are_left_to_choose_from():
+    labels, pool, _ = labels_of((60, 20, 20), 40)
+    settings = HeadSettings(temperatures=(0.03, 0.1), entropy_weights=(0.0, 0.3), **BOTH)
+    kept = with_choices_of(settings, fit_prototypes(labels, settings, generator(), pool))
+    assert (len(kept.temperatures), kept.entropy_weights) == (1, (0.0, 0.3))
+    fixed = [kept.model_copy(update={"entropy_weights": (weight,)}) for weight in kept.entropy_weights]
+    heads = [fit_prototypes(labels, each, generator(1), pool)(pool.float()) for each in (kept, *fixed)]
+    assert sum(torch.equal(heads[0], each) for each in heads[1:]) == 1
+
+
 def test_origin_and_bias_are_saved_with_the_weights():
     labels, pool, _ = labels_of((60, 20, 20), 40)
     head = fit_prototypes(labels, HeadSettings(temperatures=(0.1,), **BOTH), generator(), pool)

@@ -1,6 +1,7 @@
 """Two ranks do what one does: the same weights up to rounding, the same scores, the same picks."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from minimax_al.networks import build_encoder
 from minimax_al.training import Runtime, RuntimeSettings, batch_norm
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
+from minimax_al.training.slurm import check_srun, name_tasks_per_node
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 TIMEOUT_SECONDS = 120
@@ -236,3 +238,13 @@ def test_converting_keeps_parameters_and_names():
     after = encoder.state_dict(keep_vars=True)
     assert before.keys() == after.keys()
     assert all(after[name] is value for name, value in before.items())
+
+
+def test_the_check_of_a_step_changes_no_environment(monkeypatch):
+    step = {f"SLURM_{name}": str(value) for name, value in STEP.items() if name != "NTASKS_PER_NODE"}
+    environment = dict(step)
+    monkeypatch.setattr(os, "environ", environment)
+    check_srun(2, 2)
+    assert environment == step
+    name_tasks_per_node(2)
+    assert environment == step | {"SLURM_NTASKS_PER_NODE": "2"}

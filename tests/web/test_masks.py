@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from skimage.segmentation import slic
 
 from minimax_al.campaign import Campaign
@@ -258,6 +259,54 @@ def test_a_draft_follows_a_change_of_the_classes(tmp_path):
     assert files.load("ab12", "bob", [11]) is None
     files.path("ab12", "ann").write_bytes(b"damaged")
     assert files.load("ab12", "ann", [11]) is files.drawn_at("ab12", "ann") is None
+
+
+DRAWN = np.arange(320, dtype=np.uint8).reshape(16, 20) % 3
+
+
+def written_draft(tmp_path):
+    files = DraftFiles(tmp_path / DRAFTS)
+    files.save("f" * 64, "ann", Draft(DRAWN, 7), [1, 2, 3])
+    return files, files.path("f" * 64, "ann")
+
+
+def test_a_damaged_draft_is_none_wherever_it_is_damaged(tmp_path):
+    files, path = written_draft(tmp_path)
+    content = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for cut in range(0, len(content), 7):
+        path.write_bytes(content[:cut])
+        found = files.load("f" * 64, "ann", [1, 2, 3])
+        assert found is None or (found.mask == DRAWN).all()  # whole where the end marker alone is missing
+        assert found is None or cut > len(content) // 2
+    for place in generator.choice(len(content), 60, replace=False):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        found = files.load("f" * 64, "ann", [1, 2, 3])
+        assert found is None or found.mask.shape[1] > 0
+    text = PngInfo()
+    text.add_text("minimax-al", '{"at": "7", "classes": [1]}')  # not as it is written
+    Image.fromarray(DRAWN).save(path, pnginfo=text)
+    assert files.drawn_at("f" * 64, "ann") is None
+    path.unlink()
+    assert files.load("f" * 64, "ann", [1, 2, 3]) is None
+
+
+def test_a_draft_that_cannot_be_opened_is_not_taken_for_none(tmp_path, monkeypatch):
+    files, path = written_draft(tmp_path)
+
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "read_bytes", refused)
+    for read in (lambda: files.load("f" * 64, "ann", [1, 2, 3]), lambda: files.drawn_at("f" * 64, "ann")):
+        with pytest.raises(CampaignError, match=r"the draft '.*' cannot be read \(Permission denied\): allow reading"):
+            read()
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_damaged_draft(tmp_path):
+    files, _ = written_draft(tmp_path)
+    with pytest.raises(TypeError, match="not iterable"):
+        files.load("f" * 64, "ann", None)
 
 
 def test_a_draft_that_cannot_be_written_is_one_sentence(tmp_path):

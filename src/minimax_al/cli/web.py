@@ -3,14 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from minimax_al.cli.arguments import Address, CampaignFolder, Port, Token
 from minimax_al.cli.printing import show
-
-if TYPE_CHECKING:
-    from minimax_al.campaign import Campaign
-    from minimax_al.campaign.progress.live_state import LiveOptions
 
 
 def label(
@@ -51,11 +47,10 @@ def label(
             setting.
     """
     from minimax_al.campaign import Campaign
+    from minimax_al.campaign.progress.live_state import live_options
     from minimax_al.web import Links, serve
 
     def tell(links: Links) -> None:
-        if overlap is not None:  # a setting changes only when every other option is known to be valid
-            campaign.configure(overlap=overlap)
         if links.annotator is None:
             show(f"Labelling page: {links.manager}")
         else:
@@ -73,37 +68,10 @@ def label(
             open_browser=shown,
             certificate=certificate,
             key=key,
-            live=live_options(campaign, batch, random_share, rounds=rounds),
+            live=live_options(campaign.settings, batch, random_share, rounds=rounds),
+            overlap=overlap,
             tell=tell,
         )
-
-
-def live_options(
-    campaign: "Campaign", batch: int | None, random_share: float | None, *, rounds: bool
-) -> "LiveOptions | None":
-    """Return the options of live labelling; None if the campaign is labelled in rounds.
-
-    Raises:
-        ConfigurationError: An option of live labelling is given for rounds, or is out of its range.
-    """
-    from minimax_al.campaign.progress.live_state import LiveOptions
-    from minimax_al.errors import ConfigurationError
-
-    share = campaign.settings.random_share if random_share is None else random_share
-    options = LiveOptions(random_share=share) if batch is None else LiveOptions(batch, share)
-    if not rounds and campaign.settings.features is not None:
-        return options
-    given = {"batch": batch, "random_share": random_share}
-    for option, value in given.items():
-        if value is None:
-            continue
-        why = "--rounds is given" if rounds else "the campaign does not learn on features"
-        instead = {"batch": "--budget", "random_share": "--random-share"}[option]
-        raise ConfigurationError(
-            f"{option}={value!r} is an option of live labelling, but {why}: leave it out, and use {instead} of "
-            "'mal query', which opens a round"
-        )
-    return None
 
 
 def token_or_variable(token: str | None) -> str | None:

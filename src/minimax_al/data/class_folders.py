@@ -3,9 +3,13 @@
 A folder holds class folders (`CLASS/*`) or the parts of a split, each with class folders (`train/CLASS/*`,
 `test/CLASS/*`). Programs spell parts in many ways; `part_role` knows the usual ones. A folder that could mean either
 is refused, so that a part never becomes a class.
+
+Folders, tables and features have one rule for validation parts: they are the test part where there is none, and are not
+read next to one (`without_validation`).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +20,9 @@ from minimax_al.errors import DataError
 
 Role = Literal["train", "test", "validation"]
 """Purpose of a part of a split."""
+
+NOT_READ = "a validation part next to a test part is not read"
+"""Why images of the validation part are set aside."""
 
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -57,6 +64,21 @@ def part_role(name: str) -> Role | None:
     letters = "".join(re.findall("[a-z]+", name.lower()))
     stems = (letters.removesuffix(ending) for ending in ("", *_ENDINGS))
     return next((_ROLES[stem] for stem in stems if stem in _ROLES), None)
+
+
+def without_validation(roles: Sequence[Role | None]) -> list[Role | None]:
+    """Return the roles of images with the validation part as the test part, if no image is in a test part.
+
+    Args:
+        roles: Part of each image; None where it is unknown.
+
+    Example:
+        >>> without_validation(["train", "validation"]), without_validation(["validation", "test"])
+        (['train', 'test'], ['validation', 'test'])
+    """
+    if "test" in roles:
+        return list(roles)
+    return ["test" if role == "validation" else role for role in roles]
 
 
 def class_folders(root: Path) -> list[str]:

@@ -49,14 +49,20 @@ class Legend:
 
         Raises:
             DataError: A name occurs twice, or `void` has a name that `names` lacks.
-            ConfigurationError: The classes are more than a mask of 8 bits can hold.
+            ConfigurationError: The classes are more than a mask of 8 bits can hold, or one has the label 255.
         """
         numbers = _numbers(names, void)
-        return cls(_classes(numbers), {label: numbers[name] for label, name in enumerate(names)})
+        return cls(_classes(numbers), _checked({label: numbers[name] for label, name in enumerate(names)}, names))
 
     @classmethod
     def of_numbers(cls, class_names: Sequence[str]) -> "Legend":
-        """Return the legend of masks that hold class numbers, whatever the classes are called; 255 is void."""
+        """Return the legend of masks that hold class numbers, whatever the classes are called; 255 is void.
+
+        Raises:
+            ConfigurationError: The classes are more than 255.
+        """
+        if len(class_names) > IGNORED:
+            raise ConfigurationError(_too_many(len(class_names)))
         return cls(tuple(class_names), {number: number for number in range(len(class_names))})
 
     @classmethod
@@ -154,8 +160,22 @@ def _numbers(names: Sequence[str], void: Collection[str] | None) -> dict[str, in
             raise DataError(f"void={name!r} is not in the list of names{nearest(name, names)}")
     kept = [name for name in names if not (is_void(name) if void is None else name in void)]
     if len(kept) > IGNORED:
-        raise ConfigurationError(f"{len(kept)} classes are more than the {IGNORED} that masks of 8 bits can tell apart")
+        raise ConfigurationError(_too_many(len(kept)))
     return {name: kept.index(name) if name in kept else IGNORED for name in names}
+
+
+def _too_many(count: int) -> str:
+    return f"{count} classes are more than the {IGNORED} that masks of 8 bits can tell apart"
+
+
+def _checked(labels: dict[int, int], names: Sequence[str]) -> dict[int, int]:
+    """Return the class number of each label; refuse a class with the label 255, which is void in every mask."""
+    if labels.get(IGNORED, IGNORED) != IGNORED:
+        raise ConfigurationError(
+            f"the class {names[IGNORED]!r} has the label {IGNORED}, which is void in every mask: list at most "
+            f"{IGNORED} names, or a name for void in place {IGNORED + 1}"
+        )
+    return labels
 
 
 def _classes(numbers: Mapping[str, int]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Manifest: a CSV or Parquet table of images, `path,label[,split]`.
 
 A blank label means that the class is unknown. Relative paths start at the manifest's folder. `split` is "train" or
-"test" ("val" and "validation" count as test; blank as train). Columns may have other usual names (`filename`, `class`,
+"test" (blank is train); "val" and "validation" are the test part where there is none, and are not read next to one, as
+those of folders. Columns may have other usual names (`filename`, `class`,
 ...), see `minimax_al.data.table_rows`; further columns are ignored.
 """
 
@@ -12,11 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from minimax_al.data.class_folders import part_role
+from minimax_al.data.class_folders import Role, part_role, without_validation
 from minimax_al.data.table_rows import at, csv_rows, parquet_rows
 from minimax_al.errors import ManifestError, nearest
-
-_TRAIN, _TEST = "train", "test"
 
 
 class Row(NamedTuple):
@@ -26,7 +25,8 @@ class Row(NamedTuple):
         path: Image file, absolute or relative to the working directory.
         name: Path as the manifest has it.
         label: Class, or None where it is blank.
-        split: "train" or "test"; None when the manifest has no such column.
+        split: "train" or "test", or "validation" for an image that is in neither; None when the manifest has no such
+            column.
         line: Line of a CSV file or row of a Parquet file, from 1.
         also: Cells of the further columns that were requested and exist, by column.
     """
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     path: Path
     name: str
     label: str | None
-    split: str | None
+    split: Role | None
     line: int
     also: Mapping[str, str] = MappingProxyType({})
 
@@ -96,6 +96,11 @@ def read_manifest(
         rows.append(row)
     if not rows:
         raise ManifestError(f"{str(source)!r} has no rows: add one line per image below the header")
+    splits = without_validation([row.split for row in rows])
+    rows = [row._replace(split=split) for row, split in zip(rows, splits, strict=True)]
+    for row in rows:
+        if row.split == "test" and row.label is None:
+            raise ManifestError(f"{at(source, row.line)}: a test image has a blank label: label it or move it to train")
     labels = known if known is not None else tuple(sorted({row.label for row in rows if row.label is not None}))
     return Manifest(source, tuple(rows), labels)
 
@@ -106,12 +111,9 @@ def _row(source: Path, line: int, cells: Mapping[str, str], class_names: tuple[s
         raise ManifestError(f"{at(source, line)}: the path is blank: name an image or delete the line")
     if label and class_names is not None and label not in class_names:
         raise ManifestError(f"{at(source, line)}: unknown label {label!r}{nearest(label, class_names)}")
-    split = None
+    split: Role | None = None
     if "split" in cells:
-        role = _TRAIN if not cells["split"] else part_role(cells["split"])
-        if role is None:
+        split = "train" if not cells["split"] else part_role(cells["split"])
+        if split is None:
             raise ManifestError(f"{at(source, line)}: unknown split {cells['split']!r}: train or test")
-        split = _TRAIN if role == _TRAIN else _TEST
-    if split == _TEST and not label:
-        raise ManifestError(f"{at(source, line)}: a test image has a blank label: label it or move it to train")
     return Row(source.parent / name, name, label or None, split, line)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.errors import ManifestError, MissingDependencyError
+from minimax_al.errors import ManifestError, MissingColumnError, MissingDependencyError
 
 ALIASES = {
     "path": (
@@ -245,10 +245,8 @@ def _column_of(source: Path, header: Sequence[str], names: Sequence[str], role: 
         )
     if candidates:
         return candidates[0]
-    shown = ", ".join(column.strip() for column in header) if any(header) else "an empty file"
     first_is_row = any(cell.strip().lower().endswith(tuple(IMAGE_SUFFIXES)) for cell in header)
-    hint = ": put a header path,label above the first row" if first_is_row else ""
-    raise ManifestError(f"{at(source, line)}: no column {role!r}; expected path,label[,split], found {shown}{hint}")
+    raise MissingColumnError(at(source, line), role, [column.strip() for column in header], is_row=first_is_row)
 
 
 def _cells(

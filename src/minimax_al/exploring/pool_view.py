@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -87,18 +88,28 @@ class PoolView:
         table = self.table
         found: NDArray[np.bool_] = table.class_id == self.class_ids.get(class_name, -1)
         if self.mask_numbers and class_name in self.class_ids:
-            number = list(self.class_ids).index(class_name)
+            number = self._names.index(class_name)
             for row in np.flatnonzero(table.mask).tolist():
                 found[row] = number in self.mask_numbers.get(int(table.label_id[row]), ())
         return found
 
     def classes_of(self, row: int) -> list[str]:
         """Return the class of a row's label, or the classes that its mask shows."""
-        names = list(self.class_ids)
         if self.table.mask[row]:
             shown = self.mask_numbers.get(int(self.table.label_id[row]), ())
-            return [names[number] for number in shown if number < len(names)]
-        return [name for name, number in self.class_ids.items() if number == self.table.class_id[row]]
+            return [self._names[number] for number in shown if number < len(self._names)]
+        name = self._name_of.get(int(self.table.class_id[row]))
+        return [] if name is None else [name]
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """Names of the classes, in order."""
+        return tuple(self.class_ids)
+
+    @cached_property
+    def _name_of(self) -> dict[int, str]:
+        """Name of each class, by its id."""
+        return {number: name for name, number in self.class_ids.items()}
 
     @property
     def unanswered(self) -> NDArray[np.bool_]:
@@ -121,9 +132,8 @@ class PoolView:
             only_of: Annotator that must not see the answers of others: their class and author are left out. None
                 shows all answers.
         """
-        names = {number: name for name, number in self.class_ids.items()}
         found = [
-            self._image(row, names, None if similarities is None else float(similarities[position]))
+            self._image(row, self._name_of, None if similarities is None else float(similarities[position]))
             for position, row in enumerate(rows.tolist())
         ]
         if only_of is None:

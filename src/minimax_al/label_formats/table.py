@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minimax_al.data.manifest_table import read_manifest
 from minimax_al.durable import write_durably
-from minimax_al.errors import DataError, ManifestError, MissingDependencyError
+from minimax_al.errors import DataError, MissingColumnError, MissingDependencyError
 from minimax_al.label_formats.labelled import Context, Given, Labelled
 from minimax_al.label_formats.spreadsheets import escape_formula, unescape_formula
 from minimax_al.label_formats.times import read_time
@@ -25,8 +25,8 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     """Yield the labelled rows of a CSV or Parquet file with columns `path` and `label`, and an error for wrong ones."""
     try:
         rows = read_manifest(source, also=("author", "answer", "labelled_at"), repeats=True).rows
-    except ManifestError as error:  # its sentence has the splits of a data set, which campaigns do not have
-        raise ManifestError(str(error).replace("path,label[,split]", "path,label[,author,answer]")) from error
+    except MissingColumnError as error:  # campaigns have no splits
+        raise error.expecting("path,label[,author,answer]", "path,label") from error
     for row in rows:
         where = f"{str(source)!r}, line {row.line}"
         unsure = row.also.get("answer", "").strip().lower() == _UNSURE

@@ -86,7 +86,7 @@ class LiveFit(FittedLabels):
         return f"{LIVE_RUN}{hashlib.sha256(repr(learnt_from).encode()).hexdigest()}"[:64]
 
     def with_its_choices(self, recipe: Recipe) -> Recipe:
-        """Return a recipe with the choices that this fit's cross-validation has made."""
+        """Return a recipe with the choices that this fit's cross-validation has made, see `with_choices_of`."""
         assert self.learner.models is not None
         fixed = with_choices_of(recipe.features.head, getattr(self.learner.models.task_model, "head", None))
         return recipe.model_copy(update={"features": recipe.features.model_copy(update={"head": fixed})})

@@ -119,7 +119,10 @@ class _Source:
 
 
 def with_choices_of(settings: HeadSettings, head: nn.Module | None) -> HeadSettings:
-    """Return settings with the choices that a fitted head has made, so that the next fit needs no cross-validation.
+    """Return settings with the temperature, origin and class prior that a fitted head has chosen.
+
+    The next fit needs no cross-validation then, unless there are several `entropy_weights`: a head does not store
+    which it has chosen, so that the next fit chooses among them, at this temperature, origin and prior.
 
     Args:
         settings: Settings of the head.

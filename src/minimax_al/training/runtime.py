@@ -18,7 +18,7 @@ from minimax_al.acquisition.bounded_products import multiplies_bfloat16
 from minimax_al.errors import ConfigurationError
 from minimax_al.training.batch_norm import normalise_over_ranks
 from minimax_al.training.ranks import ALONE, Ranks
-from minimax_al.training.slurm import check_srun, is_started_by_srun
+from minimax_al.training.slurm import check_srun, is_started_by_srun, name_tasks_per_node
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -99,7 +99,7 @@ class Runtime:
             num_nodes=self.settings.nodes,
             strategy=DDPStrategy(process_group_backend=backend) if several else "auto",
             precision=FABRIC_PRECISION[self.precision],  # type: ignore[arg-type]
-            plugins=_cluster(several=several),
+            plugins=_cluster(self.settings.devices, several=several),
         )
 
     def _join_group(self) -> None:
@@ -178,7 +178,7 @@ class Runtime:
             optimizer.zero_grad()
 
 
-def _cluster(*, several: bool) -> "ClusterEnvironment | None":
+def _cluster(devices: int, *, several: bool) -> "ClusterEnvironment | None":
     """Return how this process finds its ranks; None leaves it to Fabric, which recognises `torchrun`.
 
     Fabric takes every process in an allocation of SLURM for one of several, and none in one that is interactive.
@@ -188,7 +188,10 @@ def _cluster(*, several: bool) -> "ClusterEnvironment | None":
 
     if not several:
         return LightningEnvironment()
-    return SLURMEnvironment() if is_started_by_srun() and not distributed.is_torchelastic_launched() else None
+    if not is_started_by_srun() or distributed.is_torchelastic_launched():
+        return None
+    name_tasks_per_node(devices)
+    return SLURMEnvironment()
 
 
 def check_processes(settings: RuntimeSettings) -> None:

@@ -29,5 +29,14 @@ def check_srun(devices: int, nodes: int) -> None:
             f"srun started {started} processes on {on} machines, but devices={devices} × nodes={nodes} is {wanted} on "
             f"{nodes}: use 'srun --nodes {nodes} --ntasks-per-node {devices}', or set devices and nodes"
         )
-    # Fabric insists on the variable, which `srun --ntasks` alone does not set.
+
+
+def name_tasks_per_node(devices: int) -> None:
+    """Set the environment variable of the number of processes per machine, which `srun --ntasks` alone does not set.
+
+    Fabric reads it from the environment and has no argument for it; libraries that it starts read it, too.
+
+    Args:
+        devices: Devices per machine, which is the number of processes that `check_srun` has found.
+    """
     os.environ["SLURM_NTASKS_PER_NODE"] = str(devices)

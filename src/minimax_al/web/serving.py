@@ -55,6 +55,7 @@ def serve(
     certificate: Path | str | None = None,
     key: Path | str | None = None,
     live: LiveOptions | None = None,
+    overlap: float | None = None,
     tell: Callable[[Links], object] = print,
 ) -> None:
     """Serve the labelling page until SIGINT or SIGTERM, which end a running job.
@@ -70,10 +71,13 @@ def serve(
         certificate: PEM file of the certificate and those that signed it; the page is served by HTTPS then.
         key: PEM file of the certificate's private key; None if the certificate's file holds it.
         live: Options of live labelling, for a campaign that learns on features; None works in rounds.
+        overlap: New value of the setting `overlap`, which changes when everything else is known to be valid; None
+            leaves it.
         tell: Function that is called with the addresses before the server accepts requests.
 
     Raises:
-        ConfigurationError: The address cannot be listened on, the token is too short, or the certificate is invalid.
+        ConfigurationError: `overlap` is out of its range, the address cannot be listened on, the token is too short, or
+            the certificate is invalid.
     """
     tls = Certificate.checked(certificate, key)
     local = is_loopback(host)
@@ -83,6 +87,8 @@ def serve(
     app = create_app(campaign, token=token, hosts=(*LOOPBACK, host) if local else (ANY,), learner=learner)
 
     def announce(number: int) -> None:
+        if overlap is not None:
+            campaign.configure(overlap=overlap)
         tokens = (token, None) if token is None else Tokens.of(token)
         manager, annotator = (address(host, number, one, is_secure=tls is not None) for one in tokens)
         tell(Links(manager, None if token is None else annotator))

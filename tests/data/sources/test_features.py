@@ -4,11 +4,13 @@ import hashlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from minimax_al.data import load_dataset
 from minimax_al.data.feature_store import FeatureDescription, ListedImage
 from minimax_al.data.feature_writer import open_writer
 from minimax_al.data.hash_index import as_bytes
+from minimax_al.data.scan import SetAside
 from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError, ManifestError
 
 pa = pytest.importorskip("pyarrow")
@@ -51,7 +53,36 @@ def test_class_folders_and_parts_come_from_the_paths(store):
         "train/dog/b.jpg": (2, "dog"),
         "train/cat/d.jpg": (4, "cat"),
     }
-    assert content(dataset, "test") == {"valid/dog/c.jpg": (3, "dog"), "test/cat/e.jpg": (5, "cat")}
+    assert content(dataset, "test") == {"test/cat/e.jpg": (5, "cat")}
+    assert dataset.set_aside == (SetAside("valid/dog/c.jpg", "a validation part next to a test part is not read"),)
+
+
+def test_a_validation_part_is_the_test_part_where_there_is_none(store):
+    dataset = load_dataset("features", store(SPLIT[:4]))
+    assert content(dataset, "test") == {"valid/dog/c.jpg": (3, "dog")}
+    assert (len(dataset.train), dataset.set_aside) == (3, ())
+
+
+@pytest.mark.parametrize(
+    ("splits", "in_test"),
+    [("train,valid,test", "c"), ("train,val,train", "b"), ("train,dev,holdout", "bc"), ("train,,test", "c")],
+)
+def test_tables_of_files_and_of_features_have_the_same_parts(tmp_path, splits, in_test):
+    for name in "abc":
+        Image.fromarray(np.full((8, 8, 3), 50 * "abc".index(name), np.uint8)).save(tmp_path / f"{name}.png")
+    lines = [f"{name}.png,x,{split}" for name, split in zip("abc", splits.split(","), strict=True)]
+    pool, options = tmp_path / "pool.csv", {"class_names": ["x", "y"]}
+    pool.write_text("\n".join(["path,label,split", *lines]))
+    np.save(tmp_path / "f.npy", np.eye(3))
+    (tmp_path / "paths.txt").write_text("a.png\nb.png\nc.png\n")
+    found = [
+        load_dataset("manifest", pool, **options),
+        load_dataset("features", tmp_path / "f.npy", paths=tmp_path / "paths.txt", labels=pool, **options),
+    ]
+    for dataset in found:
+        assert [name[0] for name in dataset.test.names] == list(in_test)
+    assert list(found[0].train.names) == list(found[1].train.names)
+    assert found[0].set_aside == found[1].set_aside
 
 
 def test_without_parts_a_stratified_share_is_kept_for_the_test(store):
@@ -116,7 +147,7 @@ def test_one_of_several_stores_is_chosen(store):
     assert store(SPLIT, "other") == root
     with pytest.raises(FeatureStoreError, match="holds 2 stores: give one of its folders"):
         load_dataset("features", root)
-    assert len(load_dataset("features", root, encoder="other").test) == 2
+    assert len(load_dataset("features", root, encoder="other").train) == 3
 
 
 @pytest.mark.parametrize(

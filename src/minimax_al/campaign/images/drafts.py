@@ -7,13 +7,13 @@ later change of the classes neither mixes them up nor loses the draft.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minimax_al.data.mask_store import Mask
@@ -25,8 +25,6 @@ DRAFTS = "drafts"
 """Name of the folder of a campaign's drafts."""
 
 _KEY = "minimax-al"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,37 +80,82 @@ class DraftFiles:
             ) from error
 
     def load(self, content_hash: str, author: str, class_ids: Sequence[int]) -> Draft | None:
-        """Return an annotator's draft with today's class numbers; None if it does not exist or cannot be read.
+        """Return an annotator's draft with today's class numbers; None if it does not exist or is damaged.
 
-        Pixels of classes that the campaign no longer has become void.
+        Pixels of classes that the campaign no longer has become void. A damaged draft is drawn again.
 
         Args:
             content_hash: sha256 of the image's file.
             author: Name of the annotator.
             class_ids: Ids of the classes, in the order of their numbers.
+
+        Raises:
+            CampaignError: The file exists and cannot be opened.
         """
+        found = self._read(content_hash, author)
+        if found is None:
+            return None
+        pixels, facts = found
         today = {identity: number for number, identity in enumerate(class_ids)}
-
-        def translate(image: Image.Image, facts: Mapping[str, Any]) -> Draft:
-            table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
-            for number, identity in enumerate(facts["classes"]):
-                table[number] = today.get(identity, IGNORED)
-            return Draft(table[np.asarray(image, dtype=np.uint8)], int(facts["at"]))
-
-        return self._read(content_hash, author, translate)
+        table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
+        for number, identity in enumerate(facts.classes):
+            table[number] = today.get(identity, IGNORED)
+        return Draft(table[pixels], facts.at)
 
     def drawn_at(self, content_hash: str, author: str) -> int | None:
-        """Return the time of a draft's last change, in milliseconds since 1970; None without a draft."""
-        return self._read(content_hash, author, lambda _, facts: int(facts["at"]))
+        """Return the time of a draft's last change, in milliseconds since 1970; None without a readable draft.
 
-    def _read(self, content_hash: str, author: str, read: Callable[[Image.Image, Mapping[str, Any]], T]) -> T | None:
-        """Return what `read` returns for a draft's image and facts; None for a missing or damaged draft."""
-        try:
-            with Image.open(self.path(content_hash, author), formats=("PNG",)) as image:
-                return read(image, json.loads(str(image.info[_KEY])))
-        except (OSError, UnidentifiedImageError, KeyError, ValueError, TypeError, IndexError):
-            return None  # a draft is a convenience: what cannot be read is drawn again
+        Raises:
+            CampaignError: The file exists and cannot be opened.
+        """
+        found = self._read(content_hash, author)
+        return None if found is None else found[1].at
 
     def remove(self, content_hash: str, author: str) -> None:
         """Remove an annotator's draft, if it exists."""
         self.path(content_hash, author).unlink(missing_ok=True)
+
+    def _read(self, content_hash: str, author: str) -> tuple[Mask, "_Facts"] | None:
+        """Return the stored numbers and the facts of a draft; None if it does not exist or is damaged."""
+        path = self.path(content_hash, author)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CampaignError(
+                f"the draft {str(path)!r} cannot be read ({error.strerror or error}): allow reading there"
+            ) from error
+        try:
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+                text = image.info.get(_KEY)
+                facts = _Facts.of(text) if isinstance(text, str) else None
+                return None if facts is None or image.mode != "L" else (np.asarray(image), facts)
+        except (OSError, SyntaxError, ValueError):  # Pillow's errors of a damaged file
+            return None
+
+
+class _Facts(NamedTuple):
+    """Text in a draft's file.
+
+    Attributes:
+        at: Time of the last change, in milliseconds since 1970.
+        classes: Ids of the classes, in the order of the numbers.
+    """
+
+    at: int
+    classes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, text: str) -> "_Facts | None":
+        """Return the facts of a text; None for a text that `DraftFiles.save` did not write."""
+        try:
+            facts = json.loads(text)
+        except json.JSONDecodeError:
+            return None
+        match facts:
+            case {"at": int(at), "classes": [*classes]} if len(classes) <= IGNORED and all(
+                isinstance(one, int) for one in classes
+            ):
+                return cls(at, tuple(classes))
+        return None

@@ -137,7 +137,7 @@ class LabelPredictions:
 
 
 def _with_chosen_settings(learner: ActiveLearner) -> Round:
-    """Return the round with the settings that the fit chose, so that folds need not choose them again."""
+    """Return the round with the settings that the fit chose, of which folds choose no more, see `with_choices_of`."""
     round_ = learner.round
     assert learner.models is not None
     settings = round_.recipe.features

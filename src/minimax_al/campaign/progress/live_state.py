@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.errors import ConfigurationError
 
@@ -40,6 +41,35 @@ class LiveOptions:
             )
         if not 0 <= self.random_share <= 1:
             raise ConfigurationError(f"random_share={self.random_share!r} must be a fraction from 0 to 1")
+
+
+def live_options(
+    settings: CampaignSettings, batch: int | None = None, random_share: float | None = None, *, rounds: bool = False
+) -> LiveOptions | None:
+    """Return the options of live labelling; None if the campaign is labelled in rounds.
+
+    Args:
+        settings: Settings of the campaign.
+        batch: Number of images of a batch; None for the default.
+        random_share: Share of the images that is drawn at random; None for that of the settings.
+        rounds: Whether a campaign on features is labelled in rounds, too.
+
+    Raises:
+        ConfigurationError: An option of live labelling is given for rounds, or is out of its range.
+    """
+    share = settings.random_share if random_share is None else random_share
+    options = LiveOptions(random_share=share) if batch is None else LiveOptions(batch, share)
+    if not rounds and settings.features is not None:
+        return options
+    given = (("batch", batch, "--budget"), ("random_share", random_share, "--random-share"))
+    for option, value, instead in given:
+        if value is not None:
+            why = "--rounds is given" if rounds else "the campaign does not learn on features"
+            raise ConfigurationError(
+                f"{option}={value!r} is an option of live labelling, but {why}: leave it out, and use {instead} of "
+                "'mal query', which opens a round"
+            )
+    return None
 
 
 @dataclass(frozen=True)

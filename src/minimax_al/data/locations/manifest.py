@@ -17,7 +17,7 @@ from typing import NamedTuple
 from minimax_al.data.locations.objects import local_copy
 from minimax_al.data.locations.urls import check_url, is_url
 from minimax_al.data.table_rows import at, every_column
-from minimax_al.errors import ConfigurationError, ManifestError
+from minimax_al.errors import ConfigurationError, ManifestError, MissingColumnError
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -71,9 +71,8 @@ def read_rows(source: Path | str) -> Iterator[ManifestRow]:
     try:
         for line, path, cells in every_column(file, shown):
             yield _row(path, cells, lambda line=line: at(shown, line))  # type: ignore[misc] # a bound default
-    except ManifestError as error:
-        sentence = str(error).replace("path,label[,split]", "path or uri, and any further columns")
-        raise ManifestError(sentence.replace("a header path,label", "a header with path")) from error
+    except MissingColumnError as error:
+        raise error.expecting("path or uri, and any further columns", "with path") from error
 
 
 def count_rows(source: Path | str) -> int | None:

@@ -5,6 +5,7 @@ folders in the paths (`CLASS/*`, or `train/CLASS/*` and `test/CLASS/*`).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -12,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minimax_al.data.class_folders import part_role
+from minimax_al.data.class_folders import NOT_READ, Role, part_role, without_validation
 from minimax_al.data.dataset import UNKNOWN, Dataset
 from minimax_al.data.feature_store import open_store
 from minimax_al.data.feature_tables import FeatureTable, read_feature_table
 from minimax_al.data.features import Features
 from minimax_al.data.manifest_table import read_manifest
 from minimax_al.data.path_spellings import spellings
+from minimax_al.data.scan import SetAside
 from minimax_al.data.split import stratified_test_mask
 from minimax_al.errors import DataError, nearest
 
@@ -50,6 +52,10 @@ def load(
     """
     features, table = _read(root, paths, encoder)
     known = _labels(root, features.names, labels, table)
+    left_out = [SetAside(name, NOT_READ) for name, each in zip(features.names, known, strict=True) if not each.is_read]
+    if left_out:
+        read = [position for position, each in enumerate(known) if each.is_read]
+        features, known = features.subset(torch.tensor(read)), [known[position] for position in read]
     names = tuple(class_names) if class_names is not None else tuple(sorted({k.label for k in known if k.label}))
     number = {name: i for i, name in enumerate(names)}
     for name, each in zip(features.names, known, strict=True):
@@ -58,19 +64,25 @@ def load(
     targets = np.array([number[each.label] if each.label else UNKNOWN for each in known], dtype=np.int64)
     in_test = _in_test(known, targets, test_size, seed)
     train, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
-    return Dataset.from_features(
+    dataset = Dataset.from_features(
         root.resolve().name if root.is_dir() else root.stem,
         names,
         (features.subset(torch.from_numpy(train)), torch.from_numpy(targets[train])),
         (features.subset(torch.from_numpy(test)), torch.from_numpy(targets[test])),
     )
+    return replace(dataset, set_aside=tuple(left_out))
 
 
 class _Known(NamedTuple):
     """Label and part of an image, None where unknown."""
 
     label: str | None = None
-    part: str | None = None
+    part: Role | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the image is in the training or test part."""
+        return self.part != "validation"
 
 
 def _read(root: Path, paths: Path | None, encoder: str | None) -> tuple[Features, FeatureTable | None]:
@@ -90,8 +102,8 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
     if table is not None and table.labels:
         parts = table.splits or ("",) * len(names)
         rows = zip(names, table.labels, parts, strict=True)
-        return [_Known(label, _part(root, name, part)) for name, label, part in rows]
-    known = [_from_folders(name) for name in names]
+        return _with_test([_Known(label, _part(root, name, part)) for name, label, part in rows])
+    known = _with_test([_from_folders(name) for name in names])
     if not any(each.label for each in known):
         raise DataError(
             f"the paths in {str(root)!r} have no class folders ({names[0]!r}): give labels=, a table path,label"
@@ -100,14 +112,20 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
     return known if any(each.part == "test" for each in known) else [_Known(each.label) for each in known]
 
 
-def _part(root: Path, name: str, split: str) -> str | None:
-    """Return "train" or "test" for the cell of a column `split`; None for an empty one, which is for training."""
+def _with_test(known: list[_Known]) -> list[_Known]:
+    """Return the images with the validation part as the test part, where there is none."""
+    parts = without_validation([each.part for each in known])
+    return [each._replace(part=part) for each, part in zip(known, parts, strict=True)]
+
+
+def _part(root: Path, name: str, split: str) -> Role | None:
+    """Return the part that a cell of a column `split` names; None for an empty one, which is for training."""
     if not split:
         return None
     role = part_role(split)
     if role is None:
         raise DataError(f"{str(root)!r}: unknown split {split!r} of {name!r}: train or test")
-    return "train" if role == "train" else "test"
+    return role
 
 
 def _from_manifest(root: Path, names: Sequence[str], labels: Path) -> list[_Known]:
@@ -127,7 +145,7 @@ def _from_folders(name: str) -> _Known:
     folders = PurePosixPath(name.replace("\\", "/")).parts[:-1]
     role = part_role(folders[0]) if len(folders) > 1 else None
     if role is not None:
-        return _Known(folders[1], "train" if role == "train" else "test")
+        return _Known(folders[1], role)
     return _Known(folders[0] if folders else None)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from minimax_al.data.class_folders import NOT_READ
 from minimax_al.data.dataset import UNKNOWN, Dataset
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
 from minimax_al.data.locations.location import ManifestLocation
@@ -13,6 +14,7 @@ from minimax_al.data.locations.objects import local_copy
 from minimax_al.data.locations.urls import check_url, is_url
 from minimax_al.data.manifest_table import Manifest, Row, read_manifest
 from minimax_al.data.path_spellings import find_file
+from minimax_al.data.scan import SetAside
 from minimax_al.data.split import stratified_test_mask
 from minimax_al.data.table_rows import at
 
@@ -41,13 +43,14 @@ def load(
     location = ManifestLocation(check_url(root) if isinstance(root, str) else root)
     manifest = read_manifest(local_copy(root) if isinstance(root, str) else root, class_names)
     number = {label: i for i, label in enumerate(manifest.class_names)}
-    targets = np.array([UNKNOWN if row.label is None else number[row.label] for row in manifest.rows], dtype=np.int64)
+    rows = [row for row in manifest.rows if row.split != "validation"]
+    targets = np.array([UNKNOWN if row.label is None else number[row.label] for row in rows], dtype=np.int64)
     if manifest.has_splits:
-        in_test = np.array([row.split == "test" for row in manifest.rows])
+        in_test = np.array([row.split == "test" for row in rows])
     else:
         in_test = stratified_test_mask(targets, test_size, seed)
     everything = FileList(
-        [_file(location, manifest, row) for row in manifest.rows], [row.name for row in manifest.rows], targets.tolist()
+        [_file(location, manifest, row) for row in rows], [row.name for row in rows], targets.tolist()
     )
     return dataset_from_files(
         PurePosixPath(root).stem,
@@ -55,6 +58,7 @@ def load(
         everything.take(np.flatnonzero(~in_test).tolist()),
         everything.take(np.flatnonzero(in_test).tolist()),
         files or FileOptions(),
+        set_aside=[SetAside(row.name, NOT_READ) for row in manifest.rows if row.split == "validation"],
     )
 
 

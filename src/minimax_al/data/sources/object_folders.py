@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minimax_al.data.class_folders import part_role
+from minimax_al.data.class_folders import NOT_READ, part_role
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
@@ -54,6 +54,7 @@ def load_objects(url: str, test_size: int | float, seed: int, files: FileOptions
         held_out = everything.take(np.flatnonzero(in_test).tolist())
         everything = everything.take(np.flatnonzero(~in_test).tolist())
     aside = [SetAside(name, "it is not in a class folder") for name in loose]
+    aside += [SetAside(name, NOT_READ) for _, name in names["validation"] if names["test"]]
     title = url.rstrip("/").rsplit("/", 1)[1]
     return dataset_from_files(title, class_names, everything, held_out, files or FileOptions(), set_aside=aside)
 
