@@ -7,4 +7,5 @@ from ..support.campaigns import (  # noqa: F401, TID252 - fixtures
     make_campaign,
     save_images,
     storage,
+    templates,
 )

@@ -1,3 +1,3 @@
 """Campaigns for the commands' tests."""
 
-from ..support.campaigns import _quick_disk, clock, make_campaign, save_images  # noqa: F401, TID252 - fixtures
+from ..support.campaigns import _quick_disk, clock, make_campaign, save_images, templates  # noqa: F401, TID252 - fixtures

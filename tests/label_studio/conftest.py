@@ -9,6 +9,7 @@ from ..support.campaigns import (  # noqa: F401, TID252 - fixtures
     make_campaign,
     save_images,
     storage,
+    templates,
 )
 from .fake import LEGACY_KEY, URL, FakeLabelStudio
 

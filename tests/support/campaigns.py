@@ -4,9 +4,8 @@ import os
 import pytest
 from sqlalchemy import create_engine, text
 
-from minimax_al.campaign import Campaign
-
-from .fakes import Clock, random_image
+from . import shared
+from .fakes import Clock
 
 POSTGRESQL = os.environ.get("MINIMAX_AL_TEST_POSTGRESQL")
 TINY_RECIPE = {
@@ -22,8 +21,9 @@ TINY_RECIPE = {
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch):
-    """Most tests are not about power cuts, and need not wait for the disk."""
+    """Most tests are not about power cuts, and need not wait for the disk; compiled SQL is for all campaigns."""
     monkeypatch.setattr("minimax_al.campaign.store.database.SYNCHRONOUS", "OFF")
+    monkeypatch.setattr("minimax_al.campaign.store.database.create_engine", shared.create_engine)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def save_images(tmp_path):
         for number in range(first, first + count):
             path = root / "ab"[number % 2] / f"{number:03d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            random_image(number, size).save(path)
+            shared.write_image(path, number, size)
         return root
 
     return save
@@ -71,18 +71,24 @@ def storage(request, tmp_path):
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory):
+    """Folder of databases to copy."""
+    return tmp_path_factory.mktemp("templates")
+
+
 @pytest.fixture
-def make_campaign(tmp_path, save_images, clock):
+def make_campaign(request, tmp_path, save_images, clock, templates):
     """Makes campaigns that are closed when the test ends."""
     made = []
+    templates = None if shared.is_patched(request.function) else templates
 
     def make(count=12, classes=("cat", "dog", "n/a"), folder="campaign", images=None, **options):
         root = save_images(count) if images is None else images
         options.setdefault("recipe", "scratch")  # the default would load a pretrained encoder
         options = {name: value for name, value in options.items() if (name, value) != ("recipe", None)}
-        campaign = Campaign.create(
-            tmp_path / folder, root, None if classes is None else list(classes), clock=clock, **options
-        )
+        names = None if classes is None else list(classes)
+        campaign = shared.create_campaign(tmp_path / folder, root, names, clock=clock, templates=templates, **options)
         made.append(campaign)
         return campaign
 

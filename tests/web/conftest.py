@@ -7,23 +7,14 @@ from fastapi.testclient import TestClient
 from minimax_al.campaign import Campaign
 from minimax_al.web import create_app
 
+from ..support import shared  # noqa: TID252 - the same work
+from ..support.campaigns import _quick_disk, clock, templates  # noqa: F401, TID252 - fixtures
 from ..support.fakes import Clock, random_image  # noqa: TID252 - the same time and images
 
 # `make test-oldest` does without schemathesis, which needs newer packages.
 collect_ignore = [] if find_spec("schemathesis") else ["test_fuzz.py"]
 
 HOME = "http://localhost:8765"
-
-
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch):
-    """These tests are not about power cuts, and need not wait for the disk."""
-    monkeypatch.setattr("minimax_al.campaign.store.database.SYNCHRONOUS", "OFF")
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +33,15 @@ def images(tmp_path, eight_images):
 
 
 @pytest.fixture
-def make_campaign(tmp_path, images, clock):
+def make_campaign(request, tmp_path, images, clock, templates):  # noqa: F811 - fixtures
     """Makes campaigns that are closed when the test ends."""
     made = []
+    templates = None if shared.is_patched(request.function) else templates
 
     def make(classes=("cat", "dog"), **settings):
-        campaign = Campaign.create(
-            tmp_path / f"campaign {len(made)}", images, list(classes), clock=clock, **{"recipe": "scratch", **settings}
-        )
+        settings = {"recipe": "scratch", **settings}
+        folder = tmp_path / f"campaign {len(made)}"
+        campaign = shared.create_campaign(folder, images, list(classes), clock=clock, templates=templates, **settings)
         made.append(campaign)
         return campaign
 
@@ -68,7 +60,7 @@ def open_round(tmp_path_factory, eight_images):
 
 
 @pytest.fixture
-def campaign(tmp_path, open_round, clock):
+def campaign(tmp_path, open_round, clock):  # noqa: F811 - a fixture
     """A campaign of eight images that no test may change, all in an open round."""
     with Campaign.open(shutil.copytree(open_round, tmp_path / "herons"), clock=clock) as campaign:
         yield campaign

@@ -4,8 +4,9 @@ import atexit
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -86,9 +87,10 @@ class Runtime:
 
     @cached_property
     def fabric(self) -> "Fabric":
-        """Fabric of this runtime, imported and created at its first use: learning on features needs none."""
-        from lightning_fabric import Fabric  # noqa: PLC0415 - seconds
-        from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
+        """Fabric of this runtime, imported and created at its first use: a single process in fp32 needs none."""
+        with _without_torchmetrics():
+            from lightning_fabric import Fabric  # noqa: PLC0415 - seconds
+            from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
 
         several = self.settings.devices * self.settings.nodes > 1
         # Ranks on GPUs exchange CPU tensors too (gathered rows are on the CPU), so they need both backends.
@@ -170,12 +172,28 @@ class Runtime:
             optimizers: Optimizers of the networks, by the same names.
             names: Names of the networks that take the step.
         """
-        self.fabric.backward(loss)
+        loss.backward()  # what Fabric does in these precisions, none of which scales the loss
         self.ranks.average_gradients(value for name in names for value in networks[name].parameters())
         for name in names:
             optimizers[name].step()
         for optimizer in optimizers.values():
             optimizer.zero_grad()
+
+
+@contextmanager
+def _without_torchmetrics() -> Iterator[None]:
+    """Hide torchmetrics inside the block unless it is imported already.
+
+    Fabric imports it to compare its version, which takes 3 s where it is installed; this package does not use it.
+    """
+    if "torchmetrics" in sys.modules:
+        yield
+        return
+    sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # an import raises ImportError then
+    try:
+        yield
+    finally:
+        del sys.modules["torchmetrics"]
 
 
 def _cluster(devices: int, *, several: bool) -> "ClusterEnvironment | None":

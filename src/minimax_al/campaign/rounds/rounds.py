@@ -153,6 +153,7 @@ def count_candidates(connection: Connection, where: str | None = None) -> int:
     return count_images(connection).get("active", 0) - done
 
 
+@cache
 def is_candidate() -> ColumnElement[bool]:
     """Return SQL for: a row of `items` may be picked; no row before the first refresh has ended."""
     twin = items.alias("twin")
@@ -181,6 +182,7 @@ def picked_by_latest(connection: Connection, item_ids: Sequence[int]) -> dict[in
     return {item: number for number, item in found}
 
 
+@cache
 def open_rounds() -> Select[Any]:
     """Return the query for the ids of all open rounds; only live labelling has several at once."""
     return select(rounds.c.id).where(rounds.c.closed_at.is_(None))
@@ -356,8 +358,11 @@ def as_pick(row: Row[Any]) -> Pick:
 
 
 def _round(connection: Connection, number: int | None) -> Row[Any] | None:
-    waits = rounds.c.closed_at.is_(None) & (rounds.c.waiting > 0)
-    statement = select(rounds).order_by(waits.desc(), rounds.c.number.desc()).limit(1)
-    if number is not None:
-        statement = select(rounds).where(rounds.c.number == number)
+    statement = _latest_round() if number is None else select(rounds).where(rounds.c.number == number)
     return connection.execute(statement).first()
+
+
+@cache
+def _latest_round() -> Select[Any]:
+    waits = rounds.c.closed_at.is_(None) & (rounds.c.waiting > 0)
+    return select(rounds).order_by(waits.desc(), rounds.c.number.desc()).limit(1)

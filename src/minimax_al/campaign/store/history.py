@@ -5,13 +5,27 @@ An event is valid until an undo revokes it. The latest valid `label` or `unsure`
 
 A change of classes appends answers anew, with the new class or mask. Such a row keeps the author and names the answer
 that it rewrites; an undo revokes the answer with all rows that rewrite it.
+
+SQL that does not depend on data is built once per process: to build it anew takes longer than to run it.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, Subquery, exists, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    Subquery,
+    bindparam,
+    exists,
+    func,
+    select,
+)
 
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import classes, items, labels
@@ -151,6 +165,7 @@ def revoke_all(connection: Connection, item_ids: Sequence[int], author: str, at:
     return list(dict.fromkeys(row.item_id for row in rows))
 
 
+@lru_cache(maxsize=64)
 def current_answers(until: datetime | None = None) -> Subquery:
     """Return the current answers, or those of a moment: one row per image, of kind "label" or "unsure"."""
     answers = select(func.max(labels.c.id).label("id")).where(labels.c.kind.in_(_ANSWERS))
@@ -160,6 +175,7 @@ def current_answers(until: datetime | None = None) -> Subquery:
     return select(labels).join(latest, labels.c.id == latest.c.id).subquery("current_answers")
 
 
+@lru_cache(maxsize=64)
 def current_answer(column: str, item_id: ColumnElement[int]) -> ScalarSelect[Any]:
     """Return SQL for: a column of the current answer of one image; NULL if it has none.
 
@@ -189,9 +205,15 @@ def newest_answers(connection: Connection) -> Sequence[Row[Any]]:
 
 def answer_of(connection: Connection, item_id: int) -> Row[Any] | None:
     """Return the row of the history that is the current answer of an image; None without one."""
-    return connection.execute(select(labels).where(labels.c.id == current_answer("id", literal(item_id)))).first()
+    return connection.execute(_answer_of(), {"answered": item_id}).first()
 
 
+@cache
+def _answer_of() -> Select[Any]:
+    return select(labels).where(labels.c.id == current_answer("id", bindparam("answered", type_=labels.c.item_id.type)))
+
+
+@cache
 def current_labels(*, unsure: bool = False) -> Select[Any]:
     """Return the query for all images with a label, in the order of labelling.
 
@@ -247,7 +269,12 @@ def image_and_mask(item_id: int) -> Select[Any]:
 
 def answered_items(connection: Connection) -> set[int]:
     """Return ids of all images with a current label or "unsure"."""
-    return set(connection.scalars(select(current_answers().c.item_id)))
+    return set(connection.scalars(_answered_ids()))
+
+
+@cache
+def _answered_ids() -> Select[Any]:
+    return select(current_answers().c.item_id)
 
 
 def has_labels(connection: Connection) -> bool:
@@ -277,12 +304,14 @@ def labelled_at(connection: Connection, until: datetime | None) -> int:
     return count
 
 
+@lru_cache(maxsize=64)
 def is_settled(item_id: ColumnElement[int]) -> ColumnElement[bool]:
     """Return SQL for: the image has a current label or "unsure"."""
     answer = labels.alias("answer")
     return exists().where(answer.c.item_id == item_id, answer.c.kind.in_(_ANSWERS), *is_valid(answer))
 
 
+@lru_cache(maxsize=64)
 def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> ColumnElement[str | None]:
     """Return SQL for: "label" or "unsure" if the image has a current answer, else "skip" if this round skipped it."""
     skipped = labels.alias("skipped")
@@ -291,6 +320,7 @@ def answer_in(item_id: ColumnElement[int], round_id: ColumnElement[int]) -> Colu
     return func.coalesce(current_answer("kind", item_id), skip.scalar_subquery())
 
 
+@lru_cache(maxsize=64)
 def is_valid(table: Any, until: datetime | None = None) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - or an alias
     """Return SQL for: a row of the history is an answer that no undo has revoked (until a moment)."""
     undo = labels.alias(f"undo_of_{table.name}")
