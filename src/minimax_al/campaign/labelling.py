@@ -265,7 +265,7 @@ class Labelling:
         Raises:
             DataError: The mask does not fit the image or the classes, or the image does not exist.
             AnsweredMeanwhileError: The image has another answer than `replaces`; without `replaces`, the mask decides
-                what is not a conflict or what another lead has decided.
+                an image that is not a conflict or that another lead has decided.
             CampaignError: The author is blank, or the campaign is of classes.
         """
         if self.settings.task != "segmentation":

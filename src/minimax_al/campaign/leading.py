@@ -68,7 +68,7 @@ class Leading(Labelling):
             items: Images, by id or path.
             class_name: Class of the images; None for "unsure".
             author: Name of the lead.
-            replace: Whether decisions of other leads are replaced, and answers that are no longer a conflict.
+            replace: Whether decisions of other leads are replaced, and answers that are not a conflict any more.
             request: Idempotency key, see the class.
 
         Raises:
@@ -100,7 +100,7 @@ class Leading(Labelling):
             item: Image, by id or path.
             which: "first" or "second" annotator, as in `two_opinions`.
             author: Name of the lead.
-            replace: Whether the decision of another lead is replaced, and answers that are no longer a conflict.
+            replace: Whether the decision of another lead is replaced, and answers that are not a conflict any more.
             request: Idempotency key, see the class.
 
         Raises:

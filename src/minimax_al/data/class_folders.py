@@ -4,7 +4,7 @@ A folder holds class folders (`CLASS/*`) or the parts of a split, each with clas
 `test/CLASS/*`). Programs spell parts in many ways; `part_role` knows the usual ones. A folder that could mean either
 is refused, so that a part never becomes a class.
 
-Folders, tables and features have one rule for validation parts: they are the test part where there is none, and are not
+Folders, tables and features have one rule for validation parts: they are the test part if no other exists, and are not
 read next to one (`without_validation`).
 """
 

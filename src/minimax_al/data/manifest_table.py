@@ -1,7 +1,7 @@
 """Manifest: a CSV or Parquet table of images, `path,label[,split]`.
 
 A blank label means that the class is unknown. Relative paths start at the manifest's folder. `split` is "train" or
-"test" (blank is train); "val" and "validation" are the test part where there is none, and are not read next to one, as
+"test" (blank is train); "val" and "validation" are the test part if no other exists, and are not read next to one, as
 those of folders. Columns may have other usual names (`filename`, `class`,
 ...), see `minimax_al.data.table_rows`; further columns are ignored.
 """

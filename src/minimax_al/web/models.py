@@ -31,7 +31,8 @@ Session = Annotated[
     ),
 ]
 ReplaceDecision = Annotated[
-    bool, Field(description="Whether to replace decisions of other managers, and answers that are no longer a conflict")
+    bool,
+    Field(description="Whether to replace decisions of other managers, and answers that are not a conflict"),
 ]
 AnswerKind = Literal["waiting", "label", "unsure", "skip"]
 JobKind = Literal["train", "query"]

@@ -111,7 +111,7 @@ def test_what_is_no_conflict_is_not_decided(pair):
     campaign, (one, two) = pair
     campaign.label(one, "cat", "bob", if_waiting=True)
     for item in (one, two):  # both agree; there is no second answer
-        with pytest.raises(AnsweredMeanwhileError, match="is no longer a conflict between two annotators"):
+        with pytest.raises(AnsweredMeanwhileError, match="is not a conflict between two annotators any more"):
             campaign.decide(item, "dog", "meg")
     campaign.decide(one, "dog", "meg", replace=True)
     assert [(pair.state, pair.decision.class_name) for pair in campaign.two_opinions()] == [("decided", "dog")]

@@ -116,17 +116,23 @@ def test_a_correction_that_another_has_overtaken_is_kept_and_compared(lead, arti
     hand.page.wait_for_selector(".warning")
     assert "'zoe' has answered '2.png'" in hand.page.inner_text(".warning")
     assert (saved(campaign, "2.png") == HALF).all()
+    hand.page.click("nav [data-view=single]")  # the image opens over the queue
+    hand.person.shows("single")
     hand.page.click("text=Compare both")
     assert hand.ready() == "2.png"
+    assert hand.page.is_hidden("#skip")
+    hand.page.wait_for_timeout(350)
+    hand.page.keyboard.press("s")
+    assert "Not skipped: the image has an answer; correct its mask" in hand.page.inner_text("#said")
     assert hand.page.inner_text("#draw-note") == "Your mask, which is not saved."
     assert hand.page.get_attribute("#draw-differs", "aria-pressed") == "true"
     hand.choose("c")
     assert hand.page.inner_text("#draw-accept-words") == "Take zoe's mask"
     hand.choose("c")
     hand.page.wait_for_timeout(350)
-    save(hand, "review")
+    save(hand, "single")
     assert (saved(campaign, "2.png") == mine).all()
-    assert [author for author, _ in history(campaign, "2.png")] == ["ann", "zoe", "meg"]
+    assert history(campaign, "2.png") == [("ann", "label"), ("zoe", "label"), ("meg", "label")]
 
 
 def test_arrow_keys_open_the_next_image_of_the_list(lead):

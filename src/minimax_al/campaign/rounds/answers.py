@@ -116,7 +116,7 @@ def answer(
             has this one as revoked.
         own_only: Whether images that another author has answered keep that answer, in the same way.
         decides: Whether the answer decides a conflict between two annotators.
-        replace_decision: Whether it replaces a decision of another lead, and answers that are no conflict any more.
+        replace_decision: Whether it replaces a decision of another lead, and answers that are not a conflict.
         origin: How the answer came.
         replaces: Id in the label history of the answer that the author has seen and corrects, 0 for none; None if the
             author has not looked.
@@ -126,8 +126,8 @@ def answer(
         Ids of the images that keep an earlier answer.
 
     Raises:
-        AnsweredMeanwhileError: An image has another answer than `replaces`, or the answer decides what is not a
-            conflict or what another lead has decided.
+        AnsweredMeanwhileError: An image has another answer than `replaces`, or the answer decides an image
+            that is not a conflict or that another lead has decided.
     """
     check_author(author)
     if decides and not replace_decision:

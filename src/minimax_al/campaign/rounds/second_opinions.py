@@ -175,7 +175,7 @@ def check_conflicts(connection: Connection, item_ids: Sequence[int], author: str
     Args:
         connection: Connection in a write transaction.
         item_ids: Ids of the images.
-        author: Name of the lead, who may always change decisions of their own.
+        author: Name of the lead; a decision of the same author may be replaced.
 
     Raises:
         AnsweredMeanwhileError: An image is not a conflict, or another lead has decided it.
@@ -189,7 +189,9 @@ def check_conflicts(connection: Connection, item_ids: Sequence[int], author: str
             continue
         path = connection.execute(select(items.c.path).where(items.c.id == item)).scalar_one()
         if decision is None:
-            raise AnsweredMeanwhileError(f"{path!r} is no longer a conflict between two annotators: nothing was saved")
+            raise AnsweredMeanwhileError(
+                f"{path!r} is not a conflict between two annotators any more: nothing was saved"
+            )
         raise AnsweredMeanwhileError(
             f"{decision.author!r} has decided {path!r} {_words_of(decision)} at {decision.at:%H:%M} UTC: "
             "nothing was saved"

@@ -1,8 +1,8 @@
 """Results of slow functions that a transaction needs, computed while no transaction is open.
 
 A write transaction holds the lock of all writers, so it must not decode masks. It looks results up by everything that
-they depend on; where some are missing, it is rolled back, they are computed, and it runs again. What it finds then is
-compared with the present state by the same keys, so nothing is lost if that has changed meanwhile.
+they depend on; where some are missing, it is rolled back, they are computed, and it runs again. If the state has
+changed meanwhile, it needs results for other arguments, which are computed in the same way.
 """
 
 from collections.abc import Callable, Hashable, Sequence

@@ -113,7 +113,7 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
 
 
 def _with_test(known: list[_Known]) -> list[_Known]:
-    """Return the images with the validation part as the test part, where there is none."""
+    """Return the images with the validation part as the test part, if no other exists."""
     parts = without_validation([each.part for each in known])
     return [each._replace(part=part) for each, part in zip(known, parts, strict=True)]
 

@@ -31,6 +31,8 @@ const OWN = ["confirm", "explore", "review", "conflicts"]; // views whose images
 const here = () => VIEWS[state.opened === null ? state.view : "single"];
 const shown = () => here().gallery ?? here(); // what has images to move among and to answer
 const masks = () => state.campaign.task === "segmentation";
+const answered = () => state.opened !== null || ["review", "conflicts"].includes(state.view); // an image of Review or Conflicts stays opened over any view
+const decide = (picks) => picks.some(({ answer: given }) => given === "conflict");
 
 const soon = () => here().gallery?.soon ?? false; // the single view has its own test
 
@@ -38,7 +40,7 @@ function label(className) {
   const picks = soon() ? [] : shown().targets();
   if (picks.length === 0) return;
   classBar.flash(className);
-  answer("label", picks, className, { decides: state.view === "conflicts" });
+  answer("label", picks, className, { decides: decide(picks) });
 }
 
 function choose(index) {
@@ -51,9 +53,11 @@ function choose(index) {
 }
 
 function leaveOut(kind) {
-  if (kind === "skip" && OWN.includes(state.view)) say(["confirm", "explore"].includes(state.view) ? "Only images of a round can be skipped" : "An answered image cannot be skipped: choose another class, or press u for unsure");
+  if (kind === "skip" && answered()) say(`Not skipped: the image has an answer; ${masks() ? "correct its mask" : "choose another class"}, or press u for unsure`);
+  else if (kind === "skip" && OWN.includes(state.view)) say("Only images of a round can be skipped");
   else if (!soon()) {
-    answer(kind, shown().targets(kind), null, { decides: state.view === "conflicts" });
+    const picks = shown().targets(kind);
+    answer(kind, picks, null, { decides: decide(picks) });
     opened.close();
   }
 }
@@ -145,7 +149,7 @@ function paint() {
   const working = now in VIEWS;
   document.body.dataset.shown = now;
   byId("answers").hidden = !working;
-  byId("skip").hidden = OWN.includes(state.view);
+  byId("skip").hidden = answered() || OWN.includes(state.view);
   for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === state.view));
   byId("suggestions-toggle")?.setAttribute("aria-pressed", String(state.suggestions));
   if (now === "others") explainOthers();
