@@ -1,5 +1,6 @@
 """Locks between processes: exclusive, in order of arrival, and free again when their holder dies."""
 
+import functools
 import importlib.util
 import itertools
 import os
@@ -242,7 +243,9 @@ def test_a_thread_that_waits_too_long_leaves_the_queue(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs Unix signals")
-def test_an_interrupted_wait_leaves_the_queue(tmp_path):
+def test_an_interrupted_wait_leaves_the_queue(request):
+    request.addfinalizer(functools.partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # another test's server may have left its own
     lock, held, end = FairLock(None), threading.Event(), threading.Event()
     main = threading.get_ident()
 

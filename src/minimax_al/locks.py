@@ -141,50 +141,43 @@ class _ThreadQueue:
 
     def __init__(self) -> None:
         self._mutex = Lock()
-        self._is_held = False
+        self._owner: Lock | None = None
         self._waiting: deque[Lock] = deque()
 
     @contextmanager
     def held(self, deadline: float) -> Iterator[None]:
         """Hold the lock inside the block; raise TimeoutError after `deadline` (of `time.monotonic`)."""
-        if not self._acquire(deadline):
-            raise TimeoutError(_HELD)
+        turn = Lock()
+        turn.acquire()  # who hands over releases it
         try:
+            with self._mutex:
+                waits = self._owner is not None
+                if waits:
+                    self._waiting.append(turn)
+                else:
+                    self._owner = turn
+            if waits and not turn.acquire(timeout=max(0.0, deadline - time.monotonic())) and not self._is_owner(turn):
+                raise TimeoutError(_HELD)
             yield
-        finally:
-            self._release()
+        finally:  # Ctrl+C may end the wait at any step
+            self._end(turn)
 
-    def _acquire(self, deadline: float) -> bool:
+    def _is_owner(self, turn: Lock) -> bool:
+        """Return whether the lock was handed over; otherwise leave the queue."""
         with self._mutex:
-            if not self._is_held:
-                self._is_held = True
-                return True
-            turn = Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        try:
-            if turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                return True
-        except BaseException:  # Ctrl+C
-            if not self._leave(turn):
-                self._release()
-            raise
-        return not self._leave(turn)
+            if self._owner is not turn:
+                self._waiting.remove(turn)
+            return self._owner is turn
 
-    def _leave(self, turn: Lock) -> bool:
-        """Leave the queue; return False if the lock was handed over meanwhile."""
+    def _end(self, turn: Lock) -> None:
+        """Hand the lock over to the next waiter, or leave the queue."""
         with self._mutex:
-            if turn not in self._waiting:
-                return False
-            self._waiting.remove(turn)
-            return True
-
-    def _release(self) -> None:
-        with self._mutex:
-            if self._waiting:
-                self._waiting.popleft().release()  # handed over: the lock stays held
-            else:
-                self._is_held = False
+            if self._owner is turn:
+                self._owner = self._waiting.popleft() if self._waiting else None
+                if self._owner is not None:
+                    self._owner.release()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
 
 
 def _take(handle: int, queue: Path, deadline: float) -> None:
