@@ -29,6 +29,7 @@ def extract(rank, port, images, out):
 
 def main():
     torch.set_num_threads(1)
+    assert Runtime(RuntimeSettings(device="cpu", precision="fp32")).fabric  # its packages are imported once
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

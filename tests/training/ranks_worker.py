@@ -1,10 +1,11 @@
-"""Program of each rank in `test_ranks.py`: `python ranks_worker.py RANK WORLD FOLDER`.
+"""Program of the ranks in `test_ranks.py`: `python ranks_worker.py WORLD FOLDER`; each rank is a fork of this process.
 
 Ranks meet through a file, so that no port is fixed. Each does the same work and writes its results.
 """
 
 import os
 import sys
+import traceback
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -223,9 +224,8 @@ class Work:
         return found
 
 
-def main():
-    rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    torch.set_num_threads(1)
+def work(rank, world, folder):
+    """Do the work of one rank."""
     # What torchrun tells its processes; the ranks' meeting itself is through the file.
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "TORCHELASTIC_RUN_ID": "test"}
     meeting = f"file://{folder}/meeting"
@@ -233,6 +233,26 @@ def main():
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world, timeout=limit)
     torch.save(Work(rank, world, folder).everything(), folder / f"found-{rank}.pt")
     distributed.destroy_process_group()
+
+
+def main():
+    world, folder = int(sys.argv[1]), Path(sys.argv[2])
+    torch.set_num_threads(1)
+    assert Runtime(RuntimeSettings(device="cpu", precision="fp64")).fabric  # its packages are imported once
+    children = []
+    for rank in range(world):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                work(rank, world, folder)
+                status = 0
+            finally:
+                if status:
+                    traceback.print_exc()
+                os._exit(status)
+        children.append(child)
+    sys.exit(any([os.waitpid(child, 0)[1] != 0 for child in children]))  # noqa: C419 - waits for all of them
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,20 +27,18 @@ TIMEOUT_SECONDS = 120
 def found(tmp_path_factory):
     """Results of a single rank and of each of two ranks: {(world, rank): results}."""
     folder = tmp_path_factory.mktemp("ranks")
-    processes = [
-        subprocess.Popen([sys.executable, WORKER, str(rank), "2", folder], stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
+    ranks = subprocess.Popen(
+        [sys.executable, WORKER, "2", folder], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         with torch.random.fork_rng(devices=[]):
             alone = work_alone(folder / "alone")
-        for process in processes:
-            _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
-            assert process.returncode == 0, errors
+        _, errors = ranks.communicate(timeout=TIMEOUT_SECONDS)
+        assert ranks.returncode == 0, errors
     finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+        with suppress(ProcessLookupError):  # the usual case: all ranks have ended
+            os.killpg(ranks.pid, signal.SIGKILL)
+        ranks.communicate()
     return {(1, 0): alone, **{(2, rank): torch.load(folder / f"found-{rank}.pt") for rank in range(2)}}
 
 
