@@ -179,8 +179,8 @@ def test_a_rewritten_answer_is_its_authors_own(make_campaign):
     assert campaign.labels() == {}
 
 
-def test_an_undo_after_two_changes_leads_to_an_answer_of_todays_classes(make_campaign):
-    campaign = make_campaign(classes=["cat", "dog", "fox", "n/a"], count=4)
+def test_an_undo_after_two_changes_leads_to_an_answer_of_todays_classes(make_campaign, storage):
+    campaign = make_campaign(classes=["cat", "dog", "fox", "n/a"], count=4, storage=storage)
     campaign.label("a/000.png", "cat", "ann")
     campaign.label("a/000.png", "dog", "bob")
     campaign.unsure("a/000.png", "eve")
@@ -203,8 +203,8 @@ def test_an_undo_after_a_change_leads_to_a_mask_of_todays_numbers(masked):
     assert numbers(masked) == [1, 2, 0, 255]
 
 
-def test_independent_answers_follow_a_merge(make_campaign):
-    campaign = make_campaign(count=3, overlap=1.0)
+def test_independent_answers_follow_a_merge(make_campaign, storage):
+    campaign = make_campaign(count=3, overlap=1.0, storage=storage)
     campaign.query(3)
     for pick, (first, second) in zip(campaign.picks(), (("dog", "cat"), ("cat", "dog"), ("dog", "n/a")), strict=True):
         campaign.label(pick.item, first, "ann", if_waiting=True)
