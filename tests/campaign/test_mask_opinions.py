@@ -210,6 +210,23 @@ def test_a_comparison_is_of_the_masks_that_are_stored_with_it(shared, reading):
     assert [(pair.state, pair.agreement) for pair in campaign.two_opinions()] == [("agreed", 1.0)]
 
 
+def test_a_decision_is_of_todays_numbers_whenever_the_classes_change(shared, reading):
+    campaign, (one, _) = shared
+    campaign.label_mask(one, HALF, "bob", if_waiting=True)
+    campaign.reorder_classes(["bird", "sky", "ground"])  # their opinions keep the pixels as they were drawn
+    changed = []
+
+    def meanwhile(other):
+        if not changed:
+            changed.append(other.reorder_classes(["sky", "ground", "bird"]))
+
+    reading(meanwhile)
+    campaign.decide_mask(one, "first", "meg", request="key")
+    campaign.decide_mask(one, "first", "meg", request="key")
+    assert changed == [None]
+    assert (campaign.masks.load(current(campaign, one).mask) == 1).all()
+
+
 def test_a_class_change_rewrites_masks_that_came_while_others_were_decoded(shared, reading):
     campaign, (one, two) = shared
     came = []

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, update
 
-from minimax_al.campaign.renumbering import numbers_since, read_renumberings, record_renumbering
+from minimax_al.campaign.renumbering import Rewritten, numbers_since, read_renumberings, record_renumbering
 from minimax_al.campaign.rounds import second_opinions
 from minimax_al.campaign.rounds.answers import take, withdraw
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_id, class_ids, store_order
 from minimax_al.campaign.store.history import Event, current_labels, newest_answers
-from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.campaign.store.schema import picks
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.errors import ConfigurationError, DataError
@@ -31,15 +30,6 @@ AUTHOR = "change of classes"
 
 Content = tuple[int | None, str | None]
 """Class and mask of an answer; neither for "unsure"."""
-
-
-Rewritten = Precomputed[tuple[str, bytes], str]
-"""Names of masks that were written anew, by the former name and the new number of each number."""
-
-
-def rewriting(masks: MaskFiles) -> Rewritten:
-    """Return the store of masks that are decoded and written anew while no transaction is open."""
-    return Precomputed(lambda key: masks.save(np.frombuffer(key[1], np.uint8)[masks.load(key[0])]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, Self, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.context import CampaignContext, utc_now
@@ -377,12 +377,14 @@ class Labelling:
         author: str,
         *,
         class_name: str | None = None,
-        mask: str | None = None,
+        mask: str | Callable[[Connection], str] | None = None,
+        body: tuple[object, ...] | None = None,
         request: str | None = None,
         **options: Unpack[AnswerOptions],
     ) -> list[int]:
+        """Record an answer; a `mask` that is a function of the transaction has a `body`, which identifies the request."""
         judge = MaskJudge.of(self.context)
-        body: tuple[object, ...] = (kind, as_items(given), class_name, mask)
+        body = (kind, as_items(given), class_name, *((mask,) if body is None else body))
         if options.get("origin") == BULK:  # other origins leave the digest of older versions
             body = (*body, BULK)
 
@@ -399,7 +401,7 @@ class Labelling:
                         settings=self.settings,
                         now=now,
                         class_id=None if class_name is None else class_id(connection, str(class_name)),
-                        mask=mask,
+                        mask=mask(connection) if callable(mask) else mask,
                         judge=judge,
                         **options,
                     )

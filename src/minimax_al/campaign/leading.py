@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.labelling import Item, Labelling
 from minimax_al.campaign.mask_opinions import load_as_of_today
-from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings
+from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings, rewriting
 from minimax_al.campaign.rounds.answers import find_items
 from minimax_al.campaign.rounds.leases import lend, recall
 from minimax_al.campaign.rounds.rounds import check_open
@@ -17,7 +19,7 @@ from minimax_al.campaign.rounds.second_opinions import (
     list_two_opinions,
     mask_of_opinion,
 )
-from minimax_al.campaign.store.history import Kind, answer_authors, answer_of
+from minimax_al.campaign.store.history import Kind, answer_authors
 from minimax_al.data.mask_store import Mask
 from minimax_al.errors import CampaignError, DataError
 
@@ -105,23 +107,27 @@ class Leading(Labelling):
 
         Raises:
             DataError: The image does not exist, or nobody has drawn this mask of it.
-            AnsweredMeanwhileError: Another lead has decided the image, it is not a conflict, or it was answered or the
-                classes were changed while the mask was read.
+            AnsweredMeanwhileError: Another lead has decided the image, or it is not a conflict.
         """
-        with self.store.reading() as connection:
-            (found,) = find_items(connection, [item])
-            answered = answer_of(connection, found)
-        name = self.masks.save(self.opinion_mask(item, which))
-        replaces = 0 if answered is None else answered.id
+        rewritten = rewriting(self.masks)
+
+        def name_today(connection: Connection) -> str:
+            """Return the name of the mask with the class numbers of this transaction."""
+            changes, (label_id, name) = _find_opinion(connection, item, which)
+            numbers = numbers_since(changes, label_id)
+            if all(numbers[number] == number for number in self.masks.numbers(name)):
+                return name
+            return rewritten.of([(name, numbers.tobytes())])[0]
+
         self._answer(
             item,
             "label",
             author,
-            mask=name,
+            mask=name_today,
+            body=(which,),
             request=request,
             decides=True,
             replace_decision=replace,
-            replaces=replaces,
             origin="page",
         )
 
@@ -135,7 +141,8 @@ class Leading(Labelling):
         Raises:
             DataError: The image does not exist, or nobody has drawn this mask of it.
         """
-        changes, given = self._find_opinion(item, which)
+        with self.store.reading() as connection:
+            changes, given = _find_opinion(connection, item, which)
         return load_as_of_today(self.masks, changes, *given)
 
     def opinion_version(self, item: Item, which: Opinion) -> str:
@@ -148,17 +155,9 @@ class Leading(Labelling):
         Raises:
             DataError: The image does not exist, or nobody has drawn this mask of it.
         """
-        changes, (label_id, name) = self._find_opinion(item, which)
-        return f"{name}-{hashlib.sha256(numbers_since(changes, label_id).tobytes()).hexdigest()[:16]}"
-
-    def _find_opinion(self, item: Item, which: Opinion) -> tuple[list[Renumbering], tuple[int, str]]:
         with self.store.reading() as connection:
-            (found,) = find_items(connection, [item])
-            given = mask_of_opinion(connection, found, which)
-            changes = read_renumberings(connection)
-        if given is None:
-            raise DataError(f"image {item!r} has no mask of a {which} annotator")
-        return changes, given
+            changes, (label_id, name) = _find_opinion(connection, item, which)
+        return f"{name}-{hashlib.sha256(numbers_since(changes, label_id).tobytes()).hexdigest()[:16]}"
 
     def two_opinions(self, state: str | None = None) -> list[TwoOpinions]:
         """Return the images that two annotators answered independently.
@@ -182,3 +181,16 @@ class Leading(Labelling):
         """
         with self.store.reading() as connection:
             return answer_authors(connection, find_items(connection, items))
+
+
+def _find_opinion(connection: Connection, item: Item, which: Opinion) -> tuple[list[Renumbering], tuple[int, str]]:
+    """Return the changes of the class numbers, and id in the history and name of one annotator's mask.
+
+    Raises:
+        DataError: The image does not exist, or nobody has drawn this mask of it.
+    """
+    (found,) = find_items(connection, [item])
+    given = mask_of_opinion(connection, found, which)
+    if given is None:
+        raise DataError(f"image {item!r} has no mask of a {which} annotator")
+    return read_renumberings(connection), given

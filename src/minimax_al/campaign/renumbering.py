@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from minimax_al.campaign.store.history import last_event
+from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.campaign.store.schema import renumberings
+from minimax_al.data.mask_store import MaskFiles
 from minimax_al.vocabulary import IGNORED
 
 Numbers = NDArray[np.uint8]
@@ -62,6 +64,15 @@ def numbers_since(changes: Sequence[Renumbering], label_id: int) -> Numbers:
         if change.last_label >= label_id:
             numbers = change.numbers[numbers]
     return numbers
+
+
+Rewritten = Precomputed[tuple[str, bytes], str]
+"""Names of masks that were written anew, by the former name and the new number of each number."""
+
+
+def rewriting(masks: MaskFiles) -> Rewritten:
+    """Return the store of masks that are decoded and written anew while no transaction is open."""
+    return Precomputed(lambda key: masks.save(np.frombuffer(key[1], np.uint8)[masks.load(key[0])]))
 
 
 def _table(changed: Sequence[int]) -> Numbers:
