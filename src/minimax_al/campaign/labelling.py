@@ -382,7 +382,7 @@ class Labelling:
         request: str | None = None,
         **options: Unpack[AnswerOptions],
     ) -> list[int]:
-        """Record an answer; a `mask` that is a function of the transaction has a `body`, which identifies the request."""
+        """Record an answer; if `mask` is a function of the transaction, `body` identifies the request."""
         judge = MaskJudge.of(self.context)
         body = (kind, as_items(given), class_name, *((mask,) if body is None else body))
         if options.get("origin") == BULK:  # other origins leave the digest of older versions
