@@ -202,18 +202,20 @@ def table_of(path: Path) -> str:
     lines.append("| --: " * (3 + len(methods)) + "|")
     for size, labels in sorted({(int(row["size"]), int(row["labels"])) for row in rows}):
         own = [row for row in rows if (int(row["size"]), int(row["labels"])) == (size, labels)]
-        cells = [figure([row for row in own if row["method"] == name]) for name in methods]
-        lines.append(f"| {size} px | {labels} | {len({row['seed'] for row in own})} | {' | '.join(cells)} |")
+        seeds = len({row["seed"] for row in own})
+        cells = [figure([row for row in own if row["method"] == name], seeds) for name in methods]
+        lines.append(f"| {size} px | {labels} | {seeds} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def figure(rows: Sequence[dict[str, str]]) -> str:
-    """Return mean ± standard deviation over seeds, and the mean balanced accuracy."""
+def figure(rows: Sequence[dict[str, str]], seeds: int) -> str:
+    """Return mean ± standard deviation over seeds, the mean balanced accuracy, and the number of other than `seeds`."""
     if not rows:
         return ""
     accuracies, balanced = ([100 * float(row[name]) for row in rows] for name in ("accuracy", "balanced_accuracy"))
     spread = f" ± {statistics.stdev(accuracies):.1f}" if len(rows) > 1 else ""
-    return f"{statistics.fmean(accuracies):.1f}{spread} ({statistics.fmean(balanced):.1f})"
+    count = f", n = {len(rows)}" if len(rows) != seeds else ""
+    return f"{statistics.fmean(accuracies):.1f}{spread} ({statistics.fmean(balanced):.1f}){count}"
 
 
 def write_provenance(out: Path, encoder: PretrainedEncoder) -> None:
