@@ -1,9 +1,12 @@
-"""For all tests: one thread, so that numbers do not depend on the cores and workers leave each other alone.
+"""For all tests and their processes: one thread, so that numbers do not depend on the cores, and workers share them.
 
 The collected tests and all modules are a million objects that stay: the garbage collector does not visit them again.
 """
 
 import gc
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
