@@ -78,7 +78,7 @@ def wait_for(condition):
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "the learner did not do its work"
-        time.sleep(0.01)  # another process works; it tells nobody
+        time.sleep(0.05)  # another process works; it tells nobody
 
 
 def reflects_all(campaign):
