@@ -21,6 +21,7 @@ The command line prints that sentence without a traceback and exits with status 
     ├── FeatureStoreError (RuntimeError)     a feature store is damaged, lacks an image, or is in use
     ├── CampaignError (RuntimeError)         a campaign cannot do this, or cannot do it now
     │   ├── AnsweredMeanwhileError           an image has another answer than the one that was corrected
+    │   ├── ClassesChangedError              a class of an answer has left the campaign; the attributes are the parts
     │   └── StoreError                       its database is locked, full, damaged or unreachable
     └── MissingDependencyError (ImportError) an optional package is missing; the sentence names the extra
 """
@@ -177,6 +178,28 @@ class CampaignError(MinimaxALError, RuntimeError):
 
 class AnsweredMeanwhileError(CampaignError):
     """An image has another answer than the one that an annotator has seen and corrects."""
+
+
+class ClassesChangedError(CampaignError):
+    """A class left the campaign after an annotator had chosen it.
+
+    Args:
+        class_name: Last name of the class.
+        path: Path of the image whose mask has the class; None for a class label.
+
+    Example:
+        >>> str(ClassesChangedError("bird"))
+        "the class 'bird' was merged or removed after it was chosen: nothing was saved"
+    """
+
+    def __init__(self, class_name: str, path: str | None = None) -> None:
+        super().__init__(class_name, path)
+        self.class_name, self.path = class_name, path
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        chosen = "it was chosen" if self.path is None else f"the mask of {self.path!r} was drawn with it"
+        return f"the class {self.class_name!r} was merged or removed after {chosen}: nothing was saved"
 
 
 class StoreError(CampaignError):

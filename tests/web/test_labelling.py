@@ -230,3 +230,37 @@ def test_images_lent_to_label_studio_are_not_leased_until_recalled(client, campa
     assert client.post("/api/recall", json={"round": 2}).status_code == 409
     assert post(client, "recall", round=1) == {"released": 6}
     assert len(items_of(post(client, "lease", author="ann", count=8))) == 8
+
+
+def swap(campaign):
+    for old, new in (("cat", "x"), ("dog", "cat"), ("x", "dog")):
+        campaign.rename_class(old, new)
+
+
+@pytest.mark.parametrize(("change", "today"), [(swap, "dog"), (lambda one: one.rename_class("cat", "lynx"), "lynx")])
+def test_a_label_and_its_undo_follow_a_class_that_was_renamed_on_the_way(client, campaign, change, today):
+    item = campaign.picks()[0].item
+    cat = client.get("/api/campaign").json()["class_ids"][0]
+    change(campaign)
+    chosen = {"author": "ann", "class_name": "cat", "class_id": cat}
+    assert client.post("/api/label", json={**chosen, "items": [item]}).status_code == 200
+    assert campaign.pick(item).class_name == today
+    undone = client.post("/api/undo", json={**chosen, "item": item, "kind": "label"})
+    assert undone.json()["class_name"] == today
+    assert client.post("/api/label", json={"author": "ann", "class_name": "bird", "items": [item]}).status_code == 400
+
+
+def test_a_label_of_a_class_that_has_left_is_refused(make_campaign, make_client):
+    campaign = make_campaign(classes=["cat", "dog", "bird"])
+    client = make_client(campaign)
+    bird = campaign.class_ids["bird"]
+    campaign.merge_classes(["bird"], "dog")
+    for number, sentence in (
+        (bird, "the class 'bird' was merged or removed after it was chosen: nothing was saved"),
+        (991, "unknown class id '991'"),
+    ):
+        body = {"author": "ann", "items": [1], "class_name": "bird", "class_id": number}
+        refused = client.post("/api/label", json=body)
+        assert refused.status_code == 400
+        assert refused.json()["error"].startswith(sentence)
+    assert campaign.labels() == {}

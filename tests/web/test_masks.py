@@ -213,6 +213,94 @@ def test_a_correction_that_was_overtaken_is_refused(masks):
     assert client.get("/api/drawing/1?author=meg").json()["answer"]["author"] == "meg"
 
 
+@pytest.fixture
+def birds(make_campaign, make_client):
+    campaign = make_campaign(task="segmentation", classes=["ground", "bird", "sky"])
+    return campaign, make_client(campaign)
+
+
+NAMES = np.array(["ground", "bird", "sky"])
+DRAWN_NAMES = NAMES[np.arange(320).reshape(16, 20) % 2]  # no sky
+
+
+def numbers_of(names, classes):
+    return (names[..., None] == classes).argmax(axis=-1).astype(np.uint8)
+
+
+CLASS_CHANGES = {
+    "reordered": lambda campaign: campaign.reorder_classes(["sky", "bird", "ground"]),
+    "renamed": lambda campaign: campaign.rename_class("sky", "air"),
+    "an unused class merged": lambda campaign: campaign.merge_classes(["sky"], "bird"),
+    "removed and reordered": lambda campaign: (
+        campaign.remove_class("sky"),
+        campaign.reorder_classes(["bird", "ground"]),
+    ),
+    "added in front": lambda campaign: (
+        campaign.add_classes(["tree"]),
+        campaign.reorder_classes(["tree", "ground", "bird", "sky"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CLASS_CHANGES.values(), ids=CLASS_CHANGES)
+@pytest.mark.parametrize("kind", ["masks", "drafts"])
+def test_a_mask_keeps_its_classes_whatever_happens_to_them_on_the_way(birds, change, kind):
+    campaign, client = birds
+    ids = client.get("/api/drawing/1?author=ann").json()["class_ids"]
+    assert ids == client.get("/api/campaign").json()["class_ids"]
+    change(campaign)
+    params = {"author": "ann", "at": 5, "class_id": ids} if kind == "drafts" else {"author": "ann", "class_id": ids}
+    drawn = png(numbers_of(DRAWN_NAMES, NAMES))
+    assert client.put(f"/api/{kind}/1", params=params, content=drawn).status_code == 200
+    shown = map_of(client.get(f"/api/pixels/1/{'draft' if kind == 'drafts' else 'label'}?author=ann"))
+    assert (np.array(campaign.classes)[shown] == DRAWN_NAMES).all()
+
+
+def test_a_mask_with_a_class_that_has_left_is_refused_and_its_draft_kept(birds):
+    campaign, client = birds
+    ids = list(campaign.class_ids.values())
+    params = {"author": "ann", "class_id": ids}
+    drawn = png(numbers_of(DRAWN_NAMES, NAMES))
+    assert client.put("/api/drafts/1", params={**params, "at": 5}, content=drawn).status_code == 200
+    campaign.merge_classes(["bird"], "sky")
+    answer = client.put("/api/masks/1", params=params, content=drawn)
+    assert answer.status_code == 409
+    assert answer.json()["error"] == (
+        "the class 'bird' was merged or removed after the mask of '0.png' was drawn with it: nothing was saved"
+    )
+    assert campaign.labels() == {}
+    assert client.get("/api/drawing/1?author=ann").json()["draft_at"] == 5
+    unknown = client.put("/api/masks/1", params={"author": "ann", "class_id": [991, 992]}, content=drawn)
+    assert (unknown.status_code, "unknown class id '99" in unknown.json()["error"]) == (400, True)
+
+
+def test_a_repeated_mask_runs_once_though_the_classes_changed_between(birds):
+    campaign, client = birds
+    params = {"author": "ann", "class_id": list(campaign.class_ids.values())}
+    for _ in range(2):
+        sent = client.put(
+            "/api/masks/1", params=params, content=png(numbers_of(DRAWN_NAMES, NAMES)), headers={"Idempotency-Key": "k"}
+        )
+        assert sent.json() == {"labelled": 1, "answered_before": []}
+        campaign.reorder_classes(["sky", "bird", "ground"])
+    assert (np.array(campaign.classes)[map_of(client.get("/api/pixels/1/label?author=ann"))] == DRAWN_NAMES).all()
+
+
+def test_classes_that_change_between_check_and_transaction_renumber_the_mask(birds, monkeypatch):
+    campaign, _ = birds
+    save = MaskFiles.save
+
+    def change_first(files, mask):
+        monkeypatch.setattr(MaskFiles, "save", save)
+        campaign.reorder_classes(["sky", "bird", "ground"])
+        return save(files, mask)
+
+    monkeypatch.setattr(MaskFiles, "save", change_first)
+    campaign.label_mask(1, numbers_of(DRAWN_NAMES, NAMES), "ann")
+    (name,) = campaign.labels().values()
+    assert (np.array(campaign.classes)[campaign.masks.load(name)] == DRAWN_NAMES).all()
+
+
 def test_one_class_of_a_mask_can_be_shown_alone(masks):
     campaign, client = masks
     campaign.label_mask(1, MASK, "ann")

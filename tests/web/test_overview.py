@@ -14,6 +14,7 @@ def test_the_overview_describes_the_campaign(client, campaign):
         "name": "herons",
         "task": "classification",
         "classes": ["cat", "dog"],
+        "class_ids": [1, 2],
         "colours": [],
         "strategy": "badge+mal",
         "usual": USUAL["classification"],

@@ -13,10 +13,11 @@ from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.context import CampaignContext, utc_now
 from minimax_al.campaign.images.views import ViewKind, image_file
 from minimax_al.campaign.mask_opinions import MaskJudge
+from minimax_al.campaign.renumbering import numbers_of_drawn, rewriting
 from minimax_al.campaign.rounds.answers import AnswerOptions, Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.rounds.leases import Holder, Lease, UptimeClock, release, take_lease
 from minimax_al.campaign.rounds.rounds import Pick, RoundState, check_open, close, find_pick, list_picks, round_state
-from minimax_al.campaign.store.classes import class_id, class_ids
+from minimax_al.campaign.store.classes import chosen_class, class_ids
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import (
     BULK,
@@ -91,6 +92,12 @@ class Labelling:
         """Names of the classes, in order."""
         with self.store.reading() as connection:
             return tuple(class_ids(connection))
+
+    @property
+    def class_ids(self) -> dict[str, int]:
+        """Id of each class by name, in order; a renamed class keeps its id."""
+        with self.store.reading() as connection:
+            return class_ids(connection)
 
     def round(self, number: int | None = None) -> RoundState:
         """Return the progress of a round, by default of the latest.
@@ -196,6 +203,7 @@ class Labelling:
         if_waiting: bool = False,
         own_only: bool = False,
         origin: Origin = "program",
+        class_id: int | None = None,
     ) -> list[int]:
         """Label one or more images with a class, leased or not; an earlier label stays in the history.
 
@@ -209,12 +217,14 @@ class Labelling:
             if_waiting: Whether an image that has an answer keeps it; the history then has this label as revoked.
             own_only: Whether an image that another author has answered keeps that answer, in the same way.
             origin: How the label came. Labels of origin "bulk" are trained on, but never measure a model.
+            class_id: Id of the class when it was chosen: a class that was renamed meanwhile is found by it.
 
         Returns:
             Ids of the images that keep an earlier answer.
 
         Raises:
             UnknownNameError: The class does not exist.
+            ClassesChangedError: The class of that id has left the campaign.
             DataError: An image does not exist.
             CampaignError: The author is blank, or the campaign is of masks.
         """
@@ -225,6 +235,7 @@ class Labelling:
             "label",
             author,
             class_name=class_name,
+            chosen_id=class_id,
             request=request,
             if_waiting=if_waiting,
             own_only=own_only,
@@ -243,6 +254,7 @@ class Labelling:
         replaces: int | None = None,
         decides: bool = False,
         origin: Origin = "program",
+        drawn_with: Sequence[int] | None = None,
     ) -> list[int]:
         """Label an image with a mask.
 
@@ -258,12 +270,15 @@ class Labelling:
             decides: Whether the mask decides a conflict between two annotators; with `replaces`, the decision of
                 another lead, too.
             origin: How the label came.
+            drawn_with: Ids of the classes with which the mask was drawn, in the order of their numbers: the mask is
+                stored with the numbers of the transaction. By default the classes at the time of the call.
 
         Returns:
             Ids of the images that keep an earlier answer.
 
         Raises:
             DataError: The mask does not fit the image or the classes, or the image does not exist.
+            ClassesChangedError: The mask has a class that has left the campaign.
             AnsweredMeanwhileError: The image has another answer than `replaces`; without `replaces`, the mask decides
                 an image that is not a conflict or that another lead has decided.
             CampaignError: The author is blank, or the campaign is of classes.
@@ -271,12 +286,24 @@ class Labelling:
         if self.settings.task != "segmentation":
             raise CampaignError("this campaign is of classes, not of masks: use label")
         with self.store.reading() as connection:
-            check_mask_of(connection, item, mask)
+            drawn = tuple(class_ids(connection).values()) if drawn_with is None else tuple(drawn_with)
+            path = check_mask_of(connection, item, mask, len(drawn))
+        name = self.masks.save(mask)
+        used, rewritten = self.masks.numbers(name), rewriting(self.masks)
+
+        def name_today(connection: Connection) -> str:
+            """Return the name of the mask with the class numbers of this transaction."""
+            numbers = numbers_of_drawn(connection, drawn, used, path)
+            if all(numbers[number] == number for number in used):
+                return name
+            return rewritten.of([(name, numbers.tobytes())])[0]
+
         return self._answer(
             item,
             "label",
             author,
-            mask=self.masks.save(mask),
+            mask=name_today,
+            body=(name,),
             request=request,
             if_waiting=if_waiting,
             own_only=own_only,
@@ -329,6 +356,7 @@ class Labelling:
         request: str | None = None,
         kind: Kind | None = None,
         class_name: str | None = None,
+        class_id: int | None = None,
     ) -> Undone:
         """Revoke the author's last answer (about one image); the image waits again if its round is open.
 
@@ -338,6 +366,7 @@ class Labelling:
             request: Idempotency key, see the class.
             kind: Expected kind of the answer, "label", "unsure" or "skip"; None for any.
             class_name: Expected class of the label; None for any.
+            class_id: Id of that class when it was chosen, as in `label`.
 
         Raises:
             CampaignError: The author has no answer to revoke, or the last one is another than expected.
@@ -350,7 +379,7 @@ class Labelling:
 
                 def revoke() -> list[Any]:
                     found = None if item is None else find_items(connection, [item])[0]
-                    number = None if class_name is None else class_id(connection, class_name)
+                    number = None if class_name is None else chosen_class(connection, class_name, class_id)
                     expected = None if kind is None else ExpectedAnswer(kind, number)
                     return list(undo(connection, author, now, found, expected, judge=judge))
 
@@ -377,6 +406,7 @@ class Labelling:
         author: str,
         *,
         class_name: str | None = None,
+        chosen_id: int | None = None,
         mask: str | Callable[[Connection], str] | None = None,
         body: tuple[object, ...] | None = None,
         request: str | None = None,
@@ -400,7 +430,7 @@ class Labelling:
                         author,
                         settings=self.settings,
                         now=now,
-                        class_id=None if class_name is None else class_id(connection, str(class_name)),
+                        class_id=None if class_name is None else chosen_class(connection, str(class_name), chosen_id),
                         mask=mask(connection) if callable(mask) else mask,
                         judge=judge,
                         **options,

@@ -63,6 +63,7 @@ class Leading(Labelling):
         *,
         replace: bool = False,
         request: str | None = None,
+        class_id: int | None = None,
     ) -> None:
         """Decide conflicts between two annotators, all of them or none.
 
@@ -72,9 +73,11 @@ class Leading(Labelling):
             author: Name of the lead.
             replace: Whether decisions of other leads are replaced, and answers that are not a conflict any more.
             request: Idempotency key, see the class.
+            class_id: Id of the class when it was chosen, as in `label`.
 
         Raises:
             UnknownNameError: The class does not exist.
+            ClassesChangedError: The class of that id has left the campaign.
             DataError: An image does not exist.
             AnsweredMeanwhileError: Another lead has decided an image, or an image is not a conflict.
             CampaignError: The campaign is of masks, and a class is given.
@@ -87,6 +90,7 @@ class Leading(Labelling):
             kind,
             author,
             class_name=class_name,
+            chosen_id=class_id,
             request=request,
             decides=True,
             replace_decision=replace,

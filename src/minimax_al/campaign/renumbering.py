@@ -4,13 +4,14 @@ A change of the classes writes the current masks anew. Older masks of the label 
 changes give today's number for each of theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from minimax_al.campaign.store.classes import check_listed, class_ids
 from minimax_al.campaign.store.history import last_event
 from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.campaign.store.schema import renumberings
@@ -64,6 +65,37 @@ def numbers_since(changes: Sequence[Renumbering], label_id: int) -> Numbers:
         if change.last_label >= label_id:
             numbers = change.numbers[numbers]
     return numbers
+
+
+def numbers_of_drawn(connection: Connection, drawn: Sequence[int], used: Collection[int], path: str) -> Numbers:
+    """Return today's number of each number in a mask that is not stored yet.
+
+    Args:
+        connection: Connection in the transaction that stores the mask.
+        drawn: Ids of the classes with which it was drawn, in the order of their numbers.
+        used: Numbers that it has, without 255.
+        path: Path of its image, for the error.
+
+    Raises:
+        ClassesChangedError: It has a class that has left the campaign.
+    """
+    check_listed(connection, [drawn[number] for number in used], path)
+    return _table(renumbered_classes(drawn, list(class_ids(connection).values())))
+
+
+def renumbered_classes(former: Sequence[int], today: Sequence[int]) -> list[int]:
+    """Return today's number of each former one; 255 for classes that have left.
+
+    Args:
+        former: Class ids, in the order of the former numbers.
+        today: Class ids, in the order of today's numbers.
+
+    Example:
+        >>> renumbered_classes([7, 8, 9], [9, 7])
+        [1, 255, 0]
+    """
+    numbers = {identity: number for number, identity in enumerate(today)}
+    return [numbers.get(identity, IGNORED) for identity in former]
 
 
 Rewritten = Precomputed[tuple[str, bytes], str]

@@ -64,6 +64,7 @@ def label(asked: LabelRequest, campaign: TheCampaign, key: RequestKey, role: The
             if_waiting=asked.if_waiting,
             own_only=role != "manager",
             origin=asked.origin,
+            class_id=asked.class_id,
         )
     return Labelled(labelled=len(items) - len(late), answered_before=late)
 
@@ -96,7 +97,14 @@ def unsure(asked: UnsureRequest, campaign: TheCampaign, key: RequestKey, role: T
 def undo(asked: UndoRequest, campaign: TheCampaign, key: RequestKey) -> Undone:
     """Revoke an annotator's last answer. A retry without an idempotency key revokes the one before, too."""
     with known_images():
-        undone = campaign.undo(asked.author, asked.item, request=key, kind=asked.kind, class_name=asked.class_name)
+        undone = campaign.undo(
+            asked.author,
+            asked.item,
+            request=key,
+            kind=asked.kind,
+            class_name=asked.class_name,
+            class_id=asked.class_id,
+        )
     return Undone(**undone._asdict(), pick=_pick_of(campaign, undone.item))
 
 

@@ -1,20 +1,22 @@
 """Routes for masks: save one, and keep drafts of them."""
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Query
+from pydantic import Field
 from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
 from minimax_al.campaign.images.mask_owner import other_owner
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask
 from minimax_al.data.mask_store import Mask, check_mask_size
 from minimax_al.errors import CampaignError, DataError
+from minimax_al.vocabulary import IGNORED
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.models import Author, Drawn, IfWaiting, ItemId, Labelled
 from minimax_al.web.refusals import conflict, declared, meanwhile, not_found
@@ -34,6 +36,15 @@ FileName = Annotated[
 Replaces = Annotated[
     int | None,
     Query(ge=0, le=2**63 - 1, description="Id of the answer that the mask corrects, 0 for none: see the drawing"),
+]
+
+DrawnWith = Annotated[
+    list[Annotated[int, Field(ge=0, le=2**63 - 1)]] | None,
+    Query(
+        alias="class_id",
+        max_length=IGNORED,
+        description="Ids of the classes, in the order of the numbers in the mask; by default the classes of now",
+    ),
 ]
 
 _FACTS = select(items.c.path, items.c.height, items.c.width, items.c.content_hash)
@@ -68,11 +79,13 @@ async def put_mask(
     replaces: Replaces = None,
     decides: Annotated[bool, Query(description="Whether the mask decides a conflict between two annotators")] = False,
     filename: FileName = None,
+    drawn_with: DrawnWith = None,
 ) -> Labelled:
     """Label an image with a mask: a PNG of class numbers in the image's size, 255 = ignore.
 
     Numbers may be kept in any mode, and in colour where red, green and blue are equal. The annotator's draft of the
-    image is removed. A correction is refused with 409 if the image has another answer than the corrected one.
+    image is removed. A correction is refused with 409 if the image has another answer than the corrected one; so is a
+    mask with a class that has left the campaign. Other changes of the classes renumber the mask.
     """
     own_only = role != "manager"
     if decides and own_only:
@@ -83,7 +96,8 @@ async def put_mask(
         canvas = find_canvas(campaign, item)
         if filename is not None:
             _check_owner(campaign, filename, canvas.path)
-        mask = _read(campaign, body, canvas, filename)
+        drawn = drawn_with or class_numbers(campaign)
+        mask = _read(drawn, body, canvas, filename)
         with meanwhile():
             late = campaign.label_mask(
                 item,
@@ -95,6 +109,7 @@ async def put_mask(
                 replaces=replaces,
                 decides=decides,
                 origin="page",
+                drawn_with=drawn,
             )
         drafts_of(campaign).remove(canvas.content_hash, author)
         return late
@@ -105,19 +120,22 @@ async def put_mask(
 
 @router.put("/drafts/{item}", openapi_extra=takes("image/png"))
 async def put_draft(
+    *,
     item: ItemId,
     author: Author,
     body: RawBody,
     state: TheState,
     at: Annotated[int, Query(ge=0, le=2**53, description="Time of the last change, in milliseconds since 1970")],
+    drawn_with: DrawnWith = None,
 ) -> Drawn:
     """Keep an annotator's unfinished mask: a PNG as for a mask, 255 = not drawn."""
 
     def keep() -> None:
         campaign = state.campaign
         canvas = find_canvas(campaign, item)
-        draft = Draft(_read(campaign, body, canvas, None), at)
-        drafts_of(campaign).save(canvas.content_hash, author, draft, class_numbers(campaign))
+        drawn = drawn_with or class_numbers(campaign)
+        draft = Draft(_read(drawn, body, canvas, None), at)
+        drafts_of(campaign).save(canvas.content_hash, author, draft, drawn)
 
     await to_thread.run_sync(keep, limiter=state.decoders)
     return Drawn(at=at)
@@ -130,8 +148,7 @@ def drafts_of(campaign: Campaign) -> DraftFiles:
 
 def class_numbers(campaign: Campaign) -> list[int]:
     """Return the ids of the classes, in the order of their numbers in masks."""
-    with campaign.store.reading() as connection:
-        return list(class_ids(connection).values())
+    return list(campaign.class_ids.values())
 
 
 def find_canvas(campaign: Campaign, item: int) -> Canvas:
@@ -155,8 +172,8 @@ def find_canvas(campaign: Campaign, item: int) -> Canvas:
     return Canvas(path, (height, width), content_hash)
 
 
-def _read(campaign: Campaign, body: bytes, canvas: Canvas, filename: str | None) -> Mask:
-    legend, name = Legend.of_numbers(campaign.classes), filename or f"{canvas.path}.png"
+def _read(drawn: Sequence[int], body: bytes, canvas: Canvas, filename: str | None) -> Mask:
+    legend, name = Legend.of_numbers([str(identity) for identity in drawn]), filename or f"{canvas.path}.png"
     return read_png_mask(body, legend, name, lambda found: check_mask_size(found, canvas.size, repr(canvas.path)))
 
 

@@ -87,10 +87,17 @@ class UnsureRequest(Items):
 ClassName = Annotated[str, Field(min_length=1, max_length=1000, description="Name of a class")]
 
 
+ChosenClass = Annotated[
+    int | None,
+    Field(ge=0, le=2**63 - 1, description="Id of the class when it was chosen: renames do not change it"),
+]
+
+
 class LabelRequest(UnsureRequest):
     """Request to label some images with a class."""
 
     class_name: Annotated[str, Field(min_length=1, max_length=1000)]
+    class_id: ChosenClass = None
     origin: Annotated[
         Literal["page", "bulk"],
         Field(description="bulk: the model suggested the class, and several images were confirmed at once"),
@@ -109,6 +116,7 @@ class UndoRequest(Request):
     class_name: Annotated[
         str | None, Field(min_length=1, max_length=1000, description="Revoke it only if it is a label of this class")
     ] = None
+    class_id: ChosenClass = None
 
 
 class JobOrder(Request):
@@ -234,6 +242,7 @@ class CampaignInfo(Answer):
     name: str
     task: Task
     classes: list[str]
+    class_ids: Annotated[list[int], Field(description="Ids of the classes, in their order; renames do not change them")]
     colours: Annotated[list[str], Field(description="Colours of the classes in masks, #rrggbb; [] in classification")]
     strategy: Annotated[str, Field(description="Default strategy")]
     strategies: Annotated[list[str], Field(description="Names of all strategies")]

@@ -22,12 +22,13 @@ router = APIRouter(prefix="/api", tags=["overview"])
 def info(state: TheState, role: TheRole) -> CampaignInfo:
     """Return name, task, classes, strategies and export formats."""
     campaign = state.campaign
-    settings, classes = campaign.settings, campaign.classes
+    settings, classes = campaign.settings, campaign.class_ids
     return CampaignInfo(
         id=hashlib.blake2b(os.fsencode(campaign.folder.resolve()), digest_size=8).hexdigest(),
         name=campaign_name(campaign.folder),
         task=settings.task,
         classes=list(classes),
+        class_ids=list(classes.values()),
         colours=[f"#{bytes(colour).hex()}" for colour in class_colours(len(classes))[: len(classes)]]
         if settings.task == "segmentation"
         else [],

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from minimax_al.errors import AnsweredMeanwhileError, CampaignError, MinimaxALError, StoreError
+from minimax_al.errors import AnsweredMeanwhileError, CampaignError, ClassesChangedError, MinimaxALError, StoreError
 from minimax_al.web.models import Refusal
 
 RETRY_SECONDS = 2
@@ -23,7 +23,7 @@ _MEANINGS = {
     404: "The image or round does not exist, or has nothing to show",
     408: "The body has not arrived in time",
     409: "The state does not allow it: a round is open or none is, a job runs, a mask has another image's name or "
-    "corrects an answer that has changed, or a conflict is decided already",
+    "corrects an answer that has changed or has a class that has left, or a conflict is decided already",
     413: "The body is larger than this route takes",
     422: "The request is not of the form that the route takes",
     429: "Too many uploads are under way: the same request may do well later",
@@ -67,10 +67,10 @@ def as_conflict() -> Iterator[None]:
 
 @contextmanager
 def meanwhile() -> Iterator[None]:
-    """Answer 409 if somebody else has answered meanwhile."""
+    """Answer 409 if somebody else has answered meanwhile, or a class has left."""
     try:
         yield
-    except AnsweredMeanwhileError as error:
+    except (AnsweredMeanwhileError, ClassesChangedError) as error:
         raise conflict(error) from error
 
 

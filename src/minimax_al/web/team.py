@@ -11,7 +11,7 @@ from pydantic import Field
 from minimax_al.campaign.rounds.second_opinions import Answer as GivenAnswer
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.labelling import known_images
-from minimax_al.web.models import Answer, Answered, Items, ReplaceDecision
+from minimax_al.web.models import Answer, Answered, ChosenClass, Items, ReplaceDecision
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import declared, meanwhile, not_found
 from minimax_al.web.roles import ManagerOnly
@@ -26,6 +26,7 @@ class DecideRequest(Items):
     class_name: Annotated[
         str | None, Field(min_length=1, max_length=1000, description="Class of the images; null for unsure")
     ]
+    class_id: ChosenClass = None
     replace: ReplaceDecision = False
 
 
@@ -55,7 +56,14 @@ def decide(asked: DecideRequest, campaign: TheCampaign, key: RequestKey) -> Answ
     All images are refused with 409 if another manager has decided one of them, or if one is not a conflict any more.
     """
     with known_images(), meanwhile():
-        campaign.decide(asked.distinct, asked.class_name, asked.author, replace=asked.replace, request=key)
+        campaign.decide(
+            asked.distinct,
+            asked.class_name,
+            asked.author,
+            replace=asked.replace,
+            request=key,
+            class_id=asked.class_id,
+        )
     return Answered(answered=len(asked.distinct))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from minimax_al.campaign.renumbering import renumbered_classes
 from minimax_al.data.mask_store import Mask
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError
@@ -96,10 +97,8 @@ class DraftFiles:
         if found is None:
             return None
         pixels, facts = found
-        today = {identity: number for number, identity in enumerate(class_ids)}
         table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
-        for number, identity in enumerate(facts.classes):
-            table[number] = today.get(identity, IGNORED)
+        table[: len(facts.classes)] = renumbered_classes(facts.classes, class_ids)
         return Draft(table[pixels], facts.at)
 
     def drawn_at(self, content_hash: str, author: str) -> int | None:

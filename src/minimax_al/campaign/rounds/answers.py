@@ -14,7 +14,6 @@ from minimax_al.campaign.rounds.leases import end_leases
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.rounds.validation import MASKS, decide_membership
 from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import after_writing, portions
 from minimax_al.campaign.store.history import (
     BULK,
@@ -279,12 +278,14 @@ def _check_unchanged(connection: Connection, ids: Sequence[int], replaces: int) 
         )
 
 
-def check_mask_of(connection: Connection, item: int | str, mask: Mask) -> None:
-    """Raise an error if a mask does not fit its image or the classes.
+def check_mask_of(connection: Connection, item: int | str, mask: Mask, class_count: int) -> str:
+    """Return the path of a mask's image, if the mask fits the image and the classes.
 
     Raises:
         DataError: The mask has another size or a number that is not a class, or the image does not exist.
     """
     (found,) = find_items(connection, [item])
     row = connection.execute(select(items.c.path, items.c.height, items.c.width).where(items.c.id == found)).one()
-    check_mask(mask, (row.height, row.width), len(class_ids(connection)), repr(row.path))
+    check_mask(mask, (row.height, row.width), class_count, repr(row.path))
+    path: str = row.path
+    return path

@@ -3,13 +3,13 @@
 A class that leaves the list stays in the table, with a negative position, since the history of labels refers to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from minimax_al.campaign.class_name_rules import check_class_names
 from minimax_al.campaign.store.schema import classes
-from minimax_al.errors import DataError, UnknownNameError
+from minimax_al.errors import ClassesChangedError, DataError, UnknownNameError
 
 
 def class_ids(connection: Connection) -> dict[str, int]:
@@ -28,6 +28,46 @@ def class_id(connection: Connection, name: str) -> int:
     if name not in ids:
         raise UnknownNameError("class", name, ids)
     return ids[name]
+
+
+def chosen_class(connection: Connection, name: str, identity: int | None) -> int:
+    """Return the id of the class that an annotator chose; renames do not change it.
+
+    Args:
+        connection: Connection in a transaction.
+        name: Name of the class when it was chosen.
+        identity: Id of the class; None where only the name is known.
+
+    Raises:
+        UnknownNameError: The class does not exist.
+        ClassesChangedError: The class of that id has left the campaign.
+    """
+    if identity is None:
+        return class_id(connection, name)
+    check_listed(connection, [identity])
+    return identity
+
+
+def check_listed(connection: Connection, ids: Collection[int], path: str | None = None) -> None:
+    """Refuse classes that have left the campaign.
+
+    Args:
+        connection: Connection in a transaction.
+        ids: Class ids.
+        path: Path of the image whose mask has the classes; None for class labels.
+
+    Raises:
+        ClassesChangedError: A class has left the campaign.
+        UnknownNameError: An id has never been that of a class.
+    """
+    listed = class_ids(connection).values()
+    left = next((one for one in ids if one not in listed), None)
+    if left is None:
+        return
+    name = connection.execute(select(classes.c.name).where(classes.c.id == left)).scalar()
+    if name is None:
+        raise UnknownNameError("class id", str(left), map(str, listed))
+    raise ClassesChangedError(name, path)
 
 
 def add_classes(connection: Connection, names: Sequence[str]) -> None:

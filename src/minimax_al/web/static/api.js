@@ -72,13 +72,13 @@ export const lease = (author, session, count, seconds) => post("api/lease", { au
 /** Ends all leases of an annotator in this browser; works while the page is being closed. */
 export const release = (author, session) => post("api/release", { author, session }, { keepalive: true });
 /** Labels images with one class; with `ifWaiting`, only those that no other annotator has answered meanwhile. */
-export const label = (author, items, className, { key, ifWaiting, origin }) =>
-  post("api/label", { author, items, class_name: className, if_waiting: ifWaiting, ...(origin ? { origin } : {}) }, { key });
+export const label = (author, items, className, { key, ifWaiting, origin, classId }) =>
+  post("api/label", { author, items, class_name: className, class_id: classId, if_waiting: ifWaiting, ...(origin ? { origin } : {}) }, { key });
 /** Skips images: a later round may choose them again. */
 export const skip = (author, items, key) => post("api/skip", { author, items }, { key });
 /** Answers "unsure": no later round chooses these images again. */
 export const unsure = (author, items, { key, ifWaiting }) => post("api/unsure", { author, items, if_waiting: ifWaiting }, { key });
-/** Undoes an annotator's last answer; `of`: { item, kind, class_name } that the answer must match. */
+/** Undoes an annotator's last answer; `of`: { item, kind, class_name, class_id } that the answer must match. */
 export const undo = (author, key, of = {}) => post("api/undo", { author, ...of }, { key });
 /** Asks whether the server is there. */
 export const beat = () => call("GET", "api/job", { patience: BRIEF });
@@ -87,8 +87,8 @@ export const getLikeliest = (items) => get(`api/likeliest?${new URLSearchParams(
 /** The images about which two annotators disagree. */
 export const getConflicts = () => get("api/conflicts");
 /** Decides conflicts; the class null is "unsure". Status 409 if another manager has decided one, unless it is to `replace` that. */
-export const decide = (author, items, className, { key, replace = false }) =>
-  post("api/decide", { author, items, class_name: className, replace }, { key });
+export const decide = (author, items, className, { key, replace = false, classId }) =>
+  post("api/decide", { author, items, class_name: className, class_id: classId, replace }, { key });
 /** Decides a conflict by the "first" or the "second" mask; `replace` as for `decide`. */
 export const decideMask = (author, item, mask, { key, replace = false }) =>
   post("api/decide-mask", { author, item, mask, replace }, { key });
@@ -112,9 +112,11 @@ export const recall = (round) => post("api/recall", { round });
 export const importLabels = (file) =>
   call("POST", `api/import?filename=${encodeURIComponent(file.name)}`, { raw: file, patience: LONG });
 
-/** Stores a mask for an image; `ifWaiting` as for `label`; status 409 if the image has another answer than `replaces`. Unless `sure`, status 409 means that the file is named after another image. */
-export const putMask = (author, item, file, { key, ifWaiting, replaces, decides = false, sure }) =>
-  call("PUT", `api/masks/${item}?${new URLSearchParams({ author, if_waiting: ifWaiting, decides, ...(replaces === undefined ? {} : { replaces }), ...(sure ? {} : { filename: file.name }) })}`, { raw: file, key, patience: LONG });
+const withClasses = (fields, classIds = []) => new URLSearchParams([...Object.entries(fields), ...classIds.map((one) => ["class_id", one])]);
+
+/** Stores a mask for an image; `ifWaiting` as for `label`; `classIds`: the classes of its numbers; status 409 if one of them has left, or if the image has another answer than `replaces`. Unless `sure`, status 409 means that the file is named after another image. */
+export const putMask = (author, item, file, { key, ifWaiting, replaces, decides = false, sure, classIds }) =>
+  call("PUT", `api/masks/${item}?${withClasses({ author, if_waiting: ifWaiting, decides, ...(replaces === undefined ? {} : { replaces }), ...(sure ? {} : { filename: file.name }) }, classIds)}`, { raw: file, key, patience: LONG });
 
 /** Size, content and layers of an image to draw on, for an annotator. */
 export const getDrawing = (item, author) => get(`api/drawing/${item}?${new URLSearchParams({ author })}`);
@@ -132,8 +134,8 @@ async function asMap(response) {
   const bytes = await response.arrayBuffer();
   return { width, height, pixels: bytes.byteLength === width * height ? new Uint8Array(bytes) : new Uint16Array(bytes) };
 }
-/** Keeps a draft of an annotator's mask on the server; `at`: time of its last change in milliseconds. */
-export const putDraft = (author, item, png, at) => call("PUT", `api/drafts/${item}?${new URLSearchParams({ author, at })}`, { raw: new Blob([png], { type: "image/png" }), patience: LONG });
+/** Keeps a draft of an annotator's mask on the server; `at`: time of its last change in milliseconds; `classIds` as for `putMask`. */
+export const putDraft = (author, item, png, at, classIds) => call("PUT", `api/drafts/${item}?${withClasses({ author, at }, classIds)}`, { raw: new Blob([png], { type: "image/png" }), patience: LONG });
 
 export const imageUrl = (item) => `images/${item}`;
 export const previewUrl = (item) => `previews/${item}`;

@@ -61,11 +61,10 @@ export async function keep(item, draft) {
   await put("drafts", keyOf(item), draft);
 }
 
-/** The draft of an image in this browser; null if there is none, or if the file or the classes have changed. */
-export async function kept(item, { digest, class_ids: classes }) {
+/** The draft of an image in this browser; null if there is none, or if the file has changed. */
+export async function kept(item, { digest }) {
   const draft = await get("drafts", keyOf(item));
-  const fits = draft !== null && draft.digest === digest && String(draft.classes) === String(classes);
-  return fits ? draft : null;
+  return draft?.digest === digest ? draft : null;
 }
 
 /** Forgets the oldest drafts of this browser. */
@@ -78,9 +77,9 @@ export async function tidy() {
   for (const [, key] of dated.slice(0, -KEPT)) await remove("drafts", key);
 }
 
-/** Keeps a mask until the server has stored it, under the key of its request. */
-export async function keepSave(id, item, png) {
-  await put("saves", id, { item, png });
+/** Keeps a mask until the server has stored it, under the key of its request; `classIds`: the classes of its numbers. */
+export async function keepSave(id, item, png, classIds) {
+  await put("saves", id, { item, png, classIds });
 }
 
 /** Forgets a mask that the server has stored. */
@@ -90,7 +89,7 @@ export const forgetSave = (id) => remove("saves", id);
 export async function send(author, item, { key, ifWaiting, replaces, decides }) {
   const save = await get("saves", key);
   if (save === null) throw new api.ApiError("This browser has lost the mask: draw it again", 410);
-  return api.putMask(author, item, new Blob([save.png], { type: "image/png" }), { key, ifWaiting, replaces, decides, sure: true });
+  return api.putMask(author, item, new Blob([save.png], { type: "image/png" }), { key, ifWaiting, replaces, decides, sure: true, classIds: save.classIds });
 }
 
 /** Makes the mask that the server has refused a draft again. */

@@ -15,7 +15,7 @@ import { Pointers } from "./pointers.js";
 import { Raster, VOID } from "./raster.js";
 import { Regions } from "./regions.js";
 import { say, warn } from "./say.js";
-import { on, recall, remember, state } from "./state.js";
+import { on, recall, remember, state, update } from "./state.js";
 import { Surface } from "./surface.js";
 import { Brush, Eraser, Fill, outline, Polygon, Superpixels } from "./tools.js";
 import { answerMask, undo as undoAnswer } from "./work.js";
@@ -115,6 +115,11 @@ async function open(item, name, isRetry = false) {
   try {
     const { info, prediction, entropy } = await sources.load(item);
     if (item !== desk.item) return;
+    if (String(info.class_ids) !== String(state.campaign.class_ids)) { // the palette has the numbers of former classes
+      update({ classChecks: state.classChecks + 1 });
+      tryAgain(); // the page is reloaded first, unless the change was taken back
+      return;
+    }
     surface.show(item, name, info);
     const pick = pickOf(item);
     const found = await sources.firstMask(item, info, pick);
@@ -193,10 +198,10 @@ async function flush() {
   if (desk.raster === null || changes === handed) return;
   stop();
   handed = changes;
-  const { item } = desk;
+  const { item, info } = desk;
   const at = Date.now();
   const png = await keepLocally();
-  await api.putDraft(state.author, item, png, at).catch(() => { if (item === desk.item) handed = -1; });
+  await api.putDraft(state.author, item, png, at, info.class_ids).catch(() => { if (item === desk.item) handed = -1; });
 }
 
 /** Saves the mask as the answer for the image, and shows the next image. */
@@ -219,7 +224,7 @@ async function save() {
     const { item, info, raster } = desk;
     const id = api.newKey();
     const png = await encode(raster);
-    await drafts.keepSave(id, item, png);
+    await drafts.keepSave(id, item, png, info.class_ids);
     await drafts.keep(item, { png, digest: info.digest, classes: info.class_ids, at: Date.now(), isSaved: true });
     handed = changes;
     desk.item = null; // after an undo the image is opened anew

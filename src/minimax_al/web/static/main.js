@@ -20,7 +20,7 @@ import * as maskFile from "./maskfile.js";
 import * as opened from "./opened.js";
 import * as panel from "./panel.js";
 import * as review from "./review.js";
-import { say, warn } from "./say.js";
+import { keepWarnings, say, showKept, warn } from "./say.js";
 import * as single from "./single.js";
 import { on, recall, remember, state, update } from "./state.js";
 import * as transfer from "./transfer.js";
@@ -188,6 +188,7 @@ function wire() {
   connection.onReturn(hurry);
   connection.onReturn(imageRetry.retryAll);
   connection.onReturn(() => state.author !== "" && void jobs.readStatus().then(holding.refill));
+  on(["classChecks"], () => void followClasses());
   on(["recent"], () => (byId("undo").disabled = false));
 }
 
@@ -200,8 +201,12 @@ async function followClasses() {
   const campaign = await getCampaign().catch(() => null);
   if (campaign === null || asked < classesShown) return; // the answer to a later request is shown already
   classesShown = asked;
-  if (JSON.stringify(campaign.classes) === JSON.stringify(state.campaign.classes)) return;
-  if (masks()) location.reload();
+  if (!["classes", "class_ids"].some((name) => JSON.stringify(campaign[name]) !== JSON.stringify(state.campaign[name]))) return;
+  if (masks()) {
+    keepWarnings();
+    location.reload();
+    return;
+  }
   update({ campaign, moment: state.moment + 1 });
   showClasses();
   say("The classes have changed");
@@ -222,6 +227,7 @@ async function begin() {
   if (!masks()) showClasses();
   else maskFile.build(() => shown().targets());
   wire();
+  showKept();
   listen(commands);
   holding.watch();
   connection.watch();

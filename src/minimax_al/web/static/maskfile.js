@@ -27,7 +27,7 @@ async function send(file, { picks = targets(), key = api.newKey(), sure = false 
   byId("mask-label").classList.add("busy");
   say(`Sending ${file.name}; it is not saved yet`);
   try {
-    const { answered_before: late } = await api.putMask(state.author, pick.item, file, { key, sure, ifWaiting: pick.answer === "waiting" });
+    const { answered_before: late } = await api.putMask(state.author, pick.item, file, { key, sure, ifWaiting: pick.answer === "waiting", classIds: state.campaign.class_ids });
     const before = [{ pick, answer: pick.answer, class_name: null }];
     const entries = [{ kind: "label", className: null, items: [pick.item], tries: 1, refused: null }];
     remember({ kind: "label", className: null, before, entries, saved: true });

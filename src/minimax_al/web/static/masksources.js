@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import * as drafts from "./drafts.js";
 import { decode } from "./maskpng.js";
+import { VOID } from "./raster.js";
 import { state } from "./state.js";
 import { preload as preloadImages } from "./surface.js";
 
@@ -46,9 +47,17 @@ export async function firstMask(item, info, pick) {
   const fits = local !== null && (!isAnswered || (!local.isSaved && (local.isRefused || local.base === idOf(info))));
   const newest = Math.max(fits ? local.at : 0, isAnswered ? info.answer.at : 0);
   if (info.draft_at !== null && info.draft_at > newest) return { pixels: (await api.getPixels(item, "draft", state.author)).pixels, words: "Your draft from another browser.", isDraft: true };
-  if (fits) return { pixels: (await decode(local.png)).pixels, words: wordsOf(local), isDraft: true };
+  if (fits) return { pixels: renumbered((await decode(local.png)).pixels, local.classes, info.class_ids), words: wordsOf(local), isDraft: true };
   if (isAnswered) return { pixels: (await saved(item)).pixels, words: `The mask of ${info.answer.author}.` };
   return { words: info.prediction ? "The model's prediction: Enter accepts it." : "" };
+}
+
+/** The pixels with the numbers of today's classes; those of classes that have left become void. */
+function renumbered(pixels, former, today) {
+  if (String(former) === String(today)) return pixels;
+  const numbers = new Uint8Array(VOID + 1).fill(VOID);
+  former.forEach((identity, number) => today.includes(identity) && (numbers[number] = today.indexOf(identity)));
+  return pixels.map((number) => numbers[number]);
 }
 
 function wordsOf({ isRefused, isSaved }) {

@@ -17,6 +17,7 @@ export const state = {
   connected: true, // whether the server has answered the last request
   trouble: null, // reason why answers cannot be sent at the moment
   recent: [], // actions on this page, latest first
+  classChecks: 0, // number of times that the classes seemed to have changed
   saves: 0, // number of acknowledged answers
   moment: 0, // version of the round: views read it again after an increase
   conflicts: 0, // version of the conflicts: the view reads them again after an increase

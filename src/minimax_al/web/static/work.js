@@ -62,8 +62,8 @@ export function leave() {
 }
 
 /** Sends an entry. A page may be frozen or offline for hours: its answer must not replace one that was given meanwhile. */
-function send(author, { id, kind, items, className, waiting, unseen, decides, replaces, replace, which, origin, of }) {
-  const how = { key: id, ifWaiting: unseen ?? waiting > 0, origin, replace };
+function send(author, { id, kind, items, className, classId, waiting, unseen, decides, replaces, replace, which, origin, of }) {
+  const how = { key: id, ifWaiting: unseen ?? waiting > 0, origin, replace, classId };
   if (kind === "mask") return drafts.send(author, items[0], { ...how, decides, replaces }).catch(overtaken);
   if (kind === "adopt") return api.decideMask(author, items[0], which, how).catch(overtaken);
   if (decides) return api.decide(author, items, className, how).catch(overtaken);
@@ -72,7 +72,7 @@ function send(author, { id, kind, items, className, waiting, unseen, decides, re
   return kind === "skip" ? api.skip(author, items, id) : api.unsure(author, items, how);
 }
 
-/** Status 409: the image has another answer than the one that was corrected, or another manager's decision. */
+/** Status 409: the image has another answer than the one that was corrected, or another manager's decision, or a class of the mask has left. */
 function overtaken(error) {
   if (error.status !== 409) throw error;
   return { overtaken: error.message };
@@ -88,16 +88,17 @@ export function answer(kind, picks, className = null, { decides = false, origin 
   if (picks.length === 0 || outbox === null) return;
   const before = picks.map((pick) => ({ pick, answer: pick.answer, class_name: pick.class_name }));
   for (const pick of picks) Object.assign(pick, { answer: kind, class_name: className });
+  const classId = state.campaign.class_ids[state.campaign.classes.indexOf(className)]; // the class may be renamed before it is sent
   const entries = [true, false].flatMap((waits) => {
     const items = before.filter((known) => isOpen(known) === waits).map(({ pick }) => pick.item);
     // The round waits neither for images outside of it nor for second opinions.
     const ofRound = new Set(before.filter(({ pick, answer: given }) => given === "waiting" && !pick.second_opinion).map(({ pick }) => pick.item));
     return portions(items).map((part) => {
       const waiting = waits ? part.filter((item) => ofRound.has(item)).length : 0;
-      return outbox.add({ kind, items: part, className, waiting, unseen: waits, decides, origin });
+      return outbox.add({ kind, items: part, className, classId, waiting, unseen: waits, decides, origin });
     });
   });
-  remember({ kind, className, before, entries, saved: false });
+  remember({ kind, className, classId, before, entries, saved: false });
   holding.take(picks.map((pick) => pick.item));
 }
 
@@ -153,7 +154,7 @@ export async function undo(action = state.recent[0]) {
   for (const entry of action.entries) {
     if (outbox.cancel(entry)) continue;
     unseen = false;
-    const of = { kind: action.kind, class_name: action.className };
+    const of = { kind: action.kind, class_name: action.className, class_id: action.classId };
     for (const item of entry.items) outbox.add({ kind: "undo", items: [item], className: null, of });
   }
   for (const { pick, ...fields } of action.before) Object.assign(pick, fields);
@@ -211,10 +212,10 @@ function takeBack(entry, why) {
   update({ recent: state.recent.filter((other) => other !== action), moment: state.moment + 1, conflicts: state.conflicts + 1 });
   const replace = () => {
     clear("decision");
-    const { kind, items, className, which, decides } = entry;
+    const { kind, items, className, classId, which, decides } = entry;
     for (const { pick } of known) Object.assign(pick, { answer: kind === "adopt" ? "label" : kind, class_name: className });
-    const again = outbox.add({ kind, items, className, which, decides, waiting: 0, replace: true });
-    remember({ kind: kind === "adopt" ? "label" : kind, className, before: known, entries: [again], saved: false });
+    const again = outbox.add({ kind, items, className, classId, which, decides, waiting: 0, replace: true });
+    remember({ kind: kind === "adopt" ? "label" : kind, className, classId, before: known, entries: [again], saved: false });
   };
   const mine = entry.kind === "adopt" ? "your choice of mask" : describe({ kind: entry.kind, className: entry.className, before: known });
   warn("decision", sentence(why), make("button", { type: "button", class: "link", onclick: replace }, `Replace by ${mine}`));
@@ -232,6 +233,7 @@ async function keepRefused(entry, why) {
   update({ recent: state.recent.filter((other) => other !== action), moment: state.moment + 1 });
   const choice = (words, act) => make("button", { type: "button", class: "link", onclick: () => { clear("mask"); act(); } }, words);
   warn("mask", `${sentence(why)} Your mask is kept as a draft.`, choice("Compare both", () => open(pick)), choice("Discard mine", () => void drafts.forget(item)));
+  update({ classChecks: state.classChecks + 1 });
 }
 
 /** Keeps the answers that other annotators gave first, and removes these images from the actions that can be undone. */
