@@ -21,8 +21,8 @@ def small(tiny):
     return tiny.model_copy(update={"points": 2, "seeds": 1, "strategies": ("random",)})
 
 
-def test_every_round_records_its_conditions(small, tmp_path):
-    run_grid(small, tmp_path)
+def test_every_round_records_its_conditions(small, tmp_path, finished):
+    finished(small, tmp_path)
     (first, second) = read_rounds(Cell("random", 0).folder(tmp_path), small)
     assert first.conditions == second.conditions == asdict(conditions_here(small.recipe.runtime))
     assert {"device": "cpu", "precision": "fp32", "threads": 1}.items() <= first.conditions.items()
@@ -38,8 +38,8 @@ OTHER = {
 
 
 @pytest.mark.parametrize("part", OTHER)
-def test_other_conditions_are_refused_before_anything_is_written(small, tmp_path, part):
-    run_grid(small, tmp_path)
+def test_other_conditions_are_refused_before_anything_is_written(small, tmp_path, part, finished):
+    finished(small, tmp_path)
     recorded = tmp_path / "conditions.json"
     recorded.write_text(json.dumps(asdict(conditions_here(small.recipe.runtime)) | {part: OTHER[part]}))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -73,8 +73,8 @@ def test_the_command_line_refuses_a_mix_and_accepts_it_on_request(small, tmp_pat
     assert main([*words, "--mixed-machines"]) == 0
 
 
-def test_damaged_conditions_are_reported(small, tmp_path):
-    run_grid(small, tmp_path)
+def test_damaged_conditions_are_reported(small, tmp_path, finished):
+    finished(small, tmp_path)
     (tmp_path / "conditions.json").write_text("[")
     with pytest.raises(ResultsError, match=r"conditions\.json' cannot be read"):
         run_grid(small, tmp_path)

@@ -87,7 +87,7 @@ class Runtime:
 
     @cached_property
     def fabric(self) -> "Fabric":
-        """Fabric of this runtime, imported and created at its first use: a single process in fp32 needs none."""
+        """Fabric of this runtime, imported and created at its first use: a single process needs it for bf16 alone."""
         with _without_torchmetrics():
             from lightning_fabric import Fabric  # noqa: PLC0415 - seconds
             from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
@@ -154,6 +154,8 @@ class Runtime:
         """Return the context in which forward passes run in this runtime's precision."""
         if self.precision == "fp32":
             return nullcontext()  # scores and predictions: Fabric is not needed, nor imported
+        if self.precision == "fp64":
+            return _float64_by_default()
         context: AbstractContextManager[None] = self.fabric.autocast()
         return context
 
@@ -178,6 +180,17 @@ class Runtime:
             optimizers[name].step()
         for optimizer in optimizers.values():
             optimizer.zero_grad()
+
+
+@contextmanager
+def _float64_by_default() -> Iterator[None]:
+    """Make tensors of dtype float64 inside the block where no dtype is given."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextmanager
@@ -252,6 +265,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ConfigurationError: The device is not on this machine.
     """
+    if name == "cpu":
+        return torch.device("cpu")
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device("cuda" if present["cuda"] else "mps" if present["mps"] else "cpu")
