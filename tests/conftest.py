@@ -11,9 +11,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 torch.set_num_threads(1)
-gc.disable()
+USUAL = gc.get_threshold()
+gc.set_threshold(100_000, 50, 50)
 
 
 def pytest_collection_finish():
     gc.freeze()
-    gc.enable()
+    gc.set_threshold(*USUAL)
