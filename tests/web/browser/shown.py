@@ -42,3 +42,36 @@ def copy_flat(source: Path, folder: Path, classes: int, each: int) -> dict[str, 
     for name, file in zip(truth, files, strict=True):
         shutil.copy(file, folder / name)
     return truth
+
+
+_CUT_OFF = """(text) => {
+  document.body.getBoundingClientRect(); // the panel begins to slide away where the page has become narrow
+  for (const moving of document.getAnimations()) moving.finish();
+  const said = document.getElementById("said");
+  const before = said.textContent;
+  said.textContent = text;
+  const box = said.getBoundingClientRect();
+  const wrong = [];
+  if (said.scrollWidth > said.clientWidth) wrong.push("cut off at the side");
+  if (said.scrollHeight > said.clientHeight) wrong.push("cut off below");
+  const isInside = box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight;
+  if (box.width < 100 || !isInside) wrong.push("off the screen");
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  if (!said.contains(document.elementFromPoint(x, y))) wrong.push("covered");
+  for (const other of document.querySelectorAll("#stage, #answers button")) {
+    const { left, right, top, bottom } = other.getBoundingClientRect();
+    const clear = right <= box.left + 1 || left >= box.right - 1 || bottom <= box.top + 1 || top >= box.bottom - 1;
+    if (left < right && !other.closest("[hidden]") && !clear) wrong.push(`over ${other.id || other.textContent}`);
+  }
+  said.textContent = before;
+  return wrong;
+}"""
+LONG = (
+    "Not saved: 'a supervisor with a long name' has answered 'survey 2024/north shore/heron_000123_left.jpg' at 14:05 "
+    "UTC, after you opened it: nothing was saved. Open “1 refused” to send it again or to discard it."
+)
+
+
+def cut_off_messages(page) -> list[str]:
+    """Return what hides parts of a short, a long and an unbroken message in the footer, or is hidden by them."""
+    return [wrong for text in ("saved", LONG, "x" * 160) for wrong in page.evaluate(_CUT_OFF, text)]

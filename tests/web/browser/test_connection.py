@@ -117,3 +117,40 @@ def test_a_cold_page_needs_few_requests_and_a_warm_one_no_script(ann):
     )
     assert cached
     assert not any(cached)
+
+
+def test_long_messages_are_readable_whole(ann, modules):
+    page = ann[1].page
+    ann[1].image()
+    for scheme in ("light", "dark"):
+        for width, height in ((390, 760), (1280, 800)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)
+            assert modules[1].cut_off_messages(page) == [], (width, scheme)
+
+
+def test_a_refused_answer_and_a_lost_connection_are_announced_once(ann):
+    _, person = ann
+    page = person.page
+    person.image()
+    page.evaluate(
+        """() => {
+          globalThis.heard = [];
+          for (const region of document.querySelectorAll("[role=status], [role=alert]"))
+            new MutationObserver(() => region.textContent.trim() && globalThis.heard.push(region.textContent))
+              .observe(region, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    refusal = {"status": 400, "json": {"error": "unknown class 'cat'"}}
+    page.route("**/api/label", lambda route: route.fulfill(**refusal))
+    page.keyboard.press("1")
+    page.wait_for_selector("#said:has-text('Not saved: Unknown class')")
+    page.unroute("**/api/label")
+    page.route("**/api/**", lambda route: route.abort())
+    person.press("2")
+    page.wait_for_selector("#trouble:not([hidden])")
+    person.press("2")
+    page.wait_for_selector("#trouble-kept:has-text('3 answers are kept')")
+    heard = page.evaluate("() => globalThis.heard")
+    for words in ("unknown class 'cat'", "cannot be reached"):
+        assert sum(words.lower() in text.lower() for text in heard) == 1, heard

@@ -235,3 +235,54 @@ def test_no_violation_of_accessibility_rules(lead, view, scheme):
     else:
         hand.choose("Escape", "Escape")
     assert wrong == []
+
+
+def after_reload(hand, act):
+    with hand.page.expect_event("load"):
+        act()
+    hand.page.wait_for_selector(".warning")
+    return hand.page.inner_text(".warning")
+
+
+def test_a_mask_that_a_change_of_the_classes_overtakes_stays_a_draft_with_its_classes(lead, artist):
+    campaign, hand = lead
+    open_mask(hand, "3.png")
+    expected = artist.stroked(SKY.copy(), hand.drag([(10, 10), (40, 22)]), 5, 2)
+    campaign.reorder_classes(["car", "sky", "road"])
+    hand.page.wait_for_timeout(350)
+    assert "The classes were changed" in after_reload(hand, lambda: hand.page.keyboard.press("Enter"))
+    open_mask(hand, "3.png")
+    assert hand.page.inner_text("#draw-note") == "Your mask, which is not saved."
+    hand.page.wait_for_timeout(350)
+    save(hand, "review")
+    assert (np.array(campaign.classes)[saved(campaign, "3.png")] == np.array(CLASSES)[expected]).all()
+
+
+def test_a_mask_with_a_class_that_was_merged_is_refused_and_the_page_has_the_new_classes(lead):
+    campaign, hand = lead
+    campaign.add_classes(["boat"])
+    hand.page.reload()
+    hand.page.wait_for_selector("[data-phase=loading]", state="hidden")
+    open_mask(hand, "3.png")
+    hand.choose("4")
+    hand.drag([(10, 10), (40, 22)])
+    campaign.merge_classes(["boat"], "car")
+    hand.page.wait_for_timeout(350)
+    warning = after_reload(hand, lambda: hand.page.keyboard.press("Enter"))
+    assert "The class 'boat' was merged or removed after the mask of '3.png' was drawn with it" in warning
+    assert "Your mask is kept as a draft." in warning
+    open_mask(hand, "3.png")
+    assert "car" in hand.page.inner_text("#answers")
+    assert "boat" not in hand.page.inner_text("#answers")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(390, 760), (1280, 800)])
+def test_long_messages_are_readable_whole(lead, modules, size, scheme):
+    page = lead[1].page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme)
+    open_mask(lead[1], "0.png")
+    assert modules[1].cut_off_messages(page) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
+    lead[1].choose("Escape")

@@ -1,9 +1,12 @@
 /** Dialogs: the annotator's name, the keys, and the answers that are not saved yet. */
 
-import { byId, clock, count, make } from "./dom.js";
+import { byId, clock, count, make, sentence } from "./dom.js";
 import { HELP } from "./keys.js";
+import { say } from "./say.js";
 import { on, recall, remember, state } from "./state.js";
 import { discard, leave, retry, signIn } from "./work.js";
+
+let announced = new Set(); // refused answers whose reason was shown
 
 /** Wires the dialogs. */
 export function build() {
@@ -76,13 +79,23 @@ function unsent() {
   const stage = refused.length > 0 ? "refused" : trouble ? "offline" : number > 0 ? "sending" : "saved";
   button.dataset.stage = stage;
   byId("save-words").textContent = { refused: `${refused.length} refused`, offline: number > 0 ? `${number} not saved yet` : "No connection", sending: `${number} not saved yet`, saved: "All saved" }[stage];
+  announce(refused);
   byId("trouble").hidden = !trouble;
-  const kept = number > 0 ? ` ${count(number, "answer")} ${number === 1 ? "is" : "are"} kept in this browser and sent as soon as the connection works again.` : "";
-  byId("trouble-text").textContent = trouble ? `${trouble}.${kept}` : "";
+  const kept = number > 0 ? `${count(number, "answer")} ${number === 1 ? "is" : "are"} kept in this browser and sent as soon as the connection works again.` : "";
+  const words = trouble ? sentence(trouble) : "";
+  if (byId("trouble-text").textContent !== words) byId("trouble-text").textContent = words; // announced once, not with every answer that waits
+  byId("trouble-kept").textContent = kept;
   byId("unsent-title").textContent = state.unsent.length > 0 ? "Not saved yet" : "All saved";
   byId("unsent-none").hidden = state.unsent.length > 0;
   byId("unsent-retry").hidden = state.unsent.length === 0;
   byId("unsent-list").replaceChildren(...state.unsent.map(unsentRow));
+}
+
+/** Shows the reason of a refused answer when the server has refused it. */
+function announce(refused) {
+  const fresh = refused.find(({ id }) => !announced.has(id));
+  announced = new Set(refused.map(({ id }) => id));
+  if (fresh !== undefined) say(`Not saved: ${sentence(fresh.refused)} Open “${refused.length} refused” to send it again or to discard it.`);
 }
 
 function unsentRow(entry) {

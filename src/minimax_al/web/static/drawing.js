@@ -136,7 +136,8 @@ async function open(item, name, isRetry = false) {
     showReady();
   } catch (error) {
     if (item !== desk.item) return;
-    byId("draw-note").textContent = `This image cannot be drawn on: ${error.message}`;
+    byId("draw-note").textContent = ""; // one short line: the reason may be long
+    if (!isRetry) say(`This image cannot be drawn on: ${error.message}`);
     if (error.passes) tryAgain();
   }
 }
@@ -348,7 +349,9 @@ async function readRegions() {
     desk.regions = new Regions(map.pixels, map, info);
     byId("draw-note").textContent = "";
   } catch (error) {
-    if (item === desk.item) byId("draw-note").textContent = `No superpixels: ${error.message}`;
+    if (item !== desk.item) return;
+    byId("draw-note").textContent = "";
+    say(`No superpixels: ${error.message}`);
   }
   surface.redraw("hints");
 }

@@ -43,7 +43,7 @@ async function send(file, { picks = targets(), key = api.newKey(), sure = false 
     const [words, next] = error.status === 409 ? ["Save it here", { picks, sure: true }] : ["Try again", { picks, key, sure }];
     const again = make("button", { type: "button", class: "link", onclick: () => send(file, next) }, words);
     warn("mask", `${file.name} is not saved: ${error.message}.`, again);
-    say("The mask is not saved");
+    say(""); // the warning is announced
   } finally {
     byId("mask-label").classList.remove("busy");
   }
