@@ -5,6 +5,7 @@ import json
 import pytest
 
 from minimax_al.campaign import FORMATS
+from minimax_al.errors import StoreError
 from minimax_al.web.transfer import FILES, _plain_name
 
 
@@ -86,6 +87,23 @@ def test_an_invalid_import_is_one_sentence_and_changes_nothing(client, campaign,
     assert sentence in answer.json()["error"]
     assert "labels-" not in answer.json()["error"]  # where it lay for a moment
     assert campaign.labels() == {}
+
+
+def test_text_of_an_upload_that_looks_like_its_folder_is_kept(client, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile._get_candidate_names", lambda: iter(["x"]))
+    label = f"{tmp_path}/labels-x/bird"
+    answer = upload(client, "labels.csv", f"path,label\n0.png,{label}\n".encode())
+    assert answer.json()["error"].startswith(f"'labels.csv', line 2: unknown class {label!r}")
+
+
+def test_an_import_into_a_busy_database_may_be_repeated(client, campaign, monkeypatch):
+    def busy(*_, **__):
+        raise StoreError("the database is locked: try again")
+
+    monkeypatch.setattr(type(campaign), "import_labels", busy)
+    answer = upload(client, "labels.csv", b"path,label\n0.png,cat\n")
+    assert (answer.status_code, answer.json()["error"]) == (503, "the database is locked: try again")
 
 
 def test_new_classes_and_the_author_of_an_import(client, campaign):

@@ -304,6 +304,7 @@ class Campaign(Modelling):
         create_classes: bool = False,
         check: bool = False,
         strip_prefix: str = "",
+        shown: Path | None = None,
     ) -> Import:
         """Import labels from a file or folder.
 
@@ -316,6 +317,7 @@ class Campaign(Modelling):
             create_classes: Whether unknown classes are added.
             check: Whether to read and check alone, without any change.
             strip_prefix: Start of the names in the source that the campaign's paths do not have.
+            shown: File that messages and the outcome name, for an upload; by default `path`.
 
         Raises:
             DataError: A label cannot be imported; the first 20 are listed.
@@ -328,6 +330,7 @@ class Campaign(Modelling):
             create_classes=create_classes,
             check=check,
             strip_prefix=strip_prefix,
+            shown=shown,
         )
 
     def export(self, format: str, out: Path | str, *, escape_formulas: bool = False) -> Export:  # noqa: A002

@@ -65,6 +65,7 @@ def read_manifest(
     *,
     also: Sequence[str] = (),
     repeats: bool = False,
+    shown: Path | None = None,
 ) -> Manifest:
     """Read and check a manifest; the images themselves are not opened.
 
@@ -73,6 +74,7 @@ def read_manifest(
         class_names: Classes that labels may name, in order; by default those in the file, sorted.
         also: Further columns to read where they exist.
         repeats: Whether several rows may have the same path.
+        shown: File that messages name; by default `path`.
 
     Raises:
         ManifestError: A column is missing, a path is blank or occurs twice, a label or split is unknown, a row has
@@ -80,40 +82,43 @@ def read_manifest(
         MissingDependencyError: The file is a Parquet file and pyarrow is not installed.
     """
     source = Path(path)
+    name = shown or source
     if not source.is_file():
-        raise ManifestError(f"the manifest {str(source)!r} does not exist: give a CSV or Parquet file")
+        raise ManifestError(f"the manifest {str(name)!r} does not exist: give a CSV or Parquet file")
     parquet = source.suffix.lower() in {".parquet", ".pq"}
     known = None if class_names is None else tuple(str(name) for name in class_names)
     lines_of: dict[str, int] = {}
     rows = []
-    for line, cells in parquet_rows(source, also) if parquet else csv_rows(source, also):
-        row = _row(source, line, cells, known)._replace(also={name: cells[name] for name in also if name in cells})
+    for line, cells in parquet_rows(source, also, name) if parquet else csv_rows(source, also, name):
+        row = _row(source.parent, at(name, line), line, cells, known)._replace(
+            also={name: cells[name] for name in also if name in cells}
+        )
         before = lines_of.setdefault(os.path.normpath(row.path), line)
         if before != line and not repeats:
             raise ManifestError(
-                f"{at(source, line)}: {row.name!r} is there already, in line {before}: keep one of the two"
+                f"{at(name, line)}: {row.name!r} is there already, in line {before}: keep one of the two"
             )
         rows.append(row)
     if not rows:
-        raise ManifestError(f"{str(source)!r} has no rows: add one line per image below the header")
+        raise ManifestError(f"{str(name)!r} has no rows: add one line per image below the header")
     splits = without_validation([row.split for row in rows])
     rows = [row._replace(split=split) for row, split in zip(rows, splits, strict=True)]
     for row in rows:
         if row.split == "test" and row.label is None:
-            raise ManifestError(f"{at(source, row.line)}: a test image has a blank label: label it or move it to train")
+            raise ManifestError(f"{at(name, row.line)}: a test image has a blank label: label it or move it to train")
     labels = known if known is not None else tuple(sorted({row.label for row in rows if row.label is not None}))
     return Manifest(source, tuple(rows), labels)
 
 
-def _row(source: Path, line: int, cells: Mapping[str, str], class_names: tuple[str, ...] | None) -> Row:
+def _row(folder: Path, where: str, line: int, cells: Mapping[str, str], class_names: tuple[str, ...] | None) -> Row:
     name, label = cells["path"], cells["label"]
     if not name:
-        raise ManifestError(f"{at(source, line)}: the path is blank: name an image or delete the line")
+        raise ManifestError(f"{where}: the path is blank: name an image or delete the line")
     if label and class_names is not None and label not in class_names:
-        raise ManifestError(f"{at(source, line)}: unknown label {label!r}{nearest(label, class_names)}")
+        raise ManifestError(f"{where}: unknown label {label!r}{nearest(label, class_names)}")
     split: Role | None = None
     if "split" in cells:
         split = "train" if not cells["split"] else part_role(cells["split"])
         if split is None:
-            raise ManifestError(f"{at(source, line)}: unknown split {cells['split']!r}: train or test")
-    return Row(source.parent / name, name, label or None, split, line)
+            raise ManifestError(f"{where}: unknown split {cells['split']!r}: train or test")
+    return Row(folder / name, name, label or None, split, line)

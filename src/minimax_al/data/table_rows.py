@@ -69,7 +69,7 @@ def _csv_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str], int
 
 
 def _parquet_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str], int, list[str]]]:
-    file = _parquet_file(source)
+    file = _parquet_file(source, shown)
     with file:
         header = file.schema_arrow.names
         names, position = _every_name(shown, header, 1)
@@ -102,7 +102,7 @@ def _every_name(source: Path, header: Sequence[str], line: int) -> tuple[list[st
     return names, _column_of(source, header, names, "path", line)
 
 
-def csv_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
+def csv_rows(source: Path, also: Sequence[str], shown: Path | None = None) -> Iterator[Cells]:
     """Yield the rows of a CSV file that are not blank.
 
     Commas, semicolons and tabs are recognised by the header, UTF-16 by its byte order mark.
@@ -110,17 +110,19 @@ def csv_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
     Args:
         source: CSV file.
         also: Further columns to read where they exist.
+        shown: File that messages name; by default `source`.
 
     Raises:
         ManifestError: A column is missing, a row has the wrong length, or the file is not text.
     """
     with source.open(encoding=_encoding(source), newline="") as file:
-        rows = _records(source, file)
+        name = shown or source
+        rows = _records(name, file)
         line, header = next(rows, (1, []))
-        columns = _columns(source, header, also, line)
+        columns = _columns(name, header, also, line)
         for line, values in rows:
             if any(value.strip() for value in values):
-                yield Cells(line, _cells(source, line, values, header, columns))
+                yield Cells(line, _cells(name, line, values, header, columns))
 
 
 def _records(source: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
@@ -140,31 +142,33 @@ def _records(source: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
         raise ManifestError(f"{at(source, line + 1)}: not CSV ({error})") from error
 
 
-def parquet_rows(source: Path, also: Sequence[str]) -> Iterator[Cells]:
+def parquet_rows(source: Path, also: Sequence[str], shown: Path | None = None) -> Iterator[Cells]:
     """Yield the rows of a Parquet file.
 
     Args:
         source: Parquet file.
         also: Further columns to read where they exist.
+        shown: File that messages name; by default `source`.
 
     Raises:
         ManifestError: A column is missing, or a cell is neither text nor a number.
         MissingDependencyError: pyarrow is not installed.
     """
-    file = _parquet_file(source)
+    name = shown or source
+    file = _parquet_file(source, name)
     with file:
         names = file.schema_arrow.names
-        columns = _columns(source, names, also, 1)
+        columns = _columns(name, names, also, 1)
         chosen = [names[position] for position in columns.values()]
         line = 0
         for batch in _batches(file, chosen):
             for values in batch.to_pylist():
                 line += 1
-                where = at(source, line)
+                where = at(name, line)
                 yield Cells(line, {role: _text(values[names[p]], role, where) for role, p in columns.items()})
 
 
-def _parquet_file(source: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+def _parquet_file(source: Path, shown: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional package, and only for such a file
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -173,7 +177,7 @@ def _parquet_file(source: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
     try:
         return pq.ParquetFile(source, buffer_size=1 << 20)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ManifestError(f"{str(source)!r} is not a Parquet file ({error})") from error
+        raise ManifestError(f"{str(shown)!r} is not a Parquet file ({error})") from error
 
 
 def _batches(file: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:  # noqa: ANN401 - pyarrow has no types

@@ -75,8 +75,8 @@ def read_labels(name: str, source: Path, context: Context) -> Iterator[Given]:
         yield given
 
 
-def detect_format(source: Path, task: Task) -> str:
-    """Return the name of the format that a file or folder has.
+def detect_format(source: Path, task: Task, shown: Path | None = None) -> str:
+    """Return the name of the format that a file or folder has; messages name `shown`, by default the source.
 
     Raises:
         DataError: It does not exist, or has none of the formats.
@@ -93,7 +93,9 @@ def detect_format(source: Path, task: Task) -> str:
         case ".json":
             return "label-studio" if begins_as_list(source) else "coco"
         case suffix:
-            raise DataError(f"{str(source)!r} ends in {suffix!r}: labels come as .csv, .parquet, .json or a folder")
+            raise DataError(
+                f"{str(shown or source)!r} ends in {suffix!r}: labels come as .csv, .parquet, .json or a folder"
+            )
 
 
 def check_source(source: Path, name: str) -> None:

@@ -28,31 +28,30 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     Raises:
         DataError: The file is not such JSON, or ids occur twice.
     """
-    content: Any = read_json(source)
+    shown = context.shown or source
+    content: Any = read_json(source, shown)
     try:
-        names = _names(content["categories"], source)
+        names = _names(content["categories"], shown)
         annotations: dict[Any, list[Any]] = defaultdict(list)
         for annotation in content["annotations"]:
             annotations[annotation["image_id"]].append(annotation)
         images = content["images"]
-        _check_ids((image["id"] for image in images), "image", source)
+        _check_ids((image["id"] for image in images), "image", shown)
         by_id = {image["id"]: image for image in images}
     except KeyError as error:
         raise DataError(
-            f"{str(source)!r} is not in COCO's form: {error} is missing; it needs images, categories and annotations"
+            f"{str(shown)!r} is not in COCO's form: {error} is missing; it needs images, categories and annotations"
         ) from error
     except DataError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{str(source)!r} is not in COCO's form: {type(error).__name__} at {error}") from error
+        raise DataError(f"{str(shown)!r} is not in COCO's form: {type(error).__name__} at {error}") from error
     for identity, image in by_id.items():
         if found := annotations.pop(identity, None):
-            yield _given_or_error(
-                _Annotated(image, found, f"{str(source)!r}, image {identity}"), names, source, context
-            )
+            yield _given_or_error(_Annotated(image, found, f"{str(shown)!r}, image {identity}"), names, source, context)
     for identity, left in annotations.items():
         yield DataError(
-            f"{str(source)!r}: an annotation ({left[0].get('id')}) is of image {identity!r}, which is not listed"
+            f"{str(shown)!r}: an annotation ({left[0].get('id')}) is of image {identity!r}, which is not listed"
         )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from minimax_al.errors import DataError
 
 
-def read_json(source: Path) -> object:
-    """Return the content of a JSON file.
+def read_json(source: Path, shown: Path | None = None) -> object:
+    """Return the content of a JSON file; messages name `shown`, by default the file itself.
 
     Raises:
         DataError: The file cannot be read, or is not JSON.
@@ -15,9 +15,9 @@ def read_json(source: Path) -> object:
     try:
         content: object = json.loads(source.read_bytes())
     except OSError as error:
-        raise DataError(f"{str(source)!r} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{str(shown or source)!r} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{str(source)!r} is not JSON: {error}") from error
+        raise DataError(f"{str(shown or source)!r} is not JSON: {error}") from error
     return content
 
 

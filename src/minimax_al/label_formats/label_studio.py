@@ -32,11 +32,12 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     Raises:
         DataError: The file is not such JSON.
     """
-    content: Any = read_json(source)
+    shown = context.shown or source
+    content: Any = read_json(source, shown)
     if not isinstance(content, list):
-        raise DataError(f"{str(source)!r} is not in Label Studio's form: its export 'JSON' is a list of tasks")
+        raise DataError(f"{str(shown)!r} is not in Label Studio's form: its export 'JSON' is a list of tasks")
     for number, task in enumerate(content, start=1):
-        where = f"{str(source)!r}, task {task.get('id', number) if isinstance(task, Mapping) else number}"
+        where = f"{str(shown)!r}, task {task.get('id', number) if isinstance(task, Mapping) else number}"
         try:
             given = given_of_task(task, where, context)
         except DataError as error:

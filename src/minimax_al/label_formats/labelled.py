@@ -103,6 +103,7 @@ class Context:
         size_of: Function that returns (height, width) of the image of a label; a mask of another size is refused before
             its pixels are read. It is not called while labels are written.
         escape_formulas: Whether cells of a CSV file that spreadsheet programs would run begin with an apostrophe.
+        shown: File that messages name, for an upload; by default the source itself.
     """
 
     task: Task
@@ -111,3 +112,4 @@ class Context:
     masks: MaskFiles
     size_of: Callable[[Given], tuple[int, int]] = _size_of_none
     escape_formulas: bool = False
+    shown: Path | None = None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minimax_al.data.manifest_table import read_manifest
+from minimax_al.data.table_rows import at
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError, MissingColumnError, MissingDependencyError
 from minimax_al.label_formats.labelled import Context, Given, Labelled
@@ -24,11 +25,11 @@ _LABEL, _UNSURE = "label", "unsure"
 def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     """Yield the labelled rows of a CSV or Parquet file with columns `path` and `label`, and an error for wrong ones."""
     try:
-        rows = read_manifest(source, also=("author", "answer", "labelled_at"), repeats=True).rows
+        rows = read_manifest(source, also=("author", "answer", "labelled_at"), repeats=True, shown=context.shown).rows
     except MissingColumnError as error:  # campaigns have no splits
         raise error.expecting("path,label[,author,answer]", "path,label") from error
     for row in rows:
-        where = f"{str(source)!r}, line {row.line}"
+        where = at(context.shown or source, row.line)
         unsure = row.also.get("answer", "").strip().lower() == _UNSURE
         if unsure and row.label is not None:
             yield DataError(f"{where}: the answer is {_UNSURE!r}, but there is a label {row.label!r}: keep one of them")

@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from minimax_al.campaign import Import
-from minimax_al.errors import DataError, MinimaxALError
+from minimax_al.errors import DataError
 from minimax_al.web.models import Author
 from minimax_al.web.overview import campaign_name
 from minimax_al.web.refusals import declared
@@ -95,14 +94,14 @@ def import_labels(
         path = Path(folder) / _plain_name(filename)
         path.write_bytes(body)
         try:
-            done = state.campaign.import_labels(path, author=author, create_classes=create_classes)
-        except MinimaxALError as error:
-            # The sentence has the path of a temporary folder, which means nothing to the caller.
-            raise DataError(str(error).replace(f"{folder}/", "")) from error.__cause__
+            # Messages name the file without the temporary folder, which means nothing to the caller.
+            done = state.campaign.import_labels(
+                path, author=author, create_classes=create_classes, shown=Path(path.name)
+            )
         except UnicodeEncodeError as error:  # JSON can spell half of a character
             raise DataError(f"{path.name!r} holds text that no file can: {error.object[:40]!r}") from error
     state.readings.forget()
-    return replace(done, source=path.name)
+    return done
 
 
 def _plain_name(filename: str) -> str:

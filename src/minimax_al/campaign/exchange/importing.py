@@ -95,6 +95,7 @@ def import_labels(
     create_classes: bool = False,
     check: bool = False,
     strip_prefix: str = "",
+    shown: Path | None = None,
 ) -> Import:
     """Read labels, check every one, and add them in one transaction.
 
@@ -106,31 +107,35 @@ def import_labels(
         create_classes: Whether unknown classes are added.
         check: Whether to read and check alone, without any change.
         strip_prefix: Start of the names in the source that the campaign's paths do not have.
+        shown: File that messages and the outcome name; by default `source`.
 
     Raises:
         DataError: A label cannot be imported; the first 20 are listed, and none is imported.
         ManifestError: A table cannot be read; the sentence names the line.
     """
     task, now = context.settings.task, context.now()
-    name = format or detect_format(source, task)
+    shown = shown or source
+    name = format or detect_format(source, task, shown)
     entry = get_format(name, task)
     check_source(source, name)
-    problems = Problems(source)
+    problems = Problems(shown)
     with context.masks.waiting_room() as room:
         with context.store.reading() as connection:
             class_names = list(class_ids(connection))
             lookup = Lookup(connection, context.images, strip_prefix)
             reading = _Reading(lookup, room, problems)
-            given = entry.read(source, Context(task, class_names, context.images, context.masks, lookup.size_of))
+            given = entry.read(
+                source, Context(task, class_names, context.images, context.masks, lookup.size_of, shown=shown)
+            )
             reading.read(given, len(class_names), author)
             overruled = reading.answers.settle(problems)
             answers = reading.answers.of
             find_classes(answers.values(), class_names, problems, create=create_classes)
             problems.check()
             if not answers:
-                raise DataError(f"{str(source)!r} has no labels: nothing was imported")
+                raise DataError(f"{str(shown)!r} has no labels: nothing was imported")
             outcome = Import(
-                str(source),
+                str(shown),
                 name,
                 0,
                 0,
