@@ -12,6 +12,8 @@ from scipy.stats import rankdata
 
 DEVELOPMENT = ("textures", "flowers", "xray", "caltech101", "gtsrb")
 HELD_OUT = ("tiles", "trash")
+LATER = ("cracks",)
+"""Fetched and looked at after the default had been chosen."""
 DEFAULT, MARGIN = "cluster_margin", 0.5
 
 
@@ -29,6 +31,9 @@ def main() -> None:
     above = all(float(areas[chosen][name]) > float(areas["random"][name]) for name in HELD_OUT)
     confirmed = above and held_out[chosen] <= held_out[DEFAULT]
     decided = chosen if confirmed else DEFAULT
+    for name in LATER:
+        ranks = {each: f"{rank:.0f}" for each, rank in average_ranks(areas, (name,)).items()}
+        print(f"{name}, later: rank {ranks[chosen]} of {len(areas)}, {DEFAULT} {ranks[DEFAULT]}")  # noqa: T201
     print(f"chosen: {chosen}; {'confirmed' if confirmed else 'not confirmed'}; default: {decided}")  # noqa: T201
 
 

@@ -27,10 +27,10 @@ NUMBERS = {
     "xray": (10, 15, 3),
     "caltech101": (101, 202, 2),
     "gtsrb": (43, 172, 2),
-    "cifar100": (100, 400, 2),
+    "cifar100": (100, 950, 3),
     "tiles": (12, 30, 3),
     "trash": (6, 36, 3),
-    "ucmerced": (21, 84, 2),
+    "cracks": (10, 15, 3),
 }
 DEVELOPMENT = ("textures", "flowers", "xray", "caltech101", "gtsrb", "cifar100")
 PARTS = {

@@ -2,13 +2,15 @@
 
     python experiments/features-grid/tables.py curves experiments/features-grid/curves.csv
     python experiments/features-grid/tables.py short experiments/features-grid/curves.csv
+    python experiments/features-grid/tables.py areas experiments/features-grid/comparison/area-under-the-curve.csv
     python experiments/features-grid/tables.py imbalance experiments/features-grid/imbalance.csv
     python experiments/features-grid/tables.py training experiments/features-grid/mal_parts.csv
     python experiments/features-grid/tables.py choice experiments/features-grid/mal_parts.csv
     cd experiments/features-grid && python tables.py curves curves.csv --into ../../docs/results_features.md
 
 `--into` replaces the lines between the comments `table: NAME` and `end of table`. `curves` has mean ± standard
-deviation at every number of labels, `short` the mean at the last one. `imbalance` has accuracy and, in parentheses,
+deviation at every number of labels, `short` the mean at the last one. `areas` has the area under the curve of every
+strategy, and the average rank. `imbalance` has accuracy and, in parentheses,
 balanced accuracy of the former head, and the differences of the default head and of the linear probe from it; it leaves
 out tiles, which confirm on test images. `training` and `choice` have the parts of MAL. Their differences have 95 %
 intervals of a bootstrap over seeds within each data set, and every data set has the same weight.
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from intervals import clustered_difference
 
-ORDER = ("textures", "flowers", "xray", "caltech101", "gtsrb", "cifar100", "tiles", "trash")
+ORDER = ("textures", "flowers", "xray", "caltech101", "gtsrb", "tiles", "trash", "cracks", "cifar100")
 STRATEGIES = (
     "random",
     "entropy",
@@ -46,7 +48,7 @@ Part = tuple[str, int, str, str, float]
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["curves", "short", "imbalance", *BASES])
+    parser.add_argument("what", choices=["curves", "short", "areas", "imbalance", *BASES])
     parser.add_argument("table", type=Path)
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--metric", default="accuracy", choices=["accuracy", "balanced_accuracy"])
@@ -56,6 +58,8 @@ def main() -> None:
         lines = parts(read_parts(options.table), options.what)
     elif options.what == "imbalance":
         lines = imbalance(read(options.table))
+    elif options.what == "areas":
+        lines = areas(read(options.table), read(options.table.with_name("average-ranks.csv")))
     else:
         strategies = options.strategies.split(",")
         lines = curves(read(options.table), strategies, options.metric, last_only=options.what == "short")
@@ -121,6 +125,19 @@ def cell_of(row: dict[str, str] | None, metric: str, best: float, *, last_only: 
     mean = float(row[f"{metric} mean"])
     text = f"**{mean:.1f}**" if mean >= best else f"{mean:.1f}"
     return text if last_only else f"{text} ± {float(row[f'{metric} std']):.1f}"
+
+
+def areas(rows: Sequence[dict[str, str]], ranks: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Yield the lines of a table with one line per strategy, in the order of `ranks`, the largest area in bold."""
+    names = [name for name in ORDER if name in rows[0]]
+    found = {row[""]: [float(row[name]) for name in names] for row in rows}
+    best = [max(column) for column in zip(*found.values(), strict=True)]
+    yield f"| | {' | '.join(names)} | average rank |"
+    yield f"| :-- |{' --: |' * (len(names) + 1)}"
+    for row in ranks:
+        own = zip(found[row[""]], best, strict=True)
+        cells = [f"**{area:.1f}**" if area == largest else f"{area:.1f}" for area, largest in own]
+        yield f"| `{row['']}` | {' | '.join(cells)} | {float(row['average']):.1f} |"
 
 
 def imbalance(rows: Sequence[dict[str, str]]) -> Iterator[str]:
