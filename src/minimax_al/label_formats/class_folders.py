@@ -47,8 +47,11 @@ def folder_of_class(name: str) -> str:
         >>> folder_of_class("n/a"), folder_of_class("grey heron"), folder_of_class("..")
         ('n%2Fa', 'grey heron', '%2E.')
     """
-    encoded = "".join(f"%{ord(letter):02X}" if letter in _NOT_IN_FOLDERS else letter for letter in name)
-    return f"%{ord(name[0]):02X}{encoded[1:]}" if is_hidden(name) else encoded
+    letters = [f"%{ord(letter):02X}" if letter in _NOT_IN_FOLDERS else letter for letter in name]
+    for place in (0, -1):  # a hidden folder is not read: its first letter tells that it is hidden, or its ending
+        if is_hidden("".join(letters)) and len(letters[place]) == 1:
+            letters[place] = f"%{ord(name[place]):02X}"
+    return "".join(letters)
 
 
 def class_of_folder(folder: str, class_names: Sequence[str]) -> str:
