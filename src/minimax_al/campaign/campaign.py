@@ -13,8 +13,7 @@ Everything is in one folder, and changes are on the disk when a method returns. 
 same campaign open.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from minimax_al.campaign.exchange.class_names import read_class_names
 from minimax_al.campaign.exchange.exporting import Export, export_labels
 from minimax_al.campaign.exchange.importing import Import, import_labels
 from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
-from minimax_al.campaign.folder import create_folder, open_folder, removed_on_failure
+from minimax_al.campaign.folder import closed_on_failure, create_folder, open_folder, removed_on_failure
 from minimax_al.campaign.images.duplicates import free_near_duplicates
 from minimax_al.campaign.images.images_folder import check_apart, check_usable, images_folder
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
@@ -47,9 +46,9 @@ from minimax_al.campaign.settings import (
     merge,
     with_recipe,
 )
-from minimax_al.campaign.store.database import WAIT_SECONDS, Store
+from minimax_al.campaign.store.database import WAIT_SECONDS
 from minimax_al.campaign.store.history import has_labels
-from minimax_al.campaign.store.stored_settings import read_settings, write_settings
+from minimax_al.campaign.stored_settings import read_settings, write_settings
 from minimax_al.data.locations.location import known_location, locate
 from minimax_al.errors import ConfigurationError
 from minimax_al.label_formats import check_source, detect_format
@@ -117,7 +116,7 @@ class Campaign(Modelling):
         names = read_class_names(source, known_location(chosen.images), task) if classes is None else classes
         check_usable(chosen.images)
         store = create_folder(root, chosen, names, storage, (clock or utc_now)())
-        with _closed_on_failure(store):
+        with closed_on_failure(store):
             campaign = cls(root, store, clock)
             campaign.refresh(progress)
             if source is not None:
@@ -147,7 +146,7 @@ class Campaign(Modelling):
         """
         root = Path(folder)
         store = open_folder(root, storage, wait_seconds)
-        with _closed_on_failure(store):
+        with closed_on_failure(store):
             return cls(root, store, clock)
 
     def configure(self, **changes: object) -> CampaignSettings:
@@ -358,15 +357,6 @@ class Campaign(Modelling):
         """
         picks = self.picks(self.round(number).number)
         return export_picks(picks, self.images, Path(out))
-
-
-@contextmanager
-def _closed_on_failure(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        store.close()
-        raise
 
 
 def _on_features(settings: Mapping[str, object]) -> dict[str, object]:

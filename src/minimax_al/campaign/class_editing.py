@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from minimax_al.campaign.class_changes import ClassChange
-from minimax_al.campaign.labelling import Item
 from minimax_al.campaign.leading import Leading
+from minimax_al.campaign.precomputed import retried
+from minimax_al.campaign.reading import Item
 from minimax_al.campaign.renumbering import rewriting
 from minimax_al.campaign.rounds.answers import find_items, withdraw
 from minimax_al.campaign.store.classes import add_classes, store_name
-from minimax_al.campaign.store.precomputed import retried
 
 T = TypeVar("T")
 

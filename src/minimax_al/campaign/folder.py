@@ -18,7 +18,7 @@ from minimax_al.campaign.store.database import WAIT_SECONDS, Store, parse_url, s
 from minimax_al.campaign.store.first_look import FIRST_LOOK
 from minimax_al.campaign.store.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.store.schema import settings as settings_table
-from minimax_al.campaign.store.stored_settings import SETTINGS
+from minimax_al.campaign.stored_settings import SETTINGS
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, ConfigurationError
 
@@ -145,3 +145,13 @@ def _connect(folder: Path, url: URL | None, wait_seconds: float = WAIT_SECONDS) 
     except (ValueError, KeyError, TypeError) as error:
         raise CampaignError(f"{str(folder / STORAGE)!r} is damaged ({error}): restore it from a backup") from error
     return Store(url or named, schema, wait_seconds)
+
+
+@contextmanager
+def closed_on_failure(store: Store) -> Iterator[None]:
+    """Close the database if the block fails."""
+    try:
+        yield
+    except BaseException:
+        store.close()
+        raise

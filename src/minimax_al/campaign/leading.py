@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from minimax_al.campaign.arguments import as_items
-from minimax_al.campaign.labelling import Item, Labelling
+from minimax_al.campaign.labelling import Labelling
 from minimax_al.campaign.mask_opinions import load_as_of_today
+from minimax_al.campaign.reading import Item
 from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings, rewriting
 from minimax_al.campaign.rounds.answers import find_items
 from minimax_al.campaign.rounds.leases import lend, recall
 from minimax_al.campaign.rounds.rounds import check_open
-from minimax_al.campaign.rounds.second_opinions import (
-    Opinion,
-    TwoOpinions,
-    count_conflicts,
-    list_two_opinions,
-    mask_of_opinion,
-)
+from minimax_al.campaign.rounds.second_opinions import Opinion, mask_of_opinion
 from minimax_al.campaign.store.history import Kind, answer_authors
+from minimax_al.campaign.two_opinions import TwoOpinions, count_conflicts, list_two_opinions
 from minimax_al.data.mask_store import Mask
 from minimax_al.errors import CampaignError, DataError
 

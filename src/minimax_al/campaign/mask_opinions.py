@@ -11,9 +11,9 @@ import numpy as np
 from sqlalchemy import Connection
 
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.precomputed import Precomputed
 from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings
 from minimax_al.campaign.store.history import last_event
-from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.data.mask_store import Mask, MaskFiles
 from minimax_al.report.mask_agreement import PixelTable
 

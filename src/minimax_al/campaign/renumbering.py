@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from minimax_al.campaign.precomputed import Precomputed
 from minimax_al.campaign.store.classes import check_listed, class_ids
 from minimax_al.campaign.store.history import last_event
-from minimax_al.campaign.store.precomputed import Precomputed
 from minimax_al.campaign.store.schema import renumberings
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.vocabulary import IGNORED

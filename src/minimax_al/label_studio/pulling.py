@@ -15,12 +15,12 @@ from sqlalchemy import Connection, select
 
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.mask_opinions import MaskJudge
+from minimax_al.campaign.precomputed import retried
 from minimax_al.campaign.rounds.answers import record_superseded, take, undo
 from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, Kind, current_answers
-from minimax_al.campaign.store.precomputed import retried
 from minimax_al.campaign.store.schema import labels, picks, rounds
 from minimax_al.data.mask_store import check_mask
 from minimax_al.errors import DataError, nearest

@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from sqlalchemy import Row
 
+from minimax_al.campaign.live_state import LastAnswers, LiveState, write_live_state
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.measuring import measure
 from minimax_al.campaign.progress.label_errors import OUT_OF_FOLD
-from minimax_al.campaign.progress.live_state import LastAnswers, LiveState, write_live_state
 from minimax_al.campaign.progress.runs import (
     LIVE_RUN,
     PREDICTIONS,

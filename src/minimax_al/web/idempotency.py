@@ -1,7 +1,7 @@
 """Idempotency keys of requests: a retried request with the same key runs once.
 
 A page that receives no answer does not know whether its request arrived, and retries it with the same key. The
-campaign stores the keys (`campaign.store.idempotency`), so that they are known after a restart of the server.
+campaign stores the keys (`campaign.idempotency`), so that they are known after a restart of the server.
 """
 
 from typing import Annotated

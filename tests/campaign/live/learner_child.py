@@ -11,7 +11,7 @@ from threading import Event
 import torch
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.progress.live_state import LiveOptions
+from minimax_al.campaign.live_state import LiveOptions
 from minimax_al.live.learner import LiveLearner
 from minimax_al.live.lock import learner_alone
 

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.progress.live_state import read_live_state
+from minimax_al.campaign.live_state import read_live_state
 from minimax_al.campaign.progress.runs import LIVE_RUN, run_folder
 from minimax_al.campaign.store.history import last_event
 from minimax_al.campaign.store.schema import picks, rounds, runs

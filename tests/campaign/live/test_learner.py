@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import select, update
 
-from minimax_al.campaign.progress.live_state import LiveOptions, read_live_state
+from minimax_al.campaign.live_state import LiveOptions, read_live_state
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.store.schema import classes, picks, rounds
 from minimax_al.deployment.model_file import load_trained

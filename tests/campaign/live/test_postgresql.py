@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.progress.live_state import LiveOptions, read_live_state
+from minimax_al.campaign.live_state import LiveOptions, read_live_state
 from minimax_al.web import learner_process
 
 from ...support.campaigns import POSTGRESQL  # noqa: TID252 - shared fixtures

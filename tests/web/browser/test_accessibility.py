@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.progress.live_state import LastAnswers, LiveOptions, write_live_state
+from minimax_al.campaign.live_state import LastAnswers, LiveOptions, write_live_state
 from minimax_al.campaign.progress.pool_predictions import Likeliest, write_pool_predictions
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.store.classes import class_ids

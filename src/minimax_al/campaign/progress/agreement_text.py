@@ -2,7 +2,7 @@
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.team import read_agreement
-from minimax_al.campaign.rounds.second_opinions import count_conflicts
+from minimax_al.campaign.two_opinions import count_conflicts
 from minimax_al.report.agreement import Agreement
 from minimax_al.report.mask_agreement import MaskAgreement
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.inventory import count_near_duplicates
+from minimax_al.campaign.live_state import read_live_state
 from minimax_al.campaign.progress.advice import Advice, Measurement, advise
 from minimax_al.campaign.progress.feature_advice import advise_on_features
 from minimax_al.campaign.progress.headline import (
@@ -22,7 +23,6 @@ from minimax_al.campaign.progress.headline import (
     read_score,
     wilson_interval,
 )
-from minimax_al.campaign.progress.live_state import read_live_state
 from minimax_al.campaign.progress.runs import LIVE_RUN, Measured, agreement, done_runs, measured_alike
 from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, round_state
 from minimax_al.campaign.rounds.validation import held_out_groups

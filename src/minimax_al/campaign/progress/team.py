@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, select
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.headline import wilson_interval
-from minimax_al.campaign.rounds.second_opinions import TwoOpinions, list_two_opinions
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import is_valid
 from minimax_al.campaign.store.schema import labels
+from minimax_al.campaign.two_opinions import TwoOpinions, list_two_opinions
 from minimax_al.report.agreement import FEWEST_IMAGES, Agreement, measure_agreement
 from minimax_al.report.mask_agreement import MaskAgreement, MaskPair, measure_mask_agreement
 

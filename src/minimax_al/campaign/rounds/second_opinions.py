@@ -11,7 +11,7 @@ States of an image: `waits` for the second opinion, `agreed`, `conflict`, `decid
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,57 +23,13 @@ from minimax_al.campaign.rounds.rounds import FREE, Pick, as_pick, has_lapsed, p
 from minimax_al.campaign.settings import CampaignSettings
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, answer_of, current_answer, is_valid
-from minimax_al.campaign.store.schema import classes, items, labels, picks
+from minimax_al.campaign.store.schema import items, labels, picks
 from minimax_al.campaign.store.schema import second_opinions as opinions
+from minimax_al.campaign.two_opinions import Answer, answers_of
 from minimax_al.errors import AnsweredMeanwhileError
-from minimax_al.report.mask_agreement import PixelTable
 
 Opinion = Literal["first", "second"]
 """One of the two annotators of an image."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Answer of one annotator to an image.
-
-    Attributes:
-        author: Name of the annotator.
-        kind: "label" or "unsure".
-        class_name: Class of the label; None for "unsure" and for masks.
-        at: Time of the answer.
-    """
-
-    author: str
-    kind: str
-    class_name: str | None
-    at: datetime
-
-
-@dataclass(frozen=True)
-class TwoOpinions:
-    """Image with independent answers of two annotators.
-
-    Attributes:
-        item: Id of the image.
-        path: Path of the image.
-        reason: Reason for the second opinion: "overlap" or "unsure".
-        state: "agreed", "conflict" or "decided".
-        first: First answer.
-        second: Second answer.
-        decision: Answer of the lead; None without one.
-        agreement: Share of the drawn pixels that have the same class in both masks; None for classes.
-        pixels: Pixels of both masks by their classes; None for classes.
-    """
-
-    item: int
-    path: str
-    reason: Literal["overlap", "unsure"]
-    state: Literal["agreed", "conflict", "decided"]
-    first: Answer
-    second: Answer
-    decision: Answer | None
-    agreement: float | None = None
-    pixels: PixelTable | None = field(default=None, repr=False)
 
 
 def in_overlap(item_id: int, settings: CampaignSettings) -> bool:
@@ -181,7 +137,7 @@ def check_conflicts(connection: Connection, item_ids: Sequence[int], author: str
         AnsweredMeanwhileError: An image is not a conflict, or another lead has decided it.
     """
     rows = _rows(connection, item_ids)
-    decisions = _answers(connection, [row.decision for row in rows.values() if row.decision is not None])
+    decisions = answers_of(connection, [row.decision for row in rows.values() if row.decision is not None])
     for item in item_ids:
         row = rows.get(item)
         decision = None if row is None else decisions.get(row.decision)
@@ -309,45 +265,6 @@ def is_with(connection: Connection, item_ids: Sequence[int], author: str) -> set
     return {item for some in found for item in some}
 
 
-def count_conflicts(connection: Connection) -> int:
-    """Return the number of images that wait for a decision."""
-    waiting = select(func.count()).select_from(opinions).where(opinions.c.state == "conflict")
-    number: int = connection.execute(waiting).scalar_one()
-    return number
-
-
-def list_two_opinions(connection: Connection, state: str | None = None) -> list[TwoOpinions]:
-    """Return the images with two opinions, in the order of the second opinions.
-
-    Args:
-        connection: Connection.
-        state: State of the images; None for all with two opinions.
-    """
-    wanted = select(opinions, items.c.path).join(items, items.c.id == opinions.c.item_id)
-    wanted = wanted.where(opinions.c.second.is_not(None)).order_by(opinions.c.second)
-    if state is not None:
-        wanted = wanted.where(opinions.c.state == state)
-    rows = connection.execute(wanted).all()
-    ids = [one for row in rows for one in (row.first, row.second, row.decision) if one is not None]
-    given = _answers(connection, ids)
-    changes = read_renumberings(connection)
-    return [
-        TwoOpinions(
-            row.item_id,
-            row.path,
-            row.reason,
-            row.state,
-            given[row.first],
-            given[row.second],
-            given.get(row.decision),
-            None if pixels is None else pixels.agreement,
-            pixels,
-        )
-        for row in rows
-        for pixels in [None if row.pixels is None else from_stored(row.pixels, changes)]
-    ]
-
-
 def mask_of_opinion(connection: Connection, item_id: int, which: Opinion) -> tuple[int, str] | None:
     """Return id in the label history and name of one annotator's mask; None if it does not exist."""
     row = _rows(connection, [item_id]).get(item_id)
@@ -410,21 +327,3 @@ def _opinion(connection: Connection, label_id: int) -> tuple[str, int | None, st
 
 def _store(connection: Connection, item_id: int, **values: object) -> None:
     connection.execute(update(opinions).where(opinions.c.item_id == item_id).values(values))
-
-
-def _answers(connection: Connection, label_ids: Sequence[int]) -> dict[int | None, Answer]:
-    anew = select(labels.c.rewrites, func.max(labels.c.id).label("id")).group_by(labels.c.rewrites)
-    columns = (labels.c.author, labels.c.kind, classes.c.name, labels.c.at)
-    found: dict[int | None, Answer] = {}
-    for portion in portions(label_ids):
-        newest = anew.where(labels.c.rewrites.in_(portion)).subquery()
-        latest = labels.alias("latest")
-        wanted = (
-            select(labels.c.id, *columns)
-            .outerjoin(newest, newest.c.rewrites == labels.c.id)
-            .outerjoin(latest, latest.c.id == func.coalesce(newest.c.id, labels.c.id))
-            .outerjoin(classes, classes.c.id == latest.c.class_id)
-            .where(labels.c.id.in_(portion))
-        )
-        found |= {row.id: Answer(row.author, row.kind, row.name, row.at) for row in connection.execute(wanted)}
-    return found

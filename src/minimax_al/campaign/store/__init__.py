@@ -1,1 +1,1 @@
-"""Durable state of a campaign: its folder and database, the label history, the classes, idempotency keys."""
+"""Durable state of a campaign: its database, the label history, the classes."""
