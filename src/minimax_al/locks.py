@@ -148,7 +148,7 @@ class _ThreadQueue:
     def held(self, deadline: float) -> Iterator[None]:
         """Hold the lock inside the block; raise TimeoutError after `deadline` (of `time.monotonic`)."""
         turn = Lock()
-        turn.acquire()  # who hands over releases it
+        turn.acquire()  # the former owner releases it
         try:
             with self._mutex:
                 waits = self._owner is not None

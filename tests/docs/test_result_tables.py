@@ -75,14 +75,33 @@ def test_a_page_without_the_comments_of_a_table_stays_as_it_is(tables, tmp_path,
     assert page.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("name", ["training", "choice", "imbalance"])
+@pytest.mark.parametrize("name", ["training", "choice", "imbalance", "curves", "areas", "short"])
 def test_tables_of_the_page_are_those_of_the_measurements(tables, tmp_path, name):
     page = tmp_path / "results.md"
-    published = (ROOT / "docs/results_features.md").read_text(encoding="utf-8")
+    published = (ROOT / ("README.md" if name == "short" else "docs/results_features.md")).read_text(encoding="utf-8")
     page.write_text(published, encoding="utf-8")
     if name == "imbalance":
         lines = tables.imbalance(tables.read(GRID / "imbalance.csv"))
+    elif name == "areas":
+        folder = GRID / "comparison"
+        lines = tables.areas(
+            tables.read(folder / "area-under-the-curve.csv"), tables.read(folder / "average-ranks.csv")
+        )
+    elif name in {"curves", "short"}:
+        lines = tables.curves(
+            tables.read(GRID / "curves.csv"), tables.STRATEGIES, "accuracy", last_only=name == "short"
+        )
     else:
         lines = tables.parts(tables.read_parts(GRID / "mal_parts.csv"), name)
     tables.replace_table(page, name, "\n".join(lines))
     assert page.read_text(encoding="utf-8") == published
+
+
+@pytest.mark.parametrize("recipe", ["paper", "vaal-code"])
+def test_the_parts_of_the_gain_on_digits_are_those_of_the_runs(tables, recipe):
+    area = tables.read(ROOT / "experiments" / "digits-equal-work" / recipe / "parts-of-the-gain.csv")[-1]
+    names = ("gain", "of it, more work", "of it, the game", "selection")
+    means = [next(value for key, value in area.items() if key.startswith(name)) for name in names]
+    page = (ROOT / "docs/results_networks.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith(f"| `{recipe}` | ")]
+    assert [[cell.split()[0] for cell in row[1:]] for row in rows] == [means]

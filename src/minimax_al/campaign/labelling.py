@@ -12,7 +12,7 @@ from minimax_al.campaign.idempotency import once
 from minimax_al.campaign.mask_opinions import MaskJudge
 from minimax_al.campaign.precomputed import retried
 from minimax_al.campaign.reading import Item, Reading
-from minimax_al.campaign.renumbering import numbers_of_drawn, rewriting
+from minimax_al.campaign.renumbering import numbers_of_drawn, renumbered_mask, rewriting
 from minimax_al.campaign.rounds.answers import AnswerOptions, Undone, answer, check_mask_of, find_items, undo
 from minimax_al.campaign.rounds.leases import Holder, Lease, release, take_lease
 from minimax_al.campaign.rounds.rounds import check_open, close
@@ -32,19 +32,7 @@ class Labelling(Reading):
     Every answer accepts an idempotency key, `request`: a retry with the same key within 30 days runs once, whatever
     crashed meanwhile. The same key with another answer is refused (`CampaignError`).
 
-    Args:
-        folder: Campaign folder.
-        store: Database of the campaign.
-        clock: Function that returns the current time, with a time zone.
-
-    Attributes:
-        folder: Campaign folder.
-        store: Database of the campaign.
-        settings: Settings as they were read.
-        masks: Masks of a segmentation campaign.
-        views: Predictions and entropies of its images' pixels.
-        now: Function that returns the current time, with a time zone.
-        lease_clock: Function that returns the time by which leases end; it does not jump when the clock is set.
+    Arguments and attributes are those of `Reading`.
     """
 
     def close_round(self, number: int | None = None) -> None:
@@ -184,10 +172,7 @@ class Labelling(Reading):
 
         def name_today(connection: Connection) -> str:
             """Return the name of the mask with the class numbers of this transaction."""
-            numbers = numbers_of_drawn(connection, drawn, used, path)
-            if all(numbers[number] == number for number in used):
-                return name
-            return rewritten.of([(name, numbers.tobytes())])[0]
+            return renumbered_mask(rewritten, name, used, numbers_of_drawn(connection, drawn, used, path))
 
         return self._answer(
             item,

@@ -9,7 +9,7 @@ from minimax_al.campaign.arguments import as_items
 from minimax_al.campaign.labelling import Labelling
 from minimax_al.campaign.mask_opinions import load_as_of_today
 from minimax_al.campaign.reading import Item
-from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings, rewriting
+from minimax_al.campaign.renumbering import Renumbering, numbers_since, read_renumberings, renumbered_mask, rewriting
 from minimax_al.campaign.rounds.answers import find_items
 from minimax_al.campaign.rounds.leases import lend, recall
 from minimax_al.campaign.rounds.rounds import check_open
@@ -114,10 +114,7 @@ class Leading(Labelling):
         def name_today(connection: Connection) -> str:
             """Return the name of the mask with the class numbers of this transaction."""
             changes, (label_id, name) = _find_opinion(connection, item, which)
-            numbers = numbers_since(changes, label_id)
-            if all(numbers[number] == number for number in self.masks.numbers(name)):
-                return name
-            return rewritten.of([(name, numbers.tobytes())])[0]
+            return renumbered_mask(rewritten, name, self.masks.numbers(name), numbers_since(changes, label_id))
 
         self._answer(
             item,

@@ -1,4 +1,4 @@
-"""What a campaign holds, to read: its classes, images, rounds, picks and current labels."""
+"""Part of a campaign that reads: its classes, images, rounds, picks and current labels."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -107,6 +107,23 @@ def rewriting(masks: MaskFiles) -> Rewritten:
     return Precomputed(lambda key: masks.save(np.frombuffer(key[1], np.uint8)[masks.load(key[0])]))
 
 
+def renumbered_mask(rewritten: Rewritten, name: str, used: Collection[int], numbers: Numbers) -> str:
+    """Return the name of a mask with other class numbers, or its own name if none of its numbers changes.
+
+    Args:
+        rewritten: Masks that were written anew, see `rewriting`.
+        name: Name of the mask.
+        used: Numbers that it has, without 255.
+        numbers: New number of each number, shape (256,).
+
+    Raises:
+        NotComputedError: The mask with these numbers is not written yet.
+    """
+    if all(numbers[number] == number for number in used):
+        return name
+    return rewritten.of([(name, numbers.tobytes())])[0]
+
+
 def _table(changed: Sequence[int]) -> Numbers:
     table = np.full(IGNORED + 1, IGNORED, dtype=np.uint8)
     table[: len(changed)] = changed

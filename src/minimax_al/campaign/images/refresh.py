@@ -328,7 +328,7 @@ def _write_again(
     if status == "changed":
         values["changed_after"] = select(func.max(labels.c.id)).scalar_subquery()
         values["labelled_hash"] = row.labelled_hash if row.is_stale else row.content_hash
-        # Opinions about the former content say nothing about this one, whose masks may have another size.
+        # The opinions are about the former content, whose masks may have another size.
         connection.execute(delete(second_opinions).where(second_opinions.c.item_id == row.id))
         yield "changed", fingerprint.name
     elif status == "set-aside" and has_label:
