@@ -28,9 +28,9 @@ from playwright.sync_api import sync_playwright
 from sqlalchemy import insert
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.progress.pool_predictions import likeliest_classes, write_pool_predictions
 from minimax_al.campaign.progress.runs import finish_run, run_folder, start_run
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.schema import items, labels
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
 from minimax_al.data.feature_writer import open_writer

@@ -30,7 +30,7 @@ import torch
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.recipes import load_source, read_recipe
-from minimax_al.campaign.live_state import LiveOptions
+from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.data import UNKNOWN, Dataset, Features
 from minimax_al.data.feature_store import FeatureStore
 from minimax_al.loop import ActiveLearner

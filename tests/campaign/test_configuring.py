@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minimax_al.campaign.settings import RECIPES, make_settings
-from minimax_al.campaign.settings_text import list_settings, read_changes
+from minimax_al.campaign.settings.named_recipes import RECIPES
+from minimax_al.campaign.settings.settings import make_settings
+from minimax_al.campaign.settings.settings_text import list_settings, read_changes
 from minimax_al.cli import main
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 

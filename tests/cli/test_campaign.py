@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import LiveOptions, live_options
-from minimax_al.campaign.settings import make_settings
+from minimax_al.campaign.rounds.live_state import LiveOptions, live_options
+from minimax_al.campaign.settings.settings import make_settings
 from minimax_al.cli import main
 from minimax_al.cli.progress import shown_progress
 from minimax_al.errors import ConfigurationError

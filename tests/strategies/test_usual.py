@@ -3,7 +3,7 @@
 import pytest
 
 from minimax_al.campaign import strategy_names
-from minimax_al.campaign.settings import ON_FEATURES, STRATEGIES
+from minimax_al.campaign.settings.named_recipes import ON_FEATURES, STRATEGIES
 from minimax_al.strategies import get_strategy, list_strategies
 from minimax_al.strategies.usual import COLD_START, USUAL, check_choosing
 

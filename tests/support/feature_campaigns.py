@@ -1,6 +1,7 @@
 """Campaigns on given feature vectors: small images, classes that are clusters, trained in a second."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 CLASSES = ("red", "green", "blue")
@@ -32,3 +33,14 @@ def write_clusters(folder, count=45, width=6, noise=0.2, classes=CLASSES):
     np.save(table, vectors.astype(np.float32))
     table.with_suffix(".txt").write_text("\n".join(names))
     return images, table
+
+
+@pytest.fixture
+def clusters(make_campaign, tmp_path):
+    """A campaign of 45 images on given features, with 27 labels; some images of two classes look alike."""
+    images, table = write_clusters(tmp_path / "pool", noise=0.12)
+    campaign = make_campaign(classes=CLASSES, images=images, recipe=None, features=str(table), near_duplicates="off")
+    campaign.query(27)
+    for pick in campaign.picks():
+        campaign.label(pick.item, class_of(pick.path), "ann", origin="page")
+    return campaign

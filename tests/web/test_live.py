@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from minimax_al.campaign.live_state import LastAnswers, LiveOptions, write_live_state
+from minimax_al.campaign.rounds.live_state import LastAnswers, LiveOptions, write_live_state
 from minimax_al.live.batches import update_suggestions
 from minimax_al.web import learner as learner_module
 from minimax_al.web.learner import Learner

@@ -14,7 +14,7 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.images.drafts import DRAFTS, DraftFiles
+from minimax_al.campaign.masks.drafts import DRAFTS, DraftFiles
 from minimax_al.campaign.store.schema import labels
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 from skimage.segmentation import slic
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
+from minimax_al.campaign.masks.drafts import DRAFTS, Draft, DraftFiles
 from minimax_al.data.mask_store import MaskFiles
 from minimax_al.data.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
 from minimax_al.errors import CampaignError

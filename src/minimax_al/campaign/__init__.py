@@ -6,6 +6,8 @@ Only a training, a prediction and a package load torch. Needs the extra `campaig
 from minimax_al.extras import extra_packages
 
 with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
+    from minimax_al.campaign.answers.answers import Undone
+    from minimax_al.campaign.answers.leases import Lease
     from minimax_al.campaign.campaign import Campaign
     from minimax_al.campaign.exchange.exporting import Export
     from minimax_al.campaign.exchange.importing import Import
@@ -16,10 +18,8 @@ with extra_packages("campaign", "a labelling campaign", ("sqlalchemy",)):
     from minimax_al.campaign.progress.advice import Advice
     from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
     from minimax_al.campaign.progress.status import ClassCount, CurvePoint, ModelState, Status
-    from minimax_al.campaign.rounds.answers import Undone
-    from minimax_al.campaign.rounds.leases import Lease
     from minimax_al.campaign.rounds.rounds import Pick, RoundState
-    from minimax_al.campaign.settings import CampaignSettings
+    from minimax_al.campaign.settings.settings import CampaignSettings
     from minimax_al.label_formats import FORMATS
     from minimax_al.strategies.usual import strategy_names
 

@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from minimax_al.campaign.arguments import as_budget, as_share
 from minimax_al.campaign.context import utc_now
 from minimax_al.campaign.exchange.class_names import read_class_names
 from minimax_al.campaign.exchange.exporting import Export, export_labels
@@ -27,28 +26,26 @@ from minimax_al.campaign.exchange.importing import Import, import_labels
 from minimax_al.campaign.exchange.picks import ExportedPicks, export_picks
 from minimax_al.campaign.folder import closed_on_failure, create_folder, open_folder, removed_on_failure
 from minimax_al.campaign.images.duplicates import free_near_duplicates
-from minimax_al.campaign.images.images_folder import check_apart, check_usable, images_folder
+from minimax_al.campaign.images.images_folder import check_apart, check_holds_images, check_usable, images_folder
 from minimax_al.campaign.images.inventory import Duplicate, FileState, list_duplicates, list_unusual_files
 from minimax_al.campaign.images.refresh import accept_changed, refresh_items
 from minimax_al.campaign.images.refresh_result import Refresh
-from minimax_al.campaign.images.relocation import check_holds_images
-from minimax_al.campaign.modelling import Modelling
+from minimax_al.campaign.methods.arguments import as_budget, as_share
+from minimax_al.campaign.methods.modelling import Modelling
+from minimax_al.campaign.opinions.second_opinions import judge_again
 from minimax_al.campaign.rounds.querying import open_round
 from minimax_al.campaign.rounds.rounds import Choice, RoundState
-from minimax_al.campaign.rounds.second_opinions import judge_again
-from minimax_al.campaign.settings import (
-    COLD_START_ON_FEATURES,
-    IN_RECIPE,
+from minimax_al.campaign.settings.named_recipes import COLD_START_ON_FEATURES, IN_RECIPE, merge, with_recipe
+from minimax_al.campaign.settings.settings import (
     CampaignSettings,
     check_crop,
     check_instructions,
     make_settings,
-    merge,
-    with_recipe,
+    read_settings,
+    write_settings,
 )
 from minimax_al.campaign.store.database import WAIT_SECONDS
 from minimax_al.campaign.store.history import has_labels
-from minimax_al.campaign.stored_settings import read_settings, write_settings
 from minimax_al.data.locations.location import known_location, locate
 from minimax_al.errors import ConfigurationError
 from minimax_al.label_formats import check_source, detect_format

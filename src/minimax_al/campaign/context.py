@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from minimax_al.campaign.images.views import VIEWS, ViewFiles
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.data.locations.location import Location, known_location
 from minimax_al.data.mask_store import MaskFiles

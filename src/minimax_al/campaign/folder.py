@@ -11,14 +11,13 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection
 
-from minimax_al.campaign.class_name_rules import check_class_names
-from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.store.classes import add_classes
+from minimax_al.campaign.classes.classes import add_classes
+from minimax_al.campaign.classes.name_rules import check_class_names
+from minimax_al.campaign.settings.settings import SETTINGS, CampaignSettings
 from minimax_al.campaign.store.database import WAIT_SECONDS, Store, parse_url, sqlite_url
 from minimax_al.campaign.store.first_look import FIRST_LOOK
 from minimax_al.campaign.store.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.store.schema import settings as settings_table
-from minimax_al.campaign.stored_settings import SETTINGS
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError, ConfigurationError
 

@@ -157,7 +157,7 @@ def configure(folder: CampaignFolder, changes: Annotated[tuple[str, ...], "[KEY=
             'strategy=mal(rule=filter)'; all others keep their values.
     """
     from minimax_al.campaign import Campaign
-    from minimax_al.campaign.settings_text import list_settings, read_changes
+    from minimax_al.campaign.settings.settings_text import list_settings, read_changes
 
     with Campaign.open(folder) as campaign:
         before = list_settings(campaign.settings)

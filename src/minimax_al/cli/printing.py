@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from minimax_al.campaign import Campaign, EvaluationResult, ModelState, Refresh, Status
     from minimax_al.campaign.model.comparing import Comparison
-    from minimax_al.campaign.settings import CampaignSettings
+    from minimax_al.campaign.settings.settings import CampaignSettings
 
 
 _BUDGET = 100
@@ -101,7 +101,7 @@ def show_new(campaign: "Campaign") -> None:
 
 def _source(settings: "CampaignSettings") -> str:
     """Return the source that a campaign learns from, as a phrase."""
-    from minimax_al.campaign.settings import GIVEN
+    from minimax_al.campaign.settings.named_recipes import GIVEN
 
     source, recipe = settings.features, settings.recipe
     if source is None:

@@ -47,7 +47,7 @@ def label(
             setting.
     """
     from minimax_al.campaign import Campaign
-    from minimax_al.campaign.live_state import live_options
+    from minimax_al.campaign.rounds.live_state import live_options
     from minimax_al.web import Links, serve
 
     def tell(links: Links) -> None:

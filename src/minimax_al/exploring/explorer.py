@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from minimax_al.campaign.answers.leases import Holder
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.known_features import CURRENT, FEATURES, known_store
 from minimax_al.campaign.progress.label_errors import OutOfFoldLabels, read_out_of_fold
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions, latest_pool_predictions
-from minimax_al.campaign.rounds.leases import Holder
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import labels, picks, rounds, runs
 from minimax_al.errors import CampaignError, DataError

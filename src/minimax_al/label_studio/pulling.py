@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from minimax_al.campaign.answers.answers import record_superseded, take, undo
 from minimax_al.campaign.campaign import Campaign
-from minimax_al.campaign.mask_opinions import MaskJudge
-from minimax_al.campaign.precomputed import retried
-from minimax_al.campaign.rounds.answers import record_superseded, take, undo
+from minimax_al.campaign.classes.classes import class_ids
+from minimax_al.campaign.masks.precomputed import retried
+from minimax_al.campaign.opinions.mask_opinions import MaskJudge
 from minimax_al.campaign.rounds.rounds import picked_by_latest
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, Kind, current_answers
 from minimax_al.campaign.store.schema import labels, picks, rounds

@@ -16,7 +16,7 @@ from minimax_al.campaign.model.fitted_labels import FittedLabels
 from minimax_al.campaign.progress.runs import LIVE_RUN
 from minimax_al.campaign.rounds.querying import RANDOM, interleaved
 from minimax_al.campaign.rounds.rounds import Choice, draw
-from minimax_al.campaign.settings import COLD_START_ON_FEATURES
+from minimax_al.campaign.settings.named_recipes import COLD_START_ON_FEATURES
 from minimax_al.data import UNKNOWN, Dataset
 from minimax_al.deployment.trained import Trained
 from minimax_al.live.features import LiveFeatures

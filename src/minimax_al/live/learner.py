@@ -19,18 +19,18 @@ from threading import Event
 
 from sqlalchemy import Connection, func, select
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
-from minimax_al.campaign.live_state import LiveOptions, LiveState, write_live_state
 from minimax_al.campaign.progress.runs import done_run
+from minimax_al.campaign.rounds.live_state import LiveOptions, LiveState, write_live_state
 from minimax_al.campaign.rounds.querying import RANDOM
 from minimax_al.campaign.rounds.rounds import Choice, next_round_number
-from minimax_al.campaign.settings import COLD_START_ON_FEATURES
-from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.settings.named_recipes import COLD_START_ON_FEATURES
+from minimax_al.campaign.settings.settings import read_settings
 from minimax_al.campaign.store.history import count_annotators, last_event
 from minimax_al.campaign.store.schema import picks
-from minimax_al.campaign.stored_settings import read_settings
 from minimax_al.errors import StoreError
 from minimax_al.live.batches import close_finished, open_batch, open_picks, update_suggestions
 from minimax_al.live.features import LiveFeatures

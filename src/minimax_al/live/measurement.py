@@ -7,7 +7,6 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from sqlalchemy import Row
 
-from minimax_al.campaign.live_state import LastAnswers, LiveState, write_live_state
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.measuring import measure
@@ -22,6 +21,7 @@ from minimax_al.campaign.progress.runs import (
     start_run,
     write_curve,
 )
+from minimax_al.campaign.rounds.live_state import LastAnswers, LiveState, write_live_state
 from minimax_al.deployment.model_file import save_trained
 from minimax_al.durable import new_folder
 from minimax_al.live.fit import LiveFit

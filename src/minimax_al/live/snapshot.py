@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.features.training_data import Material, read_labelled
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import current_answers, last_event
 from minimax_al.campaign.store.schema import items
 from minimax_al.live.batches import OpenPick, open_picks

@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 from pydantic import ValidationError
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import LiveOptions
+from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.web.child import start_child
 from minimax_al.web.models import LearnerReport
 

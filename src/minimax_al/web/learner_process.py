@@ -15,7 +15,7 @@ from threading import Event, Thread, get_native_id
 from typing import TextIO
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import LiveOptions
+from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.cores import available_cores
 from minimax_al.errors import MinimaxALError
 from minimax_al.live.lock import learner_alone

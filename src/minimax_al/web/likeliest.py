@@ -5,8 +5,8 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.progress.pool_predictions import PoolPredictions
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.web.models import ClassGuess, ItemId, LikeliestClasses
 from minimax_al.web.refusals import declared
 from minimax_al.web.state import TheCampaign, TheExplorer

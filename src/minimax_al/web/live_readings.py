@@ -7,7 +7,7 @@ from threading import Lock
 from sqlalchemy import Connection, select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import read_live_state
+from minimax_al.campaign.rounds.live_state import read_live_state
 from minimax_al.campaign.store.history import last_event
 from minimax_al.campaign.store.schema import classes
 from minimax_al.live.batches import open_picks

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
-from minimax_al.campaign.rounds.second_opinions import Opinion
+from minimax_al.campaign.opinions.second_opinions import Opinion
 from minimax_al.data.mask_store import Mask
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED

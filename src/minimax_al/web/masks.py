@@ -9,8 +9,8 @@ from pydantic import Field
 from sqlalchemy import select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.images.drafts import DRAFTS, Draft, DraftFiles
-from minimax_al.campaign.images.mask_owner import other_owner
+from minimax_al.campaign.masks.drafts import DRAFTS, Draft, DraftFiles
+from minimax_al.campaign.masks.mask_owner import other_owner
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.legend import Legend
 from minimax_al.data.mask_files import read_png_mask

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from minimax_al.campaign import Advice, ClassCount, CurvePoint, ModelState, Pick
-from minimax_al.campaign.live_state import LiveOptions, LiveState
+from minimax_al.campaign.rounds.live_state import LiveOptions, LiveState
 from minimax_al.campaign.store.history import Kind
 from minimax_al.exploring.projection import MapMethod
 from minimax_al.vocabulary import Task

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from minimax_al.campaign.rounds.leases import Holder
+from minimax_al.campaign.answers.leases import Holder
 from minimax_al.campaign.store.history import Origin
 from minimax_al.errors import DataError, UnknownNameError
 from minimax_al.exploring.bulk import CandidateOrder, count_candidates, find_candidates

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import LiveOptions
+from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.errors import ConfigurationError
 from minimax_al.web.app import create_app
 from minimax_al.web.connections import BACKLOG, connection_limit, protocol_with_limits

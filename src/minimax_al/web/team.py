@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
-from minimax_al.campaign.two_opinions import Answer as GivenAnswer
+from minimax_al.campaign.opinions.two_opinions import Answer as GivenAnswer
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.labelling import known_images
 from minimax_al.web.models import Answer, Answered, ChosenClass, Items, ReplaceDecision

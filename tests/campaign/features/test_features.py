@@ -15,7 +15,7 @@ from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.model import comparing, finetuning
 from minimax_al.campaign.model.comparing import Comparison, RecipeResult
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.campaign.settings import RECIPES
+from minimax_al.campaign.settings.named_recipes import RECIPES
 from minimax_al.deployment.model_file import load_trained
 from minimax_al.deployment.prediction import images_for, predict_probabilities
 from minimax_al.deployment.preprocess import read_input

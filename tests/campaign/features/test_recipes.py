@@ -3,7 +3,8 @@ import torch
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.campaign.settings import RECIPES, make_settings
+from minimax_al.campaign.settings.named_recipes import RECIPES
+from minimax_al.campaign.settings.settings import make_settings
 from minimax_al.deployment.model_file import load_trained
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import build_encoder

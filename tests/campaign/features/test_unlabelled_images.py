@@ -18,7 +18,7 @@ from minimax_al.campaign.features.unlabelled_images import (
     ids_of,
     paths_of,
 )
-from minimax_al.campaign.settings import make_settings
+from minimax_al.campaign.settings.settings import make_settings
 from minimax_al.data.feature_store import FeatureDescription
 from minimax_al.data.feature_writer import open_writer
 

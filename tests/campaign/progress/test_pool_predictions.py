@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.progress.pool_predictions import (
     POOL,
     Likeliest,
@@ -11,7 +12,6 @@ from minimax_al.campaign.progress.pool_predictions import (
     write_pool_predictions,
 )
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.campaign.store.classes import class_ids
 
 from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # noqa: TID252 - shared fixtures
 

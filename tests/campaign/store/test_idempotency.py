@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.idempotency import KEPT
+from minimax_al.campaign.store.idempotency import KEPT
 from minimax_al.campaign.store.schema import labels, requests, validation
 from minimax_al.errors import CampaignError
 
@@ -89,7 +89,7 @@ def test_a_refused_request_runs_again(campaign, item):
 
 @pytest.fixture
 def few_keys(monkeypatch):
-    monkeypatch.setattr("minimax_al.campaign.idempotency.KEPT_COUNT", 1)
+    monkeypatch.setattr("minimax_al.campaign.store.idempotency.KEPT_COUNT", 1)
 
 
 @pytest.mark.usefixtures("few_keys")
@@ -104,7 +104,7 @@ def test_keys_expire(campaign, item, clock):
 
 
 def test_a_clock_that_jumps_ahead_forgets_no_recent_key(campaign, item, clock, monkeypatch):
-    monkeypatch.setattr("minimax_al.campaign.idempotency.KEPT_COUNT", 3)
+    monkeypatch.setattr("minimax_al.campaign.store.idempotency.KEPT_COUNT", 3)
     for number in range(6):
         campaign.label(item, "cat", author="ann", request=f"early {number}")
     clock.advance(31 * 86_400)

@@ -5,8 +5,8 @@ import csv
 import pytest
 from sqlalchemy import select
 
+from minimax_al.campaign.answers.validation import held_out_groups
 from minimax_al.campaign.features.training_data import gather
-from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import labels
 from minimax_al.errors import CampaignError

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import LastAnswers, LiveOptions, write_live_state
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.progress.pool_predictions import Likeliest, write_pool_predictions
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.rounds.live_state import LastAnswers, LiveOptions, write_live_state
 from minimax_al.campaign.store.schema import runs
 from minimax_al.exploring.projection import PoolMap, write_map
 from minimax_al.live.batches import update_suggestions

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.progress.pool_predictions import Likeliest, write_pool_predictions
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.schema import runs
 
 LONG = [

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.live_state import LiveOptions
+from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.web.learner import Learner
 
 from ...support.feature_campaigns import CLASSES, class_of, write_clusters  # noqa: TID252 - shared fixtures

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from minimax_al.campaign.class_name_rules import class_twin, why_not_a_class
+from minimax_al.campaign.classes.name_rules import class_twin, why_not_a_class
 from minimax_al.campaign.exchange.lookup import StoredImage
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.store.history import Kind

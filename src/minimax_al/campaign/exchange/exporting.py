@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import items
 from minimax_al.durable import new_folder

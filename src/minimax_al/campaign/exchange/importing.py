@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
+from minimax_al.campaign.answers.answers import record_superseded, take
+from minimax_al.campaign.classes.classes import add_classes, class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.exchange.answers import Answer, Answers, Classes, find_classes
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
-from minimax_al.campaign.rounds.answers import record_superseded, take
-from minimax_al.campaign.store.classes import add_classes, class_ids
 from minimax_al.campaign.store.history import Event, current_labels
 from minimax_al.data.mask_store import Mask, MaskFiles, check_mask
 from minimax_al.errors import DataError

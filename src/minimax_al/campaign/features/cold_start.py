@@ -18,7 +18,7 @@ from minimax_al.campaign.features.datasets import campaign_statistics
 from minimax_al.campaign.features.hog import SIDE, edges, whitened
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.recipes import read_recipe
-from minimax_al.campaign.pool_filter import matches
+from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.rounds.rounds import Choice, is_candidate
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import USABLE, items

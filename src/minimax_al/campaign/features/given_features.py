@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minimax_al.campaign.settings import GIVEN
+from minimax_al.campaign.settings.named_recipes import GIVEN
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
 from minimax_al.data.feature_tables import read_feature_table
 from minimax_al.data.feature_writer import open_writer

@@ -17,7 +17,7 @@ from minimax_al.campaign.features.recipes import load_source
 from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImages
 from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
-from minimax_al.campaign.settings import GIVEN
+from minimax_al.campaign.settings.named_recipes import GIVEN
 from minimax_al.data.feature_store import FeatureDescription, FeatureStore
 from minimax_al.data.hash_index import Hashes
 from minimax_al.deployment.trained import EncoderSource

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from minimax_al.campaign.answers.validation import held_out_groups
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage, UnlabelledImages, hashes_of
-from minimax_al.campaign.pool_filter import matches
+from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.rounds.rounds import is_candidate
-from minimax_al.campaign.rounds.validation import held_out_groups
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.bulk import streamed
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import BULK, current_labels, last_event
 from minimax_al.campaign.store.schema import USABLE, items
 from minimax_al.data.letterbox import FITS

@@ -15,7 +15,7 @@ from minimax_al.campaign.model.finetuning import finetuned_model, logits_of_imag
 from minimax_al.campaign.model.learning import Session, StartCallback
 from minimax_al.campaign.model.training_lock import training_alone
 from minimax_al.campaign.progress.headline import wilson_interval
-from minimax_al.campaign.settings import make_settings
+from minimax_al.campaign.settings.settings import make_settings
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import TaskModel

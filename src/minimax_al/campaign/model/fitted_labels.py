@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.training_data import Material
@@ -15,7 +16,6 @@ from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.pixel_views import keep_views
 from minimax_al.campaign.model.pool_scores import keep_pool_scores
 from minimax_al.campaign.rounds.rounds import Choice
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.data.letterbox import FITS
 from minimax_al.deployment.trained import Trained
 from minimax_al.loop import ActiveLearner

@@ -6,11 +6,11 @@ from zipfile import BadZipFile
 import numpy as np
 from sqlalchemy import select
 
+from minimax_al.campaign.answers.validation import held_out_groups
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.label_errors import read_out_of_fold
 from minimax_al.campaign.progress.runs import PREDICTIONS, run_folder
-from minimax_al.campaign.rounds.validation import held_out_groups
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import classes
 from minimax_al.errors import CampaignError

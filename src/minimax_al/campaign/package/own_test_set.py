@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from minimax_al.campaign.answers.validation import held_out_groups
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.fingerprints import content_hash
 from minimax_al.campaign.model.measuring import miou_interval
 from minimax_al.campaign.progress.evaluation_result import ClassResult, EvaluationResult
 from minimax_al.campaign.progress.headline import wilson_interval
-from minimax_al.campaign.rounds.validation import held_out_groups
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.data import Images
 from minimax_al.data.decode import read_size

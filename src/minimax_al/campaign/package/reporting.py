@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Row
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.package.held_out import HeldOutImage, read_cross_validated, read_held_out
-from minimax_al.campaign.progress.agreement_text import agreement_sentences
 from minimax_al.campaign.progress.evaluation_result import EvaluationResult, read_evaluation
 from minimax_al.campaign.progress.headline import FEWEST_MEASURED, wilson_interval
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.campaign.progress.status import CurvePoint, ModelState, Status
+from minimax_al.campaign.progress.team import agreement_sentences
 from minimax_al.campaign.rounds.rounds import Pick, list_picks
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import labelled_at
 from minimax_al.campaign.store.schema import rounds

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.progress.runs import done_runs, run_folder
-from minimax_al.campaign.store.classes import class_ids
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from minimax_al.campaign.answers.validation import held_out_groups
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.images.inventory import count_near_duplicates
-from minimax_al.campaign.live_state import read_live_state
 from minimax_al.campaign.progress.advice import Advice, Measurement, advise
 from minimax_al.campaign.progress.feature_advice import advise_on_features
 from minimax_al.campaign.progress.headline import (
@@ -24,10 +25,9 @@ from minimax_al.campaign.progress.headline import (
     wilson_interval,
 )
 from minimax_al.campaign.progress.runs import LIVE_RUN, Measured, agreement, done_runs, measured_alike
+from minimax_al.campaign.rounds.live_state import read_live_state
 from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, round_state
-from minimax_al.campaign.rounds.validation import held_out_groups
-from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.first_look import has_seen_all
 from minimax_al.campaign.store.history import BULK, current_answers, current_labels
 from minimax_al.campaign.store.image_counts import count_images

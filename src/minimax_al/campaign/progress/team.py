@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, select
 
+from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
+from minimax_al.campaign.opinions.two_opinions import TwoOpinions, count_conflicts, list_two_opinions
 from minimax_al.campaign.progress.headline import wilson_interval
-from minimax_al.campaign.settings import CampaignSettings
-from minimax_al.campaign.store.classes import class_ids
+from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.history import is_valid
 from minimax_al.campaign.store.schema import labels
-from minimax_al.campaign.two_opinions import TwoOpinions, list_two_opinions
 from minimax_al.report.agreement import FEWEST_IMAGES, Agreement, measure_agreement
 from minimax_al.report.mask_agreement import MaskAgreement, MaskPair, measure_mask_agreement
 
@@ -155,3 +155,37 @@ def _speed(times: Sequence[datetime]) -> float | None:
     steps = [(after - before).total_seconds() for before, after in pairwise(times)]
     worked = [step for step in steps if 0 < step < _PAUSE_SECONDS]
     return median(worked) if len(worked) >= _FEWEST_STEPS else None
+
+
+def agreement_sentences(context: CampaignContext) -> list[str]:
+    """Return how far two annotators agree on the images that both labelled; empty without such images.
+
+    Args:
+        context: Campaign.
+    """
+    with context.store.reading() as connection:
+        conflicts = count_conflicts(connection)
+    agreement = read_agreement(context)
+    sentences = []
+    if agreement.images:
+        images = "1 image" if agreement.images == 1 else f"{agreement.images:,} images"
+        sentences.append(f"Two annotators labelled {images} independently: {_same(agreement)}{_alpha(agreement)}.")
+    if conflicts:
+        waits = "1 conflict waits" if conflicts == 1 else f"{conflicts:,} conflicts wait"
+        sentences.append(f"{waits} for a decision in the view Conflicts of the labelling page.")
+    return sentences
+
+
+def _same(agreement: Agreement | MaskAgreement) -> str:
+    if isinstance(agreement, Agreement):
+        return f"the labels of {agreement.same:,} are the same"
+    if agreement.same is None:
+        return "no pixel has a class in both masks"
+    return f"{100 * agreement.same:.1f} % of the pixels have the same class"
+
+
+def _alpha(agreement: Agreement | MaskAgreement) -> str:
+    alpha = agreement.alpha
+    if alpha is None:
+        return ""
+    return f", Krippendorff's alpha is {alpha.value:.2f} (95 % interval {alpha.low:.2f} to {alpha.high:.2f})"

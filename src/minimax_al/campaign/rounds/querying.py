@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
-from minimax_al.campaign.pool_filter import check_filter
+from minimax_al.campaign.rounds.pool_filter import check_filter
 from minimax_al.campaign.rounds.rounds import (
     Choice,
     add_round,
@@ -19,7 +19,7 @@ from minimax_al.campaign.rounds.rounds import (
     next_round_number,
     still_candidates,
 )
-from minimax_al.campaign.settings import CampaignSettings
+from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.first_look import check_has_seen_all
 from minimax_al.campaign.store.history import has_labels

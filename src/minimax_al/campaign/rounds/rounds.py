@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, exists, func, select, union, update
 
-from minimax_al.campaign.pool_filter import matches
+from minimax_al.campaign.rounds.pool_filter import matches
 from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import after_writing, portions
 from minimax_al.campaign.store.first_look import first_look_has_ended, has_seen_all

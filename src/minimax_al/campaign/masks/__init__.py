@@ -1,0 +1,1 @@
+"""Masks of a segmentation campaign: class numbers after changes of the classes, drafts, owners."""

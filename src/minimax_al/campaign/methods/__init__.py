@@ -1,0 +1,1 @@
+"""Methods of the class `Campaign`, by subject; each file adds one part."""

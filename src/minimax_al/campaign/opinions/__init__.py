@@ -1,0 +1,1 @@
+"""Independent answers of two annotators to one image: agreement, conflicts, decisions."""
