@@ -147,3 +147,32 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError, match="division"), new_folder(tmp_path / "out"):
         1 / 0  # noqa: B018
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_unix
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o002, 0o775)])
+def test_the_umask_decides_who_may_read_and_write(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_durably(tmp_path / "new", b"new")
+        with new_folder(tmp_path / "out"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == mode & 0o666
+    assert (tmp_path / "out").stat().st_mode & 0o777 == mode
+
+
+@needs_unix
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    (tmp_path / "private").touch(mode=0o600)
+    write_durably(tmp_path / "private", b"labels")
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".csv", "\u72ac" * 83 + ".csv"])
+def test_the_longest_names_are_written(tmp_path, name):
+    write_durably(tmp_path / name, b"labels")
+    with new_folder(tmp_path / name.upper().replace("CSV", "d")):
+        pass
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([name, name.upper().replace("CSV", "d")])

@@ -1,9 +1,9 @@
 """Atomic writes: files and folders that appear whole or not at all."""
 
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +13,10 @@ from minimax_al.locks import try_lock
 
 _STREAMS = ("/dev", "/proc/self/fd")
 """Folders whose entries are streams, even if they link to a file."""
+
+_PART = ".part"
+_LONGEST_STEM = 200
+"""Bytes of a name that its temporary name repeats, at most."""
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -39,17 +43,29 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = _part_of(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        # Not by tempfile, whose files only their owner can read: the user's umask decides, as for any new file.
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(part).chmod(0o644)  # mkstemp makes files that only their owner can read
-        Path(part).replace(path)
+        with suppress(OSError):  # a new file, or a file system without modes
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
+        part.replace(path)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def _part_of(path: Path) -> Path:
+    """Return the path of a temporary file or folder next to `path`."""
+    return path.with_name(f"{_part_prefix(path)}{secrets.token_hex(8)}{_PART}")
+
+
+def _part_prefix(path: Path) -> str:
+    """Return the start of the temporary names of `path`, short enough for file systems that allow 255 bytes."""
+    return f".{os.fsencode(path.name)[:_LONGEST_STEM].decode(errors='ignore')}."
 
 
 def _is_stream(path: Path) -> bool:
@@ -104,7 +120,6 @@ def new_folder(out: Path) -> Iterator[Path]:
     with _temporary_folder(out) as part:
         try:
             yield part
-            part.chmod(0o755)  # mkdtemp makes folders that only their owner can read
             if out.exists():
                 out.rmdir()
             part.rename(out)
@@ -116,7 +131,8 @@ def new_folder(out: Path) -> Iterator[Path]:
 @contextmanager
 def _temporary_folder(out: Path) -> Iterator[Path]:
     """Yield a folder next to `out`; a lock inside the block distinguishes it from a leftover."""
-    part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=_PART))
+    part = _part_of(out)
+    part.mkdir()
     handle = _opened(part)
     try:
         if handle is not None:
@@ -129,13 +145,10 @@ def _temporary_folder(out: Path) -> Iterator[Path]:
             os.close(handle)
 
 
-_PART = ".part"
-
-
 def _remove_leftovers(out: Path) -> None:
     """Remove temporary folders of killed processes: those that are not locked."""
     for folder in out.parent.iterdir():
-        if not (folder.name.startswith(f".{out.name}.") and folder.name.endswith(_PART) and folder.is_dir()):
+        if not (folder.name.startswith(_part_prefix(out)) and folder.name.endswith(_PART) and folder.is_dir()):
             continue
         handle = _opened(folder)
         if handle is None:

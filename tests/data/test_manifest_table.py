@@ -253,3 +253,47 @@ def test_memory_holds_one_group_of_a_parquet_file(tmp_path, read):
         return max(pa.total_allocated_bytes() - before for _ in read(file))
 
     assert peak(20) < 2 * peak(1)
+
+
+TWO_ROWS = "path,label\na/1.jpg,cat\nb/2.jpg,dog\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (TWO_ROWS.replace(",", "|"), "utf-8"),
+        ("sep=|\r\n" + TWO_ROWS.replace(",", "|"), "utf-8-sig"),
+        ("sep=^\n" + TWO_ROWS.replace(",", "^"), "utf-8"),
+        ('"sep=;"\n' + TWO_ROWS.replace(",", ";"), "utf-8"),
+        ("sep=\t\r\n" + TWO_ROWS.replace(",", "\t"), "utf-16"),
+        ("sep=\r\n" + TWO_ROWS, "utf-8"),
+        (TWO_ROWS, "utf-16-le"),
+        (TWO_ROWS, "utf-16-be"),
+        (TWO_ROWS, "utf-32"),
+    ],
+)
+def test_tables_of_other_delimiters_and_encodings(manifest, text, encoding):
+    rows = read_manifest(manifest(text, encoding)).rows
+    assert [(row.name, row.label) for row in rows] == [("a/1.jpg", "cat"), ("b/2.jpg", "dog")]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04\x14\x00", "a workbook or a ZIP archive, not CSV: save its table as CSV"),
+        (b"\x1f\x8b\x08", "compressed by gzip, not CSV"),
+        (b"PAR1", "a Parquet file, not CSV: save its table as CSV, or as Parquet in a .parquet file"),
+        ("path,label\na.jpg,cat\n".encode("utf-16")[:-1], r"line 2: not UTF-16 \(truncated data\): save it as UTF-8"),
+    ],
+)
+def test_files_that_are_not_text_are_named(tmp_path, content, kind):
+    (tmp_path / "pool.csv").write_bytes(content)
+    with pytest.raises(ManifestError, match=kind):
+        read_manifest(tmp_path / "pool.csv")
+
+
+def test_short_rows_are_not_blamed_on_commas(manifest):
+    with pytest.raises(ManifestError, match="line 2: 2 fields under 3 columns: write a delimiter for each field"):
+        read_manifest(manifest("path,label,split\n1.png,a\n"))
+    with pytest.raises(ManifestError, match="line 2: 3 fields under 2 columns: put quotes around a field"):
+        read_manifest(manifest("path,label\n1,2.png,a\n"))

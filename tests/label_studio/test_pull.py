@@ -230,9 +230,9 @@ def test_a_task_without_a_known_image_is_named(pushed, studio, client, data, mat
     ("result", "match"),
     [
         ([{"type": "choices", "value": {"choices": ["cat", "dog"]}}], r"has 2 choices \(cat, dog\)"),
-        ([{"type": "textarea", "value": {"text": ["cat"]}}], "has 0 choices"),
+        ([{"type": "textarea", "value": {"text": ["cat"]}}], "has no choice, but textarea: classes come from choices"),
         ([{"type": "choices", "value": {"choices": ["cta"]}}], "unknown class 'cta'; did you mean 'cat'"),
-        ([{"type": "choices"}], r"is not in Label Studio's form \(KeyError at 'value'\)"),
+        ([{"type": "choices"}], "is not in Label Studio's form: 'value' is missing"),
     ],
 )
 def test_an_invalid_annotation_names_its_task_and_changes_nothing(pushed, studio, client, result, match):

@@ -1,13 +1,14 @@
 """Rows of CSV and Parquet tables as text, whichever program wrote them."""
 
-import codecs
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.text_files import encoding_of, why_not_text
 from minimax_al.errors import ManifestError, MissingColumnError, MissingDependencyError
 
 ALIASES = {
@@ -19,7 +20,9 @@ ALIASES = {
 }
 """Usual names of the columns, by content; case, spaces and hyphens do not count."""
 
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n]?)', re.IGNORECASE)
+"""Line that tells Excel the delimiter."""
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters without width, which text that was copied from a page may end in."""
 
@@ -58,7 +61,7 @@ def every_column(source: Path, shown: Path | None = None) -> Iterator[Line]:
 
 
 def _csv_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str], int, list[str]]]:
-    with source.open(encoding=_encoding(source), newline="") as file:
+    with _open_csv(source, shown) as file:
         rows = _records(shown, file)
         line, header = next(rows, (1, []))
         names, position = _every_name(shown, header, line)
@@ -105,7 +108,7 @@ def _every_name(source: Path, header: Sequence[str], line: int) -> tuple[list[st
 def csv_rows(source: Path, also: Sequence[str], shown: Path | None = None) -> Iterator[Cells]:
     """Yield the rows of a CSV file that are not blank.
 
-    Commas, semicolons and tabs are recognised by the header, UTF-16 by its byte order mark.
+    Commas, semicolons, tabs and bars are recognised by the header or by Excel's line `sep=`, UTF-16 by its first bytes.
 
     Args:
         source: CSV file.
@@ -115,8 +118,8 @@ def csv_rows(source: Path, also: Sequence[str], shown: Path | None = None) -> It
     Raises:
         ManifestError: A column is missing, a row has the wrong length, or the file is not text.
     """
-    with source.open(encoding=_encoding(source), newline="") as file:
-        name = shown or source
+    name = shown or source
+    with _open_csv(source, name) as file:
         rows = _records(name, file)
         line, header = next(rows, (1, []))
         columns = _columns(name, header, also, line)
@@ -125,19 +128,34 @@ def csv_rows(source: Path, also: Sequence[str], shown: Path | None = None) -> It
                 yield Cells(line, _cells(name, line, values, header, columns))
 
 
+def _open_csv(source: Path, shown: Path) -> TextIO:
+    """Open a CSV file in its encoding.
+
+    Raises:
+        ManifestError: The file is certainly not text.
+    """
+    kind = why_not_text(source)
+    if kind is not None:
+        raise ManifestError(
+            f"{str(shown)!r} is {kind}, not CSV: save its table as CSV, or as Parquet in a .parquet file"
+        )
+    return source.open(encoding=encoding_of(source), newline="")
+
+
 def _records(source: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the cells of each record, the header first."""
     line = 0
     try:
-        skipped, first = _header_line(file)
+        skipped, first, delimiter = _header_line(file)
         line = skipped
-        reader = csv.reader(chain([first], file), delimiter=_delimiter(first), strict=True)
+        reader = csv.reader(chain([first], file), delimiter=delimiter or _delimiter(first), strict=True)
         for values in reader:
             line = skipped + reader.line_num
             yield line, values
     except UnicodeError as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-        raise ManifestError(f"{at(source, line + 1)}: not UTF-8 ({reason}): save it as UTF-8") from error
+        name = file.encoding.removesuffix("-sig").upper()
+        raise ManifestError(f"{at(source, line + 1)}: not {name} ({reason}): save it as UTF-8") from error
     except csv.Error as error:
         raise ManifestError(f"{at(source, line + 1)}: not CSV ({error})") from error
 
@@ -194,19 +212,19 @@ def at(source: Path, line: int) -> str:
     return f"{str(source)!r}, line {line}"
 
 
-def _encoding(source: Path) -> str:
-    with source.open("rb") as file:
-        start = file.read(2)
-    return "utf-16" if start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
+def _header_line(lines: Iterable[str]) -> tuple[int, str, str | None]:
+    """Return the number of lines before the header, the header, and the delimiter of Excel's line `sep=`.
 
-
-def _header_line(lines: Iterable[str]) -> tuple[int, str]:
-    """Return the number of lines before the header, and the header: comments and Excel's `sep=` are skipped."""
+    Comments are skipped.
+    """
+    delimiter = None
     for skipped, line in enumerate(lines):
         text = line.strip()
-        if text and not text.startswith("#") and not text.lower().startswith("sep="):
-            return skipped, line
-    return 0, ""
+        if found := _SEPARATOR.match(line):
+            delimiter = found[1] or None
+        elif text and not text.startswith("#"):
+            return skipped, line, delimiter
+    return 0, "", None
 
 
 def _delimiter(header: str) -> str:
@@ -258,10 +276,12 @@ def _cells(
 ) -> dict[str, str]:
     # Excel ends rows in the delimiters of columns that are empty.
     if len(values) < len(header) or any(value.strip() for value in values[len(header) :]):
-        raise ManifestError(
-            f"{at(source, line)}: {len(values)} fields under {len(header)} columns: "
-            "put quotes around a field with a comma in it"
+        remedy = (
+            "write a delimiter for each field, blank ones too"
+            if len(values) < len(header)
+            else "put quotes around a field with a comma in it"
         )
+        raise ManifestError(f"{at(source, line)}: {len(values)} fields under {len(header)} columns: {remedy}")
     return {role: values[position].strip().strip(_INVISIBLE) for role, position in columns.items()}
 
 

@@ -79,14 +79,14 @@ def detect_format(source: Path, task: Task, shown: Path | None = None) -> str:
     """Return the name of the format that a file or folder has; messages name `shown`, by default the source.
 
     Raises:
-        DataError: It does not exist, or has none of the formats.
+        DataError: It does not exist, is a pipe, or has none of the formats.
     """
     if source.is_dir():
         return "masks" if task == "segmentation" else "imagefolder"
     if not source.is_file():
-        raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
+        raise _no_file(source)
     match source.suffix.lower():
-        case ".csv":
+        case ".csv" | ".tsv":
             return "csv"
         case ".parquet" | ".pq":
             return "parquet"
@@ -94,8 +94,14 @@ def detect_format(source: Path, task: Task, shown: Path | None = None) -> str:
             return "label-studio" if begins_as_list(source) else "coco"
         case suffix:
             raise DataError(
-                f"{str(shown or source)!r} ends in {suffix!r}: labels come as .csv, .parquet, .json or a folder"
+                f"{str(shown or source)!r} ends in {suffix!r}: labels come as .csv, .tsv, .parquet, .json or a folder"
             )
+
+
+def _no_file(source: Path) -> DataError:
+    if source.exists():
+        return DataError(f"{str(source)!r} is a pipe or a device: save the labels to a file first, and give that file")
+    return DataError(f"there is no {str(source)!r}: give a file or folder of labels")
 
 
 def check_source(source: Path, name: str) -> None:
@@ -104,8 +110,8 @@ def check_source(source: Path, name: str) -> None:
     Raises:
         DataError: The source does not exist, or is of the other kind.
     """
-    if not source.exists():
-        raise DataError(f"there is no {str(source)!r}: give a file or folder of labels")
+    if not source.is_file() and not source.is_dir():
+        raise _no_file(source)
     if source.is_dir() is not FORMATS[name].is_folder:
         given, wanted = ("folder", "file") if source.is_dir() else ("file", "folder")
         raise DataError(

@@ -12,12 +12,15 @@ import numpy as np
 from minimax_al.data.mask_store import Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
-from minimax_al.label_formats.json_file import read_json
+from minimax_al.label_formats.json_file import brief, member, objects, read_json
 from minimax_al.label_formats.labelled import Context, Given, Labelled, check_drawn
 from minimax_al.label_formats.links import readings
 from minimax_al.label_formats.polygons import fill_polygon
 from minimax_al.label_formats.run_length import Binary, decode_coco, encode_coco_compressed
 from minimax_al.vocabulary import IGNORED
+
+_LONGEST_NUMBER = 18
+"""Digits of an id that is a number, at most."""
 
 
 def read(source: Path, context: Context) -> Iterator[Given | DataError]:
@@ -29,24 +32,16 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
         DataError: The file is not such JSON, or ids occur twice.
     """
     shown = context.shown or source
-    content: Any = read_json(source, shown)
-    try:
-        names = _names(content["categories"], shown)
-        annotations: dict[Any, list[Any]] = defaultdict(list)
-        for annotation in content["annotations"]:
-            annotations[annotation["image_id"]].append(annotation)
-        images = content["images"]
-        _check_ids((image["id"] for image in images), "image", shown)
-        by_id = {image["id"]: image for image in images}
-    except KeyError as error:
-        raise DataError(
-            f"{str(shown)!r} is not in COCO's form: {error} is missing; it needs images, categories and annotations"
-        ) from error
-    except DataError:
-        raise
-    except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{str(shown)!r} is not in COCO's form: {type(error).__name__} at {error}") from error
-    for identity, image in by_id.items():
+    form = _form(shown)
+    content = read_json(source, shown)
+    names = _names(objects(content, "categories", form), shown)
+    annotations: dict[str | int, list[Any]] = defaultdict(list)
+    for annotation in objects(content, "annotations", form):
+        annotations[_id(annotation, "image_id", form)].append(annotation)
+    images = objects(content, "images", form)
+    _check_ids((_id(image, "id", form) for image in images), "image", shown)
+    for image in images:
+        identity = _id(image, "id", form)
         if found := annotations.pop(identity, None):
             yield _given_or_error(_Annotated(image, found, f"{str(shown)!r}, image {identity}"), names, source, context)
     for identity, left in annotations.items():
@@ -61,14 +56,8 @@ def read_categories(source: Path) -> list[str]:
     Raises:
         DataError: The file is not such JSON.
     """
-    content: Any = read_json(source)
-    try:
-        names = _names(content["categories"], source)
-        return [names[identity] for identity in sorted(names)]
-    except DataError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{str(source)!r} is not in COCO's form: {type(error).__name__} at {error}") from error
+    names = _names(objects(read_json(source), "categories", _form(source)), source)
+    return [names[identity] for identity in sorted(names, key=lambda each: (isinstance(each, str), each))]
 
 
 def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
@@ -89,17 +78,37 @@ def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
     write_durably(out, json.dumps(content, ensure_ascii=False).encode())
 
 
-def _names(categories: Sequence[Mapping[str, Any]], source: Path) -> dict[Any, str]:
+def _form(source: Path) -> str:
+    """Return the start of the error of a file in another form."""
+    return f"{str(source)!r} is not in COCO's form (images, categories and annotations)"
+
+
+def _names(categories: Sequence[Mapping[str, Any]], source: Path) -> dict[str | int, str]:
     """Return the class of each category id."""
-    _check_ids((category["id"] for category in categories), "category", source)
-    for category in categories:
-        if not isinstance(category["name"], str | int) or isinstance(category["name"], bool):
-            raise DataError(f"{str(source)!r}, category {category['id']}: its name {category['name']!r} is not text")
-    return {category["id"]: str(category["name"]) for category in categories}
+    form = _form(source)
+    ids = [_id(category, "id", form) for category in categories]
+    _check_ids(ids, "category", source)
+    for identity, category in zip(ids, categories, strict=True):
+        name = member(category, "name", f"{str(source)!r}, category {identity}")
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise DataError(f"{str(source)!r}, category {identity}: its name {name!r} is not text")
+    return {identity: str(category["name"]) for identity, category in zip(ids, categories, strict=True)}
 
 
-def _check_ids(ids: Iterable[Any], kind: str, source: Path) -> None:
-    seen: set[Any] = set()
+def _id(owner: Mapping[str, Any], key: str, where: str) -> str | int:
+    """Return an id, one for 1, 1.0 and "1": tools write references in other types than the ids themselves."""
+    found = member(owner, key, where)
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        raise DataError(f"{where}: {key!r} is {brief(found)}, and it should be a number or a text")
+    if isinstance(found, float):
+        return int(found) if found.is_integer() else str(found)
+    if isinstance(found, str) and len(found) <= _LONGEST_NUMBER and found.isdecimal() and str(int(found)) == found:
+        return int(found)
+    return found
+
+
+def _check_ids(ids: Iterable[str | int], kind: str, source: Path) -> None:
+    seen: set[str | int] = set()
     for identity in ids:
         if identity in seen:
             raise DataError(
@@ -116,61 +125,76 @@ class _Annotated(NamedTuple):
     where: str
 
 
-def _given_or_error(one: _Annotated, names: Mapping[Any, str], source: Path, context: Context) -> Given | DataError:
+def _given_or_error(
+    one: _Annotated, names: Mapping[str | int, str], source: Path, context: Context
+) -> Given | DataError:
     try:
         return _given(one, names, source, context)
     except DataError as error:
         return error
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        return DataError(f"{one.where} is not in COCO's form: {type(error).__name__} at {error}")
 
 
-def _given(one: _Annotated, names: Mapping[Any, str], source: Path, context: Context) -> Given:
+def _given(one: _Annotated, names: Mapping[str | int, str], source: Path, context: Context) -> Given:
     image, found, where = one
-    unknown = next((each["category_id"] for each in found if each["category_id"] not in names), None)
+    categories = [_id(each, "category_id", f"{where}, annotation {each.get('id')}") for each in found]
+    unknown = next((each for each in categories if each not in names), None)
     if unknown is not None:
         raise DataError(f"{where}: unknown category {unknown!r}")
-    file_name = str(image["file_name"])
+    given_name = member(image, "file_name", where)
+    if isinstance(given_name, bool) or not isinstance(given_name, str | int):
+        raise DataError(f"{where}: 'file_name' is {brief(given_name)}, and it should be the name of a file")
+    file_name = str(given_name)
     names_of_link = readings(file_name)
     name = names_of_link[0] if names_of_link else file_name
     # COCO files are often stored next to the folder of their images.
     given = Given(name, where, file=source.parent / file_name, readings=names_of_link)
+    labels = [names[each] for each in categories]
     if context.task == "segmentation":
         size = context.size_of(given)
-        if "height" in image and "width" in image:
-            check_mask_size((int(image["height"]), int(image["width"])), size, where)
-        return replace(given, mask=_mask(size, found, names, where, context))
-    classes = sorted({names[annotation["category_id"]] for annotation in found})
+        if (stated := _stated_size(image, where)) is not None:
+            check_mask_size(stated, size, where)
+        return replace(given, mask=_mask(size, list(zip(labels, found, strict=True)), where, context))
+    classes = sorted(set(labels))
     if len(classes) > 1:
         raise DataError(f"{where}: annotations of {classes[0]!r} and {classes[1]!r} disagree: an image has one class")
     return replace(given, class_name=classes[0])
 
 
+def _stated_size(image: Mapping[str, Any], where: str) -> tuple[int, int] | None:
+    """Return (height, width) of an image as the file has it; None where it has none."""
+    height, width = image.get("height"), image.get("width")
+    if height is None or width is None:
+        return None
+    try:
+        return int(height), int(width)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{where}: 'height' is {brief(height)} and 'width' is {brief(width)}, and they should be numbers of pixels"
+        ) from error
+
+
 def _mask(
-    size: tuple[int, int],
-    found: Sequence[Mapping[str, Any]],
-    names: Mapping[Any, str],
-    where: str,
-    context: Context,
+    size: tuple[int, int], annotations: Sequence[tuple[str, Mapping[str, Any]]], where: str, context: Context
 ) -> Mask:
+    """Return the mask of an image's annotations, each with its class."""
     height, width = size
     numbers = {name: number for number, name in enumerate(context.class_names)}
     mask = np.full((height, width), IGNORED, dtype=np.uint8)
-    for annotation in found:
-        name = names[annotation["category_id"]]
+    for name, annotation in annotations:
+        which = f"{where}: annotation {annotation.get('id')} of {name!r}"
         if name not in numbers:
             raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(context.class_names)}")
-        if not annotation.get("segmentation"):
-            raise DataError(
-                f"{where}: annotation {annotation.get('id')} of {name!r} has no outline: masks come from a polygon or "
-                "run lengths, boxes are not enough"
-            )
+        outline = annotation.get("segmentation")
+        if not outline:
+            raise DataError(f"{which} has no outline: masks come from a polygon or run lengths, boxes are not enough")
         try:
-            mask[region(annotation["segmentation"], height, width)] = numbers[name]
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            mask[region(outline, height, width)] = numbers[name]
+        except ValueError as error:
+            raise DataError(f"{which} cannot be read: {error}") from error
+        except (KeyError, TypeError, ArithmeticError) as error:
             raise DataError(
-                f"{where}: annotation {annotation.get('id')} of {name!r} is not in COCO's form: "
-                f"{type(error).__name__} at {error}"
+                f"{which} has the segmentation {brief(outline)}, which is neither polygons [[x1, y1, …], …] nor "
+                "run lengths with counts and size"
             ) from error
     check_drawn(mask, where)
     return mask
@@ -181,13 +205,19 @@ def region(segmentation: Any, height: int, width: int) -> Binary:  # noqa: ANN40
 
     Raises:
         ValueError: The code is of another size, or does not fill it, or a corner is not a finite point.
+        TypeError: It is neither polygons nor a code.
+        KeyError: The code has no size or no counts.
     """
     if isinstance(segmentation, Mapping):
         if list(segmentation["size"]) != [height, width]:
             raise ValueError(f"a region of {segmentation['size']}, where the image is of {[height, width]}")
-        return decode_coco(segmentation["counts"], segmentation["size"])
+        return decode_coco(segmentation["counts"], (height, width))
     inside = np.zeros((height, width), dtype=bool)
     for flat in segmentation:
+        if not isinstance(flat, list | tuple):
+            raise TypeError(flat)
+        if len(flat) % 2:
+            raise ValueError(f"a polygon of {len(flat)} numbers, where each corner has two")
         inside |= fill_polygon(list(zip(flat[::2], flat[1::2], strict=True)), height, width)
     return inside
 

@@ -14,7 +14,7 @@ from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.mask_store import Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
-from minimax_al.label_formats.json_file import read_json
+from minimax_al.label_formats.json_file import brief, member, objects, read_json
 from minimax_al.label_formats.labelled import Context, Given, Labelled, check_drawn
 from minimax_al.label_formats.links import LOCAL_FILES, readings
 from minimax_al.label_formats.polygons import fill_polygon
@@ -42,8 +42,6 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
             given = given_of_task(task, where, context)
         except DataError as error:
             yield error
-        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            yield DataError(f"{where} is not in Label Studio's form: {type(error).__name__} at {error}")
         else:
             if given is not None:
                 yield given
@@ -132,16 +130,26 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
     Raises:
         DataError: The task has no place for annotations, or an annotation cannot be imported.
     """
-    annotations = task.get("annotations", [] if "data" in task else None)
-    if annotations is None:
+    form = f"{where} is not in Label Studio's form"
+    if not isinstance(task, Mapping):
+        raise DataError(f"{form}: {brief(task)} should be an object with 'data' and 'annotations'")
+    if task.get("annotations") is None and ("data" not in task or "annotations" in task):
         raise DataError(f"{where} has no annotations: they are in the export 'JSON', and this may be 'JSON-MIN'")
+    annotations = objects(task, "annotations", form) if "annotations" in task else []
     finished = [one for one in annotations if not one.get("was_cancelled") and one.get("result")]
+    for one in finished:
+        objects(one, "result", form)
     if not finished:
         return None
     truths = [one for one in finished if one.get("ground_truth")]
     last = _latest(truths or finished, where)
+    data = member(task, "data", form)
+    if not isinstance(data, Mapping):
+        raise DataError(f"{form}: 'data' is {brief(data)}, and it should be an object with the link to the image")
     try:
-        names = names_of_task(task["data"])
+        names = names_of_task(data)
+    except KeyError as error:
+        raise DataError(f"{form}: 'data' has no link to an image, such as 'image'; it is {brief(data)}") from error
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     given = Given(
@@ -150,7 +158,7 @@ def given_of_task(task: Mapping[str, Any], where: str, context: Context) -> Give
         author=_author(last.get("completed_by")),
         at=_time(last, where) if _is_time(last) else None,
         readings=names.readings,
-        by_path=_PATH in task["data"],
+        by_path=_PATH in data,
         disagrees=any(_content(one) != _content(last) for one in finished),
         is_ground_truth=bool(truths) and len(finished) > len(truths),
     )
@@ -198,10 +206,26 @@ def class_of_results(results: Sequence[Mapping[str, Any]], where: str) -> str:
     Raises:
         DataError: It has no choice, or several.
     """
-    chosen = [choice for one in results if one["type"] == "choices" for choice in one["value"]["choices"]]
-    if len(set(chosen)) != 1:
-        raise DataError(f"{where} has {len(set(chosen))} choices ({', '.join(chosen)}): an image has one class")
-    return str(chosen[0])
+    chosen = list(dict.fromkeys(choice for one in results for choice in _choices(one, where)))
+    if not chosen:
+        kinds = sorted({str(one.get("type")) for one in results} - {"choices"})
+        raise DataError(f"{where} has no choice, but {', '.join(kinds) or 'nothing'}: classes come from choices")
+    if len(chosen) > 1:
+        raise DataError(f"{where} has {len(chosen)} choices ({', '.join(chosen)}): an image has one class")
+    return chosen[0]
+
+
+def _choices(result: Mapping[str, Any], where: str) -> list[str]:
+    """Return the choices of a region; none where it is of another kind."""
+    if result.get("type") != "choices":
+        return []
+    value = member(result, "value", f"{where} is not in Label Studio's form")
+    found = member(value, "choices", f"{where} is not in Label Studio's form")
+    choices = found if isinstance(found, list) else [found]
+    for choice in choices:
+        if isinstance(choice, bool) or not isinstance(choice, str | int | float):
+            raise DataError(f"{where} has the choice {brief(choice)}, which is not the name of a class")
+    return [str(choice) for choice in choices]
 
 
 def _author(given: object) -> str | None:
@@ -252,22 +276,31 @@ def mask_of_results(
         size: (height, width) of the image.
 
     Raises:
-        DataError: It has other regions, no region, one of another size, or an unknown class.
-        ValueError: The code of a region is damaged.
+        DataError: It has other regions, no region, a damaged one, one of another size, or an unknown class.
     """
     numbers = {name: number for number, name in enumerate(class_names)}
     mask = np.full(size, IGNORED, dtype=np.uint8)
     drawn = False
     for result in results:
-        kind = result["type"]
+        kind = str(result.get("type"))
         if kind not in ("brushlabels", "polygonlabels"):
             if kind.endswith("labels"):
                 raise DataError(f"{where} has a region of {kind}: masks come from brushes and polygons")
             continue
-        (name,) = result["value"][kind]
+        name = _name_of_region(result, kind, where)
         if name not in numbers:
             raise DataError(f"{where}: unknown class {name!r}; known: {', '.join(class_names)}")
-        mask[_region(result, where, size)] = numbers[name]
+        try:
+            mask[_region(result, where, size)] = numbers[name]
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            what = "rle" if kind == "brushlabels" else "points [[x, y], ...]"
+            reason = f": {error}" if type(error) is ValueError else ""
+            raise DataError(
+                f"{where} has a region of {name!r} that cannot be read{reason}; it needs original_width, "
+                f"original_height and {what}"
+            ) from error
         drawn = True
     if not drawn:
         raise DataError(f"{where} has neither brush nor polygon")
@@ -275,12 +308,20 @@ def mask_of_results(
     return mask
 
 
+def _name_of_region(result: Mapping[str, Any], kind: str, where: str) -> str:
+    value = member(result, "value", f"{where} is not in Label Studio's form")
+    names = member(value, kind, f"{where} is not in Label Studio's form")
+    if not isinstance(names, list) or len(names) != 1:
+        raise DataError(f"{where} has a region with {kind} {brief(names)}: give each region one class")
+    return str(names[0])
+
+
 def _region(result: Mapping[str, Any], where: str, size: tuple[int, int]) -> Binary:
-    if result.get("image_rotation"):
+    if (result.get("image_rotation") or 0) % 360:
         raise DataError(f"{where} was drawn on an image that was turned: turn it back, and draw again")
     check_mask_size((int(result["original_height"]), int(result["original_width"])), size, where)
     height, width = size
     if result["type"] == "brushlabels":
         return decode_label_studio(result["value"]["rle"], (height, width))
-    corners = [(x * width / 100, y * height / 100) for x, y in result["value"]["points"]]
+    corners = [(float(x) * width / 100, float(y) * height / 100) for x, y in result["value"]["points"]]
     return fill_polygon(corners, height, width)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Binary = NDArray[np.bool_]
 
 _WORD = 8
+_LONGEST_RUN_BITS = 60
 _SIZES = (3, 4, 8, 16)  # bits of a run's length, as Label Studio itself chooses them
 
 
@@ -40,11 +41,14 @@ def decode_coco(counts: Sequence[int] | str | bytes, size: Sequence[int]) -> Bin
     """Return the mask of a COCO code, uncompressed or compressed.
 
     Raises:
-        ValueError: The runs do not fill the size.
+        ValueError: The runs do not fill the size, or are not whole numbers from 0 on.
     """
-    runs = list(_compressed_runs(counts)) if isinstance(counts, str | bytes) else list(counts)
+    given = list(_compressed_runs(counts)) if isinstance(counts, str | bytes) else list(counts)
     height, width = size
-    if sum(runs) != height * width or any(run < 0 for run in runs):
+    runs = [int(run) for run in given]
+    if runs != given or any(run < 0 for run in runs):
+        raise ValueError("a run is not a whole number from 0 on")
+    if sum(runs) != height * width:
         raise ValueError(f"the runs cover {sum(runs)} pixels, and the image has {height * width}")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape((height, width), order="F")
 
@@ -72,6 +76,8 @@ def decode_label_studio(code: Sequence[int], size: Sequence[int]) -> Binary:
         ValueError: The code does not fill the size.
     """
     height, width = size
+    if not isinstance(code, list | tuple) or any(not 0 <= byte <= 255 for byte in code):
+        raise ValueError("its code is not a list of bytes from 0 to 255")
     reader = _BitReader(np.unpackbits(np.array(code, dtype=np.uint8)))
     total, word = reader.take(32), reader.take(5) + 1
     sizes = [reader.take(4) + 1 for _ in range(4)]
@@ -125,7 +131,7 @@ def _compressed(runs: Sequence[int]) -> Iterator[str]:
 
 def _compressed_runs(text: str | bytes) -> Iterator[int]:
     """Yield the runs of a compressed code, the inverse of `_compressed`."""
-    characters = iter(text.encode("ascii") if isinstance(text, str) else text)
+    characters = iter(text.encode("ascii", "replace") if isinstance(text, str) else text)
     runs: list[int] = []
     for character in characters:
         value, shift, code = 0, 0, character - 48
@@ -134,6 +140,8 @@ def _compressed_runs(text: str | bytes) -> Iterator[int]:
             shift += 5
             if not code & 0x20:
                 break
+            if shift > _LONGEST_RUN_BITS:
+                raise ValueError("a run is longer than any image")
             code = next(characters, 48) - 48
         if code & 0x10:
             value -= 1 << shift

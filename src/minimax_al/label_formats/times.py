@@ -6,7 +6,7 @@ from minimax_al.errors import DataError
 
 
 def read_time(text: str, where: str) -> datetime | None:
-    """Return a time in ISO 8601; None for a blank one. A time without a zone is in UTC.
+    """Return a time in ISO 8601, in UTC; None for a blank one. A time without a zone is in UTC.
 
     Args:
         text: Time, such as "2026-01-02T03:04:05+00:00".
@@ -23,6 +23,6 @@ def read_time(text: str, where: str) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC, the year would be 0 or 10000
         raise DataError(f"{where}: {text!r} is not a time: write it as 2026-01-02T03:04:05+00:00") from None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -145,17 +145,10 @@ def _event(campaign: Campaign, image: TaskImage, annotation: Annotation, author:
     if annotation.was_cancelled:
         return Event(image.item, "skip", author, annotation.updated_at, origin="label-studio")
     results = annotation.result or []
-    try:
-        if campaign.settings.task == "classification":
-            number, mask = _class_id(campaign, class_of_results(results, where), where), None
-        else:
-            number, mask = None, _save_mask(campaign, image, results, where)
-    except DataError:
-        raise
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise DataError(
-            f"{where} is not in Label Studio's form ({type(error).__name__} at {error}): open and save it there"
-        ) from error
+    if campaign.settings.task == "classification":
+        number, mask = _class_id(campaign, class_of_results(results, where), where), None
+    else:
+        number, mask = None, _save_mask(campaign, image, results, where)
     return Event(image.item, "label", author, annotation.updated_at, number, mask, origin="label-studio")
 
 

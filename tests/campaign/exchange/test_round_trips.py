@@ -126,7 +126,11 @@ def test_cocos_compressed_text_is_read():
     ("decode", "match"),
     [
         (lambda: decode_coco([3, 2], (2, 2)), "the runs cover 5 pixels, and the image has 4"),
-        (lambda: decode_coco([5, -1], (2, 2)), "the runs cover 4 pixels"),
+        (lambda: decode_coco([5, -1], (2, 2)), "a run is not a whole number from 0 on"),
+        (lambda: decode_coco([0.5, 3.5], (2, 2)), "a run is not a whole number from 0 on"),
+        (lambda: decode_coco("o" * 9999, (2, 2)), "a run is longer than any image"),
+        (lambda: decode_coco("\u00e9", (2, 2)), "a run is not a whole number|the runs cover"),
+        (lambda: decode_label_studio([256, -1], (2, 2)), "its code is not a list of bytes from 0 to 255"),
         (lambda: decode_label_studio(encode_label_studio(np.ones((2, 2), bool)), (3, 3)), "is of 4 pixels"),
         (lambda: decode_label_studio(encode_label_studio(np.ones((9, 9), bool))[:7], (9, 9)), "ends too early"),
     ],

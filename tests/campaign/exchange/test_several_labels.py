@@ -1,6 +1,7 @@
 """Several labels of one image, times of labels, and wrong labels of a source: none is dropped or chosen in silence."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -208,3 +209,18 @@ def test_times_of_all_zones_are_one_moment(campaign, write):
     moment = datetime(2024, 1, 1, 18, tzinfo=zone)
     campaign.import_labels(write(f"path,label,labelled_at\na/000.png,cat,{moment.isoformat()}\n"))
     assert history(campaign)[0].at == moment
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "1700000000", "31.12.2023"])
+def test_times_that_no_clock_shows_in_utc_are_refused(campaign, write, time):
+    with pytest.raises(DataError, match=f"line 2: '{re.escape(time)}' is not a time: write it as 2026"):
+        campaign.import_labels(write(f"path,label,labelled_at\na/000.png,cat,{time}\n"))
+    assert campaign.labels() == {}
+
+
+def test_the_earliest_and_latest_times_are_kept(campaign, write):
+    times = ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"]
+    rows = "".join(f"a/000.png,{name},{time}\n" for name, time in zip(("cat", "dog"), times, strict=True))
+    campaign.import_labels(write(f"path,label,labelled_at\n{rows}"))
+    assert campaign.labels() == {"a/000.png": "dog"}
+    assert [row.at.isoformat() for row in history(campaign) if row.kind == "label"] == times

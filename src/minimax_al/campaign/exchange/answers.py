@@ -94,10 +94,15 @@ class Answers:
             rivals = [one for one in answers if not one.agrees(last) and (one.at is None or one.at == last.at)]
             if last.at is None or rivals:
                 other = rivals[0] if rivals else other
+                # Only classes may be in a table, which has times.
+                times = (
+                    ", or give each its time (in a table, a column labelled_at), of which the latest counts"
+                    if last.mask is None
+                    else ""
+                )
                 problems.add(
                     DataError(
-                        f"{last.where}: {self._paths[item]!r} {last.against(other)} in {other.where}: keep one, or "
-                        "give each its time in a column labelled_at, of which the latest counts"
+                        f"{last.where}: {self._paths[item]!r} {last.against(other)} in {other.where}: keep one{times}"
                     )
                 )
         return overruled
