@@ -177,7 +177,7 @@ def test_unusable_paths_in_metadata_are_refused(tmp_path, paths, match):
 
 def test_a_missing_or_unreadable_list_of_paths_is_refused(tmp_path):
     source, _ = write(tmp_path, "npy")
-    (tmp_path / "table.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "table.txt").write_bytes(b"caf\xe9")
     with pytest.raises(DataError, match=r"table.txt' is not UTF-8"):
         read_feature_table(source)
     (tmp_path / "table.txt").unlink()
@@ -201,3 +201,45 @@ assert len(read_feature_table({str(source)!r}).vectors) == 3
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    "paths", [[path.encode() for path in PATHS], [{"bytes": None, "path": path} for path in PATHS]]
+)
+def test_paths_may_be_bytes_or_images_of_a_collection(tmp_path, paths):
+    pq.write_table(pa.table({"image": paths, "embedding": VECTORS.tolist()}), tmp_path / "t.parquet")
+    assert read_feature_table(tmp_path / "t.parquet").paths == PATHS
+
+
+def test_tensors_of_arrow_are_vectors(tmp_path):
+    columns = [pa.array(PATHS), pa.FixedShapeTensorArray.from_numpy_ndarray(VECTORS)]
+    pq.write_table(pa.Table.from_arrays(columns, ["path", "embedding"]), tmp_path / "t.parquet")
+    assert read_feature_table(tmp_path / "t.parquet").vectors.tolist() == VECTORS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "match"),
+    [
+        (["path", "embedding"], 0, "has no rows: write one per image"),
+        (["path", "Path", "embedding"], 3, "has the column 'path' twice: keep one of the two"),
+    ],
+)
+def test_empty_and_doubled_columns_are_refused(tmp_path, names, rows, match):
+    columns = [pa.array(PATHS)] * (len(names) - 1) + [pa.array(VECTORS.tolist(), pa.list_(pa.float32()))]
+    pq.write_table(pa.Table.from_arrays(columns, names).slice(0, rows), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=match):
+        read_feature_table(tmp_path / "t.parquet")
+
+
+def test_a_blank_path_is_refused(tmp_path):
+    pq.write_table(pa.table({"path": ["a", None, "c"], "embedding": VECTORS.tolist()}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="line 2: the path is blank: name an image or delete the row"):
+        read_feature_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_paths_end_lines_at_line_ends_alone(tmp_path, encoding):
+    np.save(tmp_path / "t.npy", VECTORS)
+    paths = ("a\u2028b.jpg", "c\x0bd.jpg", "e.jpg")
+    (tmp_path / "t.txt").write_bytes("\r\n".join(paths).encode(encoding))
+    assert read_feature_table(tmp_path / "t.npy").paths == paths

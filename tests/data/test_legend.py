@@ -148,12 +148,22 @@ MAP = {"ground": BLACK, "a, b": RED}
         ("map.yaml", "ground: [0, 0, 0]\n'a, b': [255, 0, 0]\n"),
         ("map.csv", '\ufeffname,r,g,b\nground,0,0,0\n"a, b",255, 0,0\n\n'),
         ("map.csv", 'ground,0,0,0\n"a, b",255,0,0\n'),
+        ("map.csv", "name;red;green;blue;;\nground;0;0;0;;\n;;;;;\na, b;255;0;0;;\n"),
+        ("map.csv", 'r,g,b,name\n0,0,0,ground\n255,0,0,"a, b"\n'),
+        ("map.csv", "class\tcolour\nground\t#000000\na, b\t#FF0000\n"),
+        ("map.csv", 'ground,#000000\n"a, b",#ff0000\n'),
         ("labelmap.txt", "# label:color_rgb:parts:actions\nground:0,0,0::\n\na, b: 255,0,0:x,y:walk\n"),
     ],
 )
 def test_colour_maps_of_every_format_say_the_same(tmp_path, name, text):
-    (tmp_path / name).write_text(text, encoding="utf-8")
-    assert read_colour_map(tmp_path / name) == MAP
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        assert read_colour_map(tmp_path / name) == MAP
+
+
+def test_names_in_label_maps_may_have_colons(tmp_path):
+    (tmp_path / "labelmap.txt").write_text("  # comment\nroad:wet:1,2,3::\n12:30:4,5,6::\n")
+    assert read_colour_map(tmp_path / "labelmap.txt") == {"road:wet": (1, 2, 3), "12:30": (4, 5, 6)}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +183,10 @@ def test_colour_maps_of_every_format_say_the_same(tmp_path, name, text):
         ("m.txt", "a\n", r"colour \[''\] of 'a' in the colour map"),
         ("m.txt", "# nothing\n", "is empty"),
         ("m.json", '{"a": [1, 2, -3]}', "0 to 255 each"),
+        pytest.param("m.csv", f"a,1,2,{'9' * 5000}\n", "0 to 255 each", id="long number"),
+        pytest.param("m.json", f'{{"a": [1, 2, {"9" * 5000}]}}', "cannot be read: Exceeds", id="long number in JSON"),
+        pytest.param("m.csv", f"{'x' * 200_000},1,2,3\n", "is not CSV: field larger than", id="long name"),
+        ("m.csv", "PK\x03\x04", "is a workbook or a ZIP archive, not text"),
     ],
 )
 def test_bad_colour_maps(tmp_path, name, text, sentence):
@@ -267,5 +281,5 @@ def test_class_lists(tmp_path):
     with pytest.raises(DataError, match="lists no class"):
         read_class_list(file)
     file.write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(DataError, match="cannot be read as text"):
+    with pytest.raises(DataError, match="is not UTF-16.*: save it as UTF-8"):
         read_class_list(file)

@@ -10,22 +10,33 @@ from typing import Any
 import yaml
 
 from minimax_al.data.legend import Rgb
+from minimax_al.data.mask_names import COLOUR_MAPS
+from minimax_al.data.text_files import read_text
 from minimax_al.data.void_names import is_void
 from minimax_al.errors import DataError, nearest
 
 _HEX = re.compile("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
+_LABEL_MAP_LINE = re.compile(r"(.+?):(\s*\d+\s*,\s*\d+\s*,\s*\d+\s*)(?::|$)")
+_DELIMITERS = (",", ";", "\t", "|")
+_HEADERS = (
+    ("name", "class", "label", "class_name"),
+    ("red", "r"),
+    ("green", "g"),
+    ("blue", "b"),
+)
+"""Names of the columns of name, red, green and blue."""
 
 
 def read_class_list(path: Path) -> list[str]:
     """Return the names in a text file, one per line; empty lines are skipped.
 
     Args:
-        path: Text file, UTF-8.
+        path: Text file.
 
     Raises:
         DataError: The file cannot be read, or has no name.
     """
-    names = [line.strip() for line in _text(path).splitlines() if line.strip()]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise DataError(f"{str(path)!r} lists no class: write one name per line")
     return names
@@ -37,20 +48,17 @@ def read_colour_map(path: Path) -> dict[str, Rgb]:
     Names are text in every format: `no`, `007` and `2024-01-01` in YAML are names as they are written.
 
     Args:
-        path: `.csv` of rows "name,red,green,blue" (a header is skipped); `.json`, `.yaml` or `.yml` of
-            `name: [red, green, blue]` or `name: "#rrggbb"`; or `.txt` of lines "name:red,green,blue:…", as CVAT
-            writes it.
+        path: `.csv` of rows "name,red,green,blue" or "name,#rrggbb", in the order of the header where there is one;
+            `.json`, `.yaml` or `.yml` of `name: [red, green, blue]` or `name: "#rrggbb"`; or `.txt` of lines
+            "name:red,green,blue:…", as CVAT writes it.
 
     Raises:
         DataError: The file cannot be read, a name occurs twice, or an entry is not a colour.
     """
     if path.suffix.lower() == ".csv":
-        rows = [row for row in csv.reader(_text(path).splitlines()) if row]
-        if rows and not any(value.strip().isdecimal() for value in rows[0][1:]):
-            rows = rows[1:]
-        entries = [(row[0].strip(), row[1:]) for row in rows]
+        entries = _table(path)
     elif path.suffix.lower() == ".txt":
-        entries = _label_map(_text(path))
+        entries = _label_map(read_text(path))
     else:
         entries = _mapping(path)
     colours: dict[str, Rgb] = {}
@@ -78,7 +86,8 @@ def as_colour(value: object, whose: str) -> Rgb:
         red, green, blue = (int(part, 16) for part in found.groups())
         return red, green, blue
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3:
-        numbers = [int(part) for part in value if str(part).strip().isdecimal()]
+        parts = [str(part).strip() for part in value]
+        numbers = [int(part) for part in parts if part.isdecimal() and len(part) <= 3]
         if len(numbers) == 3 and max(numbers) <= 255:
             return numbers[0], numbers[1], numbers[2]
     raise DataError(f"the colour {value!r} of {whose} is invalid: give red, green and blue, 0 to 255 each")
@@ -107,29 +116,62 @@ def in_order(colours: Mapping[str, Rgb], names: Sequence[str], void: Collection[
     return {name: colours[name] for name in [*names, *(name for name in colours if name not in names)]}
 
 
-def _text(path: Path) -> str:
+def find_colour_map(folder: Path) -> Path | None:
+    """Return the first colour map in a folder, in the order of `COLOUR_MAPS`; case does not count."""
+    files = {entry.name.lower(): entry for entry in sorted(folder.iterdir(), reverse=True) if entry.is_file()}
+    return next((files[name] for name in COLOUR_MAPS if name in files), None)
+
+
+def _table(path: Path) -> list[tuple[str, Any]]:
+    """Return names and colours of a CSV file, by its header or in the order name, red, green, blue."""
+    lines = read_text(path).splitlines()
+    delimiter = max(_DELIMITERS, key=lambda sign: lines[0].count(sign)) if lines else ","
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as text: {error}") from error
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    except csv.Error as error:
+        raise DataError(f"the colour map {str(path)!r} is not CSV: {error}") from error
+    rows = [_without_blank_end(row) for row in rows if any(row)]
+    order: Sequence[int] | None = None
+    if rows and not any(value.isdecimal() or _HEX.fullmatch(value) for value in rows[0]):
+        order = _order([cell.lower() for cell in rows.pop(0)])
+    if order is not None:
+        rows = [[row[position] for position in order if position < len(row)] for row in rows]
+    return [(row[0], row[1] if len(row) == 2 else row[1:]) for row in rows]
+
+
+def _without_blank_end(row: list[str]) -> list[str]:
+    """Return a row without the blank cells that Excel puts at its end."""
+    return row[: max(number for number, cell in enumerate(row, start=1) if cell)]
+
+
+def _order(header: Sequence[str]) -> list[int] | None:
+    """Return the positions of name, red, green and blue in a header; None where it does not name all of them."""
+    found = [next((number for number, cell in enumerate(header) if cell in names), None) for names in _HEADERS]
+    return [number for number in found if number is not None] if None not in found else None
 
 
 def _label_map(text: str) -> list[tuple[str, Any]]:
     """Return names and colours of lines "name:red,green,blue:parts:actions"; lines that begin with # are comments."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    parts = [(*line.split(":"), "")[:2] for line in lines]
-    return [(name.strip(), colour.split(",")) for name, colour in parts]
+    lines = [line.strip() for line in text.splitlines()]
+    entries = []
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        found = _LABEL_MAP_LINE.match(line)  # names may have colons, too
+        name, colour = (found[1], found[2]) if found else (*line.split(":"), "")[:2]
+        entries.append((name.strip(), colour.split(",")))
+    return entries
 
 
 def _mapping(path: Path) -> list[tuple[str, Any]]:
     """Return the entries of a JSON or YAML file in their order, doubled names included."""
-    text = _text(path)
+    text = read_text(path)
     try:
         if path.suffix.lower() == ".json":
             content = json.loads(text, object_pairs_hook=lambda pairs: pairs)
         else:
             content = _yaml_pairs(text)
-    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise DataError(f"the colour map {str(path)!r} cannot be read: {error}") from error
     if not isinstance(content, list) or not all(isinstance(entry, tuple) for entry in content):
         raise DataError(f"the colour map {str(path)!r} must map names to [red, green, blue]")

@@ -24,6 +24,7 @@ from minimax_al.data.locations.urls import is_url
 from minimax_al.data.pillow_warnings import quiet_pillow
 from minimax_al.data.rgb import check_convertible, is_deep, to_rgb, value_range
 from minimax_al.data.salvage import png_chunks, salvaged
+from minimax_al.data.stored_values import load_stored
 from minimax_al.errors import DataError, UnreadableImageError
 
 IMAGE_SUFFIXES = frozenset(
@@ -130,8 +131,7 @@ def read_as_is(
             check_size((image.height, image.width))
         _check_size(image, max_pixels)
         with budget.use(peak_bytes(image)):
-            image.load()
-        return image
+            return load_stored(image)
 
     return _read(file, max_pixels, load, formats=formats, decodes=False)
 

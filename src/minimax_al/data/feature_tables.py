@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimax_al.data.path_spellings import spellings
-from minimax_al.data.table_rows import ALIASES
+from minimax_al.data.table_rows import ALIASES, at, cell_texts, normal_name
+from minimax_al.data.text_files import read_text
 from minimax_al.errors import DataError, MissingDependencyError, nearest
 
 if TYPE_CHECKING:
@@ -174,21 +175,32 @@ def _read_parquet(path: Path, _: object) -> FeatureTable:
     except ImportError as error:
         raise MissingDependencyError("pyarrow", "parquet", "reading features from Parquet") from error
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{str(path)!r} is not a Parquet file: {error}") from error
-    names = table.column_names
-    images = [str(name) for name in table[_column(path, names, ALIASES["path"], "path")].to_pylist()]
-    column = table[_column(path, names, VECTOR_COLUMNS, "vector")].combine_chunks()
-    labels = next((name for name in names if name.lower() in ALIASES["label"]), None)
+    if not table.num_rows:
+        raise DataError(f"{str(path)!r} has no rows: write one per image")
+    names = [normal_name(name) for name in table.column_names]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{str(path)!r} has the column {twice!r} twice: keep one of the two")
+
+    def texts(column: str) -> list[str]:
+        return cell_texts(table.column(names.index(column)).to_pylist(), column, path, 0)
+
+    images = texts(_column(path, names, ALIASES["path"], "path"))
+    blank = next((row for row, image in enumerate(images, start=1) if not image), None)
+    if blank is not None:
+        raise DataError(f"{at(path, blank)}: the path is blank: name an image or delete the row")
+    vectors = table.column(names.index(_column(path, names, VECTOR_COLUMNS, "vector"))).combine_chunks()
+    label = next((alias for alias in ALIASES["label"] if alias in names), None)
     return FeatureTable(
         path,
         tuple(images),
-        _vectors_of_column(path, images, column),
-        tuple(None if value is None or value == "" else str(value) for value in table[labels].to_pylist())
-        if labels
-        else (),
-        tuple("" if value is None else str(value) for value in table["split"].to_pylist()) if "split" in names else (),
+        _vectors_of_column(path, images, vectors.storage if isinstance(vectors, pa.ExtensionArray) else vectors),
+        tuple(text or None for text in texts(label)) if label else (),
+        tuple(texts("split")) if "split" in names else (),
     )
 
 
@@ -238,10 +250,8 @@ def _paths(source: Path, paths: Path | str | Sequence[str] | None) -> tuple[str,
         raise DataError(
             f"{str(file)!r} does not exist: list the path of each vector's image in it, one per line, or give paths="
         )
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{str(file)!r} is not UTF-8 ({error.reason}): save it as UTF-8") from error
+    # Not by splitlines(), which would cut names at rare characters such as U+2028.
+    lines = read_text(file).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return tuple(line for line in lines if line.strip())
 
 
@@ -274,7 +284,7 @@ def _check_vectors(table: FeatureTable) -> None:
 
 
 def _column(path: Path, names: Sequence[str], known: Sequence[str], what: str) -> str:
-    found = next((name for alias in known for name in names if name.lower() == alias), None)
+    found = next((alias for alias in known if alias in names), None)
     if found is None:
         listed = names if len(names) <= _FEW else names[:_FEW]
         raise DataError(f"{str(path)!r} has no {what} column {known[0]!r}{nearest(known[0], listed)}")

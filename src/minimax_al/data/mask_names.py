@@ -1,6 +1,11 @@
 """Names of mask files and of the colour maps next to them."""
 
-MASK_ENDINGS = ("", "_mask", "_label", "_labels", "_train_id", "_L")
+_WORDS = ("mask", "label", "labels", "segmentation", "seg", "gt", "train_id")
+MASK_ENDINGS = (
+    "",
+    "_L",
+    *(f"{sign}{case(word)}" for word in _WORDS for sign in "_-." for case in (str, str.capitalize, str.upper)),
+)
 """Endings that a mask's name may have after the name of its image."""
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})

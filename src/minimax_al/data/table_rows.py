@@ -78,16 +78,26 @@ def _parquet_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str],
         names, position = _every_name(shown, header, 1)
         line = 0
         for batch in _batches(file):
-            columns = [_texts(values, key, shown, line) for key, values in batch.to_pydict().items()]
+            columns = [cell_texts(values, key, shown, line) for key, values in batch.to_pydict().items()]
             for values in zip(*columns, strict=True):
                 line += 1
                 yield line, names, position, list(values)
 
 
-def _texts(values: Sequence[object], role: str, shown: Path, line: int) -> list[str]:
-    """Return the cells of a column as CSV would have them; most are text already."""
+def cell_texts(values: Sequence[object], role: str, shown: Path, line: int) -> list[str]:
+    """Return the cells of a Parquet column as CSV would have them; most are text already.
+
+    Args:
+        values: Cells as Python objects.
+        role: Name of the column in errors.
+        shown: File in errors.
+        line: Number of rows before the first cell.
+
+    Raises:
+        ManifestError: A cell is neither text nor a number.
+    """
     return [
-        value.strip()
+        value.strip().strip(_INVISIBLE)
         if isinstance(value, str)
         else _text(value, role, at(shown, line + number))
         if not isinstance(value, int) or isinstance(value, bool)
@@ -98,7 +108,7 @@ def _texts(values: Sequence[object], role: str, shown: Path, line: int) -> list[
 
 def _every_name(source: Path, header: Sequence[str], line: int) -> tuple[list[str], int]:
     """Return the names of all columns, and the position of the image's path or URL."""
-    names = [_normal(column) for column in header]
+    names = [normal_name(column) for column in header]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ManifestError(f"{at(source, line)}: the column {twice!r} is there twice")
@@ -231,19 +241,25 @@ def _delimiter(header: str) -> str:
     """Return the delimiter under which the header has most of the columns; a comma where none has any."""
 
     def known(delimiter: str) -> int:
-        cells = {_normal(cell.strip().strip('"')) for cell in header.split(delimiter)}
+        cells = {normal_name(cell.strip().strip('"')) for cell in header.split(delimiter)}
         return sum(not cells.isdisjoint(names) for names in ALIASES.values())
 
     return max(_DELIMITERS, key=known)
 
 
-def _normal(column: str) -> str:
+def normal_name(column: str) -> str:
+    """Return the name of a column without case, spaces at its ends and hyphens.
+
+    Example:
+        >>> normal_name(" File-Name ")
+        'file_name'
+    """
     return "_".join(column.strip(_INVISIBLE).lower().replace("-", " ").split())
 
 
 def _columns(source: Path, header: Sequence[str], also: Sequence[str], line: int) -> dict[str, int]:
     """Return the position of each column that is read, by content."""
-    names = [_normal(column) for column in header]
+    names = [normal_name(column) for column in header]
     found = {role: _column_of(source, header, names, role, line) for role in ALIASES}
     for name in ("split", *also):
         if name not in names:

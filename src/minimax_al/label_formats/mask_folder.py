@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from minimax_al.data.colour_maps import in_order, read_colour_map
+from minimax_al.data.colour_maps import find_colour_map, in_order, read_colour_map
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.legend import Legend, Rgb
 from minimax_al.data.locations.location import Location, list_images, relative_name
 from minimax_al.data.mask_files import read_png_mask
-from minimax_al.data.mask_names import COLOUR_MAPS, LOSSY_SUFFIXES, shorter_names
+from minimax_al.data.mask_names import LOSSY_SUFFIXES, shorter_names
 from minimax_al.data.mask_store import Mask, check_mask_size
-from minimax_al.data.scan import list_files
+from minimax_al.data.scan import is_hidden, list_files
 from minimax_al.errors import DataError
 from minimax_al.label_formats.labelled import Context, Given, Labelled
 
@@ -33,7 +33,7 @@ def read(source: Path, context: Context) -> Iterator[Given | DataError]:
     Raises:
         DataError: The folder has no masks, a file is not a mask, or the colour map does not fit the classes.
     """
-    folder = source / _CVAT_MASKS if (source / _CVAT_MASKS).is_dir() else source
+    folder = _masks_of(source)
     files = list(list_files(folder))
     masks = [name for name in files if name.lower().endswith(_ENDING)]
     others = [name for name in files if _suffix(name) in IMAGE_SUFFIXES - {_ENDING}]
@@ -59,6 +59,15 @@ def write(out: Path, labelled: Sequence[Labelled], context: Context) -> None:
         target = out / f"{relative_name(row.path)}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(context.masks.load(str(row.mask))).save(target)
+
+
+def _masks_of(source: Path) -> Path:
+    """Return the folder of the masks: of an export of CVAT, which an archive may hold in a folder of its own."""
+    if not (source / _CVAT_MASKS).is_dir() and source.is_dir():
+        inner = [entry for entry in source.iterdir() if not is_hidden(entry.name)]
+        if len(inner) == 1 and (inner[0] / _CVAT_MASKS).is_dir():
+            return inner[0] / _CVAT_MASKS
+    return source / _CVAT_MASKS if (source / _CVAT_MASKS).is_dir() else source
 
 
 def _suffix(name: str) -> str:
@@ -90,14 +99,14 @@ def read_colour_map_of(source: Path) -> dict[str, Rgb]:
     Args:
         source: Folder of masks, or an export of CVAT.
     """
-    folder = source / _CVAT_MASKS if (source / _CVAT_MASKS).is_dir() else source
+    folder = _masks_of(source)
     # CVAT puts the colour map next to the folder of the masks.
     folders = (folder, folder.parent) if folder.name == _CVAT_MASKS else (folder,)
-    found = next((place / name for place in folders for name in COLOUR_MAPS if (place / name).is_file()), None)
+    found = next((path for place in folders if (path := find_colour_map(place)) is not None), None)
     if found is None:
         return {}
     colours = read_colour_map(found)
-    if found.name != _CVAT_MAP:
+    if found.name.lower() != _CVAT_MAP:
         return colours
     # CVAT always lists this name: it is the colour of pixels without a label.
     return {"unlabelled" if name == _CVAT_UNLABELLED else name: colour for name, colour in colours.items()}

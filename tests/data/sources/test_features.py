@@ -174,3 +174,46 @@ def test_wrong_labels_are_one_sentence(store, tmp_path, line, options, error, ma
 def test_paths_without_class_folders_need_labels(store):
     with pytest.raises(DataError, match=r"have no class folders \('c.jpg'\): give labels=, a table path,label"):
         load_dataset("features", store(["a.jpg", "b.jpg", "c.jpg"]))
+
+
+def parquet(tmp_path, **columns):
+    vectors = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    pq.write_table(pa.table({**columns, "embedding": vectors.tolist()}), tmp_path / "t.parquet")
+    return tmp_path / "t.parquet"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [b"0", b"1"] * 4,
+        [0.0, 1.0] * 3 + [float("nan"), None],
+        [" 0", "1 ", "0\u200b", "1", "0", "1", "  ", None],
+        ["0", "1"] * 4,
+        [0, 1] * 4,
+    ],
+)
+def test_labels_of_parquet_are_read_as_those_of_manifests(tmp_path, labels):
+    made = load_dataset("features", parquet(tmp_path, path=[f"{i}.jpg" for i in range(8)], label=labels))
+    assert made.class_names == ("0", "1")
+    known = dict(zip(made.train.names, made.train_targets.tolist(), strict=True))
+    assert all(target in {-1, i % 2} for i in range(8) for target in [known.get(f"{i}.jpg", -1)])
+
+
+@pytest.mark.parametrize("column", ["split", "Split", " SPLIT "])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_split_of_a_table_counts_whatever_its_spelling_and_the_source_of_labels(tmp_path, column, labelled):
+    labels = {"label": ["cat", "dog"] * 4} if labelled else {}
+    file = parquet(
+        tmp_path,
+        path=[f"{'dog' if i % 2 else 'cat'}/{i}.jpg" for i in range(8)],
+        **{column: ["train"] * 6 + ["test"] * 2},
+        **labels,
+    )
+    assert tuple(load_dataset("features", file).test.names) == ("cat/6.jpg", "dog/7.jpg")
+
+
+@pytest.mark.parametrize("start", ["/data/set/", "C:\\data\\", "../set/", "s3://bucket/"])
+def test_folders_of_a_machine_are_not_classes(tmp_path, start):
+    file = parquet(tmp_path, path=[f"{start}{'dog' if i % 2 else 'cat'}/{i}.jpg" for i in range(8)])
+    with pytest.raises(DataError, match="have no class folders .*: give labels=, a table path,label"):
+        load_dataset("features", file)

@@ -6,7 +6,7 @@ folders in the paths (`CLASS/*`, or `train/CLASS/*` and `test/CLASS/*`).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from minimax_al.data.dataset import UNKNOWN, Dataset
 from minimax_al.data.feature_store import open_store
 from minimax_al.data.feature_tables import FeatureTable, read_feature_table
 from minimax_al.data.features import Features
+from minimax_al.data.locations.urls import is_url
 from minimax_al.data.manifest_table import read_manifest
 from minimax_al.data.path_spellings import spellings
 from minimax_al.data.scan import SetAside
@@ -103,7 +104,11 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
         parts = table.splits or ("",) * len(names)
         rows = zip(names, table.labels, parts, strict=True)
         return _with_test([_Known(label, _part(root, name, part)) for name, label, part in rows])
-    known = _with_test([_from_folders(name) for name in names])
+    known = [_from_folders(name) for name in names]
+    if table is not None and table.splits:
+        rows = zip(names, known, table.splits, strict=True)
+        known = [each._replace(part=_part(root, name, part) or each.part) for name, each, part in rows]
+    known = _with_test(known)
     if not any(each.label for each in known):
         raise DataError(
             f"the paths in {str(root)!r} have no class folders ({names[0]!r}): give labels=, a table path,label"
@@ -142,6 +147,8 @@ def _from_manifest(root: Path, names: Sequence[str], labels: Path) -> list[_Know
 
 def _from_folders(name: str) -> _Known:
     """Return label and part from the folders in a path, as `mal embed` lists them."""
+    if is_url(name) or PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
+        return _Known()  # the first folders are those of a machine
     folders = PurePosixPath(name.replace("\\", "/")).parts[:-1]
     role = part_role(folders[0]) if len(folders) > 1 else None
     if role is not None:

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimax_al.data.class_folders import part_folders
-from minimax_al.data.colour_maps import as_colour, in_order, read_class_list, read_colour_map
+from minimax_al.data.colour_maps import as_colour, find_colour_map, in_order, read_class_list, read_colour_map
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode_memory import MAX_PIXELS
 from minimax_al.data.legend import Legend
-from minimax_al.data.mask_names import COLOUR_MAPS
 from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.vocabulary import Progress
@@ -79,7 +78,8 @@ def _legend(
     if names is None and (root / CLASS_LIST).is_file():
         names = read_class_list(root / CLASS_LIST)
     if colours is None:
-        colours = next((name for name in COLOUR_MAPS if (root / name).is_file()), None)
+        found = find_colour_map(root)
+        colours = None if found is None else found.name
     if colours is not None:
         if isinstance(colours, Mapping):
             colour_map = {name: as_colour(value, repr(name)) for name, value in colours.items()}
