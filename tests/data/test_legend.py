@@ -281,5 +281,5 @@ def test_class_lists(tmp_path):
     with pytest.raises(DataError, match="lists no class"):
         read_class_list(file)
     file.write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(DataError, match="is not UTF-16.*: save it as UTF-8"):
+    with pytest.raises(DataError, match=r"is not UTF-16.*: save it as UTF-8"):
         read_class_list(file)

@@ -125,7 +125,7 @@ def find_colour_map(folder: Path) -> Path | None:
 def _table(path: Path) -> list[tuple[str, Any]]:
     """Return names and colours of a CSV file, by its header or in the order name, red, green, blue."""
     lines = read_text(path).splitlines()
-    delimiter = max(_DELIMITERS, key=lambda sign: lines[0].count(sign)) if lines else ","
+    delimiter = max(_DELIMITERS, key=lines[0].count) if lines else ","
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     except csv.Error as error:

@@ -215,5 +215,5 @@ def test_the_split_of_a_table_counts_whatever_its_spelling_and_the_source_of_lab
 @pytest.mark.parametrize("start", ["/data/set/", "C:\\data\\", "../set/", "s3://bucket/"])
 def test_folders_of_a_machine_are_not_classes(tmp_path, start):
     file = parquet(tmp_path, path=[f"{start}{'dog' if i % 2 else 'cat'}/{i}.jpg" for i in range(8)])
-    with pytest.raises(DataError, match="have no class folders .*: give labels=, a table path,label"):
+    with pytest.raises(DataError, match=r"have no class folders .*: give labels=, a table path,label"):
         load_dataset("features", file)

@@ -106,8 +106,8 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
         return _with_test([_Known(label, _part(root, name, part)) for name, label, part in rows])
     known = [_from_folders(name) for name in names]
     if table is not None and table.splits:
-        rows = zip(names, known, table.splits, strict=True)
-        known = [each._replace(part=_part(root, name, part) or each.part) for name, each, part in rows]
+        parts = [_part(root, name, part) for name, part in zip(names, table.splits, strict=True)]
+        known = [each._replace(part=part or each.part) for each, part in zip(known, parts, strict=True)]
     known = _with_test(known)
     if not any(each.label for each in known):
         raise DataError(
