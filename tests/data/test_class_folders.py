@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from PIL import Image
 
@@ -69,6 +71,14 @@ def test_a_test_folder_without_classes_is_not_a_class(lay_out, flat):
         ([*classes("fold1/"), *classes("fold2/"), *classes("fold3/")], "folders of the same names .'cat', 'dog'."),
         ([*classes("labelled/"), *classes("more/")], "'labelled', 'more'.*list the images in a manifest"),
         (classes("", 5, ("cat/train", "cat/test", "dog/train", "dog/test")), "is split into 'test', 'train': put"),
+        (classes("", 3, ("trainA", "trainB", "testA", "testB")), "name a part and a class at once: call them test/A"),
+        (
+            classes("", 3, ("cats_train", "cats_val", "dogs_Train", "dogs_val")),
+            "part and a class.*call them train/cats",
+        ),
+        (classes("", 3, ("images", "labels")), "'images', 'labels'.*a data set of boxes or masks, not classes: import"),
+        (["train/images/a.png", "train/labels/", *classes("valid/", 2, ("images", "labels"))], "boxes or masks"),
+        (["JPEGImages/a.png", "Annotations/", "ImageSets/"], "boxes or masks, not classes"),
         (classes("pictures/"), "leaves one class: where the classes are its folders .'cat', 'dog'., give .*pictures"),
     ],
 )
@@ -138,3 +148,28 @@ def test_masks_in_parts_of_any_spelling(tmp_path):
     (tmp_path / "classes.txt").write_text("ground\nthing\n")
     made = load_dataset("masks", tmp_path, size=8)
     assert (made.train.names, made.test.names) == (("images/Training/0.png",), ("images/Valid/1.png",))
+
+
+def test_parts_may_be_several_folders_deep(lay_out):
+    root = lay_out(*classes("archive/data/train/", 3), *classes("archive/data/test/", 2))
+    made = load_dataset("folder", root, stored_size=8)
+    assert (made.class_names, len(made.train), len(made.test)) == (("cat", "dog"), 6, 4)
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "bus"), ("test bench", "train station"), ("image", "text"), ("valley", "value")]
+)
+def test_classes_that_resemble_parts_are_classes(lay_out, names):
+    made = load_dataset("folder", lay_out(*classes("", 3, names)), stored_size=8)
+    assert made.class_names == tuple(sorted(names))
+
+
+def test_two_unicode_forms_of_a_class_are_refused(lay_out):
+    with pytest.raises(DataError, match=r"'cafe\\u0301' and 'caf\\xe9' are two Unicode forms"):
+        load_dataset("folder", lay_out(*classes("", 3, ("cafe\u0301", "caf\xe9"))), stored_size=8)
+
+
+def test_a_class_folder_that_is_not_utf_8_is_refused(lay_out, tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    with pytest.raises(DataError, match=r"class folder 'caf\\xe9' in .* is not valid UTF-8: rename it"):
+        load_dataset("folder", lay_out(*classes("", 3)), stored_size=8)

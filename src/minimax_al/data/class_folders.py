@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.scan import is_hidden
+from minimax_al.data.scan import is_hidden, printable
 from minimax_al.errors import DataError
 
 Role = Literal["train", "test", "validation"]
@@ -29,6 +29,21 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(("test", "testing", "tst"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "holdout"), "validation"),
 }
+_OTHER_FOLDERS = frozenset(
+    (
+        *("images", "image", "imgs", "img", "jpegimages", "pngimages", "labels", "label", "labeltxt", "annotations"),
+        *("annotation", "masks", "mask", "imagesets", "segmentationclass", "segmentationobject", "xmls", "bboxes"),
+    )
+)
+"""Folders, in lower case, of data sets of boxes or masks: YOLO, Pascal VOC, and others."""
+
+_PARTS = "train|training|test|testing|val|valid|validation"
+_PART_AND_CLASS = (
+    re.compile(rf"(?P<part>{_PARTS})[\W_]*(?P<rest>.+)", re.IGNORECASE),
+    re.compile(rf"(?P<rest>.+?)[\W_]*(?P<part>{_PARTS})", re.IGNORECASE),
+)
+"""Names such as trainA, test_cats and cats_train."""
+
 _ENDINGS = ("dataset", "set", "data", "images", "imgs", "split", "part")
 
 
@@ -109,17 +124,58 @@ def find_parts(root: Path) -> Parts:
         root: Folder of class folders or of the parts of a split, or the parent of such parts.
 
     Raises:
-        DataError: The folders are parts of a split without a training part, or all hold folders of the same names;
-            either way their own names would become classes.
+        DataError: The folders are parts of a split without a training part, all hold folders of the same names, name
+            a part and a class at once, or are those of a data set of boxes or masks; either way their own names would
+            become classes. Or a name is not valid UTF-8.
     """
+    parts = _find_parts(root)
+    for part in parts.labelled:
+        refuse_other_folders(class_folders(part), str(part))
+    return parts
+
+
+def refuse_other_folders(names: Sequence[str], root: str) -> None:
+    """Refuse names of folders that are not those of classes.
+
+    Args:
+        names: Names of the class folders.
+        root: Folder that holds them, for the error.
+
+    Raises:
+        DataError: All of them are names of parts and classes, or of the folders of a data set of boxes or masks, or
+            one is not valid UTF-8.
+    """
+    broken = next((name for name in names if printable(name) != name), None)
+    if broken is not None:
+        raise DataError(f"the name of the class folder '{printable(broken)}' in {root!r} is not valid UTF-8: rename it")
+    if len(names) < 2:
+        return
+    if all(name.lower() in _OTHER_FOLDERS for name in names):
+        raise DataError(
+            f"the folders {_listed(list(names))} in {root!r} are those of a data set of boxes or masks, not classes: "
+            "import its labels as COCO, load images and masks with the source 'masks', or list the images in a "
+            "manifest path,label"
+        )
+    for pattern in _PART_AND_CLASS:
+        found = [match for name in names if (match := pattern.fullmatch(name)) is not None]
+        rest = [match["rest"].lower() for match in found]
+        # One class in two parts: trainA, testA.
+        if len(found) == len(names) and len(set(rest)) < len(rest):
+            raise DataError(
+                f"the folders {_listed(list(names))} in {root!r} name a part and a class at once: call them "
+                f"{found[0]['part']}/{found[0]['rest']} and so on, or list the images in a manifest path,label,split"
+            )
+
+
+def _find_parts(root: Path) -> Parts:
     split = _split(root)
     if split is not None:
         return split
     folders = class_folders(root)
     if len(folders) == 1 and not _has_images(root):
-        # A zip archive unpacked into a folder of its own: one level deeper.
+        # A zip archive unpacked into a folder of its own: one level deeper, or more.
         inner = root / folders[0]
-        deeper = _split(inner)
+        deeper = _deeper_split(inner)
         if deeper is not None:
             return deeper
         names = class_folders(inner)
@@ -130,6 +186,15 @@ def find_parts(root: Path) -> Parts:
             )
     _refuse_hidden_split(root, folders)
     return Parts(root)
+
+
+def _deeper_split(root: Path, depth: int = 5) -> Parts | None:
+    """Return the parts in `root`, or in the only folder of a folder without images; None where there are none."""
+    split = _split(root)
+    folders = class_folders(root)
+    if split is not None or depth == 0 or len(folders) != 1 or _has_images(root):
+        return split
+    return _deeper_split(root / folders[0], depth - 1)
 
 
 def _split(root: Path) -> Parts | None:

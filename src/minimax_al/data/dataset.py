@@ -1,5 +1,6 @@
 """A data set: images or feature vectors, with targets, to choose from and to test on."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -183,6 +184,11 @@ def _check_class_names(names: tuple[str, ...]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"class names must differ, but {twice[0]!r} is there {names.count(twice[0])} times")
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise DataError(f"class names must differ, but {other!a} and {name!a} are two Unicode forms of {name!r}")
 
 
 def _check_targets(dataset: Dataset, part: Literal["train", "test"]) -> None:

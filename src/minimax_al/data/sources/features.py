@@ -106,8 +106,8 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
         return _with_test([_Known(label, _part(root, name, part)) for name, label, part in rows])
     known = [_from_folders(name) for name in names]
     if table is not None and table.splits:
-        parts = [_part(root, name, part) for name, part in zip(names, table.splits, strict=True)]
-        known = [each._replace(part=part or each.part) for each, part in zip(known, parts, strict=True)]
+        roles = [_part(root, name, part) for name, part in zip(names, table.splits, strict=True)]
+        known = [each._replace(part=role or each.part) for each, role in zip(known, roles, strict=True)]
     known = _with_test(known)
     if not any(each.label for each in known):
         raise DataError(

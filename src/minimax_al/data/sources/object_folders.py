@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minimax_al.data.class_folders import NOT_READ, part_role
+from minimax_al.data.class_folders import NOT_READ, part_role, refuse_other_folders
 from minimax_al.data.dataset import Dataset
 from minimax_al.data.decode import IMAGE_SUFFIXES
 from minimax_al.data.files import FileList, FileOptions, dataset_from_files
@@ -37,6 +37,7 @@ def load_objects(url: str, test_size: int | float, seed: int, files: FileOptions
             "without a class in a manifest"
         )
     class_names = sorted({class_name for class_name, _ in train})
+    refuse_other_folders(class_names, str(root))
     number = {name: position for position, name in enumerate(class_names)}
     unknown = next((name for name, _ in test if name not in number), None)
     if unknown is not None:
