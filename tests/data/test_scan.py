@@ -25,7 +25,10 @@ def test_every_file_is_a_image_or_set_aside_with_a_reason(save_image, tmp_path):
     assert reasons["a/cut.png"].startswith("it is damaged: ")
     assert reasons["empty.jpg"] == "it is empty (0 bytes)"
     assert reasons["text.jpg"] == "it is not an image in a known format"
-    assert reasons["phone.HEIC"] == "its ending '.HEIC' is not that of an image format that is read"
+    assert (
+        reasons["phone.HEIC"]
+        == "its ending '.HEIC' is not that of an image format that is read: convert it to JPEG or PNG"
+    )
     assert reasons["README"] == "it has no ending"
 
 

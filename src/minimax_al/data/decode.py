@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from minimax_al.data.decode_memory import MAX_PIXELS, budget, peak_bytes, why_too_large
+from minimax_al.data.foreign_formats import why_foreign
 from minimax_al.data.links import why_no_file, why_pointer
 from minimax_al.data.locations.objects import open_object, read_start
 from minimax_al.data.locations.urls import is_url
@@ -317,13 +318,13 @@ def _read(
     except Exception as error:  # a damaged file makes a decoder raise anything
         again = _salvaged(file, error)
         if again is None:
-            raise UnreadableImageError(path, _reason(error, max_pixels)) from error
+            raise UnreadableImageError(path, _reason(error, max_pixels, file)) from error
     try:
         return attempt(again)
     except DataError as error:
         raise _with_path(error, path) from None
     except Exception as error:
-        raise UnreadableImageError(path, _reason(error, max_pixels)) from error
+        raise UnreadableImageError(path, _reason(error, max_pixels, file)) from error
 
 
 def _read_header(
@@ -380,15 +381,15 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _reason(error: Exception, max_pixels: int) -> str:
+def _reason(error: Exception, max_pixels: int, file: Path | str | BinaryIO) -> str:
     match error:
         case Image.DecompressionBombError():
             return f"it has more than {max_pixels} pixels, the limit (max_pixels): shrink it or raise the limit"
         case UnidentifiedImageError():
-            return "it is not an image in a known format"
+            return why_foreign(file) or "it is not an image in a known format"
         case OSError(errno=int(), strerror=str(why)):
             return f"it cannot be read: {why}"
         case MemoryError():
             return "there is not enough memory to decode it"
         case _:
-            return f"it is damaged: {str(error) or type(error).__name__}"
+            return f"it is damaged: {str(error) or 'its pixels cannot be decoded'}"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from minimax_al.cores import available_cores
 from minimax_al.data.decode import IMAGE_SUFFIXES, Verification, why_unreadable
 from minimax_al.data.decode_memory import MAX_PIXELS
+from minimax_al.data.foreign_formats import remedy_of_ending
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 
@@ -158,7 +159,9 @@ def why_not(path: Path | str, name: str) -> str | None:
     """Return why a file's name alone rules it out; None when it does not."""
     suffix = Path(path).suffix
     if suffix.lower() not in IMAGE_SUFFIXES:
-        return f"its ending {suffix!r} is not that of an image format that is read" if suffix else "it has no ending"
+        if not suffix:
+            return "it has no ending"
+        return f"its ending {suffix!r} is not that of an image format that is read{remedy_of_ending(suffix)}"
     if printable(name) != name:
         return "its name is not valid UTF-8: rename it"
     return None
