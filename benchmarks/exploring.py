@@ -32,8 +32,9 @@ from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.progress.pool_predictions import likeliest_classes, write_pool_predictions
 from minimax_al.campaign.progress.runs import finish_run, run_folder, start_run
 from minimax_al.campaign.store.schema import items, labels
-from minimax_al.data.feature_store import FeatureDescription, FeatureStore
-from minimax_al.data.feature_writer import open_writer
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_store import FeatureStore
+from minimax_al.data.features.feature_writer import open_writer
 from minimax_al.exploring.explorer import Explorer
 from minimax_al.exploring.label_list import LabelFilter, count_labels, find_labels
 from minimax_al.exploring.neighbours import NeighbourIndex

@@ -31,7 +31,7 @@ import torch
 from machine import machine
 
 from minimax_al.data import read_image
-from minimax_al.data.scan import list_files, why_not
+from minimax_al.data.locations.scan import list_files, why_not
 from minimax_al.networks import PretrainedEncoder, best_encoder, pretrained_encoder
 from minimax_al.training import ImageFile, Runtime, RuntimeSettings, extract_features
 

@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minimax_al.campaign import Campaign
-from minimax_al.data.letterbox import in_place
-from minimax_al.data.superpixels import REGIONS, find_superpixels
+from minimax_al.data.decoding.letterbox import in_place
+from minimax_al.data.masks.superpixels import REGIONS, find_superpixels
 from minimax_al.vocabulary import IGNORED
 
 BROWSER = Path(__file__).parent.parent / "tests" / "web" / "browser"

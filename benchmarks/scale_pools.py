@@ -67,8 +67,8 @@ def write_campaign(folder: Path, images: int, width: int, storage: str) -> None:
     """Make a campaign on given features, with the rows and features of all images and 1,000 labels."""
     from minimax_al.campaign import Campaign  # noqa: PLC0415
     from minimax_al.campaign.images.known_features import FEATURES, remember_store  # noqa: PLC0415
-    from minimax_al.data.feature_store import FeatureDescription  # noqa: PLC0415
-    from minimax_al.data.feature_writer import open_writer  # noqa: PLC0415
+    from minimax_al.data.features.feature_description import FeatureDescription  # noqa: PLC0415
+    from minimax_al.data.features.feature_writer import open_writer  # noqa: PLC0415
 
     # The file of given features that the settings name; the store beside it has the vectors of all images.
     np.save(folder / "given.npy", np.ones((1, width), np.float16))

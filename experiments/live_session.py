@@ -32,7 +32,7 @@ from minimax_al.campaign.features.pool_features import PoolFeatures
 from minimax_al.campaign.features.recipes import load_source, read_recipe
 from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.data import UNKNOWN, Dataset, Features
-from minimax_al.data.feature_store import FeatureStore
+from minimax_al.data.features.feature_store import FeatureStore
 from minimax_al.loop import ActiveLearner
 from minimax_al.training.extraction import ImageFile, extract_features
 from minimax_al.web.learner import Learner

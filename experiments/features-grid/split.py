@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
-from minimax_al.data.class_folders import part_role
-from minimax_al.data.feature_store import open_store
-from minimax_al.data.split import stratified_test_mask
+from minimax_al.data.datasets.split import stratified_test_mask
+from minimax_al.data.features.feature_store import open_store
+from minimax_al.data.locations.class_folders import part_role
 
 SETS = Path(__file__).with_name("sets.yaml")
 THIRD = 1 / 3

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from minimax_al.acquisition.checks import check_budget
 from minimax_al.data import UNKNOWN, Dataset, Pool
-from minimax_al.data.indices import Answers, Indices, as_answers, as_indices
+from minimax_al.data.images.indices import Answers, Indices, as_answers, as_indices
 from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.strategies.pool_features import cold_models

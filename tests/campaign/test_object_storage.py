@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from minimax_al.campaign import Campaign
 from minimax_al.cli import main
 from minimax_al.data import load_dataset
-from minimax_al.data.locations import objects
-from minimax_al.data.locations.objects import ATTEMPTS, write_object
+from minimax_al.data.object_storage import objects
+from minimax_al.data.object_storage.objects import ATTEMPTS, write_object
 from minimax_al.errors import BudgetError, ConfigurationError, ManifestError, StorageError, UnknownNameError
 from minimax_al.networks import build_encoder
 from minimax_al.web import create_app

@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from minimax_al.data.decode import read_size, why_unreadable
-from minimax_al.data.scan import scan_folder
+from minimax_al.data.decoding.decode import read_size, why_unreadable
+from minimax_al.data.locations.scan import scan_folder
 from minimax_al.errors import UnreadableImageError
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100
@@ -31,7 +31,7 @@ def test_files_of_other_formats_are_named(tmp_path, content, reason):
 
 
 def test_open_files_are_named_too():
-    from minimax_al.data.decode import read_image
+    from minimax_al.data.decoding.decode import read_image
 
     with pytest.raises(UnreadableImageError, match="it is HEIC"):
         read_image(io.BytesIO(HEIC))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.data.decode import read_as_is
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_files import read_mask, read_png_mask
+from minimax_al.data.decoding.decode import read_as_is
+from minimax_al.data.masks.legend import Legend
+from minimax_al.data.masks.mask_files import read_mask, read_png_mask
 from minimax_al.errors import DataError
 
 LABELS = np.array([[0, 1, 2, 3], [3, 2, 1, 0]], dtype=np.uint8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from minimax_al.data.feature_store import FeatureDescription
+from minimax_al.data.features.feature_description import FeatureDescription
 from minimax_al.deployment.model_file import DESCRIPTION, WEIGHTS, load_model, save_model, save_trained
 from minimax_al.deployment.trained import GIVEN, Trained, trained_on
 from minimax_al.errors import CheckpointError

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from minimax_al.data import Augmentation, prepare
-from minimax_al.data.decode import read_image
-from minimax_al.data.files import load_images
+from minimax_al.data.datasets.files import load_images
+from minimax_al.data.decoding.decode import read_image
 from minimax_al.deployment.packaging import preprocessing
 from minimax_al.deployment.preprocess import apply_steps, read_input
 from minimax_al.networks import Preprocessing

@@ -53,5 +53,5 @@ def test_files_without_the_text_are_decoded(masked):
 
 
 def test_numbers_are_read_without_decoding_the_pixels(masked, monkeypatch):
-    monkeypatch.setattr("minimax_al.data.mask_store.MaskFiles.load", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr("minimax_al.data.masks.mask_store.MaskFiles.load", lambda *_: pytest.fail("it was decoded"))
     check(masked, SHOWN)

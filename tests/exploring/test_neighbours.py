@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minimax_al.data.feature_store import FeatureDescription
-from minimax_al.data.feature_writer import open_writer
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_writer import open_writer
 from minimax_al.errors import DataError
 from minimax_al.exploring.likeness import order_by_likeness
 from minimax_al.exploring.neighbours import NeighbourIndex

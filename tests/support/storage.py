@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("s3fs", reason="extra remote")
 pytest.importorskip("moto", reason="the S3 server of the tests")
 
-from minimax_al.data.locations import objects
-from minimax_al.data.locations.file_systems import file_system, forget_connections
+from minimax_al.data.object_storage import objects
+from minimax_al.data.object_storage.file_systems import file_system, forget_connections
 
 from .object_store import environment, object_store
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minimax_al.data.feature_store import FeatureStore, open_store
+from minimax_al.data.features.feature_store import FeatureStore, open_store
 from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError
 from minimax_al.networks import Encoder, Preprocessing, fingerprint
 from minimax_al.training import encoding, extraction

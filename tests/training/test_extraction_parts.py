@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from minimax_al.acquisition import cluster_margin, k_center_greedy
-from minimax_al.data.feature_store import open_store
-from minimax_al.data.locations.objects import list_objects, write_object
+from minimax_al.data.features.feature_store import open_store
+from minimax_al.data.object_storage.objects import list_objects, write_object
 from minimax_al.errors import ConfigurationError, FeatureStoreError, StorageError
 from minimax_al.training import extraction
 from minimax_al.training.encoding import EncodingSettings

@@ -10,8 +10,8 @@ from skimage.segmentation import slic
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.masks.drafts import DRAFTS, Draft, DraftFiles
-from minimax_al.data.mask_store import MaskFiles
-from minimax_al.data.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
+from minimax_al.data.masks.mask_store import MaskFiles
+from minimax_al.data.masks.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
 from minimax_al.errors import CampaignError
 from minimax_al.web.roles import Tokens
 
@@ -413,7 +413,7 @@ def test_superpixels_are_those_of_slic_and_computed_once(masks, grain, monkeypat
     most = pixels.shape[0] * pixels.shape[1] // 9
     expected = slic(pixels, n_segments=min(most, REGIONS[grain]), compactness=10.0, start_label=0)
     assert (np.unique(first, return_inverse=True)[1] == np.unique(expected, return_inverse=True)[1]).all()
-    monkeypatch.setattr("minimax_al.data.superpixels.find_superpixels", None)
+    monkeypatch.setattr("minimax_al.data.masks.superpixels.find_superpixels", None)
     assert (map_of(client.get(kind), np.uint16) == first).all()
 
 

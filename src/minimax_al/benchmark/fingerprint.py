@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from minimax_al.data import Dataset, Features, FileImages, Samples
-from minimax_al.data.locations.objects import read_start
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.object_storage.objects import read_start
+from minimax_al.data.object_storage.urls import is_url
 
 SAMPLE = 64
 """Number of images, spread evenly over a set, whose content is part of its fingerprint."""

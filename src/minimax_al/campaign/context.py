@@ -10,7 +10,7 @@ from minimax_al.campaign.images.views import VIEWS, ViewFiles
 from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.data.locations.location import Location, known_location
-from minimax_al.data.mask_store import MaskFiles
+from minimax_al.data.masks.mask_store import MaskFiles
 from minimax_al.errors import CampaignError
 from minimax_al.locks import file_lock
 

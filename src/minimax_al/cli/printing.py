@@ -86,7 +86,7 @@ def show_status(campaign: "Campaign") -> None:
 
 def show_new(campaign: "Campaign") -> None:
     """Print the source of learning, some of the files that are left out, and classes named like void."""
-    from minimax_al.data.void_names import is_void
+    from minimax_al.data.masks.void_names import is_void
 
     show(f"learns from {_source(campaign.settings)}")
     aside, twice = campaign.status().set_aside, campaign.duplicates()

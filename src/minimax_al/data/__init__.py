@@ -1,7 +1,7 @@
 """Images to batches: sources, the pool's bookkeeping, imbalance, augmentation, batches.
 
-Names are loaded when they are first used, so that `minimax_al.data.scan` and `minimax_al.data.manifest_table` serve
-programs that never load torch.
+Names are loaded when they are first used, so that `locations.scan` and `locations.manifest_table` serve programs that
+never load torch.
 """
 
 import lazy_loader

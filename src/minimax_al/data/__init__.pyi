@@ -1,25 +1,26 @@
-from .augmentation import Augmentation, augment, normalise, prepare, prepare_masks
-from .batches import Part, epoch_batches, part_of
-from .colour_maps import read_class_list, read_colour_map
-from .dataset import IGNORED, UNKNOWN, Dataset, Samples, image_statistics
-from .decode import IMAGE_SUFFIXES, read_image
-from .feature_store import FeatureDescription, FeatureStore, ListedImage, list_stores, open_store
-from .feature_tables import FeatureTable, read_feature_table
-from .feature_writer import FeatureWriter, open_writer
-from .features import Features
-from .file_images import FileImages
-from .files import FileOptions
-from .images import Images, ResidentImages
-from .imbalance import make_imbalanced
-from .legend import Legend
-from .manifest_table import Manifest, read_manifest
-from .mask_files import read_mask
-from .mask_pairs import MaskOptions, Pairs, dataset_from_pairs, pair_folders
-from .pool import Pool
-from .scan import Scan, SetAside, scan_folder
+from .datasets.dataset import IGNORED, UNKNOWN, Dataset, Samples, image_statistics
+from .datasets.files import FileOptions
+from .datasets.imbalance import make_imbalanced
+from .datasets.mask_pairs import MaskOptions, Pairs, dataset_from_pairs, pair_folders
+from .datasets.pool import Pool
+from .datasets.subsets import subset, with_selection, with_validation
+from .decoding.decode import IMAGE_SUFFIXES, read_image
+from .features.feature_description import FeatureDescription
+from .features.feature_store import FeatureStore, ListedImage, list_stores, open_store
+from .features.feature_tables import FeatureTable, read_feature_table
+from .features.feature_writer import FeatureWriter, open_writer
+from .features.features import Features
+from .images.augmentation import Augmentation, augment, normalise, prepare, prepare_masks
+from .images.batches import Part, epoch_batches, part_of
+from .images.file_images import FileImages
+from .images.images import Images, ResidentImages
+from .images.strong_augmentation import strongly_augment
+from .locations.manifest_table import Manifest, read_manifest
+from .locations.scan import Scan, SetAside, scan_folder
+from .masks.colour_maps import read_class_list, read_colour_map
+from .masks.legend import Legend
+from .masks.mask_files import read_mask
 from .sources import SOURCES, load_dataset
-from .strong_augmentation import strongly_augment
-from .subsets import subset, with_selection, with_validation
 
 __all__ = [
     "IGNORED",

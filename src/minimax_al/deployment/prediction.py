@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from minimax_al.data import Images
-from minimax_al.data.decode import Fit, read_size
-from minimax_al.data.files import load_images
-from minimax_al.data.letterbox import in_place
+from minimax_al.data.datasets.files import load_images
+from minimax_al.data.decoding.decode import Fit, read_size
+from minimax_al.data.decoding.letterbox import in_place
 from minimax_al.data.locations.location import Location, locate, relative_name, scan_images
-from minimax_al.data.mask_store import Mask
-from minimax_al.data.scan import SetAside
+from minimax_al.data.locations.scan import SetAside
+from minimax_al.data.masks.mask_store import Mask
 from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError

@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from minimax_al.data import Dataset, Features
-from minimax_al.data.decode import Fit
-from minimax_al.data.feature_store import FeatureDescription
-from minimax_al.data.letterbox import FITS
+from minimax_al.data.decoding.decode import Fit
+from minimax_al.data.decoding.letterbox import FITS
+from minimax_al.data.features.feature_description import FeatureDescription
 from minimax_al.errors import CheckpointError, ConfigurationError, MissingDependencyError
 from minimax_al.networks import Preprocessing, build_encoder, find_published, fingerprint, pretrained_encoder
 from minimax_al.training.build import AnyTaskModel

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.feature_store import FeatureStore
+from minimax_al.data.features.feature_store import FeatureStore
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 

@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, Connection, Row, func, select, type_coerce
 from minimax_al.campaign.store.database import Store, portions
 from minimax_al.campaign.store.history import Origin, current_answer, is_valid
 from minimax_al.campaign.store.schema import items, labels, picks, rounds
-from minimax_al.data.hash_index import as_bytes
+from minimax_al.data.features.hash_index import as_bytes
 
 NO_ANSWER, LABEL, UNSURE, SKIP = range(4)
 """Kinds of answers, as numbers."""

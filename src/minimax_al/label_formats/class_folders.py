@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from minimax_al.data.class_folders import class_folders, find_parts
-from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
+from minimax_al.data.locations.class_folders import class_folders, find_parts
 from minimax_al.data.locations.location import copy_image, relative_name
-from minimax_al.data.scan import is_hidden, list_files
+from minimax_al.data.locations.scan import is_hidden, list_files
 from minimax_al.errors import DataError
 from minimax_al.label_formats.labelled import Context, Given, Labelled
 

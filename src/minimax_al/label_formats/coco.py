@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minimax_al.data.mask_store import Mask, check_mask_size
+from minimax_al.data.masks.mask_store import Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.label_formats.json_file import brief, member, objects, read_json

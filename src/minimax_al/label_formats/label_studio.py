@@ -10,8 +10,8 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.mask_store import Mask, check_mask_size
+from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
+from minimax_al.data.masks.mask_store import Mask, check_mask_size
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.label_formats.json_file import brief, member, objects, read_json

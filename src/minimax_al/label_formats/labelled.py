@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from minimax_al.data.locations.location import Location
-from minimax_al.data.mask_store import Mask, MaskFiles
+from minimax_al.data.masks.mask_store import Mask, MaskFiles
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED, Task
 

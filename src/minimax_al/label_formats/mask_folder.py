@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from minimax_al.data.colour_maps import find_colour_map, in_order, read_colour_map
-from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.legend import Legend, Rgb
+from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
 from minimax_al.data.locations.location import Location, list_images, relative_name
-from minimax_al.data.mask_files import read_png_mask
-from minimax_al.data.mask_names import LOSSY_SUFFIXES, shorter_names
-from minimax_al.data.mask_store import Mask, check_mask_size
-from minimax_al.data.scan import is_hidden, list_files
+from minimax_al.data.locations.scan import is_hidden, list_files
+from minimax_al.data.masks.colour_maps import find_colour_map, in_order, read_colour_map
+from minimax_al.data.masks.legend import Legend, Rgb
+from minimax_al.data.masks.mask_files import read_png_mask
+from minimax_al.data.masks.mask_names import LOSSY_SUFFIXES, shorter_names
+from minimax_al.data.masks.mask_store import Mask, check_mask_size
 from minimax_al.errors import DataError
 from minimax_al.label_formats.labelled import Context, Given, Labelled
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.decode import read_image
+from minimax_al.data.decoding.decode import read_image
 from minimax_al.data.locations.location import Address, Location, read_bytes
 from minimax_al.errors import DataError
 from minimax_al.label_formats import Given

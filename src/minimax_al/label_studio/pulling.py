@@ -22,7 +22,7 @@ from minimax_al.campaign.rounds.rounds import picked_by_latest
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.history import Event, Kind, current_answers
 from minimax_al.campaign.store.schema import labels, picks, rounds
-from minimax_al.data.mask_store import check_mask
+from minimax_al.data.masks.mask_store import check_mask
 from minimax_al.errors import DataError, nearest
 from minimax_al.label_formats.label_studio import class_of_results, mask_of_results
 from minimax_al.label_studio.client import LabelStudio

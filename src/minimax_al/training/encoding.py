@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from minimax_al.cores import available_cores
-from minimax_al.data.decode import read_image
-from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.locations.objects import read_object
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.decoding.decode import read_image
+from minimax_al.data.decoding.decode_memory import MAX_PIXELS
+from minimax_al.data.object_storage.objects import read_object
+from minimax_al.data.object_storage.urls import is_url
 from minimax_al.errors import UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
 

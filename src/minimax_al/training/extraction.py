@@ -18,13 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.feature_store import FeatureDescription, FeatureStore, ListedImage
-from minimax_al.data.feature_writer import FeatureWriter, open_writer
-from minimax_al.data.hash_index import HASH_BYTES, HashIndex, as_bytes, joined_digests
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_store import FeatureStore, ListedImage
+from minimax_al.data.features.feature_writer import FeatureWriter, open_writer
+from minimax_al.data.features.hash_index import HASH_BYTES, HashIndex, as_bytes, joined_digests
 from minimax_al.data.locations.location import list_images, locate
-from minimax_al.data.locations.objects import read_object
-from minimax_al.data.locations.urls import as_address, is_url, redacted
-from minimax_al.data.scan import SetAside, printable, why_not
+from minimax_al.data.locations.scan import SetAside, printable, why_not
+from minimax_al.data.object_storage.objects import read_object
+from minimax_al.data.object_storage.urls import as_address, is_url, redacted
 from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
 from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
@@ -103,7 +104,7 @@ def embed_folder(
 
     Args:
         folder: Folder of images, manifest file, or URL of object storage.
-        out: Folder of the feature stores, see `minimax_al.data.feature_store`; for a part also a URL.
+        out: Folder of the feature stores, see `minimax_al.data.features.feature_store`; for a part also a URL.
         encoder: Encoder with pretrained weights.
         settings: Batch size, workers, precision.
         runtime: Device and ranks; its precision is not used.

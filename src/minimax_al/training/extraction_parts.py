@@ -2,7 +2,7 @@
 
 Part I of N computes the features of the I-th of N equal slices of the listed images, into
 
-    OUT/parts/I-of-N/STORE/...          see `minimax_al.data.feature_store`
+    OUT/parts/I-of-N/STORE/...          see `minimax_al.data.features.feature_store`
 
 where OUT is a folder or a URL of object storage. A run without a part joins the finished shards of all parts into its
 own store and computes the missing rows: a lost part costs itself alone.
@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.feature_store import DESCRIPTION, LISTING, FeatureDescription, listing_of, name_of
-from minimax_al.data.feature_writer import FeatureWriter
-from minimax_al.data.hash_index import HashIndex
+from minimax_al.data.features.feature_description import DESCRIPTION, FeatureDescription
+from minimax_al.data.features.feature_store import LISTING, listing_of, name_of
+from minimax_al.data.features.feature_writer import FeatureWriter
+from minimax_al.data.features.hash_index import HashIndex
 from minimax_al.data.locations.location import Address, StorageLocation, read_bytes
-from minimax_al.data.locations.objects import list_objects, object_cache, write_object
-from minimax_al.data.locations.urls import as_address, check_url, redacted
+from minimax_al.data.object_storage.objects import list_objects, object_cache, write_object
+from minimax_al.data.object_storage.urls import as_address, check_url, redacted
 from minimax_al.errors import ConfigurationError, FeatureStoreError, StorageError, UnreadableImageError
 
 PARTS = "parts"

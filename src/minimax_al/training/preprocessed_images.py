@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minimax_al.data.decode import read_image
-from minimax_al.data.file_images import REMOTE_WORKERS, default_workers
-from minimax_al.data.images import check_indices
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.decoding.decode import read_image
+from minimax_al.data.images.file_images import REMOTE_WORKERS, default_workers
+from minimax_al.data.images.images import check_indices
+from minimax_al.data.object_storage.urls import is_url
 from minimax_al.networks import Preprocessing
 from minimax_al.training.encoding import in_order
 

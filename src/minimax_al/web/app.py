@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from minimax_al.campaign import Campaign
-from minimax_al.data.superpixels import SUPERPIXELS, SuperpixelFiles
+from minimax_al.data.masks.superpixels import SUPERPIXELS, SuperpixelFiles
 from minimax_al.exploring.explorer import Explorer
 from minimax_al.web import (
     assets,

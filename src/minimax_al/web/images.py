@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from minimax_al.campaign import Campaign, ViewKind
 from minimax_al.campaign.store.history import answer_of
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.decode import why_unreadable
+from minimax_al.data.decoding.decode import why_unreadable
 from minimax_al.data.locations.location import read_bytes
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.object_storage.urls import is_url
 from minimax_al.errors import DataError
 from minimax_al.web.colours import coloured
 from minimax_al.web.models import Author, ItemId

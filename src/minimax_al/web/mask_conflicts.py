@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from minimax_al.campaign.opinions.second_opinions import Opinion
-from minimax_al.data.mask_store import Mask
+from minimax_al.data.masks.mask_store import Mask
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED
 from minimax_al.web.colours import as_heat, in_class_colours

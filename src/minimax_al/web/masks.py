@@ -12,9 +12,9 @@ from minimax_al.campaign import Campaign
 from minimax_al.campaign.masks.drafts import DRAFTS, Draft, DraftFiles
 from minimax_al.campaign.masks.mask_owner import other_owner
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_files import read_png_mask
-from minimax_al.data.mask_store import Mask, check_mask_size
+from minimax_al.data.masks.legend import Legend
+from minimax_al.data.masks.mask_files import read_png_mask
+from minimax_al.data.masks.mask_store import Mask, check_mask_size
 from minimax_al.errors import CampaignError, DataError
 from minimax_al.vocabulary import IGNORED
 from minimax_al.web.idempotency import RequestKey

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minimax_al.campaign.images.views import ViewKind
-from minimax_al.data.decode import read_size
-from minimax_al.data.superpixels import Grain
+from minimax_al.data.decoding.decode import read_size
+from minimax_al.data.masks.superpixels import Grain
 from minimax_al.web.assets import takes_gzip
 from minimax_al.web.images import (
     KnownTag,

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from minimax_al.campaign import Campaign, Status
 from minimax_al.cores import available_cores
-from minimax_al.data.superpixels import SuperpixelFiles
+from minimax_al.data.masks.superpixels import SuperpixelFiles
 from minimax_al.exploring.explorer import Explorer
 from minimax_al.web.cache import SharedCache
 from minimax_al.web.jobs import Jobs

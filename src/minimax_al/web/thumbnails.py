@@ -8,10 +8,10 @@ from threading import Lock
 
 from PIL import Image, UnidentifiedImageError
 
-from minimax_al.data.decode import read_image
+from minimax_al.data.decoding.decode import read_image
+from minimax_al.data.decoding.rgb import is_deep
 from minimax_al.data.locations.location import read_bytes
-from minimax_al.data.locations.urls import is_url
-from minimax_al.data.rgb import is_deep
+from minimax_al.data.object_storage.urls import is_url
 
 LONG_SIDE = 320
 """Longer side of a thumbnail, in pixels."""

@@ -382,7 +382,7 @@ def test_a_mask_that_cannot_be_written_is_reported(masked, monkeypatch):
     def no_room(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("minimax_al.data.mask_store.write_durably", no_room)
+    monkeypatch.setattr("minimax_al.data.masks.mask_store.write_durably", no_room)
     with pytest.raises(CampaignError, match=r"cannot be written \(No space left on device\).*nothing was changed"):
         masked.label_mask("a/000.png", np.zeros((16, 20), np.uint8), author="ann")
     assert masked.labels() == {}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minimax_al.data.dataset import IGNORED
-from minimax_al.data.legend import IGNORED as IGNORED_IN_LEGENDS
+from minimax_al.data.datasets.dataset import IGNORED
+from minimax_al.data.masks.legend import IGNORED as IGNORED_IN_LEGENDS
 from minimax_al.errors import CampaignError, DataError
 
 CLASSES = ["ground", "bird", "tree"]

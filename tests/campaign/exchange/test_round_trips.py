@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minimax_al.campaign import FORMATS, Campaign
 from minimax_al.campaign.store.history import current_labels
-from minimax_al.data.scan import is_hidden
+from minimax_al.data.locations.scan import is_hidden
 from minimax_al.errors import DataError
 from minimax_al.label_formats.class_folders import class_of_folder, folder_of_class
 from minimax_al.label_formats.run_length import (

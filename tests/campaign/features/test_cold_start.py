@@ -10,7 +10,7 @@ from PIL import Image
 from minimax_al.acquisition import k_center_greedy, typicality
 from minimax_al.campaign import strategy_names
 from minimax_al.campaign.features.hog import edges, whitened
-from minimax_al.data.decode import read_square
+from minimax_al.data.decoding.decode import read_square
 from minimax_al.errors import CampaignError, ConfigurationError, UnknownNameError
 from minimax_al.networks import build_encoder
 

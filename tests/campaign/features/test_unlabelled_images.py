@@ -19,8 +19,8 @@ from minimax_al.campaign.features.unlabelled_images import (
     paths_of,
 )
 from minimax_al.campaign.settings.settings import make_settings
-from minimax_al.data.feature_store import FeatureDescription
-from minimax_al.data.feature_writer import open_writer
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_writer import open_writer
 
 
 def rows(count):

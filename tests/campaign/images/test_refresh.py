@@ -7,7 +7,7 @@ from PIL import ExifTags, Image
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.images import refresh as refresh_module
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.decode import read_image
+from minimax_al.data.decoding.decode import read_image
 from minimax_al.errors import DataError
 
 from ...support.fakes import random_image  # noqa: TID252 - the same images

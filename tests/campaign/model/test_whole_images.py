@@ -11,7 +11,7 @@ from minimax_al.campaign.features.datasets import build_dataset
 from minimax_al.campaign.features.training_data import gather
 from minimax_al.campaign.model.learning import Session
 from minimax_al.data import FileImages
-from minimax_al.data.letterbox import FITS, in_place
+from minimax_al.data.decoding.letterbox import FITS, in_place
 from minimax_al.deployment.model_file import load_trained
 from minimax_al.deployment.packaging import preprocessing
 

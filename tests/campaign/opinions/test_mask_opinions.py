@@ -6,7 +6,7 @@ from PIL import Image
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.store.history import answer_of
-from minimax_al.data.mask_store import MaskFiles
+from minimax_al.data.masks.mask_store import MaskFiles
 from minimax_al.errors import AnsweredMeanwhileError, CampaignError, DataError
 from minimax_al.report.mask_agreement import PixelTable
 

@@ -6,7 +6,7 @@ import pytest
 
 from minimax_al.campaign.features.training_data import gather
 from minimax_al.campaign.progress.runs import run_folder
-from minimax_al.data.files import load_images
+from minimax_al.data.datasets.files import load_images
 from minimax_al.deployment.model_file import load_trained
 from minimax_al.deployment.prediction import predict
 

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from minimax_al.data import load_dataset
-from minimax_al.data.feature_store import FeatureDescription, ListedImage
-from minimax_al.data.feature_writer import open_writer
-from minimax_al.data.hash_index import as_bytes
-from minimax_al.data.scan import SetAside
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_store import ListedImage
+from minimax_al.data.features.feature_writer import open_writer
+from minimax_al.data.features.hash_index import as_bytes
+from minimax_al.data.locations.scan import SetAside
 from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError, ManifestError
 
 pa = pytest.importorskip("pyarrow")

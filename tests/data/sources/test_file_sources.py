@@ -150,7 +150,7 @@ def test_deep_images_share_the_folders_range(tmp_path, resident, largest, white)
 
 
 def test_all_deep_images_are_measured_where_the_sample_has_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("minimax_al.data.file_properties._SAMPLE", 2)
+    monkeypatch.setattr("minimax_al.data.decoding.file_properties._SAMPLE", 2)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for i, top in enumerate((300, 4000, 300, 300, 300)):

@@ -26,8 +26,8 @@ from people import Person, launch, served  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 from minimax_al.campaign import Campaign  # noqa: E402
-from minimax_al.data.letterbox import in_place  # noqa: E402
-from minimax_al.data.superpixels import REGIONS, find_superpixels  # noqa: E402
+from minimax_al.data.decoding.letterbox import in_place  # noqa: E402
+from minimax_al.data.masks.superpixels import REGIONS, find_superpixels  # noqa: E402
 
 LIGHT = ("stored_size=64", "recipe.task.epochs=3", "recipe.task.steps_per_epoch=10")
 JOB = 1_500_000  # milliseconds that a training may take on a busy machine

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from minimax_al.campaign import Campaign
-from minimax_al.data.decode import read_image
+from minimax_al.data.decoding.decode import read_image
 
 SHOWN = """async (selector) => {
   const image = document.querySelector(selector);

@@ -21,7 +21,7 @@ from minimax_al.campaign.opinions import second_opinions
 from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.history import Event, current_labels, newest_answers
 from minimax_al.campaign.store.schema import picks
-from minimax_al.data.mask_store import MaskFiles
+from minimax_al.data.masks.mask_store import MaskFiles
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.vocabulary import IGNORED
 

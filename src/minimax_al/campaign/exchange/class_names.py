@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from minimax_al.data.locations.location import Location
-from minimax_al.data.mask_store import MaskFiles
-from minimax_al.data.void_names import is_void
+from minimax_al.data.masks.mask_store import MaskFiles
+from minimax_al.data.masks.void_names import is_void
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.label_formats import Context, check_source, detect_format, get_format
 from minimax_al.label_formats.coco import read_categories

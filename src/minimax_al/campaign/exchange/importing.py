@@ -17,7 +17,7 @@ from minimax_al.campaign.exchange.answers import Answer, Answers, Classes, find_
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
 from minimax_al.campaign.store.history import Event, current_labels
-from minimax_al.data.mask_store import Mask, MaskFiles, check_mask
+from minimax_al.data.masks.mask_store import Mask, MaskFiles, check_mask
 from minimax_al.errors import DataError
 from minimax_al.label_formats import Context, Given, check_source, detect_format, get_format
 from minimax_al.vocabulary import IGNORED

@@ -23,8 +23,8 @@ from minimax_al.campaign.rounds.rounds import Choice, is_candidate
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import USABLE, items
 from minimax_al.data import UNKNOWN, Dataset, Images
-from minimax_al.data.files import load_images
-from minimax_al.data.letterbox import FITS
+from minimax_al.data.datasets.files import load_images
+from minimax_al.data.decoding.letterbox import FITS
 from minimax_al.errors import ConfigurationError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import Encoder, build_encoder

@@ -14,11 +14,11 @@ from minimax_al.campaign.features.unlabelled_images import UnlabelledImage, hash
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.data import UNKNOWN, Dataset, Features, Images, image_statistics
-from minimax_al.data.feature_store import FeatureStore
-from minimax_al.data.files import load_images
-from minimax_al.data.letterbox import FITS
-from minimax_al.data.mask_store import Mask
-from minimax_al.data.packed_texts import PackedTexts
+from minimax_al.data.datasets.files import load_images
+from minimax_al.data.decoding.letterbox import FITS
+from minimax_al.data.features.feature_store import FeatureStore
+from minimax_al.data.locations.packed_texts import PackedTexts
+from minimax_al.data.masks.mask_store import Mask
 from minimax_al.vocabulary import Color
 
 _STATISTICS = "image_statistics"

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from minimax_al.campaign.settings.named_recipes import GIVEN
-from minimax_al.data.feature_store import FeatureDescription, FeatureStore
-from minimax_al.data.feature_tables import read_feature_table
-from minimax_al.data.feature_writer import open_writer
-from minimax_al.data.hash_index import as_bytes
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_store import FeatureStore
+from minimax_al.data.features.feature_tables import read_feature_table
+from minimax_al.data.features.feature_writer import open_writer
+from minimax_al.data.features.hash_index import as_bytes
 from minimax_al.errors import DataError
 
 

@@ -18,8 +18,9 @@ from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImages
 from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
 from minimax_al.campaign.settings.named_recipes import GIVEN
-from minimax_al.data.feature_store import FeatureDescription, FeatureStore
-from minimax_al.data.hash_index import Hashes
+from minimax_al.data.features.feature_description import FeatureDescription
+from minimax_al.data.features.feature_store import FeatureStore
+from minimax_al.data.features.hash_index import Hashes
 from minimax_al.deployment.trained import EncoderSource
 from minimax_al.errors import CampaignError
 from minimax_al.networks import Preprocessing

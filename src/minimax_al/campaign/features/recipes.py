@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from minimax_al.campaign.settings.named_recipes import GIVEN
 from minimax_al.campaign.settings.settings import CampaignSettings, FeatureSource
-from minimax_al.data.feature_tables import read_feature_table
+from minimax_al.data.features.feature_tables import read_feature_table
 from minimax_al.errors import ConfigurationError, invalid_setting
 from minimax_al.networks import PretrainedEncoder, best_encoder, build_encoder, find_published, pretrained_encoder
 from minimax_al.networks.pretrained import Weights

@@ -18,7 +18,7 @@ from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.history import BULK, current_labels, last_event
 from minimax_al.campaign.store.schema import USABLE, items
-from minimax_al.data.letterbox import FITS
+from minimax_al.data.decoding.letterbox import FITS
 from minimax_al.errors import DataError
 
 _AT_ONCE = 65_536

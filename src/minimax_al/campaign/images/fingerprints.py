@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minimax_al.campaign.images.views import why_outside
-from minimax_al.data.decode import read_sized, why_unreadable
+from minimax_al.data.decoding.decode import read_sized, why_unreadable
 from minimax_al.data.locations.location import FoundImage, Location
-from minimax_al.data.locations.objects import ObjectState, read_object
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.locations.scan import printable, why_not
 from minimax_al.data.near_duplicates.perceptual_hash import READ_SIZE, perceptual_hash
-from minimax_al.data.scan import printable, why_not
+from minimax_al.data.object_storage.objects import ObjectState, read_object
+from minimax_al.data.object_storage.urls import is_url
 from minimax_al.errors import UnreadableImageError
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from minimax_al.campaign.images.fingerprints import examine_listed
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.decode import IMAGE_SUFFIXES
+from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
 from minimax_al.data.locations.location import Location, is_there, known_location, list_images, locate
 from minimax_al.errors import ConfigurationError, DataError
 

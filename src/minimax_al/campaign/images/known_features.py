@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from minimax_al.campaign.settings.settings import FeatureSource
-from minimax_al.data.feature_store import FeatureStore
+from minimax_al.data.features.feature_store import FeatureStore
 from minimax_al.durable import write_durably
 from minimax_al.errors import FeatureStoreError
 

@@ -31,7 +31,7 @@ from minimax_al.campaign.store.schema import items, labels, second_opinions
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.cores import available_cores
 from minimax_al.data.locations.location import FoundImage, Location, count_images, found_file, list_images
-from minimax_al.data.scan import printable
+from minimax_al.data.locations.scan import printable
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 from PIL import Image
 
-from minimax_al.data.letterbox import Pixels, in_place
+from minimax_al.data.decoding.letterbox import Pixels, in_place
 from minimax_al.data.locations.location import Address, Location
-from minimax_al.data.locations.urls import is_url
+from minimax_al.data.object_storage.urls import is_url
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minimax_al.campaign.masks.renumbering import renumbered_classes
-from minimax_al.data.mask_store import Mask
+from minimax_al.data.masks.mask_store import Mask
 from minimax_al.durable import write_durably
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import IGNORED

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from sqlalchemy import Connection, or_, select
 
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.mask_names import shorter_names
+from minimax_al.data.masks.mask_names import shorter_names
 
 
 def other_owner(connection: Connection, filename: str, path: str) -> str | None:

@@ -15,7 +15,7 @@ from minimax_al.campaign.classes.classes import check_listed, class_ids
 from minimax_al.campaign.masks.precomputed import Precomputed
 from minimax_al.campaign.store.history import last_event
 from minimax_al.campaign.store.schema import renumberings
-from minimax_al.data.mask_store import MaskFiles
+from minimax_al.data.masks.mask_store import MaskFiles
 from minimax_al.vocabulary import IGNORED
 
 Numbers = NDArray[np.uint8]

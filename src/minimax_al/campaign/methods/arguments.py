@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import items
-from minimax_al.data.mask_store import Mask, check_mask
+from minimax_al.data.masks.mask_store import Mask, check_mask
 from minimax_al.errors import BudgetError, DataError
 
 Item = int | str

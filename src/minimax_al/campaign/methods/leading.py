@@ -20,7 +20,7 @@ from minimax_al.campaign.opinions.second_opinions import Opinion, mask_of_opinio
 from minimax_al.campaign.opinions.two_opinions import TwoOpinions, count_conflicts, list_two_opinions
 from minimax_al.campaign.rounds.rounds import check_open
 from minimax_al.campaign.store.history import Kind, answer_authors
-from minimax_al.data.mask_store import Mask
+from minimax_al.data.masks.mask_store import Mask
 from minimax_al.errors import CampaignError, DataError
 
 

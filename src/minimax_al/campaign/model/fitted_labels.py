@@ -16,7 +16,7 @@ from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.pixel_views import keep_views
 from minimax_al.campaign.model.pool_scores import keep_pool_scores
 from minimax_al.campaign.rounds.rounds import Choice
-from minimax_al.data.letterbox import FITS
+from minimax_al.data.decoding.letterbox import FITS
 from minimax_al.deployment.trained import Trained
 from minimax_al.loop import ActiveLearner
 from minimax_al.report.reasons import reason_for

@@ -13,7 +13,7 @@ from torch import Tensor
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.campaign.progress.headline import PIXEL_ACCURACY, PIXEL_P
-from minimax_al.data.files import load_images
+from minimax_al.data.datasets.files import load_images
 from minimax_al.training import HeadSettings
 from minimax_al.training.out_of_fold import OutOfFold
 from minimax_al.training.probe import fit_probe

@@ -10,7 +10,7 @@ from torch import Tensor
 from minimax_al.campaign.features.training_data import Material
 from minimax_al.campaign.features.unlabelled_images import ids_of
 from minimax_al.campaign.progress.pool_predictions import Likeliest, likeliest_classes, write_pool_predictions
-from minimax_al.data.dataset import Samples
+from minimax_al.data.datasets.dataset import Samples
 from minimax_al.loop import ActiveLearner
 
 

@@ -14,7 +14,7 @@ from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.masks.precomputed import Precomputed
 from minimax_al.campaign.masks.renumbering import Renumbering, numbers_since, read_renumberings
 from minimax_al.campaign.store.history import last_event
-from minimax_al.data.mask_store import Mask, MaskFiles
+from minimax_al.data.masks.mask_store import Mask, MaskFiles
 from minimax_al.report.mask_agreement import PixelTable
 
 _Version = tuple[str, bytes]

@@ -19,10 +19,10 @@ from minimax_al.campaign.progress.evaluation_result import ClassResult, Evaluati
 from minimax_al.campaign.progress.headline import wilson_interval
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.data import Images
-from minimax_al.data.decode import read_size
-from minimax_al.data.letterbox import in_place
-from minimax_al.data.mask_store import Mask, MaskFiles
-from minimax_al.data.scan import SetAside, sort_out
+from minimax_al.data.decoding.decode import read_size
+from minimax_al.data.decoding.letterbox import in_place
+from minimax_al.data.locations.scan import SetAside, sort_out
+from minimax_al.data.masks.mask_store import Mask, MaskFiles
 from minimax_al.deployment.prediction import images_for, predict_probabilities
 from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably

@@ -22,7 +22,7 @@ from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.history import labelled_at
 from minimax_al.campaign.store.schema import rounds
-from minimax_al.data.decode import read_image
+from minimax_al.data.decoding.decode import read_image
 from minimax_al.data.locations.location import Address, known_location
 from minimax_al.errors import UnreadableImageError
 from minimax_al.report import (

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from minimax_al.data.decode import read_image, read_sized
+from minimax_al.data.decoding.decode import read_image, read_sized
 from minimax_al.errors import UnreadableImageError
 
 _COARSE = 256

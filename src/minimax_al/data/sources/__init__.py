@@ -11,9 +11,9 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.files import FileOptions
-from minimax_al.data.locations.urls import as_address, redacted
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.files import FileOptions
+from minimax_al.data.object_storage.urls import as_address, redacted
 from minimax_al.errors import ConfigurationError, UnknownNameError
 
 SOURCES = {

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minimax_al.data.dataset import Dataset, image_statistics
-from minimax_al.data.images import ResidentImages
+from minimax_al.data.datasets.dataset import Dataset, image_statistics
+from minimax_al.data.images.images import ResidentImages
 from minimax_al.errors import DataError
 
 KEYS = ("X_train", "y_train", "X_test", "y_test", "class_names")

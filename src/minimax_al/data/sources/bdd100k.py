@@ -6,10 +6,10 @@ Images are in `images/10k/{train,val}` and masks in `labels/sem_seg/masks/{train
 
 from pathlib import Path
 
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.decoding.decode_memory import MAX_PIXELS
+from minimax_al.data.masks.legend import Legend
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 

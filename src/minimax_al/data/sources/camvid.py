@@ -6,12 +6,12 @@ The labels are 0 to 10 for the eleven classes and 11 for void. A file `classes.t
 from pathlib import Path
 from typing import Literal, get_args
 
-from minimax_al.data.colour_maps import read_class_list
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
-from minimax_al.data.void_names import is_void
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.mask_pairs import DEFAULT_SIZE, MaskOptions, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.decoding.decode_memory import MAX_PIXELS
+from minimax_al.data.masks.colour_maps import read_class_list
+from minimax_al.data.masks.legend import Legend
+from minimax_al.data.masks.void_names import is_void
 from minimax_al.errors import DataError, UnknownNameError
 from minimax_al.vocabulary import Progress
 

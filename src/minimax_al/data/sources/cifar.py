@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from minimax_al.data.dataset import Dataset
+from minimax_al.data.datasets.dataset import Dataset
 from minimax_al.data.sources.arrays import dataset_from_arrays
 from minimax_al.data.sources.arrays import load as load_arrays
 from minimax_al.errors import DataError

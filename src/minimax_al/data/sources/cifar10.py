@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torchvision.datasets import CIFAR10
 
-from minimax_al.data.dataset import Dataset
+from minimax_al.data.datasets.dataset import Dataset
 from minimax_al.data.sources.cifar import load_cifar
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from minimax_al.data.dataset import Dataset, image_statistics
-from minimax_al.data.images import ResidentImages
-from minimax_al.data.split import stratified_test_mask
+from minimax_al.data.datasets.dataset import Dataset, image_statistics
+from minimax_al.data.datasets.split import stratified_test_mask
+from minimax_al.data.images.images import ResidentImages
 
 TEST_SIZE = 500
 

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minimax_al.data.class_folders import NOT_READ, Role, part_role, without_validation
-from minimax_al.data.dataset import UNKNOWN, Dataset
-from minimax_al.data.feature_store import open_store
-from minimax_al.data.feature_tables import FeatureTable, read_feature_table
-from minimax_al.data.features import Features
-from minimax_al.data.locations.urls import is_url
-from minimax_al.data.manifest_table import read_manifest
-from minimax_al.data.path_spellings import spellings
-from minimax_al.data.scan import SetAside
-from minimax_al.data.split import stratified_test_mask
+from minimax_al.data.datasets.dataset import UNKNOWN, Dataset
+from minimax_al.data.datasets.split import stratified_test_mask
+from minimax_al.data.features.feature_store import open_store
+from minimax_al.data.features.feature_tables import FeatureTable, read_feature_table
+from minimax_al.data.features.features import Features
+from minimax_al.data.locations.class_folders import NOT_READ, Role, part_role, without_validation
+from minimax_al.data.locations.manifest_table import read_manifest
+from minimax_al.data.locations.path_spellings import spellings
+from minimax_al.data.locations.scan import SetAside
+from minimax_al.data.object_storage.urls import is_url
 from minimax_al.errors import DataError, nearest
 
 

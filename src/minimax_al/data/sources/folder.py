@@ -1,7 +1,7 @@
 """Source of class folders: `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone.
 
 Parts may have any of the usual names in any case (`Train`, `training`, `valid`, `dev`, ...), see
-`minimax_al.data.class_folders`. Class folders may have subfolders. Without a test part a fixed random part of every
+`locations/class_folders.py`. Class folders may have subfolders. Without a test part a fixed random part of every
 class is held out for the test.
 """
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from minimax_al.data.class_folders import Parts, class_folders, find_parts
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.files import FileList, FileOptions, dataset_from_files
-from minimax_al.data.locations.urls import check_url
-from minimax_al.data.scan import SetAside, is_hidden, list_files, printable
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.datasets.split import stratified_test_mask
+from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
+from minimax_al.data.locations.class_folders import Parts, class_folders, find_parts
+from minimax_al.data.locations.scan import SetAside, is_hidden, list_files, printable
+from minimax_al.data.object_storage.urls import check_url
 from minimax_al.data.sources.object_folders import load_objects
-from minimax_al.data.split import stratified_test_mask
 from minimax_al.errors import DataError, nearest
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
-from minimax_al.data.class_folders import class_folders
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.files import FileList, FileOptions, dataset_from_files
-from minimax_al.data.scan import list_files
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.locations.class_folders import class_folders
+from minimax_al.data.locations.scan import list_files
 from minimax_al.data.sources.folder import list_classes
 from minimax_al.errors import DataError
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.files import FileList, FileOptions, dataset_from_files
 from minimax_al.errors import DataError
 
 

@@ -6,17 +6,17 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from minimax_al.data.class_folders import NOT_READ
-from minimax_al.data.dataset import UNKNOWN, Dataset
-from minimax_al.data.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.datasets.dataset import UNKNOWN, Dataset
+from minimax_al.data.datasets.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.datasets.split import stratified_test_mask
+from minimax_al.data.locations.class_folders import NOT_READ
 from minimax_al.data.locations.location import ManifestLocation
-from minimax_al.data.locations.objects import local_copy
-from minimax_al.data.locations.urls import check_url, is_url
-from minimax_al.data.manifest_table import Manifest, Row, read_manifest
-from minimax_al.data.path_spellings import find_file
-from minimax_al.data.scan import SetAside
-from minimax_al.data.split import stratified_test_mask
-from minimax_al.data.table_rows import at
+from minimax_al.data.locations.manifest_table import Manifest, Row, read_manifest
+from minimax_al.data.locations.path_spellings import find_file
+from minimax_al.data.locations.scan import SetAside
+from minimax_al.data.locations.table_rows import at
+from minimax_al.data.object_storage.objects import local_copy
+from minimax_al.data.object_storage.urls import check_url, is_url
 
 
 def load(
@@ -29,7 +29,7 @@ def load(
     """Load the data set that a manifest lists.
 
     Args:
-        root: CSV or Parquet file, or its URL in object storage, see `minimax_al.data.manifest_table`.
+        root: CSV or Parquet file, or its URL in object storage, see `minimax_al.data.locations.manifest_table`.
         class_names: Class names, in order; by default the labels in the file, sorted.
         test_size: Fraction or number of labelled images that are held out for the test where no `split` column
             exists.

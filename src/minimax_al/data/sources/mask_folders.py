@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.class_folders import part_folders
-from minimax_al.data.colour_maps import as_colour, find_colour_map, in_order, read_class_list, read_colour_map
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
+from minimax_al.data.decoding.decode_memory import MAX_PIXELS
+from minimax_al.data.locations.class_folders import part_folders
+from minimax_al.data.masks.colour_maps import as_colour, find_colour_map, in_order, read_class_list, read_colour_map
+from minimax_al.data.masks.legend import Legend
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.vocabulary import Progress
 
@@ -48,7 +48,7 @@ def load(
         colours: Colour of each class, or the file of a colour map, relative to `root`; by default the first such file
             in `root`.
         void: Names of pixels without a class; by default void, ignore, unlabelled and the like, see
-            `minimax_al.data.void_names`. The label 255 is always void.
+            `minimax_al.data.masks.void_names`. The label 255 is always void.
         test_size: Fraction or number of images that are held out for the test if the folder has no test part.
         seed: Seed of that draw.
         size: Stored height and width, or one number for both, in pixels.

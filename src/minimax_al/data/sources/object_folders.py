@@ -5,13 +5,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minimax_al.data.class_folders import NOT_READ, part_role, refuse_other_folders
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode import IMAGE_SUFFIXES
-from minimax_al.data.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
+from minimax_al.data.locations.class_folders import NOT_READ, part_role, refuse_other_folders
 from minimax_al.data.locations.location import list_images, locate
-from minimax_al.data.scan import SetAside
-from minimax_al.data.split import stratified_test_mask
+from minimax_al.data.locations.scan import SetAside
 from minimax_al.errors import DataError, nearest
 
 

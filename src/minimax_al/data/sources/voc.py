@@ -6,11 +6,11 @@ than the twenty of VOC and background.
 
 from pathlib import Path
 
-from minimax_al.data.colour_maps import read_class_list
-from minimax_al.data.dataset import Dataset
-from minimax_al.data.decode_memory import MAX_PIXELS
-from minimax_al.data.legend import Legend
-from minimax_al.data.mask_pairs import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
+from minimax_al.data.datasets.dataset import Dataset
+from minimax_al.data.datasets.mask_pairs import DEFAULT_SIZE, MaskOptions, Pair, Pairs, Size, dataset_from_pairs
+from minimax_al.data.decoding.decode_memory import MAX_PIXELS
+from minimax_al.data.masks.colour_maps import read_class_list
+from minimax_al.data.masks.legend import Legend
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 

@@ -1,0 +1,1 @@
+"""Data sets for learning: samples, targets, subsets, the pool."""

@@ -1,0 +1,1 @@
+"""Image files to pixels: decoding, broken files, the square that a network sees."""

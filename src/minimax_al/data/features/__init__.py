@@ -1,0 +1,1 @@
+"""Features as vectors: the store on disk, tables of other programs, samples of a data set."""

@@ -1,0 +1,1 @@
+"""Images as tensors: resident or streamed, batches, augmentation."""

@@ -1,0 +1,1 @@
+"""Masks: files, class numbers and colours, the store, superpixels."""

@@ -1,0 +1,1 @@
+"""Objects of S3, GCS, Azure and HTTP: addresses, repeated requests, disk cache."""
