@@ -101,8 +101,7 @@ def _labels(root: Path, names: Sequence[str], labels: Path | None, table: Featur
     if labels is not None:
         return _from_manifest(root, names, labels)
     if table is not None and table.labels:
-        parts = table.splits or ("",) * len(names)
-        rows = zip(names, table.labels, parts, strict=True)
+        rows = zip(names, table.labels, table.splits or ("",) * len(names), strict=True)
         return _with_test([_Known(label, _part(root, name, part)) for name, label, part in rows])
     known = [_from_folders(name) for name in names]
     if table is not None and table.splits:
