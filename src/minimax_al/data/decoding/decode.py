@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from minimax_al.data.decoding.decode_memory import MAX_PIXELS, budget, peak_bytes, why_too_large
+from minimax_al.data.decoding.foreign_formats import why_foreign
 from minimax_al.data.decoding.links import why_no_file, why_pointer
 from minimax_al.data.decoding.pillow_warnings import quiet_pillow
 from minimax_al.data.decoding.rgb import check_convertible, is_deep, to_rgb, value_range
 from minimax_al.data.decoding.salvage import png_chunks, salvaged
 from minimax_al.data.decoding.stored_values import load_stored
-from minimax_al.data.foreign_formats import why_foreign
 from minimax_al.data.object_storage.objects import open_object, read_start
 from minimax_al.data.object_storage.urls import is_url
 from minimax_al.errors import DataError, UnreadableImageError

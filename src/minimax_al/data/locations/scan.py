@@ -13,7 +13,7 @@ from typing import NamedTuple
 from minimax_al.cores import available_cores
 from minimax_al.data.decoding.decode import IMAGE_SUFFIXES, Verification, why_unreadable
 from minimax_al.data.decoding.decode_memory import MAX_PIXELS
-from minimax_al.data.foreign_formats import remedy_of_ending
+from minimax_al.data.decoding.foreign_formats import remedy_of_ending
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import Progress
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from minimax_al.data.datasets.dataset import Dataset
 from minimax_al.data.datasets.files import FileList, FileOptions, dataset_from_files
+from minimax_al.data.datasets.split import stratified_test_mask
 from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
 from minimax_al.data.locations.class_folders import NOT_READ, part_role, refuse_other_folders
 from minimax_al.data.locations.location import list_images, locate
