@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from minimax_al.campaign import Campaign
+from minimax_al.campaign.folder import OWN_NAMES
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
 
 
@@ -100,6 +101,36 @@ def test_labels_that_are_refused_leave_nothing_behind(make_campaign, save_images
     assert left == ({"notes.txt"} if is_there else set())
     labels.write_text("path,label\na/000.png,cat\n")
     assert make_campaign(images=images, labels=labels, storage=storage).labels() == {"a/000.png": "cat"}
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_files_of_the_user_under_a_campaigns_names_are_not_touched(make_campaign, save_images, tmp_path, name):
+    own = tmp_path / "project" / name
+    own = own if "." in name else own / "0.png"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    with pytest.raises(
+        CampaignError, match=rf"project' has '{name}' already.*: give a new folder, such as '.*campaign'"
+    ):
+        make_campaign(images=save_images(2), folder="project")
+    assert [path for path in (tmp_path / "project").rglob("*") if path.is_file()] == [own]
+    own.unlink()
+    make_campaign(images=tmp_path / "images", folder="project")  # an empty folder is no obstacle
+
+
+def test_refused_labels_leave_copies_of_a_database_alone(make_campaign, save_images, tmp_path):
+    (tmp_path / "campaign").mkdir()
+    (tmp_path / "campaign/campaign.db.bak").write_text("mine")
+    (tmp_path / "labels.csv").write_text("path,label\na/000.png,cta\n")
+    with pytest.raises(DataError, match="unknown class 'cta'"):
+        make_campaign(images=save_images(2), labels=tmp_path / "labels.csv")
+    assert [path.name for path in (tmp_path / "campaign").iterdir()] == ["campaign.db.bak"]
+
+
+def test_a_file_is_not_said_to_be_absent(tmp_path):
+    (tmp_path / "notes").touch()
+    with pytest.raises(CampaignError, match="notes' is a file: make one with 'mal new', or give the folder of one"):
+        Campaign.open(tmp_path / "notes")
 
 
 def test_a_missing_label_file_is_refused_before_images_are_read(make_campaign, save_images, monkeypatch):

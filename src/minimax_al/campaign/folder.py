@@ -23,6 +23,11 @@ from minimax_al.errors import CampaignError, ConfigurationError
 
 DATABASE = "campaign.db"
 STORAGE = "storage.json"
+OWN_NAMES = (
+    *("masks", "views", "drafts", "features", "models", "checkpoints", "maps", "neighbours", "superpixels"),
+    "report.html",
+)
+"""Files and folders of a campaign next to its database, which it replaces and removes."""
 _CREATED = "created_at"
 
 
@@ -39,10 +44,11 @@ def create_folder(
         now: Current time.
 
     Raises:
-        CampaignError: The folder has a campaign already, or cannot be written.
+        CampaignError: The folder has a campaign already, has files under a campaign's own names, or cannot be written.
         ConfigurationError: The classes or the storage are invalid.
     """
     check_class_names(classes)
+    _check_free(folder)
     if len(classes) < 2:
         raise ConfigurationError(f"{len(classes)} classes leave nothing to tell apart: give at least two")
     url = None if storage is None else parse_url(storage)
@@ -64,6 +70,19 @@ def create_folder(
         store.close()
         raise
     return store
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder with files of somebody else under a campaign's own names, which would be replaced or removed."""
+    if (folder / DATABASE).exists() or (folder / STORAGE).exists():
+        return  # an interrupted creation, or a campaign, which is refused later
+    for name in OWN_NAMES:
+        path = folder / name
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise CampaignError(
+                f"{str(folder)!r} has {name!r} already, where a campaign keeps files of its own: give a new folder, "
+                f"such as {str(folder / 'campaign')!r}"
+            )
 
 
 @contextmanager
@@ -88,8 +107,10 @@ def removed_on_failure(folder: Path, store: Store) -> Iterator[None]:
 
 
 def _files_of_database(folder: Path) -> list[str]:
-    """Return the names of the database's files: its log and locks have its name and an ending."""
-    return [path.name for path in folder.iterdir() if path.name.startswith(DATABASE)]
+    """Return the names of the database's files: itself, its logs and its locks, but not copies by the user."""
+    endings = ("-wal", "-shm", "-journal", ".lock")
+    starts = tuple(f"{DATABASE}{ending}" for ending in endings)
+    return [path.name for path in folder.iterdir() if path.name == DATABASE or path.name.startswith(starts)]
 
 
 def open_folder(folder: Path, storage: str | None = None, wait_seconds: float = WAIT_SECONDS) -> Store:
@@ -104,7 +125,7 @@ def open_folder(folder: Path, storage: str | None = None, wait_seconds: float = 
         CampaignError: The folder has no campaign, or its database cannot be used.
     """
     if not (folder / DATABASE).is_file() and not (folder / STORAGE).is_file():
-        kind = "is not a campaign" if folder.is_dir() else "does not exist"
+        kind = "is not a campaign" if folder.is_dir() else "is a file" if folder.is_file() else "does not exist"
         raise CampaignError(f"{str(folder)!r} {kind}: make one with 'mal new', or give the folder of one")
     store = _connect(folder, None if storage is None else parse_url(storage), wait_seconds)
     try:
