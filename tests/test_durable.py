@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minimax_al.durable import new_folder, write_durably
+from minimax_al.durable import check_file_to_write, new_folder, write_durably
 from minimax_al.errors import CampaignError
 
 needs_unix = pytest.mark.skipif(os.name != "posix", reason="needs a Unix file system")
@@ -176,3 +176,15 @@ def test_the_longest_names_are_written(tmp_path, name):
     with new_folder(tmp_path / name.upper().replace("CSV", "d")):
         pass
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([name, name.upper().replace("CSV", "d")])
+
+
+def test_a_file_that_cannot_be_written_is_known_beforehand(tmp_path):
+    (tmp_path / "file").touch()
+    for path, error in ((tmp_path, IsADirectoryError), (tmp_path / "file/x/y.csv", NotADirectoryError)):
+        with pytest.raises(error, match=str(path)):
+            check_file_to_write(path)
+        with pytest.raises(OSError, match=str(path)):
+            write_durably(path, b"labels")
+    for path in (tmp_path / "file", tmp_path / "new", tmp_path / "a/b/c", Path("new.csv"), Path(os.devnull)):
+        check_file_to_write(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,5 +1,6 @@
 """Atomic writes: files and folders that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -40,6 +41,25 @@ def write_durably(path: Path, content: bytes) -> None:
                 stream.write(content)
         else:
             _replace(Path(os.path.realpath(path)), content)
+
+
+def check_file_to_write(path: Path) -> None:
+    """Refuse a path that `write_durably` could not write, before long work is done for its content.
+
+    Args:
+        path: File to write later; its folder need not exist.
+
+    Raises:
+        OSError: It is a folder, is below a file, or its folder cannot be written; the error names the path.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if _is_stream(path):
+        return
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    code = errno.ENOTDIR if not above.is_dir() else errno.EACCES if not os.access(above, os.W_OK) else 0
+    if code:
+        raise OSError(code, os.strerror(code), str(path))
 
 
 def _replace(path: Path, content: bytes) -> None:

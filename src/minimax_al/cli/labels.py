@@ -48,15 +48,16 @@ def export(folder: CampaignFolder, out: Destination, /, format: Format = None, e
     Args:
         folder: Campaign folder.
         out: File or folder to write.
-        format: Format of the export: csv, parquet, imagefolder, coco, label-studio or masks; without it, csv, and for
-            a campaign of masks, masks.
+        format: Format of the export: csv, parquet, imagefolder, coco, label-studio or masks; without it, parquet for a
+            file of that ending, else csv, and for a campaign of masks, masks.
         escape_formulas: Put an apostrophe before cells of a CSV file that Excel would run as formulas.
     """
     from minimax_al.campaign import Campaign
+    from minimax_al.label_formats import usual_format
 
     with Campaign.open(folder) as campaign:
-        usual = "masks" if campaign.settings.task == "segmentation" else "csv"
-        done = campaign.export(format or usual, out, escape_formulas=escape_formulas)
+        chosen = format or usual_format(out, campaign.settings.task)
+        done = campaign.export(chosen, out, escape_formulas=escape_formulas)
     show(f"{done.written} labels are in {out}")
     for note in done.notes:
         show(note)

@@ -6,6 +6,7 @@ from typing import Annotated
 from minimax_al.cli.arguments import CampaignFolder, Destination, ImageFolder, Model, Strategy
 from minimax_al.cli.printing import show, show_comparison, show_status, show_test_result
 from minimax_al.cli.progress import shown_progress
+from minimax_al.durable import check_file_to_write
 from minimax_al.escaping import escape
 
 
@@ -84,14 +85,23 @@ def predict(model: Model, /, images: ImageFolder, out: Destination = Path("predi
     if model.is_file() or (model / "model.json").is_file():
         from minimax_al.deployment import load_model, predict_folder
 
-        predictions = predict_folder(load_model(model), images)
+        trained = load_model(model)
+        _check_out(out, trained.task)
+        predictions = predict_folder(trained, images)
     else:
         from minimax_al.campaign import Campaign
 
         with Campaign.open(model) as campaign:
+            _check_out(out, campaign.settings.task)
             predictions = campaign.predict(images)
     predictions.write(out)
     show(f"{len(predictions.images)} predictions are in {out}; {len(predictions.set_aside)} files were set aside")
+
+
+def _check_out(out: Path, task: str) -> None:
+    """Refuse a file of predictions that cannot be written, before they are computed."""
+    if task == "classification":
+        check_file_to_write(out)
 
 
 def evaluate(

@@ -90,7 +90,7 @@ def describe(trained: Trained) -> dict[str, Any]:
 
 
 def _load_file(path: Path) -> Trained:
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(path, "give a campaign folder, a package, or a file round-N.model.safetensors")
     try:
         if _METADATA in metadata:
             description = json.loads(metadata[_METADATA])
@@ -126,7 +126,7 @@ def load_trained(folder: Path) -> Trained:
         raise CheckpointError(
             f"{str(folder / DESCRIPTION)!r} describes no model that this version can build ({error}): train again"
         ) from error
-    tensors, _ = read_tensors(folder / WEIGHTS)
+    tensors, _ = read_tensors(folder / WEIGHTS, "restore it, or train again")
     _check_weights(folder / WEIGHTS, description.get("sha256"))
     _load_weights(trained, tensors, folder / WEIGHTS)
     return trained

@@ -58,6 +58,24 @@ def get_format(name: str, task: Task) -> Format:
     return FORMATS[name]
 
 
+def usual_format(out: Path, task: Task) -> str:
+    """Return the format of an export whose format is not given.
+
+    Args:
+        out: File or folder to write.
+        task: Kind of the labels.
+
+    Raises:
+        ConfigurationError: The file's ending is that of several formats.
+    """
+    suffix = out.suffix.lower()
+    if suffix == ".json":
+        raise ConfigurationError(f"{str(out)!r} may be coco or label-studio: say which with --format")
+    if task == "segmentation":
+        return "masks"
+    return "parquet" if suffix in {".parquet", ".pq"} else "csv"
+
+
 def read_labels(name: str, source: Path, context: Context) -> Iterator[Given]:
     """Yield the labels of a source.
 
@@ -129,4 +147,5 @@ __all__ = [
     "detect_format",
     "get_format",
     "read_labels",
+    "usual_format",
 ]

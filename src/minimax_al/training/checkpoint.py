@@ -96,8 +96,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ) from error
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path, remedy: str = "remove it to start afresh") -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return all tensors of a safetensors file, and its metadata.
+
+    Args:
+        path: Safetensors file.
+        remedy: End of the error's sentence.
 
     Raises:
         CheckpointError: The file is not a whole safetensors file.
@@ -106,9 +110,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"checkpoint {str(path)!r} cannot be read ({error}); remove it to start afresh"
-        ) from error
+        raise CheckpointError(f"checkpoint {str(path)!r} cannot be read ({error}); {remedy}") from error
 
 
 def check_tensors(path: Path) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from minimax_al.campaign.store.schema import labels
 from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
+from minimax_al.label_formats import usual_format
 from minimax_al.label_formats.coco import region
 
 from ...support.fakes import random_image  # noqa: TID252 - the same images
@@ -220,6 +221,27 @@ def test_a_list_of_tasks_is_recognised_in_every_encoding(campaign, tmp_path, enc
     path.write_bytes((start + json.dumps([task(result=result)])).encode(encoding))
     assert campaign.import_labels(path).format == "label-studio"
     assert campaign.labels() == {"a/000.png": "cat"}
+
+
+def test_a_prefix_that_no_name_has_is_not_said_to_be_left_out(campaign, write):
+    assert campaign.import_labels(write("x.csv", "path,label\na/000.png,cat\n"), strip_prefix="zzz/").notes == ()
+    found = campaign.import_labels(write("y.csv", "path,label\nzzz/b/001.png,cat\n"), strip_prefix="zzz/")
+    assert found.notes == ("The names begin with 'zzz/', which the campaign's paths do not have: it was left out.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "expected"),
+    [
+        ("x.csv", "classification", "csv"),
+        ("x.PARQUET", "classification", "parquet"),
+        ("x", "classification", "csv"),
+        ("x", "segmentation", "masks"),
+    ],
+)
+def test_an_exports_format_follows_its_ending(name, task, expected):
+    assert usual_format(Path(name), task) == expected
+    with pytest.raises(ConfigurationError, match=r"x\.json' may be coco or label-studio: say which with --format"):
+        usual_format(Path("x.json"), task)
 
 
 def test_tables_of_tabs_have_their_own_ending_and_pipes_are_named(campaign, write, tmp_path):

@@ -74,9 +74,12 @@ def test_from_the_first_label_to_a_package(make_coloured, tmp_path):
     assert "change the model in another way than the other picks" in chosen.reason
     for pick in picks:
         campaign.label(pick.item, class_of(pick.path), author="ann")
+    (campaign.folder / "checkpoints/of the user").mkdir()
     assert campaign.status().model.labels_since == 6
     assert 0 <= campaign.train("entropy").agreement <= 1
-    assert len(list((campaign.folder / "checkpoints").iterdir())) == 1
+    kept = {path.name for path in (campaign.folder / "checkpoints").iterdir()}
+    assert "of the user" in kept
+    assert len(kept) == 2
     predictions = campaign.predict(campaign.images)
     assert len(predictions.images) == 30
     page = campaign.report().read_text()

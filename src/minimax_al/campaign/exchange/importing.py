@@ -206,7 +206,7 @@ def _event(item: int, answer: Answer, classes: Classes, ids: Mapping[str, int], 
 def _notes(reading: _Reading, overruled: int, class_names: Sequence[str]) -> Iterator[str]:
     """Yield sentences about what should be known of an import."""
     answers = reading.answers
-    if reading.lookup.prefix:
+    if reading.lookup.has_stripped:
         yield (
             f"The names begin with {reading.lookup.prefix!r}, which the campaign's paths do not have: it was left out."
         )

@@ -59,8 +59,9 @@ class Lookup:
         strip_prefix: Start of all names that the campaign's paths do not have.
 
     Attributes:
-        prefix: Start of the names that was left out; without `strip_prefix`, the first one that made a name fit, such
-            as "images/" or the path of the images' folder on another computer.
+        prefix: Start of the names to leave out; without `strip_prefix`, the first one that made a name fit, such as
+            "images/" or the path of the images' folder on another computer.
+        has_stripped: Whether a name fitted without the prefix alone.
         guesses: Whether an error about an unknown name suggests the nearest known name, which takes a while.
     """
 
@@ -68,6 +69,7 @@ class Lookup:
         self.images = images
         self.prefix = strip_prefix
         self.guesses = True
+        self.has_stripped = False
         self._connection = connection
         self._root = Path(os.path.realpath(images)) if isinstance(images, Path) else None
         self._infers_prefix = not strip_prefix
@@ -83,6 +85,7 @@ class Lookup:
             found = self._of_stem(given)
         if found is None and not given.by_content:
             found = self._without_prefix(given)
+            self.has_stripped |= found is not None
         if found is None:
             raise DataError(self._why_not(given))
         return found

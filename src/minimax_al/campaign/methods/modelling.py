@@ -18,6 +18,7 @@ from minimax_al.campaign.progress.status import (
 )
 from minimax_al.campaign.progress.team import Team, agreement_sentences, read_team
 from minimax_al.data.locations.location import locate
+from minimax_al.durable import check_file_to_write
 from minimax_al.strategies.usual import check_training
 from minimax_al.vocabulary import Progress
 
@@ -163,9 +164,12 @@ class Modelling(ClassEditing):
             CampaignError: No model was trained yet.
             DataError: The test set has no usable image, or a label that the model does not know.
             ConfigurationError: Masks are missing, or given in a campaign of classes.
+            OSError: The file for the predictions cannot be written; nothing was measured.
         """
         from minimax_al.campaign.package.own_test_set import evaluate_test_set, write_predictions  # noqa: PLC0415 - torch
 
+        if out is not None:
+            check_file_to_write(Path(out))
         run = self.model().run
         truth = None if masks is None else Path(masks)
         result, predictions = evaluate_test_set(self.context, self._trained(run), Path(images), truth)

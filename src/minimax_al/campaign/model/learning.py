@@ -1,5 +1,6 @@
 """Training on a campaign's labels, and choosing with the trained models. Loads torch."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -48,6 +49,9 @@ from minimax_al.networks import TaskModel
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation
 from minimax_al.vocabulary import Progress
+
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
+"""Name of a folder of checkpoints."""
 
 StartCallback = Callable[[str, int, int], None]
 """Callback before a training, with the strategy, the number of labels to train on and of those held out."""
@@ -214,7 +218,7 @@ class Session(FittedLabels):
         if kept is None or not kept.parent.is_dir():
             return
         for folder in kept.parent.iterdir():
-            if folder != kept:
+            if folder != kept and _FINGERPRINT.fullmatch(folder.name):  # others are not this campaign's
                 shutil.rmtree(folder, ignore_errors=True)
 
 
