@@ -173,7 +173,7 @@ from minimax_al.web import job
 def run(*_):
     print("to standard error")
     os.write(1, b"to standard error, \\xff\\n")
-    job._tell(_[-1], training="minimax", epoch=1, epochs=2)
+    job.tell(_[-1], training="minimax", epoch=1, epochs=2)
     threading.Event().wait()
 job.run = run
 job.main()
@@ -187,7 +187,8 @@ def test_a_job_ends_after_its_server_was_killed():
     ) as process:
         process.stdin.write(order)
         process.stdin.flush()
-        assert b"minimax" in process.stdout.readline()
+        assert json.loads(process.stdout.readline()) == {"training": "minimax", "epoch": 1, "epochs": 2}
+        assert process.poll() is None
         process.stdin.close()
         assert process.wait(timeout=30) == 1
 
@@ -251,10 +252,10 @@ def do(campaign, monkeypatch, capsys):
     """Run a job in this process, and return its exit status and its messages."""
 
     def call(**order):
-        monkeypatch.setattr("minimax_al.web.job.end_with_input", lambda: None)
+        monkeypatch.setattr("minimax_al.web.child.end_with_input", lambda: None)
         monkeypatch.setattr("sys.argv", ["job", str(campaign.folder)])
         monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"storage": None, **order})))
-        monkeypatch.setattr("minimax_al.web.job.reserve_output", lambda: sys.stdout)
+        monkeypatch.setattr("minimax_al.web.child.reserve_output", lambda: sys.stdout)
         status = job.main()
         return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

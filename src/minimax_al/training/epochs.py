@@ -157,11 +157,7 @@ def run_epochs(
         "identity": identity,
         "start": _start_of(training) if checkpoint else None,
     }
-    history = ranks.together(lambda: _resume(whose, training, checkpoint))
-    if len(set(ranks.share(len(history)))) > 1:
-        raise CheckpointError(
-            f"not all ranks see checkpoint {str(checkpoint)!r}: its folder must be shared by all nodes"
-        )
+    history = _resume_together(whose, training, checkpoint, ranks)
     # Global draws (dropout, an autoencoder's noise) are not shared out: each rank draws its own.
     own = ("rank", ranks.rank) if ranks.rank else ()
     for network in training.networks.values():
@@ -182,11 +178,7 @@ def run_epochs(
             log(history[-1], plan[epoch])
         done = epoch + 1
         if checkpoint and (done % settings.checkpoint_every == 0 or done == epochs):
-            if ranks.rank == 0:
-                save_checkpoint(
-                    checkpoint, training.networks, training.optimizers, {"whose": whose, "history": history}
-                )
-            ranks.share(done)  # Barrier: every rank waits until the checkpoint is written.
+            _save_together(checkpoint, training, {"whose": whose, "history": history}, ranks)
         if progress and ranks.rank == 0:
             progress(name, done, epochs, "epochs")
     return history
@@ -236,6 +228,29 @@ def _means(losses: list[Mapping[str, Tensor]], name: str, epoch: int) -> dict[st
                 "lower the learning rate, or train in fp32 if this was bf16"
             )
     return means
+
+
+def _save_together(checkpoint: Path, training: Training, state: dict[str, Any], ranks: Ranks) -> None:
+    """Write a checkpoint on rank 0; a collective."""
+    if ranks.rank == 0:
+        save_checkpoint(checkpoint, training.networks, training.optimizers, state)
+    ranks.share(None)  # Barrier: every rank waits until the checkpoint is written.
+
+
+def _resume_together(
+    whose: dict[str, Any], training: Training, checkpoint: Path | None, ranks: Ranks
+) -> list[dict[str, float]]:
+    """Restore the networks from a checkpoint, and return the losses of its epochs; a collective.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged or of another training, or not all ranks see it.
+    """
+    history = ranks.together(lambda: _resume(whose, training, checkpoint))
+    if len(set(ranks.share(len(history)))) > 1:
+        raise CheckpointError(
+            f"not all ranks see checkpoint {str(checkpoint)!r}: its folder must be shared by all nodes"
+        )
+    return history
 
 
 def _resume(whose: dict[str, Any], training: Training, checkpoint: Path | None) -> list[dict[str, float]]:

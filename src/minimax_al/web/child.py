@@ -9,10 +9,13 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Thread
 from typing import Any, TextIO
 
 from minimax_al.campaign import Campaign
+from minimax_al.errors import MinimaxALError
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,33 @@ def start_child(command: Sequence[str], campaign: Campaign, order: Mapping[str, 
     except BrokenPipeError:  # it has ended already; its reader reports that
         _log.warning("a process of the server ended before it had its order")
     return process
+
+
+def run_as_child(work: Callable[[Path, str | None, Mapping[str, Any], TextIO], str | None]) -> int:
+    """Run work in this child process by the order on standard input, and report how it ends.
+
+    Args:
+        work: Function of the campaign folder, the URL of the database with its password (None for the one in the
+            folder), the order, and the stream for reports; it returns the result as a sentence, None for none.
+
+    Returns:
+        0 on success, 1 if the work is not possible.
+    """
+    order = json.loads(sys.stdin.readline())
+    storage = order.pop("storage")
+    Thread(target=end_with_input, daemon=True).start()
+    out = reserve_output()
+    try:
+        message = work(Path(sys.argv[1]), storage, order, out)
+    except MinimaxALError as error:
+        tell(out, state="failed", message=str(error))
+        return 1
+    except Exception as error:
+        tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
+        raise
+    if message is not None:
+        tell(out, state="done", message=message)
+    return 0
 
 
 def tell(out: TextIO, **told: Any) -> None:  # noqa: ANN401 - values that JSON can hold

@@ -4,35 +4,19 @@ It writes lines of JSON: each finished epoch, then the result. When its input cl
 ends too; the next training resumes an interrupted one.
 """
 
-import json
 import sys
 from pathlib import Path
-from threading import Thread
 from typing import TextIO
 
 from minimax_al.campaign import Campaign
-from minimax_al.errors import MinimaxALError
 from minimax_al.vocabulary import Progress
-from minimax_al.web.child import end_with_input, reserve_output, tell
+from minimax_al.web.child import run_as_child, tell
 from minimax_al.web.models import JobOrder
 
 
 def main() -> int:
     """Run the job of the order; return 0 on success and 1 on failure."""
-    order = json.loads(sys.stdin.readline())
-    storage = order.pop("storage")
-    Thread(target=end_with_input, daemon=True).start()
-    out = reserve_output()
-    try:
-        message = run(Path(sys.argv[1]), storage, JobOrder.model_validate(order), out)
-    except MinimaxALError as error:
-        tell(out, state="failed", message=str(error))
-        return 1
-    except Exception as error:
-        tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
-        raise
-    tell(out, state="done", message=message)
-    return 0
+    return run_as_child(lambda folder, storage, order, out: run(folder, storage, JobOrder.model_validate(order), out))
 
 
 def run(folder: Path, storage: str | None, order: JobOrder, out: TextIO) -> str:

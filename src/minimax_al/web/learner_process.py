@@ -4,22 +4,20 @@ The options come as JSON on standard input. The process writes lines of JSON abo
 input closes. It computes at low priority, on half of the processors, so that the page stays quick.
 """
 
-import json
 import logging
 import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, Thread, get_native_id
+from threading import Event, get_native_id
 from typing import TextIO
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.cores import available_cores
-from minimax_al.errors import MinimaxALError
 from minimax_al.live.lock import learner_alone
-from minimax_al.web.child import end_with_input, reserve_output, tell
+from minimax_al.web.child import run_as_child, tell
 
 NICENESS = 10
 _STANDBY_SECONDS = 1.0
@@ -27,19 +25,7 @@ _STANDBY_SECONDS = 1.0
 
 def main() -> int:
     """Learn until standard input closes; return 1 if that is not possible."""
-    order = json.loads(sys.stdin.readline())
-    storage = order.pop("storage")
-    Thread(target=end_with_input, daemon=True).start()
-    out = reserve_output()
-    try:
-        learn(Path(sys.argv[1]), storage, LiveOptions(**order), out)
-    except MinimaxALError as error:
-        tell(out, state="failed", message=str(error))
-        return 1
-    except Exception as error:
-        tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
-        raise
-    return 0
+    return run_as_child(lambda folder, storage, order, out: learn(folder, storage, LiveOptions(**order), out))
 
 
 def learn(folder: Path, storage: str | None, options: LiveOptions, out: TextIO, stop: Event | None = None) -> None:

@@ -3,40 +3,46 @@
 It reads the order as JSON from standard input and writes lines of JSON, as `minimax_al.web.job` does.
 """
 
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from threading import Thread
+from typing import Any, TextIO
 
 from minimax_al.campaign import Campaign
-from minimax_al.errors import MinimaxALError
 from minimax_al.exploring.explorer import Explorer
 from minimax_al.exploring.projection import MapMethod, write_map
-from minimax_al.web.child import end_with_input, reserve_output, tell
+from minimax_al.web.child import run_as_child, tell
 
 
 def main() -> int:
     """Compute the map of the order; return 0 on success and 1 on failure."""
-    order = json.loads(sys.stdin.readline())
-    Thread(target=end_with_input, daemon=True).start()
-    out = reserve_output()
+    return run_as_child(compute)
+
+
+def compute(folder: Path, storage: str | None, order: Mapping[str, Any], out: TextIO) -> str:
+    """Compute and store a map.
+
+    Args:
+        folder: Campaign folder.
+        storage: URL of the database with its password; None for the one in the folder.
+        order: Order, of which `method` is the method of the map.
+        out: Stream for progress.
+
+    Returns:
+        The result, in one sentence.
+
+    Raises:
+        MinimaxALError: The map cannot be computed.
+    """
     method: MapMethod = order["method"]
 
     def progress(what: str, done: int, total: int, unit: str) -> None:
         tell(out, training=what, epoch=done, epochs=total, unit=unit)
 
-    try:
-        with Campaign.open(Path(sys.argv[1]), order["storage"]) as campaign:
-            found = Explorer(campaign.context).compute_map(method, progress)
-            write_map(campaign.folder, method, found)
-    except MinimaxALError as error:
-        tell(out, state="failed", message=str(error))
-        return 1
-    except Exception as error:
-        tell(out, state="failed", message=f"{type(error).__name__}: {error}; see the server's log")
-        raise
-    tell(out, state="done", message=f"the map shows {len(found.items):,} images")
-    return 0
+    with Campaign.open(folder, storage) as campaign:
+        found = Explorer(campaign.context).compute_map(method, progress)
+        write_map(campaign.folder, method, found)
+    return f"the map shows {len(found.items):,} images"
 
 
 if __name__ == "__main__":

@@ -128,36 +128,44 @@ def import_labels(
                 source, Context(task, class_names, context.images, context.masks, lookup.size_of, shown=shown)
             )
             reading.read(given, len(class_names), author)
-            overruled = reading.answers.settle(problems)
+            outcome = _outcome(reading, shown, name, class_names)
             answers = reading.answers.of
-            find_classes(answers.values(), class_names, problems, create=create_classes)
-            problems.check()
-            if not answers:
-                raise DataError(f"{str(shown)!r} has no labels: nothing was imported")
-            outcome = Import(
-                str(shown),
-                name,
-                0,
-                0,
-                0,
-                (),
-                notes=tuple(_notes(reading, overruled, class_names if name == "masks" else ())),
-            )
+            classes = _checked_classes(answers, class_names, problems, create=create_classes)
             if check:
-                classes = find_classes(answers.values(), class_names, problems, create=create_classes)
                 plan = _plan(connection, answers, classes, now)
                 return replace(plan.counted(outcome), new_classes=classes.new, is_check=True)
         for mask in {answer.mask for of_image in answers.values() for answer in of_image if answer.mask is not None}:
             context.masks.admit(mask, room)
     with context.store.writing() as connection:
         # Classes may have changed meanwhile.
-        classes = find_classes(answers.values(), list(class_ids(connection)), problems, create=create_classes)
-        problems.check()
+        classes = _checked_classes(answers, list(class_ids(connection)), problems, create=create_classes)
         add_classes(connection, classes.new)
         plan = _plan(connection, answers, classes, now)
         record_superseded(connection, plan.earlier, now)
         take(connection, plan.events, context.settings)
     return replace(plan.counted(outcome), new_classes=classes.new)
+
+
+def _outcome(reading: _Reading, shown: Path, format_name: str, class_names: Sequence[str]) -> Import:
+    """Settle several labels of one image, and return the outcome without its counts."""
+    overruled = reading.answers.settle(reading.problems)
+    notes = tuple(_notes(reading, overruled, class_names if format_name == "masks" else ()))
+    return Import(str(shown), format_name, added=0, changed=0, unchanged=0, new_classes=(), notes=notes)
+
+
+def _checked_classes(
+    answers: Mapping[int, Sequence[Answer]], class_names: Sequence[str], problems: Problems, *, create: bool
+) -> Classes:
+    """Return the classes of answers, by item id.
+
+    Raises:
+        DataError: A label is wrong, or the source has none.
+    """
+    classes = find_classes(answers.values(), class_names, problems, create=create)
+    problems.check()
+    if not answers:
+        raise DataError(f"{str(problems.source)!r} has no labels: nothing was imported")
+    return classes
 
 
 class _Plan(NamedTuple):

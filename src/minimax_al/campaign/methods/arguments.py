@@ -32,8 +32,12 @@ def as_items(given: Any) -> list[Item]:  # noqa: ANN401 - any value, or any coll
     return [_as_item(value) for value in given]
 
 
-def find_items(connection: Connection, given: Sequence[Item]) -> list[int]:
+def find_items(connection: Connection, given: Item | Sequence[Item]) -> list[int]:
     """Return the ids of images given by id or by path.
+
+    Args:
+        connection: Connection.
+        given: Image or images, as `as_items` accepts them.
 
     Raises:
         DataError: An image does not exist.

@@ -278,8 +278,8 @@ class Labelling(Reading):
         **options: Unpack[AnswerOptions],
     ) -> list[int]:
         """Record an answer; if `mask` is a function of the transaction, `body` identifies the request."""
-        judge = MaskJudge.of(self.context)
-        body = (kind, as_items(given), class_name, *((mask,) if body is None else body))
+        judge, images = MaskJudge.of(self.context), as_items(given)
+        body = (kind, images, class_name, *((mask,) if body is None else body))
         if options.get("origin") == BULK:  # other origins leave the digest of older versions
             body = (*body, BULK)
 
@@ -290,7 +290,7 @@ class Labelling(Reading):
                 def change() -> list[int]:
                     return answer(
                         connection,
-                        find_items(connection, as_items(given)),
+                        find_items(connection, images),
                         kind,
                         author,
                         settings=self.settings,

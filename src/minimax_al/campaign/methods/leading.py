@@ -13,7 +13,7 @@ from minimax_al.campaign.masks.renumbering import (
     renumbered_mask,
     rewriting,
 )
-from minimax_al.campaign.methods.arguments import Item, as_items, find_items
+from minimax_al.campaign.methods.arguments import Item, find_items
 from minimax_al.campaign.methods.labelling import Labelling
 from minimax_al.campaign.opinions.mask_opinions import load_as_of_today
 from minimax_al.campaign.opinions.second_opinions import Opinion, mask_of_opinion
@@ -40,7 +40,7 @@ class Leading(Labelling):
             The number of images kept: those that wait in the open round and that no person holds.
         """
         with self.store.writing() as connection:
-            return lend(connection, find_items(connection, as_items(items)), tool, self.lease_clock())
+            return lend(connection, find_items(connection, items), tool, self.lease_clock())
 
     def recall(self, number: int | None = None) -> int:
         """Recall all lent images of the open round, to lease them here again; return their number.

@@ -19,6 +19,7 @@ from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.data import Augmentation, Dataset
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import TaskModel
+from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.training import Recipe, Round, Runtime, TaskSettings
 from minimax_al.training.batch_norm import BATCH_NORM
 from minimax_al.training.preprocessed_images import PreprocessedImages
@@ -58,42 +59,53 @@ def finetuned_model(
             "train with the recipe 'finetune'"
         )
     encoder = load_source(context.settings.features)
-    images = PreprocessedImages(
-        [context.images / known.path for known in labelled], [known.path for known in labelled], encoder.preprocessing
-    )
-    targets = torch.tensor([known.target for known in labelled])
-    nothing = torch.empty(0, dtype=torch.int64)
-    dataset = Dataset(
-        name="campaign",
-        task="classification",
-        class_names=tuple(class_names),
-        train=images,
-        train_targets=targets,
-        test=images.subset(nothing),
-        test_targets=nothing,
-        mean=encoder.preprocessing.mean,
-        std=encoder.preprocessing.std,
-    )
-    recipe = read_recipe(context.settings)
-    recipe = Recipe(augmentation=Augmentation(flip=True), task=SETTINGS, runtime=recipe.runtime)
-    round_ = Round(
-        dataset=dataset,
-        targets=targets,
-        labelled=torch.arange(len(targets)),
-        unlabelled=nothing,
-        recipe=recipe,
-        runtime=Runtime(recipe.runtime),
-        seed=context.settings.seed,
-        progress=progress,
-    )
+    round_ = _round_of(context, _dataset_of(context, class_names, labelled, encoder.preprocessing), progress)
     model = whole_model(encoder.network, len(class_names), head_on_features)
     training = FineTuning(model, SETTINGS, round_.runtime)
 
     def batches(epoch: int, steps: int) -> Iterator[tuple[Tensor, ...]]:
         return round_.labelled_batches("finetune", SETTINGS.batch_size, epoch, steps)
 
-    round_.train("finetune", training, SETTINGS, steps=SETTINGS.steps(len(targets)), batches=batches)
+    round_.train("finetune", training, SETTINGS, steps=SETTINGS.steps(len(labelled)), batches=batches)
     return model.cpu().eval()
+
+
+def _dataset_of(
+    context: CampaignContext,
+    class_names: Sequence[str],
+    labelled: Sequence[LabelledImage],
+    preprocessing: Preprocessing,
+) -> Dataset:
+    """Return the labelled images as an encoder sees them, as a data set without test images."""
+    paths = [known.path for known in labelled]
+    images = PreprocessedImages([context.images / path for path in paths], paths, preprocessing)
+    nothing = torch.empty(0, dtype=torch.int64)
+    return Dataset(
+        name="campaign",
+        task="classification",
+        class_names=tuple(class_names),
+        train=images,
+        train_targets=torch.tensor([known.target for known in labelled]),
+        test=images.subset(nothing),
+        test_targets=nothing,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+    )
+
+
+def _round_of(context: CampaignContext, dataset: Dataset, progress: Progress | None) -> Round:
+    """Return a round in which all training images of a data set have labels."""
+    recipe = Recipe(augmentation=Augmentation(flip=True), task=SETTINGS, runtime=read_recipe(context.settings).runtime)
+    return Round(
+        dataset=dataset,
+        targets=dataset.train_targets,
+        labelled=torch.arange(len(dataset.train_targets)),
+        unlabelled=torch.empty(0, dtype=torch.int64),
+        recipe=recipe,
+        runtime=Runtime(recipe.runtime),
+        seed=context.settings.seed,
+        progress=progress,
+    )
 
 
 class FineTuning(TaskTraining):

@@ -1,1 +1,1 @@
-"""Rounds of labelling: choice of images, leases to annotators, answers, and the hold-out set."""
+"""Rounds of labelling: candidates, picks, filters of the pool, and the state of live labelling."""

@@ -1,1 +1,1 @@
-"""Durable state of a campaign: its database, the label history, the classes."""
+"""Durable state of a campaign: its database, the label history, idempotency keys."""
