@@ -195,6 +195,20 @@ def test_hashes_that_are_known_are_not_computed(pool, encoder, tmp_path, monkeyp
     assert extract_features(files, tmp_path, encoder, SETTINGS).computed == 0
 
 
+def test_the_network_does_not_run_for_batches_without_a_readable_image(own_pool, encoder, tmp_path):
+    calls = []
+    encoder.network.register_forward_hook(lambda *_: calls.append(1))
+    before = embed_folder(own_pool, tmp_path / "one", encoder, SETTINGS)
+    runs = len(calls)
+    (own_pool / "z").mkdir()
+    for i in range(12):
+        (own_pool / f"z/{i:02d}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes([i] * 50))
+    after = embed_folder(own_pool, tmp_path / "two", encoder, SETTINGS)
+    assert len(calls) == 2 * runs
+    assert after.images == before.images
+    assert {entry.path for entry in after.set_aside} >= {f"z/{i:02d}.png" for i in range(12)}
+
+
 def test_a_file_that_changes_during_reading_is_set_aside(own_pool, encoder, tmp_path, monkeypatch):
     original = encoding.signature
     with monkeypatch.context() as patched:

@@ -1,3 +1,8 @@
+import importlib
+import importlib.util
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -147,3 +152,13 @@ def test_images_are_resident_on_the_learners_device(round_, monkeypatch):
     learner = ActiveLearner(round_.dataset, "mal", round_.recipe)
     assert places == [CPU, CPU]
     assert learner.dataset.train is round_.dataset.train
+
+
+def test_torchmetrics_is_hidden_from_the_importing_thread_alone(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torchmetrics", raising=False)
+    with ThreadPoolExecutor(1) as other, runtime._without_torchmetrics():
+        with pytest.raises(ImportError, match="torchmetrics is not needed here"):
+            importlib.import_module("torchmetrics")
+        assert importlib.util.find_spec("json") is not None
+        assert other.submit(importlib.util.find_spec, "torchmetrics").result() is not None
+    assert importlib.util.find_spec("torchmetrics") is not None

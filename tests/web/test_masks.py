@@ -13,20 +13,21 @@ from minimax_al.campaign.masks.drafts import DRAFTS, Draft, DraftFiles
 from minimax_al.data.masks.mask_store import MaskFiles
 from minimax_al.data.masks.superpixels import MOST_PIXELS, REGIONS, SuperpixelFiles, find_superpixels
 from minimax_al.errors import CampaignError
+from minimax_al.web import pixels
 from minimax_al.web.roles import Tokens
 
 
-def png(pixels, mode=None):
+def png(values, mode=None):
     file = io.BytesIO()
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(values)
     (image if mode is None else image.convert(mode)).save(file, format="PNG")
     return file.getvalue()
 
 
 def rgba(alpha, blue=0):
-    pixels = np.zeros((16, 20, 4), dtype=np.uint8)
-    pixels[..., 2], pixels[..., 3] = blue, alpha
-    return png(pixels)
+    values = np.zeros((16, 20, 4), dtype=np.uint8)
+    values[..., 2], values[..., 3] = blue, alpha
+    return png(values)
 
 
 @pytest.fixture
@@ -299,6 +300,33 @@ def test_classes_that_change_between_check_and_transaction_renumber_the_mask(bir
     campaign.label_mask(1, numbers_of(DRAWN_NAMES, NAMES), "ann")
     (name,) = campaign.labels().values()
     assert (np.array(campaign.classes)[campaign.masks.load(name)] == DRAWN_NAMES).all()
+
+
+@pytest.mark.parametrize("kind", ["label", "draft"])
+def test_a_map_names_the_classes_of_its_numbers_even_if_they_change_while_it_is_read(birds, monkeypatch, kind):
+    campaign, client = birds
+    ids, drawn, read = dict(campaign.class_ids), numbers_of(DRAWN_NAMES, NAMES), pixels._map_of
+    if kind == "draft":
+        client.put(
+            "/api/drafts/1", params={"author": "ann", "at": 5, "class_id": list(ids.values())}, content=png(drawn)
+        )
+    else:
+        campaign.label_mask(1, drawn, "ann")
+
+    def change_then_answer(*given):
+        found = read(*given)
+        if campaign.classes == tuple(NAMES):
+            campaign.reorder_classes(["sky", "bird", "ground"])
+        return found
+
+    monkeypatch.setattr(pixels, "_map_of", change_then_answer)
+    answer = client.get(f"/api/pixels/1/{kind}?author=ann")
+    named = {str(identity): name for name, identity in ids.items()}
+    shown = np.array([named[one] for one in answer.headers["Class-Ids"].split(",")])[map_of(answer)]
+    assert (shown == DRAWN_NAMES).all()
+    monkeypatch.setattr(pixels, "_map_of", read)
+    known = {"If-None-Match": answer.headers["ETag"]}
+    assert client.get(f"/api/pixels/1/{kind}?author=ann", headers=known).status_code == 304
 
 
 def test_one_class_of_a_mask_can_be_shown_alone(masks):

@@ -111,6 +111,7 @@ class Encoding:
         self.settings = settings
         self.device = device
         self.preprocessing = encoder.preprocessing
+        self._width = encoder.network.out_features
         self.network = encoder.network.eval().to(device).to(memory_format=torch.channels_last)
         self.on_cpu = device.type == "cpu"
         self.batch_size = settings.batch_size or (16 if self.on_cpu else 256)
@@ -188,6 +189,8 @@ class Encoding:
 
     def _encode(self, decoded: "_Decoded") -> Encoded:
         count = len(decoded.faults)
+        if None not in decoded.faults:  # no image of the batch could be decoded: the network would see blank squares
+            return Encoded(np.zeros((count, self._width), dtype=np.float16), decoded.faults)
         vectors = self._forward(decoded.pixels)[:count].float().to("cpu", torch.float16)
         finite, empty = vectors.isfinite().all(dim=1).tolist(), (vectors == 0).all(dim=1).tolist()
         faults = [

@@ -5,9 +5,11 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -195,18 +197,28 @@ def _float64_by_default() -> Iterator[None]:
 
 @contextmanager
 def _without_torchmetrics() -> Iterator[None]:
-    """Hide torchmetrics inside the block unless it is imported already.
+    """Hide torchmetrics from this thread inside the block, unless it is imported already.
 
     Fabric imports it to compare its version, which takes 3 s where it is installed; this package does not use it.
     """
-    if "torchmetrics" in sys.modules:
-        yield
-        return
-    sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # an import raises ImportError then
+    hidden = _Hidden()
+    sys.meta_path.insert(0, hidden)
     try:
         yield
     finally:
-        del sys.modules["torchmetrics"]
+        sys.meta_path.remove(hidden)
+
+
+class _Hidden(MetaPathFinder):
+    """Finder that hides torchmetrics from the thread that created it; other threads import it meanwhile."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+        """Raise the error of a missing package for torchmetrics; leave every other import to the next finder."""
+        if fullname == "torchmetrics" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{fullname} is not needed here", name=fullname)
 
 
 def _cluster(devices: int, *, several: bool) -> "ClusterEnvironment | None":

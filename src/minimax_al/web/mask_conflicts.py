@@ -14,8 +14,9 @@ from minimax_al.vocabulary import IGNORED
 from minimax_al.web.colours import as_heat, in_class_colours
 from minimax_al.web.idempotency import RequestKey
 from minimax_al.web.images import KnownTag, decoded, has_tag, image_files, unchanged
+from minimax_al.web.masks import class_numbers
 from minimax_al.web.models import Answered, Author, ItemId, ReplaceDecision, Request
-from minimax_al.web.pixels import PIXELS, Encodings, as_map
+from minimax_al.web.pixels import PIXELS, Encodings, as_map, with_class_ids
 from minimax_al.web.refusals import declared, meanwhile, not_found
 from minimax_al.web.roles import ManagerOnly
 from minimax_al.web.state import State, TheCampaign, TheState
@@ -42,10 +43,12 @@ async def opinion(
     """Return the class numbers of one annotator's mask, row by row, one byte each."""
 
     def read(state: State, item: int, known: str | None) -> Response:
-        tag = f'"{state.campaign.opinion_version(item, which)}"'
+        version = state.campaign.opinion_version(item, which)
+        tag = f'"{version}-{"-".join(map(str, class_numbers(state.campaign)))}"'
         if has_tag(known, tag):
             return unchanged(tag)
-        return as_map(state.campaign.opinion_mask(item, which), known, encodings or "", tag)
+        values, ids = with_class_ids(state.campaign, lambda: state.campaign.opinion_mask(item, which))
+        return as_map(values, known, encodings or "", tag, ids)
 
     return await decoded(state, read, item, known)
 

@@ -2,7 +2,8 @@
 
 import gzip
 import hashlib
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from fastapi import APIRouter, Header, Query
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from numpy.typing import NDArray
 from PIL import Image
 
+from minimax_al.campaign import Campaign
 from minimax_al.campaign.images.views import ViewKind
 from minimax_al.data.decoding.decode import read_size
 from minimax_al.data.masks.superpixels import Grain
@@ -36,6 +38,11 @@ PixelKind = Literal[
     "label", "prediction", "entropy", "draft", "superpixels-fine", "superpixels-medium", "superpixels-coarse"
 ]
 """Maps of an image's pixels."""
+
+_NUMBERED = ("label", "prediction", "draft")
+"""Maps of class numbers."""
+
+Read = TypeVar("Read")
 
 router = APIRouter(tags=["masks"], responses=declared(400, 404, 422))
 Encodings = Annotated[str | None, Header(alias="Accept-Encoding")]
@@ -71,7 +78,11 @@ PIXELS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         "headers": {
-            "Pixels-Size": {"description": "WIDTHxHEIGHT of the map", "schema": {"type": "string"}, "required": True}
+            "Pixels-Size": {"description": "WIDTHxHEIGHT of the map", "schema": {"type": "string"}, "required": True},
+            "Class-Ids": {
+                "description": "Ids of the classes in the order of their numbers, for a map of class numbers",
+                "schema": {"type": "string"},
+            },
         },
         "description": "Values row by row, one byte each; two (little-endian) for superpixels",
     },
@@ -102,7 +113,10 @@ async def pixels(
         canvas = find_canvas(state.campaign, item)
         if kind == "label":
             check_shown(state.campaign, item, role, author)
-        return as_map(_map_of(state, item, canvas, kind, author), known, encodings or "")
+        if kind not in _NUMBERED:
+            return as_map(_map_of(state, item, canvas, kind, author), known, encodings or "")
+        values, ids = with_class_ids(state.campaign, lambda: _map_of(state, item, canvas, kind, author))
+        return as_map(values, known, encodings or "", class_ids=ids)
 
     return await decoded(state, read, item, known)
 
@@ -132,7 +146,27 @@ def _map_of(state: State, item: int, canvas: Canvas, kind: PixelKind, author: st
         return np.asarray(image)
 
 
-def as_map(values: NDArray[Any], known: str | None, encodings: str, tag: str | None = None) -> Response:
+def with_class_ids(campaign: Campaign, read: Callable[[], Read]) -> tuple[Read, list[int]]:
+    """Return what `read` returns, and the ids of the classes at that moment, in the order of their numbers.
+
+    Args:
+        campaign: Campaign.
+        read: Function that reads class numbers; repeated if the classes change meanwhile.
+    """
+    while True:
+        ids = class_numbers(campaign)
+        found = read()
+        if class_numbers(campaign) == ids:
+            return found, ids
+
+
+def as_map(
+    values: NDArray[Any],
+    known: str | None,
+    encodings: str,
+    tag: str | None = None,
+    class_ids: Sequence[int] | None = None,
+) -> Response:
     """Return a map of pixels as an answer.
 
     Args:
@@ -140,12 +174,16 @@ def as_map(values: NDArray[Any], known: str | None, encodings: str, tag: str | N
         known: ETag of the copy in the browser.
         encodings: Encodings that the browser accepts.
         tag: ETag of the map; None for that of its content.
+        class_ids: Ids of the classes in the order of their numbers in the map; None for other values.
     """
     content = np.ascontiguousarray(values).tobytes()
-    tag = tag or f'"{hashlib.sha256(content).hexdigest()}"'
+    ids = "" if class_ids is None else ",".join(map(str, class_ids))
+    tag = tag or f'"{hashlib.sha256(content + ids.encode()).hexdigest()}"'
     if has_tag(known, tag):
         return unchanged(tag)
     headers = {"ETag": tag, "Pixels-Size": f"{values.shape[1]}x{values.shape[0]}", "Vary": "Accept-Encoding"}
+    if class_ids is not None:
+        headers["Class-Ids"] = ids
     if takes_gzip(encodings):
         content = gzip.compress(content, compresslevel=1, mtime=0)
         headers["Content-Encoding"] = "gzip"

@@ -120,19 +120,20 @@ export const putMask = (author, item, file, { key, ifWaiting, replaces, decides 
 
 /** Size, content and layers of an image to draw on, for an annotator. */
 export const getDrawing = (item, author) => get(`api/drawing/${item}?${new URLSearchParams({ author })}`);
-/** A map of an image's pixels: { width, height, pixels }; kind "label", "prediction", "entropy", "draft" or "superpixels-…". */
+/** A map of an image's pixels: { width, height, pixels, classIds }, the ids in the order of the numbers, or null; kind "label", "prediction", "entropy", "draft" or "superpixels-…". */
 export async function getPixels(item, kind, author) {
   const query = author === undefined ? "" : `?${new URLSearchParams({ author })}`;
   return asMap(await getBinary(`api/pixels/${item}/${kind}${query}`));
 }
 
-/** One of the two masks of a conflict, "first" or "second": { width, height, pixels }. */
+/** One of the two masks of a conflict, "first" or "second": { width, height, pixels, classIds }. */
 export const getOpinion = async (item, which) => asMap(await getBinary(`api/opinions/${item}/${which}`));
 
 async function asMap(response) {
   const [width, height] = response.headers.get("Pixels-Size").split("x").map(Number);
   const bytes = await response.arrayBuffer();
-  return { width, height, pixels: bytes.byteLength === width * height ? new Uint8Array(bytes) : new Uint16Array(bytes) };
+  const classIds = response.headers.get("Class-Ids")?.split(",").map(Number) ?? null;
+  return { width, height, classIds, pixels: bytes.byteLength === width * height ? new Uint8Array(bytes) : new Uint16Array(bytes) };
 }
 /** Keeps a draft of an annotator's mask on the server; `at`: time of its last change in milliseconds; `classIds` as for `putMask`. */
 export const putDraft = (author, item, png, at, classIds) => call("PUT", `api/drafts/${item}?${withClasses({ author, at }, classIds)}`, { raw: new Blob([png], { type: "image/png" }), patience: LONG });

@@ -30,14 +30,20 @@ export async function load(item) {
 
 async function read(item) {
   const info = await api.getDrawing(item, state.author);
-  const [prediction, entropy] = await Promise.all(["prediction", "entropy"].map((kind) => (info[kind] ? api.getPixels(item, kind).catch(() => null) : null)));
+  const [prediction, entropy] = await Promise.all(["prediction", "entropy"].map((kind) => (info[kind] ? inNumbersOf(info, api.getPixels(item, kind)).catch(() => null) : null)));
   return { info, prediction, entropy };
 }
 
 /** The id of the answer that a mask on the surface corrects; 0 without one. */
 export const idOf = (info) => info.answer?.id ?? 0;
 
-const saved = (item) => api.getPixels(item, "label", state.author);
+const saved = (item, info) => inNumbersOf(info, api.getPixels(item, "label", state.author));
+
+/** A map with the class numbers of the image's facts: the classes may have changed since the facts were read. */
+async function inNumbersOf(info, reading) {
+  const map = await reading;
+  return map.classIds === null ? map : { ...map, pixels: renumbered(map.pixels, map.classIds, info.class_ids) };
+}
 
 /** The mask to begin with: { pixels, words, isDraft }; `pixels` undefined for an empty one. */
 export async function firstMask(item, info, pick) {
@@ -46,9 +52,9 @@ export async function firstMask(item, info, pick) {
   const isAnswered = ["label", "conflict"].includes(pick?.answer) && info.label;
   const fits = local !== null && (!isAnswered || (!local.isSaved && (local.isRefused || local.base === idOf(info))));
   const newest = Math.max(fits ? local.at : 0, isAnswered ? info.answer.at : 0);
-  if (info.draft_at !== null && info.draft_at > newest) return { pixels: (await api.getPixels(item, "draft", state.author)).pixels, words: "Your draft from another browser.", isDraft: true };
+  if (info.draft_at !== null && info.draft_at > newest) return { pixels: (await inNumbersOf(info, api.getPixels(item, "draft", state.author))).pixels, words: "Your draft from another browser.", isDraft: true };
   if (fits) return { pixels: renumbered((await decode(local.png)).pixels, local.classes, info.class_ids), words: wordsOf(local), isDraft: true };
-  if (isAnswered) return { pixels: (await saved(item)).pixels, words: `The mask of ${info.answer.author}.` };
+  if (isAnswered) return { pixels: (await saved(item, info)).pixels, words: `The mask of ${info.answer.author}.` };
   return { words: info.prediction ? "The model's prediction: Enter accepts it." : "" };
 }
 
@@ -68,8 +74,8 @@ function wordsOf({ isRefused, isSaved }) {
 /** The masks that the first one is compared with, [{ author, map }]: both of a conflict, or the saved one of a draft. */
 export async function otherMasks(item, info, pick, { isDraft }) {
   if (pick.answer === "conflict") {
-    const maps = await Promise.all(["first", "second"].map((which) => api.getOpinion(item, which)));
+    const maps = await Promise.all(["first", "second"].map((which) => inNumbersOf(info, api.getOpinion(item, which))));
     return maps.map((map, place) => ({ map, author: [pick.first, pick.second][place].author }));
   }
-  return isDraft && info.label ? [{ map: await saved(item), author: info.answer.author }] : [];
+  return isDraft && info.label ? [{ map: await saved(item, info), author: info.answer.author }] : [];
 }
