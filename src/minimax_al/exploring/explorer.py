@@ -21,8 +21,8 @@ from minimax_al.campaign.store.database import portions
 from minimax_al.campaign.store.schema import labels, picks, rounds, runs
 from minimax_al.errors import CampaignError, DataError
 from minimax_al.exploring.likeness import order_by_likeness
+from minimax_al.exploring.model_opinions import ModelOpinions, form_opinions
 from minimax_al.exploring.neighbours import NeighbourIndex
-from minimax_al.exploring.opinions import Opinions, form_opinions
 from minimax_al.exploring.pool_table import LABEL, UNSURE, PoolReader, PoolTable
 from minimax_al.exploring.pool_view import FoundImage, PoolView
 from minimax_al.exploring.projection import MapMethod, PoolMap, compute_map, count_points, map_file, read_map
@@ -74,7 +74,7 @@ class Explorer:
         self._run_key: tuple[object, ...] | None = None
         self._predictions: PoolPredictions | None = None
         self._out_of_fold: OutOfFoldLabels | None = None
-        self._opinions: tuple[object, Opinions] | None = None
+        self._opinions: tuple[object, ModelOpinions] | None = None
         self._masks_lock = Lock()  # held while files are read; suggestions do not wait for it
         self._mask_numbers: dict[int, tuple[int, ...]] = {}
         self._store_key: object = None
@@ -269,7 +269,7 @@ class Explorer:
             self._out_of_fold = None
         self._run_key = run_key
 
-    def _opinions_on(self, connection: Connection, table: PoolTable, classes: Mapping[str, int]) -> Opinions:
+    def _opinions_on(self, connection: Connection, table: PoolTable, classes: Mapping[str, int]) -> ModelOpinions:
         self._read_model(connection, classes)
         key = (self._run_key, table.version)
         if self._opinions is None or self._opinions[0] != key:

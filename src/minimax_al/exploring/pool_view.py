@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.exploring.opinions import Opinions
+from minimax_al.exploring.model_opinions import ModelOpinions
 from minimax_al.exploring.pool_table import LABEL, NO_ANSWER, ORIGINS, UNSURE, PoolTable
 
 Answer = Literal["none", "waiting", "label", "unsure", "skip"]
@@ -76,7 +76,7 @@ class PoolView:
     """
 
     table: PoolTable
-    opinions: Opinions
+    opinions: ModelOpinions
     class_ids: Mapping[str, int]
     waiting: NDArray[np.bool_]
     drawn: NDArray[np.bool_]

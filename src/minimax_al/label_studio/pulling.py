@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from minimax_al.campaign.answers.answers import record_superseded, take, undo
+from minimax_al.campaign.answers.answers import record_answers, record_superseded, undo
 from minimax_al.campaign.campaign import Campaign
 from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.masks.precomputed import retried
@@ -227,7 +227,7 @@ def _take_once(campaign: Campaign, incoming: Sequence[_Incoming], judge: MaskJud
         record_superseded(connection, [one.event for one in old], campaign.now())
         live = [one for one in new if one not in old]
         _take_back(connection, live, held, campaign.now(), judge)
-        take(connection, [one.event for one in live], campaign.settings)
+        record_answers(connection, [one.event for one in live], campaign.settings)
     counts = _count(live, set(held))
     return replace(counts, overtaken=len(old), unchanged=len(incoming) - len(new))
 

@@ -54,8 +54,8 @@ class LiveFit(FittedLabels):
         self.snapshot = snapshot
         self.samples = features
         self.run_id: int | None = None
-        material = snapshot.material
-        count = len(material.labelled)
+        training_data = snapshot.training_data
+        count = len(training_data.labelled)
         self.recipe = read_recipe(context.settings)
         same = earlier is not None and earlier.labels == self.labels
         used, self.tuned_on = self.recipe, count
@@ -69,15 +69,15 @@ class LiveFit(FittedLabels):
             learner.models, self.run_id = earlier.learner.models, earlier.run_id
         else:
             learner.fit()
-        super().__init__(context, context.settings.strategy, material, features.pool, learner)
+        super().__init__(context, context.settings.strategy, training_data, features.pool, learner)
 
     @cached_property
     def labels(self) -> tuple[object, ...]:
         """Everything that the models depend on."""
-        material = self.snapshot.material
-        known = (*material.labelled, *material.held_out)
+        training_data = self.snapshot.training_data
+        known = (*training_data.labelled, *training_data.held_out)
         pairs = tuple((one.content_hash, one.target, one.measures) for one in known)
-        return len(material.labelled), self.snapshot.class_ids, material.class_names, pairs
+        return len(training_data.labelled), self.snapshot.class_ids, training_data.class_names, pairs
 
     @cached_property
     def fingerprint(self) -> str:
@@ -108,7 +108,7 @@ class LiveFit(FittedLabels):
             at_random: Number of those that are drawn at random.
             number: Number of the round, for the draw.
         """
-        pool, seed = self.material.unlabelled, self.context.settings.seed
+        pool, seed = self.training_data.unlabelled, self.context.settings.seed
         count = min(count, len(pool))
         if self.name == RANDOM:
             return self._with_suggestions(_drawn(pool, count, seed, number, BY_RANDOM))
@@ -120,7 +120,7 @@ class LiveFit(FittedLabels):
         return interleaved(kept[: count - len(drawn)], drawn)
 
     def _with_suggestions(self, choices: Sequence[Choice]) -> list[Choice]:
-        images = {image.id: image for image in self.material.unlabelled}
+        images = {image.id: image for image in self.training_data.unlabelled}
         suggestions = self.suggest([images[choice.item_id] for choice in choices])
         return [
             replace(choice, suggestion=suggestions[choice.item_id][0], confidence=suggestions[choice.item_id][1])
@@ -148,14 +148,14 @@ def choose_without_model(
         at_random: Number of those that are drawn at random.
         number: Number of the round, for the draw.
     """
-    pool, seed = snapshot.material.unlabelled, context.settings.seed
+    pool, seed = snapshot.training_data.unlabelled, context.settings.seed
     count = min(count, len(pool))
     if context.settings.strategy == RANDOM:
         return _drawn(pool, count, seed, number, BY_RANDOM)
     drawn = _drawn(pool, min(at_random, count), seed, number, AT_RANDOM)
     taken = {choice.item_id for choice in drawn}
     candidates = [image for image in pool if image.id not in taken]
-    known: list[LabelledImage | UnlabelledImage] = [*snapshot.material.labelled, *snapshot.waiting]
+    known: list[LabelledImage | UnlabelledImage] = [*snapshot.training_data.labelled, *snapshot.waiting]
     known += [image for image in pool if image.id in taken]
     chosen = _covering(context, features, known, candidates, count - len(drawn)) if count > len(drawn) else []
     reason = reason_for(COLD_START_ON_FEATURES, {}, len(pool))
@@ -183,16 +183,16 @@ def _covering(
 
 
 def _dataset(snapshot: Snapshot, features: LiveFeatures) -> Dataset:
-    material = snapshot.material
-    targets = [known.target for known in material.labelled] + [UNKNOWN] * len(material.unlabelled)
+    training_data = snapshot.training_data
+    targets = [known.target for known in training_data.labelled] + [UNKNOWN] * len(training_data.unlabelled)
     return Dataset(
         name="campaign",
         task="classification",
-        class_names=material.class_names,
-        train=features.samples([*material.labelled, *material.unlabelled]),
+        class_names=training_data.class_names,
+        train=features.samples([*training_data.labelled, *training_data.unlabelled]),
         train_targets=torch.tensor(targets, dtype=torch.int64),
-        test=features.samples(material.held_out),
-        test_targets=torch.tensor([known.target for known in material.held_out], dtype=torch.int64),
+        test=features.samples(training_data.held_out),
+        test_targets=torch.tensor([known.target for known in training_data.held_out], dtype=torch.int64),
     )
 
 

@@ -213,7 +213,7 @@ class LiveLearner:
         while True:
             with self.context.store.reading() as connection:
                 snapshot = self._reader.read(connection, self._lease_clock())
-            labelled = (*snapshot.material.labelled, *snapshot.material.held_out)
+            labelled = (*snapshot.training_data.labelled, *snapshot.training_data.held_out)
             if all(self._features.has(known) for known in labelled):
                 return snapshot
             self._features.compute(labelled, self._progress)
@@ -221,7 +221,7 @@ class LiveLearner:
 
     def _choose(self, snapshot: Snapshot) -> tuple[list[Choice], str]:
         """Return the images of the next batch, and the strategy that chose them; none while the queue has enough."""
-        wanted, pool = self._wanted(), len(snapshot.material.unlabelled)
+        wanted, pool = self._wanted(), len(snapshot.training_data.unlabelled)
         count = max(self.options.batch, wanted - snapshot.free) if 2 * snapshot.free < wanted else 0
         if count == 0 or pool == 0:
             return [], ""
@@ -229,7 +229,7 @@ class LiveLearner:
             number = next_round_number(connection)
             before: int = connection.execute(select(func.count()).select_from(picks)).scalar_one()
         # An image of every kind first: a model of fewer labels than classes chooses worse than none.
-        missing = self._first(snapshot) - len(snapshot.material.labelled) - len(snapshot.waiting)
+        missing = self._first(snapshot) - len(snapshot.training_data.labelled) - len(snapshot.waiting)
         if self.fit is not None and missing <= 0:
             drawn = self._drawn_of(before, min(count, pool))
             return self.fit.choose_batch(count, drawn, number), self.fit.name
@@ -257,7 +257,7 @@ class LiveLearner:
             update_suggestions(connection, suggestions)
             run_id = self._record_run(connection, choices)
             opened = self._open(connection, choices, strategy, run_id) if choices else None
-            is_empty = not snapshot.material.unlabelled and 2 * snapshot.free < self._wanted()
+            is_empty = not snapshot.training_data.unlabelled and 2 * snapshot.free < self._wanted()
             # Images that were skipped return when all others are answered.
             reopened = close_finished(connection, self.context.now()) if is_empty else 0
             is_done = is_empty and not reopened
@@ -265,15 +265,17 @@ class LiveLearner:
                 connection,
                 batch=self.options.batch,
                 random_share=self.options.random_share,
-                labels=0 if self.fit is None else len(self.fit.material.labelled) + len(self.fit.material.held_out),
-                last_label=snapshot.material.last_label,
+                labels=0
+                if self.fit is None
+                else len(self.fit.training_data.labelled) + len(self.fit.training_data.held_out),
+                last_label=snapshot.training_data.last_label,
                 reason="Every image has its answer." if is_done and not snapshot.waiting else None,
                 **({"strategy": strategy} if opened is not None else {}),
             )
         if self.fit is not None and run_id is not None:
             self.fit.run_id = run_id
         self._exhausted = is_done
-        self._seen, self._seen_classes = snapshot.material.last_label, snapshot.class_ids
+        self._seen, self._seen_classes = snapshot.training_data.last_label, snapshot.class_ids
         self._unseen_since = None
 
     def _record_run(self, connection: Connection, choices: list[Choice]) -> int | None:

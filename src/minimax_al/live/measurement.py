@@ -66,7 +66,7 @@ class Measurement:
     def __init__(self, fit: LiveFit, earlier: "Measurement | None" = None, write: Write = run_here) -> None:
         self.fit = fit
         self._write = write
-        self.labels = len(fit.material.labelled)
+        self.labels = len(fit.training_data.labelled)
         self.curve: dict[int, dict[str, float]] = {}
         self.curve_labels = 0
         if earlier is not None and earlier.curve_labels <= self.labels:
@@ -78,11 +78,11 @@ class Measurement:
         Returns:
             The published state.
         """
-        if self.fit.material.held_out:
+        if self.fit.training_data.held_out:
             found = measure(self.fit.learner.round, self._models(), self.fit.context.settings.seed)
             yield
             return self._publish(found, None)
-        predicted = LabelPredictions(self.fit.learner, self.fit.material.labelled)
+        predicted = LabelPredictions(self.fit.learner, self.fit.training_data.labelled)
         yield from predicted.predict_in_steps()
         self.fit.predicted_labels = predicted
         found = predicted.evaluate(self.fit.context.store)
@@ -137,7 +137,7 @@ class Measurement:
 
         def publish() -> LiveState:
             with context.store.writing() as connection:
-                finish_run(connection, run_id, found.metrics, context.now(), fit.material.last_label)
+                finish_run(connection, run_id, found.metrics, context.now(), fit.training_data.last_label)
                 return write_live_state(connection, measured=self.labels, last_answers=last)
 
         published = self._write(publish)
@@ -166,7 +166,7 @@ class Measurement:
         return self.fit.run_id
 
     def _earlier_points(self, trained: Any, run_id: int) -> dict[int, dict[str, float]]:  # noqa: ANN401 - `Trained`
-        if not self.fit.material.held_out:
+        if not self.fit.training_data.held_out:
             return {run: metrics for run, metrics in self.curve.items() if run != run_id}
         with self.fit.context.store.reading() as connection:
             finished = [run for run in done_runs(connection) if run.id != run_id]
@@ -191,7 +191,7 @@ def record_run(connection: Any, fit: LiveFit) -> int:  # noqa: ANN401 - a connec
     if before is not None:
         known: int = before.id
         return known
-    sizes = {"labels": len(fit.material.labelled), "held_out": len(fit.material.held_out)}
+    sizes = {"labels": len(fit.training_data.labelled), "held_out": len(fit.training_data.held_out)}
     return start_run(connection, fit.name, fit.fingerprint, now=fit.context.now(), **sizes)
 
 

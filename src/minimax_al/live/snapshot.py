@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from minimax_al.campaign.classes.classes import class_ids
-from minimax_al.campaign.features.training_data import Material, read_labelled
+from minimax_al.campaign.features.training_data import TrainingData, read_labelled
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
 from minimax_al.campaign.store.history import current_answers, last_event
 from minimax_al.campaign.store.schema import items
@@ -20,13 +20,13 @@ class Snapshot:
     """Campaign at a moment.
 
     Attributes:
-        material: Labels, and as its unlabelled images those that a batch may pick.
+        training_data: Labels, and as its unlabelled images those that a batch may pick.
         waiting: Images that wait in an open round.
         picks: Picks of the open rounds, oldest round first.
         class_ids: Ids of the classes, in their order.
     """
 
-    material: Material
+    training_data: TrainingData
     waiting: tuple[UnlabelledImage, ...]
     picks: tuple[OpenPick, ...]
     class_ids: tuple[int, ...]
@@ -39,7 +39,7 @@ class Snapshot:
     @property
     def classes_with_labels(self) -> int:
         """Number of classes that a label shows."""
-        return len({known.target for known in self.material.labelled})
+        return len({known.target for known in self.training_data.labelled})
 
 
 class SnapshotReader:
@@ -90,7 +90,7 @@ class SnapshotReader:
         settled |= {self._group[item] for item in settled if item in self._group}
         out = settled | {pick.item_id for pick in in_queue} | self.lacking
         waiting = {pick.item_id for pick in in_queue if pick.waits} - self.lacking
-        material = Material(
+        training_data = TrainingData(
             class_names=tuple(ids),
             labelled=self._usable(labelled),
             held_out=self._usable(held_out),
@@ -98,7 +98,7 @@ class SnapshotReader:
             last_label=last_event(connection),
         )
         return Snapshot(
-            material,
+            training_data,
             tuple(image for image in self._images if image.id in waiting),
             tuple(in_queue),
             tuple(ids.values()),

@@ -4,13 +4,13 @@ from collections import Counter
 import pytest
 
 from minimax_al.campaign.answers.validation import is_held_out
-from minimax_al.campaign.features.training_data import gather
+from minimax_al.campaign.features.training_data import read_training_data
 from minimax_al.errors import DataError
 
 
-def material(campaign):
+def training_data(campaign):
     with campaign.store.reading() as connection:
-        return gather(connection)
+        return read_training_data(connection)
 
 
 def paths(known):
@@ -41,7 +41,7 @@ def test_each_class_in_proportion_and_apart_from_training(make_campaign, storage
     everything = [item + 1 for item in range(40)]
     campaign.label(everything[:20], "cat", author="ann")
     campaign.label(everything[20:30], "dog", author="ann")
-    found = material(campaign)
+    found = training_data(campaign)
     assert Counter(one.target for one in found.held_out) == {0: 4, 1: 2}
     assert Counter(one.target for one in found.labelled) == {0: 16, 1: 8}
     assert not paths(found.held_out) & (paths(found.labelled) | paths(found.unlabelled))
@@ -51,16 +51,16 @@ def test_each_class_in_proportion_and_apart_from_training(make_campaign, storage
 def test_held_out_images_stay_held_out_through_relabel_and_undo(make_campaign):
     campaign = make_campaign(count=20)
     campaign.label(list(range(1, 11)), "cat", author="ann")
-    before = paths(material(campaign).held_out)
+    before = paths(training_data(campaign).held_out)
     assert len(before) == 2
     campaign.label(sorted(before), "dog", author="bob")
-    assert paths(material(campaign).held_out) == before
+    assert paths(training_data(campaign).held_out) == before
     campaign.undo("bob", min(before))
     campaign.undo("ann", max(before))
-    assert paths(material(campaign).held_out) == before
+    assert paths(training_data(campaign).held_out) == before
     for number in range(11, 21):
         campaign.label(number, "cat", author="ann")
-    assert before < paths(material(campaign).held_out)
+    assert before < paths(training_data(campaign).held_out)
 
 
 def test_no_copy_of_a_held_out_image_is_trained_on(make_campaign, save_images):
@@ -69,7 +69,7 @@ def test_no_copy_of_a_held_out_image_is_trained_on(make_campaign, save_images):
         shutil.copy(file, file.with_name(f"copy of {file.name}"))
     campaign = make_campaign(images=images)
     campaign.label(list(range(1, 21)), "cat", author="ann")
-    found = material(campaign)
+    found = training_data(campaign)
     assert len(found.held_out) == 2
     held_out, trained = ({one.content_hash for one in part} for part in (found.held_out, found.labelled))
     assert not held_out & trained
@@ -79,24 +79,24 @@ def test_no_copy_of_a_held_out_image_is_trained_on(make_campaign, save_images):
 def test_a_share_of_zero_holds_nothing_out(make_campaign):
     campaign = make_campaign(validation_share=0)
     campaign.label(list(range(1, 13)), "cat", author="ann")
-    assert material(campaign).held_out == ()
+    assert training_data(campaign).held_out == ()
 
 
 def test_training_without_labels_is_refused(campaign):
     with pytest.raises(DataError, match="nothing is labelled yet: label the first round"):
-        material(campaign)
+        training_data(campaign)
     campaign.unsure(1, author="ann")
     with pytest.raises(DataError, match="nothing is labelled yet"):
-        material(campaign)
+        training_data(campaign)
 
 
 def test_equal_labels_equal_fingerprints(make_campaign):
     campaign = make_campaign()
     campaign.label([1, 2, 3], "cat", author="ann")
     settings = campaign.settings
-    before = material(campaign).fingerprint(settings, {"name": "mal"}, {})
-    assert material(campaign).fingerprint(settings, {"name": "mal"}, {}) == before
-    assert material(campaign).fingerprint(settings, {"name": "entropy"}, {}) != before
-    assert material(campaign).fingerprint(settings, {"name": "mal"}, {"encoder": "conv4"}) != before
+    before = training_data(campaign).fingerprint(settings, {"name": "mal"}, {})
+    assert training_data(campaign).fingerprint(settings, {"name": "mal"}, {}) == before
+    assert training_data(campaign).fingerprint(settings, {"name": "entropy"}, {}) != before
+    assert training_data(campaign).fingerprint(settings, {"name": "mal"}, {"encoder": "conv4"}) != before
     campaign.label(1, "dog", author="ann")
-    assert material(campaign).fingerprint(settings, {"name": "mal"}, {}) != before
+    assert training_data(campaign).fingerprint(settings, {"name": "mal"}, {}) != before

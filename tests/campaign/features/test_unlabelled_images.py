@@ -10,7 +10,7 @@ import pytest
 
 from minimax_al.campaign.features import pool_features
 from minimax_al.campaign.features.pool_features import ImageParts
-from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.training_data import TrainingData
 from minimax_al.campaign.features.unlabelled_images import (
     UnlabelledImage,
     UnlabelledImages,
@@ -49,12 +49,12 @@ def test_columns_equal_those_of_objects():
 def test_the_fingerprint_is_the_hash_of_the_whole_text(count, monkeypatch):
     monkeypatch.setattr("minimax_al.campaign.features.training_data._AT_ONCE", 64)
     settings = make_settings(images="/images")
-    material = Material(("a", "b"), (), (), UnlabelledImages.read(rows(count)), 0)
+    training_data = TrainingData(("a", "b"), (), (), UnlabelledImages.read(rows(count)), 0)
     hashes = [image.content_hash for image in rows(count)]
     parts = [["a", "b"], [], [], hashes, [0, settings.stored_size, "classification"], {"name": "mal"}, {}]
     expected = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    assert material.fingerprint(settings, {"name": "mal"}, {}) == expected
-    assert replace(material, unlabelled=tuple(rows(count))).fingerprint(settings, {"name": "mal"}, {}) == expected
+    assert training_data.fingerprint(settings, {"name": "mal"}, {}) == expected
+    assert replace(training_data, unlabelled=tuple(rows(count))).fingerprint(settings, {"name": "mal"}, {}) == expected
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])

@@ -100,9 +100,9 @@ def test_a_query_stores_the_models_views(make_campaign, save_images):
     place = campaign.context
     session = Session(place, "entropy")
     session.fit()
-    ids = [image.id for image in session.material.unlabelled]
+    ids = [image.id for image in session.training_data.unlabelled]
     for pick in campaign.picks():
-        index = len(session.material.labelled) + ids.index(pick.item)
+        index = len(session.training_data.labelled) + ids.index(pick.item)
         models = session.learner.models
         logits = session.learner.round.stream(
             lambda x, models=models: {"logits": models.outputs(x).logits}, torch.tensor([index])

@@ -225,7 +225,7 @@ def test_held_out_images_are_never_trained_on(make_coloured):
     answer(campaign, 20)
     place = campaign.context
     session = Session(place, "entropy")
-    held_out = {known.path for known in session.material.held_out}
+    held_out = {known.path for known in session.training_data.held_out}
     assert len(held_out) >= 2
     assert not held_out & set(session.learner.dataset.train.names)
     assert held_out == set(session.learner.dataset.test.names)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from minimax_al.campaign.features.datasets import build_dataset
-from minimax_al.campaign.features.training_data import gather
+from minimax_al.campaign.features.training_data import read_training_data
 from minimax_al.campaign.model.learning import Session
 from minimax_al.data import FileImages
 from minimax_al.data.decoding.letterbox import FITS, in_place
@@ -51,8 +51,8 @@ def workshop(campaign):
 
 def test_images_and_masks_are_stretched_whole(wide):
     with wide.store.reading() as connection:
-        material = gather(connection)
-    dataset = build_dataset(wide.context, material)
+        training_data = read_training_data(connection)
+    dataset = build_dataset(wide.context, training_data)
     indices = torch.arange(len(dataset.train))
     (pixels,) = dataset.train.stream([indices])
     for position, name in enumerate(dataset.train.names):
@@ -61,7 +61,7 @@ def test_images_and_masks_are_stretched_whole(wide):
         np.testing.assert_array_equal(pixels[position].permute(1, 2, 0).numpy(), expected)
     columns = [int((column + 0.5) * 2) for column in range(16)]
     rows = [int((row + 0.5) * 18 / 16) for row in range(16)]
-    for position, known in enumerate(material.labelled):
+    for position, known in enumerate(training_data.labelled):
         mask = wide.masks.load(known.mask)
         np.testing.assert_array_equal(dataset.train_targets[position].numpy(), mask[np.ix_(rows, columns)])
         assert set(dataset.train_targets[position].unique().tolist()) == {0, 1, 2}
@@ -84,11 +84,11 @@ def test_training_on_centre_crops_has_another_fingerprint(wide, make_campaign, m
     plain.label(["a/000.png", "a/002.png"], "cat", author="ann")
     for campaign, same in ((wide, False), (plain, True)):
         with campaign.store.reading() as connection:
-            material = gather(connection)
-        now = material.fingerprint(campaign.settings, {}, {})
+            training_data = read_training_data(connection)
+        now = training_data.fingerprint(campaign.settings, {}, {})
         with monkeypatch.context() as patch:
             patch.setitem(FITS, "segmentation", "centre")
-            assert (material.fingerprint(campaign.settings, {}, {}) == now) is same
+            assert (training_data.fingerprint(campaign.settings, {}, {}) == now) is same
 
 
 def test_a_model_records_its_preprocessing_and_an_older_one_means_centre_crops(wide):

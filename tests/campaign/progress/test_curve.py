@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from minimax_al.campaign.features.training_data import gather
+from minimax_al.campaign.features.training_data import read_training_data
 from minimax_al.campaign.progress.runs import run_folder
 from minimax_al.data.datasets.files import load_images
 from minimax_al.deployment.model_file import load_trained
@@ -34,7 +34,7 @@ def said(campaign, run, paths):
 
 def truth(campaign):
     with campaign.store.reading() as connection:
-        return {known.path: CLASSES[known.target] for known in gather(connection).held_out}
+        return {known.path: CLASSES[known.target] for known in read_training_data(connection).held_out}
 
 
 def test_all_points_are_of_the_images_that_are_held_out_now(campaign):

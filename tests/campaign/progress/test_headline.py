@@ -59,13 +59,13 @@ def test_the_interval_is_the_bootstrap_over_images(masked):
     """The predictions themselves, drawn again image by image, as the definition has it."""
     model = masked.train("entropy")
     from minimax_al.campaign.features.datasets import build_dataset
-    from minimax_al.campaign.features.training_data import gather
+    from minimax_al.campaign.features.training_data import read_training_data
 
     with masked.store.reading() as connection:
-        material = gather(connection)
-    truth = build_dataset(masked.context, material).test_targets.numpy()
+        training_data = read_training_data(connection)
+    truth = build_dataset(masked.context, training_data).test_targets.numpy()
     said = {one.path: one.square for one in masked.predict(masked.images).images}
-    images = [(said[known.path], mask) for known, mask in zip(material.held_out, truth, strict=True)]
+    images = [(said[known.path], mask) for known, mask in zip(training_data.held_out, truth, strict=True)]
     assert miou(images) == pytest.approx(model.score)
     generator = np.random.default_rng(1)
     drawn = [miou([images[i] for i in generator.integers(len(images), size=len(images))]) for _ in range(1500)]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import bindparam, delete, func, select, update
 
 from minimax_al.campaign.store.bulk import add_rows
-from minimax_al.campaign.store.image_counts import count_images
+from minimax_al.campaign.store.image_counts import count_by_status
 from minimax_al.campaign.store.schema import items
 
 STATUSES = ("new", "active", "duplicate", "set-aside", "missing", "changed")
@@ -52,7 +52,7 @@ def test_any_changes_of_images_are_counted(campaign, seed):
                 change = generator.choice((add, change_many, change_some, remove))
                 change(connection, generator, *((generator.choice((3, 150)),) if change is add else ()))
         with campaign.store.reading() as connection:
-            assert count_images(connection) == counted(connection)
+            assert count_by_status(connection) == counted(connection)
 
 
 def test_changes_that_are_taken_back_are_not_counted(campaign):
@@ -64,7 +64,7 @@ def test_changes_that_are_taken_back_are_not_counted(campaign):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     with campaign.store.reading() as connection:
-        assert count_images(connection) == counted(connection) == {"active": 12}
+        assert count_by_status(connection) == counted(connection) == {"active": 12}
 
 
 def test_a_refresh_keeps_the_numbers(campaign, save_images):
@@ -75,5 +75,5 @@ def test_a_refresh_keeps_the_numbers(campaign, save_images):
     save_images(4, first=12)
     campaign.refresh()
     with campaign.store.reading() as connection:
-        assert count_images(connection) == counted(connection)
+        assert count_by_status(connection) == counted(connection)
     assert campaign.status().items == {"active": 15, "duplicate": 1, "missing": 1, "set-aside": 1}

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.store.image_counts import count_images
+from minimax_al.campaign.store.image_counts import count_by_status
 from minimax_al.campaign.store.migrations import latest_version, migrate, version_of
 from minimax_al.campaign.store.schema import items, metadata, picks
 
@@ -92,4 +92,4 @@ def test_every_step_gives_the_tables_of_a_new_campaign(make_campaign, storage, c
     with campaign.store.writing() as connection:
         assert version_of(connection) == latest_version()
         connection.execute(items.update().where(items.c.id < 4).values(status="missing"))
-        assert count_images(connection) == {"active": 9, "missing": 3}
+        assert count_by_status(connection) == {"active": 9, "missing": 3}

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from minimax_al.campaign.answers.validation import held_out_groups
-from minimax_al.campaign.features.training_data import gather
+from minimax_al.campaign.features.training_data import read_training_data
 from minimax_al.campaign.store.history import current_labels
 from minimax_al.campaign.store.schema import labels
 from minimax_al.errors import CampaignError
@@ -56,9 +56,9 @@ def test_confirmed_suggestions_are_counted_apart_and_never_held_out(make_campaig
         assert held_out_groups(connection) == set()
     campaign.label(paths[20:], "cat", "ann", origin="page")
     with campaign.store.reading() as connection:
-        held_out, material = held_out_groups(connection), gather(connection)
+        held_out, training_data = held_out_groups(connection), read_training_data(connection)
     assert len(held_out) == 10
-    assert [known.path for known in material.labelled if not known.measures] == paths[:20]
+    assert [known.path for known in training_data.labelled if not known.measures] == paths[:20]
     status = campaign.status()
     assert (status.labelled, status.confirmed, status.held_out) == (40, 20, 10)
 

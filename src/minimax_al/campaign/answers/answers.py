@@ -118,14 +118,14 @@ def answer(
     by_anybody = _answered(connection, ids)
     answered = by_anybody if if_waiting else by_others
     if answered:
-        answered = answered - second_opinions.wanted_from(connection, ids, author)
-    independent = set(ids) if if_waiting else second_opinions.is_with(connection, ids, author)
+        answered = answered - second_opinions.waiting_for(connection, ids, author)
+    independent = set(ids) if if_waiting else second_opinions.leased_to(connection, ids, author)
     if replaces is not None:
         independent = set()  # the author has seen the other answer
     record_superseded(connection, [event for event in events if event.item_id in answered], now)
     counted = [event for event in events if event.item_id not in answered]
-    take(connection, counted, settings)
-    second_opinions.note(
+    record_answers(connection, counted, settings)
+    second_opinions.record_opinions(
         connection,
         counted,
         settings,
@@ -137,7 +137,7 @@ def answer(
     return [item for item in ids if item in answered]
 
 
-def take(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
+def record_answers(connection: Connection, events: Sequence[Event], settings: CampaignSettings) -> None:
     """Record events, and update everything that follows from them."""
     record(connection, events)
     labelled = [(event.item_id, event.class_id or MASKS) for event in _labels_of(events)]
@@ -192,7 +192,7 @@ def undo(
     """
     check_author(author)
     row = undo_last(connection, author, now, item_id, expected)
-    second_opinions.revoked(connection, row.item_id, row.rewrites or row.id, judge)
+    second_opinions.revoke_opinion(connection, row.item_id, row.rewrites or row.id, judge)
     stale = given_id(items.c.id) <= items.c.changed_after
     again = update(items).where(items.c.id == row.item_id, items.c.status == "active", stale)
     connection.execute(again.values(status="changed"))  # the current answer is about the file's former content

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, update
 
-from minimax_al.campaign.answers.answers import take, withdraw
+from minimax_al.campaign.answers.answers import record_answers, withdraw
 from minimax_al.campaign.classes.classes import class_id, class_ids, store_order
 from minimax_al.campaign.masks.renumbering import Rewritten, numbers_since, read_renumberings, record_renumbering
 from minimax_al.campaign.opinions import second_opinions
@@ -180,7 +180,7 @@ class ClassChange:
             events += [(row.id, self._event(row, new)) for row, _, new in contents[first:]]
             changed += first < len(contents) and contents[-1][1] != contents[-1][2]
         # In the order of the history, which is that of labelling.
-        take(self.connection, [event for _, event in sorted(events, key=lambda one: one[0])], self.settings)
+        record_answers(self.connection, [event for _, event in sorted(events, key=lambda one: one[0])], self.settings)
         return changed
 
     def _labels(self) -> Sequence[Row[Any]]:

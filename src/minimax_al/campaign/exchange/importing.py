@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
-from minimax_al.campaign.answers.answers import record_superseded, take
+from minimax_al.campaign.answers.answers import record_answers, record_superseded
 from minimax_al.campaign.classes.classes import add_classes, class_ids
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.exchange.answers import Answer, Answers, Classes, find_classes
 from minimax_al.campaign.exchange.lookup import Lookup
 from minimax_al.campaign.exchange.problems import Problems
+from minimax_al.campaign.exchange.source_answers import SourceAnswer, SourceAnswers, SourceClasses, find_classes
 from minimax_al.campaign.store.history import Event, current_labels
 from minimax_al.data.masks.mask_store import Mask, MaskFiles, check_mask
 from minimax_al.errors import DataError
@@ -65,7 +65,7 @@ class _Reading:
     lookup: Lookup
     room: MaskFiles
     problems: Problems
-    answers: Answers = field(default_factory=Answers)
+    answers: SourceAnswers = field(default_factory=SourceAnswers)
     values: set[int] = field(default_factory=set)
 
     def read(self, given: Iterable[Given | DataError], class_count: int, author: str) -> None:
@@ -142,7 +142,7 @@ def import_labels(
         add_classes(connection, classes.new)
         plan = _plan(connection, answers, classes, now)
         record_superseded(connection, plan.earlier, now)
-        take(connection, plan.events, context.settings)
+        record_answers(connection, plan.events, context.settings)
     return replace(plan.counted(outcome), new_classes=classes.new)
 
 
@@ -154,8 +154,8 @@ def _outcome(reading: _Reading, shown: Path, format_name: str, class_names: Sequ
 
 
 def _checked_classes(
-    answers: Mapping[int, Sequence[Answer]], class_names: Sequence[str], problems: Problems, *, create: bool
-) -> Classes:
+    answers: Mapping[int, Sequence[SourceAnswer]], class_names: Sequence[str], problems: Problems, *, create: bool
+) -> SourceClasses:
     """Return the classes of answers, by item id.
 
     Raises:
@@ -187,7 +187,9 @@ class _Plan(NamedTuple):
         return replace(outcome, added=added, changed=changed, unchanged=unchanged, unsure=unsure)
 
 
-def _plan(connection: Connection, answers: Mapping[int, Sequence[Answer]], classes: Classes, now: datetime) -> _Plan:
+def _plan(
+    connection: Connection, answers: Mapping[int, Sequence[SourceAnswer]], classes: SourceClasses, now: datetime
+) -> _Plan:
     ids = class_ids(connection)
     held = {row.item_id: (row.class_name, row.mask) for row in connection.execute(current_labels(unsure=True))}
     plan = _Plan([], [], Counter())
@@ -205,7 +207,7 @@ def _plan(connection: Connection, answers: Mapping[int, Sequence[Answer]], class
     return plan
 
 
-def _event(item: int, answer: Answer, classes: Classes, ids: Mapping[str, int], now: datetime) -> Event:
+def _event(item: int, answer: SourceAnswer, classes: SourceClasses, ids: Mapping[str, int], now: datetime) -> Event:
     # A class that is still to be added has no id: that is so in a check alone.
     number = None if answer.class_name is None else ids.get(classes.stored[answer.class_name])
     return Event(item, answer.kind, answer.author, answer.at or now, number, answer.mask, origin="import")

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.features.training_data import LabelledImage, Material
+from minimax_al.campaign.features.training_data import LabelledImage, TrainingData
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage, hashes_of, paths_of
 from minimax_al.campaign.store.database import Store
 from minimax_al.campaign.store.schema import settings as settings_table
@@ -24,7 +24,7 @@ from minimax_al.vocabulary import Color
 _STATISTICS = "image_statistics"
 
 
-def build_dataset(context: CampaignContext, material: Material) -> Dataset:
+def build_dataset(context: CampaignContext, training_data: TrainingData) -> Dataset:
     """Return the data set: labelled images in the order of labelling, then unlabelled ones; held-out ones to test on.
 
     Raises:
@@ -32,28 +32,28 @@ def build_dataset(context: CampaignContext, material: Material) -> Dataset:
     """
     settings, images = context.settings, context.images
     size, fit = settings.stored_size, FITS[settings.task]
-    paths = [known.path for known in material.labelled] + [unknown.path for unknown in material.unlabelled]
+    paths = [known.path for known in training_data.labelled] + [unknown.path for unknown in training_data.unlabelled]
     train = load_images(images, paths, size, fit)
     mean, std = campaign_statistics(context.store, train)
-    unknown = len(material.unlabelled)
+    unknown = len(training_data.unlabelled)
     return Dataset(
         name="campaign",
         task=settings.task,
-        class_names=material.class_names,
+        class_names=training_data.class_names,
         train=train,
-        train_targets=_targets(context, material.labelled, unknown),
-        test=load_images(images, [one.path for one in material.held_out], size, fit, exact=True),
-        test_targets=_targets(context, material.held_out, 0),
+        train_targets=_targets(context, training_data.labelled, unknown),
+        test=load_images(images, [one.path for one in training_data.held_out], size, fit, exact=True),
+        test_targets=_targets(context, training_data.held_out, 0),
         mean=mean,
         std=std,
     )
 
 
-def build_feature_dataset(material: Material, store: FeatureStore) -> Dataset:
+def build_feature_dataset(training_data: TrainingData, store: FeatureStore) -> Dataset:
     """Build the data set of a campaign on features, in the order of `build_dataset`.
 
     Args:
-        material: Training data; every image has features.
+        training_data: Training data; every image has features.
         store: Features of the pool.
     """
 
@@ -61,16 +61,16 @@ def build_feature_dataset(material: Material, store: FeatureStore) -> Dataset:
         hashes = np.concatenate([hashes_of(part) for part in parts])
         return store.features(hashes, PackedTexts(path for part in parts for path in paths_of(part)))
 
-    known = torch.tensor([known.target for known in material.labelled], dtype=torch.int64)
-    targets = torch.cat([known, torch.full((len(material.unlabelled),), UNKNOWN)])
+    known = torch.tensor([known.target for known in training_data.labelled], dtype=torch.int64)
+    targets = torch.cat([known, torch.full((len(training_data.unlabelled),), UNKNOWN)])
     return Dataset(
         name="campaign",
         task="classification",
-        class_names=material.class_names,
-        train=features(material.labelled, material.unlabelled),
+        class_names=training_data.class_names,
+        train=features(training_data.labelled, training_data.unlabelled),
         train_targets=targets,
-        test=features(material.held_out),
-        test_targets=torch.tensor([known.target for known in material.held_out], dtype=torch.int64),
+        test=features(training_data.held_out),
+        test_targets=torch.tensor([known.target for known in training_data.held_out], dtype=torch.int64),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.given_features import store_given_features
 from minimax_al.campaign.features.recipes import load_source
-from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.training_data import TrainingData
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImages
 from minimax_al.campaign.images.known_features import FEATURES, known_store, remember_store
 from minimax_al.campaign.settings.named_recipes import GIVEN
@@ -185,16 +185,16 @@ def _identity(folder: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def with_features(material: Material, features: PoolFeatures) -> Material:
+def with_features(training_data: TrainingData, features: PoolFeatures) -> TrainingData:
     """Return the training data without the images that have no features.
 
     Args:
-        material: Training data whose features were computed.
+        training_data: Training data whose features were computed.
         features: Features of the pool.
     """
-    aside = features.lacking(all_images(material))
+    aside = features.lacking(all_images(training_data))
     if not aside:
-        return material
+        return training_data
 
     def kept(part: Sequence[HashedImage]) -> Sequence[HashedImage]:
         if isinstance(part, UnlabelledImages):
@@ -202,13 +202,13 @@ def with_features(material: Material, features: PoolFeatures) -> Material:
         return tuple(image for image in part if image.path not in aside)
 
     return replace(
-        material,
-        labelled=kept(material.labelled),  # type: ignore[arg-type]
-        held_out=kept(material.held_out),  # type: ignore[arg-type]
-        unlabelled=kept(material.unlabelled),  # type: ignore[arg-type]
+        training_data,
+        labelled=kept(training_data.labelled),  # type: ignore[arg-type]
+        held_out=kept(training_data.held_out),  # type: ignore[arg-type]
+        unlabelled=kept(training_data.unlabelled),  # type: ignore[arg-type]
     )
 
 
-def all_images(material: Material) -> ImageParts:
+def all_images(training_data: TrainingData) -> ImageParts:
     """Return the labelled, held-out and unlabelled images."""
-    return ImageParts(material.labelled, material.held_out, material.unlabelled)
+    return ImageParts(training_data.labelled, training_data.held_out, training_data.unlabelled)

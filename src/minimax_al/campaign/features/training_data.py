@@ -48,7 +48,7 @@ class LabelledImage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Data of a training.
 
     Attributes:
@@ -72,16 +72,13 @@ class Material:
 
     def fingerprint(self, settings: CampaignSettings, strategy: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         """Return a hash of everything that a training and its measurement depend on."""
+        unmeasured = [known.content_hash for known in self.labelled if not known.measures]
         parts = [
             self.class_names,
             [(known.content_hash, known.target, known.mask) for known in self.labelled],
             [(known.content_hash, known.target, known.mask) for known in self.held_out],
             _HASHES,
-            *(
-                [confirmed]
-                if (confirmed := [known.content_hash for known in self.labelled if not known.measures])
-                else []
-            ),
+            *([unmeasured] if unmeasured else []),  # older versions knew none
             [settings.seed, settings.stored_size, settings.task]
             # Older versions cut the middle out of every image: their models have other fingerprints.
             + ([] if FITS[settings.task] == "centre" else [FITS[settings.task]]),
@@ -100,7 +97,7 @@ class Material:
         return found.hexdigest()
 
 
-def gather(connection: Connection, where: str | None = None) -> Material:
+def read_training_data(connection: Connection, where: str | None = None) -> TrainingData:
     """Return the training data, read from one consistent snapshot.
 
     Args:
@@ -116,7 +113,7 @@ def gather(connection: Connection, where: str | None = None) -> Material:
     columns = (items.c.id, items.c.path, items.c.content_hash, items.c.height, items.c.width)
     rows = streamed(connection, select(*columns).where(is_candidate(), matches(where)).order_by(items.c.id))
     unlabelled = UnlabelledImages.read(rows)
-    return Material(tuple(class_ids(connection)), labelled, held_out, unlabelled, last_event(connection))
+    return TrainingData(tuple(class_ids(connection)), labelled, held_out, unlabelled, last_event(connection))
 
 
 def read_labelled(connection: Connection) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:

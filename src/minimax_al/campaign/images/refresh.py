@@ -37,7 +37,7 @@ from minimax_al.vocabulary import Progress
 
 _log = logging.getLogger(__name__)
 
-_NEVER = -1
+NEVER_MODIFIED = -1
 """Time of modification that no file has: the next look examines the file again."""
 _PORTION = 500
 """Number of files that are examined and committed together."""
@@ -361,7 +361,7 @@ def _values(file: FoundImage, fingerprint: Fingerprint) -> dict[str, Any]:
         "width": fingerprint.width,
         "height": fingerprint.height,
         "size_bytes": file.size_bytes,
-        "modified_ns": _NEVER if fingerprint.is_passing else file.version,
+        "modified_ns": NEVER_MODIFIED if fingerprint.is_passing else file.version,
         "attributes": None if file.attributes is None else dict(file.attributes),
     }
 

@@ -18,7 +18,7 @@ from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.vocabulary import IGNORED
 
-SaidKind = Literal["prediction", "entropy"]
+ModelViewKind = Literal["prediction", "entropy"]
 """Views of a model: its class numbers, or its entropy, scaled from 0 to 255."""
 
 ViewKind = Literal["label", "prediction", "entropy"]
@@ -27,7 +27,7 @@ ViewKind = Literal["label", "prediction", "entropy"]
 VIEWS = "views"
 """Name of the folder of a campaign's views."""
 
-_OUTSIDE: dict[SaidKind, int] = {"prediction": IGNORED, "entropy": 0}
+_OUTSIDE: dict[ModelViewKind, int] = {"prediction": IGNORED, "entropy": 0}
 
 
 class ViewFiles:
@@ -40,7 +40,7 @@ class ViewFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, content_hash: str, kind: SaidKind) -> Path:
+    def path(self, content_hash: str, kind: ModelViewKind) -> Path:
         """Return the file of a view, which may not exist."""
         return self.folder / content_hash[:2] / f"{content_hash}-{kind}.png"
 
@@ -48,7 +48,7 @@ class ViewFiles:
         """Remove all views."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def save(self, content_hash: str, kind: SaidKind, square: Pixels, size: tuple[int, int], share: float) -> None:
+    def save(self, content_hash: str, kind: ModelViewKind, square: Pixels, size: tuple[int, int], share: float) -> None:
         """Store a view instead of an earlier one.
 
         Args:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import select, update
 
 from minimax_al.campaign.context import CampaignContext
-from minimax_al.campaign.images.refresh import refresh_items
+from minimax_al.campaign.images.refresh import NEVER_MODIFIED, refresh_items
 from minimax_al.campaign.store.schema import items
 from minimax_al.campaign.store.waiting import update_waiting
 from minimax_al.data.locations.location import Location, name_in
@@ -19,8 +19,6 @@ from minimax_al.escaping import escape
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-_NEVER = -1
-"""Time of modification that no file has: the next look at the folder examines the file again."""
 
 
 def without_broken_images(context: CampaignContext, work: Callable[[], Result]) -> Result:
@@ -51,7 +49,7 @@ def _set_aside(context: CampaignContext, error: UnreadableImageError) -> None:
     with context.store.writing() as connection:
         row = connection.execute(select(items.c.id, items.c.status).where(items.c.path == path)).one()
         if row.status not in {"set-aside", "missing"}:  # it reads well now, and a moment ago it did not
-            values = {"status": "set-aside", "reason": error.reason, "modified_ns": _NEVER}
+            values = {"status": "set-aside", "reason": error.reason, "modified_ns": NEVER_MODIFIED}
             connection.execute(update(items).where(items.c.id == row.id).values(**values))
             update_waiting(connection, [row.id])
     _log.warning(
@@ -70,6 +68,6 @@ def _forget_stat(context: CampaignContext, path: str) -> bool:
     usable = items.c.status.in_(["active", "duplicate", "changed"])
     with context.store.writing() as connection:
         done = connection.execute(
-            update(items).where(items.c.path == path, usable).values(modified_ns=_NEVER).returning(items.c.id)
+            update(items).where(items.c.path == path, usable).values(modified_ns=NEVER_MODIFIED).returning(items.c.id)
         )
         return done.first() is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.datasets import build_dataset
-from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.training_data import TrainingData
 from minimax_al.campaign.model.finetuning import finetuned_model, logits_of_images
 from minimax_al.campaign.model.learning import Session, StartCallback
 from minimax_al.campaign.model.training_lock import training_alone
@@ -95,12 +95,12 @@ def compare_recipes(
     if unknown:
         raise ConfigurationError(f"recipe {unknown[0]!r} cannot be compared: give some of {', '.join(_PREDICTORS)}")
     session = Session(context, "random", progress)
-    material = session.material
-    if len(material.labelled) < FEWEST_LABELS:
+    labelled = session.training_data.labelled
+    if len(labelled) < FEWEST_LABELS:
         raise DataError(
-            f"{len(material.labelled)} labels are too few to compare recipes on: label at least {FEWEST_LABELS} images"
+            f"{len(labelled)} labels are too few to compare recipes on: label at least {FEWEST_LABELS} images"
         )
-    fold = fold_of_labels(session.learner.round, torch.tensor([known.group for known in material.labelled]))
+    fold = fold_of_labels(session.learner.round, torch.tensor([known.group for known in labelled]))
     split = _Split(session, (fold != 0).nonzero().flatten(), (fold == 0).nonzero().flatten())
     answers: dict[str, Tensor] = {}
     results = []
@@ -150,11 +150,11 @@ class _Split:
         self.truth = session.learner.dataset.train_targets[held]
 
     @property
-    def material(self) -> Material:
+    def training_data(self) -> TrainingData:
         """Training data: the labels to train on are labelled, those to measure on are held out."""
-        labelled = self.session.material.labelled
+        labelled = self.session.training_data.labelled
         return replace(
-            self.session.material,
+            self.session.training_data,
             labelled=tuple(labelled[i] for i in self.trained_on.tolist()),
             held_out=tuple(labelled[i] for i in self.held.tolist()),
         )
@@ -174,18 +174,20 @@ def _by_features(context: CampaignContext, split: _Split, progress: Progress | N
 
 
 def _by_finetuning(context: CampaignContext, split: _Split, progress: Progress | None) -> Tensor:
-    material = split.material
-    model = finetuned_model(context, material.class_names, material.labelled, split.head(), progress)
-    return logits_of_images(model, context, [known.path for known in material.held_out])
+    training_data = split.training_data
+    model = finetuned_model(context, training_data.class_names, training_data.labelled, split.head(), progress)
+    return logits_of_images(model, context, [known.path for known in training_data.held_out])
 
 
 def _from_scratch(context: CampaignContext, split: _Split, progress: Progress | None) -> Tensor:
     settings = make_settings(images=context.settings.images, recipe="scratch-small", seed=context.settings.seed)
     small = replace(context, settings=settings)
-    material = replace(split.material, unlabelled=())
+    training_data = replace(split.training_data, unlabelled=())
     recipe = Recipe.model_validate(settings.recipe)
-    learner = ActiveLearner(build_dataset(small, material), "random", recipe, seed=settings.seed, progress=progress)
-    count = len(material.labelled)
+    learner = ActiveLearner(
+        build_dataset(small, training_data), "random", recipe, seed=settings.seed, progress=progress
+    )
+    count = len(training_data.labelled)
     learner.teach(torch.arange(count), learner.dataset.train_targets[:count])
     models = learner.fit()
     test = torch.arange(len(learner.dataset.test))

@@ -10,7 +10,7 @@ from torch import Tensor
 from minimax_al.campaign.classes.classes import class_ids
 from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.pool_features import PoolFeatures
-from minimax_al.campaign.features.training_data import Material
+from minimax_al.campaign.features.training_data import TrainingData
 from minimax_al.campaign.features.unlabelled_images import hashes_of
 from minimax_al.campaign.model.label_predictions import LabelPredictions
 from minimax_al.campaign.model.pixel_views import keep_views
@@ -32,7 +32,7 @@ class FittedLabels:
     Args:
         context: Campaign.
         strategy: Name of the strategy that trains and chooses.
-        material: Labelled, held-out and unlabelled images, in the order of the learner's samples.
+        training_data: Labelled, held-out and unlabelled images, in the order of the learner's samples.
         features: Features of the pool; None if the models read images.
         learner: Learner that knows the labels.
     """
@@ -41,13 +41,13 @@ class FittedLabels:
         self,
         context: CampaignContext,
         strategy: str,
-        material: Material,
+        training_data: TrainingData,
         features: PoolFeatures | None,
         learner: ActiveLearner,
     ) -> None:
         self.context = context
         self.name = strategy
-        self.material = material
+        self.training_data = training_data
         self.features = features
         self.learner = learner
         self.predicted_labels: LabelPredictions | None = None
@@ -55,11 +55,11 @@ class FittedLabels:
     def choose(self, budget: int) -> list[Choice]:
         """Return the strategy's choice, with scores, suggestions and reasons; call `fit` before."""
         query = self.learner.query(budget)
-        offset = len(self.material.labelled)
+        offset = len(self.training_data.labelled)
         own = [name for name in query.scores if name not in {"predicted", "confidence"}]  # not M's
         picked = {name: query.picked(name).tolist() for name in own}
         suggested = self._suggestions(query.indices)
-        chosen = [self.material.unlabelled[index - offset] for index in query.indices.tolist()]
+        chosen = [self.training_data.unlabelled[index - offset] for index in query.indices.tolist()]
         if self.context.settings.task == "segmentation":
             keep_views(self.learner, query.indices, chosen, self.context.views)
         choices = []
@@ -93,10 +93,10 @@ class FittedLabels:
             found: Measurement of M.
         """
         assert self.learner.models is not None
-        dataset, material = self.learner.dataset, self.material
-        counts: dict[str, Any] = {"labels": len(material.labelled), "held_out": len(material.held_out)}
+        dataset, training_data = self.learner.dataset, self.training_data
+        counts: dict[str, Any] = {"labels": len(training_data.labelled), "held_out": len(training_data.held_out)}
         if dataset.task == "classification":
-            counts["per_class_counts"] = material.class_counts()
+            counts["per_class_counts"] = training_data.class_counts()
         source = None if self.features is None else self.features.encoder_source()
         return Trained(
             model=self.learner.models.task_model,
@@ -119,9 +119,11 @@ class FittedLabels:
 
     def predictions(self) -> dict[str, Any]:
         """Return M's predictions for the held-out images and a fixed sample, for the next model and the report."""
-        offset = len(self.material.labelled)
+        offset = len(self.training_data.labelled)
         sample = self._sample()
-        ids = [self.material.unlabelled[i].id for i in sample] + [known.id for known in self.material.held_out]
+        ids = [self.training_data.unlabelled[i].id for i in sample] + [
+            known.id for known in self.training_data.held_out
+        ]
         dataset = self.learner.dataset
         found = [
             self._predict(dataset.train, torch.tensor([offset + i for i in sample], dtype=torch.int64)),
@@ -143,12 +145,12 @@ class FittedLabels:
         Args:
             folder: Folder of the run, or the one that becomes it.
         """
-        scored = self._sample() if self.features is None else range(len(self.material.unlabelled))
-        keep_pool_scores(folder, self.learner, self.material, scored, self._class_ids())
+        scored = self._sample() if self.features is None else range(len(self.training_data.unlabelled))
+        keep_pool_scores(folder, self.learner, self.training_data, scored, self._class_ids())
 
     def _sample(self) -> list[int]:
         """Return the positions of a fixed sample of the unlabelled images."""
-        hashes = hashes_of(self.material.unlabelled)
+        hashes = hashes_of(self.training_data.unlabelled)
         # By the first eight bytes, then by the rest where these are equal.
         by_hash = np.lexsort(np.ascontiguousarray(hashes).view(">u8")[:, ::-1].T)
         sample: list[int] = np.sort(by_hash[:_SAMPLE]).tolist()

@@ -16,7 +16,7 @@ from minimax_al.campaign.context import CampaignContext
 from minimax_al.campaign.features.datasets import build_dataset, build_feature_dataset
 from minimax_al.campaign.features.pool_features import PoolFeatures, all_images, with_features
 from minimax_al.campaign.features.recipes import read_recipe
-from minimax_al.campaign.features.training_data import Material, gather
+from minimax_al.campaign.features.training_data import TrainingData, read_training_data
 from minimax_al.campaign.model.broken_images import without_broken_images
 from minimax_al.campaign.model.earlier_models import measure_earlier
 from minimax_al.campaign.model.finetuning import finetuned_model
@@ -82,30 +82,30 @@ class Session(FittedLabels):
         chosen = build_strategy(strategy)
         recipe = read_recipe(context.settings)
         with context.store.reading() as connection:
-            material = gather(connection, context.where)
+            training_data = read_training_data(connection, context.where)
         features: PoolFeatures | None = None
         learnt_from = recipe.model_dump(mode="json")
         if context.settings.features is not None:
-            features, material = _prepare_features(context, material, progress)
+            features, training_data = _prepare_features(context, training_data, progress)
             learnt_from["source"] = asdict(features.encoder_source()) | {"preprocessing": None}
-        self.fingerprint = material.fingerprint(
+        self.fingerprint = training_data.fingerprint(
             context.settings, {"name": strategy, **chosen.model_dump(mode="json")}, learnt_from
         )
         with context.store.reading() as connection:
             is_news = done_run(connection, self.fingerprint) is None
         if on_start is not None and is_news:
-            on_start(strategy, len(material.labelled), len(material.held_out))
+            on_start(strategy, len(training_data.labelled), len(training_data.held_out))
         learner = ActiveLearner(
-            _dataset(context, material, features),
+            _dataset(context, training_data, features),
             chosen,
             recipe,
             seed=context.settings.seed,
             folder=context.folder / "checkpoints" / self.fingerprint[:16],
             progress=None if progress is None else partial(_report_epoch, progress),
         )
-        count = len(material.labelled)
+        count = len(training_data.labelled)
         learner.teach(torch.arange(count), learner.dataset.train_targets[:count])
-        super().__init__(context, strategy, material, features, learner)
+        super().__init__(context, strategy, training_data, features, learner)
 
     def fit(self) -> int:
         """Train, or load the models of an equal earlier training; an interrupted training resumes.
@@ -121,7 +121,7 @@ class Session(FittedLabels):
             before = done_run(connection, self.fingerprint)
             run_id: int = before.id if before else self._start(connection)
             if before is not None:  # requested again, it is the campaign's model again
-                finish_run(connection, run_id, before.metrics, context.now(), self.material.last_label)
+                finish_run(connection, run_id, before.metrics, context.now(), self.training_data.last_label)
         try:
             self.learner.fit()
             if before is None or not run_folder(context.folder, run_id).exists():
@@ -149,10 +149,12 @@ class Session(FittedLabels):
         assert self.learner.models is not None
         head = self.learner.models.task_model
         assert isinstance(head, TaskModel)
-        model = finetuned_model(self.context, self.material.class_names, self.material.labelled, head, progress)
+        model = finetuned_model(
+            self.context, self.training_data.class_names, self.training_data.labelled, head, progress
+        )
         found = Evaluation({"accuracy": accuracy, CROSS_VALIDATED: float(count)}, [])
         with self.context.store.writing() as connection:
-            sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
+            sizes = {"labels": len(self.training_data.labelled), "held_out": len(self.training_data.held_out)}
             fingerprint = f"{self.fingerprint} finetuned"
             run_id = start_run(connection, "finetune", fingerprint, now=self.context.now(), **sizes)
         trained = replace(self.trained(run_id, found), model=model, is_finetuned=True)
@@ -161,10 +163,10 @@ class Session(FittedLabels):
         with new_folder(folder) as part:
             save_trained(part, trained)
         with self.context.store.writing() as connection:
-            finish_run(connection, run_id, found.metrics, self.context.now(), self.material.last_label)
+            finish_run(connection, run_id, found.metrics, self.context.now(), self.training_data.last_label)
 
     def _start(self, connection: Connection) -> int:
-        sizes = {"labels": len(self.material.labelled), "held_out": len(self.material.held_out)}
+        sizes = {"labels": len(self.training_data.labelled), "held_out": len(self.training_data.held_out)}
         return start_run(connection, self.name, self.fingerprint, now=self.context.now(), **sizes)
 
     def _fail(self, run_id: int, message: str) -> None:
@@ -187,17 +189,17 @@ class Session(FittedLabels):
             if self.predicted_labels is not None:
                 self.predicted_labels.save(part / OUT_OF_FOLD)
         with self.context.store.writing() as connection:
-            finish_run(connection, run_id, found.metrics, self.context.now(), self.material.last_label)
+            finish_run(connection, run_id, found.metrics, self.context.now(), self.training_data.last_label)
         self._remove_old_checkpoints()
 
     def _measure(self) -> Evaluation:
         """Measure M on the held-out labels; on features without any, by cross-validation over all labels."""
         assert self.learner.models is not None
-        if self.material.held_out:
+        if self.training_data.held_out:
             return measure(self.learner.round, self.learner.models, self.context.settings.seed)
         if self.features is None:
             return Evaluation({}, [])
-        self.predicted_labels = LabelPredictions(self.learner, self.material.labelled)
+        self.predicted_labels = LabelPredictions(self.learner, self.training_data.labelled)
         found = self.predicted_labels.evaluate(self.context.store)
         labels = self.predicted_labels
         by_pixels = compare_with_pixels(self.context, labels.labelled, labels.measured, labels.fold)
@@ -208,7 +210,7 @@ class Session(FittedLabels):
             finished = [run for run in done_runs(connection) if run.id != run_id]
         if self.predicted_labels is not None:
             return self.predicted_labels.earlier(finished)
-        if not self.material.held_out:
+        if not self.training_data.held_out:
             return {}
         return measure_earlier(self.learner, trained, self.context.folder, finished)
 
@@ -250,30 +252,30 @@ def choose(
     def fit_and_choose() -> tuple[Sequence[Choice], int]:
         session = Session(context, strategy, progress, on_start)
         run_id = session.fit()
-        return session.choose(min(budget, len(session.material.unlabelled))), run_id
+        return session.choose(min(budget, len(session.training_data.unlabelled))), run_id
 
     with training_alone(context):
         return without_broken_images(context, fit_and_choose)
 
 
 def _prepare_features(
-    context: CampaignContext, material: Material, progress: Progress | None
-) -> tuple[PoolFeatures, Material]:
+    context: CampaignContext, training_data: TrainingData, progress: Progress | None
+) -> tuple[PoolFeatures, TrainingData]:
     """Compute missing features, and leave out the images that cannot have any."""
     features = PoolFeatures(context)
-    features.compute(all_images(material), progress)
-    material = with_features(material, features)
-    if not material.labelled:
+    features.compute(all_images(training_data), progress)
+    training_data = with_features(training_data, features)
+    if not training_data.labelled:
         raise DataError(
             "none of the labelled images has features: 'mal status --files' lists the files that cannot be used"
         )
-    return features, material
+    return features, training_data
 
 
-def _dataset(context: CampaignContext, material: Material, features: PoolFeatures | None) -> Dataset:
+def _dataset(context: CampaignContext, training_data: TrainingData, features: PoolFeatures | None) -> Dataset:
     if features is None or features.store is None:
-        return build_dataset(context, material)
-    return build_feature_dataset(material, features.store)
+        return build_dataset(context, training_data)
+    return build_feature_dataset(training_data, features.store)
 
 
 def _report_epoch(progress: Progress, training: str, done: int, epochs: int, unit: str) -> None:

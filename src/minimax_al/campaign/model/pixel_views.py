@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minimax_al.campaign.features.unlabelled_images import UnlabelledImage
-from minimax_al.campaign.images.views import SaidKind, ViewFiles
+from minimax_al.campaign.images.views import ModelViewKind, ViewFiles
 from minimax_al.loop import ActiveLearner
 from minimax_al.training import Models
 
@@ -32,7 +32,7 @@ def keep_views(learner: ActiveLearner, indices: Tensor, images: Sequence[Unlabel
         seen = learner.round.stream(partial(_pixels, learner.models), indices[start : start + _AT_ONCE])
         for position, image in enumerate(images[start : start + _AT_ONCE]):
             size = image.height, image.width
-            for kind in get_args(SaidKind):
+            for kind in get_args(ModelViewKind):
                 views.save(image.content_hash, kind, seen[kind][position].numpy(), size, share)
 
 

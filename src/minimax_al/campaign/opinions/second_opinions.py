@@ -38,14 +38,14 @@ def in_overlap(item_id: int, settings: CampaignSettings) -> bool:
     return int.from_bytes(digest) < settings.overlap * 2**64
 
 
-def wanted_from(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
+def waiting_for(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
     """Return those of the images that wait for a second opinion of this author."""
     open_ = _with_first().where(opinions.c.state == "waits", labels.c.author != author)
     rows = [connection.execute(open_.where(opinions.c.item_id.in_(portion))) for portion in portions(item_ids)]
     return {row.item_id for found in rows for row in found}
 
 
-def note(
+def record_opinions(
     connection: Connection,
     events: Sequence[Event],
     settings: CampaignSettings,
@@ -178,7 +178,7 @@ def judge_again(connection: Connection, settings: CampaignSettings) -> None:
             _store(connection, row.item_id, state="agreed" if agrees else "conflict")
 
 
-def revoked(connection: Connection, item_id: int, label_id: int, judge: MaskJudge | None = None) -> None:
+def revoke_opinion(connection: Connection, item_id: int, label_id: int, judge: MaskJudge | None = None) -> None:
     """Take an answer back that was an opinion or a decision; its author answers again, or another does.
 
     Args:
@@ -258,7 +258,7 @@ def release_opinions(connection: Connection, holder: tuple[str, str | None]) -> 
     return connection.execute(held.values(FREE)).rowcount
 
 
-def is_with(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
+def leased_to(connection: Connection, item_ids: Sequence[int], author: str) -> set[int]:
     """Return those of the images that are leased to an author for a second opinion."""
     held = select(opinions.c.item_id).where(opinions.c.lease_holder == author, opinions.c.state == "waits")
     found = [connection.scalars(held.where(opinions.c.item_id.in_(portion))) for portion in portions(item_ids)]

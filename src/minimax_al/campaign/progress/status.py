@@ -30,7 +30,7 @@ from minimax_al.campaign.rounds.rounds import RoundState, count_candidates, roun
 from minimax_al.campaign.settings.settings import CampaignSettings
 from minimax_al.campaign.store.first_look import has_seen_all
 from minimax_al.campaign.store.history import BULK, current_answers, current_labels
-from minimax_al.campaign.store.image_counts import count_images
+from minimax_al.campaign.store.image_counts import count_by_status
 from minimax_al.campaign.store.schema import USABLE, items, rounds, runs
 from minimax_al.errors import CampaignError
 from minimax_al.vocabulary import HEADLINE_NAMES, HEADLINES, Task
@@ -179,7 +179,7 @@ def read_status(context: CampaignContext) -> Status:
         held_out = held_out_groups(connection)
         finished = done_runs(connection)
         unlabelled = count_candidates(connection)
-        by_status = count_images(connection)
+        by_status = count_by_status(connection)
         now = current_answers()
         unsure = connection.execute(select(func.count()).where(now.c.kind == "unsure")).scalar_one()
         aside = select(items.c.path, items.c.reason).where(items.c.status == "set-aside").order_by(items.c.path)

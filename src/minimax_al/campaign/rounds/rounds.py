@@ -15,7 +15,7 @@ from minimax_al.campaign.store.bulk import streamed
 from minimax_al.campaign.store.database import after_writing, portions
 from minimax_al.campaign.store.first_look import first_look_has_ended, has_seen_all
 from minimax_al.campaign.store.history import answer_in, current_answer, current_answers, is_settled
-from minimax_al.campaign.store.image_counts import count_images
+from minimax_al.campaign.store.image_counts import count_by_status
 from minimax_al.campaign.store.schema import classes, items, picks, rounds
 from minimax_al.errors import BudgetError, CampaignError, DataError
 
@@ -150,7 +150,7 @@ def count_candidates(connection: Connection, where: str | None = None) -> int:
     settled = union(select(answered.c.item_id), stood_for.where(copy.c.duplicate_of.is_not(None)))
     active = select(func.count()).select_from(items).where(items.c.status == "active", items.c.id.in_(settled))
     done: int = connection.execute(active).scalar_one()
-    return count_images(connection).get("active", 0) - done
+    return count_by_status(connection).get("active", 0) - done
 
 
 @cache

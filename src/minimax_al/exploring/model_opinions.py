@@ -16,7 +16,7 @@ from minimax_al.exploring.pool_table import LABEL, PoolTable
 
 
 @dataclass(frozen=True)
-class Opinions:
+class ModelOpinions:
     """Opinions of one model; all arrays have one row per image of the pool table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Opinions:
 
 def form_opinions(
     table: PoolTable, predictions: PoolPredictions | None, out_of_fold: OutOfFoldLabels | None
-) -> Opinions:
+) -> ModelOpinions:
     """Return the opinions of today's model on the images and labels of a table.
 
     Args:
@@ -79,7 +79,7 @@ def form_opinions(
         covered[at] = True
         alternative[at] = np.where(out_of_fold.suspected[still], out_of_fold.alternative[still], 0)
     run = None if predictions is None else predictions.run
-    return Opinions(
+    return ModelOpinions(
         run,
         covered,
         predicted,

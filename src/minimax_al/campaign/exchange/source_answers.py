@@ -13,7 +13,7 @@ from minimax_al.errors import DataError, nearest
 from minimax_al.label_formats import Given
 
 
-class Answer(NamedTuple):
+class SourceAnswer(NamedTuple):
     """Label of one image, as a source gives it.
 
     Attributes:
@@ -30,11 +30,11 @@ class Answer(NamedTuple):
     at: datetime | None
     where: str
 
-    def agrees(self, other: "Answer") -> bool:
+    def agrees(self, other: "SourceAnswer") -> bool:
         """Return whether both have the same class or mask."""
         return (self.class_name, self.mask) == (other.class_name, other.mask)
 
-    def against(self, other: "Answer") -> str:
+    def against(self, other: "SourceAnswer") -> str:
         """Return what differs from another answer, as a part of a sentence."""
         if self.mask is not None:
             return "has another mask"
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class Answers:
+class SourceAnswers:
     """Answers of a source by image.
 
     Attributes:
@@ -58,7 +58,7 @@ class Answers:
         unusable: Number of images whose file is missing or set aside.
     """
 
-    of: dict[int, list[Answer]] = field(default_factory=dict)
+    of: dict[int, list[SourceAnswer]] = field(default_factory=dict)
     several: int = 0
     ground_truth: int = 0
     unusable: int = 0
@@ -66,7 +66,7 @@ class Answers:
 
     def add(self, known: StoredImage, given: Given, mask: str | None, author: str) -> None:
         """Add a label of an image."""
-        answer = Answer(given.class_name, mask, given.author or author, given.at, given.where)
+        answer = SourceAnswer(given.class_name, mask, given.author or author, given.at, given.where)
         if known.id not in self.of:
             self.unusable += known.status in ("missing", "set-aside")
             self._paths[known.id] = known.path
@@ -108,7 +108,7 @@ class Answers:
         return overruled
 
 
-class Classes(NamedTuple):
+class SourceClasses(NamedTuple):
     """Classes that a source names.
 
     Attributes:
@@ -121,8 +121,8 @@ class Classes(NamedTuple):
 
 
 def find_classes(
-    answers: Iterable[Sequence[Answer]], known: Sequence[str], problems: Problems, *, create: bool
-) -> Classes:
+    answers: Iterable[Sequence[SourceAnswer]], known: Sequence[str], problems: Problems, *, create: bool
+) -> SourceClasses:
     """Return the campaign's classes that answers mean; unknown ones are new or a problem.
 
     Two Unicode forms of one name are one class. Names that differ from a known class, or from one another, in case or
@@ -154,10 +154,10 @@ def find_classes(
         else:
             new.append(name)
             stored[name] = name
-    return Classes(stored, tuple(new))
+    return SourceClasses(stored, tuple(new))
 
 
-def _appearances(answers: Iterable[Sequence[Answer]]) -> dict[str, tuple[str, int]]:
+def _appearances(answers: Iterable[Sequence[SourceAnswer]]) -> dict[str, tuple[str, int]]:
     """Return where each class appears first, and how often it appears."""
     found: dict[str, tuple[str, int]] = {}
     for name, where in _named(answers):
@@ -166,7 +166,7 @@ def _appearances(answers: Iterable[Sequence[Answer]]) -> dict[str, tuple[str, in
     return found
 
 
-def _named(answers: Iterable[Sequence[Answer]]) -> Iterator[tuple[str, str]]:
+def _named(answers: Iterable[Sequence[SourceAnswer]]) -> Iterator[tuple[str, str]]:
     for of_image in answers:
         for answer in of_image:
             if answer.class_name is not None:
