@@ -19,7 +19,7 @@ from tables import write_table
 
 from minimax_al.benchmark import Protocol, load_protocol, run_grid
 from minimax_al.benchmark.grid import cells_of
-from minimax_al.benchmark.results import read_rounds
+from minimax_al.benchmark.round_files import read_rounds
 from minimax_al.errors import ConfigurationError, MinimaxALError
 
 

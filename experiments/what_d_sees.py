@@ -20,7 +20,7 @@ from tables import write_table
 
 from minimax_al.benchmark.folder import read_protocol
 from minimax_al.benchmark.grid import Cell, cells_of
-from minimax_al.benchmark.results import read_rounds, read_scores
+from minimax_al.benchmark.round_files import read_rounds, read_scores
 from minimax_al.errors import MinimaxALError
 
 

@@ -22,7 +22,7 @@ from minimax_al.acquisition import choose_by_rule
 from minimax_al.benchmark import Protocol
 from minimax_al.benchmark.folder import read_protocol
 from minimax_al.benchmark.grid import Cell, cells_of
-from minimax_al.benchmark.results import read_rounds, read_scores
+from minimax_al.benchmark.round_files import read_rounds, read_scores
 from minimax_al.data import Dataset
 from minimax_al.errors import MinimaxALError
 

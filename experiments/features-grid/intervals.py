@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.benchmark.records import Record, read_results
+from minimax_al.benchmark.results import Record, read_results
 from minimax_al.benchmark.statistics import Interval, area_under_curve, paired_curves, percentiles
 
 DRAWS = 10_000

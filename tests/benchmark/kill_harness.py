@@ -15,13 +15,13 @@ import torch
 from minimax_al.benchmark.cell import ProgressCallback
 from minimax_al.benchmark.conditions import conditions_here
 from minimax_al.benchmark.folder import read_protocol
-from minimax_al.benchmark.grid import work
+from minimax_al.benchmark.grid import claim_cells
 
 
 def run_cells(out: Path, on_progress: ProgressCallback | None = None) -> None:
     """Run the cells that are left."""
     protocol = read_protocol(out)
-    work(protocol, out, protocol.load(), conditions_here(protocol.recipe.runtime), on_progress=on_progress)
+    claim_cells(protocol, out, protocol.load(), conditions_here(protocol.recipe.runtime), on_progress=on_progress)
 
 
 def be_killed(out: Path, moments: random.Random) -> bool:

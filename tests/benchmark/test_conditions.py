@@ -10,7 +10,7 @@ from minimax_al.benchmark import conditions, run_grid
 from minimax_al.benchmark.cell import run_cell
 from minimax_al.benchmark.conditions import Conditions, conditions_here, default_threads, threads_of
 from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.results import read_rounds
+from minimax_al.benchmark.round_files import read_rounds
 from minimax_al.cli import main
 from minimax_al.errors import ResultsError
 from minimax_al.training import RuntimeSettings

@@ -11,7 +11,7 @@ from minimax_al.benchmark import cell, run_grid, write_report
 from minimax_al.benchmark.failures import read_failure
 from minimax_al.benchmark.grid import Cell, unfinished
 from minimax_al.benchmark.oracle import Oracle, check_picks
-from minimax_al.benchmark.results import read_rounds
+from minimax_al.benchmark.round_files import read_rounds
 from minimax_al.cli import main
 from minimax_al.data import UNKNOWN, load_dataset
 from minimax_al.errors import MinimaxALError, ResultsError

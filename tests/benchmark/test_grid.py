@@ -17,7 +17,7 @@ from minimax_al.benchmark.cell import run_cell
 from minimax_al.benchmark.conditions import conditions_here
 from minimax_al.benchmark.folder import prepare_folder
 from minimax_al.benchmark.grid import Cell, run_grid, unfinished
-from minimax_al.benchmark.results import read_rounds, read_scores
+from minimax_al.benchmark.round_files import read_rounds, read_scores
 from minimax_al.errors import ConfigurationError, ResultsError
 from minimax_al.training.checkpoint import read_tensors
 from minimax_al.training.ranks import Ranks
@@ -169,7 +169,7 @@ def test_all_ranks_report_a_cell_that_rank_0_cannot_claim(tiny, tmp_path, monkey
     def rank(number):
         here.ranks = ThreadRanks(number, 2, **meeting)
         conditions = conditions_here(tiny.recipe.runtime)
-        failures = grid.work(tiny.model_copy(update={"seeds": 1}), tmp_path, None, conditions)
+        failures = grid.claim_cells(tiny.model_copy(update={"seeds": 1}), tmp_path, None, conditions)
         assert list(failures) == [("random", 0)]
         assert "lock' cannot be written" in failures["random", 0]
 

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from minimax_al.benchmark import load_protocol, package_model, run_grid
 from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.packaging import _card, _choose
-from minimax_al.benchmark.records import read_results
-from minimax_al.benchmark.results import model_path, read_predictions
+from minimax_al.benchmark.results import read_results
+from minimax_al.benchmark.round_files import model_path, read_predictions
 from minimax_al.cli import main
 from minimax_al.deployment import load_model, predict_folder
 from minimax_al.deployment.preprocess import read_input

@@ -3,7 +3,7 @@ import pytest
 
 from minimax_al.benchmark import picks, write_report
 from minimax_al.benchmark.picks import picked_rounds
-from minimax_al.benchmark.records import read_results
+from minimax_al.benchmark.results import read_results
 
 
 @pytest.fixture(scope="module")

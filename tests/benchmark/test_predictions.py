@@ -5,7 +5,7 @@ import pytest
 
 from minimax_al.benchmark import load_protocol, run_grid, write_predictions
 from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.results import read_rounds
+from minimax_al.benchmark.round_files import read_rounds
 from minimax_al.cli import main
 from minimax_al.errors import ResultsError
 

@@ -8,7 +8,7 @@ import torch
 from minimax_al.benchmark import run_grid, write_report
 from minimax_al.benchmark.facts import read_facts
 from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.records import read_results
+from minimax_al.benchmark.results import read_results
 from minimax_al.errors import DataError, ResultsError
 from minimax_al.report import read_records
 

@@ -1,6 +1,6 @@
 from .demo import run_demo
 from .grid import run_grid
-from .many_report import write_comparison
+from .many_datasets_report import write_comparison
 from .packaging import Packaged, package_model
 from .predictions import write_predictions
 from .protocol import Protocol, list_presets, load_protocol

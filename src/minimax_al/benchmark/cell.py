@@ -18,7 +18,7 @@ from torch import Tensor
 from minimax_al.benchmark.conditions import Conditions, conditions_here, threads_of
 from minimax_al.benchmark.oracle import Oracle, check_picks
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import RoundResult, read_networks, resume_rounds, training_facts, write_round
+from minimax_al.benchmark.round_files import RoundResult, read_networks, resume_rounds, training_facts, write_round
 from minimax_al.benchmark.views import views_of
 from minimax_al.benchmark.work import CountingLearner
 from minimax_al.data import Dataset

@@ -6,7 +6,7 @@ from pathlib import Path
 from minimax_al.benchmark.cell import ProgressCallback, run_cell
 from minimax_al.benchmark.conditions import Conditions
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import read_rounds
+from minimax_al.benchmark.round_files import read_rounds
 from minimax_al.data import Dataset
 
 STRATEGY = "random"

@@ -21,7 +21,7 @@ from minimax_al.benchmark.failures import clear_failure, failure_of, read_failur
 from minimax_al.benchmark.folder import LOCK, prepare_folder
 from minimax_al.benchmark.full_labels import run_full_labels
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import read_rounds
+from minimax_al.benchmark.round_files import read_rounds
 from minimax_al.cores import available_cores
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
@@ -112,7 +112,7 @@ def run_grid(
         if on_progress:
             on_progress(_progress_of(protocol, cell, out))
     if jobs == 1:
-        failures = work(protocol, out, dataset, conditions, logger=logger, on_progress=on_progress)
+        failures = claim_cells(protocol, out, dataset, conditions, logger=logger, on_progress=on_progress)
     else:
         failures = _run_processes(protocol, out, jobs, conditions, logger=logger, on_progress=on_progress)
     if full_labels:
@@ -120,7 +120,7 @@ def run_grid(
     _raise_failures(failures, len(cells_of(protocol)))
 
 
-def work(
+def claim_cells(
     protocol: Protocol,
     out: Path,
     dataset: Dataset,
@@ -286,7 +286,7 @@ def _process(
         reports.put(progress)
 
     try:
-        failures = work(protocol, out, protocol.load(), conditions, call=call, logger=logger, on_progress=report)
+        failures = claim_cells(protocol, out, protocol.load(), conditions, call=call, logger=logger, on_progress=report)
     except MinimaxALError as error:
         reports.put(str(error))
     else:

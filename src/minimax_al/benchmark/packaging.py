@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.records import Results, read_results
-from minimax_al.benchmark.results import RoundResult, model_path, training_facts
+from minimax_al.benchmark.results import Results, read_results
+from minimax_al.benchmark.round_files import RoundResult, model_path, training_facts
 from minimax_al.data import Dataset, Features
 from minimax_al.deployment.model_card import CardText, metrics_table, percent
 from minimax_al.deployment.model_file import load_model

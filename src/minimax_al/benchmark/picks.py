@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.results import RoundResult, read_scores, read_views
+from minimax_al.benchmark.round_files import RoundResult, read_scores, read_views
 from minimax_al.benchmark.views import VIEWS_A_ROUND
 from minimax_al.data import Dataset, prepare, prepare_masks
 from minimax_al.report import Image, PickedRound, segmentation_strip, thumbnail

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from minimax_al.benchmark.records import Results, read_results
-from minimax_al.benchmark.results import read_predictions
+from minimax_al.benchmark.results import Results, read_results
+from minimax_al.benchmark.round_files import read_predictions
 from minimax_al.durable import write_durably
 from minimax_al.errors import CheckpointError, ResultsError
 

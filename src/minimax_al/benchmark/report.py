@@ -12,8 +12,8 @@ from minimax_al.benchmark.grid import Cell, cells_of
 from minimax_al.benchmark.paper import differences_to_paper, paper_claims, paper_points
 from minimax_al.benchmark.picks import picked_rounds
 from minimax_al.benchmark.protocol import Protocol, load_protocol
-from minimax_al.benchmark.records import Results, read_results
-from minimax_al.benchmark.results import RoundResult
+from minimax_al.benchmark.results import Results, read_results
+from minimax_al.benchmark.round_files import RoundResult
 from minimax_al.benchmark.sections import (
     areas_section,
     comparison_section,

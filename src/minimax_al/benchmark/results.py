@@ -1,233 +1,137 @@
-"""Files of a cell: every finished round, written so that a crash leaves it whole or absent.
+"""Content of a results folder: finished rounds, and their numbers as tidy records."""
 
-round-0.scores.safetensors   candidates of the query and their scores
-round-0.model.safetensors    M as it was evaluated
-round-0.networks.safetensors F, C, D and M, where the next round starts from them (`carry_over`)
-round-0.predictions.safetensors  M's predictions on the test images (classification only)
-round-0.json                 labels, metrics, picks, seconds; written last, so that its presence means a whole round
-"""
-
-import json
-import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import torch
-from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import save
-from torch import Tensor, nn
-
+from minimax_al.benchmark.facts import DatasetFacts, facts_of, read_facts
+from minimax_al.benchmark.failures import Failure, read_failure
+from minimax_al.benchmark.folder import read_protocol, same_data
+from minimax_al.benchmark.grid import Cell, cells_of
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.deployment.model_file import save_model
-from minimax_al.deployment.trained import Trained
-from minimax_al.durable import write_durably
-from minimax_al.errors import CheckpointError, ResultsError
-from minimax_al.strategies import Query
-from minimax_al.training.checkpoint import check_tensors, read_tensors, save_checkpoint
-
-logger = logging.getLogger(__name__)
-
-_KEPT = {torch.int64: torch.int32, torch.float64: torch.float32}
-"""Smaller dtypes in which predictions are kept."""
+from minimax_al.benchmark.round_files import RoundResult, read_rounds
+from minimax_al.data import Dataset
+from minimax_al.errors import DataError, ResultsError
+from minimax_al.report import Curve, Record, learning_curves
+from minimax_al.training import HEADLINE
 
 
 @dataclass(frozen=True)
-class RoundResult:
-    """One finished round.
+class Results:
+    """Content of a results folder.
 
     Attributes:
-        round: Round number, from 0.
-        labels: Number of labelled images that the models were trained on.
-        metrics: Metrics by name, fractions in [0, 1].
-        per_class: M's accuracy (segmentation: IoU) on each class, K values; None for a class without test images.
-        class_counts: Labelled images (segmentation: images that show the class) per class, K values.
-        picks: Indices of the picked images, in pick order; empty in the last round.
-        seconds: Wall-clock seconds of `train`, `evaluate` and `query`.
-        losses: Mean losses of the last epoch, by training.
-        steps: Number of optimisation steps; 0 for a model that is solved without steps.
-        images_seen: Number of images that these steps saw; each view of an image counts.
-        conditions: Device, precision, threads and processor of the computation; empty in results of older versions.
+        out: Results folder.
+        protocol: Protocol of the results.
+        facts: Facts about the data set.
+        rounds: Finished rounds by cell, for cells with at least one.
+        dataset: Data set with the images; None where it is not available.
+        absence: Reason why it is not available.
+        failures: Failed cells.
     """
 
-    round: int
-    labels: int
-    metrics: dict[str, float]
-    per_class: list[float | None]
-    class_counts: list[int]
-    picks: list[int]
-    seconds: dict[str, float]
-    losses: dict[str, dict[str, float]] = field(default_factory=dict)
-    steps: int = 0
-    images_seen: int = 0
-    conditions: dict[str, str | int] = field(default_factory=dict)
+    out: Path
+    protocol: Protocol
+    facts: DatasetFacts
+    rounds: Mapping[Cell, list[RoundResult]]
+    dataset: Dataset | None
+    absence: str = ""
+    failures: Mapping[Cell, Failure] = field(default_factory=dict)
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """Metrics of every finished round, its times (`train_seconds`) and work (`train_steps`, `train_images`)."""
+        return [
+            Record(self.protocol.name, cell.strategy, cell.seed, result.round, result.labels, metric, value)
+            for cell, results in self.rounds.items()
+            for result in results
+            for metric, value in _values(result)
+        ]
+
+    @property
+    def headline(self) -> str:
+        """Metric by which models on this data set are judged."""
+        return HEADLINE[self.facts.task]
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        """Strategies with a finished round, in the protocol's order."""
+        present = {cell.strategy for cell in self.rounds}
+        return [strategy for strategy in self.protocol.strategies if strategy in present]
+
+    @cached_property
+    def finished_strategies(self) -> set[str]:
+        """Strategies with a finished cell."""
+        return {cell.strategy for cell in self._finished}
+
+    @cached_property
+    def finished_seeds(self) -> set[int]:
+        """Seeds that all of `finished_strategies` have finished."""
+        seeds: dict[str, set[int]] = {}
+        for cell in self._finished:
+            seeds.setdefault(cell.strategy, set()).add(cell.seed)
+        return set.intersection(*seeds.values()) if seeds else set()
+
+    @cached_property
+    def _finished(self) -> list[Cell]:
+        return [cell for cell, rounds in self.rounds.items() if len(rounds) == self.protocol.points]
+
+    def curves(self, metric: str) -> list[Curve]:
+        """Return the learning curves of all strategies that have a metric."""
+        # An unfinished seed would shorten the curve of all seeds, so it waits until it is finished.
+        ends = {(cell.strategy, cell.seed) for cell in self._finished}
+        counted = [
+            record
+            for record in self.records
+            if record.metric == metric
+            and (record.strategy not in self.finished_strategies or (record.strategy, record.seed) in ends)
+        ]
+        names = [strategy for strategy in self.strategies if strategy in {record.strategy for record in counted}]
+        return learning_curves(counted, self.protocol.name, metric, names) if names else []
 
 
-def model_path(folder: Path, number: int) -> Path:
-    """Return the file of a round's M.
+def read_results(out: Path, data: Path | None = None) -> Results:
+    """Read a results folder.
 
     Args:
-        folder: Folder of the cell.
-        number: Round number.
-    """
-    return folder / f"round-{number}.model.safetensors"
-
-
-def training_facts(strategy: str, seed: int, result: RoundResult, test_targets: Tensor) -> dict[str, Any]:
-    """Return the facts of a round's training that its model keeps, ready for JSON.
-
-    Args:
-        strategy: Strategy name.
-        seed: Seed of the run.
-        result: Finished round.
-        test_targets: Targets of the test images: classes, shape (N,), or masks, shape (N, H, W).
-    """
-    facts = {
-        "strategy": strategy,
-        "seed": seed,
-        "round": result.round,
-        "labels": result.labels,
-        "test_images": len(test_targets),
-        "metrics": result.metrics,
-        "per_class": result.per_class,
-    }
-    if test_targets.ndim == 1:
-        tested = torch.bincount(test_targets, minlength=len(result.class_counts)).tolist()
-        facts["per_class_counts"] = [list(pair) for pair in zip(result.class_counts, tested, strict=True)]
-    return facts
-
-
-def write_round(
-    folder: Path,
-    result: RoundResult,
-    *,
-    query: Query | None,
-    views: Mapping[str, Tensor],
-    trained: Trained,
-    predictions: Mapping[str, Tensor],
-    carried: Mapping[str, nn.Module],
-) -> None:
-    """Write a finished round; the JSON file comes last.
-
-    Args:
-        folder: Folder of the cell.
-        result: Metrics and picks.
-        query: Scores of the candidates; None in the last round.
-        views: Per-pixel tensors of the first picks; empty in classification.
-        trained: M of the round.
-        predictions: Targets, predicted classes and confidences of the test images; empty in segmentation.
-        carried: Networks by name that the next round starts from; empty where each round starts anew.
-    """
-    stem = f"round-{result.round}"
-    if query is not None:
-        scores = {"candidates": query.candidates, **query.scores}
-        content = save({name: values.contiguous() for name, values in scores.items()})
-        write_durably(folder / f"{stem}.scores.safetensors", content)
-    if views:
-        write_durably(folder / f"{stem}.views.safetensors", save(dict(views)))
-    if predictions:
-        small = {name: values.to(_KEPT.get(values.dtype, values.dtype)) for name, values in predictions.items()}
-        write_durably(folder / f"{stem}.predictions.safetensors", save(small))
-    save_model(model_path(folder, result.round), trained)
-    if carried:
-        save_checkpoint(folder / f"{stem}.networks.safetensors", carried)
-    write_durably(folder / f"{stem}.json", json.dumps(asdict(result), indent=1).encode())
-
-
-def read_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
-    """Read the finished rounds of a cell, in order.
-
-    A damaged round ends the list, and a warning names it.
-
-    Args:
-        folder: Folder of the cell.
-        protocol: Protocol of the rounds.
-    """
-    results: list[RoundResult] = []
-    while (path := folder / f"round-{len(results)}.json").exists():
-        try:
-            results.append(_read_round(path, len(results), protocol))
-        except (ResultsError, CheckpointError) as error:
-            logger.warning("%s; round %d of %r and all after it must be run again", error, len(results), str(folder))
-            break
-    return results
-
-
-def resume_rounds(folder: Path, protocol: Protocol) -> list[RoundResult]:
-    """Read the finished rounds of a cell that is about to resume; rename the files of later rounds.
-
-    A round after a damaged or missing one must not count again once that one has been repeated.
-
-    Args:
-        folder: Folder of the cell, locked by this process.
-        protocol: Protocol of the rounds.
+        out: Results folder.
+        data: Path of the data, if it has moved.
 
     Raises:
-        ResultsError: A file cannot be renamed.
+        ResultsError: The folder is not a results folder, has no finished round, or `data` is another data set.
+        DataError: The data is missing, and `data` was given or the folder has no facts about it.
     """
-    results = read_rounds(folder, protocol)
-    # The last one first: wherever this is interrupted, the next call finds the same finished rounds.
-    for number in reversed(range(len(results), protocol.points)):
-        path = folder / f"round-{number}.json"
-        try:
-            if path.exists():
-                path.replace(path.with_suffix(".damaged"))
-        except OSError as error:
-            raise ResultsError(f"file {str(path)!r} cannot be renamed ({error.strerror})") from error
-    return results
-
-
-def read_scores(folder: Path, number: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """Read the candidates of a finished round's query, shape (U,), and their scores by name, each shape (U,).
-
-    Raises:
-        CheckpointError: The file is damaged or missing.
-    """
-    tensors, _ = read_tensors(folder / f"round-{number}.scores.safetensors")
-    return tensors.pop("candidates"), tensors
-
-
-def read_views(folder: Path, number: int) -> dict[str, Tensor]:
-    """Read the per-pixel tensors of the first picks of a finished round.
-
-    Raises:
-        CheckpointError: The file is damaged or missing.
-    """
-    return read_tensors(folder / f"round-{number}.views.safetensors")[0]
-
-
-def read_predictions(folder: Path, number: int) -> dict[str, Tensor]:
-    """Read `target`, `predicted` and `confidence` of the test images in a finished round, each of shape (N,).
-
-    Raises:
-        CheckpointError: The file is damaged or missing.
-    """
-    return read_tensors(folder / f"round-{number}.predictions.safetensors")[0]
-
-
-def read_networks(folder: Path, number: int) -> dict[str, dict[str, Tensor]]:
-    """Read the weights of all networks of a finished round, by network and name.
-
-    Raises:
-        CheckpointError: The file is damaged or missing.
-    """
-    found: dict[str, dict[str, Tensor]] = {}
-    for key, value in read_tensors(folder / f"round-{number}.networks.safetensors")[0].items():
-        _, name, part = key.split("/", 2)
-        found.setdefault(name, {})[part] = value
-    return found
-
-
-def _read_round(path: Path, number: int, protocol: Protocol) -> RoundResult:
+    protocol = read_protocol(out)
+    if data is not None:
+        protocol = protocol.model_copy(update={"data": data})
+    every = {cell: read_rounds(cell.folder(out), protocol) for cell in cells_of(protocol)}
+    rounds = {cell: finished for cell, finished in every.items() if finished}
+    failures = {cell: failure for cell in every if (failure := read_failure(cell.folder(out))) is not None}
+    if not rounds:
+        raise ResultsError(f"folder {str(out)!r} has no finished round{_reasons(failures)}: run the benchmark first")
+    facts = read_facts(out)
     try:
-        result = TypeAdapter(RoundResult).validate_json(path.read_bytes(), strict=True)
-    except (ValidationError, OSError) as error:
-        raise ResultsError(f"round file {str(path)!r} is damaged") from error
-    is_last = number + 1 == protocol.points
-    expected = (number, protocol.start + number * protocol.step, 0 if is_last else protocol.step)
-    if (result.round, result.labels, len(result.picks)) != expected:
-        raise ResultsError(f"round file {str(path)!r} belongs to another round or protocol")
-    for kind in ("model",) if is_last else ("model", "scores"):
-        check_tensors(path.with_suffix(f".{kind}.safetensors"))
-    return result
+        dataset = protocol.load_data()
+        same_data(out, dataset)
+    except (DataError, ResultsError) as error:
+        if facts is None or data is not None:
+            raise
+        return Results(out, protocol, facts, rounds, dataset=None, absence=str(error), failures=failures)
+    return Results(out, protocol, facts or facts_of(protocol, dataset), rounds, dataset, failures=failures)
+
+
+def _reasons(failures: Mapping[Cell, Failure]) -> str:
+    """Return the first failure as the middle of a sentence."""
+    if not failures:
+        return ""
+    cell, failure = next(iter(failures.items()))
+    return f" ({cell.strategy!r}, seed {cell.seed}, failed: {failure.reason})"
+
+
+def _values(result: RoundResult) -> Iterator[tuple[str, float]]:
+    yield from result.metrics.items()
+    yield from ((f"{name}_seconds", value) for name, value in result.seconds.items())
+    if result.steps:
+        yield "train_steps", float(result.steps)
+        yield "train_images", float(result.images_seen)

@@ -31,7 +31,7 @@ from minimax_al.benchmark.protocol import (
     read_content,
     validated_protocol,
 )
-from minimax_al.benchmark.records import read_results
+from minimax_al.benchmark.results import read_results
 from minimax_al.benchmark.statistics import area_under_curve
 from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, nearest

@@ -9,7 +9,7 @@ from scipy import stats
 from minimax_al.benchmark import run_grid, write_comparison
 from minimax_al.benchmark.comparison import holm
 from minimax_al.benchmark.full_labels import read_full_labels
-from minimax_al.benchmark.many import (
+from minimax_al.benchmark.many_datasets import (
     DatasetResults,
     compare_many,
     critical_difference,

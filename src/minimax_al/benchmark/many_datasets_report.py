@@ -7,7 +7,7 @@ import numpy as np
 
 from minimax_al.benchmark.comparison import ALPHA
 from minimax_al.benchmark.full_labels import read_full_labels
-from minimax_al.benchmark.many import (
+from minimax_al.benchmark.many_datasets import (
     SHARES,
     DatasetResults,
     LabelsNeeded,
@@ -17,8 +17,8 @@ from minimax_al.benchmark.many import (
     labels_needed,
     reference_accuracy,
 )
-from minimax_al.benchmark.records import Results, read_results
 from minimax_al.benchmark.report import RESAMPLING_SEED, TABLES
+from minimax_al.benchmark.results import Results, read_results
 from minimax_al.benchmark.sections import few_seeds, range_text
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError

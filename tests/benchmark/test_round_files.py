@@ -8,7 +8,7 @@ import pytest
 
 from minimax_al.benchmark.cell import run_cell
 from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.results import read_rounds, resume_rounds
+from minimax_al.benchmark.round_files import read_rounds, resume_rounds
 from minimax_al.errors import ResultsError
 
 DAMAGE = {
