@@ -18,8 +18,8 @@ import yaml
 from tables import write_table
 
 from minimax_al.benchmark import Protocol, load_protocol, run_grid
-from minimax_al.benchmark.grid import cells_of
-from minimax_al.benchmark.round_files import read_rounds
+from minimax_al.benchmark.folders.round_files import read_rounds
+from minimax_al.benchmark.runs.grid import cells_of
 from minimax_al.errors import ConfigurationError, MinimaxALError
 
 

@@ -18,9 +18,9 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from tables import write_table
 
-from minimax_al.benchmark.folder import read_protocol
-from minimax_al.benchmark.grid import Cell, cells_of
-from minimax_al.benchmark.round_files import read_rounds, read_scores
+from minimax_al.benchmark.folders.folder import read_protocol
+from minimax_al.benchmark.folders.round_files import read_rounds, read_scores
+from minimax_al.benchmark.runs.grid import Cell, cells_of
 from minimax_al.errors import MinimaxALError
 
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from minimax_al.acquisition import choose_by_rule
 from minimax_al.benchmark import Protocol
-from minimax_al.benchmark.folder import read_protocol
-from minimax_al.benchmark.grid import Cell, cells_of
-from minimax_al.benchmark.round_files import read_rounds, read_scores
+from minimax_al.benchmark.folders.folder import read_protocol
+from minimax_al.benchmark.folders.round_files import read_rounds, read_scores
+from minimax_al.benchmark.runs.grid import Cell, cells_of
 from minimax_al.data import Dataset
 from minimax_al.errors import MinimaxALError
 

@@ -27,8 +27,8 @@ import yaml
 from torch import Tensor
 
 from minimax_al import ActiveLearner, Recipe
-from minimax_al.benchmark.conditions import processor_name
-from minimax_al.benchmark.provenance import source_state
+from minimax_al.benchmark.folders.conditions import processor_name
+from minimax_al.benchmark.folders.provenance import source_state
 from minimax_al.campaign.model.finetuning import SETTINGS, FineTuning, whole_model
 from minimax_al.data import Augmentation, Dataset, Features, ResidentImages
 from minimax_al.networks import PretrainedEncoder, TaskModel, pretrained_encoder

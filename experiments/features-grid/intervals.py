@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.benchmark.results import Record, read_results
-from minimax_al.benchmark.statistics import Interval, area_under_curve, paired_curves, percentiles
+from minimax_al.benchmark.results.results import Record, read_results
+from minimax_al.benchmark.statistics.statistics import Interval, area_under_curve, paired_curves, percentiles
 
 DRAWS = 10_000
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from minimax_al.benchmark import Protocol, list_presets, load_protocol
-from minimax_al.benchmark.trial import check_runnable
+from minimax_al.benchmark.folders.trial import check_runnable
 from minimax_al.data import Dataset, ResidentImages, make_imbalanced, with_validation
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 from minimax_al.loop import ActiveLearner

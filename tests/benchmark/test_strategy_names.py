@@ -1,8 +1,8 @@
 import pytest
 
 from minimax_al.benchmark import load_protocol
-from minimax_al.benchmark.grid import Cell
 from minimax_al.benchmark.options import parse_run
+from minimax_al.benchmark.runs.grid import Cell
 from minimax_al.errors import ConfigurationError, UnknownNameError
 from minimax_al.strategies.strategy_names import build_strategy, split_commas, split_name, strategy_name
 

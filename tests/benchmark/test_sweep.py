@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from minimax_al.benchmark import load_sweep, run_sweep
-from minimax_al.benchmark.grid import Cell
-from minimax_al.benchmark.round_files import read_rounds
+from minimax_al.benchmark.folders.round_files import read_rounds
+from minimax_al.benchmark.runs.grid import Cell
 from minimax_al.benchmark.sweep import is_sweep
 from minimax_al.cli import main
 from minimax_al.errors import ConfigurationError, UnknownNameError

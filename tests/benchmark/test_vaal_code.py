@@ -3,7 +3,7 @@
 import pytest
 
 from minimax_al.benchmark import list_presets, load_protocol
-from minimax_al.benchmark.cell import run_cell
+from minimax_al.benchmark.runs.cell import run_cell
 
 PAPER = {
     # Training images, batch: 100 passes over all of them.

@@ -1,10 +1,10 @@
 from .demo import run_demo
-from .grid import run_grid
-from .many_datasets_report import write_comparison
-from .packaging import Packaged, package_model
-from .predictions import write_predictions
 from .protocol import Protocol, list_presets, load_protocol
-from .report import write_report
+from .reports.many_datasets_report import write_comparison
+from .reports.report import write_report
+from .results.packaging import Packaged, package_model
+from .results.predictions import write_predictions
+from .runs.grid import run_grid
 from .sweep import load_sweep, run_sweep
 
 __all__ = [

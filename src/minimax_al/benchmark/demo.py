@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from minimax_al.benchmark.cell import ProgressCallback
-from minimax_al.benchmark.grid import run_grid
 from minimax_al.benchmark.protocol import load_protocol
-from minimax_al.benchmark.report import write_report
+from minimax_al.benchmark.reports.report import write_report
+from minimax_al.benchmark.runs.cell import ProgressCallback
+from minimax_al.benchmark.runs.grid import run_grid
 from minimax_al.errors import ConfigurationError
 
 STRATEGIES = ("random", "mal")

@@ -64,7 +64,7 @@ class RunOptions:
 
     @property
     def slurm_parameters(self) -> dict[str, object]:
-        """Parameters of `minimax_al.benchmark.cluster.submit`."""
+        """Parameters of `minimax_al.benchmark.runs.cluster.submit`."""
         given = {"slurm_partition": self.slurm_partition, "slurm_account": self.slurm_account}
         chosen = {name: value for name, value in given.items() if value is not None}
         return {**chosen, "gpus_per_node": self.slurm_gpus, "timeout_min": round(60 * self.slurm_hours)}

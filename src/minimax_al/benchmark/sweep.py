@@ -22,8 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from minimax_al.benchmark.cell import ProgressCallback
-from minimax_al.benchmark.grid import LoggerChoice, folder_name, run_grid
 from minimax_al.benchmark.protocol import (
     Protocol,
     load_protocol,
@@ -31,8 +29,10 @@ from minimax_al.benchmark.protocol import (
     read_content,
     validated_protocol,
 )
-from minimax_al.benchmark.results import read_results
-from minimax_al.benchmark.statistics import area_under_curve
+from minimax_al.benchmark.results.results import read_results
+from minimax_al.benchmark.runs.cell import ProgressCallback
+from minimax_al.benchmark.runs.grid import LoggerChoice, folder_name, run_grid
+from minimax_al.benchmark.statistics.statistics import area_under_curve
 from minimax_al.durable import write_durably
 from minimax_al.errors import ConfigurationError, nearest
 from minimax_al.report import Curve

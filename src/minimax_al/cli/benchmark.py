@@ -21,7 +21,7 @@ def demo(out: Annotated[Path, "FOLDER"] = Path("demo"), seeds: Count = 2, jobs: 
         jobs: Number of parallel processes.
     """
     from minimax_al.benchmark import run_demo
-    from minimax_al.benchmark.progress import shown_progress
+    from minimax_al.benchmark.runs.progress import shown_progress
 
     with shown_progress(terminal()) as on_progress:
         page = run_demo(out, seeds=seeds, jobs=jobs, on_progress=on_progress)
@@ -31,9 +31,9 @@ def demo(out: Annotated[Path, "FOLDER"] = Path("demo"), seeds: Count = 2, jobs: 
 def bench_run(words: Sequence[str]) -> None:
     """Run or resume a benchmark: a preset or a YAML file, then its settings as flags."""
     from minimax_al.benchmark import run_grid
-    from minimax_al.benchmark.grid import unfinished
     from minimax_al.benchmark.options import parse_run
-    from minimax_al.benchmark.progress import shown_progress
+    from minimax_al.benchmark.runs.grid import unfinished
+    from minimax_al.benchmark.runs.progress import shown_progress
     from minimax_al.benchmark.sweep import is_sweep
     from minimax_al.training import Runtime
 
@@ -44,7 +44,7 @@ def bench_run(words: Sequence[str]) -> None:
         options = parse_run(words)
     logger = None if options.logger == "none" else options.logger
     if options.slurm is not None:
-        from minimax_al.benchmark.cluster import submit
+        from minimax_al.benchmark.runs.cluster import submit
 
         given = options.protocol, options.folder, options.slurm
         mixed, parameters = options.mixed_machines, options.slurm_parameters
@@ -73,7 +73,7 @@ def bench_run(words: Sequence[str]) -> None:
 def _sweep(path: str, words: Sequence[str]) -> None:
     """Run all variants of a sweep and print their table."""
     from minimax_al.benchmark.options import parse_sweep
-    from minimax_al.benchmark.progress import shown_progress
+    from minimax_al.benchmark.runs.progress import shown_progress
     from minimax_al.benchmark.sweep import load_sweep, run_sweep
 
     options = parse_sweep(path, words)

@@ -1,0 +1,1 @@
+"""Results folder: its protocol, conditions and data, and the files of finished rounds."""

@@ -1,0 +1,1 @@
+"""Reports of one or several results folders."""

@@ -1,0 +1,1 @@
+"""Finished results: records, picked images, predictions, packages, the numbers of the paper."""
