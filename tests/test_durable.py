@@ -170,6 +170,17 @@ def test_a_replaced_file_keeps_its_mode(tmp_path):
     assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
 
 
+def test_names_that_the_encoding_of_files_lacks_are_written(tmp_path):
+    """An ASCII locale without UTF-8 mode: names come from the command line as escaped bytes."""
+    program = "import sys, pathlib; from minimax_al.durable import write_durably; "
+    program += "write_durably(pathlib.Path(sys.argv[1]), b'labels')"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "\u732b.csv")], check=True, env={**os.environ, **locale}
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["\u732b.csv"]
+
+
 @pytest.mark.parametrize("name", ["n" * 251 + ".csv", "\u72ac" * 83 + ".csv"])
 def test_the_longest_names_are_written(tmp_path, name):
     write_durably(tmp_path / name, b"labels")

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,7 +86,8 @@ def _part_of(path: Path) -> Path:
 
 def _part_prefix(path: Path) -> str:
     """Return the start of the temporary names of `path`, short enough for file systems that allow 255 bytes."""
-    return f".{os.fsencode(path.name)[:_LONGEST_STEM].decode(errors='ignore')}."
+    stem = os.fsencode(path.name)[:_LONGEST_STEM].decode(sys.getfilesystemencoding(), "ignore")
+    return f".{stem}."
 
 
 def _is_stream(path: Path) -> bool:

@@ -5,7 +5,7 @@ from PIL import Image
 
 from minimax_al.campaign import Campaign
 from minimax_al.campaign.folder import OWN_NAMES
-from minimax_al.errors import CampaignError, ConfigurationError, DataError, UnknownNameError
+from minimax_al.errors import CampaignError, ConfigurationError, DataError, StoreError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ from minimax_al.errors import CampaignError, ConfigurationError, DataError, Unkn
         ({"sead": 1}, ConfigurationError, "settings of the campaign: unknown key 'sead'; did you mean 'seed'"),
         ({"validation_share": 0.001}, ConfigurationError, "give 0, or at least 0.01"),
         ({"storage": "oracle://x"}, ConfigurationError, "is not a database for campaigns"),
+        ({"storage": "sqlite:///x.db"}, ConfigurationError, "storage='sqlite:///x.db' is a file: leave it out"),
+        ({"storage": "postgresql+psycopg://u@127.0.0.1:1/x"}, StoreError, "cannot be reached|refused"),
+        ({"images": "ftp://host/images"}, ConfigurationError, "ftp:// cannot be used, since it needs more than a URL"),
     ],
 )
 def test_invalid_arguments_are_refused_and_create_nothing(tmp_path, save_images, changes, error, match):

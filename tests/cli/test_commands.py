@@ -35,6 +35,7 @@ def test_describe_shows_the_papers_figures_beside(capsys):
     ("words", "sentence"),
     [
         (["dmeo"], "unknown command 'dmeo'; did you mean 'demo'?"),
+        (["--foo"], "'--foo' is not an option: write mal COMMAND [OPTIONS], or mal --help"),
         (["bench", "rnu"], "unknown command 'bench rnu'; did you mean 'bench run'?"),
         (["describe", "--encoder", "resnet81"], "unknown encoder 'resnet81'; did you mean 'resnet18'?"),
         (["bench", "run", "digit"], "unknown preset 'digit'; did you mean 'digits'?"),
@@ -137,3 +138,23 @@ def test_a_closed_pipe_ends_the_command_silently(words):
         command = [sys.executable, "-m", "minimax_al.cli", *words]
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_folder_that_was_removed_is_named(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(capsys, "names", "strategies")[::2] == (
+        2,
+        "mal: the current folder does not exist any more: change to another one\n",
+    )
+
+
+@pytest.mark.parametrize("closed", [("stdout",), ("stdout", "stderr")])
+def test_closed_streams_do_not_end_a_command(monkeypatch, closed):
+    for name in closed:
+        monkeypatch.setattr(sys, name, None)
+    statuses = main(["names", "strategies"]), main(["dmeo"])
+    for name in closed:
+        getattr(sys, name).close()
+    assert statuses == (0, 2)

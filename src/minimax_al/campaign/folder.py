@@ -19,7 +19,7 @@ from minimax_al.campaign.store.first_look import FIRST_LOOK
 from minimax_al.campaign.store.migrations import create_tables, migrate, version_of
 from minimax_al.campaign.store.schema import settings as settings_table
 from minimax_al.durable import write_durably
-from minimax_al.errors import CampaignError, ConfigurationError
+from minimax_al.errors import CampaignError, ConfigurationError, StoreError
 
 DATABASE = "campaign.db"
 STORAGE = "storage.json"
@@ -51,11 +51,14 @@ def create_folder(
     _check_free(folder)
     if len(classes) < 2:
         raise ConfigurationError(f"{len(classes)} classes leave nothing to tell apart: give at least two")
-    url = None if storage is None else parse_url(storage)
+    url = None if storage is None else _server(storage)
+    is_new = not folder.exists()
+    is_remembered = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if url is not None and not (folder / STORAGE).exists():
             _remember(folder, url)
+            is_remembered = True
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
@@ -66,10 +69,30 @@ def create_folder(
         store.make_schema()
         with store.writing() as connection:
             _fill(connection, folder, settings, classes, now)
-    except BaseException:
+    except BaseException as error:
         store.close()
+        if is_remembered and isinstance(error, StoreError):  # the URL may be wrong; only the first one is remembered
+            (folder / STORAGE).unlink(missing_ok=True)
+            if is_new:
+                with suppress(OSError):
+                    folder.rmdir()
         raise
     return store
+
+
+def _server(storage: str) -> URL:
+    """Return the URL of a database server.
+
+    Raises:
+        ConfigurationError: It is not one.
+    """
+    url = parse_url(storage)
+    if url.drivername == "sqlite":
+        raise ConfigurationError(
+            f"storage={url.render_as_string()!r} is a file: leave it out, since {DATABASE} in the campaign's folder is "
+            "one, or give postgresql+psycopg://USER@HOST/DATABASE"
+        )
+    return url
 
 
 def _check_free(folder: Path) -> None:
@@ -127,7 +150,7 @@ def open_folder(folder: Path, storage: str | None = None, wait_seconds: float = 
     if not (folder / DATABASE).is_file() and not (folder / STORAGE).is_file():
         kind = "is not a campaign" if folder.is_dir() else "is a file" if folder.is_file() else "does not exist"
         raise CampaignError(f"{str(folder)!r} {kind}: make one with 'mal new', or give the folder of one")
-    store = _connect(folder, None if storage is None else parse_url(storage), wait_seconds)
+    store = _connect(folder, None if storage is None else _server(storage), wait_seconds)
     try:
         migrate(store)
     except BaseException:

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from minimax_al.cli import benchmark, campaign, classes, features, label_studio, labels, model, web
 from minimax_al.cli.parsing import call
 from minimax_al.cli.printing import show
 from minimax_al.cli.streams import prepare_logging, prepare_streams
-from minimax_al.errors import MinimaxALError, UnknownNameError
+from minimax_al.errors import ConfigurationError, MinimaxALError, UnknownNameError
 from minimax_al.escaping import escape
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -78,6 +79,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
+        _check_folder()
         return _dispatch(words)
     except MinimaxALError as error:
         print(f"mal: {escape(str(error), keep=LINE_BREAK)}", file=sys.stderr)
@@ -93,6 +95,14 @@ def _run(words: list[str]) -> int:
         return 130
 
 
+def _check_folder() -> None:
+    """Refuse to work in a folder that was removed: relative paths lead nowhere, and libraries end the process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigurationError("the current folder does not exist any more: change to another one") from error
+
+
 def _dispatch(words: list[str]) -> int:
     for length in (2, 1):
         name = " ".join(words[:length])
@@ -104,6 +114,8 @@ def _dispatch(words: list[str]) -> int:
         _show_version()
     elif given and given not in (["bench"], ["label-studio"]):
         raise UnknownNameError("command", " ".join(given[:2]), COMMANDS)
+    elif words and words[0].startswith("-") and words[0] not in {"-h", "--help"}:
+        raise ConfigurationError(f"{words[0]!r} is not an option: write mal COMMAND [OPTIONS], or mal --help")
     else:
         _show_commands(" ".join(given))
     return 0 if words else 2

@@ -1,13 +1,21 @@
 """Standard output and error that never fail on a character, whatever the terminal's encoding is."""
 
 import logging
+import os
 import sys
+from pathlib import Path
 
 from minimax_al.escaping import escape
 
 
 def prepare_streams() -> None:
-    """Write characters that a stream's encoding lacks as escapes, instead of failing after the work is done."""
+    """Write characters that a stream's encoding lacks as escapes, instead of failing after the work is done.
+
+    A stream that was closed before the start (`>&-`, some services) is None; what is written there is dropped.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # a stream of a notebook or a test may lack it
         if reconfigure is not None:

@@ -1,5 +1,6 @@
 """File systems of fsspec, one per protocol and process, set up so that this package alone repeats requests."""
 
+import inspect
 import os
 import threading
 from typing import Any, NamedTuple
@@ -135,12 +136,26 @@ def _connect(protocol: str) -> FileSystem:
     if protocol not in {*fsspec.available_protocols(), *fsspec.registry}:
         raise UnknownNameError("protocol of a URL", protocol, ["s3", "gs", "abfs", "http", "https"])
     try:
+        _check_arguments(protocol, fsspec.get_filesystem_class(protocol))
         system = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:
         package = _PACKAGES.get(protocol, protocol)
         raise MissingDependencyError(package, "remote", f"reading {protocol}:// URLs") from error
+    except ConfigurationError:
+        raise
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"{protocol}:// cannot be used: {redacted(str(error))}") from error
     if hasattr(system, "retries"):
         system.retries = 1
     return system
+
+
+def _check_arguments(protocol: str, kind: type[Any]) -> None:
+    """Refuse a file system that needs arguments which a URL does not have here, such as the host of ftp."""
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    named = (each for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(each.default is inspect.Parameter.empty for each in named):
+        raise ConfigurationError(
+            f"{protocol}:// cannot be used, since it needs more than a URL: copy the images to a folder, or to storage "
+            "of S3, GCS, Azure or HTTP"
+        )

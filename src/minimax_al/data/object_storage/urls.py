@@ -47,13 +47,13 @@ def as_address(given: Path | str) -> Path | str:
 
 
 def check_url(url: str) -> str:
-    """Return a URL without credentials and without a slash at its end.
+    """Return a URL without credentials and without a slash at its end, its protocol in lower case.
 
     Raises:
         ConfigurationError: The URL has a user, a query or a fragment, where credentials and signatures are, names no
             bucket, or chains several file systems.
     """
-    rest = url.split("://", 1)[1]
+    _, rest = url.split("://", 1)
     fault = None
     if "::" in url:
         fault = "chains several file systems: give the URL of the images themselves"
@@ -67,7 +67,8 @@ def check_url(url: str) -> str:
         )
     if fault is not None:
         raise ConfigurationError(f"the URL {redacted(url)!r} {fault}")
-    return url.rstrip("/")
+    protocol, rest = url.split("://", 1)
+    return f"{protocol.lower()}://{rest.rstrip('/')}"
 
 
 def redacted(text: str) -> str:
