@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from minimax_al.benchmark.runs.cell import ProgressCallback
 from minimax_al.benchmark.folders.conditions import conditions_here
 from minimax_al.benchmark.folders.folder import read_protocol
+from minimax_al.benchmark.runs.cell import ProgressCallback
 from minimax_al.benchmark.runs.grid import claim_cells
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from minimax_al.benchmark.runs.cluster import run_job, submit
 from minimax_al.benchmark.folders.facts import read_facts
-from minimax_al.benchmark.runs.grid import unfinished
 from minimax_al.benchmark.options import parse_run
+from minimax_al.benchmark.runs.cluster import run_job, submit
+from minimax_al.benchmark.runs.grid import unfinished
 from minimax_al.cli import main
 from minimax_al.errors import ConfigurationError
 

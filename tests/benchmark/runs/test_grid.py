@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from minimax_al.benchmark.runs import grid
-from minimax_al.benchmark.runs.cell import run_cell
 from minimax_al.benchmark.folders.conditions import conditions_here
 from minimax_al.benchmark.folders.folder import prepare_folder
-from minimax_al.benchmark.runs.grid import Cell, run_grid, unfinished
 from minimax_al.benchmark.folders.round_files import read_rounds, read_scores
+from minimax_al.benchmark.runs import grid
+from minimax_al.benchmark.runs.cell import run_cell
+from minimax_al.benchmark.runs.grid import Cell, run_grid, unfinished
 from minimax_al.errors import ConfigurationError, ResultsError
 from minimax_al.training.checkpoint import read_tensors
 from minimax_al.training.ranks import Ranks

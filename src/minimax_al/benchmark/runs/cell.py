@@ -16,9 +16,15 @@ import torch
 from torch import Tensor
 
 from minimax_al.benchmark.folders.conditions import Conditions, conditions_here, threads_of
+from minimax_al.benchmark.folders.round_files import (
+    RoundResult,
+    read_networks,
+    resume_rounds,
+    training_facts,
+    write_round,
+)
 from minimax_al.benchmark.oracle import Oracle, check_picks
 from minimax_al.benchmark.protocol import Protocol
-from minimax_al.benchmark.folders.round_files import RoundResult, read_networks, resume_rounds, training_facts, write_round
 from minimax_al.benchmark.runs.views import views_of
 from minimax_al.benchmark.runs.work import CountingLearner
 from minimax_al.data import Dataset

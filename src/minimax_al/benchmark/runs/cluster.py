@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minimax_al.benchmark.folders.folder import prepare_folder
-from minimax_al.benchmark.runs.grid import run_grid
 from minimax_al.benchmark.protocol import Protocol
+from minimax_al.benchmark.runs.grid import run_grid
 from minimax_al.errors import ConfigurationError, MissingDependencyError
 
 DEFAULTS = {"gpus_per_node": 1, "timeout_min": 1440}

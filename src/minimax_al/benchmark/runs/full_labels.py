@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from minimax_al.benchmark.runs.cell import ProgressCallback, run_cell
 from minimax_al.benchmark.folders.conditions import Conditions
-from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.folders.round_files import read_rounds
+from minimax_al.benchmark.protocol import Protocol
+from minimax_al.benchmark.runs.cell import ProgressCallback, run_cell
 from minimax_al.data import Dataset
 
 STRATEGY = "random"

@@ -15,13 +15,13 @@ from pathlib import Path
 from queue import Empty
 from urllib.parse import quote
 
-from minimax_al.benchmark.runs.cell import Progress, ProgressCallback, run_cell
 from minimax_al.benchmark.folders.conditions import Conditions
 from minimax_al.benchmark.folders.failures import clear_failure, failure_of, read_failure, write_failure
 from minimax_al.benchmark.folders.folder import LOCK, prepare_folder
-from minimax_al.benchmark.runs.full_labels import run_full_labels
-from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.folders.round_files import read_rounds
+from minimax_al.benchmark.protocol import Protocol
+from minimax_al.benchmark.runs.cell import Progress, ProgressCallback, run_cell
+from minimax_al.benchmark.runs.full_labels import run_full_labels
 from minimax_al.cores import available_cores
 from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
