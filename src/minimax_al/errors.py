@@ -248,7 +248,14 @@ def invalid_setting(error: "ValidationError", model: "type[BaseModel]", where: s
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, ConfigurationError):
             return ConfigurationError(f"{where}: {cause}")
-        return ConfigurationError(f"{where}, {key or 'settings'}: {first['msg']}, but {first['input']!r} was given")
+        message = first["msg"]
+        if first["loc"] and str(first["loc"][-1]).startswith("literal["):
+            # A setting that may be a word or a number has an error for each kind, which ends its place.
+            place = first["loc"][:-1]
+            key = ".".join(map(str, place))
+            others = [each["msg"] for each in error.errors()[1:] if place and each["loc"][:-1] == place]
+            message += "".join(f" or {other.removeprefix('Input should be ')}" for other in others)
+        return ConfigurationError(f"{where}, {key or 'settings'}: {message}, but {first['input']!r} was given")
     return ConfigurationError(
         f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), _fields_at(first['loc'], model))}"
     )

@@ -125,3 +125,22 @@ def test_a_folder_without_the_images_is_refused_and_status_opens_without_them(ma
     assert "1 labelled" in shown
     assert main(["move-images", str(campaign.folder), str(tmp_path / "elsewhere")]) == 0
     assert "1 labelled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"near_duplicates": 999},
+            "near_duplicates: Input should be 'off' or less than or equal to 32, but 999 was given",
+        ),
+        ({"near_duplicates": "x"}, "near_duplicates: Input should be 'off' or a valid integer, .*but 'x' was given"),
+        ({"lease_seconds": 10**19}, "lease_seconds: Input should be less than or equal to 3162240000, but 10"),
+        ({"stored_size": 10**9}, "stored_size: Input should be less than or equal to 16384, but 1000000000 was given"),
+        ({"worthwhile_gain": float("inf")}, "worthwhile_gain: Input should be a finite number, but inf was given"),
+        ({"seed": 2**63}, "seed: Input should be less than 9223372036854775808, but"),
+    ],
+)
+def test_numbers_beyond_what_can_be_used_are_refused(change, sentence):
+    with pytest.raises(ConfigurationError, match=f"settings of the campaign, {sentence}"):
+        make_settings(images="/images", **change)

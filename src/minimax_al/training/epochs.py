@@ -42,7 +42,7 @@ class EpochSettings(BaseModel):
     epochs: PositiveInt = 100
     steps_per_epoch: PositiveInt | None = None
     total_steps: PositiveInt | None = None
-    batch_size: PositiveInt = 128
+    batch_size: Annotated[int, Field(gt=0, lt=2**31)] = 128
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: PositiveFloat = 5e-4
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

@@ -54,6 +54,6 @@ class Recipe(BaseModel):
     task: TaskSettings = Field(default_factory=TaskSettings)
     vaal: VaalSettings = Field(default_factory=VaalSettings)
     features: FeatureSettings = Field(default_factory=FeatureSettings)
-    scoring_batch_size: PositiveInt = 512
+    scoring_batch_size: Annotated[int, Field(gt=0, lt=2**31)] = 512
     missing_classes: Literal["error", "warn"] = "error"
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)

@@ -10,7 +10,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -86,12 +85,12 @@ class CampaignSettings(BaseModel):
     recipe: dict[str, Any] = {}
     features: FeatureSource | None = None
     strategy: str = Field(default_factory=default_strategy)
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
     near_duplicates: Literal["off"] | Annotated[int, Field(ge=0, le=32)] = 4
-    lease_seconds: PositiveInt = 600
-    stored_size: PositiveInt = 256
-    worthwhile_gain: PositiveFloat = 0.005
+    lease_seconds: Annotated[int, Field(gt=0, le=100 * 366 * 24 * 3600)] = 600
+    stored_size: Annotated[int, Field(gt=0, le=16_384)] = 256
+    worthwhile_gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.005
     overlap: Annotated[float, Field(ge=0, le=1)] = 0.0
     mask_agreement: Annotated[float, Field(ge=0, le=1)] = 0.9
     team_page: bool = False
