@@ -34,7 +34,7 @@ from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.data import UNKNOWN, Dataset, Features
 from minimax_al.data.features.feature_store import FeatureStore
 from minimax_al.loop import ActiveLearner
-from minimax_al.training.extraction import ImageFile, extract_features
+from minimax_al.training.extraction.extraction import ImageFile, extract_features
 from minimax_al.web.learner import Learner
 
 BROWSER = Path(__file__).parents[1] / "tests" / "web" / "browser"
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shots", type=Path)
     words = parser.parse_args()
-    logging.getLogger("minimax_al.training.fits").setLevel(logging.ERROR)
+    logging.getLogger("minimax_al.training.fits.fits").setLevel(logging.ERROR)
     classes = sorted(path.name for path in words.train.iterdir())
     for folder in (words.out, words.shots):
         if folder is not None:

@@ -34,7 +34,7 @@ from minimax_al.data import Augmentation, Dataset, Features, ResidentImages
 from minimax_al.networks import PretrainedEncoder, TaskModel, pretrained_encoder
 from minimax_al.training import Models, RuntimeSettings, evaluate
 from minimax_al.training.build import build_task_model
-from minimax_al.training.preprocessed_images import PreprocessedImages
+from minimax_al.training.extraction.preprocessed_images import PreprocessedImages
 from minimax_al.training.task import TaskTraining
 
 ENCODER = "timm:tf_efficientnet_lite0"

@@ -20,8 +20,8 @@ from torch import Tensor
 from minimax_al.acquisition import centroids
 from minimax_al.data import load_dataset
 from minimax_al.training import HeadSettings
-from minimax_al.training.probe import fit_probe
-from minimax_al.training.prototypes import Labels, fit_prototypes
+from minimax_al.training.heads.probe import fit_probe
+from minimax_al.training.heads.prototypes import Labels, fit_prototypes
 
 MEANS: dict[str, Any] = {"refinements": 0, "pull": 0.1}
 SETTINGS: dict[str, dict[str, Any]] = {

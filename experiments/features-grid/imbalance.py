@@ -22,8 +22,8 @@ from minimax_al.acquisition import centroids, margin
 from minimax_al.data import Dataset, load_dataset
 from minimax_al.networks import l2_normalise
 from minimax_al.training import HeadSettings
-from minimax_al.training.probe import fit_probe
-from minimax_al.training.prototypes import Labels, fit_prototypes, with_choices_of
+from minimax_al.training.heads.probe import fit_probe
+from minimax_al.training.heads.prototypes import Labels, fit_prototypes, with_choices_of
 
 FORMER: dict[str, Any] = {"origins": ("pool_mean",), "class_priors": ("uniform",)}
 HEADS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,8 @@ import torch
 from minimax_al.benchmark import load_protocol, run_grid
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.data import Dataset
-from minimax_al.training import Models, Round, fits
+from minimax_al.training import Models, Round
+from minimax_al.training.fits import fits
 
 GRID = Path(__file__).with_name("grid.yaml")
 

@@ -23,7 +23,7 @@ from minimax_al.errors import ConfigurationError, DataError, ShapeError
 from minimax_al.strategies import Query, Strategy, get_strategy
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.training import Evaluation, Models, Recipe, Round, Runtime, evaluate
-from minimax_al.training.loggers import Logger, RunLog
+from minimax_al.training.runtime.loggers import Logger, RunLog
 from minimax_al.vocabulary import IGNORED, Progress
 
 

@@ -114,7 +114,7 @@ def test_rates_follow_the_schedule(with_recipe):
             return super().step(*batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minimax_al.training.fits.MinimaxTraining", Recorded)
+        patch.setattr("minimax_al.training.fits.fits.MinimaxTraining", Recorded)
         fit_minimax(make_round(), settings)
     assert [each["classifier"] / each["encoder"] for each in seen] == pytest.approx([0.1] * 4)
     assert seen[0]["encoder"] == settings.learning_rate > seen[-1]["encoder"]

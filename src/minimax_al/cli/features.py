@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from minimax_al.training import Extraction
-    from minimax_al.training.extraction_parts import JobPart
+    from minimax_al.training.extraction.extraction_parts import JobPart
 
 _SHOWN = 5
 _SECONDS_PER_LINE = 10.0
@@ -65,7 +65,7 @@ def embed(
     """
     from minimax_al.networks import pretrained_encoder
     from minimax_al.training import EncodingSettings, Runtime, RuntimeSettings, embed_folder
-    from minimax_al.training.extraction_parts import parse_part
+    from minimax_al.training.extraction.extraction_parts import parse_part
 
     given = {"size": input_size, "crop": crop, "mean": mean, "std": std}
     overrides = {name: value for name, value in given.items() if value is not None}

@@ -22,8 +22,8 @@ from minimax_al.deployment.trained import Trained
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError
 from minimax_al.training import Runtime, RuntimeSettings
+from minimax_al.training.extraction.preprocessed_images import PreprocessedImages
 from minimax_al.training.feed import evaluation_view
-from minimax_al.training.preprocessed_images import PreprocessedImages
 from minimax_al.vocabulary import IGNORED, Progress
 
 

@@ -26,7 +26,7 @@ from minimax_al.report.reasons import AT_RANDOM, BY_RANDOM, reason_for
 from minimax_al.strategies.pool_features import cold_models
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import Evaluation, Recipe
-from minimax_al.training.prototypes import with_choices_of
+from minimax_al.training.heads.prototypes import with_choices_of
 
 _GROWTH = 1.25
 """Growth of the number of labels after which the settings of the head are chosen again."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from minimax_al.acquisition import top
 from minimax_al.strategies.strategy import Query, Strategy, picks, score_pool
 from minimax_al.training import Models, Round
-from minimax_al.training.learning_loss import LearningLossSettings, fit_learning_loss, predicted_losses
+from minimax_al.training.fits.learning_loss import LearningLossSettings, fit_learning_loss, predicted_losses
 
 
 class LearningLoss(Strategy):

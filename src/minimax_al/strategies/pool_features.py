@@ -10,7 +10,7 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.strategies.strategy import Scores, score_pool
 from minimax_al.training import Models, Outputs, Round
 from minimax_al.training.build import build_task_model
-from minimax_al.training.feature_fits import identity_adapter
+from minimax_al.training.heads.feature_fits import identity_adapter
 
 MOST_NUMBERS = 2**27
 """Largest number of float32 values of a pool that is gathered in memory: 512 MiB."""

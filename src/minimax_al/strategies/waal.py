@@ -10,7 +10,7 @@ from minimax_al.acquisition import top
 from minimax_al.networks import MISSING_LOGIT
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks, score_pool
 from minimax_al.training import Models, Outputs, Round
-from minimax_al.training.waal import WaalSettings, fit_waal
+from minimax_al.training.fits.waal import WaalSettings, fit_waal
 from minimax_al.vocabulary import Task
 
 

@@ -7,7 +7,7 @@ augmented copy should agree.
 import torch.nn.functional as F
 from torch import Tensor
 
-from minimax_al.training.ranks import ALONE, Mean
+from minimax_al.training.runtime.ranks import ALONE, Mean
 
 
 def consistency_loss(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minimax_al.errors import CheckpointError, TrainingDivergedError
 from minimax_al.training.checkpoint import read_checkpoint, save_checkpoint
-from minimax_al.training.ranks import ALONE, Ranks
+from minimax_al.training.runtime.ranks import ALONE, Ranks
 from minimax_al.training.seeding import derive_seed, seeded_globally
 from minimax_al.vocabulary import Progress
 

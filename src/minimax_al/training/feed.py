@@ -17,7 +17,7 @@ from minimax_al.data import (
     prepare,
     strongly_augment,
 )
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.runtime import Runtime
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minimax_al.training.batch_norm import BATCH_NORM
 from minimax_al.training.consistency import consistency_loss
 from minimax_al.training.minimax_settings import MinimaxSettings as MinimaxSettings  # noqa: PLC0414 - of Algorithm 1
 from minimax_al.training.minimax_settings import minimax_on_features as minimax_on_features  # noqa: PLC0414 - as above
-from minimax_al.training.ranks import ALONE, Mean
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.batch_norm import BATCH_NORM
+from minimax_al.training.runtime.ranks import ALONE, Mean
+from minimax_al.training.runtime.runtime import Runtime
 from minimax_al.vocabulary import IGNORED
 
 

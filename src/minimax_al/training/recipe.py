@@ -9,7 +9,7 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.networks import Stem
 from minimax_al.training.head_settings import FeatureSettings
 from minimax_al.training.minimax import MinimaxSettings
-from minimax_al.training.runtime import RuntimeSettings
+from minimax_al.training.runtime.runtime import RuntimeSettings
 from minimax_al.training.task import TaskSettings
 from minimax_al.training.vaal import VaalSettings
 

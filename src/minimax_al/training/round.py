@@ -12,10 +12,10 @@ from torch import Tensor
 from minimax_al.data import Dataset, Samples
 from minimax_al.training.epochs import EpochSettings, Training, run_epochs
 from minimax_al.training.feed import Feed
-from minimax_al.training.loggers import RunLog
 from minimax_al.training.minimax import MinimaxSettings
 from minimax_al.training.recipe import Recipe
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.loggers import RunLog
+from minimax_al.training.runtime.runtime import Runtime
 from minimax_al.training.seeding import derive_seed, generator_for
 from minimax_al.vocabulary import Progress
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from minimax_al.networks import PixelTaskModel, TaskModel
 from minimax_al.training.epochs import EpochSettings
 from minimax_al.training.minimax import classification_loss
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.runtime import Runtime
 
 
 class TaskSettings(EpochSettings):

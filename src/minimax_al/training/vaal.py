@@ -17,7 +17,7 @@ from torch import Tensor
 from minimax_al.networks import VAE, LatentDiscriminator, vae_loss
 from minimax_al.training.epochs import EpochSettings
 from minimax_al.training.minimax import labelledness_loss
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.runtime import Runtime
 
 
 class VaalSettings(EpochSettings):

@@ -78,7 +78,7 @@ def _use_half_of_the_processors() -> None:
 
     torch.set_num_threads(max(1, available_cores() // 2))
     # It would repeat after every answer which classes have no label yet.
-    logging.getLogger("minimax_al.training.fits").setLevel(logging.ERROR)
+    logging.getLogger("minimax_al.training.fits.fits").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

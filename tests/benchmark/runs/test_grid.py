@@ -20,7 +20,7 @@ from minimax_al.benchmark.runs.cell import run_cell
 from minimax_al.benchmark.runs.grid import Cell, run_grid, unfinished
 from minimax_al.errors import ConfigurationError, ResultsError
 from minimax_al.training.checkpoint import read_tensors
-from minimax_al.training.ranks import Ranks
+from minimax_al.training.runtime.ranks import Ranks
 
 KILLS = 2  # a strategy
 

@@ -17,7 +17,7 @@ from minimax_al.cores import available_cores
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError
 from minimax_al.training import RuntimeSettings
-from minimax_al.training.runtime import resolve_device, resolve_precision
+from minimax_al.training.runtime.runtime import resolve_device, resolve_precision
 
 FILE = "conditions.json"
 

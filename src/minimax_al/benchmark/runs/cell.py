@@ -32,7 +32,7 @@ from minimax_al.deployment.trained import trained_on
 from minimax_al.strategies import Query
 from minimax_al.strategies.strategy_names import build_strategy
 from minimax_al.training import HEADLINE, Evaluation, evaluate
-from minimax_al.training.loggers import Logger, RunLog
+from minimax_al.training.runtime.loggers import Logger, RunLog
 from minimax_al.vocabulary import IGNORED
 
 

@@ -27,8 +27,8 @@ from minimax_al.data import Dataset
 from minimax_al.errors import ConfigurationError, MinimaxALError, ResultsError
 from minimax_al.locks import file_lock
 from minimax_al.training import Runtime
-from minimax_al.training.loggers import Logger, build_logger
-from minimax_al.training.ranks import Ranks
+from minimax_al.training.runtime.loggers import Logger, build_logger
+from minimax_al.training.runtime.ranks import Ranks
 
 Failures = dict[tuple[str, int], str]
 """Reasons by strategy and seed."""

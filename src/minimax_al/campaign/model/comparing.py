@@ -20,7 +20,7 @@ from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.loop import ActiveLearner
 from minimax_al.networks import TaskModel
 from minimax_al.training import Recipe
-from minimax_al.training.out_of_fold import fold_of_labels
+from minimax_al.training.heads.out_of_fold import fold_of_labels
 from minimax_al.vocabulary import Progress
 
 FEWEST_LABELS = 40

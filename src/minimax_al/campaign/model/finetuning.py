@@ -21,8 +21,8 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.networks import TaskModel
 from minimax_al.networks.preprocessing import Preprocessing
 from minimax_al.training import Recipe, Round, Runtime, TaskSettings
-from minimax_al.training.batch_norm import BATCH_NORM
-from minimax_al.training.preprocessed_images import PreprocessedImages
+from minimax_al.training.extraction.preprocessed_images import PreprocessedImages
+from minimax_al.training.runtime.batch_norm import BATCH_NORM
 from minimax_al.training.task import TaskTraining
 from minimax_al.vocabulary import Progress
 

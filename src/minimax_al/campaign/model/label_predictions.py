@@ -21,9 +21,9 @@ from minimax_al.campaign.store.schema import picks
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import Strategy
 from minimax_al.training import Evaluation, Models, Round
-from minimax_al.training.feature_fits import fit_head
-from minimax_al.training.out_of_fold import OutOfFold, finish, fold_of_labels, out_of_fold, out_of_fold_steps
-from minimax_al.training.prototypes import with_choices_of
+from minimax_al.training.heads.feature_fits import fit_head
+from minimax_al.training.heads.out_of_fold import OutOfFold, finish, fold_of_labels, out_of_fold, out_of_fold_steps
+from minimax_al.training.heads.prototypes import with_choices_of
 
 _EARLIER = 8
 """Largest number of earlier points of the learning curve that are measured again."""

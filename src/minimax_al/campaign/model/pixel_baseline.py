@@ -15,9 +15,9 @@ from minimax_al.campaign.features.training_data import LabelledImage
 from minimax_al.campaign.progress.headline import PIXEL_ACCURACY, PIXEL_P
 from minimax_al.data.datasets.files import load_images
 from minimax_al.training import HeadSettings
-from minimax_al.training.out_of_fold import OutOfFold
-from minimax_al.training.probe import fit_probe
-from minimax_al.training.prototypes import Labels
+from minimax_al.training.heads.out_of_fold import OutOfFold
+from minimax_al.training.heads.probe import fit_probe
+from minimax_al.training.heads.prototypes import Labels
 
 FEWEST, MOST = 60, 500
 """Numbers of labels between which the comparison is made: with fewer it is chance, with more it is known."""

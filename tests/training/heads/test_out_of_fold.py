@@ -7,8 +7,8 @@ import torch
 
 from minimax_al import ActiveLearner, Recipe
 from minimax_al.data import Dataset
-from minimax_al.training.feature_fits import fit_head
-from minimax_al.training.out_of_fold import fold_of_labels, out_of_fold
+from minimax_al.training.heads.feature_fits import fit_head
+from minimax_al.training.heads.out_of_fold import fold_of_labels, out_of_fold
 
 
 def make_round(labels=30, classes=3, seed=0):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
-from minimax_al.training.waal import WaalSettings, WaalTraining, fit_waal
+from minimax_al.training.fits.waal import WaalSettings, WaalTraining, fit_waal
 
 
 @pytest.fixture

@@ -22,16 +22,16 @@ from torch import Tensor, nn
 
 from minimax_al.data import epoch_batches
 from minimax_al.networks import LossPrediction, encoder_levels, initialise_xavier, l2_normalise
-from minimax_al.training.best_pass import with_best_pass
 from minimax_al.training.build import AnyTaskModel, build_task_model, library_draws
 from minimax_al.training.epochs import EpochSettings
-from minimax_al.training.fits import check_labels, fit_supervised
+from minimax_al.training.fits.best_pass import with_best_pass
+from minimax_al.training.fits.fits import check_labels, fit_supervised
+from minimax_al.training.heads.out_of_fold import fold_of_labels, out_of_fold
 from minimax_al.training.minimax import image_size
 from minimax_al.training.models import Models, Outputs
-from minimax_al.training.out_of_fold import fold_of_labels, out_of_fold
-from minimax_al.training.ranks import Mean
 from minimax_al.training.round import Round
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.ranks import Mean
+from minimax_al.training.runtime.runtime import Runtime
 from minimax_al.training.task import TaskSettings
 from minimax_al.vocabulary import IGNORED
 

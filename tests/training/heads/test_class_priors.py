@@ -6,9 +6,9 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from minimax_al.networks import CosineClassifier
 from minimax_al.training import HeadSettings
-from minimax_al.training.class_priors import log_shares, mean_of_class_means
-from minimax_al.training.cross_validation import least_beyond_doubt
-from minimax_al.training.prototypes import Labels, fit_prototypes, with_choices_of
+from minimax_al.training.heads.class_priors import log_shares, mean_of_class_means
+from minimax_al.training.heads.cross_validation import least_beyond_doubt
+from minimax_al.training.heads.prototypes import Labels, fit_prototypes, with_choices_of
 
 BOTH = {"origins": ("class_means",), "class_priors": ("pool",)}
 

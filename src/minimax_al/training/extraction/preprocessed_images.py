@@ -14,7 +14,7 @@ from minimax_al.data.images.file_images import REMOTE_WORKERS, default_workers
 from minimax_al.data.images.images import check_indices
 from minimax_al.data.object_storage.urls import is_url
 from minimax_al.networks import Preprocessing
-from minimax_al.training.encoding import in_order
+from minimax_al.training.extraction.encoding import in_order
 
 
 class PreprocessedImages:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from minimax_al.errors import ConfigurationError
-from minimax_al.training.ranks import sum_over_ranks
+from minimax_al.training.runtime.ranks import sum_over_ranks
 
 BATCH_NORM = _BatchNorm
 """Base class of all kinds of batch norm."""

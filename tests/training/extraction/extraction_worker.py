@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from minimax_al.networks import Preprocessing, PretrainedEncoder, build_encoder, fingerprint
-from minimax_al.training.encoding import EncodingSettings
-from minimax_al.training.extraction import embed_folder
+from minimax_al.training.extraction.encoding import EncodingSettings
+from minimax_al.training.extraction.extraction import embed_folder
 
 SETTINGS = EncodingSettings(batch_size=4, workers=2, rows_per_shard=8)
 

@@ -17,9 +17,9 @@ from PIL import Image
 from minimax_al.data.features.feature_store import FeatureStore, open_store
 from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError
 from minimax_al.networks import Encoder, Preprocessing, fingerprint
-from minimax_al.training import encoding, extraction
-from minimax_al.training.encoding import EncodingSettings, in_order
-from minimax_al.training.extraction import TOLERANCE, ImageFile, embed_folder, extract_features
+from minimax_al.training.extraction import encoding, extraction
+from minimax_al.training.extraction.encoding import EncodingSettings, in_order
+from minimax_al.training.extraction.extraction import TOLERANCE, ImageFile, embed_folder, extract_features
 
 WORKER = Path(__file__).with_name("extraction_worker.py")
 KILLS = int(os.environ.get("EXTRACTION_KILLS", "4"))

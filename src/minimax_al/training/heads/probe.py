@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from minimax_al.networks import MISSING_LOGIT, LinearLogits
-from minimax_al.training.cross_validation import choose
 from minimax_al.training.head_settings import HeadSettings
-from minimax_al.training.prototypes import QUICK, Labels
-from minimax_al.training.softmax_regression import SoftmaxRegression, span
+from minimax_al.training.heads.cross_validation import choose
+from minimax_al.training.heads.prototypes import QUICK, Labels
+from minimax_al.training.heads.softmax_regression import SoftmaxRegression, span
 
 
 def fit_probe(labels: Labels, settings: HeadSettings, generator: torch.Generator) -> LinearLogits:

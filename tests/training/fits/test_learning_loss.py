@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from minimax_al.errors import ConfigurationError
 from minimax_al.networks import LossPrediction, build_encoder, encoder_levels
 from minimax_al.testing import make_round
-from minimax_al.training import learning_loss, out_of_fold
-from minimax_al.training.learning_loss import (
+from minimax_al.training.fits import learning_loss
+from minimax_al.training.fits.learning_loss import (
     LearningLossSettings,
     LearningLossTraining,
     fit_learning_loss,
@@ -19,7 +19,8 @@ from minimax_al.training.learning_loss import (
     predicted_losses,
     ranking_loss,
 )
-from minimax_al.training.ranks import ALONE
+from minimax_al.training.heads import out_of_fold
+from minimax_al.training.runtime.ranks import ALONE
 
 
 @pytest.mark.parametrize("count", [2, 5, 8])

@@ -17,10 +17,10 @@ from minimax_al.training import (
     fit_minimax,
     fit_supervised,
     fit_vaal,
-    fits,
 )
 from minimax_al.training.build import build_minimax_networks, build_task_model
 from minimax_al.training.checkpoint import read_tensors
+from minimax_al.training.fits import fits
 
 
 class KilledError(Exception):

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from minimax_al.networks import CosineClassifier, Encoder, LatentDiscriminator, TaskModel, initialise_xavier
 from minimax_al.training.build import build_minimax_networks, build_task_model, imprint_prototypes, library_draws
-from minimax_al.training.feature_fits import fit_head
-from minimax_al.training.fits import check_labels, fit_supervised, labelled_unlabelled
+from minimax_al.training.fits.fits import check_labels, fit_supervised, labelled_unlabelled
+from minimax_al.training.heads.feature_fits import fit_head
 from minimax_al.training.minimax import MinimaxSettings, classification_loss
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
-from minimax_al.training.runtime import Runtime
+from minimax_al.training.runtime.runtime import Runtime
 
 
 class WaalSettings(BaseModel):

@@ -18,12 +18,12 @@ from minimax_al.acquisition import cluster_margin, k_center_greedy
 from minimax_al.data.features.feature_store import open_store
 from minimax_al.data.object_storage.objects import list_objects, write_object
 from minimax_al.errors import ConfigurationError, FeatureStoreError, StorageError
-from minimax_al.training import extraction
-from minimax_al.training.encoding import EncodingSettings
-from minimax_al.training.extraction import embed_folder
-from minimax_al.training.extraction_parts import JobPart, check_parts, parse_part
+from minimax_al.training.extraction import extraction
+from minimax_al.training.extraction.encoding import EncodingSettings
+from minimax_al.training.extraction.extraction import embed_folder
+from minimax_al.training.extraction.extraction_parts import JobPart, check_parts, parse_part
 
-from ..support.storage import bucket, forget, storage_settings  # noqa: F401, TID252 - fixtures
+from ...support.storage import bucket, forget, storage_settings  # noqa: F401, TID252 - fixtures
 
 HERE = Path(__file__).parent
 SETTINGS = EncodingSettings(batch_size=4, workers=2, rows_per_shard=8)

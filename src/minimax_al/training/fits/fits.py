@@ -9,7 +9,6 @@ from torch import Tensor
 
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.networks import VAE, LatentDiscriminator
-from minimax_al.training.best_pass import with_best_pass
 from minimax_al.training.build import (
     AnyTaskModel,
     build_minimax_networks,
@@ -18,7 +17,8 @@ from minimax_al.training.build import (
     imprint_prototypes,
     present_classes,
 )
-from minimax_al.training.feature_fits import fit_head
+from minimax_al.training.fits.best_pass import with_best_pass
+from minimax_al.training.heads.feature_fits import fit_head
 from minimax_al.training.minimax import MinimaxTraining, WarmUp
 from minimax_al.training.minimax_settings import MinimaxSettings
 from minimax_al.training.models import Models

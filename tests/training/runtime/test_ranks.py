@@ -14,10 +14,11 @@ import torch
 from minimax_al.data import Augmentation, augment, part_of
 from minimax_al.errors import ConfigurationError, ShapeError
 from minimax_al.networks import build_encoder
-from minimax_al.training import Runtime, RuntimeSettings, batch_norm
-from minimax_al.training.batch_norm import normalise_over_ranks
-from minimax_al.training.ranks import ALONE, Ranks
-from minimax_al.training.slurm import check_srun, name_tasks_per_node
+from minimax_al.training import Runtime, RuntimeSettings
+from minimax_al.training.runtime import batch_norm
+from minimax_al.training.runtime.batch_norm import normalise_over_ranks
+from minimax_al.training.runtime.ranks import ALONE, Ranks
+from minimax_al.training.runtime.slurm import check_srun, name_tasks_per_node
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 TIMEOUT_SECONDS = 120

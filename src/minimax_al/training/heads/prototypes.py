@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from minimax_al.networks import MISSING_LOGIT, CosineClassifier, l2_normalise
 from minimax_al.training.build import class_means
-from minimax_al.training.class_priors import log_shares, mean_of_class_means
-from minimax_al.training.cross_validation import held_out_losses, least, least_beyond_doubt
 from minimax_al.training.head_settings import ClassPrior, HeadSettings, Origin
-from minimax_al.training.softmax_regression import SoftmaxRegression, span
+from minimax_al.training.heads.class_priors import log_shares, mean_of_class_means
+from minimax_al.training.heads.cross_validation import held_out_losses, least, least_beyond_doubt
+from minimax_al.training.heads.softmax_regression import SoftmaxRegression, span
 
 QUICK: dict[str, Any] = {"iterations": 20, "tolerance": 1e-4}
 """Solver settings within cross-validation: enough to compare temperatures."""

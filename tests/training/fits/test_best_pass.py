@@ -11,9 +11,9 @@ from minimax_al.errors import ConfigurationError
 from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
 from minimax_al.training import fit_supervised
-from minimax_al.training.best_pass import BestPass, with_best_pass
 from minimax_al.training.epochs import run_epochs
 from minimax_al.training.evaluation import accuracy
+from minimax_al.training.fits.best_pass import BestPass, with_best_pass
 from minimax_al.training.task import TaskTraining
 
 

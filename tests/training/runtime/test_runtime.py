@@ -10,8 +10,9 @@ from torch import nn
 from minimax_al.data import ResidentImages
 from minimax_al.errors import ConfigurationError
 from minimax_al.loop import ActiveLearner
-from minimax_al.training import Runtime, RuntimeSettings, fit_minimax, runtime
-from minimax_al.training.runtime import can_compile, resolve_device, resolve_precision
+from minimax_al.training import Runtime, RuntimeSettings, fit_minimax
+from minimax_al.training.runtime import runtime
+from minimax_al.training.runtime.runtime import can_compile, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from minimax_al.data import Features
 from minimax_al.networks import Adapter, Encoder
 from minimax_al.training.build import build_task_model, centre_adapter, library_draws
+from minimax_al.training.heads.probe import fit_probe
+from minimax_al.training.heads.prototypes import Labels, fit_nearest_mean, fit_prototypes
 from minimax_al.training.models import Models
-from minimax_al.training.probe import fit_probe
-from minimax_al.training.prototypes import Labels, fit_nearest_mean, fit_prototypes
 from minimax_al.training.round import Round
 
 

@@ -28,10 +28,24 @@ from minimax_al.data.object_storage.objects import read_object
 from minimax_al.data.object_storage.urls import as_address, is_url, redacted
 from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
 from minimax_al.networks import PretrainedEncoder
-from minimax_al.training.encoding import Encoded, Encoding, EncodingSettings, ImageSource, Signature, signature
-from minimax_al.training.extraction_parts import JobPart, Joined, PartFolder, check_parts, has_parts, join_parts
-from minimax_al.training.ranks import Ranks
-from minimax_al.training.runtime import Runtime, RuntimeSettings
+from minimax_al.training.extraction.encoding import (
+    Encoded,
+    Encoding,
+    EncodingSettings,
+    ImageSource,
+    Signature,
+    signature,
+)
+from minimax_al.training.extraction.extraction_parts import (
+    JobPart,
+    Joined,
+    PartFolder,
+    check_parts,
+    has_parts,
+    join_parts,
+)
+from minimax_al.training.runtime.ranks import Ranks
+from minimax_al.training.runtime.runtime import Runtime, RuntimeSettings
 from minimax_al.vocabulary import Progress
 
 TOLERANCE = 2e-3

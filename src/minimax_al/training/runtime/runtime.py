@@ -19,9 +19,9 @@ from torch import Tensor, distributed, nn
 
 from minimax_al.acquisition.bounded_products import multiplies_bfloat16
 from minimax_al.errors import ConfigurationError
-from minimax_al.training.batch_norm import normalise_over_ranks
-from minimax_al.training.ranks import ALONE, Ranks
-from minimax_al.training.slurm import check_srun, is_started_by_srun, name_tasks_per_node
+from minimax_al.training.runtime.batch_norm import normalise_over_ranks
+from minimax_al.training.runtime.ranks import ALONE, Ranks
+from minimax_al.training.runtime.slurm import check_srun, is_started_by_srun, name_tasks_per_node
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -64,7 +64,7 @@ class Runtime:
     Attributes:
         device: Device of this process.
         precision: Precision: bf16, fp32 or fp64.
-        ranks: Rank of this process in a distributed run; see `minimax_al.training.ranks`.
+        ranks: Rank of this process in a distributed run; see `minimax_al.training.runtime.ranks`.
 
     Raises:
         ConfigurationError: The device is not on this machine, or the number of processes differs from the number of

@@ -12,7 +12,7 @@ from minimax_al import ActiveLearner
 from minimax_al.errors import MissingDependencyError, UnknownNameError
 from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
-from minimax_al.training.loggers import RunLog, build_logger
+from minimax_al.training.runtime.loggers import RunLog, build_logger
 
 
 class Notes(Logger):

@@ -23,7 +23,7 @@ from minimax_al.strategies import get_strategy
 from minimax_al.testing import make_round
 from minimax_al.testing.stage import LABELLED, samples_of
 from minimax_al.training import EncodingSettings, Runtime, RuntimeSettings, embed_folder, evaluate, fit_minimax
-from minimax_al.training.batch_norm import RankBatchNorm
+from minimax_al.training.runtime.batch_norm import RankBatchNorm
 
 # One rank alone: made before this process looks like one of torchrun's.
 STAGES = {task: make_round(task) for task in ("classification", "segmentation")}

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from minimax_al.training import Runtime, RuntimeSettings
-from minimax_al.training.extraction import embed_folder
+from minimax_al.training.extraction.extraction import embed_folder
 
 sys.path.insert(0, str(Path(__file__).parent))
 from extraction_worker import SETTINGS, made_encoder

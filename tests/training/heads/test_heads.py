@@ -11,10 +11,10 @@ from minimax_al.data import Dataset
 from minimax_al.networks import l2_normalise
 from minimax_al.training import FeatureSettings, HeadSettings, Recipe, RuntimeSettings, fit_supervised
 from minimax_al.training.build import class_means
-from minimax_al.training.cross_validation import choose, stratified_folds
-from minimax_al.training.probe import fit_probe
-from minimax_al.training.prototypes import Labels, fit_nearest_mean, fit_prototypes
-from minimax_al.training.softmax_regression import SoftmaxRegression
+from minimax_al.training.heads.cross_validation import choose, stratified_folds
+from minimax_al.training.heads.probe import fit_probe
+from minimax_al.training.heads.prototypes import Labels, fit_nearest_mean, fit_prototypes
+from minimax_al.training.heads.softmax_regression import SoftmaxRegression
 
 POOL_MEAN = {"origins": ("pool_mean",), "class_priors": ("uniform",)}
 """Settings of prototypes without an origin and a prior of their own, which have their own tests."""

@@ -10,8 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from minimax_al.training.cross_validation import stratified_folds
 from minimax_al.training.evaluation import Evaluation, classification_metrics
+from minimax_al.training.heads.cross_validation import stratified_folds
 from minimax_al.training.models import Models
 from minimax_al.training.round import Round
 

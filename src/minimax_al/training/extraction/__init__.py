@@ -1,0 +1,1 @@
+"""Extraction of features: each image through a pretrained encoder, once."""
