@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from minimax_al.data.locations.manifest import ManifestRow, count_rows, is_manifest, read_rows
+from minimax_al.data.locations.path_spellings import find_file
 from minimax_al.data.locations.scan import SetAside, is_hidden, list_files, sort_out
 from minimax_al.data.object_storage.objects import list_objects, object_state, read_object
 from minimax_al.data.object_storage.urls import as_address, check_url, is_url
@@ -94,11 +95,21 @@ class ManifestLocation:
     source: Address
 
     def __truediv__(self, name: str) -> Address:
-        """Return the address of an image."""
+        """Return the address of an image, in the spelling that exists.
+
+        Raises:
+            DataError: Two spellings of the name are two files.
+        """
         if is_url(name):
             return name
         if isinstance(self.source, Path):
-            return self.source.parent / name
+            # Other systems spell names differently; ordinary names, of which there may be millions, cost no look.
+            odd = "\\" in name or "%" in name or not name.isascii() or name[:5].lower() == "file:"
+            return (
+                Path(find_file(str(self.source.parent), name, repr(str(self.source))))
+                if odd
+                else self.source.parent / name
+            )
         return f"{self.source.rsplit('/', 1)[0]}/{name}"
 
     def __str__(self) -> str:

@@ -21,6 +21,9 @@ from minimax_al.errors import ConfigurationError, ManifestError, MissingColumnEr
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_WHOLE = re.compile(r"([0-9]+)(\.0+)?")
+_DIGITS = {"size": 18}
+"""Digits of a number that the database can hold, by column; 9 in others."""
 _STATED = ("sha256", "width", "height")
 """Columns that are stored as properties of the image where all three are there."""
 _DATING = ("sha256", "etag", "size", "version")
@@ -89,6 +92,8 @@ def _row(path: str, cells: dict[str, str], where: Callable[[], str]) -> Manifest
     """Return one row; `where` is called for an error alone, since there are millions of rows."""
     if not path:
         raise ManifestError(f"{where()}: the path is blank: name an image or delete the line")
+    if "\0" in path:
+        raise ManifestError(f"{where()}: the path {path!r} has a zero character, which no file name can have")
     if is_url(path):
         try:
             path = check_url(path)
@@ -117,6 +122,8 @@ def _number(cells: Mapping[str, str], column: str, where: Callable[[], str]) -> 
     text = cells.get(column, "")
     if not text:
         return 0
-    if not text.isdecimal():
-        raise ManifestError(f"{where()}: {column}={text!r} is not a whole number")
-    return int(text)
+    # Where some rows are blank, pandas writes whole numbers as 64.0.
+    found, digits = _WHOLE.fullmatch(text), _DIGITS.get(column, 9)
+    if found is None or len(found[1]) > digits:
+        raise ManifestError(f"{where()}: {column}={text[:50]!r} is not a whole number of at most {digits} digits")
+    return int(found[1])

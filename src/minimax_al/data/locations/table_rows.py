@@ -1,6 +1,7 @@
 """Rows of CSV and Parquet tables as text, whichever program wrote them."""
 
 import csv
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -78,7 +79,10 @@ def _parquet_values(source: Path, shown: Path) -> Iterator[tuple[int, list[str],
         names, position = _every_name(shown, header, 1)
         line = 0
         for batch in _batches(file):
-            columns = [cell_texts(values, key, shown, line) for key, values in batch.to_pydict().items()]
+            columns = [
+                cell_texts(values, key, shown, line) if number == position else [_further_text(one) for one in values]
+                for number, (key, values) in enumerate(batch.to_pydict().items())
+            ]
             for values in zip(*columns, strict=True):
                 line += 1
                 yield line, names, position, list(values)
@@ -194,6 +198,20 @@ def parquet_rows(source: Path, also: Sequence[str], shown: Path | None = None) -
                 line += 1
                 where = at(name, line)
                 yield Cells(line, {role: _text(values[names[p]], role, where) for role, p in columns.items()})
+
+
+def _further_text(value: object) -> str:
+    """Return a cell of a further column: lists and structures as JSON, the content of images as blank."""
+    if isinstance(value, dict) and "bytes" in value:  # an image of a collection
+        value = value.get("path")
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError:
+            return ""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return _text(value, "", "")
 
 
 def _parquet_file(source: Path, shown: Path) -> Any:  # noqa: ANN401 - pyarrow has no types

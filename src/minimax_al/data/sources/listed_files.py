@@ -64,7 +64,6 @@ def load(
 
 def _file(location: ManifestLocation, manifest: Manifest, row: Row) -> str:
     """Return the file of a row, whose name may be spelled as other systems do; or its URL."""
-    address = location / row.name
-    if is_url(address):
-        return check_url(str(address))
+    if isinstance(location.source, str) or is_url(row.name):
+        return check_url(str(location / row.name))
     return find_file(os.fspath(manifest.source.parent), row.name, at(manifest.source, row.line))
