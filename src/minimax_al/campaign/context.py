@@ -57,7 +57,7 @@ class CampaignContext:
 
     @property
     def views(self) -> ViewFiles:
-        """What models predicted for the pixels of its images."""
+        """Predictions of models for the pixels of its images."""
         return ViewFiles(self.folder / VIEWS)
 
 

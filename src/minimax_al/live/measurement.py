@@ -43,7 +43,7 @@ _KEPT = 3
 
 
 class Write(Protocol):
-    """Function that runs a write transaction, and returns what the transaction returns."""
+    """Function that runs a write transaction, and returns its result."""
 
     def __call__(self, transaction: Callable[[], T], /) -> T:
         """Run the transaction."""

@@ -168,7 +168,7 @@ def shown_answer(campaign: Campaign, item: int, role: Role, author: str | None) 
         campaign: Campaign.
         item: Id of the image.
         role: Role of the request: annotators see their own answers alone.
-        author: Annotator who asks.
+        author: Annotator of the request.
     """
     with campaign.store.reading() as connection:
         answer = answer_of(connection, item)

@@ -262,7 +262,7 @@ class KnownAnswer(Answer):
 
 
 class DrawingInfo(Answer):
-    """What a page needs to draw on an image."""
+    """Facts that a page needs to draw on an image."""
 
     item: int
     width: int
@@ -311,7 +311,7 @@ class Job(Answer):
 
 
 class LearnerReport(Answer):
-    """What the process of the live learner does."""
+    """State of the process of the live learner."""
 
     state: Annotated[
         Literal["starting", "standby", "features", "learning", "failed"],

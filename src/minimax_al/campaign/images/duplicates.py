@@ -62,7 +62,7 @@ class NearPairs:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of the new items.
+    """Result for the new items.
 
     Attributes:
         exact: Paths of copies.

@@ -1,4 +1,4 @@
-"""Files among images that are of a format which is not read: what they are, and what to do with them."""
+"""Files of formats that are not read, found among images: their format and the remedy."""
 
 import os
 from pathlib import Path
@@ -41,13 +41,13 @@ _STARTS = (
     (b"<?xml", ("an XML document, such as an SVG drawing or the error of a download", _CONVERT)),
     (b"data:image/", ("a data URL", "decode it from base64")),
 )
-"""First bytes of files, in lower case where they are text, and what the files are."""
+"""First bytes of files, in lower case where they are text, and the format that they show."""
 
 _START = 64
 
 
 def remedy_of_ending(suffix: str) -> str:
-    """Return what to do with a file of this ending, as the end of a sentence; empty where that is unknown.
+    """Return the remedy for a file of this ending, as the end of a sentence; empty for an unknown one.
 
     Example:
         >>> remedy_of_ending(".HEIC"), remedy_of_ending(".txt")
@@ -58,7 +58,7 @@ def remedy_of_ending(suffix: str) -> str:
 
 
 def why_foreign(file: Path | str | BinaryIO) -> str | None:
-    """Return what a file is that no decoder recognises, and what to do with it; None where that is unknown.
+    """Return the format of a file that no decoder recognises, with the remedy; None for an unknown one.
 
     Args:
         file: Image file, or an open binary file.

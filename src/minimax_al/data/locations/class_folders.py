@@ -189,7 +189,7 @@ def _find_parts(root: Path) -> Parts:
 
 
 def _deeper_split(root: Path, depth: int = 5) -> Parts | None:
-    """Return the parts in `root`, or in the only folder of a folder without images; None where there are none."""
+    """Return the parts in `root`, or in the only folder of a folder without images; None without parts."""
     split = _split(root)
     folders = class_folders(root)
     if split is not None or depth == 0 or len(folders) != 1 or _has_images(root):

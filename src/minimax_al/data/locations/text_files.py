@@ -21,7 +21,7 @@ _NOT_TEXT = (
     (b"PAR1", "a Parquet file"),
     (b"%PDF", "a PDF document"),
 )
-"""First bytes of files that are given where text is expected, and what the files are."""
+"""First bytes of files that are given where text is expected, and the kind of file."""
 
 _START = 64
 """Bytes by which a file is recognised."""
@@ -49,7 +49,7 @@ def encoding_of(path: Path) -> str:
 
 
 def why_not_text(path: Path) -> str | None:
-    """Return what a file is that is certainly not text, or None.
+    """Return the kind of a file that is certainly not text, or None.
 
     Args:
         path: File.

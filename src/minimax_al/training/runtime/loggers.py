@@ -24,7 +24,7 @@ class Logger(Protocol):
         """Log settings; may raise NotImplementedError."""
 
     def save(self) -> None:
-        """Write what has been logged."""
+        """Write the values that were logged."""
 
     def finalize(self, status: str) -> None:
         """End the log: "success" or "failed"."""
