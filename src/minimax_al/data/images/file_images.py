@@ -16,6 +16,7 @@ from minimax_al.data.decoding.decode import Fit, read_square
 from minimax_al.data.decoding.decode_memory import MAX_PIXELS
 from minimax_al.data.images.images import ResidentImages, check_indices
 from minimax_al.data.images.streaming import Pixels, stream_batches
+from minimax_al.data.locations.packed_texts import PackedTexts
 from minimax_al.data.object_storage.urls import is_url
 from minimax_al.errors import ConfigurationError, ShapeError
 from minimax_al.vocabulary import Progress
@@ -112,8 +113,9 @@ class FileImages:
         return stream_batches(decode, checked, workers, in_threads=is_remote)
 
     @cached_property
-    def _packed_paths(self) -> "_PackedPaths":
-        return _PackedPaths(self.paths)
+    def _packed_paths(self) -> PackedTexts:
+        # A million strings would be copied into every forked worker, page by page, as their reference counts change.
+        return PackedTexts(self.paths)
 
     def resident(self, batch_size: int = 64, progress: Progress | None = None) -> ResidentImages:
         """Return all images, decoded into memory.
@@ -143,7 +145,7 @@ class _BatchDecoder:
 
     def __init__(
         self,
-        paths: "Sequence[str] | _PackedPaths",
+        paths: Sequence[str],
         stored_size: int,
         max_pixels: int,
         fit: Fit,
@@ -166,18 +168,3 @@ class _BatchDecoder:
             path = self.paths[index]
             pixels_NHWC[position] = read_square(path, size, self.max_pixels, self.fit, self.white, exact=self.exact)
         return np.ascontiguousarray(pixels_NHWC.transpose(0, 3, 1, 2))
-
-
-class _PackedPaths:
-    """Many paths in one buffer.
-
-    A million Python strings would be copied into every forked worker, page by page, as their reference counts change.
-    """
-
-    def __init__(self, paths: Sequence[str]) -> None:
-        encoded = [os.fsencode(path) for path in paths]
-        self._joined = b"".join(encoded)
-        self._ends = np.cumsum([0, *map(len, encoded)])
-
-    def __getitem__(self, index: int) -> str:
-        return os.fsdecode(self._joined[self._ends[index] : self._ends[index + 1]])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class PackedTexts(Sequence[str]):
-    """Immutable sequence of texts, made when they are read.
+    """Immutable sequence of texts, made when they are read; texts with lone surrogates are kept, too.
 
     Args:
         texts: Texts.
