@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from minimax_al.benchmark.protocol import Protocol, list_presets, load_protocol
@@ -17,6 +16,7 @@ from minimax_al.data import SOURCES, FileOptions
 from minimax_al.errors import ConfigurationError, invalid_setting
 from minimax_al.strategies import list_strategies
 from minimax_al.strategies.strategy_names import split_commas
+from minimax_al.yaml_values import load_yaml
 
 UNDER_MAL_TOO = ("random+mal", "entropy+mal", "margin+mal", "badge+mal")
 """Names that `--strategies all` adds to the listed ones."""
@@ -204,9 +204,9 @@ def _kinds_of(dataset: str) -> dict[str, Any]:
 def _value(text: str, kind: Any) -> Any:  # noqa: ANN401 - any type and value
     """Return a word as the YAML value that the type accepts, or else as text."""
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
         TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
-    except (yaml.YAMLError, ValidationError):
+    except ValueError:  # not YAML, or not of the type
         return text
     return value
 

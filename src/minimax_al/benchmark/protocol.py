@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -26,6 +25,7 @@ from minimax_al.loop import ActiveLearner
 from minimax_al.strategies.strategy_names import build_strategy, strategy_name
 from minimax_al.training import Recipe
 from minimax_al.training.seeding import derive_seed, generator_for
+from minimax_al.yaml_values import load_yaml
 
 READING = frozenset({"resident", "verify", "workers"})
 """Options of sources that change how images are read, but no pixel."""
@@ -253,8 +253,8 @@ def read_content(preset: str) -> tuple[str, dict[str, Any]]:
     """
     where, text = _read(preset)
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content = load_yaml(text)
+    except ValueError as error:
         raise ConfigurationError(f"{where} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{where} holds {type(content).__name__}, not the fields of a protocol")

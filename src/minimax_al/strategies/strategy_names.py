@@ -12,6 +12,7 @@ import yaml
 
 from minimax_al.errors import ConfigurationError
 from minimax_al.strategies.registry import get_strategy
+from minimax_al.yaml_values import load_yaml
 
 if TYPE_CHECKING:
     from minimax_al.strategies.strategy import Strategy
@@ -107,8 +108,8 @@ def split_commas(text: str) -> list[str]:
 
 def _value(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return load_yaml(text)
+    except ValueError as error:
         raise ConfigurationError(f"{text!r} in {name!r} is not a value") from error
 
 

@@ -16,6 +16,7 @@ from minimax_al.data import Dataset
 from minimax_al.durable import write_durably
 from minimax_al.errors import ResultsError, invalid_setting
 from minimax_al.locks import file_lock
+from minimax_al.yaml_values import load_yaml
 
 GROWING = {"strategies", "seeds", "data"}
 """Fields of a protocol that may change between two calls on one results folder: more cells, or moved data."""
@@ -155,6 +156,6 @@ def differing_keys(before: dict[str, Any], now: dict[str, Any], prefix: str = ""
 
 def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - any content
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ResultsError(f"file {str(path)!r} cannot be read ({error})") from error
