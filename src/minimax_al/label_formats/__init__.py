@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from minimax_al.data.decoding.foreign_formats import is_archive
 from minimax_al.errors import ConfigurationError, DataError, UnknownNameError
 from minimax_al.label_formats import class_folders, coco, label_studio, mask_folder, table
 from minimax_al.label_formats.json_file import begins_as_list
@@ -110,6 +111,8 @@ def detect_format(source: Path, task: Task, shown: Path | None = None) -> str:
             return "parquet"
         case ".json":
             return "label-studio" if begins_as_list(source) else "coco"
+        case _ if is_archive(source):
+            raise DataError(f"{str(shown or source)!r} is an archive: unpack it, and give the file or folder of labels")
         case suffix:
             raise DataError(
                 f"{str(shown or source)!r} ends in {suffix!r}: labels come as .csv, .tsv, .parquet, .json or a folder"

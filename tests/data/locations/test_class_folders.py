@@ -5,7 +5,9 @@ from PIL import Image
 
 from minimax_al.data import load_dataset
 from minimax_al.data.locations.class_folders import find_parts, part_role
+from minimax_al.data.locations.location import locate
 from minimax_al.errors import DataError
+from minimax_al.label_formats import detect_format
 
 
 @pytest.fixture
@@ -173,3 +175,23 @@ def test_a_class_folder_that_is_not_utf_8_is_refused(lay_out, tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     with pytest.raises(DataError, match=r"class folder 'caf\\xe9' in .* is not valid UTF-8: rename it"):
         load_dataset("folder", lay_out(*classes("", 3)), stored_size=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.zip", "a.zip' is an archive: unpack it, and give the folder"),
+        ("a.tar.gz", "is an archive: unpack it"),
+        ("a.txt", "a.txt' is not a folder: give the folder that holds the class folders"),
+        ("none", "none' does not exist: give the folder"),
+    ],
+)
+def test_what_is_not_a_folder_is_named(tmp_path, name, sentence):
+    if name != "none":
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=sentence):
+        load_dataset("folder", tmp_path / name)
+    if "archive" in sentence:
+        for find in (locate, lambda path: detect_format(path, "classification")):
+            with pytest.raises(DataError, match="is an archive: unpack it, and give"):
+                find(tmp_path / name)

@@ -91,7 +91,7 @@ def test_unusable_files_are_listed_and_the_rest_keeps_its_targets(paint, tmp_pat
 
 
 def test_folders_that_cannot_be_used(paint, tmp_path):
-    with pytest.raises(DataError, match=r"none' is not a folder"):
+    with pytest.raises(DataError, match=r"none' does not exist: give the folder"):
         load_dataset("folder", tmp_path / "none")
     with pytest.raises(DataError, match="has no class folders: put each class's images in a folder of its name"):
         load_dataset("folder", tmp_path)

@@ -57,6 +57,16 @@ def remedy_of_ending(suffix: str) -> str:
     return "" if remedy is None else f": {remedy}"
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether the ending of a file is that of an archive.
+
+    Example:
+        >>> is_archive(Path("images.tar.gz")), is_archive(Path("images.parquet"))
+        (True, False)
+    """
+    return _REMEDIES.get(path.suffix.lower()) == _UNPACK
+
+
 def why_foreign(file: Path | str | BinaryIO) -> str | None:
     """Return the format of a file that no decoder recognises, with the remedy; None for an unknown one.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
+from minimax_al.data.decoding.foreign_formats import is_archive
 from minimax_al.data.locations.scan import is_hidden, printable
 from minimax_al.errors import DataError
 
@@ -103,7 +104,9 @@ def class_folders(root: Path) -> list[str]:
         DataError: `root` is not a folder.
     """
     if not root.is_dir():
-        raise DataError(f"{str(root)!r} is not a folder: give the folder that holds the class folders")
+        kind = "does not exist" if not root.exists() else "is an archive" if is_archive(root) else "is not a folder"
+        unpack = "unpack it, and " if kind == "is an archive" else ""
+        raise DataError(f"{str(root)!r} {kind}: {unpack}give the folder that holds the class folders")
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 

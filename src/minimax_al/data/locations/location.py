@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from minimax_al.data.decoding.foreign_formats import is_archive
 from minimax_al.data.locations.manifest import ManifestRow, count_rows, is_manifest, read_rows
 from minimax_al.data.locations.path_spellings import find_file
 from minimax_al.data.locations.scan import SetAside, is_hidden, list_files, sort_out
@@ -134,6 +135,8 @@ def locate(given: Path | str) -> Location:
         return address.resolve()
     if is_manifest(address) and address.is_file():
         return ManifestLocation(address.resolve())
+    if address.is_file() and is_archive(address):
+        raise DataError(f"{os.fspath(address)!r} is an archive: unpack it, and give its folder")
     kind = "is a file" if address.is_file() else "does not exist"
     raise DataError(f"{os.fspath(address)!r} {kind}: give a folder of images, a manifest (CSV or Parquet) or a URL")
 
