@@ -131,3 +131,18 @@ def test_a_large_pool_is_drawn_uniformly_or_by_uncertainty():
 def test_bad_input_is_refused(call, error, match):
     with pytest.raises(error, match=match):
         call(torch.ones(4, 2))
+
+
+@pytest.mark.parametrize("most", [5, 30, 39])
+def test_a_drawn_part_estimates_the_sum_over_the_whole_pool_without_bias(most):
+    generator = seeded(1)
+    weights = torch.cat([torch.zeros(4), torch.logspace(-3, 1, 36)]).double()
+    values = torch.linspace(1, 2, 40).double()
+    true = float(weights @ values)
+    estimates = []
+    for _ in range(3000):
+        part, counted = module._drawn_by(weights, most, generator)
+        estimates.append(float(counted @ values[part]))
+    error = np.std(estimates) / np.sqrt(len(estimates))
+    assert abs(np.mean(estimates) - true) <= 4 * error + 1e-9
+    assert error < 0.02 * true

@@ -105,8 +105,8 @@ def uherding(
 ) -> Tensor:
     """Return the images that raise the uncertainty coverage of the pool most, one after the other.
 
-    As `maxherding`, with a weight for every image. Of a larger pool, images are drawn with probabilities proportional
-    to their uncertainty, and then count equally, which estimates the same sum.
+    As `maxherding`, with a weight for every image. Of a larger pool, images are drawn by their uncertainty, and count by
+    it over their probability of being drawn (Duffield, Lund and Thorup 2007), so that the sum is unbiased.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; scaled to length 1 here.
@@ -136,11 +136,11 @@ def uherding(
     pool = as_rows(features)
     budget = check_budget(budget, len(pool))
     weights = _checked_uncertainty(uncertainty, len(pool)).to(device_of(pool))
-    part = _drawn_by(weights, max(most_images, budget), generator)
+    part, weights = _drawn_by(weights, max(most_images, budget), generator)
     points = _unit_rows(pool if part is None else Chosen(pool, part))
     known = _known(pool, labelled, points)
     sigma = _smallest_distance(known) if bandwidth is None else _checked_bandwidth(bandwidth)
-    picks = _Herding(points, weights if part is None else torch.ones_like(weights[part]), known, sigma).run(budget)
+    picks = _Herding(points, weights, known, sigma).run(budget)
     return picks if part is None else part[picks]
 
 
@@ -158,13 +158,31 @@ def _checked_uncertainty(uncertainty: Array, count: int) -> Tensor:
     return values
 
 
-def _drawn_by(weights: Tensor, most: int, generator: torch.Generator) -> Tensor | None:
-    """Return the sorted indices of images drawn by weight without replacement; None where all fit."""
+def _drawn_by(weights: Tensor, most: int, generator: torch.Generator) -> tuple[Tensor | None, Tensor]:
+    """Return the indices of images drawn by weight without replacement, and weights that make their sums unbiased.
+
+    Sums of these weights times any values have the expectation of Σ_i u_i·value_i over all images (priority sampling:
+    Duffield, Lund and Thorup 2007, by Gumbel noise as in Kool, van Hoof and Welling 2019).
+
+    Args:
+        weights: Weights u of all images, shape (N,), float64, 0 or more.
+        most: Number of images to draw.
+        generator: CPU generator of the noise.
+
+    Returns:
+        Sorted indices, shape (most,), int64, or None where all images fit; and the weights of these images.
+    """
     if len(weights) <= most:
-        return None
-    # The largest of log w + Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
+        return None, weights
+    # The largest of log u + Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
     uniform = torch.rand(len(weights), dtype=torch.float64, generator=generator).to(weights.device)
-    return top_unchecked(weights.log() - (-uniform.log()).log(), most).sort().values
+    keys = weights.log() - (-uniform.log()).log()
+    highest = top_unchecked(keys, most + 1)
+    part = highest[:most].sort().values
+    # Given the first key that is left out, each image is drawn by itself with the probability that its key is above.
+    drawn = weights[part]
+    probability = -torch.expm1(-(drawn.log() - keys[highest[most]]).exp())
+    return part, torch.where(drawn > 0, drawn / probability, 0)
 
 
 def _unit_rows(rows: Rows) -> Tensor:

@@ -6,6 +6,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from minimax_al.acquisition import cluster_margin, dropquery, margin, uherding
+from minimax_al.acquisition.herding import MOST_IMAGES
 from minimax_al.strategies.pool_features import last_layer_input, pool_features
 from minimax_al.strategies.strategy import Query, Scores, Strategy, picks
 from minimax_al.training import Models, Outputs, Round
@@ -69,15 +70,18 @@ class ClusterMargin(Hybrid):
 class UHerding(Hybrid):
     """Images that raise the uncertainty-weighted kernel coverage most (Bae, Oliveira and Sutherland 2025).
 
-    Time O(N·d·K) for the margins, then O(n²·d) for n images; memory O(N + n·d). Exact up to n = 35,000 images; of a
-    larger pool that number is drawn by uncertainty, and the picks come from these.
+    Time O(N·d·K) for the margins, then O(n²·d) for n images; memory O(N + n·d). A larger pool is represented by n
+    images that are drawn by uncertainty, and the picks come from these.
 
     Attributes:
-        most_images: Largest pool that is seen whole; a larger one is represented by that number of images, drawn by
-            uncertainty. The time grows with its square: 4,000 images of 1,280 features take a second on a core.
+        most_images: Largest pool that is seen whole, n, in rounds of few picks. The time grows with its square: 4,000
+            images of 1,280 features take a second on a core.
+        images_per_pick: Least n per pick: a round of more than `most_images` / `images_per_pick` picks sees this many
+            images for each of them, and at most 35,000.
     """
 
     most_images: PositiveInt = 4_000
+    images_per_pick: PositiveInt = 20
 
     def query(self, round_: Round, models: Models, budget: int) -> Query:
         """Choose images that cover the uncertain part of the pool."""
@@ -86,8 +90,9 @@ class UHerding(Hybrid):
         generator = round_.generator("query")
         # Rounding may take a margin above 1 by an ulp.
         uncertainty = (1 - scores["margin"]).clamp_min(0)
+        most_images = max(self.most_images, min(self.images_per_pick * budget, MOST_IMAGES))
         positions = uherding(
-            features, uncertainty, budget, generator=generator, labelled=labelled, most_images=self.most_images
+            features, uncertainty, budget, generator=generator, labelled=labelled, most_images=most_images
         )
         return picks(round_, positions, scores)
 
