@@ -98,10 +98,13 @@ def test_tables_of_the_page_are_those_of_the_measurements(tables, tmp_path, name
 
 
 @pytest.mark.parametrize("recipe", ["paper", "vaal-code"])
-def test_the_parts_of_the_gain_on_digits_are_those_of_the_runs(tables, recipe):
-    area = tables.read(ROOT / "experiments" / "digits-equal-work" / recipe / "parts-of-the-gain.csv")[-1]
+@pytest.mark.parametrize(("folder", "heading"), [("digits", "digits"), ("cifar100", "CIFAR-100")])
+def test_the_parts_of_the_gain_are_those_of_the_runs(tables, folder, heading, recipe):
+    area = tables.read(ROOT / "experiments" / f"{folder}-equal-work" / recipe / "parts-of-the-gain.csv")[-1]
     names = ("gain", "of it, more work", "of it, the game", "selection")
-    means = [next(value for key, value in area.items() if key.startswith(name)) for name in names]
+    columns = [next(key for key in area if key.startswith(name)) for name in names]
+    cells = [f"{area[key]} [{area[f'{key} (detail)'].replace('+', '').replace(' to ', ', ')}]" for key in columns]
     page = (ROOT / "docs/results_networks.md").read_text(encoding="utf-8")
-    rows = [line.split(" | ") for line in page.splitlines() if line.startswith(f"| `{recipe}` | ")]
-    assert [[cell.split()[0] for cell in row[1:]] for row in rows] == [means]
+    table = page[page.index(f"| {heading} | `mal` − `random` |") :]
+    row = next(line for line in table.splitlines() if line.startswith(f"| `{recipe}` | "))
+    assert row == f"| `{recipe}` | {' | '.join(cells)} |"
