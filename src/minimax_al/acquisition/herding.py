@@ -105,8 +105,8 @@ def uherding(
 ) -> Tensor:
     """Return the images that raise the uncertainty coverage of the pool most, one after the other.
 
-    As `maxherding`, with a weight for every image. Of a larger pool, images are drawn by their uncertainty, and count by it
-    over their probability of being drawn (Duffield, Lund and Thorup 2007), so that the sum is unbiased.
+    As `maxherding`, with a weight for every image. Of a larger pool, images are drawn by their uncertainty; each counts
+    by it over its probability of being drawn (Duffield, Lund and Thorup 2007), so that the sum is unbiased.
 
     Args:
         features: Features of the unlabelled images, shape (N, d), any real dtype; scaled to length 1 here.
