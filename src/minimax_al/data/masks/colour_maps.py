@@ -28,7 +28,7 @@ _HEADERS = (
 
 
 def read_class_list(path: Path) -> list[str]:
-    """Return the names in a text file, one per line; empty lines are skipped.
+    """Return the names in a text file, one per line; empty lines and comments ("# …") are skipped.
 
     Args:
         path: Text file.
@@ -36,7 +36,8 @@ def read_class_list(path: Path) -> list[str]:
     Raises:
         DataError: The file cannot be read, or has no name.
     """
-    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    names = [line for line in lines if line and not line.startswith("# ")]
     if not names:
         raise DataError(f"{str(path)!r} lists no class: write one name per line")
     return names
@@ -118,8 +119,13 @@ def in_order(colours: Mapping[str, Rgb], names: Sequence[str], void: Collection[
 
 def find_colour_map(folder: Path) -> Path | None:
     """Return the first colour map in a folder, in the order of `COLOUR_MAPS`; case does not count."""
+    return find_file_of(folder, COLOUR_MAPS)
+
+
+def find_file_of(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first file in a folder that has one of the names, in lower case; case does not count."""
     files = {entry.name.lower(): entry for entry in sorted(folder.iterdir(), reverse=True) if entry.is_file()}
-    return next((files[name] for name in COLOUR_MAPS if name in files), None)
+    return next((files[name] for name in names if name in files), None)
 
 
 def _table(path: Path) -> list[tuple[str, Any]]:

@@ -13,6 +13,9 @@ from minimax_al.data.masks.legend import Legend
 from minimax_al.data.masks.mask_names import LOSSY_SUFFIXES
 from minimax_al.errors import DataError, UnreadableImageError
 
+_WEBP_HEADERS = 4096
+"""Bytes in which a lossless WebP file begins its pixels, after metadata of usual size."""
+
 PNG = ("PNG",)
 """Format of the masks that campaigns accept."""
 
@@ -35,9 +38,23 @@ def read_mask(
         UnreadableImageError: The file cannot be decoded.
         DataError: A value is not a class, or the format does not keep values; the sentence has the pixel.
     """
-    if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise DataError(f"the mask {str(path)!r} is a JPEG, which changes the values of pixels: save masks as PNG")
+    lossy = "a JPEG, which changes" if path.suffix.lower() in LOSSY_SUFFIXES else _lossy_format(path)
+    if lossy is not None:
+        raise DataError(f"the mask {str(path)!r} is {lossy} the values of pixels: save masks as PNG")
     return legend.read(read_as_is(path, check_size, max_pixels), str(path))
+
+
+def _lossy_format(path: Path) -> str | None:
+    """Return the format of a file that changes values, whatever its name, as a part of a sentence; None for others."""
+    try:
+        start = _start(path, _WEBP_HEADERS)
+    except OSError:
+        return None  # the decoder reports why
+    if start.startswith(b"\xff\xd8"):
+        return "a JPEG, which changes"
+    if start[4:8] == b"ftyp" or start.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
+        return "an AVIF or JPEG 2000 image, which may change"  # the decoder does not tell
+    return "a lossy WebP image, which changes" if start[8:12] == b"WEBP" and b"VP8L" not in start else None
 
 
 def read_png_mask(
@@ -66,12 +83,12 @@ def read_png_mask(
 def _is_png(file: Path | bytes) -> bool:
     """Return whether the file begins as PNG files do, or cannot be read at all, which is another fault."""
     try:
-        start = file[:8] if isinstance(file, bytes) else _start(file)
+        start = file[:8] if isinstance(file, bytes) else _start(file, 8)
     except OSError:
         return True
     return start == b"\x89PNG\r\n\x1a\n"
 
 
-def _start(path: Path) -> bytes:
+def _start(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
-        return file.read(8)
+        return file.read(count)

@@ -16,7 +16,14 @@ from minimax_al.data.datasets.dataset import Dataset
 from minimax_al.data.datasets.mask_pairs import DEFAULT_SIZE, MaskOptions, Pairs, Size, dataset_from_pairs, pair_folders
 from minimax_al.data.decoding.decode_memory import MAX_PIXELS
 from minimax_al.data.locations.class_folders import part_folders
-from minimax_al.data.masks.colour_maps import as_colour, find_colour_map, in_order, read_class_list, read_colour_map
+from minimax_al.data.masks.colour_maps import (
+    as_colour,
+    find_colour_map,
+    find_file_of,
+    in_order,
+    read_class_list,
+    read_colour_map,
+)
 from minimax_al.data.masks.legend import Legend
 from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.vocabulary import Progress
@@ -75,8 +82,8 @@ def _legend(
     void: Sequence[str] | None,
 ) -> Legend:
     names = list(classes) if classes is not None else None
-    if names is None and (root / CLASS_LIST).is_file():
-        names = read_class_list(root / CLASS_LIST)
+    if names is None and (listed := find_file_of(root, [CLASS_LIST])) is not None:
+        names = read_class_list(listed)
     if colours is None:
         found = find_colour_map(root)
         colours = None if found is None else found.name
