@@ -59,7 +59,10 @@ def test_a_mask_is_read_in_the_formats_of_images_alone(paint, load, tmp_path):
     paint("b")
     Image.new("L", (8, 6)).save(tmp_path / "masks/b.png", format="EPS")
     (aside,) = load().set_aside
-    assert aside.reason == "its mask 'b.png' cannot be read: it is not an image in a known format"
+    assert (
+        aside.reason
+        == "its mask 'b.png' cannot be read: it is a PostScript document, whatever its name: convert it to JPEG or PNG"
+    )
 
 
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(paint, load, tmp_path, monkeypatch):
