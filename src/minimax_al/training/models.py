@@ -110,9 +110,15 @@ class Models:
         cosine = head if isinstance(head, CosineClassifier) else None
         return Outputs(x, features.to(x.dtype), self.task_logits(features, x), cosine)
 
+    @property
+    def _last_layer_module(self) -> nn.Module | None:
+        """Last layer of the networks that score: C, or the head of M."""
+        head: nn.Module | None = getattr(self.task_model, "head", None)
+        return head if self.classifier is None else self.classifier
+
     def last_layer(self, inputs: Tensor) -> Tensor:
         """Return the logits (B, K) that the networks that score give for inputs of their last layer (B, e)."""
-        head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
+        head = self._last_layer_module
         assert head is not None
         logits: Tensor = head.logits_of(inputs) if isinstance(head, CosineClassifier) else head(inputs)
         return logits.to(inputs.dtype)
@@ -120,7 +126,7 @@ class Models:
     @property
     def last_layer_normalises(self) -> bool:
         """Whether the last layer divides its input by its length: C and cosine prototypes do."""
-        head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
+        head = self._last_layer_module
         return isinstance(head, CosineClassifier)
 
     def last_layer_parameters(self) -> tuple[Tensor, Tensor]:
@@ -129,7 +135,7 @@ class Models:
         A cosine classifier's prototypes are divided by T. It divides its inputs by their length, see
         `last_layer_normalises`: for other inputs than those of length 1 its logits are V u / ‖u‖ + b.
         """
-        head = getattr(self.task_model, "head", None) if self.classifier is None else self.classifier
+        head = self._last_layer_module
         if not isinstance(head, CosineClassifier):
             assert isinstance(head, nn.Linear)
             return head.weight.detach(), head.bias.detach()

@@ -126,7 +126,7 @@ def read_provenance(out: Path) -> list[dict[str, Any]]:
     return entries if isinstance(entries, list) else [entries]
 
 
-def same_data(out: Path, dataset: Dataset) -> None:
+def check_data_of(out: Path, dataset: Dataset) -> None:
     """Refuse a data set that is not the one of a results folder.
 
     Raises:

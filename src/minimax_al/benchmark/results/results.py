@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minimax_al.benchmark.folders.facts import DatasetFacts, facts_of, read_facts
 from minimax_al.benchmark.folders.failures import Failure, read_failure
-from minimax_al.benchmark.folders.folder import read_protocol, same_data
+from minimax_al.benchmark.folders.folder import check_data_of, read_protocol
 from minimax_al.benchmark.folders.round_files import RoundResult, read_rounds
 from minimax_al.benchmark.protocol import Protocol
 from minimax_al.benchmark.runs.grid import Cell, cells_of
@@ -113,7 +113,7 @@ def read_results(out: Path, data: Path | None = None) -> Results:
     facts = read_facts(out)
     try:
         dataset = protocol.load_data()
-        same_data(out, dataset)
+        check_data_of(out, dataset)
     except (DataError, ResultsError) as error:
         if facts is None or data is not None:
             raise

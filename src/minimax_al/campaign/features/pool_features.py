@@ -82,15 +82,13 @@ class PoolFeatures:
             FeatureStoreError: Another process extracts features, or the store is damaged.
         """
         wanted = self._missing(images)
-        hashes = list(wanted)
         if self.store is not None and not wanted:
             return self.store
         if self.source.encoder == GIVEN:
-            named = {h: wanted[h] for h in hashes}
-            self.store = store_given_features(self.folder, Path(self.source.weights), named, self._lock())
+            self.store = store_given_features(self.folder, Path(self.source.weights), wanted, self._lock())
             remember_store(self.context.folder, self.source, self.store)
             return self.store
-        files = [ImageFile(self.context.images / wanted[h], wanted[h], h) for h in hashes]
+        files = [ImageFile(self.context.images / path, path, content) for content, path in wanted.items()]
         encoder, lock = load_source(self.source), self._lock()
         self.store = extract_features(files, self.folder, encoder, progress=progress, lock=lock).store
         remember_store(self.context.folder, self.source, self.store)

@@ -129,9 +129,8 @@ class Ranks:
             return dict(rows)
         shapes = self.share({name: (values.shape, values.dtype, values.device.type) for name, values in rows.items()})
         result = {}
-        for name, (shape, dtype, device_type) in {
-            key: value for known in shapes for key, value in known.items()
-        }.items():
+        kinds = {name: kind for known in shapes for name, kind in known.items()}
+        for name, (shape, dtype, device_type) in kinds.items():
             nothing = torch.empty((0, *shape[1:]), dtype=dtype, device=_own_device(device_type))
             own = rows.get(name, nothing).contiguous()
             lengths = [known[name][0][0] if name in known else 0 for known in shapes]
