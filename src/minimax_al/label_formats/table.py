@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minimax_al.data.locations.manifest_table import read_manifest
-from minimax_al.data.locations.table_rows import at
+from minimax_al.data.tables.table_rows import at
 from minimax_al.durable import write_durably
 from minimax_al.errors import DataError, MissingColumnError, MissingDependencyError
 from minimax_al.label_formats.labelled import Context, Given, Labelled

@@ -8,8 +8,8 @@ import pytest
 
 from minimax_al.data import load_dataset, read_manifest
 from minimax_al.data.locations.manifest import read_rows
-from minimax_al.data.locations.path_spellings import spellings
-from minimax_al.data.locations.table_rows import every_column, parquet_rows
+from minimax_al.data.tables.path_spellings import spellings
+from minimax_al.data.tables.table_rows import every_column, parquet_rows
 from minimax_al.errors import DataError, ManifestError, MissingColumnError
 
 

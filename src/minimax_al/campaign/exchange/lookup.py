@@ -14,8 +14,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from minimax_al.campaign.store.schema import items
 from minimax_al.data.locations.location import Location, name_in
-from minimax_al.data.locations.path_spellings import spellings
 from minimax_al.data.object_storage.urls import is_url
+from minimax_al.data.tables.path_spellings import spellings
 from minimax_al.errors import DataError
 from minimax_al.label_formats import Given
 from minimax_al.label_formats.spreadsheets import unescape_formula

@@ -17,8 +17,8 @@ from minimax_al.data import UNKNOWN, Dataset, Features, Images, image_statistics
 from minimax_al.data.datasets.files import load_images
 from minimax_al.data.decoding.letterbox import FITS
 from minimax_al.data.features.feature_store import FeatureStore
-from minimax_al.data.locations.packed_texts import PackedTexts
 from minimax_al.data.masks.mask_store import Mask
+from minimax_al.data.tables.packed_texts import PackedTexts
 from minimax_al.vocabulary import Color
 
 _STATISTICS = "image_statistics"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimax_al.data.features.hash_index import HASH_BYTES, as_bytes
-from minimax_al.data.locations.packed_texts import PackedTexts
+from minimax_al.data.tables.packed_texts import PackedTexts
 
 
 class UnlabelledImage(NamedTuple):

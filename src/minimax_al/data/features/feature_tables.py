@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minimax_al.data.locations.path_spellings import spellings
-from minimax_al.data.locations.table_rows import ALIASES, at, cell_texts, normal_name
-from minimax_al.data.locations.text_files import read_text
+from minimax_al.data.tables.path_spellings import spellings
+from minimax_al.data.tables.table_rows import ALIASES, at, cell_texts, normal_name
+from minimax_al.data.tables.text_files import read_text
 from minimax_al.errors import DataError, MissingDependencyError, nearest
 
 if TYPE_CHECKING:

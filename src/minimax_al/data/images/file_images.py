@@ -16,8 +16,8 @@ from minimax_al.data.decoding.decode import Fit, read_square
 from minimax_al.data.decoding.decode_memory import MAX_PIXELS
 from minimax_al.data.images.images import ResidentImages, check_indices
 from minimax_al.data.images.streaming import Pixels, stream_batches
-from minimax_al.data.locations.packed_texts import PackedTexts
 from minimax_al.data.object_storage.urls import is_url
+from minimax_al.data.tables.packed_texts import PackedTexts
 from minimax_al.errors import ConfigurationError, ShapeError
 from minimax_al.vocabulary import Progress
 

@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 
 from minimax_al.data.decoding.foreign_formats import is_archive
 from minimax_al.data.locations.manifest import ManifestRow, count_rows, is_manifest, read_rows
-from minimax_al.data.locations.path_spellings import find_file
 from minimax_al.data.locations.scan import SetAside, is_hidden, list_files, sort_out
 from minimax_al.data.object_storage.objects import list_objects, object_state, read_object
 from minimax_al.data.object_storage.urls import as_address, check_url, is_url
+from minimax_al.data.tables.path_spellings import find_file
 from minimax_al.errors import DataError, UnreadableImageError
 from minimax_al.vocabulary import Progress
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from minimax_al.data.locations.table_rows import at, every_column
 from minimax_al.data.object_storage.objects import local_copy
 from minimax_al.data.object_storage.urls import check_url, is_url
+from minimax_al.data.tables.table_rows import at, every_column
 from minimax_al.errors import ConfigurationError, ManifestError, MissingColumnError
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")

@@ -3,7 +3,7 @@
 A blank label means that the class is unknown. Relative paths start at the manifest's folder. `split` is "train" or
 "test" (blank is train); "val" and "validation" are the test part if no other exists, and are not read next to one, as
 those of folders. Columns may have other usual names (`filename`, `class`,
-...), see `minimax_al.data.locations.table_rows`; further columns are ignored.
+...), see `minimax_al.data.tables.table_rows`; further columns are ignored.
 """
 
 import os
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from minimax_al.data.locations.class_folders import Role, part_role, without_validation
-from minimax_al.data.locations.table_rows import at, csv_rows, parquet_rows
+from minimax_al.data.tables.table_rows import at, csv_rows, parquet_rows
 from minimax_al.errors import ManifestError, nearest
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from minimax_al.data.locations.text_files import read_text
 from minimax_al.data.masks.legend import Rgb
 from minimax_al.data.masks.mask_names import COLOUR_MAPS
 from minimax_al.data.masks.void_names import is_void
+from minimax_al.data.tables.text_files import read_text
 from minimax_al.errors import DataError, nearest
 
 _HEX = re.compile("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")

@@ -20,9 +20,9 @@ from minimax_al.data.features.feature_tables import FeatureTable, read_feature_t
 from minimax_al.data.features.features import Features
 from minimax_al.data.locations.class_folders import NOT_READ, Role, part_role, without_validation
 from minimax_al.data.locations.manifest_table import read_manifest
-from minimax_al.data.locations.path_spellings import spellings
 from minimax_al.data.locations.scan import SetAside
 from minimax_al.data.object_storage.urls import is_url
+from minimax_al.data.tables.path_spellings import spellings
 from minimax_al.errors import DataError, nearest
 
 

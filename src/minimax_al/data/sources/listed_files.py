@@ -12,11 +12,11 @@ from minimax_al.data.datasets.split import stratified_test_mask
 from minimax_al.data.locations.class_folders import NOT_READ
 from minimax_al.data.locations.location import ManifestLocation
 from minimax_al.data.locations.manifest_table import Manifest, Row, read_manifest
-from minimax_al.data.locations.path_spellings import find_file
 from minimax_al.data.locations.scan import SetAside
-from minimax_al.data.locations.table_rows import at
 from minimax_al.data.object_storage.objects import local_copy
 from minimax_al.data.object_storage.urls import check_url, is_url
+from minimax_al.data.tables.path_spellings import find_file
+from minimax_al.data.tables.table_rows import at
 
 
 def load(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from minimax_al.data.decoding.decode import IMAGE_SUFFIXES
-from minimax_al.data.locations.text_files import encoding_of, why_not_text
+from minimax_al.data.tables.text_files import encoding_of, why_not_text
 from minimax_al.errors import ManifestError, MissingColumnError, MissingDependencyError
 
 ALIASES = {
