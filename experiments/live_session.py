@@ -34,7 +34,8 @@ from minimax_al.campaign.rounds.live_state import LiveOptions
 from minimax_al.data import UNKNOWN, Dataset, Features
 from minimax_al.data.features.feature_store import FeatureStore
 from minimax_al.loop import ActiveLearner
-from minimax_al.training.extraction.extraction import ImageFile, extract_features
+from minimax_al.training.extraction.extraction import extract_features
+from minimax_al.training.extraction.image_files import ImageFile
 from minimax_al.web.learner import Learner
 
 BROWSER = Path(__file__).parents[1] / "tests" / "web" / "browser"

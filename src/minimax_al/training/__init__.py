@@ -2,7 +2,8 @@
 
 from minimax_al.training.evaluation import HEADLINE, Evaluation, evaluate
 from minimax_al.training.extraction.encoding import EncodingSettings
-from minimax_al.training.extraction.extraction import Extraction, ImageFile, embed_folder, extract_features
+from minimax_al.training.extraction.extraction import Extraction, embed_folder, extract_features
+from minimax_al.training.extraction.image_files import ImageFile
 from minimax_al.training.fits.fits import fit_minimax, fit_supervised, fit_vaal
 from minimax_al.training.head_settings import FeatureSettings, HeadSettings
 from minimax_al.training.minimax import MinimaxSettings, MinimaxTraining

@@ -17,9 +17,10 @@ from PIL import Image
 from minimax_al.data.features.feature_store import FeatureStore, open_store
 from minimax_al.errors import ConfigurationError, DataError, FeatureStoreError
 from minimax_al.networks import Encoder, Preprocessing, fingerprint
-from minimax_al.training.extraction import encoding, extraction
+from minimax_al.training.extraction import encoding
 from minimax_al.training.extraction.encoding import EncodingSettings, in_order
-from minimax_al.training.extraction.extraction import TOLERANCE, ImageFile, embed_folder, extract_features
+from minimax_al.training.extraction.extraction import TOLERANCE, embed_folder, extract_features
+from minimax_al.training.extraction.image_files import ImageFile
 
 WORKER = Path(__file__).with_name("extraction_worker.py")
 KILLS = int(os.environ.get("EXTRACTION_KILLS", "4"))
@@ -190,7 +191,7 @@ def test_other_weights_preprocessing_or_precision_make_another_store(pool, encod
 
 def test_hashes_that_are_known_are_not_computed(pool, encoder, tmp_path, monkeypatch):
     first = embed_folder(pool, tmp_path, encoder, SETTINGS)
-    monkeypatch.setattr(extraction.hashlib, "file_digest", None)
+    monkeypatch.setattr("hashlib.file_digest", None)
     files = [ImageFile(pool / image.path, image.path, image.sha256) for image in first.images]
     assert extract_features(files, tmp_path, encoder, SETTINGS).computed == 0
 

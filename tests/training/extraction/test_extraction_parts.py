@@ -22,6 +22,7 @@ from minimax_al.training.extraction import extraction
 from minimax_al.training.extraction.encoding import EncodingSettings
 from minimax_al.training.extraction.extraction import embed_folder
 from minimax_al.training.extraction.extraction_parts import JobPart, check_parts, parse_part
+from minimax_al.training.extraction.image_files import ImageFile
 
 from ...support.storage import bucket, forget, storage_settings  # noqa: F401, TID252 - fixtures
 
@@ -248,7 +249,7 @@ def test_an_object_that_changed_after_it_was_embedded_is_computed_anew(in_memory
 
 def test_an_object_that_changed_after_the_campaign_saw_it_is_left_out_and_costs_itself(in_memory, encoder, tmp_path):
     digests = [hashlib.sha256(png(number)).hexdigest() for number in range(5)]
-    files = [extraction.ImageFile(f"{in_memory}/{n}.png", f"{n}.png", digest) for n, digest in enumerate(digests)]
+    files = [ImageFile(f"{in_memory}/{n}.png", f"{n}.png", digest) for n, digest in enumerate(digests)]
     write_object(f"{in_memory}/2.png", png(99))
     found = extraction.extract_features(files, tmp_path / "features", encoder, SETTINGS)
     reason = "its content has changed since it was examined: run 'mal status'"

@@ -24,7 +24,8 @@ from minimax_al.data.features.hash_index import Hashes
 from minimax_al.deployment.trained import EncoderSource
 from minimax_al.errors import CampaignError
 from minimax_al.networks import Preprocessing
-from minimax_al.training.extraction.extraction import ImageFile, extract_features
+from minimax_al.training.extraction.extraction import extract_features
+from minimax_al.training.extraction.image_files import ImageFile
 from minimax_al.vocabulary import Progress
 
 _AT_ONCE = 65_536

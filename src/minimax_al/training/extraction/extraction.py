@@ -5,7 +5,6 @@ images alone, never on the number of workers or ranks, so a run that was killed 
 as one that was not. Features of one image agree between batch sizes, thread counts and ranks within `TOLERANCE`.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -21,12 +20,11 @@ from numpy.typing import NDArray
 from minimax_al.data.features.feature_description import FeatureDescription
 from minimax_al.data.features.feature_store import FeatureStore, ListedImage
 from minimax_al.data.features.feature_writer import FeatureWriter, open_writer
-from minimax_al.data.features.hash_index import HASH_BYTES, HashIndex, as_bytes, joined_digests
+from minimax_al.data.features.hash_index import HASH_BYTES, HashIndex, joined_digests
 from minimax_al.data.locations.location import list_images, locate
 from minimax_al.data.locations.scan import SetAside, printable, why_not
-from minimax_al.data.object_storage.objects import read_object
 from minimax_al.data.object_storage.urls import as_address, is_url, redacted
-from minimax_al.errors import ConfigurationError, DataError, UnreadableImageError
+from minimax_al.errors import ConfigurationError, DataError
 from minimax_al.networks import PretrainedEncoder
 from minimax_al.training.extraction.encoding import (
     Encoded,
@@ -34,7 +32,6 @@ from minimax_al.training.extraction.encoding import (
     EncodingSettings,
     ImageSource,
     Signature,
-    signature,
 )
 from minimax_al.training.extraction.extraction_parts import (
     JobPart,
@@ -44,6 +41,7 @@ from minimax_al.training.extraction.extraction_parts import (
     has_parts,
     join_parts,
 )
+from minimax_al.training.extraction.image_files import ImageFile, hash_file
 from minimax_al.training.runtime.ranks import Ranks
 from minimax_al.training.runtime.runtime import Runtime, RuntimeSettings
 from minimax_al.vocabulary import Progress
@@ -66,20 +64,6 @@ class Parts(NamedTuple):
 
     part: JobPart | None = None
     join: Path | str | None = None
-
-
-class ImageFile(NamedTuple):
-    """One image to extract features of.
-
-    Attributes:
-        path: Image file, or URL of an object.
-        name: Image name in messages and in the list of images.
-        sha256: Content hash, hexadecimal, where it is known; None reads the file for it.
-    """
-
-    path: Path | str
-    name: str
-    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -326,7 +310,7 @@ class _Work:
         """Fill in the content hashes of a block of files; ranks share the reading."""
         part = self.ranks.part(len(block))
         own = [self.files[i] for i in block[part.start : part.stop]]
-        shares = self.ranks.share(list(self.encoding.decoders.map(_hash, own)))
+        shares = self.ranks.share(list(self.encoding.decoders.map(hash_file, own)))
         hashed = [each for of_rank in shares for each in of_rank]
         for i, each in zip(block, hashed, strict=True):
             if each.reason is None:
@@ -381,29 +365,6 @@ class _Work:
         if self.progress is not None and done > self.reported:
             self.reported = done
             self.progress("features", done, len(self.files), "images")
-
-
-class _Hashed(NamedTuple):
-    """Content hash of a file and its signature before it was read; or the reason why it cannot be read."""
-
-    key: bytes = b""
-    signature: Signature | None = None
-    reason: str | None = None
-
-
-def _hash(file: ImageFile) -> _Hashed:
-    if file.sha256 is not None:
-        return _Hashed(as_bytes([file.sha256]).tobytes())
-    try:
-        if is_url(file.path):
-            return _Hashed(hashlib.sha256(read_object(str(file.path))).digest())
-        before = signature(file.path)
-        with Path(file.path).open("rb") as opened:
-            return _Hashed(hashlib.file_digest(opened, "sha256").digest(), before)
-    except UnreadableImageError as error:
-        return _Hashed(reason=error.reason)
-    except OSError as error:
-        return _Hashed(reason=f"it cannot be read: {error.strerror or error}")
 
 
 def _position_at(window: Sequence[_Pending], share: float) -> int:
