@@ -274,6 +274,13 @@ def test_copies_of_unknown_images_are_refused(campaign, tmp_path):
         campaign.import_labels(tmp_path / "sorted")
 
 
+def test_a_pipe_among_copies_of_images_is_refused_and_not_waited_for(campaign, tmp_path):
+    (tmp_path / "sorted/cat").mkdir(parents=True)
+    os.mkfifo(tmp_path / "sorted/cat/000.png")
+    with pytest.raises(DataError, match="it is not a copy of an image in"):
+        campaign.import_labels(tmp_path / "sorted")
+
+
 def test_a_link_that_leads_out_of_the_folder_is_outside(campaign, write, tmp_path):
     random_image(99).save(tmp_path / "outside.png")
     (tmp_path / "elsewhere").mkdir()

@@ -196,6 +196,14 @@ def test_hashes_that_are_known_are_not_computed(pool, encoder, tmp_path, monkeyp
     assert extract_features(files, tmp_path, encoder, SETTINGS).computed == 0
 
 
+def test_pipes_and_broken_links_are_set_aside_at_once(own_pool, encoder, tmp_path):
+    os.mkfifo(own_pool / "pipe.png")
+    (own_pool / "link.png").symlink_to(own_pool / "gone.png")
+    reasons = dict(embed_folder(own_pool, tmp_path / "out", encoder, SETTINGS).set_aside)
+    assert reasons["pipe.png"] == "it is not a regular file"
+    assert reasons["link.png"] == f"it is a link to {str(own_pool / 'gone.png')!r}, which does not exist"
+
+
 def test_the_network_does_not_run_for_batches_without_a_readable_image(own_pool, encoder, tmp_path):
     calls = []
     encoder.network.register_forward_hook(lambda *_: calls.append(1))

@@ -171,6 +171,8 @@ class Lookup:
             return None
         if (inside := self._at(self._inside(given.file))) is not None:
             return inside
+        if not given.file.is_file():  # a pipe would be waited for
+            return None
         with given.file.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         copies = [StoredImage(*row) for row in self._connection.execute(_OF_CONTENT, {"content": digest})]

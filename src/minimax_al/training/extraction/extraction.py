@@ -6,6 +6,7 @@ as one that was not. Features of one image agree between batch sizes, thread cou
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -142,9 +143,11 @@ def embed_folder(
     parts = Parts(part, source)
     found = extract_features(files, target, encoder, settings, runtime=runtime, progress=progress, parts=parts)
     if not found.images and part is None:
+        # The usual reason is more telling than that of the first file.
+        usual = Counter(each.reason for each in found.set_aside).most_common(1)[0][0]
+        example = next(each for each in found.set_aside if each.reason == usual)
         raise DataError(
-            f"none of {len(files)} files in {str(root)!r} has features "
-            f"({found.set_aside[0].path!r}: {found.set_aside[0].reason})"
+            f"none of {len(files)} files in {str(root)!r} has features ({example.path!r}: {example.reason})"
         )
     return replace(found, set_aside=(*aside, *found.set_aside))
 

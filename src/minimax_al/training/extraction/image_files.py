@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from minimax_al.data.decoding.links import why_no_file
 from minimax_al.data.features.hash_index import as_bytes
 from minimax_al.data.object_storage.objects import read_object
 from minimax_al.data.object_storage.urls import is_url
@@ -50,10 +51,12 @@ def hash_file(file: ImageFile) -> HashedFile:
     try:
         if is_url(file.path):
             return HashedFile(hashlib.sha256(read_object(str(file.path))).digest())
+        if Path(file.path).exists() and not Path(file.path).is_file():
+            return HashedFile(reason="it is not a regular file")  # a pipe would be waited for
         before = signature(file.path)
         with Path(file.path).open("rb") as opened:
             return HashedFile(hashlib.file_digest(opened, "sha256").digest(), before)
     except UnreadableImageError as error:
         return HashedFile(reason=error.reason)
-    except OSError as error:
-        return HashedFile(reason=f"it cannot be read: {error.strerror or error}")
+    except (OSError, ValueError) as error:
+        return HashedFile(reason=why_no_file(file.path, error))
