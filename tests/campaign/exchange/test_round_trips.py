@@ -189,3 +189,18 @@ def test_an_export_without_labels_is_refused_at_import(make_campaign, tmp_path):
         assert campaign.export(name, tmp_path / f"out{ending}").written == 0
         with pytest.raises(DataError, match=r"has no (labels|rows)"):
             campaign.import_labels(tmp_path / f"out{ending}")
+
+
+@pytest.mark.parametrize(
+    "classes", [("train", "test"), ("val", "train"), ("image", "mask"), ("trainA", "testA"), ("train", "bus")]
+)
+def test_class_folders_whose_names_mean_something_else_are_read_back(make_campaign, save_images, tmp_path, classes):
+    first = make_campaign(images=save_images(4), classes=list(classes))
+    for number, path in enumerate(["a/000.png", "b/001.png", "a/002.png"]):
+        first.label(path, classes[number % 2], author="ann")
+    first.export("imagefolder", tmp_path / "folders")
+    second = make_campaign(images=tmp_path / "images", classes=list(classes), folder="second")
+    second.import_labels(tmp_path / "folders")
+    assert second.labels() == first.labels()
+    plain = classes == ("train", "bus")
+    assert {path.name for path in (tmp_path / "folders").iterdir()} == set(classes) or not plain
