@@ -1,5 +1,7 @@
 """Choosing on features that are read block by block: the picks of a pool in memory, and a stated cost."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from minimax_al.data import Dataset, Features
 from minimax_al.loop import ActiveLearner
 from minimax_al.strategies import get_strategy, pool_features
 from minimax_al.training import Recipe, RuntimeSettings
+
+herding = importlib.import_module("minimax_al.acquisition.herding")
 
 ON_FEATURES = (
     *("margin", "entropy", "least_confidence", "cluster_margin", "dropquery", "uherding", "badge", "coreset"),
@@ -57,3 +61,22 @@ def test_every_strategy_on_features_states_time_and_memory(strategy):
     description = type(get_strategy(strategy)).__doc__
     assert "Time O(" in description
     assert "memory" in description
+
+
+@pytest.mark.parametrize(
+    ("settings", "seen"),
+    [
+        ({}, 220),
+        ({"most_images": 30}, 180),
+        ({"most_images": 30, "images_per_pick": 5}, 45),
+        ({"most_images": 100, "images_per_pick": 5}, 100),
+        ({"most_images": 4, "images_per_pick": 1}, 9),
+    ],
+)
+def test_uherding_looks_at_some_images_for_each_pick(dataset, settings, seen, monkeypatch):
+    looked_at = []
+    rows_of_unit_length = herding._unit_rows
+    monkeypatch.setattr(herding, "_unit_rows", lambda rows: looked_at.append(len(rows)) or rows_of_unit_length(rows))
+    picks = query(dataset, get_strategy("uherding", **settings))
+    assert len(set(picks)) == 9
+    assert looked_at[0] == seen
