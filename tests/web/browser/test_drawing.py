@@ -430,12 +430,14 @@ def test_a_draft_outlives_the_page_and_follows_to_another_browser(open_page, gal
         pass
     assert stored.value.ok
     context = hand.page.context
+    hand.page.wait_for_load_state("networkidle")  # no lease of this page is on its way
     hand.page.close()
     campaign.release("dora")
     hand.person.page = context.new_page()
     hand.person.open(gallery[1])
     assert hand.ready() == path
     assert hand.page.inner_text("#draw-note") == "Your draft."
+    hand.page.wait_for_load_state("networkidle")
     hand.page.context.close()
     campaign.release("dora")
     other = open_page(name="dora")
