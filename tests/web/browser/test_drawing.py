@@ -424,9 +424,8 @@ PEN = """([way, buttons]) => {
 
 def test_a_draft_outlives_the_page_and_follows_to_another_browser(open_page, gallery, artist):
     campaign, _ = gallery
-    with (
-        campaign.store.writing() as connection
-    ):  # leases of earlier pages would end in between, and their images come first
+    # Leases of earlier pages would end in between, and their images come first.
+    with campaign.store.writing() as connection:
         connection.execute(update(picks).values(FREE))
     hand = open_page(name="dora")
     path = hand.ready()
