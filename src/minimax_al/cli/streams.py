@@ -11,7 +11,7 @@ from minimax_al.escaping import escape
 def prepare_streams() -> None:
     """Write characters that a stream's encoding lacks as escapes, instead of failing after the work is done.
 
-    A stream that was closed before the start (`>&-`, some services) is None; what is written there is dropped.
+    A stream that was closed before the start (`>&-`, some services) is None; text for it is dropped.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

@@ -249,7 +249,7 @@ class CampaignInfo(Answer):
     usual: Annotated[dict[str, str], Field(description="Usual strategies, each with the images that it looks for")]
     lease_seconds: int
     live: Annotated[LiveOptions | None, Field(description="Options of live labelling; None in rounds")]
-    role: Annotated[Literal["manager", "annotator"], Field(description="What the link of this request opens")]
+    role: Annotated[Literal["manager", "annotator"], Field(description="Role that the link of this request gives")]
     export_formats: list[str]
 
 
@@ -336,7 +336,7 @@ class Live(Answer):
     """State of live labelling: short, and requested every few seconds."""
 
     learner: Annotated[LearnerReport | None, Field(description="None if this page works in rounds")]
-    state: Annotated[LiveState | None, Field(description="What the learner has published; None before that")]
+    state: Annotated[LiveState | None, Field(description="State that the learner has published; None before that")]
     is_behind: Annotated[bool, Field(description="Whether there are answers that it has not learned from yet")]
     waiting: Annotated[int, Field(description="Number of images in the queue")]
     free: Annotated[int, Field(description="Number of those that nobody holds")]
