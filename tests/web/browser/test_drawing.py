@@ -2,17 +2,15 @@
 
 import importlib
 import io
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 from skimage.segmentation import slic
-from sqlalchemy import update
 
 from minimax_al.campaign import Campaign
-from minimax_al.campaign.answers.leases import FREE
-from minimax_al.campaign.store.schema import picks
 from minimax_al.report.class_colours import class_colours
 
 VOID = 255
@@ -36,12 +34,24 @@ def artist(modules):
 @pytest.fixture(scope="module")
 def gallery(modules, tmp_path_factory):
     """A campaign with an open round of sixty images of 64 x 48 pixels, and its address."""
-    folder = tmp_path_factory.mktemp("gallery")
-    save_images(folder / "images", 60)
+    with opened_gallery(modules, tmp_path_factory.mktemp("gallery"), 60) as both:
+        yield both
+
+
+@pytest.fixture
+def quiet_gallery(modules, tmp_path):
+    """The same with four images, without the pages of other tests, which lease images and give them back."""
+    with opened_gallery(modules, tmp_path, 4) as both:
+        yield both
+
+
+@contextmanager
+def opened_gallery(modules, folder, count):
+    save_images(folder / "images", count)
     with Campaign.create(
         folder / "campaign", folder / "images", CLASSES, "segmentation", near_duplicates="off"
     ) as campaign:
-        campaign.query(60)
+        campaign.query(count)
         with modules[0].served(campaign) as address:
             yield campaign, address
 
@@ -52,12 +62,12 @@ def open_page(modules, browser, gallery, artist):
     people, _, _ = modules
     opened = []
 
-    def open_page(name="ann", **options):
+    def open_page(name="ann", address=gallery[1], **options):
         context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
         person = people.Person(context.new_page(), name, {}, CLASSES)
         person.page.set_default_timeout(10_000)
         opened.append(person)
-        person.open(gallery[1])
+        person.open(address)
         return artist.Artist(person, SMALL)
 
     yield open_page
@@ -422,12 +432,9 @@ PEN = """([way, buttons]) => {
 }"""
 
 
-def test_a_draft_outlives_the_page_and_follows_to_another_browser(open_page, gallery, artist):
-    campaign, _ = gallery
-    # Leases of earlier pages would end in between, and their images come first.
-    with campaign.store.writing() as connection:
-        connection.execute(update(picks).values(FREE))
-    hand = open_page(name="dora")
+def test_a_draft_outlives_the_page_and_follows_to_another_browser(open_page, quiet_gallery, artist):
+    campaign, address = quiet_gallery
+    hand = open_page(name="dora", address=address)
     path = hand.ready()
     hand.brush_size(8)
     hand.choose("2")
@@ -440,13 +447,13 @@ def test_a_draft_outlives_the_page_and_follows_to_another_browser(open_page, gal
     hand.page.close()
     campaign.release("dora")
     hand.person.page = context.new_page()
-    hand.person.open(gallery[1])
+    hand.person.open(address)
     assert hand.ready() == path
     assert hand.page.inner_text("#draw-note") == "Your draft."
     hand.page.wait_for_load_state("networkidle")
     hand.page.context.close()
     campaign.release("dora")
-    other = open_page(name="dora")
+    other = open_page(name="dora", address=address)
     assert other.ready() == path
     assert other.page.inner_text("#draw-note") == "Your draft from another browser."
     other.page.wait_for_timeout(350)  # a key pressed too soon is ignored
